@@ -1,0 +1,102 @@
+"""Frames: where a crop lies in its picture, and the way back.
+
+Pixel convention: the centre of the upper left pixel is (0, 0), so a picture of width w spans -0.5 .. w - 0.5. Boxes are
+edges (x0, y0, x1, y1) in the same coordinates shifted by half a pixel: a box (0, 0, w, h) is the whole picture. A `Crop`
+maps between the two kinds exactly; resizing a picture with it agrees with Pillow's and OpenCV's conventions.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from mien.core.errors import MienError
+from mien.core.records import Box
+from mien.core.spec import InputSpec
+
+
+@dataclass(frozen=True)
+class Crop:
+    """A (possibly rotated) rectangle of a picture, resampled to a square of `size` pixels.
+
+    centre: x, y in edge coordinates; sides: width, height in picture pixels; roll_rad: clockwise turn of the rectangle
+    in the picture (x right, y down).
+    """
+
+    centre: tuple[float, float]
+    sides: tuple[float, float]
+    size: int
+    roll_rad: float = 0.0
+
+    @property
+    def matrix(self) -> Float[np.ndarray, "2 3"]:
+        """Affine map from crop pixels to picture pixels (both with pixel centres at whole numbers), float64."""
+        cos, sin = np.cos(self.roll_rad), np.sin(self.roll_rad)
+        scale = np.array(self.sides, float) / self.size
+        linear = np.array([[cos, -sin], [sin, cos]]) * scale
+        centre_px = (self.size - 1) / 2
+        offset = np.array(self.centre, float) - 0.5 - linear @ np.array([centre_px, centre_px])
+        return np.concatenate([linear, offset[:, None]], axis=1)
+
+    def to_picture(self, points: Float[np.ndarray, "*batch 2"]) -> np.ndarray:
+        """Crop pixels to picture pixels."""
+        m = self.matrix
+        return points @ m[:, :2].T + m[:, 2]
+
+    def to_crop(self, points: Float[np.ndarray, "*batch 2"]) -> np.ndarray:
+        """Picture pixels to crop pixels: the exact inverse of `to_picture`."""
+        m = self.matrix
+        return (points - m[:, 2]) @ np.linalg.inv(m[:, :2]).T
+
+    @property
+    def box(self) -> Box:
+        """The upright rectangle (x0, y0, x1, y1) before any roll, in edge coordinates."""
+        (x, y), (w, h) = self.centre, self.sides
+        return x - w / 2, y - h / 2, x + w / 2, y + h / 2
+
+
+def crop_of_picture(width: int, height: int, spec: InputSpec) -> Crop:
+    """The crop of a picture that is itself the face: squashed to a square, or padded to one."""
+    side = max(width, height)
+    sides = (width, height) if spec.fit == "squash" else (side, side)
+    return Crop((width / 2, height / 2), (float(sides[0]), float(sides[1])), spec.size)
+
+
+def crop_of_box(box: Box, spec: InputSpec, *, roll_rad: float = 0.0) -> Crop:
+    """The crop that frames a detector's box as the data set's pictures are framed (box_scale, box_shift)."""
+    x0, y0, x1, y1 = box
+    if not (x1 > x0 and y1 > y0):
+        raise MienError(f"A face box needs x1 > x0 and y1 > y0; got {box}.")
+    mean_side = (x1 - x0 + y1 - y0) / 2
+    dx, dy = spec.box_shift
+    cos, sin = np.cos(roll_rad), np.sin(roll_rad)
+    centre = (
+        (x0 + x1) / 2 + mean_side * float(cos * dx - sin * dy),
+        (y0 + y1) / 2 + mean_side * float(sin * dx + cos * dy),
+    )
+    side = mean_side * spec.box_scale
+    return Crop(centre, (side, side), spec.size, roll_rad)
+
+
+def fit_similarity(
+    source: Float[np.ndarray, "points dims"], target: Float[np.ndarray, "points dims"]
+) -> tuple[float, np.ndarray, np.ndarray]:
+    """Scale, rotation [dims, dims] and translation [dims] with the least squared error of s R x + t against target.
+
+    Umeyama, IEEE TPAMI 13(4), 1991, equations 40-42: a proper rotation (determinant +1) also for mirrored points.
+    Raises MienError when the points do not span the space.
+    """
+    if source.shape != target.shape or source.shape[0] < source.shape[1]:
+        raise MienError(f"A similarity needs two equal lists of at least {source.shape[1]} points; got {source.shape} and {target.shape}.")
+    source_mean, target_mean = source.mean(0), target.mean(0)
+    source_0, target_0 = source - source_mean, target - target_mean
+    covariance = target_0.T @ source_0 / len(source)
+    variance = (source_0**2).sum() / len(source)
+    u, singular, vt = np.linalg.svd(covariance)
+    if variance == 0 or (singular > 1e-12 * max(singular[0], 1e-300)).sum() < source.shape[1] - 1:
+        raise MienError("A similarity needs points that do not all coincide or lie on one line.")
+    sign = np.ones(source.shape[1])
+    sign[-1] = np.sign(np.linalg.det(u) * np.linalg.det(vt))
+    rotation = u @ np.diag(sign) @ vt
+    scale = float((singular * sign).sum() / variance)
+    return scale, rotation, target_mean - scale * rotation @ source_mean

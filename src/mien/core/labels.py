@@ -1,0 +1,118 @@
+"""LabelSet: an ordered vocabulary of expressions. The orders of the published data sets are data (labels.json).
+
+A class index means nothing without its order; every bundle stores the names and every reader names its set. The
+checksum of a set is printed in reports, so that two numbers can be told apart that were made with different orders.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import Any
+
+from mien.core.errors import MienError, nearest
+
+# Other spellings of the same class, as data sets write them. Only true synonyms: "calm" is not "neutral".
+SYNONYMS = {
+    "happy": "happiness", "sad": "sadness", "angry": "anger", "surprised": "surprise", "fearful": "fear",
+    "disgusted": "disgust", "afraid": "fear", "contemptuous": "contempt", "neutrality": "neutral",
+    "joy": "happiness",
+}  # fmt: skip
+
+# Reductions that lose information and are therefore asked for by name: (from, to) -> class by class.
+COLLAPSES = {
+    ("aihub", "aihub3"): {
+        "joy": "positive", "neutral": "neutral", "embarrassment": "negative", "anger": "negative",
+        "anxiety": "negative", "hurt": "negative", "sadness": "negative",
+    },
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class LabelSet:
+    """Class names in index order, under the name of the data set that orders them so."""
+
+    name: str
+    classes: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "classes", tuple(self.classes))
+        if not self.classes:
+            raise MienError(f"LabelSet {self.name!r} needs at least one class.")
+        if len(set(self.classes)) != len(self.classes):
+            raise MienError(f"LabelSet {self.name!r} names a class twice: {', '.join(self.classes)}.")
+
+    def __len__(self) -> int:
+        return len(self.classes)
+
+    @property
+    def checksum(self) -> str:
+        """First 12 hexadecimal digits of SHA-256 over the class names in order, joined by newlines."""
+        return hashlib.sha256("\n".join(self.classes).encode()).hexdigest()[:12]
+
+    def index(self, word: str) -> int:
+        """The index of a class by its name or a true synonym of it. Raises MienError for a class not in the set."""
+        wanted = word.strip().casefold()
+        for position, name in enumerate(self.classes):
+            if wanted == name.casefold():
+                return position
+        wanted = SYNONYMS.get(wanted, wanted)
+        for position, name in enumerate(self.classes):
+            if wanted == SYNONYMS.get(name.casefold(), name.casefold()):
+                return position
+        raise MienError(f"{word!r} is not a class of {self.name}.{nearest(wanted, self.classes)}")
+
+    def mapping_to(self, other: "LabelSet") -> tuple[int | None, ...]:
+        """For each class here its index in `other`, None where the other set has no such class.
+
+        Classes meet by name or synonym; a published reduction (`COLLAPSES`) is used where one is known. Raises
+        MienError when no class at all has a counterpart.
+        """
+        collapse = COLLAPSES.get((self.name, other.name), {})
+
+        def find(name: str) -> int | None:
+            try:
+                return other.index(collapse.get(name, name))
+            except MienError:
+                return None
+
+        mapping = tuple(find(name) for name in self.classes)
+        if all(index is None for index in mapping):
+            raise MienError(
+                f"No class of {self.name} ({', '.join(self.classes)}) is one of {other.name} ({', '.join(other.classes)})."
+            )
+        return mapping
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"name": self.name, "classes": list(self.classes), "checksum": self.checksum}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "LabelSet":
+        """Raises MienError when a stored checksum does not fit the stored order."""
+        labels = cls(values["name"], tuple(values["classes"]))
+        stored = values.get("checksum", labels.checksum)
+        if stored != labels.checksum:
+            raise MienError(f"LabelSet {labels.name!r}: checksum {stored} does not fit its class order ({labels.checksum}).")
+        return labels
+
+
+@cache
+def _published() -> dict[str, tuple[str, ...]]:
+    text = resources.files("mien.core").joinpath("labels.json").read_text(encoding="utf-8")
+    return {name: tuple(classes) for name, classes in json.loads(text).items()}
+
+
+def list_label_sets() -> list[str]:
+    """Names of the published orders."""
+    return list(_published())
+
+
+def label_set(name: str, classes: Sequence[str] | None = None) -> LabelSet:
+    """The published order of that name, or with `classes` a set of the user's own."""
+    if classes is not None:
+        return LabelSet(name, tuple(classes))
+    if name not in _published():
+        raise MienError(f"No label set {name!r}.{nearest(name, _published())}")
+    return LabelSet(name, _published()[name])

@@ -1,0 +1,141 @@
+"""LandmarkScheme: which point is which, for 5, 68 (Multi-PIE / iBUG) and 98 (WFLW) points.
+
+Left and right are the person's own throughout: the point of the person's right eye comes first in iBUG's order and
+stands on the left of an unmirrored picture.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from mien.core.errors import MienError
+
+
+def _pairs(*runs: tuple[int, int, int]) -> tuple[tuple[int, int], ...]:
+    """(first, second, count): first + i meets second - i."""
+    return tuple((a + i, b - i) for a, b, count in runs for i in range(count))
+
+
+@dataclass(frozen=True)
+class LandmarkScheme:
+    """Points, mirror pairs, regions (name -> indices), and the groups whose mean is a pupil (right, left)."""
+
+    name: str
+    points: int
+    mirror_pairs: tuple[tuple[int, int], ...]
+    outer_corners: tuple[int, int] | None
+    pupils: tuple[tuple[int, ...], tuple[int, ...]]
+    regions: dict[str, tuple[int, ...]]
+
+    @property
+    def mirror(self) -> np.ndarray:
+        """int64 [points]: index of each point's counterpart in the mirrored face. Its own inverse."""
+        order = np.arange(self.points)
+        for a, b in self.mirror_pairs:
+            order[a], order[b] = b, a
+        return order
+
+    def mirrored(self, landmarks: Float[np.ndarray, "*batch points 2"], *, width: float) -> np.ndarray:
+        """The landmarks of the picture flipped left to right; `width` in the landmarks' unit (pixels: width - 1)."""
+        flipped = np.take(landmarks, self.mirror, axis=-2).copy()
+        flipped[..., 0] = width - flipped[..., 0]
+        return flipped
+
+    def interocular(self, landmarks: Float[np.ndarray, "*batch points 2"]) -> np.ndarray:
+        """Distance of the outer eye corners, [*batch]. Raises MienError where the scheme has no eye corners."""
+        if self.outer_corners is None:
+            raise MienError(f"The {self.name} scheme has no outer eye corners.")
+        right, left = self.outer_corners
+        return np.linalg.norm(landmarks[..., right, :] - landmarks[..., left, :], axis=-1)
+
+    def interpupil(self, landmarks: Float[np.ndarray, "*batch points 2"]) -> np.ndarray:
+        """Distance of the pupils (the means of the points around each eye), [*batch]."""
+        right, left = (landmarks[..., list(group), :].mean(-2) for group in self.pupils)
+        return np.linalg.norm(right - left, axis=-1)
+
+
+_EYES_68 = (tuple(range(36, 42)), tuple(range(42, 48)))
+SCHEME_68 = LandmarkScheme(
+    name="68",
+    points=68,
+    mirror_pairs=(
+        *_pairs((0, 16, 8), (17, 26, 5), (31, 35, 2)),
+        *((36, 45), (37, 44), (38, 43), (39, 42), (40, 47), (41, 46)),
+        *_pairs((48, 54, 3), (60, 64, 2)),
+        *((59, 55), (58, 56), (67, 65)),
+    ),
+    outer_corners=(36, 45),
+    pupils=_EYES_68,
+    regions={
+        "jaw": tuple(range(17)),
+        "right_brow": tuple(range(17, 22)),
+        "left_brow": tuple(range(22, 27)),
+        "nose": tuple(range(27, 36)),
+        "right_eye": _EYES_68[0],
+        "left_eye": _EYES_68[1],
+        "mouth": tuple(range(48, 68)),
+    },
+)
+SCHEME_98 = LandmarkScheme(
+    name="98",
+    points=98,
+    mirror_pairs=(
+        *_pairs((0, 32, 16), (33, 46, 5)),
+        *((38, 50), (39, 49), (40, 48), (41, 47)),
+        *_pairs((55, 59, 2), (76, 82, 3), (88, 92, 2)),
+        *((60, 72), (61, 71), (62, 70), (63, 69), (64, 68), (65, 75), (66, 74), (67, 73)),
+        *((87, 83), (86, 84), (95, 93), (96, 97)),
+    ),
+    outer_corners=(60, 72),
+    pupils=((96,), (97,)),
+    regions={
+        "jaw": tuple(range(33)),
+        "right_brow": tuple(range(33, 42)),
+        "left_brow": tuple(range(42, 51)),
+        "nose": tuple(range(51, 60)),
+        "right_eye": (*range(60, 68), 96),
+        "left_eye": (*range(68, 76), 97),
+        "mouth": tuple(range(76, 96)),
+    },
+)
+SCHEME_5 = LandmarkScheme(
+    name="5",
+    points=5,
+    mirror_pairs=((0, 1), (3, 4)),
+    outer_corners=None,
+    pupils=((0,), (1,)),
+    regions={"right_eye": (0,), "left_eye": (1,), "nose": (2,), "mouth": (3, 4)},
+)
+_BY_POINTS = {scheme.points: scheme for scheme in (SCHEME_5, SCHEME_68, SCHEME_98)}
+
+
+def scheme_of(points: int) -> LandmarkScheme:
+    """The scheme with that many points. Raises MienError for a count that no scheme has."""
+    if points not in _BY_POINTS:
+        raise MienError(f"No landmark scheme has {points} points. Known: {', '.join(map(str, _BY_POINTS))}.")
+    return _BY_POINTS[points]
+
+
+# WFLW to iBUG by place, not by index: the 68 of 98 points that name the same spot.
+WFLW_TO_68 = (
+    *range(0, 33, 2), *range(33, 38), *range(42, 47), *range(51, 60),
+    60, 61, 63, 64, 65, 67, 68, 69, 71, 72, 73, 75, *range(76, 96),
+)  # fmt: skip
+
+
+def to_68(landmarks: Float[np.ndarray, "*batch points 2"]) -> np.ndarray:
+    """68 points from 68 or 98. Raises MienError for others."""
+    points = landmarks.shape[-2]
+    if points == 68:
+        return landmarks
+    if points == 98:
+        return np.take(landmarks, WFLW_TO_68, axis=-2)
+    raise MienError(f"68 points can be taken from 68 or 98 points; got {points}.")
+
+
+def to_5(landmarks: Float[np.ndarray, "*batch points 2"]) -> np.ndarray:
+    """Eye centres (right, left), nose tip and mouth corners (right, left) from 68 points."""
+    points = to_68(landmarks)
+    eyes = [points[..., list(group), :].mean(-2) for group in _EYES_68]
+    return np.stack([*eyes, points[..., 30, :], points[..., 48, :], points[..., 54, :]], axis=-2)

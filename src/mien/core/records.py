@@ -1,0 +1,82 @@
+"""The nouns that every room passes on: Sample → Batch → Prediction → Reading.
+
+A Sample says where a face is and what is known of it; nothing is decoded yet. A Batch is what a network gets, a
+Prediction what the decoded outputs mean, a Reading what a person is told. Batch is generic over its array type, so that
+training (torch) and reading (numpy) share it.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Generic, TypeVar
+
+import numpy as np
+from jaxtyping import Float
+
+ArrayT = TypeVar("ArrayT")
+Box = tuple[float, float, float, float]  # x0, y0, x1, y1 in pixels of the picture; x to the right, y down
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sample:
+    """One face in one picture.
+
+    key: unique in its data set and stable across machines (the path below the root, with `/`).
+    expression: index into the reader's LabelSet. distribution: probabilities over it (votes divided by their sum).
+    box: the face in the picture's pixels after EXIF rotation; None where the picture's own framing is the face crop.
+    landmarks_px: float32 [points, 2], x then y, pixel centres at whole numbers.
+    subject: the person, where the data set knows; None is "unknown", never "all the same".
+    """
+
+    key: str
+    path: Path
+    split: str = ""
+    expression: int | None = None
+    distribution: tuple[float, ...] | None = None
+    box: Box | None = None
+    landmarks_px: Float[np.ndarray, "points 2"] | None = None
+    subject: str | None = None
+
+
+@dataclass(slots=True)
+class Batch(Generic[ArrayT]):
+    """Prepared faces, as the InputSpec asks.
+
+    image: [batch, 3, height, width], normalised. index: [batch], positions of the samples in their list.
+    expression: [batch] class indices. distribution: [batch, classes]. landmarks: [batch, points, 2] in crop sides,
+    0 at the left or upper edge of the crop and 1 at the other. Fields that the data do not have are None.
+    """
+
+    image: ArrayT
+    index: ArrayT
+    expression: ArrayT | None = None
+    distribution: ArrayT | None = None
+    landmarks: ArrayT | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prediction:
+    """Decoded outputs of one face: calibrated probabilities [classes] in LabelSet order, points in picture pixels."""
+
+    probabilities: Float[np.ndarray, " classes"] | None = None
+    landmarks_px: Float[np.ndarray, "points 2"] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a person is told of one face of one picture or video frame. A missing face is a Reading with success False.
+
+    box in pixels of the upright picture; score is the detector's own and compares only within one detector;
+    probabilities by class name; note says in words why nothing could be read, or what was done (reduced scale).
+    """
+
+    source: str
+    success: bool
+    frame: int = 0
+    timestamp_s: float | None = None
+    face_id: int = 0
+    box: Box | None = None
+    score: float | None = None
+    expression: str | None = None
+    probabilities: dict[str, float] = field(default_factory=dict)
+    model: str = ""
+    note: str = ""

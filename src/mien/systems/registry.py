@@ -1,0 +1,62 @@
+"""The systems by name: `create_model`, `list_models`. A dict, so that what exists can be read in one place."""
+
+from dataclasses import asdict
+from importlib import import_module
+from typing import Any
+
+from mien.core.errors import MienError, nearest
+from mien.core.labels import LabelSet, label_set
+from mien.core.spec import InputSpec
+from mien.systems.system import System, config_from
+
+# name -> ("module:class", the variant of its config: a key of the class's `variants`)
+SYSTEMS: dict[str, tuple[str, str]] = {
+    "poster_v2": ("mien.systems.poster_v2.network:PosterV2", "base"),
+    "poster_v2_small": ("mien.systems.poster_v2.network:PosterV2", "small"),
+}
+
+
+def list_models() -> list[str]:
+    """Names that `create_model` knows."""
+    return list(SYSTEMS)
+
+
+def system_class(name: str) -> type[System]:
+    """The class behind a registered name. Raises MienError for a name that is not registered."""
+    if name not in SYSTEMS:
+        raise MienError(f"No system {name!r}.{nearest(name, SYSTEMS)}")
+    module, attribute = SYSTEMS[name][0].split(":")
+    found: type[System] = getattr(import_module(module), attribute)
+    return found
+
+
+def create_model(
+    name: str, *, labels: LabelSet | str | None = None, input_spec: InputSpec | None = None, **options: Any
+) -> System:
+    """A freshly initialised system; no file is read.
+
+    options: fields of the system's config (`num_classes`, `legacy`, ...). labels: a LabelSet or the name of a published
+    order; without it the classes are called `class_0`, `class_1`, ... Raises MienError for an unknown name or option and
+    where labels and num_classes disagree.
+    """
+    found = system_class(name)
+    if isinstance(labels, str):
+        labels = label_set(labels)
+    if labels is not None:
+        options.setdefault("num_classes", len(labels))
+    config = config_from(found.config_class, {**found.variants[SYSTEMS[name][1]], **options}, where=name)
+    labels = labels or LabelSet("unnamed", tuple(f"class_{i}" for i in range(config.num_classes)))
+    if len(labels) != config.num_classes:
+        raise MienError(f"{name}: num_classes is {config.num_classes} but {labels.name} has {len(labels)} classes.")
+    return found(config, input_spec=input_spec or found.default_input(config), labels=labels)
+
+
+def system_from_config(name: str, config: dict[str, Any], *, input_spec: InputSpec, labels: LabelSet) -> System:
+    """The system that a bundle describes: `config` is whole, no variant is merged in."""
+    found = system_class(name)
+    return found(config_from(found.config_class, config, where=name), input_spec=input_spec, labels=labels)
+
+
+def config_dict(system: System) -> dict[str, Any]:
+    """The system's config as plain values: what `system_from_config` takes."""
+    return asdict(system.config)

@@ -1,0 +1,23 @@
+"""Fixtures that every room uses: where the shared data are, and small synthetic pictures."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+SHARED = Path(os.environ.get("MIEN_SHARED", Path(__file__).parents[2] / "shared"))
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of shared real data beside the checkout; the test is skipped, by name, where it is missing."""
+    folder = SHARED / "data"
+    if not folder.is_dir():
+        pytest.skip("needs ../shared/data (real faces), which is not on this machine")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def parity() -> Path:
+    """The folder of stored outputs of the published implementations."""
+    return Path(__file__).parent / "parity"
