@@ -1,0 +1,129 @@
+"""Attention with torch's fused kernel: across two streams with a relative position bias, and among tokens.
+
+`CrossAttention` is the global-query attention of GC ViT (Hatamizadeh et al., ICML 2023) as POSTER V2 uses it: the
+queries are another stream's features as they are, without projection or norm. Its window is the whole map, so there is
+nothing to partition. The bias index is Swin's (Liu et al., ICCV 2021).
+"""
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mien.core.errors import MienError
+
+
+def relative_position_index(side: int) -> Int[Tensor, "tokens tokens"]:
+    """Row of the bias table for each pair of side * side positions: (yi - yj + s - 1)(2s - 1) + (xi - xj + s - 1)."""
+    y, x = torch.arange(side).repeat_interleave(side), torch.arange(side).repeat(side)
+    return (y[:, None] - y + side - 1) * (2 * side - 1) + (x[:, None] - x + side - 1)
+
+
+class DropPath(nn.Module):
+    """Drops whole samples of a residual branch with probability `rate` in training, and rescales the others."""
+
+    def __init__(self, rate: float = 0.0) -> None:
+        super().__init__()
+        self.rate = rate
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training or self.rate == 0:
+            return x
+        keep = x.new_empty((len(x),) + (1,) * (x.ndim - 1)).bernoulli_(1 - self.rate)
+        return x * keep / (1 - self.rate)
+
+    def extra_repr(self) -> str:
+        return f"rate={self.rate:g}"
+
+
+class Mlp(nn.Module):
+    """Linear, exact GELU, linear."""
+
+    def __init__(self, width: int, *, hidden: int) -> None:
+        super().__init__()
+        self.fc1, self.fc2 = nn.Linear(width, hidden), nn.Linear(hidden, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fc2(F.gelu(self.fc1(x)))
+
+
+class CrossAttention(nn.Module):
+    """Keys and values from image tokens, queries given: softmax(q k / sqrt(head_dim) + bias) v on a side x side map."""
+
+    index: Tensor
+    fixed_bias: Tensor | None
+
+    def __init__(self, width: int, *, heads: int, side: int) -> None:
+        super().__init__()
+        if width % heads:
+            raise MienError(f"CrossAttention: {heads} heads do not divide the width {width}.")
+        self.heads, self.head_dim = heads, width // heads
+        self.bias_table = nn.Parameter(nn.init.trunc_normal_(torch.empty((2 * side - 1) ** 2, heads), std=0.02))
+        self.kv, self.proj = nn.Linear(width, 2 * width), nn.Linear(width, width)
+        self.register_buffer("index", relative_position_index(side), persistent=False)
+        self.register_buffer("fixed_bias", None, persistent=False)
+
+    def bias(self) -> Float[Tensor, "1 heads tokens tokens"]:
+        """The bias of every pair: gathered from the table, or kept from `freeze_bias`."""
+        if self.fixed_bias is not None:
+            return self.fixed_bias
+        return self.bias_table[self.index.flatten()].unflatten(0, self.index.shape).permute(2, 0, 1)[None]
+
+    def freeze_bias(self) -> None:
+        """Gathers the bias once; from now on changes of the table are not seen."""
+        self.fixed_bias = self.bias().detach().contiguous()
+
+    def split_heads(self, x: Float[Tensor, "batch tokens width"]) -> Float[Tensor, "batch heads tokens head_dim"]:
+        return x.unflatten(2, (self.heads, self.head_dim)).transpose(1, 2)
+
+    def forward(
+        self, tokens: Float[Tensor, "batch tokens width"], query: Float[Tensor, "batch tokens width"]
+    ) -> Float[Tensor, "batch tokens width"]:
+        key, value = self.kv(tokens).chunk(2, dim=-1)
+        q, k, v = (self.split_heads(t) for t in (query.to(key.dtype), key, value))
+        out = F.scaled_dot_product_attention(q, k, v, attn_mask=self.bias().to(q.dtype))
+        return self.proj(out.transpose(1, 2).flatten(2))
+
+
+class SelfAttention(nn.Module):
+    """Multi-head attention among tokens; `first_only` asks for the first token's output alone."""
+
+    def __init__(self, width: int, *, heads: int) -> None:
+        super().__init__()
+        if width % heads:
+            raise MienError(f"SelfAttention: {heads} heads do not divide the width {width}.")
+        self.heads = heads
+        self.qkv, self.proj = nn.Linear(width, 3 * width), nn.Linear(width, width)
+
+    def _first_query(self, x: Tensor) -> Tensor:
+        width = x.shape[2]
+        q = F.linear(x[:, :1], self.qkv.weight[:width], self.qkv.bias[:width])
+        return q.unflatten(2, (self.heads, -1)).transpose(1, 2)
+
+    def forward(self, x: Float[Tensor, "batch tokens width"], *, first_only: bool = False) -> Tensor:
+        if first_only:
+            q, kv = self._first_query(x), F.linear(x, self.qkv.weight[x.shape[2] :], self.qkv.bias[x.shape[2] :])
+            k, v = kv.unflatten(2, (2, self.heads, -1)).permute(2, 0, 3, 1, 4).unbind(0)
+        else:
+            q, k, v = self.qkv(x).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4).unbind(0)
+        out = F.scaled_dot_product_attention(q, k, v)  # [batch, heads, tokens, head_dim]
+        return self.proj(out.transpose(1, 2).flatten(2))
+
+
+class TransformerBlock(nn.Module):
+    """Pre-norm block: attention and MLP, each added to its input.
+
+    With `first_only` the result is that of the first token, [batch, 1, width]: equal to `block(x)[:, :1]`, and without
+    the work for tokens that nobody will read.
+    """
+
+    def __init__(self, width: int, *, heads: int, mlp_ratio: float = 4.0) -> None:
+        super().__init__()
+        self.norm1, self.norm2 = nn.LayerNorm(width, eps=1e-6), nn.LayerNorm(width, eps=1e-6)
+        self.attention = SelfAttention(width, heads=heads)
+        self.mlp = Mlp(width, hidden=int(width * mlp_ratio))
+
+    def forward(self, x: Float[Tensor, "batch tokens width"], *, first_only: bool = False) -> Tensor:
+        kept = x[:, :1] if first_only else x
+        x = kept + self.attention(self.norm1(x), first_only=first_only)
+        return x + self.mlp(self.norm2(x))
