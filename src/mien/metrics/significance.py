@@ -1,0 +1,161 @@
+"""How far a number can be trusted: bootstrap intervals, the test between two models, the spread over seeds."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from mien.core.errors import MienError
+
+RESAMPLES = 2000
+EXACT_BELOW = 25  # discordant pairs; Fagerland, Lydersen, Laake, BMC Med. Res. Methodol. 13:91, 2013
+
+
+@dataclass(frozen=True)
+class Interval:
+    """Ends of an interval that covers the true value with probability `level`, by the method named."""
+
+    low: float
+    high: float
+    level: float
+    method: str
+
+
+def bootstrap_interval(
+    confusion: Int[np.ndarray, "classes classes"],
+    metric: Callable[[np.ndarray], np.ndarray],
+    *,
+    resamples: int = RESAMPLES,
+    level: float = 0.95,
+    seed: int = 0,
+) -> Interval:
+    """Percentile interval of a metric of the confusion matrix, over resampled images.
+
+    Drawing n images with replacement and counting them again is one multinomial draw over the cells, so all matrices
+    are made at once. A resample in which the metric is undefined is left out; where that is more than one in twenty the
+    metric has no honest interval and MienError is raised.
+    """
+    counts = np.asarray(confusion)
+    drawn = resampled(counts, resamples=resamples, seed=seed)
+    values = _defined_values(drawn, metric)
+    if len(values) < 0.95 * resamples:
+        raise MienError(
+            f"No bootstrap interval: the metric is undefined in {resamples - len(values)} of {resamples} resamples."
+        )
+    return _percentiles(values, level)
+
+
+def resampled(confusion: Int[np.ndarray, "classes classes"], *, resamples: int, seed: int) -> np.ndarray:
+    """[resamples, classes, classes]: matrices of as many images, drawn with replacement."""
+    counts = np.asarray(confusion)
+    n = int(counts.sum())
+    if n == 0:
+        raise MienError("A bootstrap needs at least one sample; the confusion matrix is empty.")
+    drawn = np.random.default_rng(seed).multinomial(n, counts.ravel() / n, size=resamples)
+    return drawn.reshape(resamples, *counts.shape)
+
+
+def bootstrap_samples(
+    statistic: Callable[[np.ndarray], float], n: int, *, resamples: int = RESAMPLES, level: float = 0.95, seed: int = 0
+) -> Interval:
+    """Percentile interval of a statistic of sample indices (int [n], drawn with replacement from 0..n-1)."""
+    if n == 0:
+        raise MienError("A bootstrap needs at least one sample; there are none.")
+    rng = np.random.default_rng(seed)
+    return _percentiles(np.array([statistic(rng.integers(n, size=n)) for _ in range(resamples)]), level)
+
+
+@dataclass(frozen=True)
+class McNemar:
+    """only_first: samples that the first model alone got right; only_second: the second alone. Two-sided p."""
+
+    only_first: int
+    only_second: int
+    p_value: float
+    method: Literal["exact binomial", "chi-square with continuity correction"]
+
+
+def mcnemar(first: Bool[np.ndarray, " samples"], second: Bool[np.ndarray, " samples"]) -> McNemar:
+    """McNemar's test of two models on the same samples (True: right). McNemar, Psychometrika 12(2), 1947.
+
+    Exact below 25 discordant pairs, else chi-square with Edwards' continuity correction. Without any discordant pair
+    the models cannot be told apart and p is 1.
+    """
+    first, second = np.asarray(first, bool), np.asarray(second, bool)
+    if first.shape != second.shape:
+        raise MienError(f"McNemar's test needs the same samples in both models; got {len(first)} and {len(second)}.")
+    a, b = int((first & ~second).sum()), int((second & ~first).sum())
+    if a + b < EXACT_BELOW:
+        return McNemar(a, b, _binomial_two_sided(min(a, b), a + b), "exact binomial")
+    statistic = max(abs(a - b) - 1, 0) ** 2 / (a + b)
+    return McNemar(a, b, math.erfc(math.sqrt(statistic / 2)), "chi-square with continuity correction")
+
+
+@dataclass(frozen=True)
+class OverSeeds:
+    """Mean, sample standard deviation (n - 1) and Student's t interval of the mean over repeated trainings."""
+
+    mean: float
+    sd: float
+    n: int
+    interval: Interval
+
+
+def over_seeds(values: Sequence[float] | Float[np.ndarray, " seeds"], *, level: float = 0.95) -> OverSeeds:
+    """Raises MienError for fewer than two values: one run has no spread."""
+    numbers = np.asarray(values, float)
+    if numbers.ndim != 1 or len(numbers) < 2:
+        raise MienError(f"Mean ± sd needs at least two seeds; got {numbers.size}.")
+    mean, sd = float(numbers.mean()), float(numbers.std(ddof=1))
+    half = student_t(len(numbers) - 1, level=level) * sd / math.sqrt(len(numbers))
+    return OverSeeds(mean, sd, len(numbers), Interval(mean - half, mean + half, level, "student t"))
+
+
+def student_t(freedom: int, *, level: float = 0.95) -> float:
+    """t with P(|T| <= t) = level for whole degrees of freedom, by bisection of the closed form."""
+    low, high = 0.0, 1.0
+    while _t_inside(high, freedom) < level:
+        high *= 2
+    for _ in range(80):
+        middle = (low + high) / 2
+        low, high = (middle, high) if _t_inside(middle, freedom) < level else (low, middle)
+    return (low + high) / 2
+
+
+def _t_inside(t: float, freedom: int) -> float:
+    """P(|T| <= t). Abramowitz and Stegun 26.7.3 (odd) and 26.7.4 (even degrees of freedom)."""
+    angle = math.atan(t / math.sqrt(freedom))
+    cos2, odd = math.cos(angle) ** 2, freedom % 2
+    term = total = math.cos(angle) if odd else 1.0
+    for k in range(2 + odd, freedom - 1, 2):
+        term *= cos2 * (k - 1) / k
+        total += term
+    if not odd:
+        return math.sin(angle) * total
+    return 2 / math.pi * (angle + (math.sin(angle) * total if freedom > 1 else 0.0))
+
+
+def _binomial_two_sided(least: int, n: int) -> float:
+    return min(1.0, 2 * sum(math.comb(n, i) for i in range(least + 1)) / 2**n)
+
+
+def _defined_values(drawn: np.ndarray, metric: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    try:
+        return np.asarray(metric(drawn))
+    except MienError:  # somewhere undefined: find out where, one by one
+        values = []
+        for matrix in drawn:
+            try:
+                values.append(float(metric(matrix)))
+            except MienError:
+                continue
+        return np.array(values)
+
+
+def _percentiles(values: np.ndarray, level: float) -> Interval:
+    tail = (1 - level) / 2
+    low, high = np.quantile(values, [tail, 1 - tail])
+    return Interval(float(low), float(high), level, "bootstrap percentile")

@@ -1,0 +1,90 @@
+"""Intervals and tests: coverage by simulation, scipy as the independent implementation, hand-worked McNemar."""
+
+import math
+
+import numpy as np
+import pytest
+
+from mien.core.errors import MienError
+from mien.metrics import expression, significance
+
+
+def test_bootstrap_covers_the_true_accuracy_about_as_often_as_it_says() -> None:
+    rng, covered, repeats = np.random.default_rng(0), 0, 300
+    for trial in range(repeats):
+        right = rng.binomial(400, 0.8)
+        matrix = np.array([[right, 400 - right], [0, 0]])
+        interval = significance.bootstrap_interval(matrix, expression.accuracy, resamples=400, seed=trial)
+        covered += interval.low <= 0.8 <= interval.high
+    assert 0.91 <= covered / repeats <= 0.98
+
+
+def test_bootstrap_has_the_binomial_width_and_repeats_exactly() -> None:
+    matrix = np.array([[450, 50], [50, 450]])
+    interval = significance.bootstrap_interval(matrix, expression.accuracy, seed=3)
+    half = 1.96 * math.sqrt(0.9 * 0.1 / 1000)
+    assert interval.high - interval.low == pytest.approx(2 * half, rel=0.08)
+    assert interval.low < 0.9 < interval.high
+    assert interval == significance.bootstrap_interval(matrix, expression.accuracy, seed=3)
+    assert interval != significance.bootstrap_interval(matrix, expression.accuracy, seed=4)
+
+
+def test_bootstrap_over_samples_agrees_with_bootstrap_over_counts() -> None:
+    right = np.repeat([1.0, 0.0], [900, 100])
+    by_sample = significance.bootstrap_samples(lambda i: right[i].mean(), 1000, resamples=2000, seed=0)
+    by_count = significance.bootstrap_interval(np.array([[900, 100], [0, 0]]), expression.accuracy, seed=0)
+    assert (by_sample.low, by_sample.high) == pytest.approx((by_count.low, by_count.high), abs=0.004)
+
+
+def test_no_interval_where_the_metric_is_often_undefined() -> None:
+    matrix = np.array([[50, 0], [1, 0]])  # a single sample of class 1: missing in a third of the resamples
+
+    def rare(m: np.ndarray) -> np.ndarray:
+        return expression.recall(m, index=1)
+
+    with pytest.raises(MienError, match=r"undefined in \d+ of 200 resamples"):
+        significance.bootstrap_interval(matrix, rare, resamples=200)
+    with pytest.raises(MienError, match="at least one sample"):
+        significance.bootstrap_interval(np.zeros((2, 2), int), expression.accuracy)
+
+
+def pairs(only_first: int, only_second: int, both: int = 10) -> tuple[np.ndarray, np.ndarray]:
+    first = np.repeat([True, False, True], [only_first, only_second, both])
+    return first, np.repeat([False, True, True], [only_first, only_second, both])
+
+
+@pytest.mark.parametrize(("a", "b"), [(1, 9), (0, 6), (7, 7), (12, 12), (3, 21)])
+def test_mcnemar_is_exact_for_few_pairs(a: int, b: int) -> None:
+    stats = pytest.importorskip("scipy.stats")
+    test = significance.mcnemar(*pairs(a, b))
+    assert (test.only_first, test.only_second, test.method) == (a, b, "exact binomial")
+    assert test.p_value == pytest.approx(stats.binomtest(a, a + b, 0.5).pvalue)
+
+
+def test_mcnemar_worked_by_hand() -> None:
+    assert significance.mcnemar(*pairs(0, 5)).p_value == pytest.approx(2 / 2**5)
+    many = significance.mcnemar(*pairs(30, 15))
+    assert many.method.startswith("chi-square")
+    assert many.p_value == pytest.approx(math.erfc(math.sqrt(14**2 / 45 / 2)))  # (|30 - 15| - 1)^2 / 45 = 4.356
+    assert many.p_value == pytest.approx(0.0369, abs=1e-4)
+
+
+def test_mcnemar_is_symmetric_and_says_1_where_nothing_differs() -> None:
+    assert significance.mcnemar(*pairs(40, 20)).p_value == significance.mcnemar(*pairs(20, 40)).p_value
+    assert significance.mcnemar(*pairs(0, 0)).p_value == 1
+    with pytest.raises(MienError, match="same samples"):
+        significance.mcnemar(np.ones(3, bool), np.ones(4, bool))
+
+
+@pytest.mark.parametrize("freedom", [1, 2, 3, 4, 5, 9, 10, 30])
+def test_student_t_agrees_with_scipy(freedom: int) -> None:
+    stats = pytest.importorskip("scipy.stats")
+    assert significance.student_t(freedom) == pytest.approx(stats.t.ppf(0.975, freedom), rel=1e-9)
+
+
+def test_mean_and_sd_over_seeds() -> None:
+    three = significance.over_seeds([0.80, 0.82, 0.84])
+    assert (three.mean, three.sd, three.n) == pytest.approx((0.82, 0.02, 3))
+    assert three.interval.high - three.mean == pytest.approx(4.302653 * 0.02 / math.sqrt(3), rel=1e-6)
+    with pytest.raises(MienError, match="at least two seeds"):
+        significance.over_seeds([0.8])
