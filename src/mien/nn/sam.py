@@ -74,8 +74,9 @@ class SAM(torch.optim.Optimizer):
         self._origin = {}
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """After a climb: descend(), which schedulers then notice. Otherwise the whole step, for which `closure` zeroes the
-        gradients, does a forward and a backward.
+        """After a climb: descend(), which schedulers then notice. Otherwise the whole step.
+
+        `closure` zeroes the gradients and does a forward and a backward.
 
         Returns the closure's first value (the loss at the weights themselves).
         """

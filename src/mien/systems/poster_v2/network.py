@@ -205,7 +205,8 @@ class PosterV2(System):
         "small": {
             "input_size": 48, "trunk_size": 48, "color": "grey", "stem": 16,
             "widths": (24, 48, 96), "depths": (2, 2, 3), "landmark_widths": (24, 48, 64), "landmark_features": 96,
-            "landmark_depths": (2, 4, 2), "head_dim": 24, "drop_path": 0.1, "token_width": 168, "vit_heads": 6, "vit_mlp_ratio": 2.0,
+            "landmark_depths": (2, 4, 2), "head_dim": 24, "drop_path": 0.1, "token_width": 168, "vit_heads": 6,
+            "vit_mlp_ratio": 2.0,
         },
     }  # fmt: skip
 

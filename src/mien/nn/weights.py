@@ -1,0 +1,196 @@
+"""Reading other people's weight files safely, and loading them without a silent gap.
+
+Published checkpoints are pickles, and a pickle may run any code. `read_checkpoint` runs none: tensors and plain
+containers are rebuilt, and whatever else a file names becomes an `Inert` stand-in that does nothing.
+"""
+
+import pickle
+import zipfile
+from collections import OrderedDict
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from mien.core.errors import MienError
+
+# What a checkpoint of tensors needs; every other global of a pickle becomes Inert. None of these runs foreign code.
+# (torch.storage._load_from_bytes is left out on purpose: it would open a second, unguarded pickle.)
+SAFE_GLOBALS: dict[tuple[str, str], Any] = {
+    ("collections", "OrderedDict"): OrderedDict,
+    ("torch", "Size"): torch.Size,
+    ("torch._utils", "_rebuild_tensor"): torch._utils._rebuild_tensor,
+    ("torch._utils", "_rebuild_tensor_v2"): torch._utils._rebuild_tensor_v2,
+    ("torch._utils", "_rebuild_parameter"): torch._utils._rebuild_parameter,
+    ("torch.nn.parameter", "Parameter"): nn.Parameter,
+}
+CONTAINERS = ("state_dict", "model_state_dict", "model", "net")
+
+
+class Inert:
+    """Stands in for an object of a class that is not trusted: takes anything, does nothing."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None: ...
+    def __setstate__(self, state: Any) -> None: ...
+    def __setitem__(self, key: Any, value: Any) -> None: ...
+    def append(self, item: Any) -> None: ...
+    def extend(self, items: Any) -> None: ...
+    def add(self, item: Any) -> None: ...
+
+
+class RestrictedUnpickler(pickle.Unpickler):
+    """An unpickler whose only reachable globals are SAFE_GLOBALS and torch's dtypes."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) in SAFE_GLOBALS:
+            return SAFE_GLOBALS[module, name]
+        if module == "torch" and isinstance(getattr(torch, name, None), torch.dtype):
+            return getattr(torch, name)
+        return type(name.rpartition(".")[2], (Inert,), {"__module__": module})
+
+
+def _load(file: Any, **options: Any) -> Any:
+    return RestrictedUnpickler(file, **options).load()
+
+
+# torch.load takes a module; these are the parts of `pickle` that it uses.
+_PICKLE = SimpleNamespace(Unpickler=RestrictedUnpickler, load=_load, __name__="mien.nn.weights")
+
+
+def read_checkpoint(path: str | Path) -> dict[str, Any]:
+    """The contents of a .safetensors, .pth, .pt, .bin or .pth.tar file, on the CPU; nothing in it is executed.
+
+    Objects of foreign classes (the released trainer pickles its recorders) come back as `Inert`. Raises MienError for a
+    missing, empty, damaged or foreign file.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise MienError(f"No weight file at {path}.")
+    with path.open("rb") as file:
+        head = file.read(16)
+    if not head:
+        raise MienError(f"{path}: the file is empty. Fetch it again.")
+    if path.suffix == ".safetensors" or head[8:9] == b"{":
+        return _read_safetensors(path)
+    if not (head.startswith(b"PK") or head.startswith(b"\x80")):
+        raise MienError(f"{path}: not a weight file (neither safetensors nor PyTorch's format).")
+    content = _read_pickle(path, zipped=head.startswith(b"PK"))
+    if not isinstance(content, dict):
+        raise MienError(
+            f"{path}: holds a pickled {type(content).__name__}, not a dict of weights. Save its state_dict() instead."
+        )
+    return content
+
+
+def _read_safetensors(path: Path) -> dict[str, Any]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return dict(load_file(path))
+    except SafetensorError as error:
+        raise MienError(f"{path}: damaged or not a safetensors file ({_short(error)}). Fetch it again.") from error
+
+
+def _read_pickle(path: Path, *, zipped: bool) -> Any:
+    if zipped and not zipfile.is_zipfile(path):
+        raise MienError(f"{path}: the file ends too early. Fetch it again.")
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception:
+        pass  # what is wrong shows below: a foreign class, or a file that nobody can read
+    try:
+        return torch.load(path, map_location="cpu", weights_only=False, pickle_module=_PICKLE)
+    except Exception as error:  # damaged pickles raise nearly anything
+        raise MienError(f"{path}: damaged, or not a PyTorch weight file ({_short(error)}).") from error
+
+
+def _short(error: Exception) -> str:
+    return (" ".join(str(error).split()) or type(error).__name__)[:160]
+
+
+def is_optimizer_state(content: Mapping[str, Any]) -> bool:
+    """True for a dict with nothing but an optimiser's `state` and `param_groups`."""
+    return set(content) == {"state", "param_groups"}
+
+
+def weights_of(content: Mapping[str, Any], *, where: str = "This checkpoint") -> dict[str, Tensor]:
+    """The tensors by name: out of their container, and without the `module.` that DataParallel puts before each name.
+
+    Raises MienError where there are none, and explains the released trainer's "best" files, which hold no model.
+    """
+    if is_optimizer_state(content):
+        raise MienError(
+            f"{where} holds only an optimiser's state: the released trainer writes its '*_best' files so, without a "
+            "model. Its trained weights can be rescued with mien.systems.poster_v2.official.rescue_best."
+        )
+    for key in CONTAINERS:
+        if isinstance(content.get(key), Mapping):
+            content = content[key]
+            break
+    tensors = {str(name): value.detach() for name, value in content.items() if isinstance(value, Tensor)}
+    if not tensors or len(tensors) < len(content):
+        strange = [str(name) for name, value in content.items() if not isinstance(value, Tensor)]
+        raise MienError(f"{where} is not a dict of weights: no tensor under {_some(strange) or 'any name'}.")
+    if all(name.startswith("module.") for name in tensors):
+        tensors = {name.removeprefix("module."): value for name, value in tensors.items()}
+    return tensors
+
+
+@dataclass(frozen=True)
+class LoadReport:
+    """How given weights meet a network's own: names in both, only in the network, only given, of another shape.
+
+    dropped: names that were left out knowingly (parts that never run).
+    """
+
+    matched: tuple[str, ...]
+    missing: tuple[str, ...]
+    unexpected: tuple[str, ...]
+    mismatched: tuple[str, ...] = ()
+    dropped: tuple[str, ...] = field(default=())
+
+    def __str__(self) -> str:
+        counts = f"{len(self.matched)} matched, {len(self.missing)} missing, {len(self.unexpected)} unexpected"
+        return f"{counts}, {len(self.mismatched)} of another shape, {len(self.dropped)} dropped knowingly"
+
+    def require(self, where: str, *, allow_missing: Collection[str] = ()) -> None:
+        """Raises MienError unless every name meets; `allow_missing` may be missing, but only as a whole."""
+        missing_fits = not self.missing or set(self.missing) == set(allow_missing)
+        if missing_fits and not self.unexpected and not self.mismatched:
+            return
+        parts = {"missing": self.missing, "unexpected": self.unexpected, "of another shape": self.mismatched}
+        named = "; ".join(f"{what}: {_some(names)}" for what, names in parts.items() if names)
+        raise MienError(f"{where}: the weights do not fit ({self}). {named}.")
+
+
+def _some(names: Collection[str], count: int = 4) -> str:
+    listed = list(names)
+    return ", ".join(listed[:count]) + (f" and {len(listed) - count} more" if len(listed) > count else "")
+
+
+def compare(own: Mapping[str, Tensor], given: Mapping[str, Tensor], *, dropped: Collection[str] = ()) -> LoadReport:
+    """Names and shapes of `given` beside those of `own` (a network's state dict); no tensor is read."""
+    both = [name for name in own if name in given]
+    mismatched = [name for name in both if own[name].shape != given[name].shape]
+    return LoadReport(
+        matched=tuple(name for name in both if own[name].shape == given[name].shape),
+        missing=tuple(name for name in own if name not in given),
+        unexpected=tuple(name for name in given if name not in own),
+        mismatched=tuple(f"{n} {tuple(given[n].shape)} for {tuple(own[n].shape)}" for n in mismatched),
+        dropped=tuple(dropped),
+    )
+
+
+def load_weights(
+    network: nn.Module, weights: Mapping[str, Tensor], *, where: str, allow_missing: Collection[str] = ()
+) -> LoadReport:
+    """Copies the weights into the network and returns the report. Raises MienError before anything is copied."""
+    report = compare(network.state_dict(), weights)
+    report.require(where, allow_missing=allow_missing)
+    network.load_state_dict(dict(weights), strict=False)
+    return report

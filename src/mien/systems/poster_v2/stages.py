@@ -1,0 +1,177 @@
+"""POSTER V2's training, in the order run: the landmark stream on 68 points, then the classifier on expressions.
+
+The paper starts from two files of others (a landmark network, a face recogniser) and has only the second stage.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mien.core.errors import MienError, nearest
+from mien.core.landmarks import SCHEME_68
+from mien.metrics.alignment import nme
+from mien.metrics.calibration import nll
+from mien.metrics.expression import accuracy, balanced_accuracy, confusion_matrix
+from mien.systems.poster_v2.landmarks import PosterV2Landmarks
+from mien.systems.poster_v2.network import PosterV2
+from mien.systems.stage import Stage, TorchBatch
+from mien.systems.system import System
+
+
+def wing(error: Tensor, *, width: float = 10.0, curvature: float = 2.0) -> Tensor:
+    """Element-wise: width * ln(1 + |e| / curvature) for |e| < width, linear and continuous beyond.
+
+    Feng et al., Wing loss, CVPR 2018, equation 5; in their unit, hundredths of the face crop's side suit well.
+    """
+    size = error.abs()
+    offset = width - width * math.log(1 + width / curvature)
+    return torch.where(size < width, width * torch.log1p(size / curvature), size - offset)
+
+
+LANDMARK_LOSSES = {"wing": wing, "l1": torch.abs, "l2": torch.square}
+
+
+@dataclass(frozen=True)
+class LandmarkOptions:
+    """loss: of the distance in x and in y, in hundredths of the crop's side."""
+
+    loss: Literal["wing", "l1", "l2"] = "wing"
+
+    def __post_init__(self) -> None:
+        if self.loss not in LANDMARK_LOSSES:
+            raise MienError(f"stage.options.loss cannot be {self.loss!r}.{nearest(self.loss, LANDMARK_LOSSES)}")
+
+
+class Landmarks(Stage):
+    """Stage 0: MobileFaceNet finds 68 points. Its bundle starts the landmark stream of `Expression`."""
+
+    name = "landmarks"
+    options_class = LandmarkOptions
+    options: LandmarkOptions
+    monitor = "nme_interocular"
+    larger_is_better = False
+
+    @classmethod
+    def system_name(cls, name: str) -> str:
+        return name.replace("poster_v2", "poster_v2_landmarks") if "landmarks" not in name else name
+
+    def loss_terms(self, batch: TorchBatch) -> dict[str, Tensor]:
+        if batch.landmarks is None:
+            raise MienError("The stage landmarks needs 68 points for each picture; --data.name w300 has them.")
+        error = 100 * (self(batch.image).float() - batch.landmarks)
+        return {self.options.loss: LANDMARK_LOSSES[self.options.loss](error).mean()}
+
+    def predict(self, system: nn.Module, batch: TorchBatch) -> dict[str, np.ndarray]:
+        assert batch.landmarks is not None
+        found = system(batch.image).float()
+        return {"landmarks": found.cpu().numpy(), "truth": batch.landmarks.float().cpu().numpy()}
+
+    def judge(self, predicted: dict[str, np.ndarray]) -> dict[str, float]:
+        assert predicted["truth"].shape[1] == SCHEME_68.points
+        return {"nme_interocular": nme(predicted["landmarks"], predicted["truth"], normaliser="interocular")}
+
+    def start_from(self, other: System) -> None:
+        """Goes on from another run of this stage."""
+        if not isinstance(other, PosterV2Landmarks):
+            raise MienError(f"The stage landmarks starts from a poster_v2_landmarks bundle or none; got {other.name}.")
+        self.take(other.state_dict())
+
+
+@dataclass(frozen=True)
+class ExpressionOptions:
+    """label_smoothing: share of the target spread over all classes. soft_labels: the target is the votes' distribution,
+    where the data have one, not the majority. class_weights: "balanced" weighs each class by 1 / its count (mean 1 over
+    the samples). monitor: by which an epoch is chosen.
+    """
+
+    label_smoothing: float = 0.0
+    soft_labels: bool = False
+    class_weights: Literal["none", "balanced"] = "none"
+    monitor: Literal["accuracy", "balanced_accuracy"] = "accuracy"
+
+    def __post_init__(self) -> None:
+        for name, known in (
+            ("class_weights", ("none", "balanced")),
+            ("monitor", ("accuracy", "balanced_accuracy")),
+        ):
+            if getattr(self, name) not in known:
+                value = getattr(self, name)
+                raise MienError(f"stage.options.{name} cannot be {value!r}.{nearest(str(value), known)}")
+        if not 0 <= self.label_smoothing < 1:
+            raise MienError(f"stage.options.label_smoothing must be in 0..1; got {self.label_smoothing}.")
+
+
+class Expression(Stage):
+    """The classifier of the paper, on a landmark stream that stage 0 (or a file of others) trained."""
+
+    name = "expression"
+    options_class = ExpressionOptions
+    options: ExpressionOptions
+    system: PosterV2
+
+    def __init__(self, system: System, **rest: Any) -> None:
+        super().__init__(system, **rest)
+        self.monitor = self.options.monitor
+
+    def loss_terms(self, batch: TorchBatch) -> dict[str, Tensor]:
+        logits = self(batch.image).float()
+        if self.options.soft_labels and batch.distribution is not None:
+            target = F.pad(batch.distribution, (0, logits.shape[1] - batch.distribution.shape[1]))
+        elif batch.expression is not None:
+            target = batch.expression
+        else:
+            raise MienError("The stage expression needs a label for each picture; these data have none.")
+        losses = F.cross_entropy(
+            logits, target, weight=self._weights(logits), label_smoothing=self.options.label_smoothing, reduction="none"
+        )
+        return {"cross_entropy": losses.mean()}
+
+    def _weights(self, logits: Tensor) -> Tensor | None:
+        if self.options.class_weights == "none":
+            return None
+        counts = torch.tensor(self.class_counts, dtype=torch.float32, device=logits.device)
+        weights = counts.sum() / ((counts > 0).sum() * counts.clamp(min=1))
+        return F.pad(weights, (0, logits.shape[1] - len(weights)), value=1.0)  # a wider legacy head
+
+    def predict(self, system: nn.Module, batch: TorchBatch) -> dict[str, np.ndarray]:
+        assert batch.expression is not None
+        return {"logits": system(batch.image).float().cpu().numpy(), "truth": batch.expression.cpu().numpy()}
+
+    def judge(self, predicted: dict[str, np.ndarray]) -> dict[str, float]:
+        logits, truth = predicted["logits"], predicted["truth"]
+        confusion = confusion_matrix(truth, logits.argmax(-1), classes=logits.shape[1])
+        return {
+            "accuracy": float(accuracy(confusion)),
+            "balanced_accuracy": float(balanced_accuracy(confusion)),
+            "nll": nll(logits, truth),
+        }
+
+    def start_from(self, other: System) -> None:
+        """A landmark bundle gives the landmark stream; an expression bundle everything but a head of other classes."""
+        if isinstance(other, PosterV2Landmarks):
+            self.system.load_landmark_net(other.landmark_net.state_dict())
+        elif isinstance(other, PosterV2):
+            state = other.state_dict()
+            if other.labels.classes != self.system.labels.classes:
+                head = {k: v for k, v in self.system.state_dict().items() if k.startswith("vit.head.")}
+                state |= head
+            self.take(state)
+        else:
+            raise MienError(f"POSTER V2 starts from a bundle of its own stages; got {other.name}.")
+
+    def needs_init(self) -> str:
+        config = self.system.config
+        if config.landmark_branch and config.freeze_landmarks:
+            return (
+                "The landmark network is frozen, so it must come trained: --init BUNDLE of the stage landmarks "
+                "(or --system.options.freeze_landmarks false; --init random to insist)."
+            )
+        return ""
+
+
+STAGES: dict[str, type[Stage]] = {stage.name: stage for stage in (Landmarks, Expression)}
