@@ -1,0 +1,47 @@
+"""Readers: a data set's own folder layout → Sample. One file a data set; nothing is decoded here.
+
+`open_reader` finds a reader by name; what a reader must offer is in `reader.py`, how to add one in
+docs/add_a_dataset.md.
+"""
+
+from importlib import import_module
+from inspect import signature
+from pathlib import Path
+from typing import Any
+
+from mien.core.errors import MienError, nearest
+from mien.data.readers.reader import Reader
+
+READERS: dict[str, str] = {
+    "rafdb": "mien.data.readers.rafdb:RafDb",
+    "rafdb_folders": "mien.data.readers.rafdb:RafDbFolders",
+    "ferplus": "mien.data.readers.ferplus:FerPlus",
+    "image_folder": "mien.data.readers.image_folder:ImageFolder",
+    "manifest": "mien.data.readers.manifest:Manifest",
+    "w300": "mien.data.readers.w300:W300",
+    "drawn": "mien.data.readers.drawn:Drawn",
+}
+
+
+def list_readers() -> list[str]:
+    """Names of the readers."""
+    return list(READERS)
+
+
+def open_reader(name: str, root: str | Path, **options: Any) -> Reader:
+    """The reader `name` over the folder (for `manifest`: the file) `root`.
+
+    Raises MienError for an unknown name, an unknown option, or a root that is not laid out as that data set is.
+    """
+    if name not in READERS:
+        raise MienError(f"No data set reader {name!r}.{nearest(name, READERS)}")
+    module, attribute = READERS[name].split(":")
+    reader: type[Reader] = getattr(import_module(module), attribute)
+    known = [word for word in signature(reader).parameters if word != "root"]
+    for option in options:
+        if option not in known:
+            raise MienError(f"Reader {name} has no option {option!r}.{nearest(option, known)}")
+    return reader(Path(root).expanduser(), **options)
+
+
+__all__ = ["READERS", "Reader", "list_readers", "open_reader"]

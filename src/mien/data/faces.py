@@ -1,0 +1,167 @@
+"""FaceSet: samples → numpy batches, as an InputSpec asks. The path of training and of evaluation, without torch.
+
+Decoding, cropping and normalising are `media`'s own code, which reading uses too.
+"""
+
+import logging
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import TypeAlias
+
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from mien.core.errors import MienError
+from mien.core.geometry import Crop, crop_of_box, crop_of_picture
+from mien.core.labels import LabelSet
+from mien.core.records import Batch, Sample
+from mien.core.spec import InputSpec
+from mien.data.transforms import Augmentation, erase, generator
+from mien.media.crop import normalise, prepare
+from mien.media.image import load_image
+
+log = logging.getLogger(__name__)
+NumpyBatch: TypeAlias = Batch[np.ndarray]
+
+
+def prepare_face(
+    sample: Sample, spec: InputSpec
+) -> tuple[UInt8[np.ndarray, "size size 3"], Float[np.ndarray, "points 2"] | None]:
+    """The face crop and its landmarks in crop pixels. Raises MienError for a broken picture."""
+    picture = load_image(sample.path, min_side=spec.size if sample.box is None else None)
+    width, height = picture.size
+    crop = crop_of_picture(width, height, spec) if sample.box is None else crop_of_box(sample.box, spec)
+    rows, columns = picture.pixels.shape[:2]
+    landmarks = None if sample.landmarks_px is None else crop.to_crop(sample.landmarks_px).astype(np.float32)
+    return prepare(picture.pixels, _scaled(crop, columns / width, rows / height), spec), landmarks
+
+
+def _scaled(crop: Crop, x: float, y: float) -> Crop:
+    """The same crop in a picture that was decoded at a reduced size."""
+    if x == 1 and y == 1:
+        return crop
+    (cx, cy), (w, h) = crop.centre, crop.sides
+    return replace(crop, centre=(cx * x, cy * y), sides=(w * x, h * y))
+
+
+class FaceSet:
+    """Batches of `samples` by (epoch, index).
+
+    labels: the order that sample.expression counts in; its length is that of a distribution. augmentation: None for
+    evaluation. cache: keep all prepared 8-bit crops in memory; they are decoded when the set is made. on_broken: "stop"
+    raises MienError at a broken picture, "skip" leaves it out of its batch. broken: their messages by index.
+    """
+
+    def __init__(
+        self, samples: Sequence[Sample], spec: InputSpec, *, labels: LabelSet | None = None,
+        augmentation: Augmentation | None = None, seed: int = 0, soft_labels: bool = False, cache: bool = False,
+        on_broken: str = "stop",
+    ) -> None:  # fmt: skip
+        self.samples, self.spec, self.labels = list(samples), spec, labels
+        self.augmentation, self.seed, self.soft_labels, self.on_broken = augmentation, seed, soft_labels, on_broken
+        self.broken: dict[int, str] = {}
+        self._landmarks: list[np.ndarray | None] = []
+        self._crops = self._decode_all() if cache else None
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def batch(self, places: Sequence[tuple[int, int]]) -> NumpyBatch:
+        """The faces at these (epoch, index). Raises MienError when none of them can be read."""
+        faces = [(epoch, index, *face) for epoch, index in places if (face := self._face(index)) is not None]
+        if not faces:
+            raise MienError(f"No picture of a whole batch can be read: {self.broken[places[0][1]]}")
+        moved = [self._augmented(*face) for face in faces]
+        crops = np.stack([crop for crop, _, _ in moved])
+        if crops.ndim == 3:
+            crops = np.repeat(crops[..., None], 3, axis=-1)
+        image = normalise(crops, self.spec)
+        for picture, (_, _, holes) in zip(image, moved, strict=True):
+            erase(picture, holes)
+        points = [landmarks for _, landmarks, _ in moved]
+        return self._labelled(image, [index for _, index, *_ in faces], points)
+
+    def numpy_batches(self, batch_size: int) -> Iterator[NumpyBatch]:
+        """Yields all faces in order, `batch_size` at a time."""
+        for start in range(0, len(self), batch_size):
+            yield self.batch([(0, i) for i in range(start, min(start + batch_size, len(self)))])
+
+    def _labelled(self, image: np.ndarray, index: list[int], points: list[np.ndarray | None]) -> NumpyBatch:
+        samples = [self.samples[i] for i in index]
+        batch: NumpyBatch = Batch(image, np.array(index, np.int64))
+        if all(sample.expression is not None for sample in samples):
+            batch.expression = np.array([sample.expression for sample in samples], np.int64)
+        if self.soft_labels and batch.expression is not None and self.labels is not None:
+            batch.distribution = np.stack([_distribution(sample, len(self.labels)) for sample in samples])
+        if all(landmarks is not None for landmarks in points):
+            batch.landmarks = (np.stack([p for p in points if p is not None]) + 0.5) / np.float32(self.spec.size)
+        return batch
+
+    def _augmented(self, epoch: int, index: int, crop: np.ndarray, landmarks: np.ndarray | None) -> tuple:
+        if self.augmentation is None:
+            return crop, landmarks, ()
+        return self.augmentation(crop, generator(self.seed, epoch, index), landmarks)
+
+    def _face(self, index: int) -> tuple[np.ndarray, np.ndarray | None] | None:
+        """The crop ([size, size] for grey) and its landmarks; None for a broken picture that is to be skipped."""
+        if self._crops is not None:
+            return None if index in self.broken else (self._crops[index], self._landmarks[index])
+        try:
+            return self._prepared(index)
+        except MienError as error:
+            if self.on_broken == "stop":
+                raise MienError(f"{error} (data.on_broken: skip leaves broken pictures out)") from error
+            if index not in self.broken:
+                log.warning("left out: %s", error)
+            self.broken[index] = str(error)
+            return None
+
+    def _prepared(self, index: int) -> tuple[np.ndarray, np.ndarray | None]:
+        crop, landmarks = prepare_face(self.samples[index], self.spec)
+        return (np.ascontiguousarray(crop[..., 0]) if self.spec.color == "grey" else crop), landmarks
+
+    def _decode_all(self) -> np.ndarray:
+        shape = (len(self), self.spec.size, self.spec.size, *([3] if self.spec.color == "rgb" else []))
+        _refuse_above_memory(int(np.prod(shape)))
+        crops = np.zeros(shape, np.uint8)
+        self._landmarks = [None] * len(self)
+
+        def fill(index: int) -> None:
+            try:
+                crops[index], self._landmarks[index] = self._prepared(index)
+            except MienError as error:
+                self.broken[index] = str(error)
+
+        with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+            for _ in pool.map(fill, range(len(self)), chunksize=256):
+                pass
+        if self.broken and self.on_broken == "stop":
+            first = self.broken[min(self.broken)]
+            raise MienError(
+                f"{len(self.broken)} of {len(self)} pictures are broken, first {first} "
+                "(data.on_broken: skip leaves them out)"
+            )
+        return crops
+
+
+def _distribution(sample: Sample, classes: int) -> Float[np.ndarray, " classes"]:
+    """float32; one-hot where the data set gives no distribution."""
+    if sample.distribution is not None:
+        return np.array(sample.distribution, np.float32)
+    one_hot = np.zeros(classes, np.float32)
+    one_hot[sample.expression] = 1
+    return one_hot
+
+
+def _refuse_above_memory(size: int) -> None:
+    """Raises MienError when the cache would take more than 60 % of the machine's memory."""
+    try:
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return
+    if size > 0.6 * memory:
+        raise MienError(
+            f"data.cache: memory would take {size / 1e9:.1f} GB of {memory / 1e9:.1f}. Use data.cache: none."
+        )

@@ -1,0 +1,106 @@
+"""DataOptions: what a user says about data, in `fit` and `evaluate` alike (`--data.name`, `--data.root`, ...).
+
+Light to import: the command line builds its parser from it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any
+
+from mien.core.errors import MienError, nearest
+
+if TYPE_CHECKING:
+    from mien.core.labels import LabelSet
+    from mien.data.readers.reader import Reader
+
+SAMPLERS = ("shuffle", "imbalanced")
+CACHES = ("none", "memory")
+ON_BROKEN = ("stop", "skip")
+
+
+@dataclass(frozen=True)
+class DataOptions:
+    """Where faces come from and how they are served.
+
+    Args:
+        name: Data set reader: rafdb, rafdb_folders, ferplus, image_folder, manifest, w300 or drawn.
+        root: Folder of the data set (for manifest: the table).
+        reader: Options of the reader, such as majority of ferplus or classes of image_folder.
+        eval_reader: Options of the reader that differ for validation and test.
+        labels: Published class order to train in; none is the data set's own.
+        train_split: Split to train on.
+        val_split: Split to select on; "auto" is the set's own or else a cut of train, "cut" always a cut.
+        test_split: Split to report on. Selecting on it is refused.
+        val_fraction: Share of train that is cut for validation.
+        limit: Train on about so many faces, each class in its share; 0 is all.
+        batch_size: Faces in a training batch, on each process.
+        eval_batch_size: Faces in an evaluation batch; 0 is the same as batch_size.
+        workers: Processes that prepare faces; 0 is the main one.
+        augmentation: Name of a recipe (published, published_other, reproduction, strong, none).
+        augment: Single values of the recipe to change, such as rotation_deg or flip.
+        sampler: "shuffle", or "imbalanced": every class equally often, with replacement.
+        soft_labels: Serve the distribution of votes beside the class.
+        drop_last: Leave out the last, smaller training batch.
+        cache: "memory" keeps the prepared 8-bit crops, for sets of small pictures.
+        on_broken: What a broken picture does: "stop", or "skip" (named once, left out).
+        seed: Decides the cut, the order and every augmentation.
+    """
+
+    name: str = ""
+    root: str = ""
+    reader: dict[str, Any] = field(default_factory=dict)
+    eval_reader: dict[str, Any] = field(default_factory=dict)
+    labels: str | None = None
+    train_split: str = "train"
+    val_split: str = "auto"
+    test_split: str = "test"
+    val_fraction: float = 0.1
+    limit: int = 0
+    batch_size: int = 64
+    eval_batch_size: int = 0
+    workers: int = 0
+    augmentation: str = "published"
+    augment: dict[str, Any] = field(default_factory=dict)
+    sampler: str = "shuffle"
+    soft_labels: bool = False
+    drop_last: bool = False
+    cache: str = "none"
+    on_broken: str = "stop"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, known in (("sampler", SAMPLERS), ("cache", CACHES), ("on_broken", ON_BROKEN)):
+            if getattr(self, name) not in known:
+                raise MienError(f"data.{name}: no {getattr(self, name)!r}.{nearest(str(getattr(self, name)), known)}")
+        least = {"batch_size": 1, "eval_batch_size": 0, "workers": 0, "limit": 0, "seed": 0}
+        for name, minimum in least.items():
+            if getattr(self, name) < minimum:
+                raise MienError(f"data.{name} must be at least {minimum}; got {getattr(self, name)}.")
+        if not 0 < self.val_fraction < 1:
+            raise MienError(f"data.val_fraction must lie between 0 and 1; got {self.val_fraction}.")
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> DataOptions:
+        """Raises MienError for a key that is no option, with the nearest one."""
+        known = [f.name for f in fields(cls)]
+        for key in values:
+            if key not in known:
+                raise MienError(f"data has no option {key!r}.{nearest(key, known)}")
+        return cls(**values)
+
+    def open(self, *, evaluation: bool = False) -> Reader:
+        """The reader. Raises MienError when no name or root was given."""
+        from mien.data.readers import list_readers, open_reader
+
+        if not self.name:
+            raise MienError(f"Name a data set: --data.name NAME. Known: {', '.join(list_readers())}.")
+        if not self.root:
+            raise MienError(f"Name the folder of {self.name}: --data.root DIR. See docs/data.md for how it must lie.")
+        return open_reader(self.name, self.root, **(self.reader | (self.eval_reader if evaluation else {})))
+
+    def target_labels(self) -> LabelSet | None:
+        """The class order to train in: the one named in `labels`, else the data set's own; None without expressions."""
+        from mien.core.labels import label_set
+
+        return label_set(self.labels) if self.labels else self.open().labels

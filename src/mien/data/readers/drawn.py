@@ -1,0 +1,23 @@
+"""Drawn faces: class folders as `image_folder` reads them, in RAF-DB's classes, a `.pts` file beside each picture."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from mien.core.records import Sample
+from mien.data.readers.image_folder import ImageFolder
+from mien.data.readers.points import read_pts
+
+
+class Drawn(ImageFolder):
+    """What `synthetic.drawn.write_drawn` writes. The picture's own framing is the face crop (no box)."""
+
+    name = "drawn"
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root, labels="rafdb")
+
+    def _class(self, folder: Path, split: str) -> list[Sample]:
+        return [
+            replace(sample, landmarks_px=read_pts(sample.path.with_suffix(".pts")))
+            for sample in super()._class(folder, split)
+        ]

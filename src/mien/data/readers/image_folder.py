@@ -1,0 +1,57 @@
+"""Class folders with names of the user's own: `<class>/*.jpg` or `train|valid|test/<class>/*.jpg`."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from mien.core.errors import MienError
+from mien.core.labels import LabelSet, label_set
+from mien.core.records import Sample
+from mien.data.readers.reader import SPLIT_WORDS, Reader, folder_names, pictures_below
+
+_SPLITS = ("train", "valid", "test")
+
+
+class ImageFolder(Reader):
+    """Folders named for their class; a class is found by its folder's name, never by its position.
+
+    labels: a published order by name ("rafdb"): folder names must be classes of it or synonyms. classes: an order of
+    the user's own. Neither: the sorted folder names of all splits. Without split folders there is one split, "all".
+    """
+
+    name = "image_folder"
+
+    def __init__(self, root: Path, *, labels: str | None = None, classes: Sequence[str] | None = None) -> None:
+        super().__init__(root)
+        self.need(self.root, way_out="Expected a folder with one folder a class.")
+        top = folder_names(self.root)
+        found = {SPLIT_WORDS.get(name.lower(), name.lower()): name for name in top}
+        self._folders = {split: self.root / found[split] for split in _SPLITS if split in found} or {"all": self.root}
+        self.splits = tuple(self._folders)
+        if classes is not None:
+            self.labels = label_set(self.name, classes)
+        elif labels is not None:
+            self.labels = label_set(labels)
+        else:
+            self.labels = LabelSet(self.name, self._found_classes())
+
+    def _found_classes(self) -> tuple[str, ...]:
+        names = sorted({name for folder in self._folders.values() for name in folder_names(folder)})
+        if not names:
+            raise self.error(
+                f"no class folders under {self.root}. Expected <class>/*.jpg or train/<class>/*.jpg there."
+            )
+        return tuple(names)
+
+    def _read(self, split: str) -> list[Sample]:
+        folder = self._folders[split]
+        if not folder_names(folder):
+            raise self.error(f"no class folders under {folder}. Pictures lie in folders named for their class.")
+        return [sample for name in folder_names(folder) for sample in self._class(folder / name, split)]
+
+    def _class(self, folder: Path, split: str) -> list[Sample]:
+        assert self.labels is not None
+        try:
+            index = self.labels.index(folder.name)
+        except MienError as error:
+            raise self.error(f"folder {folder}: {error}") from error
+        return [Sample(path.relative_to(self.root).as_posix(), path, split, index) for path in pictures_below(folder)]

@@ -1,0 +1,98 @@
+"""RAF-DB basic, in its own layout (list file) and as class folders.
+
+Li, Deng, Du, CVPR 2017. Classes 1..7 are surprise, fear, disgust, happiness, sadness, anger, neutral. The set has no
+validation split and names no subjects.
+"""
+
+from pathlib import Path
+
+from mien.core.labels import label_set
+from mien.core.records import Sample
+from mien.data.readers.reader import SPLIT_WORDS, Reader, file_names, folder_names, pictures_below
+
+_CODES = {str(code): code - 1 for code in range(1, 8)}
+
+
+class RafDb(Reader):
+    """`EmoLabel/list_patition_label.txt` (the set's own spelling) and `Image/aligned/*_aligned.jpg`.
+
+    pictures: "aligned" (100x100, as every published number uses) or "original" (`Image/original`, uncropped).
+    """
+
+    name = "rafdb"
+
+    def __init__(self, root: Path, *, pictures: str = "aligned") -> None:
+        super().__init__(root)
+        if pictures not in ("aligned", "original"):
+            raise self.error(f"pictures must be 'aligned' or 'original'; got {pictures!r}.")
+        way_out = "Expected the folder made by unpacking basic.zip."
+        self.list_file = self.need(self.root / "EmoLabel" / "list_patition_label.txt", way_out=way_out)
+        self.pictures = self.need(self.root / "Image" / pictures, way_out=way_out)
+        self.labels = label_set("rafdb")
+        self._rows = [self._row(line, number) for number, line in enumerate(self.lines(self.list_file), 1)]
+        self.splits = tuple(split for split in ("train", "test") if any(row[0] == split for row in self._rows))
+
+    def _row(self, line: str, number: int) -> tuple[str, str, int]:
+        """(split, file name, class index) of `train_00001.jpg 5`."""
+        name, _, code = line.strip().rpartition(" ")
+        split = name.partition("_")[0]
+        if code not in _CODES:
+            raise self.error(f"{self.list_file}, line {number}: class {code!r} is not one of 1..7.")
+        if split not in ("train", "test"):
+            raise self.error(f"{self.list_file}, line {number}: {line.strip()!r} does not begin with train_ or test_.")
+        return split, name.strip(), _CODES[code]
+
+    def _read(self, split: str) -> list[Sample]:
+        present = file_names(self.pictures)
+        rows = [(self._file_name(name), index) for of, name, index in self._rows if of == split]
+        missing = [self.pictures / name for name, _ in rows if name not in present]
+        self.refuse_missing(missing, listed_in=self.list_file, total=len(rows))
+        folder = f"Image/{self.pictures.name}"
+        return [Sample(f"{folder}/{name}", self.pictures / name, split, index) for name, index in rows]
+
+    def _file_name(self, listed: str) -> str:
+        if self.pictures.name == "original":
+            return listed
+        stem, _, suffix = listed.rpartition(".")
+        return f"{stem}_aligned.{suffix}"
+
+
+class RafDbFolders(Reader):
+    """`train|valid|test/1..7/*.jpg`, also below a folder `DATASET` (the form that circulates on Kaggle).
+
+    In POSTER V2's published layout `valid/` holds RAF-DB's test pictures. Where no `test/` stands beside it, it is
+    therefore the split "test" here, so that selecting an epoch on it is refused.
+    """
+
+    name = "rafdb_folders"
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root / "DATASET" if (root / "DATASET").is_dir() else root)
+        self.labels = label_set("rafdb")
+        found = {SPLIT_WORDS.get(name.lower(), name.lower()): name for name in folder_names(self.root)}
+        self._folders: dict[str, str] = {split: found[split] for split in ("train", "valid", "test") if split in found}
+        if not self._folders:
+            self.need(self.root / "train", way_out="Expected train/1..7 and test/1..7.")
+        self._valid_is_test = "valid" in self._folders and "test" not in self._folders
+        if self._valid_is_test:
+            self._folders["test"] = self._folders.pop("valid")
+        self.splits = tuple(self._folders)
+
+    def resolve(self, split: str) -> str:
+        name = SPLIT_WORDS.get(split, split)
+        return super().resolve("test" if name == "valid" and self._valid_is_test else name)
+
+    def _read(self, split: str) -> list[Sample]:
+        folder = self.root / self._folders[split]
+        samples = []
+        classes = folder_names(folder)
+        if not classes:
+            raise self.error(f"no class folders under {folder}. Expected 1..7, each with its pictures.")
+        for name in classes:
+            if name not in _CODES:
+                raise self.error(f"{folder} has a class folder {name!r}; the classes are 1..7.")
+            samples += [
+                Sample(path.relative_to(self.root).as_posix(), path, split, _CODES[name])
+                for path in pictures_below(folder / name)
+            ]
+        return samples

@@ -1,0 +1,217 @@
+"""Augmentation: numpy and OpenCV on 8-bit crops; turn, scale, shift and mirror are one warp, and landmarks move along.
+
+What a face gets depends on (seed, epoch, index) only, so any worker in any order makes the same picture. Erasing comes
+after normalisation and writes 0, the mean colour, as POSTER V2 publishes it. `RandomErasing`'s law is torchvision's.
+"""
+
+from dataclasses import dataclass, fields, replace
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from mien.core.errors import MienError, nearest
+from mien.core.landmarks import scheme_of
+
+# ITU-R BT.601 luminance, and the YIQ plane in which hue is a rotation.
+_LUMINANCE = np.array([0.299, 0.587, 0.114])
+_TO_YIQ = np.array([_LUMINANCE, [0.5959, -0.2746, -0.3213], [0.2115, -0.5227, 0.3112]])
+_FROM_YIQ = np.linalg.inv(_TO_YIQ)
+
+
+class Hole(NamedTuple):
+    """A rectangle to erase, in pixels of the crop; right and bottom exclusive."""
+
+    top: int
+    left: int
+    bottom: int
+    right: int
+
+
+class Augmented(NamedTuple):
+    """A crop after its warp and colours, its landmarks in crop pixels, and what is to be erased after normalisation."""
+
+    crop: UInt8[np.ndarray, "*crop"]
+    landmarks_px: Float[np.ndarray, "points 2"] | None
+    holes: tuple[Hole, ...]
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """A recipe; the defaults are POSTER V2's on RAF-DB (official code: flip, then RandomErasing).
+
+    flip, erase_probability: probabilities. rotation_deg: largest turn either way. scale: range of the size factor.
+    shift: largest shift either way, in sides. brightness, contrast, saturation: factors within 1 - x .. 1 + x; hue:
+    in turns, as a rotation of the chromatic plane. gamma: exponents within exp(-x) .. exp(x). blur: largest Gaussian
+    sigma in sides. noise: largest standard deviation of grey noise, in 0..1. erase_scale: share of the area;
+    erase_ratio: height by width; erase_count: holes at most. border: "reflect", or "black" outside the picture.
+    """
+
+    flip: float = 0.5
+    rotation_deg: float = 0.0
+    scale: tuple[float, float] = (1.0, 1.0)
+    shift: float = 0.0
+    brightness: float = 0.0
+    contrast: float = 0.0
+    saturation: float = 0.0
+    hue: float = 0.0
+    gamma: float = 0.0
+    blur: float = 0.0
+    noise: float = 0.0
+    erase_probability: float = 0.5
+    erase_scale: tuple[float, float] = (0.02, 0.1)
+    erase_ratio: tuple[float, float] = (0.3, 3.3)
+    erase_count: int = 1
+    border: str = "reflect"
+
+    def __post_init__(self) -> None:
+        for name in ("scale", "erase_scale", "erase_ratio"):
+            low, high = (float(value) for value in getattr(self, name))
+            object.__setattr__(self, name, (low, high))
+            if not 0 < low <= high:
+                raise MienError(f"Augmentation.{name} must be a range (low, high) above 0; got {(low, high)}.")
+        for name in ("flip", "erase_probability"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise MienError(f"Augmentation.{name} is a probability; got {getattr(self, name)}.")
+        for name in ("brightness", "contrast", "saturation", "hue", "shift", "noise"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise MienError(f"Augmentation.{name} lies in 0..1; got {getattr(self, name)}.")
+        if self.border not in ("reflect", "black"):
+            raise MienError(f"Augmentation.border must be 'reflect' or 'black'; got {self.border!r}.")
+
+    def __call__(
+        self,
+        crop: UInt8[np.ndarray, "size size *channels"],
+        rng: np.random.Generator,
+        landmarks_px: Float[np.ndarray, "points 2"] | None = None,
+    ) -> Augmented:
+        """One augmented face, colour [size, size, 3] or grey [size, size].
+
+        Every option has its own place in the random stream: changing one leaves the others.
+        """
+        u = rng.random(12)
+        matrix, mirrored = self.warp(u, len(crop))
+        crop = self._moved(crop, matrix, mirrored)
+        if landmarks_px is not None:
+            landmarks_px = _moved_points(landmarks_px, matrix, mirrored)
+        crop = self._coloured(crop, u[5:10])
+        if self.blur and (sigma := u[10] * self.blur * len(crop)) > 0.2:
+            crop = cv2.GaussianBlur(crop, (0, 0), sigma)
+        holes = self._holes(rng, u[11], len(crop))
+        if self.noise:
+            crop = self._noisy(crop, rng)
+        return Augmented(crop, landmarks_px, holes)
+
+    def warp(self, u: np.ndarray, size: int) -> tuple[Float[np.ndarray, "2 3"], bool]:
+        """Affine map from crop pixels to augmented crop pixels by five numbers in 0..1, and whether it mirrors."""
+        mirrored = bool(u[0] < self.flip)
+        angle = np.deg2rad((2 * u[1] - 1) * self.rotation_deg)
+        scale = self.scale[0] * (self.scale[1] / self.scale[0]) ** u[2]
+        cos, sin = scale * np.cos(angle), scale * np.sin(angle)
+        linear = np.array([[cos, -sin], [sin, cos]]) @ np.diag([-1.0 if mirrored else 1.0, 1.0])
+        centre = np.full(2, (size - 1) / 2)
+        offset = centre - linear @ centre + (2 * u[3:5] - 1) * self.shift * size
+        return np.concatenate([linear, offset[:, None]], axis=1), mirrored
+
+    @property
+    def _moves(self) -> bool:
+        return bool(self.rotation_deg or self.shift or self.scale != (1.0, 1.0))
+
+    def _moved(self, crop: np.ndarray, matrix: np.ndarray, mirrored: bool) -> np.ndarray:
+        if not self._moves:
+            return cv2.flip(crop, 1) if mirrored else crop
+        border = cv2.BORDER_REFLECT_101 if self.border == "reflect" else cv2.BORDER_CONSTANT
+        return cv2.warpAffine(crop, matrix, crop.shape[1::-1], flags=cv2.INTER_LINEAR, borderMode=border)
+
+    def _coloured(self, crop: np.ndarray, u: np.ndarray) -> np.ndarray:
+        """Brightness, contrast about the mean luminance and gamma by one table; saturation and hue by one matrix."""
+        around = 2 * u - 1
+        if self.brightness or self.contrast or self.gamma:
+            brightness, contrast = 1 + around[0] * self.brightness, 1 + around[1] * self.contrast
+            mean = _mean_luminance(crop) * brightness
+            values = np.clip(contrast * (brightness * np.arange(256) - mean) + mean, 0, 255) / 255
+            table = values ** np.exp(around[2] * self.gamma) * 255
+            crop = cv2.LUT(crop, (table + 0.5).astype(np.uint8))
+        if crop.ndim == 3 and (self.saturation or self.hue):
+            angle = 2 * np.pi * around[4] * self.hue
+            keep = 1 + around[3] * self.saturation
+            cos, sin = keep * np.cos(angle), keep * np.sin(angle)
+            turn = np.array([[1, 0, 0], [0, cos, -sin], [0, sin, cos]])
+            crop = cv2.transform(crop, _FROM_YIQ @ turn @ _TO_YIQ)
+        return crop
+
+    def _noisy(self, crop: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        sigma = np.float32(rng.random() * self.noise * 255)
+        grain = rng.standard_normal(crop.shape[:2], np.float32) * sigma
+        grain = grain[..., None] if crop.ndim == 3 else grain
+        return np.clip(crop + (grain + 0.5), 0, 255).astype(np.uint8)
+
+    def _holes(self, rng: np.random.Generator, u: float, size: int) -> tuple[Hole, ...]:
+        if u >= self.erase_probability:
+            return ()
+        count = 1 if self.erase_count == 1 else int(rng.integers(1, self.erase_count + 1))
+        holes = (self._hole(rng, size) for _ in range(count))
+        return tuple(hole for hole in holes if hole is not None)
+
+    def _hole(self, rng: np.random.Generator, size: int) -> Hole | None:
+        """torchvision's RandomErasing: ten tries at an area and a log-uniform ratio that fit."""
+        for _ in range(10):
+            area = size * size * rng.uniform(*self.erase_scale)
+            ratio = np.exp(rng.uniform(*np.log(self.erase_ratio)))
+            height, width = round(float(np.sqrt(area * ratio))), round(float(np.sqrt(area / ratio)))
+            if height < size and width < size:
+                top, left = int(rng.integers(size - height + 1)), int(rng.integers(size - width + 1))
+                return Hole(top, left, top + height, left + width)
+        return None
+
+
+def generator(seed: int, epoch: int, index: int) -> np.random.Generator:
+    """The random stream of one face in one epoch: Philox, whose key is (seed, epoch and index)."""
+    return np.random.Generator(np.random.Philox(key=(seed << 64) | (epoch << 40) | index))
+
+
+def erase(image: Float[np.ndarray, "3 height width"], holes: tuple[Hole, ...]) -> None:
+    """Writes 0 (after normalisation: the mean colour) into the holes, in place."""
+    for hole in holes:
+        image[:, hole.top : hole.bottom, hole.left : hole.right] = 0
+
+
+RECIPES: dict[str, Augmentation] = {
+    "published": Augmentation(),
+    # POSTER V2 on AffectNet and CAER-S: always erased, 5 % of the area.
+    "published_other": Augmentation(erase_probability=1.0, erase_scale=(0.05, 0.05)),
+    # The 3-class reproduction: ColorJitter(.2, .2, .2, .1), 15 degrees, 10 %, RandomErasing(.02, .1).
+    "reproduction": Augmentation(
+        rotation_deg=15, shift=0.1, brightness=0.2, contrast=0.2, saturation=0.2, hue=0.1, border="black"
+    ),
+    # Ours, for small grey faces (FER+).
+    "strong": Augmentation(
+        rotation_deg=15, scale=(0.85, 1.15), shift=0.08, brightness=0.2, contrast=0.3, gamma=0.2, blur=0.01, noise=0.03,
+        erase_probability=0.5, erase_scale=(0.02, 0.2), erase_count=2,
+    ),
+    "none": Augmentation(flip=0.0, erase_probability=0.0),
+}  # fmt: skip
+
+
+def augmentation(recipe: str = "published", **changes: Any) -> Augmentation:
+    """A named recipe with single values changed. Raises MienError for an unknown recipe or option."""
+    if recipe not in RECIPES:
+        raise MienError(f"No augmentation recipe {recipe!r}.{nearest(recipe, RECIPES)}")
+    known = [f.name for f in fields(Augmentation)]
+    for name in changes:
+        if name not in known:
+            raise MienError(f"Augmentation has no option {name!r}.{nearest(name, known)}")
+    return replace(RECIPES[recipe], **changes)
+
+
+def _mean_luminance(crop: np.ndarray) -> float:
+    means = cv2.mean(crop)
+    return float(np.dot(_LUMINANCE, means[:3])) if crop.ndim == 3 else float(means[0])
+
+
+def _moved_points(points: np.ndarray, matrix: np.ndarray, mirrored: bool) -> np.ndarray:
+    """The points after the warp; in a mirrored face the right eye is the one that was the left."""
+    if mirrored:
+        points = points[scheme_of(len(points)).mirror]
+    return (points @ matrix[:, :2].T + matrix[:, 2]).astype(np.float32)
