@@ -5,6 +5,8 @@ containers are rebuilt, and whatever else a file names becomes an `Inert` stand-
 """
 
 import pickle
+import tarfile
+import warnings
 import zipfile
 from collections import OrderedDict
 from collections.abc import Collection, Mapping
@@ -99,14 +101,24 @@ def _read_safetensors(path: Path) -> dict[str, Any]:
 def _read_pickle(path: Path, *, zipped: bool) -> Any:
     if zipped and not zipfile.is_zipfile(path):
         raise MienError(f"{path}: the file ends too early. Fetch it again.")
+    _refuse_programs(path, zipped=zipped)
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings(action="ignore"):
+            return torch.load(path, map_location="cpu", weights_only=True)
     except Exception:
         pass  # what is wrong shows below: a foreign class, or a file that nobody can read
     try:
         return torch.load(path, map_location="cpu", weights_only=False, pickle_module=_PICKLE)
     except Exception as error:  # damaged pickles raise nearly anything
         raise MienError(f"{path}: damaged, or not a PyTorch weight file ({_short(error)}).") from error
+
+
+def _refuse_programs(path: Path, *, zipped: bool) -> None:
+    """Two more forms that torch.load would open by ways that the unpickler does not guard."""
+    if zipped and any(name.endswith("constants.pkl") for name in zipfile.ZipFile(path).namelist()):
+        raise MienError(f"{path}: a TorchScript program, not a dict of weights. Save its state_dict() instead.")
+    if not zipped and tarfile.is_tarfile(path):
+        raise MienError(f"{path}: a tar archive (PyTorch before 0.1.10 or packed files). Unpack it first.")
 
 
 def _short(error: Exception) -> str:

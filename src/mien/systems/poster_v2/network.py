@@ -180,7 +180,7 @@ class PyramidTransformer(nn.Module):
                 nn.init.zeros_(module.bias)
 
     def embed(self, tokens: Float[Tensor, "batch tokens width"]) -> Float[Tensor, "batch tokens+1 width"]:
-        first = self.cls_token.expand(len(tokens), -1, -1).to(tokens.dtype)
+        first = self.cls_token.expand(tokens.shape[0], -1, -1).to(tokens.dtype)
         return torch.cat([first, tokens], dim=1) + self.pos_embed
 
     def features(self, tokens: Float[Tensor, "batch tokens width"]) -> Float[Tensor, "batch width"]:

@@ -247,6 +247,19 @@ def network_from_official(checkpoint: Mapping[str, Any], **options: Any) -> nn.M
     return network.eval()
 
 
+def load_backbone(network: PosterV2, checkpoint: Mapping[str, Any]) -> LoadReport:
+    """Puts a released `ir50.pth` or landmark network into `network`, whichever it is, and returns the report."""
+    ours, report = convert(checkpoint)
+    what = _layout_of(weights_of(checkpoint)).what
+    if what == "IR-50":
+        load_weights(network.trunk, ours, where="IR-50")
+    elif what == "MobileFaceNet":
+        network.load_landmark_net(ours)
+    else:
+        raise MienError(f"load_backbone takes ir50.pth or the landmark network; this is {what}.")
+    return report
+
+
 def to_official(module: nn.Module) -> dict[str, Tensor]:
     """The released layout's state dict, in its order, for a PosterV2 or one of its blocks in the released arrangement.
 
