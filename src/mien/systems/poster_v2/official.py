@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
+from itertools import chain
 from typing import Any
 
 import torch
@@ -238,6 +239,10 @@ def network_from_official(checkpoint: Mapping[str, Any], **options: Any) -> nn.M
     width = len(ours["vit.head.bias"])
     if "labels" not in options:
         options.setdefault("num_classes", width)
+    if (asked := options.get("num_classes", 0)) > width:
+        raise MienError(
+            f"This released POSTER V2 tells {width} classes apart; num_classes {asked} is more. Leave it out."
+        )
     options = {"legacy": True, "head_width": width} | options
     network = create_model("poster_v2", **options)
     assert isinstance(network, PosterV2)
@@ -334,8 +339,11 @@ def rescue_best(optimizer_state: Mapping[str, Any], network: PosterV2, images: I
     trained = {name: p for name, p in network.named_parameters() if not name.startswith("landmark_net.")}
     report = compare(trained, ours)
     report.require("rescue_best")
+    first = next(images := iter(images), None)
+    if first is None:
+        raise MienError("rescue_best: BatchNorm statistics need at least one batch of training pictures; got none.")
     network.load_state_dict(ours, strict=False)
-    estimate_norms(network, images)
+    estimate_norms(network, chain([first], images))
     return report
 
 
@@ -348,12 +356,8 @@ def estimate_norms(network: nn.Module, images: Iterable[Tensor]) -> None:
     for norm in norms:
         norm.reset_running_stats()
         norm.momentum = None  # cumulative mean
-    batches = 0
     for batch in images:
         network(batch)
-        batches += 1
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
     network.eval()
-    if not batches:
-        raise MienError("BatchNorm statistics need at least one batch of training pictures; got none.")
