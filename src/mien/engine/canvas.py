@@ -1,0 +1,170 @@
+"""Scene: a small picture of rectangles, lines and words that is drawn once and written as SVG (reports) or PNG (files).
+
+Colours are names. In a report they follow the page's light or dark theme (`var(--ink)`); in a PNG they are those of the
+light theme. Needs nothing but Pillow, so a light installation draws the same figures as a full one.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from html import escape
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Literal
+
+# The light theme of report.css, for PNG. "series-N" are Okabe and Ito's colours, told apart by colour-blind readers.
+COLOURS = {
+    "paper": (255, 255, 255),
+    "ink": (27, 31, 36),
+    "muted": (91, 100, 112),
+    "grid": (221, 225, 230),
+    "accent": (31, 99, 168),
+    "warn": (184, 80, 20),
+    "series-1": (0, 114, 178),
+    "series-2": (213, 94, 0),
+    "series-3": (0, 158, 115),
+    "series-4": (204, 121, 167),
+    "series-5": (86, 180, 233),
+    "series-6": (230, 159, 0),
+}
+PNG_SCALE = 2  # pixels per unit: sharp in print and on dense screens
+
+Anchor = Literal["start", "middle", "end"]
+Point = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Rect:
+    x: float
+    y: float
+    width: float
+    height: float
+    fill: str
+    opacity: float = 1.0
+
+    def svg(self) -> str:
+        place = f'x="{self.x:.1f}" y="{self.y:.1f}" width="{self.width:.1f}" height="{self.height:.1f}"'
+        return f'<rect {place} style="fill:var(--{self.fill})" fill-opacity="{self.opacity:.3f}"/>'
+
+    def paint(self, draw: Any) -> None:
+        corners = [self.x, self.y, self.x + self.width, self.y + self.height]
+        if self.width > 0 and self.height > 0:
+            draw.rectangle([v * PNG_SCALE for v in corners], fill=mixed(self.fill, self.opacity))
+
+
+@dataclass(frozen=True)
+class Line:
+    points: tuple[Point, ...]
+    stroke: str
+    width: float = 1.5
+    dashed: bool = False
+
+    def svg(self) -> str:
+        path = " ".join(f"{x:.1f},{y:.1f}" for x, y in self.points)
+        dash = ' stroke-dasharray="5 4"' if self.dashed else ""
+        look = f'style="stroke:var(--{self.stroke})" stroke-width="{self.width}" stroke-linejoin="round"{dash}'
+        return f'<polyline points="{path}" fill="none" {look}/>'
+
+    def paint(self, draw: Any) -> None:
+        scaled = [(x * PNG_SCALE, y * PNG_SCALE) for x, y in self.points]
+        for start, end in pairwise(scaled):
+            for part in _dashes(start, end) if self.dashed else [(start, end)]:
+                draw.line(part, fill=COLOURS[self.stroke], width=round(self.width * PNG_SCALE))
+
+
+@dataclass(frozen=True)
+class Dot:
+    x: float
+    y: float
+    radius: float
+    fill: str
+
+    def svg(self) -> str:
+        return f'<circle cx="{self.x:.1f}" cy="{self.y:.1f}" r="{self.radius}" style="fill:var(--{self.fill})"/>'
+
+    def paint(self, draw: Any) -> None:
+        r = self.radius
+        corners = [self.x - r, self.y - r, self.x + r, self.y + r]
+        draw.ellipse([v * PNG_SCALE for v in corners], fill=COLOURS[self.fill])
+
+
+@dataclass(frozen=True)
+class Words:
+    """y is the middle of the line of text."""
+
+    x: float
+    y: float
+    text: str
+    size: float = 12
+    anchor: Anchor = "start"
+    fill: str = "ink"
+    bold: bool = False
+
+    def svg(self) -> str:
+        place = f'x="{self.x:.1f}" y="{self.y:.1f}" font-size="{self.size}" text-anchor="{self.anchor}"'
+        weight = ' font-weight="600"' if self.bold else ""
+        look = f'style="fill:var(--{self.fill})" dominant-baseline="central"{weight}'
+        return f"<text {place} {look}>{escape(self.text)}</text>"
+
+    def paint(self, draw: Any) -> None:
+        from PIL import ImageFont
+
+        anchor = {"start": "lm", "middle": "mm", "end": "rm"}[self.anchor]
+        font = ImageFont.load_default(self.size * PNG_SCALE)
+        place = (self.x * PNG_SCALE, self.y * PNG_SCALE)
+        stroke = 0.6 if self.bold else 0
+        draw.text(place, self.text, fill=COLOURS[self.fill], font=font, anchor=anchor, stroke_width=stroke)
+
+
+Shape = Rect | Line | Dot | Words
+
+
+@dataclass
+class Scene:
+    """width and height in units (CSS pixels); `label` says in words what is to be seen, for those who cannot see it."""
+
+    width: float
+    height: float
+    label: str
+    shapes: list[Shape] = field(default_factory=list)
+
+    def add(self, *shapes: Shape) -> None:
+        self.shapes.extend(shapes)
+
+    def svg(self) -> str:
+        """An inline <svg> that scales down with the page."""
+        size = f'viewBox="0 0 {self.width:.0f} {self.height:.0f}" width="{self.width:.0f}" height="{self.height:.0f}"'
+        body = "".join(shape.svg() for shape in self.shapes)
+        return (
+            f'<svg role="img" aria-label="{escape(self.label)}" {size}><title>{escape(self.label)}</title>{body}</svg>'
+        )
+
+    def png(self, path: Path) -> None:
+        """A PNG on white, two pixels per unit, written whole or not at all."""
+        from PIL import Image, ImageDraw
+
+        from mien.media.files import atomic_path
+
+        image = Image.new("RGB", (round(self.width * PNG_SCALE), round(self.height * PNG_SCALE)), COLOURS["paper"])
+        draw = ImageDraw.Draw(image)
+        for shape in self.shapes:
+            shape.paint(draw)
+        with atomic_path(path) as temporary:
+            image.save(temporary, format="PNG", optimize=True)
+
+
+def mixed(name: str, opacity: float) -> tuple[int, ...]:
+    """The colour laid over white paper with that opacity."""
+    return tuple(round(opacity * c + (1 - opacity) * 255) for c in COLOURS[name])
+
+
+def _dashes(start: Point, end: Point, *, on: float = 10, off: float = 8) -> list[tuple[Point, Point]]:
+    (x0, y0), (x1, y1) = start, end
+    length = ((x1 - x0) ** 2 + (y1 - y0) ** 2) ** 0.5
+    if length == 0:
+        return []
+    starts: Sequence[float] = [i * (on + off) / length for i in range(int(length // (on + off)) + 1)]
+
+    def at(t: float) -> Point:
+        return x0 + (x1 - x0) * min(t, 1), y0 + (y1 - y0) * min(t, 1)
+
+    return [(at(t), at(t + on / length)) for t in starts]

@@ -1,0 +1,241 @@
+"""`mien evaluate`: a bundle on a labelled split. Tables and one report; broken pictures are counted, never hidden."""
+
+import csv
+import time
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mien.core.errors import MienError
+from mien.data.options import DataOptions
+from mien.engine.networks import RunnerName
+
+if TYPE_CHECKING:
+    from mien.core.bundle import BundleInfo
+    from mien.core.labels import LabelSet
+    from mien.core.records import Sample
+    from mien.data.readers import Reader
+    from mien.engine.compare import Comparison
+    from mien.engine.networks import Network
+    from mien.engine.scores import Answers, Score
+
+FILES = (
+    "predictions.csv", "predictions.parquet", "failures.csv", "confusion.csv", "confusion.png", "reliability.png",
+    "metrics.jsonl", "report.html",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a model is asked about. samples: their expression counts in the model's LabelSet.
+
+    dropped: samples by class that the model does not have. unlabelled: samples without a label. split_hash: of the
+    whole split, in the data set's own classes.
+    """
+
+    data: str
+    split: str
+    split_hash: str
+    samples: "list[Sample]"
+    dropped: dict[str, int] = field(default_factory=dict)
+    unlabelled: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """What came out, all that the report says. failures: (key, reason) of pictures that could not be read."""
+
+    bundle: str
+    info: "BundleInfo"
+    engine: str
+    target: Target
+    answers: "Answers"
+    failures: list[tuple[str, str]]
+    scores: "list[Score]"
+    seconds: float
+    seen: list[str]
+    comparison: "Comparison | None" = None
+
+    @property
+    def model(self) -> str:
+        return self.info.model_id
+
+
+def evaluate(
+    bundle: str,
+    *,
+    data: DataOptions,
+    split: str = "test",
+    output: str = "evaluation",
+    runner: RunnerName = "auto",
+    batch_size: int = 64,
+    device: str = "auto",
+    bootstrap: int = 2000,
+    seed: int = 0,
+    compare: str | None = None,
+    show_faces: bool = False,
+) -> Evaluation:
+    """Measure a bundle on a labelled split: metrics with intervals, tables, and report.html.
+
+    Args:
+        bundle: folder of a bundle or of a training run, or the name of a model that ships with mien.
+        data: the data set, by the same words as in `mien fit`.
+        split: the part of the data set to measure on.
+        output: folder for the report and its tables; files of an earlier evaluation in it are replaced.
+        runner: what computes the network; auto takes torch where the bundle has safetensors, else onnx.
+        batch_size: pictures in one forward pass.
+        device: of torch, such as cpu or cuda:1; auto takes a GPU where there is one.
+        bootstrap: resamples for the intervals; 0 leaves them out.
+        seed: of the resampling.
+        compare: second bundle, answered on the same pictures and compared with the first.
+        show_faces: show the most confident mistakes as pictures in the report, for your own eyes.
+    """
+    from mien.engine.evaluation_report import print_summary, write_report
+    from mien.engine.networks import open_network
+
+    folder = _writable(Path(output))
+    networks = [open_network(b, runner=runner, device=device) for b in (bundle, compare) if b]
+    reader = data.open(evaluation=True)
+    found = []
+    for network, name in zip(networks, (bundle, compare), strict=False):
+        target = target_of(reader, split, network.info.labels)
+        found.append(measure(network, target, bundle=str(name), batch_size=batch_size, bootstrap=bootstrap, seed=seed))
+    result = found[0] if len(found) == 1 else _compared(*found, bootstrap=bootstrap, seed=seed)
+    write_tables(folder, result)
+    write_report(folder / "report.html", result, show_faces=show_faces)
+    print_summary(result, folder)
+    return result
+
+
+def target_of(reader: "Reader", split: str, labels: "LabelSet") -> Target:
+    """The split's samples, labels mapped to the model's by name. Raises MienError where none has a counterpart."""
+    from mien.data.splits import split_hash
+
+    if reader.labels is None:
+        raise MienError(f"{reader.name} has no expression labels, so no expression model can be measured on it.")
+    samples = reader.samples(split)
+    classes, mapping = reader.labels.classes, reader.labels.mapping_to(labels)
+    labelled = [(s, s.expression) for s in samples if s.expression is not None]
+    kept = [(s, index) for s, own in labelled if (index := mapping[own]) is not None]
+    dropped = Counter(classes[own] for _, own in labelled if mapping[own] is None)
+    if not kept:
+        came = f"only of classes that the model lacks ({', '.join(dropped)})" if dropped else "without a label"
+        raise MienError(
+            f"{reader.name}, split {split}: all {len(samples)} samples are {came}; "
+            f"the model has {', '.join(labels.classes)}."
+        )
+    return Target(
+        data=reader.name,
+        split=reader.resolve(split),
+        split_hash=split_hash(samples),
+        samples=[replace(s, expression=index, distribution=None) for s, index in kept],
+        dropped=dict(dropped),
+        unlabelled=len(samples) - len(labelled),
+    )
+
+
+def measure(
+    network: "Network", target: Target, *, bundle: str, batch_size: int = 64, bootstrap: int = 2000, seed: int = 0
+) -> Evaluation:
+    """Answers and scores of one network. Raises MienError when not one picture can be read."""
+    from mien.engine.networks import answers_of
+    from mien.engine.scores import score
+
+    start = time.perf_counter()
+    answers, failures = answers_of(network, target.samples, batch_size=batch_size)
+    seconds = time.perf_counter() - start
+    return Evaluation(
+        bundle=bundle,
+        info=network.info,
+        engine=network.engine,
+        target=target,
+        answers=answers,
+        failures=failures,
+        scores=score(answers, resamples=bootstrap, seed=seed),
+        seconds=seconds,
+        seen=seen_before(network.info, target),
+    )
+
+
+def seen_before(info: "BundleInfo", target: Target) -> list[str]:
+    """Lines of warning where the bundle's provenance says that it was trained or chosen on these faces.
+
+    Read from provenance (or its `data`): the data set's name as `data` or `name`, and `train` and `val`, each with
+    `split` and `hash` (of the faces in the model's classes).
+    """
+    from mien.data.splits import split_hash
+
+    known = info.provenance["data"] if isinstance(info.provenance.get("data"), dict) else info.provenance
+    same_set = target.data in (known.get("data"), known.get("name"))
+    asked = split_hash(target.samples)
+    warnings = []
+    for side, use in (("train", "trained"), ("val", "chosen")):
+        about = known.get(side)
+        about = about if isinstance(about, dict) else {"split": about}
+        split = f"{target.data}, split {target.split}"
+        if about.get("hash") and about["hash"] == asked:
+            warnings.append(f"The model was {use} on these very faces ({split}): this is no test of new faces.")
+        elif same_set and about.get("split") == target.split:
+            warnings.append(f"The model was {use} on faces of {split}: this is no test of new faces.")
+    return warnings
+
+
+def _compared(first: Evaluation, second: Evaluation, *, bootstrap: int, seed: int) -> Evaluation:
+    from mien.engine.compare import compare_answers
+
+    names = (first.bundle, second.bundle)
+    comparison = compare_answers(first.answers, second.answers, names=names, resamples=bootstrap or 2000, seed=seed)
+    return replace(first, comparison=comparison)
+
+
+def write_tables(folder: Path, result: Evaluation) -> None:
+    """Every file of FILES but the report."""
+    from mien.engine.plots import confusion_figure, reliability_figure
+    from mien.engine.scores import write_answers, write_scores
+
+    names, confusion = result.answers.labels.classes, result.answers.confusion
+    write_answers(folder, result.answers)
+    _write_csv(folder / "failures.csv", [["key", "reason"], *result.failures])
+    rows = [[name, *map(int, row)] for name, row in zip(names, confusion, strict=True)]
+    _write_csv(folder / "confusion.csv", [["truth \\ predicted", *names], *rows])
+    title = f"{result.model} on {result.target.data} {result.target.split}"
+    confusion_figure(confusion, names, title=title).png(folder / "confusion.png")
+    reliability_figure(result.answers.reliability, title=title).png(folder / "reliability.png")
+    write_scores(folder / "metrics.jsonl", result.scores, **_common(result))
+
+
+def _common(result: Evaluation) -> dict[str, Any]:
+    """What every line of metrics.jsonl says of the measurement."""
+    return {
+        "data": result.target.data,
+        "split": result.target.split,
+        "split_hash": result.target.split_hash,
+        "failures": len(result.failures),
+        "bundle": result.bundle,
+        "system": result.info.system,
+        "weights": result.info.weight_hash,
+        "labels": result.info.labels.checksum,
+        "temperature": result.info.temperature,
+        "seconds": round(result.seconds, 3),
+    }
+
+
+def _write_csv(path: Path, rows: "list[Any]") -> None:
+    from mien.media.files import atomic_path
+
+    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows(rows)
+
+
+def _writable(folder: Path) -> Path:
+    """The folder, made and tried before the work begins. Raises MienError when nothing can be written there."""
+    from mien.media.files import atomic_path
+
+    if folder.is_file():
+        raise MienError(f"--output {folder} is a file; a folder is needed.")
+    with atomic_path(folder / "report.html") as probe:
+        probe.write_text(
+            "<!doctype html><title>mien evaluate</title><p>This evaluation has not ended.</p>", encoding="utf-8"
+        )
+    return folder
