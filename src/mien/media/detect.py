@@ -1,0 +1,193 @@
+"""Where the faces of a picture are. Boxes are in edge coordinates of the given pixels (see core.geometry).
+
+`dlib` needs no weight file: its frontal detector (HOG and a linear classifier; Dalal and Triggs, CVPR 2005; King, 2015)
+is compiled into the package. It finds upright faces of 80 pixels and more. The picture is therefore brought to a
+working size first, which bounds the time, and searched again enlarged where that finds nothing or only small faces.
+`yunet` is OpenCV's small network (Wu, Peng and Yu, MIR 2023) from the user's own file; it also gives five points.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import cv2
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from mien.core.errors import MienError, nearest
+from mien.core.records import Box
+
+DETECTORS = ("dlib", "yunet")
+_DLIB_MINIMUM = 80  # side in pixels of the smallest face its classifier fits
+# Time goes with the pixels searched: 10 to 20 ms for 640 x 480, 40 to 70 ms for 1280 x 960.
+_FIRST_PASS = 640 * 480
+_BESIDE_ONE_FACE = 2 * _FIRST_PASS
+_LAST_PASS = 4 * _FIRST_PASS
+_AT_MOST = 12_000_000  # where a smallest face is asked for
+_YUNET_SIDE = 640
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Detection:
+    """score: comparable within one detector only. landmarks_px: eyes, nose, mouth corners, the person's right first."""
+
+    box: Box
+    score: float
+    landmarks_px: Float[np.ndarray, "5 2"] | None = None
+
+    @property
+    def side(self) -> float:
+        """Mean of width and height, pixels."""
+        return (self.box[2] - self.box[0] + self.box[3] - self.box[1]) / 2
+
+
+class Detector(Protocol):
+    """Faces of RGB pixels, the best score first."""
+
+    def __call__(self, pixels: UInt8[np.ndarray, "height width 3"]) -> list[Detection]: ...
+
+
+def create_detector(
+    name: str = "dlib",
+    *,
+    min_face: float | None = None,
+    min_score: float | None = None,
+    weights: Path | str | None = None,
+) -> Detector:
+    """A detector by name. min_face: side in pixels of the smallest face to report. weights: YuNet's file."""
+    if name == "dlib":
+        return DlibDetector(min_face=min_face, min_score=0.0 if min_score is None else min_score)
+    if name == "yunet":
+        if weights is None:
+            raise MienError(
+                "The yunet detector needs its file: weights='face_detection_yunet_2023mar.onnx' (OpenCV's model zoo)."
+            )
+        return YuNetDetector(weights, min_face=min_face, min_score=0.7 if min_score is None else min_score)
+    raise MienError(f"No detector {name!r}.{nearest(name, DETECTORS)}")
+
+
+class DlibDetector:
+    """dlib's frontal detector at one to three scales. One object per thread.
+
+    min_face: side of the smallest face to look for and to report, in pixels of the given picture; by default what a
+    last pass of 1.2 megapixels gives, which in a picture of 4:3 is a sixteenth of its longer side. min_score: 0 is
+    dlib's own threshold; below it there are more faces and more mistakes.
+    """
+
+    name = "dlib"
+
+    def __init__(self, *, min_face: float | None = None, min_score: float = 0.0) -> None:
+        import dlib
+
+        _check_min_face(min_face)
+        self.min_face, self.min_score = min_face, min_score
+        self._detector = dlib.get_frontal_face_detector()
+
+    def __call__(self, pixels: UInt8[np.ndarray, "height width 3"]) -> list[Detection]:
+        grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
+        scale = self._scale(grey.size, _FIRST_PASS, enlarge=False)
+        faces = self._search(grey, scale)
+        while _only_small([face.side * scale for face in faces]):
+            finer = self._scale(grey.size, _BESIDE_ONE_FACE if len(faces) == 1 else _LAST_PASS)
+            if finer <= scale:
+                break
+            scale, faces = finer, without_doubles(faces + self._search(grey, finer))
+        return [face for face in faces if face.side >= (self.min_face or 0)]
+
+    def _scale(self, picture: int, searched: int, *, enlarge: bool = True) -> float:
+        """For pictures of so many pixels to search so many of them, or what the smallest face asked for needs."""
+        scale = (searched / picture) ** 0.5
+        if self.min_face is not None:
+            # 0.9: the classifier also fits faces that are a little smaller than its window.
+            needed = min(_DLIB_MINIMUM / (0.9 * self.min_face), (_AT_MOST / picture) ** 0.5)
+            scale = needed if enlarge else min(scale, needed)
+        return scale if enlarge else min(scale, 1.0)
+
+    def _search(self, grey: np.ndarray, scale: float) -> list[Detection]:
+        height, width = grey.shape
+        size = (max(1, round(width * scale)), max(1, round(height * scale)))
+        if size != (width, height):
+            grey = cv2.resize(grey, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+        back_x, back_y = width / size[0], height / size[1]
+        boxes, scores, _ = self._detector.run(grey, 0, self.min_score)
+        return [
+            Detection(
+                (box.left() * back_x, box.top() * back_y, (box.right() + 1) * back_x, (box.bottom() + 1) * back_y),
+                float(score),
+            )
+            for box, score in zip(boxes, scores, strict=True)
+        ]
+
+
+class YuNetDetector:
+    """OpenCV's YuNet. Raises MienError when the file is missing or is not that network. One object per thread.
+
+    min_face: as for dlib; by default pictures are searched at a longer side of 640 pixels, faces of about 10 and more.
+    """
+
+    name = "yunet"
+
+    def __init__(self, weights: Path | str, *, min_face: float | None = None, min_score: float = 0.7) -> None:
+        _check_min_face(min_face)
+        self.min_face = min_face
+        self._network = _yunet(Path(weights), min_score)
+
+    def __call__(self, pixels: UInt8[np.ndarray, "height width 3"]) -> list[Detection]:
+        height, width = pixels.shape[:2]
+        wanted = 16 / self.min_face if self.min_face else 0.0
+        scale = min(1.0, max(_YUNET_SIDE / max(height, width), wanted))
+        size = (max(1, round(width * scale)), max(1, round(height * scale)))
+        small = pixels if scale == 1 else cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
+        self._network.setInputSize(size)
+        _, rows = self._network.detect(cv2.cvtColor(small, cv2.COLOR_RGB2BGR))
+        back = np.array([width / size[0], height / size[1]])
+        faces = [self._detection(row, back) for row in (rows if rows is not None else ())]
+        return sorted((f for f in faces if f.side >= (self.min_face or 0)), key=lambda f: -f.score)
+
+    @staticmethod
+    def _detection(row: np.ndarray, back: np.ndarray) -> Detection:
+        x, y, width, height = (row[:4].reshape(2, 2) * back).ravel().tolist()
+        points = (row[4:14].reshape(5, 2) + 0.5) * back - 0.5
+        return Detection((x, y, x + width, y + height), float(row[14]), points.astype(np.float32))
+
+
+def _yunet(weights: Path, min_score: float) -> "cv2.FaceDetectorYN":
+    if not weights.is_file():
+        raise MienError(f"{weights}: no such file. YuNet's is face_detection_yunet_2023mar.onnx of OpenCV's model zoo.")
+    level = cv2.utils.logging.getLogLevel()
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    try:
+        network = cv2.FaceDetectorYN.create(str(weights), "", (64, 64), score_threshold=min_score)
+        network.detect(np.zeros((64, 64, 3), np.uint8))
+    except cv2.error as error:
+        raise MienError(f"{weights}: not OpenCV's YuNet network (face_detection_yunet_2023mar.onnx).") from error
+    finally:
+        cv2.utils.logging.setLogLevel(level)
+    return network
+
+
+def without_doubles(faces: list[Detection]) -> list[Detection]:
+    """The best score first, without those that share more than half of the smaller area with a better one."""
+    kept: list[Detection] = []
+    for face in sorted(faces, key=lambda f: -f.score):
+        if all(_shared(face.box, other.box) <= 0.5 for other in kept):
+            kept.append(face)
+    return kept
+
+
+def _shared(a: Box, b: Box) -> float:
+    """Area in common over the smaller area."""
+    width = min(a[2], b[2]) - max(a[0], b[0])
+    height = min(a[3], b[3]) - max(a[1], b[1])
+    smaller = min((box[2] - box[0]) * (box[3] - box[1]) for box in (a, b))
+    return max(width, 0) * max(height, 0) / smaller if smaller > 0 else 0.0
+
+
+def _only_small(sides: list[float]) -> bool:
+    """Nothing, one face near the smallest that can be found, or several of which one is: there may be more."""
+    return not sides or min(sides) < (1.25 if len(sides) == 1 else 2) * _DLIB_MINIMUM
+
+
+def _check_min_face(min_face: float | None) -> None:
+    if min_face is not None and not min_face > 0:
+        raise MienError(f"min_face is a side in pixels, above 0; got {min_face}.")
