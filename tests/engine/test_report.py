@@ -167,7 +167,7 @@ def test_training_report_of_a_run_folder(tmp_path: Path) -> None:
     ]
     assert "root: &lt;here&gt;" in text
     assert ["epoch", "3"] in Reader(text).rows
-    assert "val/accuracy, last" in text
+    assert "val/accuracy, last epoch" in text
     assert not re.search(r"https?:|<script", text)
 
 

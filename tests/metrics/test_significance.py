@@ -48,6 +48,26 @@ def test_no_interval_where_the_metric_is_often_undefined() -> None:
         significance.bootstrap_interval(np.zeros((2, 2), int), expression.accuracy)
 
 
+def test_stratified_resampling_keeps_every_class_at_its_size() -> None:
+    matrix = np.array([[50, 10, 0], [1, 1, 0], [0, 0, 0]])
+    drawn = significance.resampled(matrix, resamples=200, seed=0, stratified=True)
+    np.testing.assert_array_equal(drawn.sum(-1), np.tile([60, 2, 0], (200, 1)))
+    np.testing.assert_allclose(drawn.mean(0)[0] / 60, [50 / 60, 10 / 60, 0], atol=0.01)
+    interval = significance.bootstrap_interval(matrix, expression.balanced_accuracy, stratified=True)
+    assert interval.low < expression.balanced_accuracy(matrix) < interval.high
+
+
+def test_wilson_interval_agrees_with_scipy_and_is_open_at_the_ends() -> None:
+    stats = pytest.importorskip("scipy.stats")
+    for successes, n in ((0, 10), (10, 10), (3, 7), (812, 1000)):
+        ours = significance.wilson_interval(successes, n)
+        theirs = stats.binomtest(successes, n).proportion_ci(method="wilson")
+        assert (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high))
+    assert significance.wilson_interval(0, 10).high == pytest.approx(0.2775, abs=1e-4)  # 0 of 10 is no proof of 0
+    with pytest.raises(MienError, match="at least one sample"):
+        significance.wilson_interval(0, 0)
+
+
 def pairs(only_first: int, only_second: int, both: int = 10) -> tuple[np.ndarray, np.ndarray]:
     first = np.repeat([True, False, True], [only_first, only_second, both])
     return first, np.repeat([False, True, True], [only_first, only_second, both])

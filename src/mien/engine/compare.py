@@ -112,21 +112,24 @@ def _same_samples(first: "Answers", second: "Answers", names: tuple[str, str]) -
 def _differences(
     answers: "Answers", first: "np.ndarray", second: "np.ndarray", *, resamples: int, seed: int
 ) -> tuple[Difference, ...]:
-    """Samples fall into cells (true class, first right, second right); resampled counts of the cells are paired."""
+    """Samples fall into cells (true class, first right, second right); resampling their counts is paired."""
     import numpy as np
+
+    from mien.metrics.significance import resampled
 
     classes = len(answers.labels)
     cells = np.bincount(answers.truth * 4 + first * 2 + second, minlength=classes * 4).reshape(classes, 4)
-    drawn = np.random.default_rng(seed).multinomial(cells.sum(), cells.ravel() / cells.sum(), size=resamples)
-    drawn = drawn.reshape(resamples, classes, 4)
-    differences = [
-        _difference("accuracy", cells.sum(0, keepdims=True), drawn.sum(1, keepdims=True)),
-        _difference("balanced_accuracy", cells, drawn),
-    ]
-    for k, name in enumerate(answers.labels.classes):
-        if cells[k].sum() and (drawn[:, k].sum(-1) > 0).mean() >= 0.95:
-            differences.append(_difference(f"recall/{name}", cells[k : k + 1], drawn[:, k : k + 1]))
-    return tuple(differences)
+    whole = cells.sum(0, keepdims=True)
+    within = resampled(cells, resamples=resamples, seed=seed, stratified=True)
+    return (
+        _difference("accuracy", whole, resampled(whole, resamples=resamples, seed=seed)),
+        _difference("balanced_accuracy", cells, within),
+        *(
+            _difference(f"recall/{name}", cells[k : k + 1], within[:, k : k + 1])
+            for k, name in enumerate(answers.labels.classes)
+            if cells[k].sum()
+        ),
+    )
 
 
 def _difference(name: str, cells: "np.ndarray", drawn: "np.ndarray") -> Difference:
@@ -135,8 +138,7 @@ def _difference(name: str, cells: "np.ndarray", drawn: "np.ndarray") -> Differen
     from mien.metrics.significance import Interval
 
     first, second = _recalls(cells)
-    usable = drawn[drawn.sum((-2, -1)) > 0]
-    low, high = np.quantile(np.subtract(*_recalls(usable)[::-1]), [0.025, 0.975])
+    low, high = np.quantile(np.subtract(*_recalls(drawn)[::-1]), [0.025, 0.975])
     interval = Interval(float(low), float(high), 0.95, "paired bootstrap percentile")
     return Difference(name, float(first), float(second), interval, int(cells.sum()))
 

@@ -24,6 +24,7 @@ MEANING = {
     "brier": "squared error of the probabilities, 0 to 2",
 }
 IN_PERCENT = ("accuracy", "balanced_accuracy", "majority_accuracy", "ece@15")
+INTERVALS = "95 %: percentile bootstrap over faces (within classes for averages); recall and precision: Wilson"
 MISTAKES_SHOWN = 12
 
 
@@ -118,7 +119,7 @@ def measured(result: "Evaluation") -> str:
             "classes": f"{', '.join(info.labels.classes)} (order {info.labels.name}, {info.labels.checksum})",
             "input": f"{info.input.size} x {info.input.size} pixels, {info.input.color}, one view, no flips",
             "temperature": f"{info.temperature:.4g}",
-            "intervals": "percentile bootstrap over faces, 95 %" if accuracy.low is not None else "none",
+            "intervals": INTERVALS if accuracy.low is not None else "none",
         }
     )
 
@@ -275,9 +276,9 @@ def print_summary(result: "Evaluation", folder: Path) -> None:
             table.add_row(s.metric, shown(s), shown_interval(s))
     console.print(table)
     for line in warnings(result):
-        console.print(f"Note: {line}", markup=False, highlight=False)
+        console.print(f"Note: {line}", markup=False, highlight=False, soft_wrap=True)
     if result.comparison:
-        console.print(result.comparison.verdict, markup=False, highlight=False)
+        console.print(result.comparison.verdict, markup=False, highlight=False, soft_wrap=True)
     console.print(f"Report: {folder / 'report.html'}", markup=False, highlight=False, soft_wrap=True)
 
 

@@ -186,9 +186,12 @@ def _curves(lines: list[dict[str, Any]]) -> str:
 
 
 def _last_values(lines: list[dict[str, Any]]) -> str:
-    last = {str(line["metric"]): line for line in lines if line.get("value") is not None and "metric" in line}
-    wanted = [name for name in last if name.startswith(("val/", "holdout/", "test/"))] or list(last)
-    return cards({f"{name}, last": f"{float(last[name]['value']):.4g}" for name in wanted[:8]})
+    """The bundle's own scores (lines without an epoch); before there is one, those of the last epoch."""
+    scored = [line for line in lines if line.get("value") is not None and "metric" in line]
+    own = [line for line in scored if line.get("epoch") is None]
+    last = {str(line["metric"]): float(line["value"]) for line in own or scored}
+    of = "of the bundle" if own else "last epoch"
+    return cards({f"{name}, {of}": f"{value:.4g}" for name, value in last.items()})
 
 
 def _bundle(folder: Path) -> list[Section]:

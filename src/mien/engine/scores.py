@@ -15,11 +15,10 @@ if TYPE_CHECKING:
 
     from mien.core.labels import LabelSet
     from mien.metrics.calibration import ReliabilityBins
-    from mien.metrics.significance import Interval
 
 OVER_SET = ("accuracy", "balanced_accuracy", "f1_macro", "f1_weighted", "kappa")
 OVER_CLASSES = ("balanced_accuracy", "f1_macro")  # averages that leave out classes without samples
-OF_CLASS = ("precision", "recall", "f1")
+Metric = Callable[["np.ndarray"], "np.ndarray"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,13 +71,17 @@ class Answers:
 
 @dataclass(frozen=True)
 class Score:
-    """One metric. value is None, and `note` says why, where it is undefined. low, high: a 95 % bootstrap interval."""
+    """One metric. value is None, and `note` says why, where it is undefined. low, high: an interval of that level.
+
+    Sets of faces and their averages have bootstrap intervals; recall and precision, being shares of few, Wilson's.
+    """
 
     metric: str
     value: float | None
     low: float | None = None
     high: float | None = None
     level: float = 0.95
+    method: str = ""
     n: int = 0
     note: str = ""
 
@@ -108,29 +111,47 @@ def _of_class(answers: Answers, index: int, resamples: int, seed: int) -> list[S
 
     from mien.metrics import expression
 
-    name, support = answers.labels.classes[index], int(answers.confusion[index].sum())
-    metrics = {m: partial(getattr(expression, m), index=index, name=name) for m in OF_CLASS}
-    scores = [_scored(answers, f"{m}/{name}", call, resamples, seed) for m, call in metrics.items()]
-    return [replace(s, n=support) for s in scores]
+    name, confusion = answers.labels.classes[index], answers.confusion
+    precision, recall, f1 = (
+        partial(metric, index=index, name=name) for metric in (expression.precision, expression.recall, expression.f1)
+    )
+    answered, support = int(confusion[:, index].sum()), int(confusion[index].sum())
+    scores = [
+        _share(f"precision/{name}", precision, confusion, answered),
+        _share(f"recall/{name}", recall, confusion, support),
+        replace(_scored(answers, f"f1/{name}", f1, resamples, seed), n=support),
+    ]
+    return scores if resamples else [replace(s, low=None, high=None, method="") for s in scores]
 
 
-def _scored(
-    answers: Answers, name: str, metric: Callable[["np.ndarray"], "np.ndarray"], resamples: int, seed: int
-) -> Score:
+def _share(name: str, metric: Metric, confusion: "np.ndarray", n: int) -> Score:
+    """A share of n samples, with Wilson's interval."""
+    from mien.metrics.significance import wilson_interval
+
+    try:
+        value = float(metric(confusion))
+    except MienError as error:
+        return Score(name, None, note=str(error))
+    return replace(Score(name, value, n=n), **asdict(wilson_interval(round(value * n), n)))
+
+
+def _scored(answers: Answers, name: str, metric: Metric, resamples: int, seed: int) -> Score:
     from mien.metrics.significance import bootstrap_interval
 
     try:
-        value = float(metric(answers.confusion))
+        plain = Score(name, float(metric(answers.confusion)), n=len(answers))
     except MienError as error:
         return Score(name, None, n=len(answers), note=str(error))
     if not resamples:
-        return Score(name, value, n=len(answers))
+        return plain
+    over_classes = name in OVER_CLASSES
     try:
-        return _with(
-            Score(name, value), bootstrap_interval(answers.confusion, metric, resamples=resamples, seed=seed), answers
+        interval = bootstrap_interval(
+            answers.confusion, metric, resamples=resamples, seed=seed, stratified=over_classes
         )
     except MienError as error:
-        return Score(name, value, n=len(answers), note=str(error))
+        return replace(plain, note=str(error))
+    return replace(plain, **asdict(interval))
 
 
 def _calibration(answers: Answers, resamples: int, seed: int) -> list[Score]:
@@ -159,12 +180,8 @@ def _calibration(answers: Answers, resamples: int, seed: int) -> list[Score]:
     for name, (value, statistic) in statistics.items():
         plain = Score(name, value, n=len(answers))
         drawn = bootstrap_samples(statistic, len(answers), resamples=resamples, seed=seed) if resamples else None
-        scores.append(_with(plain, drawn, answers) if drawn else plain)
+        scores.append(replace(plain, **asdict(drawn)) if drawn else plain)
     return scores
-
-
-def _with(plain: Score, interval: "Interval", answers: Answers) -> Score:
-    return replace(plain, low=interval.low, high=interval.high, level=interval.level, n=len(answers))
 
 
 def value_of(scores: list[Score], metric: str) -> Score:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import Literal
 
 import numpy as np
@@ -31,15 +32,15 @@ def bootstrap_interval(
     resamples: int = RESAMPLES,
     level: float = 0.95,
     seed: int = 0,
+    stratified: bool = False,
 ) -> Interval:
     """Percentile interval of a metric of the confusion matrix, over resampled images.
 
-    Drawing n images with replacement and counting them again is one multinomial draw over the cells, so all matrices
-    are made at once. A resample in which the metric is undefined is left out; where that is more than one in twenty the
-    metric has no honest interval and MienError is raised.
+    stratified: every true class keeps its size, as averages over classes need it (a rare class would drop out of some
+    resamples, and the average then jump). A resample in which the metric is undefined is left out; where that is more
+    than one in twenty the metric has no honest interval and MienError is raised.
     """
-    counts = np.asarray(confusion)
-    drawn = resampled(counts, resamples=resamples, seed=seed)
+    drawn = resampled(np.asarray(confusion), resamples=resamples, seed=seed, stratified=stratified)
     values = _defined_values(drawn, metric)
     if len(values) < 0.95 * resamples:
         raise MienError(
@@ -48,14 +49,31 @@ def bootstrap_interval(
     return _percentiles(values, level)
 
 
-def resampled(confusion: Int[np.ndarray, "classes classes"], *, resamples: int, seed: int) -> np.ndarray:
-    """[resamples, classes, classes]: matrices of as many images, drawn with replacement."""
-    counts = np.asarray(confusion)
-    n = int(counts.sum())
+def resampled(
+    counts: Int[np.ndarray, "classes cells"], *, resamples: int, seed: int, stratified: bool = False
+) -> Int[np.ndarray, "resamples classes cells"]:
+    """Tables of as many images, drawn with replacement: from all, or within each row when `stratified`.
+
+    Drawing images and counting them again is one multinomial draw over the cells, so all tables are made at once.
+    """
+    n, rng = int(counts.sum()), np.random.default_rng(seed)
     if n == 0:
-        raise MienError("A bootstrap needs at least one sample; the confusion matrix is empty.")
-    drawn = np.random.default_rng(seed).multinomial(n, counts.ravel() / n, size=resamples)
-    return drawn.reshape(resamples, *counts.shape)
+        raise MienError("A bootstrap needs at least one sample; there are none.")
+    if not stratified:
+        return rng.multinomial(n, counts.ravel() / n, size=resamples).reshape(resamples, *counts.shape)
+    rows = counts.sum(1)
+    shares = np.where(rows[:, None] > 0, counts / np.maximum(rows, 1)[:, None], 1 / counts.shape[1])
+    return rng.multinomial(rows, shares, size=(resamples, len(rows)))
+
+
+def wilson_interval(successes: int, n: int, *, level: float = 0.95) -> Interval:
+    """Wilson's score interval of a proportion, honest also for 0 or all of a few. Wilson, JASA 22(158), 1927."""
+    if n < 1:
+        raise MienError("A proportion needs at least one sample; there are none.")
+    z2, share = NormalDist().inv_cdf((1 + level) / 2) ** 2, successes / n
+    centre = (share + z2 / (2 * n)) / (1 + z2 / n)
+    half = math.sqrt(z2 * (share * (1 - share) / n + z2 / (4 * n * n))) / (1 + z2 / n)
+    return Interval(max(centre - half, 0.0), min(centre + half, 1.0), level, "wilson")
 
 
 def bootstrap_samples(
