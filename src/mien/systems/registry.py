@@ -2,17 +2,22 @@
 
 from dataclasses import asdict
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mien.core.errors import MienError, nearest
 from mien.core.labels import LabelSet, label_set
 from mien.core.spec import InputSpec
 from mien.systems.system import System, config_from
 
+if TYPE_CHECKING:
+    from mien.systems.stage import Stage
+
 # name -> ("module:class", the variant of its config: a key of the class's `variants`)
 SYSTEMS: dict[str, tuple[str, str]] = {
     "poster_v2": ("mien.systems.poster_v2.network:PosterV2", "base"),
     "poster_v2_small": ("mien.systems.poster_v2.network:PosterV2", "small"),
+    "poster_v2_landmarks": ("mien.systems.poster_v2.landmarks:PosterV2Landmarks", "base"),
+    "poster_v2_landmarks_small": ("mien.systems.poster_v2.landmarks:PosterV2Landmarks", "small"),
 }
 
 
@@ -36,8 +41,8 @@ def create_model(
     """A freshly initialised system; no file is read.
 
     options: fields of the system's config (`num_classes`, `legacy`, ...). labels: a LabelSet or the name of a published
-    order; without it the classes are called `class_0`, `class_1`, ... Raises MienError for an unknown name or option and
-    where labels and num_classes disagree.
+    order; without it the classes are called `class_0`, `class_1`, ... Raises MienError for an unknown name or option,
+    and where labels and num_classes disagree.
     """
     found = system_class(name)
     if isinstance(labels, str):
@@ -45,9 +50,10 @@ def create_model(
     if labels is not None:
         options.setdefault("num_classes", len(labels))
     config = config_from(found.config_class, {**found.variants[SYSTEMS[name][1]], **options}, where=name)
-    labels = labels or LabelSet("unnamed", tuple(f"class_{i}" for i in range(config.num_classes)))
-    if len(labels) != config.num_classes:
-        raise MienError(f"{name}: num_classes is {config.num_classes} but {labels.name} has {len(labels)} classes.")
+    expected = found.default_labels(config)
+    labels = labels or expected
+    if len(labels) != len(expected):
+        raise MienError(f"{name}: num_classes is {len(expected)} but {labels.name} has {len(labels)} classes.")
     return found(config, input_spec=input_spec or found.default_input(config), labels=labels)
 
 
@@ -55,6 +61,16 @@ def system_from_config(name: str, config: dict[str, Any], *, input_spec: InputSp
     """The system that a bundle describes: `config` is whole, no variant is merged in."""
     found = system_class(name)
     return found(config_from(found.config_class, config, where=name), input_spec=input_spec, labels=labels)
+
+
+def stage_class(system: str, stage: str) -> "type[Stage]":
+    """The stage of that name, from the STAGES of the system's `stages.py`. Needs lightning."""
+    system_class(system)
+    package = SYSTEMS[system][0].split(":")[0].rpartition(".")[0]
+    stages: dict[str, type[Stage]] = import_module(f"{package}.stages").STAGES
+    if stage not in stages:
+        raise MienError(f"{system} has no stage {stage!r}.{nearest(stage, stages)}")
+    return stages[stage]
 
 
 def config_dict(system: System) -> dict[str, Any]:

@@ -1,10 +1,13 @@
 """System: a paper's network together with what is needed to use it (its config, InputSpec and LabelSet)."""
 
+from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
-from typing import Any, ClassVar
+from pathlib import Path
+from typing import Any, ClassVar, Self
 
 from torch import Tensor, nn
 
+from mien.core.bundle import BundleInfo
 from mien.core.errors import MienError, nearest
 from mien.core.labels import LabelSet
 from mien.core.spec import InputSpec
@@ -26,9 +29,15 @@ class System(nn.Module):
         """The InputSpec that the paper trains with, for that config."""
         return InputSpec()
 
+    @classmethod
+    def default_labels(cls, config: Any) -> LabelSet:
+        """What the outputs are called where nobody says: as many names as the network has outputs for that config."""
+        return LabelSet("unnamed", tuple(f"class_{i}" for i in range(config.num_classes)))
+
     def __init__(self, config: Any, *, input_spec: InputSpec, labels: LabelSet) -> None:
         super().__init__()
         self.config, self.input_spec, self.labels = config, input_spec, labels
+        self.info: BundleInfo | None = None  # set where the weights came from a bundle
 
     def forward(self, image: Tensor) -> Tensor:
         raise AssertionError(f"{type(self).__name__} has no forward")
@@ -36,6 +45,27 @@ class System(nn.Module):
     def for_inference(self) -> nn.Module:
         """A network with the same outputs in eval mode, rebuilt for speed and export (folded norms); here: itself."""
         return self.eval()
+
+    def save_pretrained(
+        self, folder: Path | str, *, card: str = "", provenance: Mapping[str, Any] | None = None
+    ) -> BundleInfo:
+        """Writes a bundle: weights (safetensors), `system.json`, card. A temperature once fitted is kept."""
+        from mien.systems.bundle import save_bundle
+
+        temperature = self.info.temperature if self.info else 1.0
+        known = self.info.provenance if self.info else {}
+        return save_bundle(folder, self, temperature=temperature, provenance={**known, **(provenance or {})}, card=card)
+
+    @classmethod
+    def from_pretrained(cls, name: Path | str) -> Self:
+        """The system of a bundle folder or a hub id `owner/model`, in eval mode. Raises MienError for another class."""
+        from mien.systems.bundle import from_hub, load
+
+        is_hub_id = not Path(name).exists() and str(name).count("/") == 1 and not str(name).startswith((".", "/", "~"))
+        system = load(from_hub(str(name)) if is_hub_id else name)
+        if not isinstance(system, cls):
+            raise MienError(f"{name} is a {system.name}, not a {cls.name}. `mien.load` takes any bundle.")
+        return system
 
 
 def config_from(config_class: type, options: dict[str, Any], *, where: str) -> Any:

@@ -4,6 +4,7 @@ The paper starts from two files of others (a landmark network, a face recogniser
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -15,7 +16,7 @@ from torch.nn import functional as F
 from mien.core.errors import MienError, nearest
 from mien.core.landmarks import SCHEME_68
 from mien.metrics.alignment import nme
-from mien.metrics.calibration import nll
+from mien.metrics.calibration import fit_temperature, nll
 from mien.metrics.expression import accuracy, balanced_accuracy, confusion_matrix
 from mien.systems.poster_v2.landmarks import PosterV2Landmarks
 from mien.systems.poster_v2.network import PosterV2
@@ -33,7 +34,7 @@ def wing(error: Tensor, *, width: float = 10.0, curvature: float = 2.0) -> Tenso
     return torch.where(size < width, width * torch.log1p(size / curvature), size - offset)
 
 
-LANDMARK_LOSSES = {"wing": wing, "l1": torch.abs, "l2": torch.square}
+LANDMARK_LOSSES: dict[str, Callable[[Tensor], Tensor]] = {"wing": wing, "l1": torch.abs, "l2": torch.square}
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,7 @@ class Landmarks(Stage):
 
     name = "landmarks"
     options_class = LandmarkOptions
+    needs_labels = False
     options: LandmarkOptions
     monitor = "nme_interocular"
     larger_is_better = False
@@ -84,13 +86,13 @@ class Landmarks(Stage):
 
 @dataclass(frozen=True)
 class ExpressionOptions:
-    """label_smoothing: share of the target spread over all classes. soft_labels: the target is the votes' distribution,
-    where the data have one, not the majority. class_weights: "balanced" weighs each class by 1 / its count (mean 1 over
-    the samples). monitor: by which an epoch is chosen.
+    """label_smoothing: share of the target spread over all classes. class_weights: "balanced" weighs each class by
+    1 / its count (mean 1 over the samples). monitor: by which an epoch is chosen.
+
+    Where the data serve a distribution of votes (data.soft_labels), that is the target.
     """
 
     label_smoothing: float = 0.0
-    soft_labels: bool = False
     class_weights: Literal["none", "balanced"] = "none"
     monitor: Literal["accuracy", "balanced_accuracy"] = "accuracy"
 
@@ -120,7 +122,7 @@ class Expression(Stage):
 
     def loss_terms(self, batch: TorchBatch) -> dict[str, Tensor]:
         logits = self(batch.image).float()
-        if self.options.soft_labels and batch.distribution is not None:
+        if batch.distribution is not None:
             target = F.pad(batch.distribution, (0, logits.shape[1] - batch.distribution.shape[1]))
         elif batch.expression is not None:
             target = batch.expression
@@ -150,6 +152,12 @@ class Expression(Stage):
             "balanced_accuracy": float(balanced_accuracy(confusion)),
             "nll": nll(logits, truth),
         }
+
+    def temperature(self, predicted: dict[str, np.ndarray]) -> float:
+        try:
+            return fit_temperature(predicted["logits"], predicted["truth"])
+        except MienError:  # no answer wrong, or none better than chance: nothing to calibrate on
+            return 1.0
 
     def start_from(self, other: System) -> None:
         """A landmark bundle gives the landmark stream; an expression bundle everything but a head of other classes."""

@@ -1,0 +1,31 @@
+"""The card of a bundle: its README.md, from what its provenance says."""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mien.systems.system import System
+
+
+def bundle_card(system: "System", provenance: dict[str, Any]) -> str:
+    """Markdown: what it is, how it was made, what it scored where, and what nobody has measured."""
+    rows = "".join(f"| {name.removeprefix('val/')} | {value:.4f} |\n" for name, value in provenance["scores"].items())
+    train, val = provenance["train"], provenance["val"]
+    spec, classes = system.input_spec, system.labels.classes
+    outputs = ", ".join(classes) if len(classes) <= 20 else f"{len(classes)}, {classes[0]} to {classes[-1]}"
+    return f"""# {system.name}, trained on {provenance["data"]}
+
+{system.name} ({provenance["stage"]}), {spec.size} x {spec.size} pixels, {spec.color}.
+Outputs: {outputs}.
+
+- Trained on {train["faces"]} faces (split {train["split"]}, hash {train["hash"]}), seed {provenance["seed"]}.
+- Chosen: {provenance["selection"]}, epoch {provenance["epoch"]}.
+- Started from: {provenance["init"]}. Published behaviour (legacy): {"yes" if provenance["legacy"] else "no"}.
+
+| on {val["faces"]} validation faces (hash {val["hash"]}) | value |
+| --- | --- |
+{rows}
+The epoch was chosen on these same faces, so the values flatter it. `mien evaluate` measures it on a test split.
+
+Terms: these weights carry the terms of the data they were trained on. An expression shown is not a feeling had. The
+scores hold for faces like those of the data set, and were not measured by age, skin or sex.
+"""

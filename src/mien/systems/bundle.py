@@ -1,0 +1,147 @@
+"""Bundles written and read: weights as safetensors, `system.json` that rebuilds the network, and a card.
+
+A bundle holds all that is needed to use a network and nothing that can execute. It is complete or it is not there.
+"""
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+
+from mien.core.bundle import BundleInfo
+from mien.core.errors import MienError
+from mien.media.files import sha256_of
+from mien.systems.registry import config_dict, system_from_config
+from mien.systems.system import System
+
+WEIGHTS, DESCRIPTION, CARD = "model.safetensors", "system.json", "README.md"
+
+
+def save_bundle(
+    folder: Path | str,
+    system: System,
+    *,
+    temperature: float = 1.0,
+    provenance: Mapping[str, Any] | None = None,
+    card: str = "",
+) -> BundleInfo:
+    """Writes the bundle and returns what its `system.json` says; a bundle already there is replaced as a whole.
+
+    Raises MienError when the folder cannot be written, or holds something that is not a bundle: nothing changes then.
+    """
+    folder = Path(folder)
+    if folder.exists() and not (folder / DESCRIPTION).is_file() and (not folder.is_dir() or any(folder.iterdir())):
+        raise MienError(f"{folder} is there and is not a bundle, so it is not replaced. Name another folder.")
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(
+            dir=folder.parent, prefix=f".{folder.name}.", ignore_cleanup_errors=True
+        ) as temp:
+            new = Path(temp) / "new"
+            new.mkdir()
+            info = _write(new, system, temperature, dict(provenance or {}), card)
+            if folder.exists():
+                folder.rename(Path(temp) / "old")
+            new.rename(folder)
+    except (OSError, SafetensorError) as error:
+        raise MienError(f"Cannot write {folder}: {error}. What was written before is kept.") from error
+    return info
+
+
+def _write(folder: Path, system: System, temperature: float, provenance: dict[str, Any], card: str) -> BundleInfo:
+    state = {name: value.detach().cpu().contiguous().clone() for name, value in system.state_dict().items()}
+    (folder / WEIGHTS).write_bytes(save(state))  # save_file would hide it from other users
+    info = BundleInfo(
+        system=system.name,
+        config=config_dict(system),
+        input=system.input_spec,
+        labels=system.labels,
+        temperature=temperature,
+        files={WEIGHTS: sha256_of(folder / WEIGHTS)},
+        provenance=provenance,
+    )
+    (folder / DESCRIPTION).write_text(info.to_json(), encoding="utf-8")
+    (folder / CARD).write_text(card or f"# {info.model_id}\n", encoding="utf-8")
+    return info
+
+
+def read_info(folder: Path | str) -> BundleInfo:
+    """What `system.json` says; the weights are not read. Raises MienError when the folder is not a bundle."""
+    path = Path(folder) / DESCRIPTION
+    if not path.is_file():
+        raise MienError(f"{folder} is not a bundle: it has no {DESCRIPTION}.{_hint(Path(folder))}")
+    try:
+        return BundleInfo.from_json(path.read_text(encoding="utf-8"), where=str(path))
+    except (OSError, UnicodeDecodeError) as error:
+        raise MienError(f"{path}: cannot be read ({error}).") from error
+
+
+def load(folder: Path | str) -> System:
+    """The system of a bundle, in eval mode, with `.info`. The weights' hash must be the one `system.json` states.
+
+    Raises MienError for a folder that is not a bundle, is incomplete or was changed, and for weights that do not fit.
+    """
+    info, path = read_info(folder), Path(folder) / WEIGHTS
+    if not path.is_file():
+        only = " It can be read with `mien analyze`, not trained." if "model.onnx" in info.files else ""
+        raise MienError(f"{folder}: {WEIGHTS} is missing.{only}")
+    stated = info.files.get(WEIGHTS, "")
+    if sha256_of(path) != stated:
+        raise MienError(
+            f"{path} is not the file that {DESCRIPTION} names (SHA-256 {stated[:12] or 'not stated'}). "
+            "Copy the bundle again."
+        )
+    system = system_from_config(info.system, info.config, input_spec=info.input, labels=info.labels)
+    _fill(system, path)
+    system.info = info
+    return system.eval()
+
+
+def _fill(system: System, path: Path) -> None:
+    """Strictly: every name and every shape. A wrong class count is said as such."""
+    try:
+        state = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise MienError(f"{path}: not a safetensors file ({error}).") from error
+    check_state(system, state, where=str(path))
+    system.load_state_dict(state)
+
+
+def check_state(system: System, state: Mapping[str, torch.Tensor], *, where: str) -> None:
+    """Raises MienError with the first name or shape in which the weights differ from the system's."""
+    own = system.state_dict()
+    missing, unexpected = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
+    if missing or unexpected:
+        kinds = (("missing", missing), ("unexpected", unexpected))
+        said = "; ".join(f"{len(names)} {kind} ({names[0]}, ...)" for kind, names in kinds if names)
+        raise MienError(f"{where}: not the weights of this {system.name}: {said}.")
+    for name, value in own.items():
+        if state[name].shape != value.shape:
+            came, wanted = list(state[name].shape), list(value.shape)
+            classes = f" The system has {len(system.labels)} classes." if came[1:] == wanted[1:] else ""
+            raise MienError(f"{where}: {name} has shape {came}, this {system.name} needs {wanted}.{classes}")
+
+
+def _hint(folder: Path) -> str:
+    if not folder.exists():
+        return " The folder does not exist."
+    if folder.is_file():
+        return " It is a file; a bundle is a folder (official checkpoints: `mien weights convert`)."
+    inside = folder / "bundle"
+    return f" Did you mean {inside}?" if (inside / DESCRIPTION).is_file() else ""
+
+
+def from_hub(name: str) -> Path:
+    """The local folder of a bundle on the Hugging Face hub, `owner/model`, downloaded once. Needs huggingface_hub."""
+    try:
+        from huggingface_hub import snapshot_download
+    except ImportError as error:
+        raise MienError(f"No folder {name}; to fetch it from the hub: pip install huggingface_hub.") from error
+    try:
+        return Path(snapshot_download(name, allow_patterns=[WEIGHTS, DESCRIPTION, CARD]))
+    except Exception as error:  # the client has a dozen kinds, for network, name and permission
+        raise MienError(f"{name} is neither a folder nor on the hub ({type(error).__name__}).") from error
