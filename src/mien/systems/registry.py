@@ -1,4 +1,4 @@
-"""The systems by name: `create_model`, `list_models`. A dict, so that what exists can be read in one place."""
+"""The systems by name: `create_model`, `list_models`. A dict, so that what exists can be read in one place, also without torch."""
 
 from dataclasses import asdict
 from importlib import import_module
@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 from mien.core.errors import MienError, nearest
 from mien.core.labels import LabelSet, label_set
 from mien.core.spec import InputSpec
-from mien.systems.system import System, config_from
 
 if TYPE_CHECKING:
     from mien.systems.stage import Stage
+    from mien.systems.system import System
 
 # name -> ("module:class", the variant of its config: a key of the class's `variants`)
 SYSTEMS: dict[str, tuple[str, str]] = {
@@ -26,7 +26,7 @@ def list_models() -> list[str]:
     return list(SYSTEMS)
 
 
-def system_class(name: str) -> type[System]:
+def system_class(name: str) -> "type[System]":
     """The class behind a registered name. Raises MienError for a name that is not registered."""
     if name not in SYSTEMS:
         raise MienError(f"No system {name!r}.{nearest(name, SYSTEMS)}")
@@ -37,13 +37,15 @@ def system_class(name: str) -> type[System]:
 
 def create_model(
     name: str, *, labels: LabelSet | str | None = None, input_spec: InputSpec | None = None, **options: Any
-) -> System:
+) -> "System":
     """A freshly initialised system; no file is read.
 
     options: fields of the system's config (`num_classes`, `legacy`, ...). labels: a LabelSet or the name of a published
     order; without it the classes are called `class_0`, `class_1`, ... Raises MienError for an unknown name or option,
     and where labels and num_classes disagree.
     """
+    from mien.systems.system import config_from
+
     found = system_class(name)
     if isinstance(labels, str):
         labels = label_set(labels)
@@ -57,8 +59,10 @@ def create_model(
     return found(config, input_spec=input_spec or found.default_input(config), labels=labels)
 
 
-def system_from_config(name: str, config: dict[str, Any], *, input_spec: InputSpec, labels: LabelSet) -> System:
+def system_from_config(name: str, config: dict[str, Any], *, input_spec: InputSpec, labels: LabelSet) -> "System":
     """The system that a bundle describes: `config` is whole, no variant is merged in."""
+    from mien.systems.system import config_from
+
     found = system_class(name)
     return found(config_from(found.config_class, config, where=name), input_spec=input_spec, labels=labels)
 
@@ -73,6 +77,6 @@ def stage_class(system: str, stage: str) -> "type[Stage]":
     return stages[stage]
 
 
-def config_dict(system: System) -> dict[str, Any]:
+def config_dict(system: "System") -> dict[str, Any]:
     """The system's config as plain values: what `system_from_config` takes."""
     return asdict(system.config)
