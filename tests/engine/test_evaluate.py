@@ -269,6 +269,37 @@ def test_what_is_not_a_bundle_is_refused_by_message(tmp_path: Path) -> None:
         networks.open_network(str(tmp_path / "empty"))
 
 
+def test_a_torch_bundle_answers_as_its_system_does(tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    import mien
+    from mien.systems.bundle import save_bundle
+
+    torch.manual_seed(0)
+    system = mien.create_model("poster_v2_small", labels="rafdb").eval()
+    save_bundle(tmp_path / "run" / "bundle", system, temperature=1.7)
+    network = networks.open_network(str(tmp_path / "run"))  # a run folder stands for its bundle
+    size = system.input_spec.size
+    images = np.random.default_rng(0).normal(size=(3, 3, size, size)).astype(np.float32)
+    with torch.inference_mode():
+        expected = system(torch.from_numpy(images)).numpy()
+    np.testing.assert_allclose(network.logits(images), expected, atol=1e-4)
+    assert (network.info.temperature, network.info.labels.name) == (1.7, "rafdb")
+    with pytest.raises(MienError, match="--device gpu cannot be used"):
+        networks.open_network(str(tmp_path / "run"), device="gpu")
+
+
+def test_an_earlier_report_survives_a_mistake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    install(monkeypatch, {"cafe": perfect})
+    data, output = options(folder_of_faces(tmp_path / "set")), str(tmp_path / "out")
+    evaluate("cafe", data=data, output=output, bootstrap=0)
+    before = (tmp_path / "out/report.html").read_bytes()
+    for mistake, message in (({"split": "dev"}, "no split 'dev'"), ({"batch_size": 0}, "must be at least 1; got 0")):
+        with pytest.raises(MienError, match=message):
+            evaluate("cafe", data=data, output=output, **mistake)  # type: ignore[arg-type]
+    assert (tmp_path / "out/report.html").read_bytes() == before
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(FILES)
+
+
 def test_importing_the_commands_loads_nothing_heavy() -> None:
     names = "evaluate", "compare", "report", "evaluation_report", "scores", "networks", "plots", "canvas"
     code = (

@@ -94,6 +94,9 @@ def evaluate(
     from mien.engine.evaluation_report import print_summary, write_report
     from mien.engine.networks import open_network
 
+    for option, value, least in (("batch_size", batch_size, 1), ("bootstrap", bootstrap, 0), ("seed", seed, 0)):
+        if value < least:
+            raise MienError(f"--{option} must be at least {least}; got {value}.")
     folder = _writable(Path(output))
     networks = [open_network(b, runner=runner, device=device) for b in (bundle, compare) if b]
     reader = data.open(evaluation=True)
@@ -234,8 +237,8 @@ def _writable(folder: Path) -> Path:
 
     if folder.is_file():
         raise MienError(f"--output {folder} is a file; a folder is needed.")
-    with atomic_path(folder / "report.html") as probe:
-        probe.write_text(
-            "<!doctype html><title>mien evaluate</title><p>This evaluation has not ended.</p>", encoding="utf-8"
-        )
+    probe = folder / ".writable"
+    with atomic_path(probe):
+        pass
+    probe.unlink()
     return folder

@@ -223,7 +223,7 @@ def mistakes(result: "Evaluation", *, show_faces: bool) -> str:
     columns = ["file", "label", "answer", "confidence", *(["face"] if show_faces else [])]
     hint = "" if show_faces else " No faces are shown; --show-faces embeds them, for your own eyes."
     caption = f"Often the label is the doubtful part. All answers are in predictions.csv.{hint}"
-    return report.table(columns, rows, left=(0, 1, 2), caption=caption)
+    return report.table(columns, rows, left=(0, 1, 2, 4) if show_faces else (0, 1, 2), caption=caption)
 
 
 def _thumbnail(result: "Evaluation", sample: object) -> str:

@@ -133,8 +133,13 @@ def _torch_network(folder: Path, device: str) -> Network:
 
     system = load(folder)
     assert system.info is not None
-    where = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
-    network = system.for_inference().to(where)
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        where = torch.device(device)
+        network = system.for_inference().to(where)
+    except (RuntimeError, AssertionError) as error:  # an unknown word, or a device that is not there
+        raise MienError(f"--device {device} cannot be used: {str(error).splitlines()[0]} Try cpu.") from error
 
     def logits(images: "np.ndarray") -> "np.ndarray":
         with torch.inference_mode():

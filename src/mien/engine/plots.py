@@ -45,23 +45,23 @@ def reliability_figure(bins: "ReliabilityBins", *, title: str = "") -> Scene:
     """Accuracy against confidence by bin, the diagonal of perfect calibration, and how many samples each bin has."""
     plot, left, top = 300.0, 58.0, 44.0 if title else 14.0
     label = f"Reliability diagram: expected calibration error {bins.ece:.3f} over {len(bins.count)} bins."
-    scene = Scene(left + plot + 20, top + plot + 130, label)
+    scene = Scene(left + plot + 20, top + plot + 142, label)
     if title:
         scene.add(Words(14, 22, title, 16, bold=True))
     for tick in (0, 0.25, 0.5, 0.75, 1):
         y, x = top + plot * (1 - tick), left + plot * tick
         scene.add(Line(((left, y), (left + plot, y)), "grid", 1), Words(left - 8, y, f"{tick:.0%}", 11, "end", "muted"))
-        scene.add(Words(x, top + plot + 94, f"{tick:.0%}", 11, "middle", "muted"))
+        scene.add(Words(x, top + plot + 106, f"{tick:.0%}", 11, "middle", "muted"))
     _add_bins(scene, bins, left, top, plot)
     scene.add(Line(((left, top + plot), (left + plot, top)), "muted", 1.5, dashed=True))
-    scene.add(Words(left + plot / 2, top + plot + 114, "confidence (probability of the answer)", 12, "middle", "muted"))
+    scene.add(Words(left + plot / 2, top + plot + 126, "confidence (probability of the answer)", 12, "middle", "muted"))
     scene.add(Words(left + 8, top + 12, "share that was right", 12, fill="muted"))
-    scene.add(Words(left + 8, top + plot + 26, "images by confidence", 12, fill="muted"))
+    scene.add(Words(left + 8, top + plot + 18, "images by confidence", 12, fill="muted"))
     return scene
 
 
 def _add_bins(scene: Scene, bins: "ReliabilityBins", left: float, top: float, plot: float) -> None:
-    width, base = plot / len(bins.count), top + plot + 80
+    width, base = plot / len(bins.count), top + plot + 92
     for k, count in enumerate(bins.count):
         x = left + k * width
         scene.add(

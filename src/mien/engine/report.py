@@ -169,6 +169,8 @@ def _series(lines: list[dict[str, Any]]) -> dict[str, dict[str, list[tuple[float
     for line in lines:
         if line.get("value") is not None and line.get("epoch") is not None and "metric" in line:
             stage, _, name = str(line["metric"]).rpartition("/")
+            if name == "seconds":
+                continue
             series.setdefault(name, {}).setdefault(stage or name, []).append(
                 (float(line["epoch"]), float(line["value"]))
             )
