@@ -24,7 +24,10 @@ _FIRST_PASS = 640 * 480
 _BESIDE_ONE_FACE = 2 * _FIRST_PASS
 _LAST_PASS = 4 * _FIRST_PASS
 _AT_MOST = 12_000_000  # where a smallest face is asked for
+# Between dlib's own threshold of 0 and this, buttons and badges are about as many as faces.
+_DLIB_SCORE = 0.1
 _YUNET_SIDE = 640
+_YUNET_SCORE = 0.7
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,13 +59,13 @@ def create_detector(
 ) -> Detector:
     """A detector by name. min_face: side in pixels of the smallest face to report. weights: YuNet's file."""
     if name == "dlib":
-        return DlibDetector(min_face=min_face, min_score=0.0 if min_score is None else min_score)
+        return DlibDetector(min_face=min_face, min_score=_DLIB_SCORE if min_score is None else min_score)
     if name == "yunet":
         if weights is None:
             raise MienError(
                 "The yunet detector needs its file: weights='face_detection_yunet_2023mar.onnx' (OpenCV's model zoo)."
             )
-        return YuNetDetector(weights, min_face=min_face, min_score=0.7 if min_score is None else min_score)
+        return YuNetDetector(weights, min_face=min_face, min_score=_YUNET_SCORE if min_score is None else min_score)
     raise MienError(f"No detector {name!r}.{nearest(name, DETECTORS)}")
 
 
@@ -70,13 +73,13 @@ class DlibDetector:
     """dlib's frontal detector at one to three scales. One object per thread.
 
     min_face: side of the smallest face to look for and to report, in pixels of the given picture; by default what a
-    last pass of 1.2 megapixels gives, which in a picture of 4:3 is a sixteenth of its longer side. min_score: 0 is
-    dlib's own threshold; below it there are more faces and more mistakes.
+    last pass of 1.2 megapixels gives, which in a picture of 4:3 is a sixteenth of its longer side. min_score: a lower
+    one gives more faces and more mistakes.
     """
 
     name = "dlib"
 
-    def __init__(self, *, min_face: float | None = None, min_score: float = 0.0) -> None:
+    def __init__(self, *, min_face: float | None = None, min_score: float = _DLIB_SCORE) -> None:
         import dlib
 
         _check_min_face(min_face)
@@ -127,7 +130,7 @@ class YuNetDetector:
 
     name = "yunet"
 
-    def __init__(self, weights: Path | str, *, min_face: float | None = None, min_score: float = 0.7) -> None:
+    def __init__(self, weights: Path | str, *, min_face: float | None = None, min_score: float = _YUNET_SCORE) -> None:
         _check_min_face(min_face)
         self.min_face = min_face
         self._network = _yunet(Path(weights), min_score)

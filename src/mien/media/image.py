@@ -7,6 +7,7 @@ from a whole one. Colour profiles are not applied.
 
 import glob
 import os
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,9 @@ from jaxtyping import UInt8
 from PIL import ExifTags, Image
 
 from mien.core.errors import MienError, nearest
+
+# Pillow warns of damaged metadata, which a picture can be read without; damaged pixels raise.
+warnings.filterwarnings("ignore", module=r"PIL\.")
 
 # Decoded pixels, not those of the file. At the limit decoding peaks at about 0.75 GB.
 MAX_PIXELS = 100_000_000
@@ -107,7 +111,9 @@ def _open(file: BinaryIO, path: Path) -> Image.Image:
         file.seek(0)
         return factory(file, str(path))
     except Exception as error:
-        raise MienError(f"{path}: a picture with a damaged header ({_one_line(error)}).") from error
+        raise MienError(
+            f"{path}: a picture whose header is damaged or of a kind not known here ({_one_line(error)})."
+        ) from error
 
 
 def _decoder(start: bytes) -> Callable[[BinaryIO, str], Image.Image] | None:
