@@ -155,9 +155,14 @@ def _parquet(path: Path) -> dict[str, Column]:
     """Columns of a Parquet file by arro3 (base install). Raises MienError when it is not one."""
     import arro3.io
 
+    with path.open("rb") as file:
+        if file.read(4) != b"PAR1":
+            raise MienError(f"{path}: not a Parquet file. Is it a CSV? Then name it .csv.")
     try:
         table = arro3.io.read_parquet(str(path)).read_all()
-    except Exception as error:  # arro3 raises its own kinds, which it does not export
-        raise MienError(f"{path}: not a readable Parquet file ({str(error).splitlines()[0][:80]}).") from error
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # arro3 panics on damaged files, and a panic is no Exception
+        raise MienError(f"{path}: damaged Parquet file ({str(error).splitlines()[0][:80]}).") from error
     columns: dict[str, Any] = {name: table.column(name) for name in table.column_names}
     return {name: column.to_pylist() for name, column in columns.items()}
