@@ -6,7 +6,7 @@ from torch import nn
 
 from mien.core.errors import MienError
 from mien.nn.attention import CrossAttention, DropPath, TransformerBlock, relative_position_index
-from mien.nn.folding import fold_norms
+from mien.nn.folding import fold_norms, merge_halvings
 from mien.nn.iresnet import IResNet
 from mien.nn.mobilefacenet import MobileFaceNet
 
@@ -81,6 +81,15 @@ def test_folding_changes_nothing_but_speed(build):
             torch.testing.assert_close(b, a, rtol=1e-4, atol=1e-4 * a.abs().max().item())
     norms = sum(isinstance(m, nn.BatchNorm2d) for m in net.modules())
     assert (count, norms) == ((24, 21) if isinstance(net, IResNet) else (48, 0))
+
+
+@pytest.mark.parametrize("side", [4, 12, 28])
+def test_two_halvings_are_one(side):
+    torch.manual_seed(0)
+    first, second = (nn.Conv2d(n, m, 3, stride=2, padding=1) for n, m in ((3, 5), (5, 7)))
+    merged, bias = merge_halvings(first, second, side=side)
+    x = torch.randn(2, 3, side, side)
+    torch.testing.assert_close(merged(x) + bias, second(first(x)), rtol=1e-4, atol=1e-5)
 
 
 def test_mobilefacenet_alone():

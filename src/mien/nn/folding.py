@@ -1,6 +1,8 @@
-"""Folding BatchNorm into the convolution before it, for inference."""
+"""Fewer layers with the same outputs, for inference: norms into convolutions, two convolutions into one."""
 
-from torch import nn
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from mien.nn.iresnet import IResNet, IResNetUnit
@@ -25,3 +27,18 @@ def fold_norms(network: nn.Module) -> int:
                 setattr(module, norm, nn.Identity())
                 count += 1
     return count
+
+
+@torch.no_grad()
+def merge_halvings(first: nn.Conv2d, second: nn.Conv2d, *, side: int) -> tuple[nn.Conv2d, Tensor]:
+    """(convolution, bias map): one 7x7 convolution of stride 4 for two 3x3 ones of stride 2 with nothing between them.
+
+    Exact for maps of side x side, a multiple of 4. The first one's bias meets the second one's zero padding at the
+    border, so the biases become a map [1, outputs, side / 4, side / 4] to add.
+    """
+    merged = nn.Conv2d(first.in_channels, second.out_channels, 7, stride=4, padding=3, bias=False)
+    w1, w2 = first.weight.double(), second.weight.double()
+    merged.weight.copy_(F.conv_transpose2d(w2, w1, stride=2))  # tap 2u + a is the sum over tap u of tap a
+    assert first.bias is not None
+    between = first.bias[None, :, None, None].expand(1, -1, side // 2, side // 2)
+    return merged.to(first.weight.device), F.conv2d(between, second.weight, second.bias, stride=2, padding=1)

@@ -31,7 +31,7 @@ from mien.core.errors import MienError
 from mien.core.labels import LabelSet
 from mien.core.spec import InputSpec
 from mien.nn.attention import CrossAttention, DropPath, Mlp, TransformerBlock
-from mien.nn.folding import fold_norms
+from mien.nn.folding import fold_norms, merge_halvings
 from mien.nn.iresnet import IResNet
 from mien.nn.mobilefacenet import Maps, MobileFaceNet
 from mien.systems.system import System
@@ -291,18 +291,27 @@ class PosterV2(System):
             raise MienError(f"poster_v2: these are not weights of its landmark network. {first}") from error
 
     @torch.no_grad()
+    def merge_finest_embedding(self) -> None:
+        """Makes one convolution of the two that embed the finest scale; their biases go into the position embedding."""
+        first, second = cast("tuple[nn.Conv2d, nn.Conv2d]", tuple(cast(nn.Sequential, self.embeds[0])))
+        self.embeds[0], bias = merge_halvings(first, second, side=self.config.trunk_size // 4)
+        bias = bias.flatten(2).transpose(1, 2)
+        self.vit.pos_embed[:, 1 : 1 + bias.shape[1]] += bias
+
+    @torch.no_grad()
     def for_inference(self) -> nn.Module:
-        """A copy in eval mode for speed and export: norms folded into convolutions, biases gathered, channels last.
+        """A copy in eval mode for speed and export: fewer layers, position biases gathered, channels last.
 
         Its logits equal ours in eval mode up to rounding. It has no landmark head and cannot be trained.
         """
-        lean: PosterV2 = copy.deepcopy(self).eval().requires_grad_(False)
+        lean: PosterV2 = copy.deepcopy(self).eval()
         if lean.landmark_net is not None:
             lean.landmark_net.head = None
         fold_norms(lean)
+        lean.merge_finest_embedding()
         for fusion in lean.fusions:
             cast(CrossFusion, fusion).fold()
-        return lean.to(memory_format=torch.channels_last)
+        return lean.requires_grad_(False).to(memory_format=torch.channels_last)
 
 
 def _halving(inputs: int, outputs: int) -> nn.Conv2d:
