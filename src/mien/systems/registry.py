@@ -1,4 +1,4 @@
-"""The systems by name: `create_model`, `list_models`. A dict, so that what exists can be read in one place, also without torch."""
+"""The systems by name: `create_model`, `list_models`. A dict, to be read in one place; listing them needs no torch."""
 
 from dataclasses import asdict
 from importlib import import_module

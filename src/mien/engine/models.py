@@ -1,0 +1,36 @@
+"""`mien models`: the systems that can be built, and the bundles that ship."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mien.engine.text import columns
+
+if TYPE_CHECKING:
+    from mien.core.bundle import BundleInfo
+
+
+def models() -> str:
+    """Systems by the name that --system.name takes, and the bundles that `mien analyze` can read with at once."""
+    from mien.systems.registry import SYSTEMS, list_models
+
+    systems = [(name, SYSTEMS[name][0].partition(":")[2], f"variant {SYSTEMS[name][1]}") for name in list_models()]
+    bundles = [
+        (folder.name, info.model_id, f"{info.input.size} px", ", ".join(info.labels.classes))
+        for folder, info in shipped_bundles()
+    ]
+    return (
+        f"Systems (--system.name, mien.create_model):\n{columns(systems)}\n\n"
+        f"Bundles that ship (mien analyze --bundle):\n{columns(bundles) or 'none yet'}"
+    )
+
+
+def shipped_bundles() -> Iterator[tuple[Path, "BundleInfo"]]:
+    """The folders under `mien/runtime/bundles`, and what their `system.json` says."""
+    from importlib import resources
+
+    from mien.core.bundle import BundleInfo
+
+    root = Path(str(resources.files("mien.runtime"))) / "bundles"
+    for path in sorted(root.glob("*/system.json")):
+        yield path.parent, BundleInfo.from_json(path.read_text(encoding="utf-8"), where=str(path))

@@ -1,0 +1,16 @@
+"""Plain text for a terminal or a pipe: aligned columns."""
+
+from collections.abc import Iterable, Sequence
+
+
+def columns(rows: Iterable[Sequence[object]], *, gap: int = 2) -> str:
+    """Rows as lines, each column as wide as its widest cell; numbers stand on the right. "" without rows."""
+    cells = [[str(cell) for cell in row] for row in rows]
+    if not cells:
+        return ""
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    return "\n".join((" " * gap).join(map(_placed, row, widths)).rstrip() for row in cells)
+
+
+def _placed(cell: str, width: int) -> str:
+    return cell.rjust(width) if cell.replace(",", "").replace(".", "").isdigit() else cell.ljust(width)
