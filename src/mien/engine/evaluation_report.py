@@ -268,7 +268,8 @@ def print_summary(result: "Evaluation", folder: Path) -> None:
 
     console = Console()
     title = f"{result.model} on {result.target.data} {result.target.split}: {len(result.answers):,} faces"
-    table = Table(title=title, title_justify="left")
+    console.print(title, markup=False, highlight=False, soft_wrap=True)
+    table = Table()
     for name, side in (("metric", "left"), ("value", "right"), ("95 % interval", "right")):
         table.add_column(name, justify=side)  # type: ignore[arg-type]
     for s in result.scores:
