@@ -1,0 +1,61 @@
+"""Files appear whole or not at all."""
+
+import hashlib
+import os
+import stat
+
+import pytest
+
+from mien.core.errors import MienError
+from mien.media.files import atomic_path, sha256_of, write_text
+
+
+def test_a_file_appears_when_the_block_ends_with_its_suffix_kept(tmp_path):
+    target = tmp_path / "new" / "a.csv"
+    with atomic_path(target) as temporary:
+        assert temporary.suffix == ".csv"
+        assert temporary.parent == target.parent
+        temporary.write_text("x")
+        assert not target.exists()
+    assert target.read_text() == "x"
+    assert [path.name for path in target.parent.iterdir()] == ["a.csv"]
+
+
+def test_an_error_leaves_the_old_file_and_no_remains(tmp_path):
+    target = tmp_path / "a.txt"
+    target.write_text("old")
+    with pytest.raises(RuntimeError), atomic_path(target) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError
+    assert target.read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_a_full_disk_is_one_line_and_keeps_the_old_file(tmp_path):
+    target = tmp_path / "a.txt"
+    target.write_text("old")
+    with pytest.raises(MienError, match=r"Cannot write .*a\.txt: No space left on device"), atomic_path(target):
+        raise OSError(28, "No space left on device")
+    assert target.read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_a_folder_that_cannot_be_made(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(MienError, match="Cannot write"), atomic_path(tmp_path / "file" / "a.txt"):
+        pass
+
+
+def test_others_may_read_it_as_the_umask_says(tmp_path):
+    old = os.umask(0o022)
+    try:
+        write_text(tmp_path / "a.txt", "é")
+    finally:
+        os.umask(old)
+    assert stat.S_IMODE((tmp_path / "a.txt").stat().st_mode) == 0o644
+    assert (tmp_path / "a.txt").read_bytes() == "é".encode()
+
+
+def test_sha256(tmp_path):
+    (tmp_path / "a").write_bytes(b"abc" * 100_000)
+    assert sha256_of(tmp_path / "a") == hashlib.sha256(b"abc" * 100_000).hexdigest()
