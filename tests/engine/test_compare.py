@@ -1,5 +1,7 @@
 """Two models on the same faces: the test, the differences with their intervals, and what does not compare."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -72,7 +74,7 @@ def test_order_of_samples_and_of_classes_does_not_matter() -> None:
     assert compare_answers(first, moved, names=("a", "b"), resamples=100) == plain
 
 
-def test_predictions_on_disk_compare_as_in_memory(tmp_path) -> None:  # type: ignore[no-untyped-def]
+def test_predictions_on_disk_compare_as_in_memory(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     both = answers(0.7, seed=1), answers(0.8, seed=2)
     for name, given in zip(("a", "b"), both, strict=True):
         (tmp_path / name).mkdir()
@@ -82,9 +84,12 @@ def test_predictions_on_disk_compare_as_in_memory(tmp_path) -> None:  # type: ig
         np.testing.assert_array_equal(again.confusion, given.confusion)
     folders = str(tmp_path / "a"), str(tmp_path / "b" / "predictions.csv")
     assert compare(*folders).differences == compare_answers(*both, names=folders).differences
+    printed = capsys.readouterr().out
+    assert "recall/happiness" in printed
+    assert "McNemar (chi-square" in printed
 
 
-def test_refusals(tmp_path) -> None:  # type: ignore[no-untyped-def]
+def test_refusals(tmp_path: Path) -> None:
     first, fewer = answers(0.7), answers(0.7, n=599)
     with pytest.raises(MienError, match=r"only on the same samples: 1 are only in a, 0 only in b \(face_599\.png"):
         compare_answers(first, fewer, names=("a", "b"))

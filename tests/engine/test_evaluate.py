@@ -23,6 +23,7 @@ from mien.engine import evaluate as module
 from mien.engine import networks
 from mien.engine.evaluate import FILES, evaluate
 from mien.engine.networks import Network
+from mien.media.files import sha256_of
 
 CLASSES = ("anger", "happiness", "neutral", "sadness")  # a folder set's own order: sorted
 COUNTS = {"anger": 4, "happiness": 12, "neutral": 16, "sadness": 8}
@@ -286,6 +287,50 @@ def test_a_torch_bundle_answers_as_its_system_does(tmp_path: Path) -> None:
     assert (network.info.temperature, network.info.labels.name) == (1.7, "rafdb")
     with pytest.raises(MienError, match="--device gpu cannot be used"):
         networks.open_network(str(tmp_path / "run"), device="gpu")
+
+
+def onnx_bundle(folder: Path) -> Path:
+    """A real network in a real bundle: the nearest of the four brightnesses, as a linear function of the mean."""
+    onnx = pytest.importorskip("onnx")
+    make, levels = onnx.helper, np.array([40, 80, 120, 160]) / 255
+    weights = np.tile(400 * levels / 3, (3, 1)).astype(np.float32)  # -200 (m - level)^2, without its m^2
+    bias = (-200 * levels**2).astype(np.float32)
+    graph = make.make_graph(
+        [
+            make.make_node("ReduceMean", ["image", "axes"], ["mean"], keepdims=0),
+            make.make_node("MatMul", ["mean", "weights"], ["product"]),
+            make.make_node("Add", ["product", "bias"], ["logits"]),
+        ],
+        "nearest_level",
+        [make.make_tensor_value_info("image", onnx.TensorProto.FLOAT, ["n", 3, 16, 16])],
+        [make.make_tensor_value_info("logits", onnx.TensorProto.FLOAT, ["n", 4])],
+        [
+            onnx.numpy_helper.from_array(values, name)
+            for name, values in (("weights", weights), ("bias", bias), ("axes", np.array([2, 3])))
+        ],
+    )
+    folder.mkdir()
+    model = make.make_model(graph, opset_imports=[make.make_opsetid("", 18)], ir_version=10)
+    (folder / "model.onnx").write_bytes(model.SerializeToString())
+    info = BundleInfo("nearest_level", {}, SPEC, MODEL, files={"model.onnx": sha256_of(folder / "model.onnx")})
+    (folder / "system.json").write_text(info.to_json())
+    return folder
+
+
+def test_an_onnx_bundle_is_measured_without_torch_and_matplotlib(tmp_path: Path) -> None:
+    """The whole command, with nothing replaced, as on a light installation."""
+    bundle, root = onnx_bundle(tmp_path / "bundle"), folder_of_faces(tmp_path / "set")
+    heavy = "torch", "torchvision", "lightning", "matplotlib", "pandas", "pyarrow", "scipy", "sklearn"
+    code = (
+        f"import sys; sys.modules.update(dict.fromkeys({heavy})); from mien.__main__ import main; "
+        f"sys.exit(main(['evaluate', {str(bundle)!r}, '--data.name', 'image_folder', '--data.root', {str(root)!r}, "
+        f"'--output', {str(tmp_path / 'out')!r}, '--bootstrap', '50']))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "100.0%" in done.stdout
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(FILES)
+    assert lines_of(tmp_path / "out")["accuracy"]["value"] == 1.0
 
 
 def test_an_earlier_report_survives_a_mistake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -63,8 +63,12 @@ def compare(first: str, second: str, *, bootstrap: int = 2000, seed: int = 0) ->
     """
     from mien.engine.scores import read_answers
 
+    if bootstrap < 1 or seed < 0:
+        raise MienError(f"--bootstrap must be at least 1 and --seed at least 0; got {bootstrap} and {seed}.")
     answers = [read_answers(Path(path)) for path in (first, second)]
-    return compare_answers(*answers, names=(first, second), resamples=bootstrap, seed=seed)
+    result = compare_answers(*answers, names=(first, second), resamples=bootstrap, seed=seed)
+    print_comparison(result)
+    return result
 
 
 def compare_answers(
@@ -86,6 +90,23 @@ def compare_answers(
         mcnemar=mcnemar(*right),
         agreement=float((words[0] == words[1][second_at]).mean()),
     )
+
+
+def print_comparison(result: Comparison) -> None:
+    """The differences as a table on standard output, then McNemar's test and the verdict."""
+    from rich.console import Console
+    from rich.table import Table
+
+    console, table, test = Console(), Table(), result.mcnemar
+    for name in ("metric", "first", "second", "difference", "95 % interval", "faces"):
+        table.add_column(name, justify="left" if name == "metric" else "right")
+    for d in result.differences:
+        interval = f"{100 * d.interval.low:+.1f} to {100 * d.interval.high:+.1f}"
+        table.add_row(d.name, f"{d.first:.1%}", f"{d.second:.1%}", f"{100 * d.value:+.1f}", interval, f"{d.n:,}")
+    console.print(table)
+    pairs = f"right only in the first: {test.only_first:,}, only in the second: {test.only_second:,}"
+    console.print(f"McNemar ({test.method}): {pairs}, p = {test.p_value:.3g}", highlight=False, soft_wrap=True)
+    console.print(result.verdict, markup=False, highlight=False, soft_wrap=True)
 
 
 def _same_samples(first: "Answers", second: "Answers", names: tuple[str, str]) -> list[int]:

@@ -156,7 +156,7 @@ def _onnx_network(folder: Path) -> Network:
     def logits(images: "np.ndarray") -> "np.ndarray":
         return _logits_of(runner(images)).astype("float64")
 
-    return Network(runner.info, f"ONNX model on {getattr(runner, 'backend', 'ONNX Runtime')}", logits)
+    return Network(runner.info, f"ONNX on {runner.backend}, {runner.precision}", logits)
 
 
 def _logits_of(outputs: Any) -> Any:
