@@ -14,6 +14,7 @@ from mien.core.errors import MienError
 from mien.core.labels import LabelSet
 from mien.core.spec import InputSpec
 from mien.engine import plots, report
+from mien.engine.canvas import Words
 from mien.engine.evaluate import Evaluation, Target, write_tables
 from mien.engine.evaluation_report import MEANING, shown, shown_interval, write_report
 from mien.engine.report import Section
@@ -167,6 +168,7 @@ def test_training_report_of_a_run_folder(tmp_path: Path) -> None:
     ]
     assert "root: &lt;here&gt;" in text
     assert ["epoch", "3"] in Reader(text).rows
+    assert ["train", "faces 7"] in Reader(text).rows
     assert "val/accuracy, last epoch" in text
     assert not re.search(r"https?:|<script", text)
 
@@ -176,6 +178,16 @@ def test_training_report_in_mid_run_and_without_metrics(tmp_path: Path) -> None:
         report.training_report(tmp_path)
     (tmp_path / "metrics.jsonl").write_text("")
     assert "No epoch has ended yet." in report.training_report(tmp_path).read_text()
+
+
+def test_ticks_tell_their_neighbours_apart() -> None:
+    for values in ((1.9485, 1.9506), (0.1, 3.0), (0.0, 1200.0), (3.3e-5, 3.5e-5), (-0.02, 0.01)):
+        for percent in (False, True):
+            curve = [(1.0, values[0]), (2.0, values[1])]
+            shapes = plots.curves_figure({"a": curve}, title="t", percent=percent).shapes
+            ticks = [s.text for s in shapes if isinstance(s, Words) and s.anchor == "end"]
+            assert len(ticks) >= 3
+            assert len(set(ticks)) == len(ticks), ticks
 
 
 def test_figures_stay_inside_their_frame(tmp_path: Path) -> None:

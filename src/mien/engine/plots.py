@@ -113,9 +113,10 @@ def curves_figure(curves: Mapping[str, Curve], *, title: str, percent: bool = Fa
     def place(x: float, y: float) -> tuple[float, float]:
         return left + width * (x - x0) / (x1 - x0), top + height * (1 - (y - y0) / (y1 - y0))
 
-    for tick in _ticks(y0, y1):
+    ticks = _ticks(y0, y1)
+    for tick in ticks:
         _, y = place(x0, tick)
-        text = f"{tick:.0%}" if percent and y1 - y0 > 0.05 else f"{tick:.1%}" if percent else f"{tick:.3g}"
+        text = _tick_text(tick, ticks[1] - ticks[0] if len(ticks) > 1 else 1.0, percent=percent)
         scene.add(Line(((left, y), (left + width, y)), "grid", 1), Words(left - 8, y, text, 11, "end", "muted"))
     for tick in _ticks(x0, x1):
         if tick == int(tick):
@@ -157,3 +158,13 @@ def _ticks(low: float, high: float) -> list[float]:
     step = power * next(m for m in (1, 2, 5, 10) if m * power >= raw)
     first = math.ceil(low / step)
     return [round(k * step, 12) for k in range(first, math.floor(high / step) + 1)]
+
+
+def _tick_text(value: float, step: float, *, percent: bool) -> str:
+    """With as many digits as tell neighbouring ticks apart."""
+    import math
+
+    if step < 1e-4 and not percent:
+        return f"{value:.3g}"
+    digits = max(0, math.ceil(-math.log10(100 * step if percent else step) - 1e-9))
+    return f"{value:.{digits}%}" if percent else f"{value:.{digits}f}"

@@ -203,9 +203,15 @@ def _bundle(folder: Path) -> list[Section]:
     from mien.core.bundle import BundleInfo
 
     info = BundleInfo.from_json(path.read_text(encoding="utf-8"), where=str(path))
-    provenance = {name: json.dumps(v) if isinstance(v, dict | list) else v for name, v in info.provenance.items()}
-    about = {"model": info.model_id, "classes": ", ".join(info.labels.classes), "input": f"{info.input.size} px"}
+    provenance = {name: _words(value) for name, value in info.provenance.items() if name != "scores"}
+    about: dict[str, object] = {"model": info.model_id, "classes": ", ".join(info.labels.classes), "input": f"{info.input.size} px"}
     return [Section("The bundle it made", facts(about | {"temperature": info.temperature} | provenance))]
+
+
+def _words(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_words(v)}" for name, v in value.items())
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
 def _signature() -> str:
