@@ -204,8 +204,13 @@ def _bundle(folder: Path) -> list[Section]:
 
     info = BundleInfo.from_json(path.read_text(encoding="utf-8"), where=str(path))
     provenance = {name: _words(value) for name, value in info.provenance.items() if name != "scores"}
-    about: dict[str, object] = {"model": info.model_id, "classes": ", ".join(info.labels.classes), "input": f"{info.input.size} px"}
-    return [Section("The bundle it made", facts(about | {"temperature": info.temperature} | provenance))]
+    about = {
+        "model": info.model_id,
+        "classes": ", ".join(info.labels.classes),
+        "input": f"{info.input.size} px",
+        "temperature": f"{info.temperature:.4g}",
+    }
+    return [Section("The bundle it made", facts(about | provenance))]
 
 
 def _words(value: object) -> str:
