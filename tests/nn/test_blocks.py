@@ -52,7 +52,7 @@ def test_a_frozen_bias_gives_the_same_and_no_longer_follows_the_table():
 
 
 def test_the_first_token_alone_equals_the_first_of_all():
-    block = scramble(TransformerBlock(12, heads=3, mlp_ratio=2))
+    block = scramble(TransformerBlock(12, heads=3, mlp_ratio=2.0))
     x = torch.randn(2, 5, 12, requires_grad=True)
     alone, whole = block(x, first_only=True), block(x)[:, :1]
     torch.testing.assert_close(alone, whole)

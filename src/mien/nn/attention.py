@@ -74,7 +74,7 @@ class CrossAttention(nn.Module):
         self.fixed_bias = self.bias().detach().contiguous()
 
     def split_heads(self, x: Float[Tensor, "batch tokens width"]) -> Float[Tensor, "batch heads tokens head_dim"]:
-        return x.unflatten(2, (self.heads, self.head_dim)).transpose(1, 2)
+        return x.view(x.shape[0], -1, self.heads, self.head_dim).transpose(1, 2)
 
     def forward(
         self, tokens: Float[Tensor, "batch tokens width"], query: Float[Tensor, "batch tokens width"]
@@ -95,18 +95,24 @@ class SelfAttention(nn.Module):
         self.heads = heads
         self.qkv, self.proj = nn.Linear(width, 3 * width), nn.Linear(width, width)
 
+    def _split(self, joint: Tensor, parts: int) -> tuple[Tensor, ...]:
+        """The parts of a joint projection, each [batch, heads, tokens, head_dim]."""
+        batch, tokens, width = joint.shape
+        split = joint.view(batch, tokens, parts, self.heads, width // parts // self.heads)
+        return split.permute(2, 0, 3, 1, 4).unbind(0)
+
     def _first_query(self, x: Tensor) -> Tensor:
         width = x.shape[2]
         q = F.linear(x[:, :1], self.qkv.weight[:width], self.qkv.bias[:width])
-        return q.unflatten(2, (self.heads, -1)).transpose(1, 2)
+        return q.view(x.shape[0], 1, self.heads, -1).transpose(1, 2)
 
     def forward(self, x: Float[Tensor, "batch tokens width"], *, first_only: bool = False) -> Tensor:
         if first_only:
             q, kv = self._first_query(x), F.linear(x, self.qkv.weight[x.shape[2] :], self.qkv.bias[x.shape[2] :])
-            k, v = kv.unflatten(2, (2, self.heads, -1)).permute(2, 0, 3, 1, 4).unbind(0)
+            k, v = self._split(kv, 2)
         else:
-            q, k, v = self.qkv(x).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4).unbind(0)
-        out = F.scaled_dot_product_attention(q, k, v)  # [batch, heads, tokens, head_dim]
+            q, k, v = self._split(self.qkv(x), 3)
+        out = F.scaled_dot_product_attention(q, k, v)
         return self.proj(out.transpose(1, 2).flatten(2))
 
 

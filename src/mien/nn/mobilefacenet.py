@@ -58,7 +58,7 @@ class LandmarkHead(nn.Module):
         self.norm = nn.BatchNorm1d(2 * points)
 
     def forward(self, map3: Float[Tensor, "batch features side side"]) -> Float[Tensor, "batch points 2"]:
-        return self.norm(self.linear(self.pool(map3).flatten(1))).unflatten(1, (-1, 2))
+        return self.norm(self.linear(self.pool(map3).flatten(1))).view(map3.shape[0], -1, 2)
 
 
 class MobileFaceNet(nn.Module):

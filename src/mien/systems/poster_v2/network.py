@@ -98,7 +98,7 @@ class PosterV2Config:
         return (1e-5 if self.legacy else 0.1) if self.layer_scale is None else self.layer_scale
 
 
-def reduce_to(image: Float[Tensor, "batch 3 h w"], size: int, *, nearest: bool = False) -> Float[Tensor, "batch 3 s s"]:
+def reduce_to(image: Float[Tensor, "batch c h w"], size: int, *, nearest: bool = False) -> Float[Tensor, "batch c s s"]:
     """The picture at size x size: means of whole blocks where they fit, else anti-aliased bilinear; or nearest."""
     height, width = image.shape[-2:]
     if (height, width) == (size, size):
@@ -132,7 +132,7 @@ class CrossFusion(nn.Module):
         query = tokens if landmark_map is None else landmark_map.flatten(2).transpose(1, 2)
         x = tokens + self.drop_path(self.gamma1 * self.attention(tokens, query))
         x = x + self.drop_path(self.gamma2 * self.mlp(self.norm2(x)))
-        return x.transpose(1, 2).unflatten(2, halved.shape[2:])
+        return x.transpose(1, 2).reshape(halved.shape)
 
     @torch.no_grad()
     def fold(self) -> None:
