@@ -7,6 +7,7 @@ ignored. A picture may have several rows; their keys are then the path and `#2`,
 
 import csv
 import difflib
+import os
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -36,6 +37,7 @@ class Manifest(Reader):
         self.table = root if root.is_file() else self._find(root)
         given = label_set(self.name, classes) if classes is not None else label_set(labels) if labels else None
         self._columns = self._load()
+        self._known: dict[Any, int] = {}  # class words that were met
         self._class_columns = self._check_columns(given)
         self.labels = given or self._found_labels()
         splits = [self._split(word) for word in self._columns.get("split", ["all"])]
@@ -100,8 +102,14 @@ class Manifest(Reader):
             seen[path] += 1
             if splits is None or self._split(splits[row]) == split:
                 samples.append(self._sample(row, split, seen[path]))
-        present = {folder: file_names(folder) for folder in {sample.path.parent for sample in samples}}
-        missing = [sample.path for sample in samples if sample.path.name not in present[sample.path.parent]]
+        present: dict[str, set[str]] = {}
+        missing = []
+        for sample in samples:
+            folder, name = os.path.split(sample.path)
+            if folder not in present:
+                present[folder] = file_names(Path(folder))
+            if name not in present[folder]:
+                missing.append(sample.path)
         self.refuse_missing(missing, listed_in=self.table, total=len(samples))
         return samples
 
@@ -109,19 +117,22 @@ class Manifest(Reader):
         path = str(self._columns["path"][row]).strip()
         subject = self._columns["subject"][row] if "subject" in self._columns else None
         expression, distribution = self._label(row)
-        key = Path(path).as_posix() + (f"#{face}" if face > 1 else "")
+        key = path.replace("\\", "/") + (f"#{face}" if face > 1 else "")
         return Sample(
-            key, self.root / path, split, expression, distribution, self._box(row),
+            key, Path(self.root, path), split, expression, distribution, self._box(row),
             subject=None if subject is None else str(subject).strip() or None,
         )  # fmt: skip
 
     def _label(self, row: int) -> tuple[int, tuple[float, ...] | None]:
         assert self.labels is not None
         if not self._class_columns:
-            try:
-                return self.labels.index(str(self._columns["expression"][row])), None
-            except MienError as error:
-                raise self._bad(row, str(error)) from error
+            word = self._columns["expression"][row]
+            if word not in self._known:
+                try:
+                    self._known[word] = self.labels.index(str(word))
+                except MienError as error:
+                    raise self._bad(row, str(error)) from error
+            return self._known[word], None
         weights = [self._number(row, name) for name in self._class_columns]
         total = sum(weights)
         if total <= 0 or min(weights) < 0:
