@@ -133,7 +133,8 @@ def test_one_pixel(tmp_path):
     assert load_image(tmp_path / "a.png").pixels.tolist() == [[[9, 8, 7]]]
 
 
-def test_strips_leave_no_seams(tmp_path):
+def test_strips_leave_no_seams(tmp_path, monkeypatch):
+    monkeypatch.setattr("mien.media.image._STRIP_PIXELS", 20 * 64)
     tall = smooth(20, 301)
     Image.fromarray(tall).save(tmp_path / "a.png")
     assert (load_image(tmp_path / "a.png").pixels == tall).all()

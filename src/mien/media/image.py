@@ -31,7 +31,7 @@ PICTURES = (
 VIDEOS = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".flv", ".3gp", ".mts", ".m2ts")
 # Only these decoders are tried: no PostScript, no PDF, nothing that starts a program. JPEG includes MPO.
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "JPEG2000", "PPM", "AVIF")
-_STRIP_ROWS = 64
+_STRIP_PIXELS = 1 << 18
 
 # What brings a picture upright, by the value of EXIF's orientation tag.
 _UPRIGHT = {
@@ -192,9 +192,11 @@ def _pixels(image: Image.Image) -> UInt8[np.ndarray, "height width 3"]:
     """Copied strip by strip: np.asarray of a whole picture holds it in memory twice more."""
     width, height = image.size
     pixels = np.empty((height, width, 3), np.uint8)
-    for top in range(0, height, _STRIP_ROWS):
-        strip = np.asarray(image.crop((0, top, width, min(top + _STRIP_ROWS, height))))
-        pixels[top : top + _STRIP_ROWS] = strip if strip.ndim == 3 else strip[..., None]
+    rows = max(1, _STRIP_PIXELS // width)
+    for top in range(0, height, rows):
+        box = (0, top, width, min(top + rows, height))
+        strip = np.asarray(image.crop(box) if rows < height else image)
+        pixels[top : top + rows] = strip if strip.ndim == 3 else strip[..., None]
     return pixels
 
 
