@@ -17,11 +17,12 @@ from mien.engine.config import FitConfig
 from mien.media.files import atomic_path, write_text
 
 # What may change when a run goes on: nothing here moves a weight.
-FREE = frozenset(
-    ("output", "resume", "data.root", "data.workers", "data.cache", "data.eval_batch_size")
-    + tuple(f"trainer.{name}" for name in ("epochs", "patience", "seeds", "device", "devices", "nodes", "compile"))
-    + ("trainer.checkpoint_steps", "trainer.checkpoint_minutes", "trainer.progress")
-)
+FREE_OF_TRAINER = (
+    "epochs", "patience", "seeds", "device", "devices", "nodes", "compile", "progress",
+    "checkpoint_steps", "checkpoint_minutes",
+)  # fmt: skip
+FREE_OF_DATA = ("root", "workers", "cache", "eval_batch_size")
+FREE = {"output", "resume", *(f"trainer.{n}" for n in FREE_OF_TRAINER), *(f"data.{n}" for n in FREE_OF_DATA)}
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ class RunFolder:
         for key in sorted(before.keys() | now.keys()):
             if before.get(key) != now.get(key) and key not in free:
                 raise MienError(
-                    f"{self.root} was begun with {key} {before.get(key)!r}, not {now.get(key)!r}, which would be another run. "
+                    f"{self.root} was begun with {key} {before.get(key)!r}, not {now.get(key)!r}: another run. "
                     f"Leave it as it was, or name another --output."
                 )
 

@@ -52,19 +52,26 @@ def create_model(
     if labels is not None:
         options.setdefault("num_classes", len(labels))
     config = config_from(found.config_class, {**found.variants[SYSTEMS[name][1]], **options}, where=name)
-    expected = found.default_labels(config)
-    labels = labels or expected
-    if len(labels) != len(expected):
-        raise MienError(f"{name}: num_classes is {len(expected)} but {labels.name} has {len(labels)} classes.")
-    return found(config, input_spec=input_spec or found.default_input(config), labels=labels)
+    labels = labels or found.default_labels(config)
+    return _built(name, config, input_spec=input_spec or found.default_input(config), labels=labels)
 
 
 def system_from_config(name: str, config: dict[str, Any], *, input_spec: InputSpec, labels: LabelSet) -> "System":
     """The system that a bundle describes: `config` is whole, no variant is merged in."""
     from mien.systems.system import config_from
 
+    return _built(
+        name, config_from(system_class(name).config_class, config, where=name), input_spec=input_spec, labels=labels
+    )
+
+
+def _built(name: str, config: Any, *, input_spec: InputSpec, labels: LabelSet) -> "System":
+    """The system, once its outputs and its labels agree."""
     found = system_class(name)
-    return found(config_from(found.config_class, config, where=name), input_spec=input_spec, labels=labels)
+    outputs = len(found.default_labels(config))
+    if len(labels) != outputs:
+        raise MienError(f"{name}: num_classes is {outputs} but {labels.name} has {len(labels)} classes.")
+    return found(config, input_spec=input_spec, labels=labels)
 
 
 def stage_class(system: str, stage: str) -> "type[Stage]":

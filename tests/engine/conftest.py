@@ -1,0 +1,72 @@
+"""Small data and small systems for training runs."""
+
+import os
+import signal
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+TINY = [  # POSTER V2 with every part of the paper, small enough to be trained in a test
+    "--system.name=poster_v2_small", "--system.options.input_size=32", "--system.options.trunk_size=32",
+    "--system.options.widths=[8, 16, 24]", "--system.options.depths=[1, 1, 1]", "--system.options.stem=8",
+    "--system.options.landmark_widths=[8, 16, 16]", "--system.options.landmark_features=16",
+    "--system.options.landmark_depths=[1, 1, 1]", "--system.options.head_dim=8", "--system.options.token_width=16",
+    "--system.options.vit_heads=2", "--system.options.vit_depth=1", "--trainer.device=cpu", "--trainer.progress=false",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Seven times eight drawn faces, 32 pixels: 42 to train on and 14 to test."""
+    from mien.data.synthetic.layouts import write_drawn
+
+    return write_drawn(tmp_path_factory.mktemp("faces"), faces=56, size=32, test_share=0.25)
+
+
+@pytest.fixture
+def toy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Registers the system `toy` of tests/engine/toy."""
+    from mien.systems import registry
+
+    monkeypatch.syspath_prepend(str(HERE))
+    monkeypatch.setitem(registry.SYSTEMS, "toy", ("toy.network:Toy", "base"))
+
+
+@pytest.fixture
+def tiny() -> list[str]:
+    return list(TINY)
+
+
+@pytest.fixture
+def run_script():
+    """Runs a script beside the tests with one thread; returns the finished process."""
+
+    def run(*words: str, launcher: tuple[str, ...] = (sys.executable,)) -> subprocess.CompletedProcess[str]:
+        environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(HERE)}
+        command = [*launcher, str(HERE / words[0]), *words[1:]]
+        process = subprocess.Popen(
+            command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+        )
+        try:
+            said, errors = process.communicate(timeout=300)
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)  # a launcher's children too
+        return subprocess.CompletedProcess(command, process.returncode, said, errors)
+
+    return run
+
+
+@pytest.fixture
+def one_thread():
+    """Sums in one order, so that runs can be compared bit for bit."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
