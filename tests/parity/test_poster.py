@@ -130,6 +130,16 @@ def test_lean_network_gives_the_released_logits():
     case.check("logits", lean(case.input("image").to(memory_format=torch.channels_last)))
 
 
+@torch.no_grad()
+def test_the_network_we_time_against_is_the_released_one():
+    sys.path.insert(0, str(HERE.parents[1] / "benchmarks"))
+    published = pytest.importorskip("published_poster_v2").PublishedPosterV2(7).eval()
+    case = Case("poster_v2_7")
+    missing = published.load_state_dict(case.weights(), strict=False)
+    assert not missing.unexpected_keys and all("index" in key for key in missing.missing_keys)
+    case.check("logits", published(case.input("image")))
+
+
 def test_poster_v2_train_step():
     case = Case("poster_v2_train_step")
     net = network_from_official(case.weights(), drop_path=0.0).train()
