@@ -1,0 +1,173 @@
+"""Runner: an exported network on OpenVINO or ONNX Runtime. No torch, also where torch is installed.
+
+OpenVINO is taken by itself where it is installed (`pip install mien[fast]`), else ONNX Runtime. Large networks run in
+bfloat16 where OpenVINO and the CPU can; small ones stay in float32, where bfloat16 would save a millisecond and change
+the third digit of a probability. The weights are checked against the SHA-256 in `system.json` before they are loaded.
+"""
+
+import os
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from mien.core.bundle import BundleInfo
+from mien.core.errors import MienError, nearest
+from mien.media.files import sha256_of
+
+MODEL_FILE, INFO_FILE = "model.onnx", "system.json"
+BACKENDS, PRECISIONS = ("auto", "onnxruntime", "openvino"), ("auto", "fp32", "bf16")
+LARGE_BYTES = 50_000_000  # model.onnx from here on is computed in bf16 by itself
+Forward = Callable[[np.ndarray], np.ndarray]
+
+
+class Runner:
+    """images float32 [n, 3, size, size], prepared as `info.input` says -> logits float32 [n, classes], any n.
+
+    info: what the bundle says. backend, precision: what is really used. threads: None is every core that this process
+    may use. Raises MienError, one line, for a folder that is no bundle, weights that are missing, changed or damaged,
+    and a backend that is not installed.
+    """
+
+    def __init__(
+        self, bundle: str | Path, *, threads: int | None = None, backend: str = "auto", precision: str = "auto"
+    ) -> None:
+        self.folder = Path(bundle)
+        self.info = read_info(self.folder)
+        self.threads = _thread_count(threads)
+        self.backend = choose_backend(backend)
+        if precision not in PRECISIONS:
+            raise MienError(f"No precision {precision!r}.{nearest(precision, PRECISIONS)}")
+        path = _verified_model(self.folder, self.info)
+        load = _load_openvino if self.backend == "openvino" else _load_onnxruntime
+        self._forward, self.precision = load(path, self.threads, precision)
+        self._check_shapes()
+
+    def __call__(self, images: Float[np.ndarray, "n 3 side side"]) -> Float[np.ndarray, "n classes"]:
+        """Raises MienError for another shape, and when the network answers with something that is not a number."""
+        size = self.info.input.size
+        if images.ndim != 4 or images.shape[1:] != (3, size, size):
+            raise MienError(f"{self.info.system} reads float32 [n, 3, {size}, {size}]; got {list(images.shape)}.")
+        if len(images) == 0:
+            return np.zeros((0, len(self.info.labels)), np.float32)
+        logits = self._forward(np.ascontiguousarray(images, np.float32))
+        if not np.isfinite(logits).all():
+            raise MienError(
+                f"{self.folder / MODEL_FILE} gives logits that are not finite on {self.backend} ({self.precision})."
+            )
+        return logits
+
+    def _check_shapes(self) -> None:
+        """One empty-looking picture through the network: it must take what system.json promises, and answer with it."""
+        size, classes = self.info.input.size, len(self.info.labels)
+        try:
+            shape = self._forward(np.zeros((1, 3, size, size), np.float32)).shape
+        except Exception as error:
+            raise MienError(
+                f"{self.folder / MODEL_FILE} does not run on [1, 3, {size}, {size}]: {_one_line(error)}"
+            ) from error
+        if shape != (1, classes):
+            raise MienError(
+                f"{self.folder / MODEL_FILE} answers with {list(shape)}, but {INFO_FILE} names {classes} classes."
+            )
+
+
+def read_info(folder: Path) -> BundleInfo:
+    """What `system.json` in a bundle folder says. Raises MienError where there is none."""
+    path = folder / INFO_FILE
+    try:
+        return BundleInfo.from_json(path.read_text(encoding="utf-8"), where=str(path))
+    except OSError as error:
+        raise MienError(f"{folder} is not a bundle: cannot read {path} ({error.strerror}).") from error
+    except UnicodeDecodeError as error:
+        raise MienError(f"{path}: not a mien bundle (not UTF-8 text).") from error
+
+
+def choose_backend(backend: str) -> str:
+    """The backend that a request gets. Raises MienError for an unknown one and for one that is not installed."""
+    if backend not in BACKENDS:
+        raise MienError(f"No backend {backend!r}.{nearest(backend, BACKENDS)}")
+    if backend == "auto":
+        return "openvino" if find_spec("openvino") else "onnxruntime"
+    if not find_spec(backend):
+        how = "pip install 'mien[fast]'" if backend == "openvino" else "pip install onnxruntime"
+        raise MienError(f"The backend {backend} is not installed. {how}, or take --backend auto.")
+    return backend
+
+
+def _verified_model(folder: Path, info: BundleInfo) -> Path:
+    path = folder / MODEL_FILE
+    if not path.is_file():
+        raise MienError(
+            f"{folder} holds no {MODEL_FILE}, which reading needs. Make it with: mien export {folder} --to onnx"
+        )
+    if MODEL_FILE not in info.files:
+        raise MienError(
+            f"{folder / INFO_FILE} does not state the SHA-256 of {MODEL_FILE}. Make both with: mien export {folder}"
+        )
+    found = sha256_of(path)
+    if found != info.files[MODEL_FILE]:
+        raise MienError(
+            f"{path} is damaged or changed: SHA-256 {found[:12]}; {INFO_FILE} says {info.files[MODEL_FILE][:12]}."
+        )
+    return path
+
+
+def _thread_count(threads: int | None) -> int:
+    if threads is None:
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if threads < 1:
+        raise MienError(f"--threads must be at least 1; got {threads}.")
+    return threads
+
+
+def _load_onnxruntime(path: Path, threads: int, precision: str) -> tuple[Forward, str]:
+    import onnxruntime
+
+    if precision == "bf16":
+        raise MienError("ONNX Runtime computes in fp32 here. Take --backend openvino for bf16.")
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
+    options.log_severity_level = 3
+    # Threads may spin for the next operator of a forward, but not between two pictures: the detector wants the cores.
+    options.add_session_config_entry("session.force_spinning_stop", "1")
+    try:
+        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime has a dozen exception types, none public
+        raise MienError(f"{path} is not a network that ONNX Runtime can load: {_one_line(error)}") from error
+    name, output = session.get_inputs()[0].name, session.get_outputs()[0].name
+    return lambda images: session.run([output], {name: images})[0], "fp32"
+
+
+def _load_openvino(path: Path, threads: int, precision: str) -> tuple[Forward, str]:
+    import openvino
+
+    core = openvino.Core()
+    capable = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    if precision == "bf16" and not capable:
+        raise MienError("This CPU does not compute in bf16 (no AVX512_BF16 or AMX). Take --precision fp32.")
+    wanted = precision == "bf16" or (precision == "auto" and path.stat().st_size >= LARGE_BYTES)
+    used = "bf16" if wanted and capable else "fp32"
+    settings: dict[str, Any] = {
+        "INFERENCE_NUM_THREADS": threads,
+        "PERFORMANCE_HINT": "LATENCY",
+        "NUM_STREAMS": 1,
+        "INFERENCE_PRECISION_HINT": "bf16" if used == "bf16" else "f32",
+    }
+    try:
+        model = core.read_model(path)
+        compiled = core.compile_model(model, "CPU", settings)
+    except Exception as error:
+        raise MienError(f"{path} is not a network that OpenVINO can load: {_one_line(error)}") from error
+    request = compiled.create_infer_request()
+    return lambda images: np.array(request.infer([images], share_inputs=True)[0], np.float32), used
+
+
+def _one_line(error: Exception) -> str:
+    """The first line of a library's message that says something, at most 160 characters."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return (lines[-1] if lines else type(error).__name__)[:160]
