@@ -144,7 +144,7 @@ class Stage(L.LightningModule):
         return build_optimizer(self.optim_options, parameters)
 
     def training_step(self, batch: TorchBatch, batch_index: int) -> None:
-        torch.manual_seed(step_seed(self.step_options.seed, self.position.step, self.global_rank))
+        self._seed()
         optimizer = self._optimizer()
         self.last_rate = self.learning_rate()
         for group in optimizer.param_groups:
@@ -164,6 +164,13 @@ class Stage(L.LightningModule):
         self.position.batch += 1
         for name, value in terms.items():
             self.term_sums[name] = self.term_sums.get(name, 0) + value
+
+    def _seed(self) -> None:
+        """torch.manual_seed would do the same, but asks every kind of device, which costs a small network its step."""
+        seed = step_seed(self.step_options.seed, self.position.step, self.global_rank)
+        torch.default_generator.manual_seed(seed)
+        if self.device.type == "cuda":
+            torch.cuda.manual_seed(seed)
 
     def learning_rate(self) -> float:
         """Of the next step."""
