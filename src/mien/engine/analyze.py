@@ -1,0 +1,302 @@
+"""`mien analyze`: the faces of photos, folders and videos, as a table with a description and as labelled pictures."""
+
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from mien.core.errors import MienError
+from mien.media.files import atomic_path
+
+if TYPE_CHECKING:
+    import numpy as np
+    from rich.progress import Progress
+
+    from mien.core.records import Reading
+    from mien.runtime.analyzer import Analyzer, PictureReadings
+
+TABLE, OVERLAYS, SHEET = "readings", "overlays", "contact_sheet"
+PAGE = 48  # pictures on one contact sheet
+FRAMES_SHOWN = 24  # of a video
+SAVE_EVERY_S = 60.0
+
+
+def analyze(
+    inputs: list[str],
+    *,
+    output: str,
+    bundle: str | None = None,
+    detector: Literal["dlib", "yunet"] = "dlib",
+    detector_weights: str | None = None,
+    min_face: float | None = None,
+    every: int = 1,
+    overlay: bool = True,
+    backend: Literal["auto", "onnxruntime", "openvino"] = "auto",
+    precision: Literal["auto", "fp32", "bf16"] = "auto",
+    threads: int | None = None,
+    limit: int | None = None,
+) -> str:
+    """Read the faces in photos, folders and videos: a table, its description, and labelled pictures.
+
+    Args:
+        inputs: files, folders, patterns such as 'photos/*.jpg', videos; - takes names from standard input, one a line.
+        output: folder for readings.csv, readings.parquet, readings.json, overlays/ and contact_sheet.jpg.
+        bundle: folder of a bundle with model.onnx; by default the model that ships with mien.
+        detector: dlib needs no file; yunet finds turned faces too, from OpenCV's weight file.
+        detector_weights: YuNet's file.
+        min_face: side in pixels of the smallest face to look for; smaller is slower.
+        every: of a video, every N-th frame.
+        overlay: draw labelled pictures; --no-overlay for the table alone.
+        backend: what computes; openvino is taken by itself where it is installed.
+        precision: bf16 is quicker for large networks, on CPUs that have it.
+        threads: by default one for each core.
+        limit: at most so many pictures and videos.
+    """
+    from mien.runtime.analyzer import Analyzer
+
+    folder = _writable(Path(output))
+    files = _files(inputs, folder)[: _positive(limit, "limit")]
+    analyzer = Analyzer(
+        _bundle(bundle), detector=detector, weights=detector_weights, min_face=min_face, backend=backend,
+        precision=precision, threads=threads,
+    )  # fmt: skip
+    made_with = {"inputs": inputs, "detector": detector, "min_face": min_face, "every": every}
+    run = _Run(analyzer, folder, files, made_with, overlay=overlay)
+    return run.through(every=_positive(every, "every") or 1)
+
+
+@dataclass(eq=False)
+class _Run:
+    """What has been read so far, and where it goes."""
+
+    analyzer: "Analyzer"
+    folder: Path
+    files: list[Path]
+    made_with: dict[str, Any]
+    overlay: bool = True
+    readings: "list[Reading]" = field(default_factory=list)
+    unreadable: list[str] = field(default_factory=list)
+    pictures: int = 0
+    _page: "list[tuple[str, np.ndarray | None]]" = field(default_factory=list)
+    _pages: int = 0
+    _saved: float = field(default_factory=time.monotonic)
+
+    def through(self, *, every: int) -> str:
+        """Reads everything; what was read is in the tables also when this is interrupted. Returns the summary."""
+        start = time.perf_counter()
+        try:
+            with _bar() as bar:
+                self._read(bar, every)
+            self._write_page(last=True)
+        except BaseException as error:
+            kept = "interrupted" if isinstance(error, KeyboardInterrupt) else f"stopped: {error}"
+            if self.readings:
+                self.save(kept)
+            raise
+        self.save("complete")
+        if self.unreadable and len(self.unreadable) == len(self.files):
+            others = f" (and {len(self.files) - 1} others)" if len(self.files) > 1 else ""
+            raise MienError(f"Nothing could be read: {self.unreadable[0]}{others}")
+        return self.summary(time.perf_counter() - start)
+
+    def save(self, state: str) -> None:
+        """Writes the tables as they are now."""
+        from mien.runtime.tables import write_tables
+
+        details = {"engine": self.analyzer.engine, "state": state, **self.made_with}
+        write_tables(self.readings, self.folder / TABLE, info=self.analyzer.info, **details)
+        self._saved = time.monotonic()
+
+    def _read(self, bar: "Progress", every: int) -> None:
+        from mien.media.image import is_video
+
+        names = overlay_names(self.files)
+        pictures = [path for path in self.files if not is_video(path)]
+        task = bar.add_task("pictures", total=len(pictures), visible=bool(pictures))
+        for path, read in zip(pictures, self.analyzer.read_files(pictures), strict=True):
+            self._take(read)
+            if read.picture is None:
+                self.unreadable.append(read.readings[0].note)
+            if self.overlay:
+                self._draw(path, read, names[path])
+            bar.advance(task)
+        for path in self.files:
+            if is_video(path):
+                self._read_video(bar, path, every, names[path])
+
+    def _take(self, read: "PictureReadings") -> None:
+        self.readings += read.readings
+        self.pictures += 1
+        if time.monotonic() - self._saved > SAVE_EVERY_S:
+            self.save("under way")
+
+    def _draw(self, path: Path, read: "PictureReadings", name: str) -> None:
+        from mien.runtime.overlay import draw, scaled, thumbnail
+
+        if read.picture is None:
+            self._page.append((path.name, None))
+        else:
+            pixels = read.picture.pixels
+            readings = [scaled(reading, read.picture.scale) for reading in read.readings]
+            _write_jpeg(draw(pixels, readings), self.folder / OVERLAYS / name)
+            self._page.append((path.name, thumbnail(pixels, readings, side=320)))
+        if len(self._page) == PAGE:
+            self._write_page(last=False)
+
+    def _write_page(self, *, last: bool) -> None:
+        """The contact sheet, numbered when there is more than one."""
+        from mien.runtime.overlay import contact_sheet
+
+        if not self._page or (last and self._pages == 0 and len(self._page) == 1):
+            return
+        self._pages += 1
+        alone = last and self._pages == 1
+        name = f"{SHEET}.jpg" if alone else f"{SHEET}_{self._pages:03d}.jpg"
+        _write_jpeg(contact_sheet(self._page), self.folder / name)
+        self._page = []
+
+    def _read_video(self, bar: "Progress", path: Path, every: int, name: str) -> None:
+        from mien.core.records import Reading
+
+        shown = _Sampled(FRAMES_SHOWN)
+        try:
+            task = bar.add_task(path.name, total=_frame_count(path, every))
+            for read in self.analyzer.read_video(path, every=every):
+                self._take(read)
+                if self.overlay:
+                    shown.offer(read)
+                bar.advance(task)
+        except MienError as error:
+            self.unreadable.append(str(error))
+            self.readings.append(Reading(str(path), False, model=self.analyzer.info.model_id, note=str(error)))
+        if shown.kept:
+            from mien.runtime.overlay import contact_sheet
+
+            _write_jpeg(contact_sheet(shown.kept), self.folder / OVERLAYS / name)
+
+    def summary(self, seconds: float) -> str:
+        """A few lines for the terminal."""
+        faces = [reading for reading in self.readings if reading.success]
+        empty = len({(r.source, r.frame) for r in self.readings if not r.success}) - len(self.unreadable)
+        said = [f"{self.pictures} pictures in {seconds:.1f} s ({self.pictures / max(seconds, 1e-9):.1f} a second)"]
+        said += [f"{len(faces)} faces", f"{empty} pictures without a face" if empty else ""]
+        said += [f"{len(self.unreadable)} files could not be read" if self.unreadable else ""]
+        lines = [", ".join(filter(None, said)) + "."]
+        if faces:
+            counts = Counter(str(face.expression) for face in faces).most_common()
+            lines.append("  ".join(f"{name} {count}" for name, count in counts))
+        lines += [f"not read: {note}" for note in self.unreadable[:5]]
+        lines.append(f"model {self.analyzer.info.model_id} on {self.analyzer.engine}")
+        return "\n".join([*lines, f"{self.folder / TABLE}.csv (.parquet; columns in .json)"])
+
+
+class _Sampled:
+    """Frames of a video of unknown length, evenly spaced, at most so many: when full every second one is dropped."""
+
+    def __init__(self, most: int) -> None:
+        self.most, self.step, self.seen = most, 1, 0
+        self.kept: list[tuple[str, np.ndarray | None]] = []
+
+    def offer(self, read: "PictureReadings") -> None:
+        from mien.runtime.overlay import thumbnail
+
+        if self.seen % self.step == 0 and read.picture is not None:
+            if len(self.kept) == self.most:
+                self.kept, self.step = self.kept[::2], 2 * self.step
+            if self.seen % self.step == 0:
+                caption = f"{read.readings[0].timestamp_s or 0:.2f} s"
+                self.kept.append((caption, thumbnail(read.picture.pixels, read.readings, side=320)))
+        self.seen += 1
+
+
+def overlay_names(files: Sequence[Path]) -> dict[Path, str]:
+    """A name of its own for each file's overlay: its own name, after its folder's where two files share it."""
+    names: dict[Path, str] = {}
+    taken: set[str] = set()
+    shared = Counter(path.stem.casefold() for path in files)
+    for path in files:
+        stem = path.stem if shared[path.stem.casefold()] == 1 else f"{path.parent.name}__{path.stem}"
+        candidates = [stem, f"{stem}_{path.suffix[1:]}", *(f"{stem}_{number}" for number in range(2, len(files) + 2))]
+        stem = next(candidate for candidate in candidates if candidate.casefold() not in taken)
+        taken.add(stem.casefold())
+        names[path] = f"{stem}.jpg"
+    return names
+
+
+def _files(inputs: Sequence[str], output: Path) -> list[Path]:
+    """What is to be read; what lies in the output folder is ours, from an earlier time."""
+    from mien.media.image import picture_files
+
+    found = picture_files(list(_named(inputs)), videos=True)
+    own = output.resolve()
+    files = [path for path in found if own not in path.resolve().parents]
+    if not files:
+        raise MienError(f"{', '.join(inputs)}: only files in {output}, which is the output folder.")
+    return files
+
+
+def _named(inputs: Sequence[str]) -> Iterator[str]:
+    import sys
+
+    for item in inputs:
+        if item == "-":
+            yield from (line.rstrip("\r\n") for line in sys.stdin if line.strip())
+        else:
+            yield item
+
+
+def _bundle(name: str | None) -> Path | None:
+    if name is None:
+        return None
+    from mien.engine.networks import bundle_folder
+
+    return bundle_folder(name)
+
+
+def _writable(folder: Path) -> Path:
+    """Tried before the work, not after it."""
+    with atomic_path(folder / ".mien_can_write") as path:
+        path.write_text("x")
+    (folder / ".mien_can_write").unlink(missing_ok=True)
+    return folder
+
+
+def _positive(number: int | None, name: str) -> int | None:
+    if number is not None and number < 1:
+        raise MienError(f"--{name} must be 1 or more; got {number}.")
+    return number
+
+
+def _frame_count(path: Path, every: int) -> int | None:
+    from mien.media.video import video_info
+
+    count = video_info(path).frames
+    return -(-count // every) if count else None
+
+
+def _write_jpeg(pixels: "np.ndarray", path: Path) -> None:
+    from PIL import Image
+
+    with atomic_path(path) as temporary:
+        Image.fromarray(pixels).save(temporary, quality=90, format="JPEG")
+
+
+def _bar() -> "Progress":
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TaskProgressColumn,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    console = Console(stderr=True)
+    return Progress(
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
+        TaskProgressColumn(show_speed=True, text_format="", text_format_no_percentage=""), TimeRemainingColumn(),
+        console=console, disable=not console.is_terminal, transient=True,
+    )  # fmt: skip

@@ -1,0 +1,201 @@
+"""Readings drawn on their pictures, legible at any size: boxes, plates with class and probability, contact sheets.
+
+Lines and letters grow with the picture. A plate stands above its face where there is room, else below, inside or beside
+it, wherever it hides least of the other faces and plates; it never leaves the picture.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import product
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image, ImageDraw, ImageFont
+
+from mien.core.records import Box, Reading
+
+# One colour for each place in the alphabet of classes; dark enough for white letters (contrast 4.5 and more).
+COLOURS = ("#1f5fa8", "#a33a17", "#1b7a3d", "#8a2f8f", "#6b5b00", "#00707a", "#b3134f", "#5a4fcf", "#4d4d4d")
+_SMALLEST_LETTERS = 11
+Pixels = UInt8[np.ndarray, "height width 3"]
+
+
+def draw(pixels: Pixels, readings: Sequence[Reading]) -> Pixels:
+    """A copy of the picture with every face framed and labelled; boxes in its own pixels.
+
+    A picture without a face says so in a corner.
+    """
+    image = Image.fromarray(pixels)
+    canvas = ImageDraw.Draw(image)
+    faces = [reading for reading in readings if reading.success and reading.box]
+    size = letter_height(image.size, [_side(face.box) for face in faces if face.box])
+    if not faces:
+        note = _cut((readings[0].note if readings else "") or "no face found", 60)
+        _plate(canvas, (0, 0), note, _font(size, image.width, note), "#4d4d4d")
+        return np.asarray(image)
+    line = max(2, round(size / 8))
+    for face in faces:
+        canvas.rectangle(_clipped(face.box, image.size, line), outline="white", width=line + max(1, line // 2))
+        canvas.rectangle(_clipped(face.box, image.size, line), outline=colour_of(face), width=line)
+    for face, (corner, text, font) in zip(faces, place(faces, image.size, size), strict=True):
+        _plate(canvas, corner, text, font, colour_of(face))
+    return np.asarray(image)
+
+
+def label_of(face: Reading) -> str:
+    """`happiness 93 %`, or without a probability the class alone."""
+    share = face.probabilities.get(face.expression or "")
+    return f"{face.expression}" + (f" {100 * share:.0f} %" if share is not None else "")
+
+
+def colour_of(face: Reading) -> str:
+    names = list(face.probabilities)
+    return COLOURS[names.index(face.expression) % len(COLOURS)] if face.expression in names else COLOURS[-1]
+
+
+def letter_height(size: tuple[int, int], sides: Sequence[float]) -> int:
+    """Font size in pixels: a thirtieth of the picture's shorter side, less where the faces are many and small."""
+    shorter = min(size)
+    wanted = shorter / 30
+    if sides:
+        wanted = min(wanted, max(float(np.median(sides)) / 5, shorter / 55))
+    return max(_SMALLEST_LETTERS, round(wanted))
+
+
+Placed = tuple[tuple[float, float], str, ImageFont.FreeTypeFont]
+
+
+def place(faces: Sequence[Reading], size: tuple[int, int], letters: int) -> list[Placed]:
+    """For each face the upper left corner of its plate, its text and font; largest faces choose first."""
+    boxes = [face.box for face in faces if face.box]
+    taken: list[Box] = []
+    placed: list[Placed] = []
+    for face in faces:
+        assert face.box is not None
+        text = label_of(face)
+        font = _font(letters, size[0], text)
+        width, height = plate_size(text, font)
+        places = [_inside(spot, width, height, size) for spot in _spots(face.box, width, height)]
+        others = [box for box in boxes if box is not face.box]
+        costs = [_cost(spot, order, face.box, others, taken) for order, spot in enumerate(places)]
+        best = places[int(np.argmin(costs))]
+        taken.append(best)
+        placed.append(((best[0], best[1]), text, font))
+    return placed
+
+
+def plate_size(text: str, font: ImageFont.FreeTypeFont) -> tuple[float, float]:
+    pad = font.size * 0.3
+    ascent, descent = font.getmetrics()
+    return font.getlength(text) + 2 * pad, ascent + descent + pad
+
+
+def _spots(box: Box, width: float, height: float) -> list[Box]:
+    """Where a plate may stand, the best first: above, below, inside at the edges, beside."""
+    x0, y0, x1, y1 = box
+    lefts = (x0, x1 - width, (x0 + x1 - width) / 2)
+    tops = (y0 - height, y1, y0, y1 - height)
+    corners = [(left, top) for top, left in product(tops, lefts)]
+    corners += [(left, top) for left, top in product((x1, x0 - width), (y0, y1 - height))]
+    # One plate further out, for crowds.
+    corners += [(left, top) for top, left in product((y0 - 2 * height, y1 + height), lefts)]
+    return [(left, top, left + width, top + height) for left, top in corners]
+
+
+def _inside(spot: Box, width: float, height: float, size: tuple[int, int]) -> Box:
+    left = min(max(spot[0], 0), max(size[0] - width, 0))
+    top = min(max(spot[1], 0), max(size[1] - height, 0))
+    return left, top, left + width, top + height
+
+
+def _cost(spot: Box, order: int, own: Box, others: Sequence[Box], taken: Sequence[Box]) -> float:
+    """Shares of the plate that hide a plate (dear), another face, and its own face; then the order of preference."""
+    area = (spot[2] - spot[0]) * (spot[3] - spot[1])
+    hides = 20 * sum(_shared(spot, box) for box in taken) + 6 * sum(_shared(spot, box) for box in others)
+    return (hides + 2 * _shared(spot, own)) / area + 0.02 * order
+
+
+def _shared(a: Box, b: Box) -> float:
+    return max(min(a[2], b[2]) - max(a[0], b[0]), 0) * max(min(a[3], b[3]) - max(a[1], b[1]), 0)
+
+
+def _font(size: float, room: float, text: str) -> ImageFont.FreeTypeFont:
+    """Pillow's own scalable font, smaller where the text would be wider than the picture."""
+    font = ImageFont.load_default(size)
+    assert isinstance(font, ImageFont.FreeTypeFont)
+    width = plate_size(text, font)[0]
+    if width > room and size > 6:
+        font = ImageFont.load_default(max(6, size * room / width * 0.98))
+        assert isinstance(font, ImageFont.FreeTypeFont)
+    return font
+
+
+def _plate(
+    canvas: ImageDraw.ImageDraw, corner: tuple[float, float], text: str, font: ImageFont.FreeTypeFont, colour: str
+) -> None:
+    width, height = plate_size(text, font)
+    x, y = corner
+    canvas.rectangle((round(x), round(y), round(x + width) - 1, round(y + height) - 1), fill=colour)
+    canvas.text((x + font.size * 0.3, y + font.size * 0.15), text, fill="white", font=font)
+
+
+def _clipped(box: Box | None, size: tuple[int, int], line: int) -> tuple[int, int, int, int]:
+    """The frame's pixels, moved into the picture so that all of it is seen."""
+    assert box is not None
+    x0, y0 = (min(max(round(edge), 0), limit - 2) for edge, limit in zip(box[:2], size, strict=True))
+    x1 = max(min(round(box[2]) - 1, size[0] - 1), x0 + 1)
+    y1 = max(min(round(box[3]) - 1, size[1] - 1), y0 + 1)
+    return x0, y0, x1, y1
+
+
+def _side(box: Box) -> float:
+    return (box[2] - box[0] + box[3] - box[1]) / 2
+
+
+def _cut(text: str, letters: int) -> str:
+    """At most so many letters, the middle left out."""
+    if len(text) <= letters:
+        return text
+    half = (letters - 1) // 2
+    return f"{text[:half]}…{text[-half:]}"
+
+
+def thumbnail(pixels: Pixels, readings: Sequence[Reading], *, side: int) -> Pixels:
+    """The picture fitted into side x side (enlarged at most twice) with its labels drawn at that size."""
+    height, width = pixels.shape[:2]
+    factor = min(side / width, side / height, 2.0)
+    size = (max(1, round(width * factor)), max(1, round(height * factor)))
+    small = np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0))
+    return draw(small, [scaled(reading, factor) for reading in readings])
+
+
+def scaled(reading: Reading, factor: float) -> Reading:
+    """The reading for its picture resized by `factor`."""
+    if reading.box is None:
+        return reading
+    x0, y0, x1, y1 = reading.box
+    return replace(reading, box=(x0 * factor, y0 * factor, x1 * factor, y1 * factor))
+
+
+def contact_sheet(items: Sequence[tuple[str, Pixels | None]], *, columns: int = 6, side: int = 320) -> Pixels:
+    """Thumbnails of at most side x side, each with its name below; None is a file that could not be read."""
+    columns = min(columns, max(1, int(np.ceil(np.sqrt(len(items))))))
+    font = ImageFont.load_default(side / 20)
+    assert isinstance(font, ImageFont.FreeTypeFont)
+    gap, caption = side // 20, round(side / 20 * 1.6)
+    rows = -(-len(items) // columns)
+    sheet = Image.new("RGB", (columns * (side + gap) + gap, rows * (side + caption + gap) + gap), "white")
+    canvas = ImageDraw.Draw(sheet)
+    for number, (name, pixels) in enumerate(items):
+        left, top = gap + number % columns * (side + gap), gap + number // columns * (side + caption + gap)
+        if pixels is None:
+            canvas.rectangle((left, top, left + side - 1, top + side - 1), fill="#eeeeee")
+            canvas.text((left + side / 2, top + side / 2), "not readable", fill="#555555", font=font, anchor="mm")
+        else:
+            height, width = pixels.shape[:2]
+            sheet.paste(Image.fromarray(pixels), (left + (side - width) // 2, top + (side - height) // 2))
+        letters = len(name)
+        while letters > 5 and font.getlength(_cut(name, letters)) > side:
+            letters -= 1
+        canvas.text((left + side / 2, top + side + caption * 0.1), _cut(name, letters), "#222222", font, anchor="ma")
+    return np.asarray(sheet)
