@@ -1,9 +1,12 @@
-"""Fixtures that every room uses: where the shared data are, and small synthetic pictures."""
+"""Fixtures that every room uses: where the shared data are, and how many threads a test may take."""
 
 import os
 from pathlib import Path
 
 import pytest
+
+# Before anything imports torch: tests run side by side (pytest -n 2), and threads of several would fight over the cores.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 SHARED = Path(os.environ.get("MIEN_SHARED", Path(__file__).parents[2] / "shared"))
 
