@@ -147,6 +147,10 @@ def resolve(files: Sequence[str], overrides: Mapping[str, Any]) -> FitConfig:
         values = _merged(values, _read(find_config(file)))
     if not files and (run := _config_of_run(overrides)):
         values = _read(run)
+    elif not files and overrides.get("resume") and overrides.keys() <= {"output", "resume"}:
+        raise MienError(
+            f"{overrides.get('output') or '--output'} holds no run to go on with. Name its folder: --output RUN."
+        )
     for key, value in overrides.items():
         values = _merged(values, _nested(key, value))
     _check_keys(FitConfig, values, prefix="")

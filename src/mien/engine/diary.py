@@ -31,14 +31,16 @@ class Diary:
         return sum(epoch["seconds"] for epoch in self.epochs)
 
     def add(self, epoch: dict[str, float]) -> bool:
-        """Adds an epoch; returns whether it is the best so far. Of equal ones the first stays."""
+        """Adds an epoch; returns whether it is the best so far. Of equal ones the lower nll is better, then the first."""
+        better = not self.best or self._rank(epoch) > self._rank(self.best_scores)
         self.epochs.append(epoch)
-        new = epoch[f"val/{self.monitor}"]
-        old = self.best_scores.get(f"val/{self.monitor}")
-        better = old is None or (new > old if self.larger_is_better else new < old)
         if better:
             self.best = len(self.epochs)
         return better
+
+    def _rank(self, epoch: dict[str, float]) -> tuple[float, float]:
+        score = epoch[f"val/{self.monitor}"]
+        return (score if self.larger_is_better else -score, -epoch.get("val/nll", 0.0))
 
     def exhausted(self, patience: int) -> bool:
         """Whether `patience` epochs have passed without a better one; 0 is endless patience."""

@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from mien.core.errors import MienError
+from mien.media.files import write_text
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -71,6 +72,8 @@ def fit_config(config: "FitConfig") -> list[FitResult]:
     seeds = config.trainer.repeated
     if not seeds:
         return [_fit_once(config, console)]
+    if _is_first_process():
+        write_text(Path(config.output) / "config.yaml", config.to_yaml())
     results = []
     for seed in seeds:
         console.print(f"seed {seed}")

@@ -5,6 +5,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
+from itertools import islice
 from types import FrameType
 from typing import Any
 
@@ -53,7 +54,7 @@ class Feed(L.LightningDataModule):
         if self._loader is None:
             self.data.start_epoch, self.data.start_batch = position.epoch, position.batch
             self._loader = self.data.train_dataloader()
-        self.stage.steps_per_epoch = len(self._loader)
+        self.stage.steps_per_epoch = _batches(self._loader)
         return EpochLoader(self._loader, epoch=position.epoch, skipped=position.batch)
 
     def val_dataloader(self) -> FaceLoader:
@@ -61,17 +62,27 @@ class Feed(L.LightningDataModule):
 
 
 class EpochLoader:
-    """The batches of one epoch that are left. Its length is true, which Lightning needs to validate at the end."""
+    """The batches of one epoch that are left. Its length is true, which Lightning needs to validate at the end.
+
+    A last batch of a single face is left out: BatchNorm cannot train on one value.
+    """
 
     def __init__(self, loader: FaceLoader, *, epoch: int, skipped: int) -> None:
         self.loader, self.epoch, self.skipped = loader, epoch, skipped
 
     def __len__(self) -> int:
-        return len(self.loader) - self.skipped
+        return _batches(self.loader) - self.skipped
 
     def __iter__(self) -> Iterator[Batch[torch.Tensor]]:
         self.loader.batch_sampler.sampler.set_epoch(self.epoch)  # type: ignore[union-attr]
-        yield from self.loader
+        yield from islice(self.loader, len(self))
+
+
+def _batches(loader: FaceLoader) -> int:
+    """Of a whole epoch, in this process."""
+    batches: Any = loader.batch_sampler
+    alone = batches.batch_size > 1 and len(batches.sampler) % batches.batch_size == 1
+    return max(1, len(loader) - int(alone and not batches.drop_last))
 
 
 class Keeper(L.Callback):
