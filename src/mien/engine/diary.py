@@ -31,7 +31,7 @@ class Diary:
         return sum(epoch["seconds"] for epoch in self.epochs)
 
     def add(self, epoch: dict[str, float]) -> bool:
-        """Adds an epoch; returns whether it is the best so far. Of equal ones the lower nll is better, then the first."""
+        """Adds an epoch; returns whether it is the best so far. Of equals the lower nll is better, then the first."""
         better = not self.best or self._rank(epoch) > self._rank(self.best_scores)
         self.epochs.append(epoch)
         if better:
