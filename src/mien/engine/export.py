@@ -13,13 +13,19 @@ if TYPE_CHECKING:
     from mien.systems.system import System
 
 FORMATS = ("onnx",)
-OPSET = (
-    20  # the first with Gelu and with LayerNormalization both as one node; ONNX Runtime 1.18 and OpenVINO 2024 read it
-)
+OPSET = 20  # the first with Gelu and LayerNormalization as one node each; ONNX Runtime 1.18 and OpenVINO 2024 read it
+SMALL = 1024  # values below which halving a weight saves nothing worth a node
 MODEL, DESCRIPTION, CARD = "model.onnx", "system.json", "README.md"
 
 
-def export(bundle: str, *, to: Literal["onnx"] = "onnx", output: str | None = None, tolerance: float = 1e-3) -> str:
+def export(
+    bundle: str,
+    *,
+    to: Literal["onnx"] = "onnx",
+    output: str | None = None,
+    half: bool = False,
+    tolerance: float = 1e-3,
+) -> str:
     """Write a bundle's network as ONNX, after comparing its logits with the original's.
 
     Args:
@@ -27,6 +33,7 @@ def export(bundle: str, *, to: Literal["onnx"] = "onnx", output: str | None = No
         to: the format.
         output: folder of a new bundle for reading only (ONNX, description, card); by default model.onnx goes beside the
             weights it was made from.
+        half: store the weights in fp16, which halves the file; they are computed with in fp32 as before.
         tolerance: largest difference of a logit, as a share of the largest logit, that is accepted.
     """
     if to not in FORMATS:
@@ -41,6 +48,8 @@ def export(bundle: str, *, to: Literal["onnx"] = "onnx", output: str | None = No
     _refuse_foreign(folder, source)
     with atomic_path(folder / MODEL) as path:
         write_onnx(system, path)
+        if half:
+            halve_weights(path)
         difference, same = compare(system, path)
         if not (difference <= tolerance and same == 1.0):
             raise MienError(
@@ -74,6 +83,38 @@ def write_onnx(system: "System", path: Path) -> None:
         )
         assert program is not None
         program.save(str(path), external_data=False)
+    strip_notes(path)
+
+
+def strip_notes(path: Path) -> None:
+    """Takes out what the exporter notes at each node: stack traces, that is paths of the machine it ran on."""
+    import onnx
+
+    model = onnx.load(str(path))
+    for noted in (model, model.graph, *model.graph.node, *model.graph.value_info, *model.graph.initializer):
+        del noted.metadata_props[:]
+        noted.doc_string = ""
+    onnx.save(model, str(path))
+
+
+def halve_weights(path: Path) -> None:
+    """Stores the network's larger weights in fp16, each behind a cast that the runtimes carry out once, on loading."""
+    import numpy as np
+    import onnx
+
+    model = onnx.load(str(path))
+    casts = []
+    for weight in model.graph.initializer:
+        if weight.data_type != onnx.TensorProto.FLOAT or np.prod(weight.dims) < SMALL:
+            continue
+        name, values = weight.name, onnx.numpy_helper.to_array(weight)
+        weight.CopyFrom(onnx.numpy_helper.from_array(values.astype(np.float16), f"{name}_half"))
+        casts.append(onnx.helper.make_node("Cast", [f"{name}_half"], [name], to=onnx.TensorProto.FLOAT))
+    nodes = [*casts, *model.graph.node]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    onnx.checker.check_model(model)
+    onnx.save(model, str(path))
 
 
 def compare(system: "System", path: Path) -> tuple[float, float]:
