@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mien.runtime.analyzer import Analyzer, PictureReadings
 
 TABLE, OVERLAYS, SHEET = "readings", "overlays", "contact_sheet"
-PAGE = 48  # pictures on one contact sheet
+PAGE, THUMBNAIL = 48, 320  # pictures on one contact sheet; their side in pixels
 FRAMES_SHOWN = 24  # of a video
 SAVE_EVERY_S = 60.0
 
@@ -140,8 +140,10 @@ class _Run:
         else:
             pixels = read.picture.pixels
             readings = [scaled(reading, read.picture.scale) for reading in read.readings]
-            _write_jpeg(draw(pixels, readings), self.folder / OVERLAYS / name)
-            self._page.append((path.name, thumbnail(pixels, readings, side=320)))
+            small = thumbnail(pixels, readings, side=THUMBNAIL)
+            tiny = max(pixels.shape[:2]) < THUMBNAIL  # no letters fit; it is drawn enlarged
+            _write_jpeg(small if tiny else draw(pixels, readings), self.folder / OVERLAYS / name)
+            self._page.append((path.name, small))
         if len(self._page) == PAGE:
             self._write_page(last=False)
 
@@ -207,7 +209,7 @@ class _Sampled:
                 self.kept, self.step = self.kept[::2], 2 * self.step
             if self.seen % self.step == 0:
                 caption = f"{read.readings[0].timestamp_s or 0:.2f} s"
-                self.kept.append((caption, thumbnail(read.picture.pixels, read.readings, side=320)))
+                self.kept.append((caption, thumbnail(read.picture.pixels, read.readings, side=THUMBNAIL)))
         self.seen += 1
 
 

@@ -161,9 +161,9 @@ def _cut(text: str, letters: int) -> str:
 
 
 def thumbnail(pixels: Pixels, readings: Sequence[Reading], *, side: int) -> Pixels:
-    """The picture fitted into side x side (enlarged at most twice) with its labels drawn at that size."""
+    """The picture fitted into side x side, small ones enlarged, with its labels drawn at that size."""
     height, width = pixels.shape[:2]
-    factor = min(side / width, side / height, 2.0)
+    factor = min(side / width, side / height)
     size = (max(1, round(width * factor)), max(1, round(height * factor)))
     small = np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0))
     return draw(small, [scaled(reading, factor) for reading in readings])
