@@ -5,18 +5,20 @@
 Both have the same scrambled weights (benchmarks/poster_v2_torch.py). Variants take turns, and the shortest time of each
 counts. On a machine that others use too, `--cpu-time --threads 1` counts this process's own time and gives steadier
 ratios. `off` is the largest difference of a logit from the published fp32 ones, beside the largest logit, on smooth
-random pictures; `same class` counts 64 of them.
+random pictures; `same class` counts 16 of them.
 """
 
 import argparse
 import tempfile
+import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
-import poster_v2_torch as torch_benchmark
 import torch
 
+import poster_v2_torch as torch_benchmark
 from mien.core.errors import MienError
 from mien.engine.export import export
 from mien.runtime.runner import Runner
@@ -41,11 +43,11 @@ def pictures(count: int, size: int) -> np.ndarray:
 
 
 def accuracy(published: Callable[[np.ndarray], np.ndarray], variants: dict[str, Runner], size: int) -> dict[str, str]:
-    x = pictures(64, size)
-    wanted = np.concatenate([published(part) for part in np.split(x, 8)])
+    x = pictures(16, size)
+    wanted = np.concatenate([published(part) for part in np.split(x, 2)])
     notes = {}
     for name, run in variants.items():
-        got = np.concatenate([run(part) for part in np.split(x, 8)])
+        got = np.concatenate([run(part) for part in np.split(x, 2)])
         off, same = np.abs(got - wanted).max(), (got.argmax(1) == wanted.argmax(1)).mean()
         notes[name] = f"off {off:.1e} (largest logit {np.abs(wanted).max():.2f}), same class {100 * same:.0f} %"
     return notes
@@ -60,7 +62,7 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     if args.cpu_time:
-        torch_benchmark.clock = __import__("time").process_time
+        torch_benchmark.clock = time.process_time
     network, ours = torch_benchmark.networks()
 
     def published(x: np.ndarray) -> np.ndarray:
@@ -73,17 +75,17 @@ def main() -> None:
         variants = dict(runners(Path(folder) / "bundle", args.threads))
         notes = accuracy(published, variants, 224)
         for batch in args.batches:
-            x = pictures(batch, 224)
-            timed = {
-                name: (lambda run=run: run(x))
-                for name, run in [("published, eager fp32", published), *variants.items()]
-            }
-            for run in timed.values():
-                run()
-            repeats = args.repeats if batch == 1 else max(3, args.repeats // 2)
-            torch_benchmark.report(
-                f"forward, batch {batch}, {args.threads} threads", torch_benchmark.timed(timed, repeats), notes
-            )
+            compare(batch, {"published, eager fp32": published, **variants}, notes, args)
+
+
+def compare(batch: int, variants: dict[str, Callable], notes: dict[str, str], args: argparse.Namespace) -> None:
+    x = pictures(batch, 224)
+    runs = {name: partial(run, x) for name, run in variants.items()}
+    for run in runs.values():
+        run()
+    repeats = args.repeats if batch == 1 else max(3, args.repeats // 2)
+    seconds = torch_benchmark.timed(runs, repeats)
+    torch_benchmark.report(f"forward, batch {batch}, {args.threads} threads", seconds, notes)
 
 
 if __name__ == "__main__":

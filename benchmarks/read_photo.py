@@ -1,0 +1,134 @@
+"""How long one face in one photo takes, part by part, what it needs of memory, and what starting up costs.
+
+    python benchmarks/read_photo.py [--bundle FOLDER] [--threads 2] [--repeats 9] [--cpu-time]
+
+The photo is scikit-image's astronaut saved as JPEG: as it is (0.26 megapixels), at 1 and at 12. Asked for: up to 1
+megapixel in 80 ms after start-up, 12 megapixels in 250 ms, peak memory up to 400 MB (each in a process of its own).
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+SIZES = {"0.26 MP": (512, 512), "1 MP": (1000, 1000), "12 MP": (4000, 3000)}
+LIMIT_MS = {"0.26 MP": 80, "1 MP": 80, "12 MP": 250}
+LIMIT_MB = 400
+
+
+def write_photo(path: Path, size: tuple[int, int]) -> None:
+    """The astronaut filling the height, border pixels beside it where the picture is wider."""
+    import numpy as np
+    from PIL import Image
+    from skimage.data import astronaut
+
+    face = np.asarray(Image.fromarray(astronaut()).resize((size[1], size[1]), Image.Resampling.BICUBIC))
+    rest = size[0] - size[1]
+    Image.fromarray(np.pad(face, ((0, 0), (rest // 2, rest - rest // 2), (0, 0)), mode="edge")).save(path, quality=92)
+
+
+def in_a_process_of_its_own(words: list[str]) -> dict:
+    done = subprocess.run([sys.executable, __file__, "--child", *words], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(done.stderr)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def child(photo: str, args: argparse.Namespace) -> dict:
+    """Seconds of each part (the best of the repeats), of starting up, and the peak of memory."""
+    clock = time.process_time if args.cpu_time else time.perf_counter
+    start = clock()
+    from mien import Analyzer
+
+    analyzer = Analyzer(args.bundle, backend=args.backend, threads=args.threads)
+    started = clock() - start
+    first, _ = timed(lambda: analyzer.read(photo), clock)
+    whole, readings = min((timed(lambda: analyzer.read(photo), clock) for _ in range(args.repeats)), key=lambda t: t[0])
+    parts = min((parts_of(analyzer, photo, clock) for _ in range(args.repeats)), key=lambda t: sum(t.values()))
+    return {
+        "start": started, "first": first, "whole": whole, "parts": parts, "faces": sum(r.success for r in readings),
+        "peak_mb": peak_megabytes(), "engine": analyzer.engine, "torch": "torch" in sys.modules,
+    }  # fmt: skip
+
+
+def parts_of(analyzer, photo: str, clock: Callable[[], float]) -> dict[str, float]:
+    """The same steps as Analyzer.read, one at a time."""
+    from mien.core.geometry import crop_of_box
+    from mien.media.crop import normalise, prepare
+
+    spec = analyzer.info.input
+    decode, picture = timed(lambda: analyzer._load(Path(photo)), clock)
+    detect, found = timed(lambda: analyzer._detector(picture.scale)(picture.pixels), clock)
+    crops_of = lambda: [prepare(picture.pixels, crop_of_box(face.box, spec), spec) for face in found]  # noqa: E731
+    crop, crops = timed(crops_of, clock)
+    network, _ = timed(lambda: analyzer._runner(normalise(__import__("numpy").stack(crops), spec)), clock)
+    return {"decode": decode, "detect": detect, "crop": crop, "network": network}
+
+
+def timed(run: Callable, clock: Callable[[], float]) -> tuple[float, object]:
+    start = clock()
+    result = run()
+    return clock() - start, result
+
+
+def peak_megabytes() -> float:
+    """This program's own peak: ru_maxrss also counts the process that started it (Linux)."""
+    try:
+        line = next(s for s in Path("/proc/self/status").read_text().splitlines() if s.startswith("VmHWM"))
+        return int(line.split()[1]) / 1024
+    except (OSError, StopIteration):
+        import resource
+
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--bundle", help="by default the model that ships")
+    parser.add_argument("--backend", default="", help="by default both, where installed")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--repeats", type=int, default=9)
+    parser.add_argument("--cpu-time", action="store_true", help="process time in place of wall time")
+    parser.add_argument("--child", help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.child:
+        print(json.dumps(child(args.child, args)))
+        return
+    from importlib.util import find_spec
+
+    backends = [args.backend] if args.backend else [b for b in ("onnxruntime", "openvino") if find_spec(b)]
+    with tempfile.TemporaryDirectory() as folder:
+        for backend in backends:
+            for name, size in SIZES.items():
+                photo = Path(folder) / f"{name}.jpg"
+                if not photo.exists():
+                    write_photo(photo, size)
+                words = [
+                    str(photo),
+                    "--backend",
+                    backend,
+                    "--threads",
+                    str(args.threads),
+                    "--repeats",
+                    str(args.repeats),
+                ]
+                words += ["--bundle", args.bundle] if args.bundle else []
+                tell(name, in_a_process_of_its_own(words + (["--cpu-time"] if args.cpu_time else [])))
+
+
+def tell(name: str, told: dict) -> None:
+    parts = "  ".join(f"{part} {1000 * seconds:.1f}" for part, seconds in told["parts"].items())
+    good = 1000 * told["whole"] <= LIMIT_MS[name] and told["peak_mb"] <= LIMIT_MB
+    print(
+        f"{told['engine']:16s} {name:>8s}: {1000 * told['whole']:6.1f} ms of {LIMIT_MS[name]} ({parts}), peak "
+        f"{told['peak_mb']:.0f} MB of {LIMIT_MB}, start-up {1000 * told['start']:.0f} ms, first picture "
+        f"{1000 * told['first']:.0f} ms, {told['faces']} face(s)  {'met' if good else 'NOT MET'}"
+    )
+
+
+if __name__ == "__main__":
+    main()
