@@ -1,4 +1,4 @@
-"""What a detector's jitter costs: accuracy of the shipped model when the crop is moved and scaled off the data's framing.
+"""What a detector's jitter costs: accuracy of the shipped model when crops are moved and scaled off the data's framing.
 
     python benchmarks/jittered_boxes.py FERPLUS_ROOT [--faces 1000]
 
