@@ -90,6 +90,7 @@ def test_a_label_is_drawn_with_solid_ground_and_white_letters(side: int) -> None
 
 def test_what_the_label_says() -> None:
     assert label_of(face((0, 0, 9, 9))) == "happiness 93 %"
+    assert label_of(face((0, 0, 9, 9), share=0.9951)) == "happiness >99 %"
 
 
 def test_the_given_picture_is_left_alone_and_no_face_is_said(astronaut: np.ndarray) -> None:

@@ -38,14 +38,17 @@ def draw(pixels: Pixels, readings: Sequence[Reading]) -> Pixels:
         canvas.rectangle(_clipped(face.box, image.size, line), outline="white", width=line + max(1, line // 2))
         canvas.rectangle(_clipped(face.box, image.size, line), outline=colour_of(face), width=line)
     for face, (corner, text, font) in zip(faces, place(faces, image.size, size), strict=True):
+        _leader(canvas, corner, plate_size(text, font), face, line)
         _plate(canvas, corner, text, font, colour_of(face))
     return np.asarray(image)
 
 
 def label_of(face: Reading) -> str:
-    """`happiness 93 %`, or without a probability the class alone."""
+    """`happiness 93 %`, or without a probability the class alone; never 100 %."""
     share = face.probabilities.get(face.expression or "")
-    return f"{face.expression}" + (f" {100 * share:.0f} %" if share is not None else "")
+    if share is None:
+        return f"{face.expression}"
+    return f"{face.expression} " + (">99 %" if share >= 0.995 else f"{100 * share:.0f} %")
 
 
 def colour_of(face: Reading) -> str:
@@ -128,6 +131,20 @@ def _font(size: float, room: float, text: str) -> ImageFont.FreeTypeFont:
         font = ImageFont.load_default(max(6, size * room / width * 0.98))
         assert isinstance(font, ImageFont.FreeTypeFont)
     return font
+
+
+def _leader(
+    canvas: ImageDraw.ImageDraw, corner: tuple[float, float], plate: tuple[float, float], face: Reading, line: int
+) -> None:
+    """A line from a plate to its face where the two do not touch."""
+    assert face.box is not None
+    x0, y0, x1, y1 = face.box
+    left, top, right, bottom = corner[0], corner[1], corner[0] + plate[0], corner[1] + plate[1]
+    if left <= x1 + line and right >= x0 - line and top <= y1 + line and bottom >= y0 - line:
+        return
+    centre = ((left + right) / 2, (top + bottom) / 2)
+    nearest = (min(max(centre[0], x0), x1), min(max(centre[1], y0), y1))
+    canvas.line((*centre, *nearest), fill=colour_of(face), width=line)
 
 
 def _plate(

