@@ -109,7 +109,7 @@ class FitConfig:
         data: On what.
         optim: How weights move.
         trainer: For how long, and on what machine.
-        init: Bundle of an earlier stage; "random" insists on random weights where a stage wants trained ones.
+        init: Bundle of an earlier stage, or the name of one that ships; "random" insists on untrained weights.
         output: Run folder; runs/SYSTEM/CONFIG unless said.
         resume: Go on with the run in the output folder.
         legacy: The published behaviour, faults included (never selection on the test split).

@@ -142,10 +142,11 @@ def build(config: "FitConfig") -> tuple["Stage", "FaceDataModule"]:
 
 def _start(stage: "Stage", config: "FitConfig") -> None:
     """Takes over the weights of --init; refuses to begin from random weights where that makes no sense."""
+    from mien.engine.networks import bundle_folder
     from mien.systems.bundle import load
 
     if config.init and config.init != "random":
-        stage.start_from(load(config.init))
+        stage.start_from(load(bundle_folder(config.init)))
     elif not config.init and (why := stage.needs_init()):
         raise MienError(why)
 
@@ -210,10 +211,13 @@ def _keep(run: "RunFolder", stage: "Stage", epoch: dict[str, float], provenance:
 def _provenance(config: "FitConfig", stage: "Stage", data: "FaceDataModule") -> dict[str, Any]:
     """How the weights came about, as plain values without a path of this machine."""
     from mien import __version__
+    from mien.engine.networks import bundle_folder
     from mien.systems.bundle import read_info
 
     split = data.provenance()
-    init = read_info(config.init).model_id if config.init not in ("", "random") else config.init or "none"
+    init = config.init or "none"
+    if init not in ("none", "random"):
+        init = read_info(bundle_folder(init)).model_id
     best = "highest" if stage.larger_is_better else "lowest"
     return {
         "stage": stage.name,

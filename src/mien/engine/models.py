@@ -11,18 +11,29 @@ if TYPE_CHECKING:
 
 
 def models() -> str:
-    """Systems by the name that --system.name takes, and the bundles that `mien analyze` can read with at once."""
+    """Systems by the name that --system.name takes, and the bundles that come with mien, by what they are for."""
     from mien.systems.registry import SYSTEMS, list_models
 
     systems = [(name, SYSTEMS[name][0].partition(":")[2], f"variant {SYSTEMS[name][1]}") for name in list_models()]
     bundles = [
-        (folder.name, info.model_id, f"{info.input.size} px", ", ".join(info.labels.classes))
+        (
+            folder.name,
+            "analyze --bundle" if "model.onnx" in info.files else "fit --init",
+            f"{info.input.size} px",
+            _says(info),
+        )
         for folder, info in shipped_bundles()
     ]
     return (
         f"Systems (--system.name, mien.create_model):\n{columns(systems)}\n\n"
-        f"Bundles that ship (mien analyze --bundle):\n{columns(bundles) or 'none yet'}"
+        f"Bundles that ship:\n{columns(bundles) or 'none'}"
     )
+
+
+def _says(info: "BundleInfo") -> str:
+    """What a bundle's outputs are: the class names, or how many where they are numbered."""
+    names = info.labels.classes
+    return ", ".join(names) if len(names) <= 16 else f"{len(names)} points"
 
 
 def shipped_bundles() -> Iterator[tuple[Path, "BundleInfo"]]:

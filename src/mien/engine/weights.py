@@ -18,7 +18,7 @@ RELEASED = {
         ("ir50.pth", "IR-50 face recogniser, in either layout", "start of training, with the landmark network"),
         ("mobilefacenet_model_best.pth.tar", "MobileFaceNet, 68 landmarks", "start of training, with ir50.pth"),
         ("raf-db, affectnet-7/-8, caer-s .pth", "trained classifiers", "a bundle; name the class order: --labels"),
-        ("*_best.pth of the released trainer", "no model: optimiser state", "a bundle, given more (see convert --help)"),
+        ("*_best.pth of the released trainer", "optimiser state, no model", "a bundle, given more (convert --help)"),
     )
 }  # fmt: skip
 
