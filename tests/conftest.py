@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-# Before anything imports torch: tests run side by side (pytest -n 2), and threads of several would fight over the cores.
+# Before anything imports torch: tests run side by side (pytest -n 2), and the threads of two would fight for the cores.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 SHARED = Path(os.environ.get("MIEN_SHARED", Path(__file__).parents[2] / "shared"))

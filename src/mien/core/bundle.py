@@ -56,7 +56,8 @@ class BundleInfo:
             values = json.loads(text)
             known = {f.name for f in fields(cls)}
             if values.get("format", FORMAT) > FORMAT:
-                raise MienError(f"{where}: written by a newer mien (format {values['format']}, this one reads {FORMAT}). Update mien.")
+                newer = f"written by a newer mien (format {values['format']}, this one reads {FORMAT})"
+                raise MienError(f"{where}: {newer}. Update mien.")
             values = {k: v for k, v in values.items() if k in known}
             values["input"] = InputSpec.from_dict(values["input"])
             values["labels"] = LabelSet.from_dict(values["labels"])

@@ -1,8 +1,8 @@
 """Frames: where a crop lies in its picture, and the way back.
 
 Pixel convention: the centre of the upper left pixel is (0, 0), so a picture of width w spans -0.5 .. w - 0.5. Boxes are
-edges (x0, y0, x1, y1) in the same coordinates shifted by half a pixel: a box (0, 0, w, h) is the whole picture. A `Crop`
-maps between the two kinds exactly; resizing a picture with it agrees with Pillow's and OpenCV's conventions.
+edges (x0, y0, x1, y1) in the same coordinates shifted by half a pixel: (0, 0, w, h) is the whole picture. A `Crop` maps
+between the two kinds exactly; resizing a picture with it agrees with Pillow's and OpenCV's conventions.
 """
 
 from dataclasses import dataclass
@@ -87,7 +87,10 @@ def fit_similarity(
     Raises MienError when the points do not span the space.
     """
     if source.shape != target.shape or source.shape[0] < source.shape[1]:
-        raise MienError(f"A similarity needs two equal lists of at least {source.shape[1]} points; got {source.shape} and {target.shape}.")
+        raise MienError(
+            f"A similarity needs two equal lists of at least {source.shape[1]} points; "
+            f"got {source.shape} and {target.shape}."
+        )
     source_mean, target_mean = source.mean(0), target.mean(0)
     source_0, target_0 = source - source_mean, target - target_mean
     covariance = target_0.T @ source_0 / len(source)

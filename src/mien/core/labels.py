@@ -80,9 +80,8 @@ class LabelSet:
 
         mapping = tuple(find(name) for name in self.classes)
         if all(index is None for index in mapping):
-            raise MienError(
-                f"No class of {self.name} ({', '.join(self.classes)}) is one of {other.name} ({', '.join(other.classes)})."
-            )
+            ours, theirs = ", ".join(self.classes), ", ".join(other.classes)
+            raise MienError(f"No class of {self.name} ({ours}) is one of {other.name} ({theirs}).")
         return mapping
 
     def to_dict(self) -> dict[str, Any]:
@@ -94,7 +93,9 @@ class LabelSet:
         labels = cls(values["name"], tuple(values["classes"]))
         stored = values.get("checksum", labels.checksum)
         if stored != labels.checksum:
-            raise MienError(f"LabelSet {labels.name!r}: checksum {stored} does not fit its class order ({labels.checksum}).")
+            raise MienError(
+                f"LabelSet {labels.name!r}: checksum {stored} does not fit its class order ({labels.checksum})."
+            )
         return labels
 
 

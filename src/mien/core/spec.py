@@ -51,5 +51,5 @@ class InputSpec:
         for name in values:
             if name not in known:
                 raise MienError(f"InputSpec has no field {name!r}.{nearest(name, known)}")
-        tuples = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+        tuples: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
         return cls(**tuples)
