@@ -51,3 +51,19 @@ def test_accuracy_and_what_a_jittered_box_costs(shared):
     # 0.840 and 0.834 on all 2,545; three standard errors of 848 faces are 0.038.
     assert still > 0.80
     assert still - jittered < 0.03
+
+
+def test_the_shipped_landmark_stream_finds_eyes_nose_and_mouth():
+    torch = pytest.importorskip("torch")
+    from mien.core.geometry import crop_of_box
+    from mien.engine.networks import bundle_folder
+    from mien.media.crop import normalise, prepare
+
+    system = mien.load(bundle_folder("poster_v2_landmarks_small_300w"))
+    spec = system.input_spec
+    crop = crop_of_box((185.0, 70.0, 270.0, 160.0), spec)  # about the points' own box
+    with torch.inference_mode():
+        points = system(torch.from_numpy(normalise(prepare(astronaut(), crop, spec)[None], spec)))[0].numpy()
+    right_eye, left_eye, nose, mouth = (points[i].mean(0) for i in (range(36, 42), range(42, 48), [30], range(48, 68)))
+    assert right_eye[0] < nose[0] < left_eye[0]
+    assert max(right_eye[1], left_eye[1]) < nose[1] < mouth[1]
