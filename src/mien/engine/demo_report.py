@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     from mien.engine.demo import Tour
 
 SHOWN, TILE = 4, 96  # drawn faces of each expression on the sheet; their side in pixels
-NEXT = """mien analyze photos/ --output readings              # faces of photos, folders and videos
-mien data check image_folder --root my_faces        # one folder a class: is it whole?
-mien fit poster_v2/own_folder --data.root my_faces --init BUNDLE
-mien evaluate runs/.../bundle --data.name image_folder --data.root my_faces --output evaluation"""
+NEXT = """mien analyze photos/ --output out                      # faces of photos, folders and videos
+mien data check image_folder --root my_faces           # one folder a class: is it whole?
+mien fit poster_v2/own_folder --data.root my_faces --output runs/mine
+mien evaluate runs/mine --data.name image_folder --data.root my_faces --split test --output out"""
 
 
 def sections(tour: "Tour") -> list[Section]:
@@ -82,8 +82,8 @@ def _training(tour: "Tour") -> str:
     from mien.engine.plots import curves_figure
 
     stages = (
-        ("landmarks", "nme_interocular", "Stage 0, landmark stream: error of 68 points, in eye distances", False),
-        ("expression", "accuracy", "Stage 1, classifier on top of it: accuracy on validation", True),
+        ("landmarks", "nme_interocular", "Stage 0, landmarks: error in eye distances", False),
+        ("expression", "accuracy", "Stage 1, classifier: accuracy on validation", True),
     )
     figures = (
         report.figure(curves_figure({metric: _curve(tour.folder / stage, metric)}, title=title, percent=percent))
@@ -110,7 +110,10 @@ def _measured(tour: "Tour") -> str:
 
 
 def _read(tour: "Tour") -> str:
-    text = f"Read with {tour.reader}. A detector finds each face; the network answers with calibrated probabilities."
+    text = (
+        f"Read with {tour.reader}. A detector finds each face; the network answers with calibrated probabilities. What "
+        "learned from photographs finds drawings strange, and the other way round: calibration does not reach that far."
+    )
     astronaut = tour.folder / "readings" / "overlays" / "astronaut.jpg"
     portrait = _jpeg(astronaut, "an astronaut's portrait, its face framed and labelled") if astronaut.is_file() else ""
     sheet = _jpeg(tour.folder / "readings" / "contact_sheet.jpg", "all pictures, their faces framed and labelled")
@@ -135,4 +138,4 @@ def _reading_rows(tour: "Tour") -> Iterator[tuple[str, str, str, str]]:
             continue
         share = float(row[f"prob_{row['expression']}"])
         corner = f"{float(row['box_x0']):.0f}, {float(row['box_y0']):.0f}"
-        yield name, escape(row["expression"]), report.bar(share, f"{share:.0%}"), corner
+        yield name, escape(row["expression"]), report.bar(share, f"{share:.0%}" if share < 0.995 else ">99%"), corner

@@ -39,8 +39,12 @@ class Word:
         """What may stand after it."""
         if get_origin(self.kind) is Literal:
             return "|".join(map(str, get_args(self.kind)))
-        kinds = {bool: "true|false", int: "N", float: "X"}
-        return kinds.get(self.kind) or self.key.rpartition(".")[2].upper()
+        kind = next((k for k in get_args(self.kind) if k is not type(None)), self.kind)
+        return {bool: "true|false", int: "N", float: "X"}.get(kind) or self.key.rpartition(".")[2].upper()
+
+    @property
+    def needed(self) -> bool:
+        return self.default is NO_VALUE
 
 
 def words_of(function: Callable[..., Any]) -> list[Word]:
@@ -63,6 +67,7 @@ def _section(kind: Any, prefix: str) -> Iterator[Word]:
     texts, hints = argument_texts(kind), get_type_hints(kind)
     for field in fields(kind):
         default = field.default_factory() if field.default_factory is not MISSING else field.default
+        default = NO_VALUE if default is MISSING else default
         yield Word(f"{prefix}.{field.name}", hints[field.name], default, texts.get(field.name, ""))
 
 
@@ -96,6 +101,9 @@ def call(function: Callable[..., Any], arguments: Sequence[str], *, command: str
     words = words_of(function)
     inputs, options = sorted_out(arguments, words, command=command)
     given = _inputs(inputs, words, command=command)
+    for word in words:
+        if word.needed and not word.positional and word.key not in options:
+            raise MienError(f"{command} needs --{word.shown} {word.values}: {word.text}")
     return function(*given, **_values(function, options, words))
 
 
@@ -154,13 +162,13 @@ def _inputs(given: list[str], words: Sequence[Word], *, command: str) -> list[An
     for word in wanted:
         if word.many:
             taken, rest = rest, []
-            if not taken and word.default in (NO_VALUE, None):
+            if not taken and (word.needed or word.default is None):
                 raise MienError(f"{command} needs {word.shown.upper()}: {word.text} See {command} --help.")
             star = "list" not in str(word.kind) and "Sequence" not in str(word.kind)
             values += taken if star else [taken]
         elif rest:
             values.append(rest.pop(0))
-        elif word.default is NO_VALUE:
+        elif word.needed:
             raise MienError(f"{command} needs {word.shown.upper()}: {word.text} See {command} --help.")
     if rest:
         names = " ".join(word.shown.upper() for word in wanted) or "no input"
@@ -203,7 +211,8 @@ def help_text(function: Callable[..., Any], command: str) -> str:
     words = words_of(function)
     inputs, options = [w for w in words if w.positional], [w for w in words if not w.positional]
     about = inspect.cleandoc(function.__doc__ or "").partition("\nArgs:\n")[0].strip()
-    usage = [command, *(_usage(word) for word in inputs), *(["[--option value ...]"] if options else [])]
+    usage = [command, *(_usage(word) for word in inputs), *(f"--{w.shown} {w.values}" for w in options if w.needed)]
+    usage += ["[--option value ...]"] if options else []
     lines = [f"usage: {' '.join(usage)}", "", about, ""]
     lines += [line for word in inputs for line in _row(f"  {word.shown.upper()}", word.text)]
     lines += [""] if inputs else []
@@ -213,11 +222,11 @@ def help_text(function: Callable[..., Any], command: str) -> str:
 
 def _usage(word: Word) -> str:
     name = word.shown.upper() + (" ..." if word.many else "")
-    return name if word.default is NO_VALUE else f"[{name}]"
+    return name if word.needed else f"[{name}]"
 
 
 def _default(word: Word) -> str:
-    if word.default is NO_VALUE or word.default is MISSING:
+    if word.needed:
         return " [needed]"
     return (
         ""

@@ -1,0 +1,181 @@
+"""Every registered system through every command, tiny, on drawn faces, on the CPU.
+
+A system says here how it is made small, and by which stage it trains; one that is registered and missing here fails.
+"""
+
+import csv
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import mien
+from mien.__main__ import main
+from mien.core.errors import MienError
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("lightning")
+
+POSTER: dict[str, Any] = {
+    "input_size": 32, "trunk_size": 32, "stem": 8, "widths": [8, 16, 24], "depths": [1, 1, 1],
+    "landmark_widths": [8, 16, 16], "landmark_features": 16, "landmark_depths": [1, 1, 1], "head_dim": 8,
+    "token_width": 16, "vit_heads": 2, "vit_depth": 1,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Small:
+    """options: that make the system small. stage: that trains it. reads: whether its outputs are expressions."""
+
+    options: dict[str, Any]
+    stage: str
+    reads: bool = True
+    more: dict[str, str] = field(default_factory=dict)
+
+
+SMALL = {
+    "poster_v2": Small(POSTER, "expression", more={"init": "random"}),
+    "poster_v2_small": Small(POSTER, "expression", more={"init": "random"}),
+    "poster_v2_landmarks": Small(POSTER, "landmarks", reads=False),
+    "poster_v2_landmarks_small": Small(POSTER, "landmarks", reads=False),
+}
+READERS = [name for name, small in SMALL.items() if small.reads]
+
+
+def test_every_registered_system_is_tested_here() -> None:
+    assert mien.list_models() == list(SMALL)
+
+
+@pytest.fixture(scope="module")
+def faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from mien.data.synthetic.drawn import write_drawn
+
+    return write_drawn(tmp_path_factory.mktemp("faces"), faces=56, size=40, layout="drawn", test_share=0.25)
+
+
+@pytest.fixture(scope="module")
+def runs(faces: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """name -> run folder, fitted by the command for two epochs when first asked for."""
+    made: dict[str, Path] = {}
+
+    def run(name: str) -> Path:
+        if name not in made:
+            folder = tmp_path_factory.mktemp("runs") / name
+            small = SMALL[name]
+            words = {
+                "system.name": name, "system.options": json.dumps(small.options), "stage.name": small.stage,
+                "data.name": "drawn", "data.root": faces, "data.batch_size": 14, "data.augmentation": "none",
+                "optim.lr": "1e-3", "trainer.epochs": 2, "trainer.device": "cpu", "trainer.progress": "false",
+                "output": folder, **small.more,
+            }  # fmt: skip
+            assert main(["fit", *(f"--{key}={value}" for key, value in words.items())]) == 0
+            made[name] = folder
+        return made[name]
+
+    return run
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_created_without_any_file(name: str) -> None:
+    small = SMALL[name]
+    torch.manual_seed(0)
+    system = mien.create_model(name, **small.options).eval()
+    size = system.input_spec.size
+    with torch.inference_mode():
+        answer = system(torch.randn(2, 3, size, size))
+    assert len(answer) == 2
+    assert bool(torch.isfinite(answer).all())
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_an_unknown_option_names_the_nearest(name: str) -> None:
+    option = next(iter(SMALL[name].options))
+    with pytest.raises(MienError, match=f"Did you mean '{option}'"):
+        mien.create_model(name, **{option + "s": 1})
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_fit_leaves_a_bundle_that_loads(name: str, runs: Any) -> None:
+    folder = runs(name)
+    assert {"config.yaml", "bundle", "checkpoints", "metrics.jsonl", "report.html", "logs"} <= {
+        path.name for path in folder.iterdir()
+    }
+    system = mien.load(folder / "bundle")
+    assert not system.training
+    assert system.info is not None
+    assert main(["weights", "verify", str(folder)]) == 0
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_a_bundle_survives_the_round_trip_bit_for_bit(name: str, runs: Any, tmp_path: Path) -> None:
+    from mien.systems.bundle import save_bundle
+
+    system = mien.load(runs(name) / "bundle")
+    save_bundle(tmp_path / "again", system)
+    again = mien.load(tmp_path / "again")
+    size = system.input_spec.size
+    picture = torch.randn(2, 3, size, size)
+    with torch.inference_mode():
+        assert torch.equal(system(picture), again(picture))
+    assert (again.labels, again.input_spec, again.config) == (system.labels, system.input_spec, system.config)
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_going_on_with_a_finished_run_changes_nothing(name: str, runs: Any) -> None:
+    folder = runs(name)
+    before = (folder / "bundle" / "model.safetensors").read_bytes()
+    assert main(["fit", "--output", str(folder), "--resume", "true"]) == 0
+    assert (folder / "bundle" / "model.safetensors").read_bytes() == before
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_evaluate_writes_its_tables_and_report(name: str, runs: Any, faces: Path, tmp_path: Path) -> None:
+    words = ["--data.name", "drawn", "--data.root", str(faces), "--split", "test", "--output", str(tmp_path / "out")]
+    assert main(["evaluate", str(runs(name)), *words, "--bootstrap", "50"]) == 0
+    rows = list(csv.DictReader((tmp_path / "out" / "predictions.csv").open(encoding="utf-8")))
+    assert len(rows) == 14
+    lines = [json.loads(line) for line in (tmp_path / "out" / "metrics.jsonl").read_text("utf-8").splitlines()]
+    assert any(line["metric"] == "accuracy" and 0 <= line["value"] <= 1 for line in lines)
+    assert "<html" in (tmp_path / "out" / "report.html").read_text("utf-8")
+
+
+@pytest.mark.parametrize("name", [name for name in SMALL if name not in READERS])
+def test_evaluate_refuses_what_says_no_expression(
+    name: str, runs: Any, faces: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = runs(name)
+    capsys.readouterr()
+    words = ["--data.name", "drawn", "--data.root", str(faces), "--output", str(tmp_path / "out")]
+    assert main(["evaluate", str(run), *words]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_export_then_analyze_without_the_weights_beside(name: str, runs: Any, faces: Path, tmp_path: Path) -> None:
+    pytest.importorskip("onnx")
+    bundle = tmp_path / "reading"
+    assert main(["export", str(runs(name)), "--output", str(bundle)]) == 0
+    assert {path.name for path in bundle.iterdir()} == {"model.onnx", "system.json", "README.md"}
+    pictures = _portraits(tmp_path / "pictures")
+    words = ["--bundle", str(bundle), "--output", str(tmp_path / "out"), "--threads", "1"]
+    assert main(["analyze", str(pictures), *words]) == 0
+    rows = list(csv.DictReader((tmp_path / "out" / "readings.csv").open(encoding="utf-8")))
+    read = [row for row in rows if row["success"] == "1"]
+    assert len(read) >= 2
+    for row in read:
+        assert sum(float(value) for key, value in row.items() if key.startswith("prob_")) == pytest.approx(1, abs=1e-4)
+
+
+def _portraits(folder: Path) -> Path:
+    import cv2
+    import numpy as np
+
+    from mien.data.synthetic.drawn import draw_face
+
+    folder.mkdir()
+    for i, expression in enumerate(("happiness", "surprise", "neutral")):
+        pixels, _ = draw_face(expression, np.random.default_rng(i), size=220)
+        cv2.imwrite(str(folder / f"{expression}.png"), pixels[..., ::-1])
+    return folder
