@@ -55,7 +55,7 @@ def test_a_folder_gives_tables_overlays_and_a_contact_sheet(photos: Path, tmp_pa
     assert [(Path(row["source"]).name, row["success"]) for row in table] == [
         ("a.jpg", "1"), ("empty.jpg", "0"), ("a.jpg", "1"), ("b.png", "1"), ("nobody.png", "0"), ("text.jpg", "0"),
     ]  # fmt: skip
-    assert "6 pictures" in said and "3 faces" in said and "1 pictures without a face" in said
+    assert "6 pictures" in said and "3 faces" in said and "1 without a face" in said
     assert "2 files could not be read" in said and str(output / "readings.csv") in said
     sidecar = json.loads((output / "readings.json").read_text())
     assert sidecar["state"] == "complete" and sidecar["engine"] == "onnxruntime fp32" and sidecar["faces"] == 3

@@ -182,8 +182,9 @@ class _Run:
         """A few lines for the terminal."""
         faces = [reading for reading in self.readings if reading.success]
         empty = len({(r.source, r.frame) for r in self.readings if not r.success}) - len(self.unreadable)
-        said = [f"{self.pictures} pictures in {seconds:.1f} s ({self.pictures / max(seconds, 1e-9):.1f} a second)"]
-        said += [f"{len(faces)} faces", f"{empty} pictures without a face" if empty else ""]
+        what = "pictures" if len(self.files) == self.pictures else "pictures and frames"
+        said = [f"{self.pictures} {what} in {seconds:.1f} s ({self.pictures / max(seconds, 1e-9):.1f} a second)"]
+        said += [f"{len(faces)} faces", f"{empty} without a face" if empty else ""]
         said += [f"{len(self.unreadable)} files could not be read" if self.unreadable else ""]
         lines = [", ".join(filter(None, said)) + "."]
         if faces:

@@ -201,18 +201,19 @@ def contact_sheet(items: Sequence[tuple[str, Pixels | None]], *, columns: int = 
     assert isinstance(font, ImageFont.FreeTypeFont)
     gap, caption = side // 20, round(side / 20 * 1.6)
     rows = -(-len(items) // columns)
-    sheet = Image.new("RGB", (columns * (side + gap) + gap, rows * (side + caption + gap) + gap), "white")
+    tall = max([pixels.shape[0] for _, pixels in items if pixels is not None], default=side // 2)
+    sheet = Image.new("RGB", (columns * (side + gap) + gap, rows * (tall + caption + gap) + gap), "white")
     canvas = ImageDraw.Draw(sheet)
     for number, (name, pixels) in enumerate(items):
-        left, top = gap + number % columns * (side + gap), gap + number // columns * (side + caption + gap)
+        left, top = gap + number % columns * (side + gap), gap + number // columns * (tall + caption + gap)
         if pixels is None:
-            canvas.rectangle((left, top, left + side - 1, top + side - 1), fill="#eeeeee")
-            canvas.text((left + side / 2, top + side / 2), "not readable", fill="#555555", font=font, anchor="mm")
+            canvas.rectangle((left, top, left + side - 1, top + tall - 1), fill="#eeeeee")
+            canvas.text((left + side / 2, top + tall / 2), "not readable", fill="#555555", font=font, anchor="mm")
         else:
             height, width = pixels.shape[:2]
-            sheet.paste(Image.fromarray(pixels), (left + (side - width) // 2, top + (side - height) // 2))
+            sheet.paste(Image.fromarray(pixels), (left + (side - width) // 2, top + (tall - height) // 2))
         letters = len(name)
         while letters > 5 and font.getlength(_cut(name, letters)) > side:
             letters -= 1
-        canvas.text((left + side / 2, top + side + caption * 0.1), _cut(name, letters), "#222222", font, anchor="ma")
+        canvas.text((left + side / 2, top + tall + caption * 0.1), _cut(name, letters), "#222222", font, anchor="ma")
     return np.asarray(sheet)
