@@ -5,6 +5,8 @@ Everything is made on the spot: no download, no data set. Without PyTorch the to
 
 import shutil
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -72,12 +74,26 @@ def demo(*, output: str = "mien-demo", faces: int = 840, epochs: int = 12, seed:
     if missing:
         tour.skip(f"Training and measuring are left out: they need {missing[0]} (pip install 'mien[train]').")
     else:
-        _train(tour, epochs)
-        _measure(tour)
+        with _one_thread():
+            _train(tour, epochs)
+            _measure(tour)
     _read(tour)
     tour.seconds["all"] = time.perf_counter() - start
     report = _report(tour)
     return f"\nThe tour took {tour.seconds['all']:.0f} s. Open its report:\n{report.resolve()}"
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """A network this small gains little from a second core, and loses all where another program wants it too."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _emptied(folder: Path) -> Path:
