@@ -56,7 +56,7 @@ class Tour:
         self.tell(text)
 
 
-def demo(*, output: str = "mien-demo", faces: int = 840, epochs: int = 12, seed: int = 0) -> str:
+def demo(*, output: str = "mien-demo", faces: int = 1050, epochs: int = 14, seed: int = 0) -> str:
     """Two-minute tour: draws faces, trains on them, measures the result, reads pictures, writes a report.
 
     Args:
