@@ -404,3 +404,35 @@ def test_the_tour_leaves_what_is_not_its_own(tmp_path: Path, capsys: pytest.Capt
     assert code == 2
     assert "Name another --output." in errors
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+@pytest.mark.slow
+def test_the_tour_ends_with_a_report_that_stands_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("lightning")
+    folder = tmp_path / "tour"
+    for _ in range(2):  # a second time replaces the first
+        code, said, _ = mien("demo", "--output", folder, "--faces", "42", "--epochs", "1", capsys=capsys)
+        assert code == 0
+    report = folder / "report.html"
+    assert str(report.resolve()) in said
+    page = report.read_text(encoding="utf-8")
+    assert all(
+        word in page for word in ("Faces that nobody has", "Training", "Measured", "Reading pictures", "astronaut")
+    )
+    assert not re.search(r'(src|href)="(https?:)?//', page)
+    for link in re.findall(r'href="([^"]+)"', page):
+        assert (folder / link).is_file()
+
+
+def test_the_tour_reads_only_where_training_is_not_installed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mien.engine import demo
+
+    monkeypatch.setattr(demo, "find_spec", lambda name: None)
+    code, said, _ = mien("demo", "--output", tmp_path / "tour", "--faces", "14", capsys=capsys)
+    assert code == 0
+    assert "they need torch (pip install 'mien[train]')" in said
+    page = (tmp_path / "tour" / "report.html").read_text(encoding="utf-8")
+    assert "Reading pictures" in page
+    assert "Measured" not in page
