@@ -200,6 +200,14 @@ class Section:
     options: dict[str, Any] | None = None
 
 
+def test_a_flag_that_may_be_left_open_is_a_flag() -> None:
+    def flagged(*, legacy: bool | None = None) -> bool | None:
+        return legacy
+
+    found = [grammar.call(flagged, words, command="x") for words in ([], ["--legacy"], ["--no-legacy"])]
+    assert found == [None, True, False]
+
+
 def command(
     first: str, second: str = "2", *, data: Section, min_face: int | None = None, draw: bool = True,
     kind: Literal["a", "b"] = "a", share: float = 0.5,
@@ -353,6 +361,41 @@ def test_a_released_classifier_becomes_a_bundle(tmp_path: Path, capsys: pytest.C
     code, _, errors = mien(*words[:3], "--output", tmp_path / "again", capsys=capsys)
     assert code == 2
     assert "1 missing" in errors
+
+
+@pytest.mark.slow
+def test_released_backbones_begin_a_training_and_a_best_file_is_rescued(
+    tmp_path: Path, drawn: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import torch
+
+    import mien as package
+    from mien.systems.poster_v2.official import parameter_names, to_official
+
+    torch.manual_seed(0)
+    network = package.create_model("poster_v2", labels="rafdb", legacy=True)
+    released = to_official(network)
+    trunk, landmarks, best = (tmp_path / name for name in ("ir50.pth", "landmarks.pth.tar", "best.pth"))
+    torch.save({"state_dict": to_official(network.trunk)}, trunk)
+    landmark_net = {k.removeprefix("face_landback."): v for k, v in released.items() if k.startswith("face_landback.")}
+    torch.save({"state_dict": landmark_net}, landmarks)
+    kept = {i: {"old_p": released[name]} for i, name in enumerate(parameter_names()) if "face_landback" not in name}
+    torch.save({"state": kept, "param_groups": [{"params": list(range(len(parameter_names())))}]}, best)
+
+    assert mien("weights", "convert", trunk, landmarks, "--output", tmp_path / "start", capsys=capsys)[0] == 0
+    start = package.load(tmp_path / "start")
+    assert not start.config.legacy
+    assert torch.equal(start.trunk.stem_conv.weight, network.trunk.stem_conv.weight)
+
+    code, _, errors = mien("weights", "convert", best, "--output", tmp_path / "rescued", capsys=capsys)
+    assert code == 2
+    assert "holds only an optimiser's state" in errors
+    words = ("weights", "convert", best, landmarks, "--pictures", drawn, "--output", tmp_path / "rescued")
+    code, said, _ = mien(*words, capsys=capsys)
+    assert code == 0
+    assert "rescued from the optimiser's state: 252 matched, 0 missing" in said
+    rescued = package.load(tmp_path / "rescued")
+    assert torch.equal(rescued.vit.head.weight, network.vit.head.weight)
 
 
 # --- hostile and wrong inputs

@@ -39,8 +39,12 @@ class Word:
         """What may stand after it."""
         if get_origin(self.kind) is Literal:
             return "|".join(map(str, get_args(self.kind)))
-        kind = next((k for k in get_args(self.kind) if k is not type(None)), self.kind)
-        return {bool: "true|false", int: "N", float: "X"}.get(kind) or self.key.rpartition(".")[2].upper()
+        return {bool: "true|false", int: "N", float: "X"}.get(self.plain) or self.key.rpartition(".")[2].upper()
+
+    @property
+    def plain(self) -> Any:
+        """The type without `| None`."""
+        return next((kind for kind in get_args(self.kind) if kind is not type(None)), self.kind)
 
     @property
     def needed(self) -> bool:
@@ -136,7 +140,7 @@ def _option(spelled: str, words: Sequence[Word], *, command: str) -> tuple[Word,
     for word in words:
         if word.positional:
             continue
-        if key == word.key or (word.kind is bool and key == f"no_{word.key}"):
+        if key == word.key or (word.plain is bool and key == f"no_{word.key}"):
             return word, key != word.key
         if key.startswith(f"{word.key}.") and "dict" in str(word.kind):
             return word, False
@@ -147,7 +151,7 @@ def _option(spelled: str, words: Sequence[Word], *, command: str) -> tuple[Word,
 def _value_after(option: Word, negated: bool, rest: list[str]) -> str:
     if negated:
         return "false"
-    if option.kind is bool:
+    if option.plain is bool:
         return rest.pop(0) if rest and rest[0].lower() in TRUE_OR_FALSE else "true"
     if not rest or rest[0].startswith("--"):
         raise MienError(f"--{option.shown} needs a value after it: {option.text or option.values}")
@@ -231,7 +235,7 @@ def _default(word: Word) -> str:
     return (
         ""
         if word.default in (None, "", {}, ())
-        else f" [{str(word.default).lower() if word.kind is bool else word.default}]"
+        else f" [{str(word.default).lower() if word.plain is bool else word.default}]"
     )
 
 

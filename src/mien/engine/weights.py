@@ -35,7 +35,7 @@ def convert(
     system: str = "poster_v2",
     labels: str | None = None,
     pictures: str | None = None,
-    legacy: bool = True,
+    legacy: bool | None = None,
 ) -> str:
     """Released weight files to one bundle. Every name must meet; nothing in a file is executed.
 
@@ -48,7 +48,8 @@ def convert(
         system: whose files they are.
         labels: class order that the weights were trained in (see mien data list); never guessed.
         pictures: folder of training pictures, for a "best" file alone: it lacks the statistics of the norms.
-        legacy: the released behaviour, which these weights were trained with.
+        legacy: the released behaviour, faults included; by default of a trained classifier (it was trained so), not of
+            backbones to begin with.
     """
     from mien.nn.weights import is_optimizer_state, read_checkpoint
     from mien.systems.bundle import save_bundle
@@ -60,9 +61,9 @@ def convert(
     if best:
         network, said = _rescued(best[0], _others(contents, best), labels, pictures)
     elif len(contents) == 1 and _is_classifier(next(iter(contents.values()))):
-        network, said = _classifier(contents, labels, legacy=legacy)
+        network, said = _classifier(contents, labels, legacy=legacy is not False)
     else:
-        network, said = _backbones(contents, labels, legacy=legacy)
+        network, said = _backbones(contents, labels, legacy=legacy is True)
     provenance = _provenance(contents, said)
     info = save_bundle(output, network, provenance=provenance, card=_card(network, provenance))
     return "\n".join(
