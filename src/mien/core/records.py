@@ -21,10 +21,13 @@ class Sample:
     """One face in one picture.
 
     key: unique in its data set and stable across machines (the path below the root, with `/`).
+    span: bytes (offset, length) of the picture inside the file `path`: a row of fer2013.csv, a picture of a shard.
     expression: index into the reader's LabelSet. distribution: probabilities over it (votes divided by their sum).
     box: the face in the picture's pixels after EXIF rotation; None where the picture's own framing is the face crop.
     landmarks_px: float32 [points, 2], x then y, pixel centres at whole numbers.
+    valence, arousal: -1..1, as AffectNet annotates them; None where nobody did.
     subject: the person, where the data set knows; None is "unknown", never "all the same".
+    clip: the recording or series that this is one frame of; frames of one clip are near-duplicates.
     """
 
     key: str
@@ -34,7 +37,11 @@ class Sample:
     distribution: tuple[float, ...] | None = None
     box: Box | None = None
     landmarks_px: Float[np.ndarray, "points 2"] | None = None
+    valence: float | None = None
+    arousal: float | None = None
     subject: str | None = None
+    clip: str | None = None
+    span: tuple[int, int] | None = None
 
 
 @dataclass(slots=True)

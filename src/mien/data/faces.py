@@ -30,7 +30,7 @@ def prepare_face(
     sample: Sample, spec: InputSpec
 ) -> tuple[UInt8[np.ndarray, "size size 3"], Float[np.ndarray, "points 2"] | None]:
     """The face crop and its landmarks in crop pixels. Raises MienError for a broken picture."""
-    picture = load_image(sample.path, min_side=spec.size if sample.box is None else None)
+    picture = load_image(sample.path, span=sample.span, min_side=spec.size if sample.box is None else None)
     width, height = picture.size
     crop = crop_of_picture(width, height, spec) if sample.box is None else crop_of_box(sample.box, spec)
     rows, columns = picture.pixels.shape[:2]

@@ -96,7 +96,7 @@ def _why_broken(sample: "Sample") -> str:
     from mien.media.image import load_image
 
     try:
-        load_image(sample.path)
+        load_image(sample.path, span=sample.span)
     except (MienError, OSError) as error:
         return str(error)
     return ""

@@ -18,6 +18,7 @@ from jaxtyping import UInt8
 from PIL import ExifTags, Image
 
 from mien.core.errors import MienError, nearest
+from mien.media.parts import Span, part_of
 
 # Pillow warns of damaged metadata, which a picture can be read without; damaged pixels raise.
 warnings.filterwarnings("ignore", module=r"PIL\.")
@@ -60,8 +61,10 @@ class Picture:
     note: str = ""
 
 
-def load_image(path: Path | str, *, min_side: int | None = None, max_pixels: int = MAX_PIXELS) -> Picture:
-    """The first picture of a file, upright, as 8-bit RGB.
+def load_image(
+    path: Path | str, *, span: Span | None = None, min_side: int | None = None, max_pixels: int = MAX_PIXELS
+) -> Picture:
+    """The first picture of a file, or the one at `span` (bytes: offset, length) in it, upright, as 8-bit RGB.
 
     Transparency is laid on white; 16 bits are divided by 257; float pixels within 0..1 are multiplied by 255. A JPEG
     is decoded at 1/2, 1/4 or 1/8 while its shorter side keeps `min_side` pixels, or until it holds `max_pixels`.
@@ -71,6 +74,8 @@ def load_image(path: Path | str, *, min_side: int | None = None, max_pixels: int
     path = Path(path)
     try:
         with path.open("rb") as file:
+            if span is not None:
+                return _load(part_of(file, path, span), Path(f"{path}#{span[0]}"), min_side, max_pixels)
             return _load(file, path, min_side, max_pixels)
     except OSError as error:
         reason = {FileNotFoundError: "no such file", IsADirectoryError: "a folder, not a picture"}
