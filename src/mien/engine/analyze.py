@@ -260,9 +260,13 @@ def _bundle(name: str | None) -> Path | None:
 
 def _writable(folder: Path) -> Path:
     """Tried before the work, not after it."""
-    with atomic_path(folder / ".mien_can_write") as path:
-        path.write_text("x")
-    (folder / ".mien_can_write").unlink(missing_ok=True)
+    probe = folder / ".mien_can_write"
+    try:
+        with atomic_path(probe) as path:
+            path.write_text("x")
+    except MienError as error:
+        raise MienError(str(error).replace(f"{probe}", f"into {folder}")) from error
+    probe.unlink(missing_ok=True)
     return folder
 
 

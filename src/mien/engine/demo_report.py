@@ -82,8 +82,8 @@ def _training(tour: "Tour") -> str:
     from mien.engine.plots import curves_figure
 
     stages = (
-        ("landmarks", "nme_interocular", "Stage 0, landmarks: error in eye distances", False),
-        ("expression", "accuracy", "Stage 1, classifier: accuracy on validation", True),
+        ("landmarks", "nme_interocular", "Stage 0: landmark error (eye distances)", False),
+        ("expression", "accuracy", "Stage 1: accuracy on validation", True),
     )
     figures = (
         report.figure(curves_figure({metric: _curve(tour.folder / stage, metric)}, title=title, percent=percent))

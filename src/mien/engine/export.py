@@ -39,10 +39,11 @@ def export(
     if to not in FORMATS:
         raise MienError(f"No format {to!r}.{nearest(to, FORMATS)}")
     from mien.engine.networks import bundle_folder
+
+    source = bundle_folder(bundle)
+    _needs_onnx()
     from mien.systems.bundle import load
 
-    _needs_onnx()
-    source = bundle_folder(bundle)
     system = load(source)
     folder = Path(output) if output else source
     _refuse_foreign(folder, source)

@@ -5,6 +5,7 @@ full scale) quicker where measured, but prints libjpeg's and libpng's complaints
 from a whole one. Colour profiles are not applied.
 """
 
+import difflib
 import glob
 import os
 import warnings
@@ -17,7 +18,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import ExifTags, Image
 
-from mien.core.errors import MienError, nearest
+from mien.core.errors import MienError
 from mien.media.parts import Span, part_of
 
 # Pillow warns of damaged metadata, which a picture can be read without; damaged pixels raise.
@@ -271,5 +272,7 @@ def _nothing(item: Path, videos: bool) -> str:
         return f"{item}: no {kinds} in this folder or below it. Known: {known}."
     if glob.has_magic(str(item)):
         return f"{item}: the pattern matches no {kinds}."
-    siblings = [path.name for path in item.parent.iterdir()] if item.parent.is_dir() else []
-    return f"{item}: no such file or folder.{nearest(item.name, siblings) if len(siblings) <= 200 else ''}"
+    if not item.parent.is_dir():
+        return f"{item}: no such file or folder."
+    close = difflib.get_close_matches(item.name, [path.name for path in item.parent.iterdir()], n=1)
+    return f"{item}: no such file or folder.{f' Did you mean {close[0]!r}?' if close else ''}"
