@@ -85,10 +85,10 @@ def test_reduction_to_three_classes_is_total():
 @pytest.mark.parametrize(("a", "b"), product(ORDERS, ORDERS))
 def test_mappings_there_and_back(a, b):
     """What comes back comes back to itself; only neutral is shared with the three-class set."""
-    there = label_set(a).mapping_to(label_set(b))
-    back = label_set(b).mapping_to(label_set(a))
     if "aihub3" in (a, b) and a != b:
         return
+    there = label_set(a).mapping_to(label_set(b))
+    back = label_set(b).mapping_to(label_set(a))
     for index, other in enumerate(there):
         assert other is None or back[other] == index
 

@@ -3,65 +3,98 @@
 Reading an index is cheap: one directory listing a folder, no stat of single files, no decoding.
 """
 
-import os
+import gc
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from operator import attrgetter
 from pathlib import Path
 from typing import ClassVar
 
 from mien.core.errors import MienError, nearest
 from mien.core.labels import LabelSet
 from mien.core.records import Sample
+from mien.data.readers.listing import (
+    PICTURE_SUFFIXES,
+    Listing,
+    file_names,
+    folder_names,
+    is_picture,
+    pictures_below,
+    printable,
+)
 
-PICTURE_SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm"))
 # The same split under other words. RAF-DB, FER+ and POSTER V2 write `valid`, ImageNet's descendants `val`.
 SPLIT_WORDS = {"val": "valid", "validation": "valid", "dev": "valid", "training": "train", "testing": "test"}
+MISSING = ("stop", "skip")
 
 
 class Reader(ABC):
     """A data set on disk.
 
-    name: as in `READERS`. labels: the set's own class order, None where it has landmarks only. splits: those that are
-    on this disk, in order: "train", "valid", "test", or "all" where the data are not divided.
+    name: as in `READERS`. signs: patterns below the root (`pathlib` globs) one of which only this layout matches.
+    labels: the set's own class order, None where it has landmarks only. splits: those that are on this disk, in order:
+    "train", "valid", "test", or "all" where the data are not divided. valid_is_test: published numbers are reported on
+    what the set calls validation; it is then the split "test", and selecting an epoch on it is refused.
+    missing: what a listed picture that is not there does: "stop" raises, "skip" leaves it out, counted in `notes`; every
+    reader takes it as an option. notes: what a person should be told, in words.
     """
 
     name: ClassVar[str]
+    signs: ClassVar[tuple[str, ...]] = ()
     labels: LabelSet | None = None
     splits: tuple[str, ...] = ()
+    valid_is_test: bool = False
+    missing: str = "stop"
 
     def __init__(self, root: Path) -> None:
         self.root = Path(root)
+        self.notes: list[str] = []
 
     @abstractmethod
     def _read(self, split: str) -> list[Sample]:
-        """The samples of one of `self.splits`, sorted by key."""
+        """The samples of one of `self.splits`."""
 
     def samples(self, split: str) -> list[Sample]:
         """The samples of a split, sorted by key. Raises MienError for a missing split and for broken labels."""
         name = self.resolve(split)
-        samples = self._read(name)
+        with _no_collection():
+            samples = [_with_printable_key(sample) for sample in self._read(name)]
         if not samples:
             raise self.error(f"split {name!r} is empty under {self.root}.")
-        return sorted(samples, key=lambda sample: sample.key)
+        return sorted(samples, key=attrgetter("key"))
 
     def resolve(self, split: str) -> str:
         """The name in `self.splits` that `split` means ("val" is "valid"). Raises MienError for a missing one."""
         name = SPLIT_WORDS.get(split, split)
+        if name == "valid" and self.valid_is_test:
+            name = "test"
         if name not in self.splits:
             raise self.error(f"no split {split!r} under {self.root}. It has: {', '.join(self.splits)}.")
         return name
 
     def error(self, text: str) -> MienError:
         """A MienError that begins with the reader's name."""
-        return MienError(f"{self.name}: {text}")
+        return MienError(printable(f"{self.name}: {text}"))
+
+    def note(self, text: str) -> None:
+        """Adds to `notes` what is not there yet."""
+        text = printable(f"{self.name}: {text}")
+        if text not in self.notes:
+            self.notes.append(text)
 
     def need(self, path: Path, *, way_out: str) -> Path:
-        """`path` itself. Raises MienError with the way out when there is no such file or folder."""
+        """`path` itself. Raises MienError with the way out, and what the root looks like, when it is not there."""
+        from mien.data.readers.recognise import hint
+
         if path.exists():
             return path
         if not self.root.exists():
             raise self.error(f"no folder {self.root}. {way_out}")
-        raise self.error(f"no {path.name} under {path.parent}. {way_out} See docs/data.md.")
+        raise self.error(
+            f"no {path.name} under {path.parent}. {way_out}{hint(self.root, wanted=self.name)} See docs/data.md."
+        )
 
     def lines(self, path: Path) -> list[str]:
         """Lines of a text file that are not empty, without a byte order mark. Raises MienError when it is not UTF-8."""
@@ -71,45 +104,52 @@ class Reader(ABC):
             raise self.error(f"{path} is not UTF-8 text (byte {error.start}). Save it as UTF-8.") from error
         return [line for line in text.splitlines() if line.strip()]
 
+    def on_disk(self, listed: Sequence[str], listing: Listing, *, listed_in: Path) -> list[str | None]:
+        """Each listed path (below `listing.top`) as it lies on disk, None for a missing one that is to be skipped.
+
+        Raises MienError that counts the missing pictures and names the first, unless `missing` is "skip".
+        """
+        found = [listing.find(path) for path in listed]
+        missing = [Path(listing.top, path) for path, there in zip(listed, found, strict=True) if there is None]
+        self.refuse_missing(missing, listed_in=listed_in, total=len(listed))
+        return found
+
     def refuse_missing(self, missing: Sequence[Path], *, listed_in: Path, total: int) -> None:
-        """Raises MienError that counts the missing pictures and names the first."""
-        if missing:
-            raise self.error(
-                f"{len(missing)} of {total} pictures listed in {listed_in} are missing, first {missing[0]}. "
-                "Copy the set again, or take their lines out."
+        """Raises MienError that counts the missing pictures and names the first; with `missing: skip` it is a note."""
+        if not missing:
+            return
+        count = f"{len(missing):,} of {total:,} pictures listed in {listed_in} are missing, first {missing[0]}."
+        if self.missing == "skip" and len(missing) < total:
+            self.note(f"{count} They are left out.")
+        else:
+            raise self.error(f"{count} Copy the set again, take their lines out, or say --data.reader.missing skip.")
+
+    def note_unlisted(self, listing: Listing, found: Iterable[str | None], *, listed_in: Path) -> None:
+        """Notes how many pictures lie in the listed folders without a label, and the first."""
+        rest = listing.pictures_beside(path for path in found if path is not None)
+        if rest:
+            self.note(
+                f"{len(rest):,} pictures have no label in {listed_in} and are not read, first {Path(listing.top, rest[0])}."
             )
 
 
-def file_names(folder: Path) -> set[str]:
-    """Names of the entries of a folder; empty where there is no such folder."""
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """No search for cyclic garbage meanwhile: it would walk through all the records again and again."""
+    was_on = gc.isenabled()
+    gc.disable()
     try:
-        with os.scandir(folder) as entries:
-            return {entry.name for entry in entries}
-    except (FileNotFoundError, NotADirectoryError):
-        return set()
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
-def folder_names(folder: Path) -> list[str]:
-    """Sorted names of the folders in a folder, hidden ones left out."""
-    try:
-        with os.scandir(folder) as entries:
-            return sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith("."))
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-
-
-def pictures_below(folder: Path) -> list[Path]:
-    """Sorted picture files in a folder and the folders below it; links to folders are not followed."""
-    found = []
-    for parent, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        found += [Path(parent, name) for name in names if is_picture(name)]
-    return sorted(found)
-
-
-def is_picture(name: str) -> bool:
-    """Whether a file name ends as pictures do, in small or capital letters, and is not hidden."""
-    return os.path.splitext(name)[1].lower() in PICTURE_SUFFIXES and not name.startswith(".")  # noqa: PTH122 (300,000 names)
+def _with_printable_key(sample: Sample) -> Sample:
+    if sample.key.isascii():
+        return sample
+    key = printable(sample.key)
+    return sample if key == sample.key else replace(sample, key=key)
 
 
 def need_column(reader: Reader, wanted: str, columns: Iterable[str], *, where: Path) -> None:
@@ -117,3 +157,17 @@ def need_column(reader: Reader, wanted: str, columns: Iterable[str], *, where: P
     columns = list(columns)
     if wanted not in columns:
         raise reader.error(f"{where} has no column {wanted!r}.{nearest(wanted, columns)}")
+
+
+__all__ = [
+    "PICTURE_SUFFIXES",
+    "SPLIT_WORDS",
+    "Listing",
+    "Reader",
+    "file_names",
+    "folder_names",
+    "is_picture",
+    "need_column",
+    "pictures_below",
+    "printable",
+]

@@ -1,0 +1,95 @@
+"""ExpW: 91,793 faces in pictures from a web search, 7 classes. Zhang, Luo, Loy, Tang, IJCV 2018 (arXiv 1609.06426).
+
+`label.lst` has eight columns without a header: image_name face_id_in_image face_box_top face_box_left face_box_right
+face_box_bottom face_box_cofidence expression_label (the set's own spelling). The box is top, LEFT, RIGHT, bottom.
+Verified against the set's read-me as its users quote it, and its first row, `angry_actor_104.jpg 0 28 113 226 141
+22.9362 0`, whose box is a square in this order only.
+"""
+
+from pathlib import Path
+from typing import NamedTuple
+
+from mien.core.labels import label_set
+from mien.core.records import Box, Sample
+from mien.data.readers.reader import Reader, file_names
+
+_CODES = {str(code): code for code in range(7)}
+_WAY_OUT = "Expected label/label.lst and image/origin/*.jpg, there or below data/."
+_COLUMNS = "name, face, top, left, right, bottom, confidence, class"
+
+
+class _Face(NamedTuple):
+    picture: str
+    number: str
+    box: Box
+    expression: int
+
+
+class ExpW(Reader):
+    """`data/label/label.lst` and `data/image/origin/*.jpg`, also without `data`, or `label.lst` beside `origin`.
+
+    min_confidence: faces whose box has less are left out (the detector's score as the file gives it, 0..100 and above).
+    A picture may have several faces: keys are `PICTURE#FACE`. Not divided: one split, "all". A line that stands twice
+    is read once; a face with two different labels is left out: both are counted in the notes. No subjects.
+    """
+
+    name = "expw"
+
+    def __init__(self, root: Path, *, min_confidence: float = 0.0) -> None:
+        super().__init__(root)
+        self.min_confidence = float(min_confidence)
+        self.labels = label_set("expw")
+        self.splits = ("all",)
+        self.table = self._first("label/label.lst", "label.lst")
+        self.pictures = self._first("image/origin", "image", "origin")
+        self._faces = self._distinct([self._face(n, line) for n, line in enumerate(self.lines(self.table), 1)])
+
+    def _first(self, *names: str) -> Path:
+        places = [self.root / top / name for top in ("", "data") for name in names]
+        return next((place for place in places if place.exists()), None) or self.need(places[0], way_out=_WAY_OUT)
+
+    def _read(self, split: str) -> list[Sample]:
+        present, pictures = file_names(self.pictures), {face.picture for face in self._faces}
+        missing = [self.pictures / name for name in sorted(pictures - present)]
+        self.refuse_missing(missing, listed_in=self.table, total=len(pictures))
+        folder = self.pictures.relative_to(self.root).as_posix()
+        return [
+            Sample(f"{folder}/{face.picture}#{face.number}", self.pictures / face.picture, split, face.expression,
+                   box=face.box)
+            for face in self._faces
+        ]  # fmt: skip
+
+    def _face(self, number: int, line: str) -> _Face | None:
+        """The face of a line; None where its confidence is too low."""
+        words = line.split()
+        try:
+            name, face, code = words[0], words[1], words[7]
+            top, left, right, bottom, confidence = (float(word) for word in words[2:7])
+        except (ValueError, IndexError):
+            raise self.error(f"{self.table}, line {number}: expected {_COLUMNS}; got {line.strip()[:60]!r}.") from None
+        if code not in _CODES or len(words) != 8:
+            raise self.error(f"{self.table}, line {number}: class {' '.join(words[7:])!r} is not one of 0..6.")
+        if not (right > left and bottom > top):
+            raise self.error(
+                f"{self.table}, line {number}: a box needs right > left and bottom > top; "
+                f"got top {top:g}, left {left:g}, right {right:g}, bottom {bottom:g}."
+            )
+        return (
+            _Face(name, face, (left, top, right, bottom), _CODES[code]) if confidence >= self.min_confidence else None
+        )
+
+    def _distinct(self, faces: list[_Face | None]) -> list[_Face]:
+        by_place: dict[tuple[str, str], _Face] = {}
+        torn: set[tuple[str, str]] = set()
+        wanted = [face for face in faces if face is not None]
+        for face in wanted:
+            place = (face.picture, face.number)
+            if by_place.setdefault(place, face).expression != face.expression:
+                torn.add(place)
+        if len(wanted) > len(by_place):
+            self.notes.append(
+                f"{len(wanted) - len(by_place)} lines of {self.table.name} name a face again; each is read once."
+            )
+        if torn:
+            self.notes.append(f"{len(torn)} faces have two different labels and are left out, first {min(torn)[0]}.")
+        return [face for place, face in by_place.items() if place not in torn]
