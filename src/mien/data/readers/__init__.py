@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mien.core.errors import MienError, nearest
-from mien.data.readers.reader import Reader
+from mien.data.readers.reader import MISSING, Reader
 
 READERS: dict[str, str] = {
     "rafdb": "mien.data.readers.rafdb:RafDb",
@@ -19,7 +19,14 @@ READERS: dict[str, str] = {
     "image_folder": "mien.data.readers.image_folder:ImageFolder",
     "manifest": "mien.data.readers.manifest:Manifest",
     "w300": "mien.data.readers.w300:W300",
+    "sfew": "mien.data.readers.sfew:Sfew",
+    "fer2013": "mien.data.readers.fer2013:Fer2013",
+    "ckplus": "mien.data.readers.ckplus:CkPlus",
+    "jaffe": "mien.data.readers.jaffe:Jaffe",
+    "kdef": "mien.data.readers.kdef:Kdef",
+    "expw": "mien.data.readers.expw:ExpW",
     "drawn": "mien.data.readers.drawn:Drawn",
+    "joined": "mien.data.readers.joined:Joined",
 }
 
 
@@ -31,17 +38,23 @@ def list_readers() -> list[str]:
 def open_reader(name: str, root: str | Path, **options: Any) -> Reader:
     """The reader `name` over the folder (for `manifest`: the file) `root`.
 
+    Every reader takes the option `missing`: "stop" or "skip", for listed pictures that are not on disk.
     Raises MienError for an unknown name, an unknown option, or a root that is not laid out as that data set is.
     """
     if name not in READERS:
         raise MienError(f"No data set reader {name!r}.{nearest(name, READERS)}")
     module, attribute = READERS[name].split(":")
     reader: type[Reader] = getattr(import_module(module), attribute)
-    known = [word for word in signature(reader).parameters if word != "root"]
+    known = [*(word for word in signature(reader).parameters if word != "root"), "missing"]
     for option in options:
         if option not in known:
             raise MienError(f"Reader {name} has no option {option!r}.{nearest(option, known)}")
-    return reader(Path(root).expanduser(), **options)
+    missing = str(options.pop("missing", "stop"))
+    if missing not in MISSING:
+        raise MienError(f"Reader {name}: missing must be stop or skip; got {missing!r}.")
+    opened = reader(Path(root).expanduser(), **options)
+    opened.missing = missing
+    return opened
 
 
 __all__ = ["READERS", "Reader", "list_readers", "open_reader"]
