@@ -13,7 +13,7 @@ import numpy as np
 from mien.core.errors import nearest
 from mien.core.labels import label_set
 from mien.core.records import Box, Sample
-from mien.data.readers.reader import Reader, file_names
+from mien.data.readers.reader import Listing, Reader
 
 _FOLDERS = {"train": "FER2013Train", "valid": "FER2013Valid", "test": "FER2013Test"}
 _CLASSES = 8
@@ -33,6 +33,7 @@ class FerPlus(Reader):
     """
 
     name = "ferplus"
+    signs = tuple(f"{folder}/label.csv" for folder in _FOLDERS.values())
 
     def __init__(self, root: Path, *, majority: str = "strict", drop_single_votes: bool = False) -> None:
         super().__init__(root)
@@ -50,16 +51,16 @@ class FerPlus(Reader):
         folder = self.root / _FOLDERS[split]
         table = self.need(folder / "label.csv", way_out="It comes from github.com/microsoft/FERPlus.")
         names, boxes, votes = self._table(table)
-        present = file_names(folder)
-        missing = [folder / name for name in names if name not in present]
-        self.refuse_missing(missing, listed_in=table, total=len(names))
+        listing = Listing(folder)
+        found = self.on_disk(names, listing, listed_in=table)
+        self.note_unlisted(listing, found, listed_in=table)
         kept, expression, distribution = self._decide(votes)
         return [
             Sample(
-                f"{folder.name}/{names[i]}", folder / names[i], split, int(expression[i]),
+                f"{folder.name}/{names[i]}", folder / name, split, int(expression[i]),
                 tuple(distribution[i].tolist()), boxes[i],
             )
-            for i in np.flatnonzero(kept)
+            for i in np.flatnonzero(kept) if (name := found[i])
         ]  # fmt: skip
 
     def _table(self, table: Path) -> tuple[list[str], list[Box | None], np.ndarray]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mien.core.labels import label_set
 from mien.core.records import Sample
-from mien.data.readers.reader import SPLIT_WORDS, Reader, file_names, folder_names, pictures_below
+from mien.data.readers.reader import SPLIT_WORDS, Listing, Reader, folder_names, pictures_below
 
 _CODES = {str(code): code - 1 for code in range(1, 8)}
 
@@ -20,6 +20,7 @@ class RafDb(Reader):
     """
 
     name = "rafdb"
+    signs = ("EmoLabel/list_patition_label.txt",)
 
     def __init__(self, root: Path, *, pictures: str = "aligned") -> None:
         super().__init__(root)
@@ -43,12 +44,17 @@ class RafDb(Reader):
         return split, name.strip(), _CODES[code]
 
     def _read(self, split: str) -> list[Sample]:
-        present = file_names(self.pictures)
+        listing = Listing(self.pictures)
         rows = [(self._file_name(name), index) for of, name, index in self._rows if of == split]
-        missing = [self.pictures / name for name, _ in rows if name not in present]
-        self.refuse_missing(missing, listed_in=self.list_file, total=len(rows))
+        found = self.on_disk([name for name, _ in rows], listing, listed_in=self.list_file)
+        every = (listing.find(self._file_name(name)) for _, name, _ in self._rows)
+        self.note_unlisted(listing, every, listed_in=self.list_file)
         folder = f"Image/{self.pictures.name}"
-        return [Sample(f"{folder}/{name}", self.pictures / name, split, index) for name, index in rows]
+        return [
+            Sample(f"{folder}/{listed}", self.pictures / name, split, index)
+            for (listed, index), name in zip(rows, found, strict=True)
+            if name
+        ]
 
     def _file_name(self, listed: str) -> str:
         if self.pictures.name == "original":
@@ -65,6 +71,7 @@ class RafDbFolders(Reader):
     """
 
     name = "rafdb_folders"
+    signs = ("train/[1-7]", "DATASET/train/[1-7]")
 
     def __init__(self, root: Path) -> None:
         super().__init__(root / "DATASET" if (root / "DATASET").is_dir() else root)
@@ -73,14 +80,10 @@ class RafDbFolders(Reader):
         self._folders: dict[str, str] = {split: found[split] for split in ("train", "valid", "test") if split in found}
         if not self._folders:
             self.need(self.root / "train", way_out="Expected train/1..7 and test/1..7.")
-        self._valid_is_test = "valid" in self._folders and "test" not in self._folders
-        if self._valid_is_test:
+        self.valid_is_test = "valid" in self._folders and "test" not in self._folders
+        if self.valid_is_test:
             self._folders["test"] = self._folders.pop("valid")
         self.splits = tuple(self._folders)
-
-    def resolve(self, split: str) -> str:
-        name = SPLIT_WORDS.get(split, split)
-        return super().resolve("test" if name == "valid" and self._valid_is_test else name)
 
     def _read(self, split: str) -> list[Sample]:
         folder = self.root / self._folders[split]

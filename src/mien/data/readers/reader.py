@@ -37,8 +37,8 @@ class Reader(ABC):
     labels: the set's own class order, None where it has landmarks only. splits: those that are on this disk, in order:
     "train", "valid", "test", or "all" where the data are not divided. valid_is_test: published numbers are reported on
     what the set calls validation; it is then the split "test", and selecting an epoch on it is refused.
-    missing: what a listed picture that is not there does: "stop" raises, "skip" leaves it out, counted in `notes`; every
-    reader takes it as an option. notes: what a person should be told, in words.
+    missing: what a listed picture that is not there does: "stop" raises, "skip" leaves it out, counted in `notes`.
+    Every reader takes it as an option. notes: what a person should be told, in words.
     """
 
     name: ClassVar[str]
@@ -128,9 +128,8 @@ class Reader(ABC):
         """Notes how many pictures lie in the listed folders without a label, and the first."""
         rest = listing.pictures_beside(path for path in found if path is not None)
         if rest:
-            self.note(
-                f"{len(rest):,} pictures have no label in {listed_in} and are not read, first {Path(listing.top, rest[0])}."
-            )
+            first = Path(listing.top, rest[0])
+            self.note(f"{len(rest):,} pictures have no label in {listed_in} and are not read, first {first}.")
 
 
 @contextmanager

@@ -23,6 +23,7 @@ class W300(Reader):
     """300-W as published; only the folders that are there are read. Points outside the picture are kept."""
 
     name = "w300"
+    signs = ("helen/trainset", "lfpw/trainset", "afw/*.pts", "ibug/*.pts")
 
     def __init__(self, root: Path) -> None:
         super().__init__(root)
@@ -45,7 +46,12 @@ class W300(Reader):
         stems = sorted(Path(name).stem for name in names if name.lower().endswith(".pts"))
         missing = [folder / f"{stem}.jpg" for stem in stems if stem not in pictures]
         self.refuse_missing(missing, listed_in=folder, total=len(stems))
-        return [self._sample(folder / f"{stem}.pts", folder / pictures[stem], split) for stem in stems]
+        if rest := sorted(set(pictures) - set(stems)):
+            self.note(
+                f"{len(rest):,} pictures in {folder} have no .pts file and are not read, first {pictures[rest[0]]}."
+            )
+        there = [stem for stem in stems if stem in pictures]
+        return [self._sample(folder / f"{stem}.pts", folder / pictures[stem], split) for stem in there]
 
     def _sample(self, points_file: Path, picture: Path, split: str) -> Sample:
         points = read_pts(points_file)

@@ -1,0 +1,102 @@
+"""What lies on disk: each folder is listed once, no file is opened or asked for by itself."""
+
+import os
+import unicodedata
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+PICTURE_SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm"))
+
+
+class Listing:
+    """The names in the folders below `top`. Paths are given below `top`, with `/`; absolute ones stay as they are."""
+
+    def __init__(self, top: str | Path) -> None:
+        self.top = os.fspath(top)
+        self._names: dict[str, set[str]] = {}
+        self._folded: dict[str, dict[str, str]] = {}
+
+    def names(self, folder: str = "") -> set[str]:
+        """Names of the entries of a folder; empty where there is no such folder."""
+        if folder not in self._names:
+            self._names[folder] = file_names(Path(self.top, folder))
+        return self._names[folder]
+
+    def find(self, path: str) -> str | None:
+        """The path as it lies on disk, None where it does not.
+
+        A name that differs in the case of its extension only (`a.JPG`), or in how Unicode composes its letters, as
+        copying to and from macOS makes it, is the same name.
+        """
+        folder, _, name = path.rpartition("/")
+        names = self._names.get(folder)
+        if name in (self.names(folder) if names is None else names):
+            return path
+        other = self._other_spelling(folder).get(_folded(name))
+        return None if other is None else f"{folder}/{other}" if folder else other
+
+    def pictures_beside(self, found: Iterable[str]) -> list[str]:
+        """Sorted pictures in the folders listed so far that are not among `found`."""
+        known = set(found)
+        if sum(map(len, self._names.values())) == len(known):
+            return []
+        below = (
+            (f"{folder}/{name}" if folder else name, name) for folder in self._names for name in self._names[folder]
+        )
+        return sorted(path for path, name in below if path not in known and is_picture(name))
+
+    def _other_spelling(self, folder: str) -> dict[str, str]:
+        if folder not in self._folded:
+            self._folded[folder] = {_folded(name): name for name in sorted(self.names(folder))}
+        return self._folded[folder]
+
+
+def file_names(folder: Path) -> set[str]:
+    """Names of the entries of a folder; empty where there is no such folder."""
+    try:
+        return set(os.listdir(folder))  # noqa: PTH208 (names, not 300,000 Paths)
+    except (FileNotFoundError, NotADirectoryError):
+        return set()
+
+
+def folder_names(folder: Path) -> list[str]:
+    """Sorted names of the folders in a folder, hidden ones and links that lead nowhere left out."""
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(entry.name for entry in entries if not entry.name.startswith(".") and _is_folder(entry))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def pictures_below(folder: Path) -> list[Path]:
+    """Sorted picture files in a folder and the folders below it; links to folders are not followed."""
+    return sorted(Path(parent, name) for parent, names in walk(folder) for name in names if is_picture(name))
+
+
+def walk(folder: Path) -> Iterator[tuple[str, list[str]]]:
+    """(folder, its file names) for a folder and those below it, sorted, no hidden folders; links are not followed."""
+    for parent, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        yield parent, sorted(names)
+
+
+def is_picture(name: str) -> bool:
+    """Whether a file name ends as pictures do, in small or capital letters, and is not hidden."""
+    return os.path.splitext(name)[1].lower() in PICTURE_SUFFIXES and not name.startswith(".")  # noqa: PTH122 (300,000 names)
+
+
+def printable(text: str) -> str:
+    """The text with bytes of file names that are not UTF-8 written as `\\udcff`: it can be printed and hashed."""
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
+
+
+def _folded(name: str) -> str:
+    stem, dot, suffix = unicodedata.normalize("NFC", name).rpartition(".")
+    return stem + dot + suffix.lower()
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads to itself
+        return False
