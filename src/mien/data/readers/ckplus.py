@@ -36,6 +36,7 @@ class CkPlus(Reader):
     """
 
     name = "ckplus"
+    signs = _PLACES["images"]
 
     def __init__(self, root: Path, *, frames: int = 3, neutral: str = "labelled") -> None:
         super().__init__(root)
@@ -70,12 +71,12 @@ class CkPlus(Reader):
         """Notes on what is missing on either side."""
         empty = [clip for clip, (frames, _) in found.items() if not frames]
         if lost := sorted(self._labelled() - found.keys()) + [clip for clip in empty if found[clip][1] is not None]:
-            self.notes.append(f"{len(lost)} labelled sequences have no pictures, first {lost[0]}.")
+            self.note(f"{len(lost)} labelled sequences have no pictures, first {lost[0]}.")
         unlabelled = sum(code is None for _, code in found.values())
         if unlabelled:
-            self.notes.append(f"{unlabelled} of {len(found)} sequences have no label and give no expression.")
+            self.note(f"{unlabelled} of {len(found)} sequences have no label and give no expression.")
         if not self._points.is_dir():
-            self.notes.append("no Landmarks: there are no points, and the whole picture stands for the face.")
+            self.note("no Landmarks: there are no points, and the whole picture stands for the face.")
 
     def _labelled(self) -> set[str]:
         return {

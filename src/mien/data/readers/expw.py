@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 from mien.core.labels import label_set
 from mien.core.records import Box, Sample
-from mien.data.readers.reader import Reader, file_names
+from mien.data.readers.listing import Listing
+from mien.data.readers.reader import Reader
 
 _CODES = {str(code): code for code in range(7)}
 _WAY_OUT = "Expected label/label.lst and image/origin/*.jpg, there or below data/."
@@ -22,18 +23,20 @@ class _Face(NamedTuple):
     picture: str
     number: str
     box: Box
+    confidence: float
     expression: int
 
 
 class ExpW(Reader):
     """`data/label/label.lst` and `data/image/origin/*.jpg`, also without `data`, or `label.lst` beside `origin`.
 
-    min_confidence: faces whose box has less are left out (the detector's score as the file gives it, 0..100 and above).
+    min_confidence: faces whose box has less are left out (the detector's score as the file gives it).
     A picture may have several faces: keys are `PICTURE#FACE`. Not divided: one split, "all". A line that stands twice
     is read once; a face with two different labels is left out: both are counted in the notes. No subjects.
     """
 
     name = "expw"
+    signs = ("label/label.lst", "data/label/label.lst", "label.lst")
 
     def __init__(self, root: Path, *, min_confidence: float = 0.0) -> None:
         super().__init__(root)
@@ -42,54 +45,49 @@ class ExpW(Reader):
         self.splits = ("all",)
         self.table = self._first("label/label.lst", "label.lst")
         self.pictures = self._first("image/origin", "image", "origin")
-        self._faces = self._distinct([self._face(n, line) for n, line in enumerate(self.lines(self.table), 1)])
+        self._faces = [self._face(line, number) for number, line in enumerate(self.lines(self.table), 1)]
 
     def _first(self, *names: str) -> Path:
         places = [self.root / top / name for top in ("", "data") for name in names]
         return next((place for place in places if place.exists()), None) or self.need(places[0], way_out=_WAY_OUT)
 
     def _read(self, split: str) -> list[Sample]:
-        present, pictures = file_names(self.pictures), {face.picture for face in self._faces}
-        missing = [self.pictures / name for name in sorted(pictures - present)]
-        self.refuse_missing(missing, listed_in=self.table, total=len(pictures))
+        listing, names = Listing(self.pictures), list(dict.fromkeys(face.picture for face in self._faces))
+        places = dict(zip(names, self.on_disk(names, listing, listed_in=self.table), strict=True))
+        self.note_unlisted(listing, places.values(), listed_in=self.table)
         folder = self.pictures.relative_to(self.root).as_posix()
         return [
-            Sample(f"{folder}/{face.picture}#{face.number}", self.pictures / face.picture, split, face.expression,
+            Sample(f"{folder}/{face.picture}#{face.number}", self.pictures / place, split, face.expression,
                    box=face.box)
-            for face in self._faces
+            for face in self._distinct()
+            if face.confidence >= self.min_confidence and (place := places[face.picture])
         ]  # fmt: skip
 
-    def _face(self, number: int, line: str) -> _Face | None:
-        """The face of a line; None where its confidence is too low."""
-        words = line.split()
+    def _face(self, line: str, number: int) -> _Face:
+        words = line.rsplit(maxsplit=7)  # a name may have blanks
         try:
-            name, face, code = words[0], words[1], words[7]
+            name, face, code = words[0].strip(), words[1], words[7]
             top, left, right, bottom, confidence = (float(word) for word in words[2:7])
         except (ValueError, IndexError):
             raise self.error(f"{self.table}, line {number}: expected {_COLUMNS}; got {line.strip()[:60]!r}.") from None
-        if code not in _CODES or len(words) != 8:
-            raise self.error(f"{self.table}, line {number}: class {' '.join(words[7:])!r} is not one of 0..6.")
+        if code not in _CODES:
+            raise self.error(f"{self.table}, line {number}: class {code!r} is not one of 0..6.")
         if not (right > left and bottom > top):
             raise self.error(
                 f"{self.table}, line {number}: a box needs right > left and bottom > top; "
                 f"got top {top:g}, left {left:g}, right {right:g}, bottom {bottom:g}."
             )
-        return (
-            _Face(name, face, (left, top, right, bottom), _CODES[code]) if confidence >= self.min_confidence else None
-        )
+        return _Face(name, face, (left, top, right, bottom), confidence, _CODES[code])
 
-    def _distinct(self, faces: list[_Face | None]) -> list[_Face]:
+    def _distinct(self) -> list[_Face]:
         by_place: dict[tuple[str, str], _Face] = {}
         torn: set[tuple[str, str]] = set()
-        wanted = [face for face in faces if face is not None]
-        for face in wanted:
+        for face in self._faces:
             place = (face.picture, face.number)
             if by_place.setdefault(place, face).expression != face.expression:
                 torn.add(place)
-        if len(wanted) > len(by_place):
-            self.notes.append(
-                f"{len(wanted) - len(by_place)} lines of {self.table.name} name a face again; each is read once."
-            )
+        if twice := len(self._faces) - len(by_place):
+            self.note(f"{twice:,} lines of {self.table.name} name a face again; each is read once.")
         if torn:
-            self.notes.append(f"{len(torn)} faces have two different labels and are left out, first {min(torn)[0]}.")
+            self.note(f"{len(torn):,} faces have two different labels and are left out, first {min(torn)[0]}.")
         return [face for place, face in by_place.items() if place not in torn]

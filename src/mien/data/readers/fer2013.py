@@ -35,6 +35,7 @@ class Fer2013(Reader):
     """
 
     name = "fer2013"
+    signs = (*_TABLES, *(f"fer2013/{name}" for name in _TABLES))
 
     def __init__(self, root: Path) -> None:
         super().__init__(root.parent if root.is_file() else root)

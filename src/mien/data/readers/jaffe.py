@@ -24,21 +24,19 @@ class Jaffe(Reader):
     """
 
     name = "jaffe"
+    signs = ("[A-Z][A-Z].AN[0-9].*", "jaffe*/[A-Z][A-Z].AN[0-9].*")
 
     def __init__(self, root: Path) -> None:
         super().__init__(root)
-        self.need(self.root, way_out=_WAY_OUT)
         self.labels = label_set("jaffe")
         self.splits = ("all",)
         pictures = pictures_below(self.root)
         self._pictures = [(path, parts) for path in pictures if (parts := _NAME.fullmatch(path.name.upper()))]
         if not self._pictures:
-            raise self.error(f"no pictures of the set under {self.root}. {_WAY_OUT}")
+            self.need(self.root / "KA.AN1.39.tiff", way_out=_WAY_OUT)
         others = [path for path in pictures if not _NAME.fullmatch(path.name.upper())]
         if others:
-            self.notes.append(
-                f"{len(others)} pictures do not have the set's names and are left out, first {others[0]}."
-            )
+            self.note(f"{len(others)} pictures do not have the set's names and are left out, first {others[0]}.")
 
     def _read(self, split: str) -> list[Sample]:
         samples = []

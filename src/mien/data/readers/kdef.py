@@ -29,6 +29,7 @@ class Kdef(Reader):
     """
 
     name = "kdef"
+    signs = ("AF01/AF01*", "KDEF/AF01", "AF01AFS.*", "KDEF/AF01AFS.*")
 
     def __init__(self, root: Path, *, angles: Sequence[str] = ANGLES) -> None:
         super().__init__(root)
@@ -36,7 +37,6 @@ class Kdef(Reader):
         for angle in wanted:
             if angle not in ANGLES:
                 raise self.error(f"no angle {angle!r}.{nearest(str(angle), ANGLES)}")
-        self.need(self.root, way_out=_WAY_OUT)
         self.labels = label_set("kdef")
         self.splits = ("all",)
         self._pictures = self._find(wanted)
@@ -46,11 +46,9 @@ class Kdef(Reader):
         known = [(path, parts) for path, parts in pictures if parts]
         others = [path for path, parts in pictures if not parts]
         if not known:
-            raise self.error(f"no pictures of the set under {self.root}. {_WAY_OUT}")
+            self.need(self.root / "KDEF" / "AF01" / "AF01AFS.JPG", way_out=_WAY_OUT)
         if others:
-            self.notes.append(
-                f"{len(others)} pictures do not have the set's names and are left out, first {others[0]}."
-            )
+            self.note(f"{len(others)} pictures do not have the set's names and are left out, first {others[0]}.")
         return [(path, parts) for path, parts in known if parts[4] in wanted]
 
     def _all(self) -> list[Path]:

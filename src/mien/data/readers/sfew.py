@@ -27,6 +27,7 @@ class Sfew(Reader):
     """
 
     name = "sfew"
+    signs = ("Train_Aligned_Faces", "Train/Train_Aligned_Faces", "Train/Angry")
 
     def __init__(self, root: Path) -> None:
         super().__init__(root)
@@ -36,6 +37,7 @@ class Sfew(Reader):
             self.need(self.root / "Train_Aligned_Faces", way_out=_WAY_OUT)
         self._folders = self._named(found)
         self.splits = tuple(self._folders)
+        self.valid_is_test = "valid" not in self.splits
         self._films_part_persons = self._films_are_apart()
 
     def _folder(self, word: str) -> Path | None:
@@ -56,16 +58,10 @@ class Sfew(Reader):
                  for split, folder in self._folders.items()}  # fmt: skip
         twice = sorted({film for a in films for b in films if a < b for film in films[a] & films[b]})
         if twice:
-            self.notes.append(
+            self.note(
                 f"{len(twice)} films stand in two of the set's parts, first {twice[0]!r}: subjects are left unknown."
             )
         return not twice
-
-    def resolve(self, split: str) -> str:
-        """`val` is where published numbers are: "test" where Test has no labels."""
-        if "valid" not in self.splits and split in ("val", "valid", "validation"):
-            return super().resolve("test")
-        return super().resolve(split)
 
     def _read(self, split: str) -> list[Sample]:
         folder = self._folders[split]
