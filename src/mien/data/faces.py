@@ -35,10 +35,10 @@ def prepare_face(
     crop = crop_of_picture(width, height, spec) if sample.box is None else crop_of_box(sample.box, spec)
     rows, columns = picture.pixels.shape[:2]
     landmarks = None if sample.landmarks_px is None else crop.to_crop(sample.landmarks_px).astype(np.float32)
-    return prepare(picture.pixels, _scaled(crop, columns / width, rows / height), spec), landmarks
+    return prepare(picture.pixels, scaled_crop(crop, columns / width, rows / height), spec), landmarks
 
 
-def _scaled(crop: Crop, x: float, y: float) -> Crop:
+def scaled_crop(crop: Crop, x: float, y: float) -> Crop:
     """The same crop in a picture that was decoded at a reduced size."""
     if x == 1 and y == 1:
         return crop

@@ -1,10 +1,10 @@
 """The user's own list: a CSV or Parquet table, one face a row. What is in it is said by the names of its columns.
 
-path (below the table's folder, or absolute); expression, or label (a class name), or one column of votes or
-probabilities a class; split, subject, clip; x0, y0, x1, y1 (the face's box in picture pixels, edges); valence, arousal;
-landmarks (`x y x y ...` in picture pixels, pixel centres at whole numbers; in Parquet a list); offset, length (bytes of
-the picture inside the file, such as a shard); key (the face's own name). Other columns are ignored. A picture may have
-several rows; without a key their keys are the path and `#2`, `#3`, ...
+path (below the table's folder, or absolute); expression, or label (a class name), and/or one column of votes or
+probabilities a class (without expression the highest counts); split, subject, clip; x0, y0, x1, y1 (the face's box in
+picture pixels, edges); valence, arousal; landmarks (`x y x y ...` in picture pixels, pixel centres at whole numbers; in
+Parquet a list); offset, length (bytes of the picture inside the file, such as a shard); key (the face's own name).
+Other columns are ignored. A picture may have several rows; without a key their keys are the path and `#2`, `#3`, ...
 """
 
 import csv
@@ -188,21 +188,27 @@ class Manifest(Reader):
     def _label(self, row: int) -> tuple[int | None, tuple[float, ...] | None]:
         if self.labels is None:
             return None, None
-        if not self._class_columns:
-            word = self._columns["expression"][row]
-            if word is None:  # Parquet's null: nobody labelled it; an empty word in a CSV is a mistake
-                return None, None
-            if word not in self._known:
-                try:
-                    self._known[word] = self.labels.index(str(word))
-                except MienError as error:
-                    raise self._bad(row, str(error)) from error
-            return self._known[word], None
+        named = self._class_of(row) if "expression" in self._columns else None
+        if not self._class_columns or self._columns[self._class_columns[0]][row] is None:
+            return named, None
         weights = [self._number(row, name) for name in self._class_columns]
         total = sum(weights)
         if total <= 0 or min(weights) < 0:
             raise self._bad(row, f"class columns must be at least 0 with a sum above 0; got {weights}.")
-        return weights.index(max(weights)), tuple(weight / total for weight in weights)
+        distribution = tuple(weight / total for weight in weights)
+        return weights.index(max(weights)) if named is None else named, distribution
+
+    def _class_of(self, row: int) -> int | None:
+        assert self.labels is not None
+        word = self._columns["expression"][row]
+        if word is None:  # Parquet's null: nobody labelled it; an empty word in a CSV is a mistake
+            return None
+        if word not in self._known:
+            try:
+                self._known[word] = self.labels.index(str(word))
+            except MienError as error:
+                raise self._bad(row, str(error)) from error
+        return self._known[word]
 
     def _box(self, row: int) -> Box | None:
         if not self._given(row, "x0"):

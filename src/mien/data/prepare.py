@@ -1,0 +1,211 @@
+"""One face, cut out once and for all: where its crop lies, what moves with it, and why it cannot be had.
+
+The crop and its resampling are those of training and reading (`media.crop.prepare`), so a prepared picture of the
+network's own size is what the direct path would have given.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any
+
+import cv2
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from mien.core.errors import MienError, nearest
+from mien.core.geometry import Crop, crop_of_box, crop_of_picture, fit_similarity
+from mien.core.landmarks import to_5
+from mien.core.records import Box, Sample
+from mien.core.spec import InputSpec
+from mien.data.faces import scaled_crop
+from mien.media.crop import prepare
+from mien.media.detect import Detection, Detector, create_detector
+from mien.media.image import Picture, load_image
+
+DETECTORS, ALIGNMENTS, ENCODINGS = ("dlib", "yunet", "none"), ("box", "five_points"), ("jpeg", "png")
+# Of two faces the larger counts, unless the smaller has at least this share of its side and is nearer to the centre.
+RIVAL = 0.8
+# Eyes, nose tip and mouth corners in shares of the side: the 112-pixel template that ArcFace (Deng et al., CVPR 2019)
+# and its successors align to.
+FIVE_POINTS = (np.array([[38.29, 51.70], [73.53, 51.50], [56.03, 71.74], [41.55, 92.37], [70.73, 92.20]]) + 0.5) / 112
+BROKEN, NO_FACE, TOO_SMALL, NO_LANDMARKS = "broken picture", "no face", "too small", "no landmarks"
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """How faces are found and cut.
+
+    detector: "dlib", "yunet" (with its weights) or "none". own_boxes: where the data set has a face's box (to align by
+    box) or landmarks (by five points), take them rather than the detector. box_scale, box_shift_y: of InputSpec; the
+    defaults make of dlib's box FER2013's framing. min_face: side in pixels; smaller faces are failures.
+    quality: of JPEG, without colour subsampling.
+    """
+
+    size: int = 224
+    detector: str = "dlib"
+    weights: str | None = None
+    align: str = "box"
+    own_boxes: bool = True
+    box_scale: float = 1.18
+    box_shift_y: float = -0.075
+    fit: str = "squash"
+    min_face: float = 24.0
+    encoding: str = "jpeg"
+    quality: int = 95
+
+    def __post_init__(self) -> None:
+        for name, known in (("detector", DETECTORS), ("align", ALIGNMENTS), ("encoding", ENCODINGS)):
+            if getattr(self, name) not in known:
+                raise MienError(f"No {name} {getattr(self, name)!r}.{nearest(str(getattr(self, name)), known)}")
+        if not 50 <= self.quality <= 100:
+            raise MienError(f"A JPEG's quality lies in 50..100 here; got {self.quality}.")
+        if self.min_face < 0:
+            raise MienError(f"min_face is a side in pixels, at least 0; got {self.min_face:g}.")
+        _ = self.spec
+
+    @property
+    def spec(self) -> InputSpec:
+        fit: Any = self.fit
+        return InputSpec(size=self.size, fit=fit, box_scale=self.box_scale, box_shift=(0.0, self.box_shift_y))
+
+
+@dataclass(frozen=True, eq=False)
+class Face:
+    """A prepared face: pixels [size, size, 3], where its crop lies in its picture, its landmarks in crop pixels.
+
+    score: the detector's, None where it was not asked.
+    """
+
+    pixels: UInt8[np.ndarray, "size size 3"]
+    crop: Crop
+    landmarks_px: Float[np.ndarray, "points 2"] | None
+    score: float | None
+
+
+class CutError(Exception):
+    """Why a face could not be had: one of the reasons above, and the particulars."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(reason, detail)
+        self.reason, self.detail = reason, detail
+
+
+def cut(sample: Sample, how: Preparation) -> Face:
+    """The face of a sample. Raises CutError."""
+    whole = how.align == "box" and how.detector == "none" and (sample.box is None or not how.own_boxes)
+    try:
+        picture = load_image(sample.path, span=sample.span, min_side=how.size if whole else None)
+    except MienError as error:
+        raise CutError(BROKEN, str(error)) from error
+    crop, side, score = _crop(sample, picture, how)
+    if side < how.min_face:
+        raise CutError(TOO_SMALL, f"{side:.0f} pixels where {how.min_face:g} are the least (--min-face)")
+    rows, columns = picture.pixels.shape[:2]
+    decoded = scaled_crop(crop, columns / picture.size[0], rows / picture.size[1])
+    landmarks = None if sample.landmarks_px is None else crop.to_crop(sample.landmarks_px).astype(np.float32)
+    return Face(prepare(picture.pixels, decoded, how.spec), crop, landmarks, score)
+
+
+def _crop(sample: Sample, picture: Picture, how: Preparation) -> tuple[Crop, float, float | None]:
+    """The crop, the side in pixels of the face that it frames, and the detector's score."""
+    points, box = (sample.landmarks_px, sample.box) if how.own_boxes else (None, None)
+    if how.align == "five_points":
+        if points is not None:
+            return *_aligned(points, how), None
+        found = _found(sample, picture, how)
+        if found.landmarks_px is None:
+            raise CutError(NO_LANDMARKS, f"neither the data set nor {how.detector} gives points to align by")
+        return *_aligned(found.landmarks_px, how), found.score
+    if box is not None:
+        return crop_of_box(box, how.spec), _side(box), None
+    if how.detector == "none":
+        width, height = picture.size
+        return crop_of_picture(width, height, how.spec), float(min(width, height)), None
+    found = _found(sample, picture, how)
+    return crop_of_box(found.box, how.spec), found.side, found.score
+
+
+def _aligned(landmarks_px: np.ndarray, how: Preparation) -> tuple[Crop, float]:
+    """The crop that brings five points nearest to the template, and its side in pixels of the picture.
+
+    box_scale widens it about its centre, as it does a box; box_shift_y has no part in it.
+    """
+    five = landmarks_px if len(landmarks_px) == 5 else to_5(landmarks_px)
+    try:
+        scale, rotation, shift = fit_similarity(FIVE_POINTS, five.astype(float) + 0.5)
+    except MienError as error:
+        raise CutError(NO_LANDMARKS, str(error)) from error
+    x, y = (scale * rotation @ np.array([0.5, 0.5]) + shift).tolist()
+    side = scale * how.box_scale
+    return Crop((x, y), (side, side), how.size, float(np.arctan2(rotation[1, 0], rotation[0, 0]))), scale
+
+
+def _found(sample: Sample, picture: Picture, how: Preparation) -> Detection:
+    if how.detector == "none":
+        raise CutError(NO_LANDMARKS, "the data set gives no points to align by, and no detector was asked for")
+    rows, columns = picture.pixels.shape[:2]
+    back = (picture.size[0] / columns, picture.size[1] / rows)
+    faces = [_in_picture(face, back) for face in _detector(how.detector, how.weights)(picture.pixels)]
+    if not faces:
+        raise CutError(NO_FACE, f"{how.detector} finds none in {picture.size[0]} x {picture.size[1]} pixels")
+    return chosen(faces, picture.size, near=sample.box)
+
+
+def _in_picture(face: Detection, back: tuple[float, float]) -> Detection:
+    """The detection in pixels of the file, where the picture was decoded at a reduced size."""
+    if back == (1.0, 1.0):
+        return face
+    x0, y0, x1, y1 = face.box
+    points = None if face.landmarks_px is None else ((face.landmarks_px + 0.5) * back - 0.5).astype(np.float32)
+    return replace(face, box=(x0 * back[0], y0 * back[1], x1 * back[0], y1 * back[1]), landmarks_px=points)
+
+
+def chosen(faces: Sequence[Detection], size: tuple[int, int], *, near: Box | None = None) -> Detection:
+    """The one face that a sample is about.
+
+    near: the data set's own box; then the face that shares most with it, and CutError when none does. Else the largest;
+    of those with at least RIVAL of its side, the one whose centre is nearest to the picture's.
+    """
+    if near is not None:
+        best = max(faces, key=lambda face: _shared(face.box, near))
+        if _shared(best.box, near) < 0.1:
+            raise CutError(NO_FACE, f"none of {len(faces)} faces lies where the data set's box says")
+        return best
+    largest = max(face.side for face in faces)
+    middle = np.array(size) / 2
+
+    def distance(face: Detection) -> float:
+        x0, y0, x1, y1 = face.box
+        return float(np.hypot(*(np.array([(x0 + x1) / 2, (y0 + y1) / 2]) - middle)))
+
+    return min((face for face in faces if face.side >= RIVAL * largest), key=distance)
+
+
+def _shared(a: Box, b: Box) -> float:
+    """Intersection over union."""
+    width, height = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
+    common = max(width, 0.0) * max(height, 0.0)
+    areas = sum((box[2] - box[0]) * (box[3] - box[1]) for box in (a, b))
+    return common / (areas - common) if areas > common else 0.0
+
+
+def _side(box: Box) -> float:
+    return (box[2] - box[0] + box[3] - box[1]) / 2
+
+
+@cache
+def _detector(name: str, weights: str | None) -> Detector:
+    """One for the process: a detector must not be shared among threads."""
+    return create_detector(name, weights=weights)
+
+
+def encoded(pixels: UInt8[np.ndarray, "size size 3"], how: Preparation) -> bytes:
+    """JPEG without colour subsampling, or PNG; one channel where all three are equal."""
+    grey = bool((pixels == pixels[..., :1]).all())
+    image = pixels[..., 0] if grey else cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
+    if how.encoding == "png":
+        return bytes(cv2.imencode(".png", image)[1])
+    options = [cv2.IMWRITE_JPEG_QUALITY, how.quality]
+    options += [] if grey else [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
+    return bytes(cv2.imencode(".jpg", image, options)[1])

@@ -1,0 +1,97 @@
+"""Processes that share a list of independent tasks: each single-threaded, none outliving its parent.
+
+Threads would do for decoding, but not for what holds Python's lock: dlib's detector and short pictures. A library's own
+threads would fight over cores that the processes already fill, so each process is held to one.
+"""
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from multiprocessing import get_context, parent_process
+from typing import Any, TypeVar
+
+from mien.core.errors import MienError
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
+_ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
+_stop: list[Any] = []  # in a worker: the event that the parent sets when nobody waits for results any more
+
+
+def cores() -> int:
+    """Cores that this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def spread(function: Callable[[Task], Result], tasks: Sequence[Task], *, workers: int) -> Iterator[tuple[int, Result]]:
+    """Yields (position of the task, its result) as they are done; with one worker or task here, in order.
+
+    `function` must be a module's own, and give up where `stopped()` says so. Raises what a task raised, and MienError
+    when a process was killed.
+    """
+    workers = min(workers, len(tasks))
+    if workers <= 1:
+        yield from ((position, function(task)) for position, task in enumerate(tasks))
+        return
+    with _pool(workers) as pool:
+        places: dict[Future[Result], int] = {pool.submit(function, task): i for i, task in enumerate(tasks)}
+        try:
+            for done in as_completed(places):
+                yield places.pop(done), done.result()
+        except BrokenProcessPool as error:
+            raise MienError(
+                f"A worker process was killed, as a machine without free memory does. Fewer of them ({workers} now): "
+                "--workers N."
+            ) from error
+
+
+@contextmanager
+def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
+    context = get_context("spawn")  # a fork would copy locks that threads of the parent hold
+    stop = context.Event()
+    before = {name: os.environ.get(name) for name in _ONE_THREAD}
+    os.environ.update(_ONE_THREAD)
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_begin, initargs=(stop,))
+    try:
+        yield pool
+    finally:
+        stop.set()
+        pool.shutdown(wait=True, cancel_futures=True)
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def stopped() -> bool:
+    """In a worker: whether its parent has given up."""
+    return any(event.is_set() for event in _stop)
+
+
+def _begin(stop: Any) -> None:
+    _stop.append(stop)
+    import cv2
+
+    cv2.setNumThreads(0)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent too, which then says stop
+    threading.Thread(target=_die_with_parent, daemon=True).start()
+    silence_stderr()
+
+
+def _die_with_parent() -> None:
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def silence_stderr() -> None:
+    """From now on what C libraries print (libtiff, libpng on damaged files) goes nowhere."""
+    silent = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(silent, 2)
+    os.close(silent)
