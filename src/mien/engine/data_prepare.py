@@ -102,7 +102,7 @@ class _Run:
         counts = write_tables(self.folder, self.parts, self.splits, self.reader.labels)
         note = {"state": "complete", "counts": counts, "failures": _reasons(self.folder)}
         if not any(split["prepared"] for split in counts.values()):
-            raise MienError(f"No face could be prepared. Reasons: {self.folder / 'failures.csv'}.{_advice(note)}")
+            raise MienError(f"No face could be prepared. Reasons: {self.folder / 'failures.csv'}.{_advice(note, ' ')}")
         self._write(note)
         _clear(self.folder / PARTS)
         return self._summary(note)
@@ -174,7 +174,8 @@ def _state_of(folder: Path) -> dict[str, Any]:
 def _refuse_other(folder: Path, before: dict[str, Any], now: dict[str, Any]) -> None:
     """Raises MienError where the folder was begun in another way, with what differs."""
     now = json.loads(json.dumps(now))
-    changed = [_change(name, before.get(name), value) for name, value in now.items() if before.get(name) != value]
+    names = [name for name in now if name != "input" and before.get(name) != now[name]]  # input follows from the rest
+    changed = [_change(name, before.get(name), now[name]) for name in names]
     if before and changed:
         raise MienError(
             f"{folder} was begun otherwise: {'; '.join(changed)}. Give the same options to go on, name another "
@@ -203,12 +204,12 @@ def _reasons(folder: Path) -> dict[str, int]:
         return dict(Counter(row["reason"] for row in csv.DictReader(file)).most_common())
 
 
-def _advice(note: dict[str, Any]) -> str:
+def _advice(note: dict[str, Any], gap: str = "\n") -> str:
     """A word on the detector where it found too few."""
     faces = sum(split["faces"] for split in note["counts"].values())
     if note["failures"].get("no face", 0) <= MANY * faces:
         return ""
-    return "\nMany pictures without a face: if the set is crops already, --detector none keeps their own framing."
+    return f"{gap}Many pictures without a face: if the set is crops already, --detector none keeps their own framing."
 
 
 def _sweep(folder: Path) -> None:
