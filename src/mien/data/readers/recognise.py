@@ -11,26 +11,26 @@ def looks_like(root: Path) -> list[str]:
     """Names of the readers whose `signs` the folder shows; empty for none, and for what is no folder."""
     from mien.data.readers import READERS
 
-    found = []
-    for name, target in READERS.items():
-        module, attribute = target.split(":")
-        if any(_matches(Path(root), sign) for sign in getattr(import_module(module), attribute).signs):
-            found.append(name)
-    return found
+    return [name for name in READERS if _shows(Path(root), name)]
 
 
 def hint(root: Path, *, wanted: str) -> str:
     """What to say of the folder in an error of the reader `wanted`: what it looks like, or where the set does lie.
 
-    Empty, or one or two sentences that begin with a space.
+    Empty, or a sentence that begins with a space.
     """
     here = looks_like(root)
     if here and wanted not in here:
-        return f" {root} looks like {here[0]}: say --data.name {here[0]}."
-    for folder in _near(root):
-        if wanted in looks_like(folder):
-            return f" {folder} looks like {wanted}: name that folder."
-    return ""
+        return f" {root} looks like {' or '.join(here)}: say --data.name {here[0]}."
+    near = next((folder for folder in _near(root) if _shows(folder, wanted)), None)
+    return f" {near} looks like {wanted}: name that folder." if near and not here else ""
+
+
+def _shows(root: Path, name: str) -> bool:
+    from mien.data.readers import READERS
+
+    module, attribute = READERS[name].split(":")
+    return any(_matches(root, sign) for sign in getattr(import_module(module), attribute).signs)
 
 
 def _near(root: Path) -> list[Path]:

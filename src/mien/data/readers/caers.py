@@ -1,0 +1,81 @@
+"""CAER-S: still frames of television series, with their surroundings. Lee et al., ICCV 2019.
+
+`train|test/{Anger,Disgust,Fear,Happy,Neutral,Sad,Surprise}/0001.png`. The frames come from clips, and nothing on disk
+says from which: train and test hold near-duplicates of each other (`mien data leaks` finds them).
+"""
+
+from pathlib import Path
+
+from mien.core.errors import MienError
+from mien.core.labels import label_set
+from mien.core.records import Box, Sample
+from mien.data.readers.reader import SPLIT_WORDS, Reader, folder_names, pictures_below
+
+_FIELDS = 6
+
+
+class CaerS(Reader):
+    """The 7 classes of CAER-S, `train` and `test`; a `valid` folder of one's own beside them is read too.
+
+    boxes: take the face's box from `train.txt` and `test.txt` beside the folders, lines `Anger/0001.png,0,x0,y0,x1,y1`
+    (class, then edges in pixels), as the detections that go with the public CAER-Net code; a picture without a line is
+    left out. Without: the whole frame, which shows the face and its surroundings.
+    """
+
+    name = "caers"
+    signs = ("train/Anger/*.png", "test/Anger/*.png")
+
+    def __init__(self, root: Path, *, boxes: bool = False) -> None:
+        super().__init__(root / "CAER-S" if (root / "CAER-S").is_dir() else root)
+        self.labels = label_set("caers")
+        self.boxes = boxes
+        found = {SPLIT_WORDS.get(name.lower(), name.lower()): name for name in folder_names(self.root)}
+        self._folders: dict[str, str] = {split: found[split] for split in ("train", "valid", "test") if split in found}
+        self.splits = tuple(self._folders)
+        if not self._folders:
+            self.need(self.root / "train", way_out="Expected train/Anger/0001.png and test/Anger/0001.png.")
+
+    def _read(self, split: str) -> list[Sample]:
+        assert self.labels is not None
+        folder = self.root / self._folders[split]
+        boxes = self._boxes(folder) if self.boxes else None
+        samples: list[Sample] = []
+        for name in folder_names(folder):
+            try:
+                index = self.labels.index(name)
+            except MienError as error:
+                raise self.error(f"{folder} has a class folder {name!r}: {error}") from error
+            samples += [self._sample(path, split, index, boxes) for path in pictures_below(folder / name)]
+        if not samples:
+            raise self.error(f"no class folders with pictures under {folder}. Expected Anger/0001.png and so on.")
+        return samples if boxes is None else self._boxed(samples, folder)
+
+    def _sample(self, path: Path, split: str, index: int, boxes: dict[str, Box] | None) -> Sample:
+        box = None if boxes is None else boxes.get(f"{path.parent.name}/{path.name}")
+        return Sample(path.relative_to(self.root).as_posix(), path, split, index, box=box)
+
+    def _boxed(self, samples: list[Sample], folder: Path) -> list[Sample]:
+        kept = [sample for sample in samples if sample.box is not None]
+        if len(kept) < len(samples):
+            first = next(sample.key for sample in samples if sample.box is None)
+            self.note(
+                f"{len(samples) - len(kept):,} of {len(samples):,} pictures have no box in {folder.name}.txt and are "
+                f"left out, first {first}."
+            )
+        return kept
+
+    def _boxes(self, folder: Path) -> dict[str, Box]:
+        table = self.need(self.root / f"{folder.name}.txt", way_out="boxes: true reads the face detections from it.")
+        boxes = {}
+        for number, line in enumerate(self.lines(table), 1):
+            words = line.split(",")
+            try:
+                x0, y0, x1, y1 = map(float, words[2:])
+                if len(words) != _FIELDS or not (x1 > x0 and y1 > y0):
+                    raise ValueError
+            except ValueError:
+                raise self.error(
+                    f"{table}, line {number}: expected `Anger/0001.png,0,x0,y0,x1,y1`; got {line.strip()[:60]!r}."
+                ) from None
+            boxes[words[0].strip().replace("\\", "/")] = (x0, y0, x1, y1)
+        return boxes
