@@ -4,11 +4,24 @@ from pathlib import Path
 
 import pytest
 
-from mien.data.synthetic.drawn import LAYOUTS, write_drawn
+from mien.data.synthetic.layouts import LAYOUTS, Written, faces_of
 
 
 @pytest.fixture(scope="session")
-def replicas(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Layout → folder with 42 drawn faces of 48 pixels, 35 to train on and 7 to test on."""
+def written(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, list[Written]]]:
+    """Layout → folder with 42 drawn faces of 48 pixels, seven of each person, and what was written of each."""
     top = tmp_path_factory.mktemp("replicas")
-    return {name: write_drawn(top / name, faces=42, layout=name, size=48, test_share=1 / 6) for name in LAYOUTS}
+    found = {}
+    for name, layout in LAYOUTS.items():
+        faces = faces_of(
+            "drawn", faces=42, seed=0, size=48, pictures=7, test_share=1 / 6, classes=layout.classes,
+            frames=layout.frames,
+        )  # fmt: skip
+        found[name] = top / name, layout.write(top / name, faces)
+    return found
+
+
+@pytest.fixture(scope="session")
+def replicas(written: dict[str, tuple[Path, list[Written]]]) -> dict[str, Path]:
+    """Layout → its folder; with seven classes 35 faces to train on and 7 to test on."""
+    return {name: folder for name, (folder, _) in written.items()}

@@ -7,7 +7,7 @@ import pytest
 from mien.core.errors import MienError
 from mien.core.landmarks import SCHEME_68
 from mien.data.synthetic.drawn import EXPRESSIONS, draw_face, write_drawn
-from mien.data.synthetic.drawn_shape import ACTIONS, NEUTRAL, FaceShape, Identity
+from mien.data.synthetic.drawn_shape import ACTIONS, NEUTRAL, Action, FaceShape, Identity
 
 
 def test_the_same_seed_draws_the_same_face() -> None:
@@ -26,7 +26,7 @@ def test_points_lie_in_the_picture_and_are_ordered_like_a_face(expression: str) 
         assert points[48, 0] < points[54, 0] and points[51, 1] < points[57, 1]
 
 
-@pytest.mark.parametrize("action", [NEUTRAL, *(way for ways in ACTIONS.values() for way in ways)])
+@pytest.mark.parametrize("action", [NEUTRAL, *(way for name in EXPRESSIONS for way in ACTIONS[name])])
 def test_a_frontal_face_is_its_own_mirror(action: object) -> None:
     """This also proves that the order of all 68 points is the scheme's."""
     points = FaceShape(Identity(), action).landmarks  # type: ignore[arg-type]
@@ -43,6 +43,26 @@ def test_expressions_move_what_they_should() -> None:
     gap = {name: points(name)[66, 1] - points(name)[62, 1] for name in EXPRESSIONS}
     assert gap["surprise"] == max(gap.values()) and gap["neutral"] < 0.01
     assert points("disgust")[33, 1] < rest[33, 1]
+
+
+@pytest.mark.parametrize("action", ACTIONS["contempt"])
+def test_contempt_raises_one_corner_of_the_mouth(action: Action) -> None:
+    rest, points = FaceShape(Identity(), NEUTRAL).landmarks, FaceShape(Identity(), action).landmarks
+    assert points[54, 1] < rest[54, 1] - 0.05  # the person's left, at the viewer's right
+    assert points[48, 1] == rest[48, 1]
+
+
+def test_a_person_is_recognised_and_the_expression_grows() -> None:
+    """The same person draws the same proportions; strength 0 is neutral whatever the expression."""
+
+    def points(expression: str, person: int, strength: float = 1.0) -> np.ndarray:
+        rng, who = np.random.default_rng(5), np.random.default_rng(person)
+        return draw_face(expression, rng, size=100, person=who, strength=strength)[1]
+
+    np.testing.assert_array_equal(points("fear", 1, 0), points("anger", 1, 0))
+    assert np.abs(points("fear", 1, 0) - points("fear", 2, 0)).max() > 1
+    gaps = [np.ptp(points("surprise", 1, strength)[[62, 66], 1]) for strength in (0, 0.5, 1)]
+    assert gaps[0] < gaps[1] < gaps[2]
 
 
 def test_points_are_where_the_paint_is() -> None:

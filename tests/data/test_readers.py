@@ -10,25 +10,6 @@ import pytest
 from mien.core.errors import MienError
 from mien.data.readers import READERS, open_reader
 from mien.data.readers.points import box_of, read_pts, write_pts
-from mien.data.synthetic.drawn import LAYOUTS
-
-
-@pytest.mark.parametrize("name", sorted(READERS))
-def test_every_reader_reads_its_replica(name: str, replicas: dict[str, Path]) -> None:
-    reader = open_reader(name, replicas[name])
-    last = "valid" if name == "ferplus" else "test"
-    assert reader.name == name
-    assert [len(reader.samples(split)) for split in ("train", last)] == [35, 7]
-    for sample in reader.samples("train"):
-        assert sample.path.is_file() and sample.split == "train"
-    if reader.labels is not None:
-        assert set(Counter(sample.expression for sample in reader.samples(last)).values()) == {1}
-    keys = [sample.key for split in ("train", last) for sample in reader.samples(split)]
-    assert len(set(keys)) == 42 and not any("\\" in key or key.startswith("/") for key in keys)
-
-
-def test_every_reader_has_a_layout_to_be_tested_with() -> None:
-    assert set(READERS) <= set(LAYOUTS)
 
 
 def test_a_class_is_the_same_word_in_every_layout(replicas: dict[str, Path]) -> None:

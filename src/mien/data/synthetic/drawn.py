@@ -1,6 +1,6 @@
 """Drawn faces: seven expressions, simple and exact. For tests, and for the tour on a machine without any data.
 
-Geometry is in `drawn_shape.py`, painting in `drawn_paint.py`, folders in `layouts.py`.
+Geometry is in `drawn_shape.py`, painting in `drawn_paint.py`, folders in `layouts/`.
 """
 
 import cv2
@@ -9,29 +9,52 @@ from jaxtyping import Float, UInt8
 
 from mien.core.errors import MienError, nearest
 from mien.data.synthetic.drawn_paint import Painter, drawn_look
-from mien.data.synthetic.drawn_shape import EXPRESSIONS, FaceShape, drawn_action, drawn_identity
+from mien.data.synthetic.drawn_shape import ACTIONS, EXPRESSIONS, FaceShape, drawn_action, drawn_identity
 from mien.data.synthetic.layouts import LAYOUTS, write_drawn
+from mien.data.synthetic.layouts.face import Shot
 
-__all__ = ["EXPRESSIONS", "LAYOUTS", "draw_face", "write_drawn"]
+__all__ = ["EXPRESSIONS", "LAYOUTS", "draw_face", "drawn_recording", "write_drawn"]
+# Valence and arousal: the quadrant is that of Russell's circumplex (1980), the numbers are ours, for replicas only.
+AFFECT = {
+    "neutral": (0.0, 0.0), "happiness": (0.8, 0.4), "surprise": (0.2, 0.7), "fear": (-0.5, 0.7), "anger": (-0.6, 0.6),
+    "disgust": (-0.7, 0.3), "contempt": (-0.5, 0.2), "sadness": (-0.7, -0.3),
+}  # fmt: skip
+
+
+def drawn_recording(
+    expression: str, *, seed: int, number: int, person: int | None, size: int, frames: int
+) -> list[Shot]:
+    """The style `drawn`: shots that differ in the strength of the expression only, from none to all of it."""
+    shots = []
+    for strength in np.linspace(0, 1, frames) if frames > 1 else (1.0,):
+        rng = np.random.Generator(np.random.PCG64([seed, number]))
+        who = None if person is None else np.random.Generator(np.random.PCG64([seed, person, 1]))
+        valence, arousal = (round(float(strength) * value, 3) for value in AFFECT[expression])
+        shots.append(
+            Shot(*draw_face(expression, rng, size=size, person=who, strength=float(strength)), valence, arousal)
+        )
+    return shots
 
 
 def draw_face(
-    expression: str, rng: np.random.Generator, *, size: int = 112
-) -> tuple[UInt8[np.ndarray, "size size 3"], Float[np.ndarray, "68 2"]]:
+    expression: str, rng: np.random.Generator, *, size: int = 112, person: np.random.Generator | None = None,
+    strength: float = 1.0,
+) -> tuple[UInt8[np.ndarray, "size size 3"], Float[np.ndarray, "68 2"]]:  # fmt: skip
     """An RGB picture of one face, framed as an aligned crop, and its 68 points in pixels (float32, exact).
 
     Person, strength of the expression, pose (roll within about 12 degrees, yaw within 15), place, light and noise vary.
+    person: draws the person, by default `rng` does. strength: of the drawn expression; 0 is a neutral face.
     """
-    if expression not in EXPRESSIONS:
-        raise MienError(f"No drawn expression {expression!r}.{nearest(expression, EXPRESSIONS)}")
-    shape = FaceShape(
-        drawn_identity(rng), drawn_action(expression, rng), yaw=float(np.clip(rng.normal(0, 0.1), -0.26, 0.26))
-    )
+    if expression not in ACTIONS:
+        raise MienError(f"No drawn expression {expression!r}.{nearest(expression, ACTIONS)}")
+    identity = drawn_identity(person or rng)
+    action = drawn_action(expression, rng).scaled(strength)
+    shape = FaceShape(identity, action, yaw=float(np.clip(rng.normal(0, 0.1), -0.26, 0.26)))
     place = _placed(rng, size)
     canvas = _background(rng, 2 * size)
     # Pixel centres at whole numbers, at twice the size: 2 p + 1/2.
     doubled = np.concatenate([2 * place[:, :2], 2 * place[:, 2:] + 0.5], axis=1)
-    Painter(canvas, doubled).paint(shape, drawn_look(rng))
+    Painter(canvas, doubled).paint(shape, drawn_look(person or rng))
     picture = cv2.resize(canvas, (size, size), interpolation=cv2.INTER_AREA)
     landmarks = shape.landmarks @ place[:, :2].T + place[:, 2]
     return _photographed(picture, rng), landmarks.astype(np.float32)

@@ -11,7 +11,7 @@ from jaxtyping import Float
 
 from mien.core.labels import label_set
 
-EXPRESSIONS = label_set("rafdb").classes
+EXPRESSIONS = label_set("rafdb").classes  # contempt can be drawn too, but is not among them
 Points = Float[np.ndarray, "points 2"]
 
 
@@ -54,6 +54,11 @@ class Action:
     cheeks: float = 0.0  # share: raised
     forehead: float = 0.0  # share: wrinkles across
     furrow: float = 0.0  # share: wrinkles between the brows
+    left_corner: float = 0.0  # of the person's left side only, up and back
+
+    def scaled(self, strength: float) -> "Action":
+        """The same action, weaker or stronger; at 1 the very same numbers."""
+        return self if strength == 1 else Action(**{name: strength * value for name, value in vars(self).items()})
 
 
 NEUTRAL = Action()
@@ -107,6 +112,7 @@ ACTIONS: dict[str, tuple[Action, ...]] = {
         ),
     ),
     "neutral": (NEUTRAL,),
+    "contempt": (Action(left_corner=0.11, lid_up=-0.1, thin=0.35), Action(left_corner=0.09, brow_outer=0.03, thin=0.2)),
 }  # fmt: skip
 
 
@@ -122,8 +128,10 @@ def drawn_action(expression: str, rng: np.random.Generator) -> Action:
     action = ways[int(rng.integers(len(ways)))]
     strength = rng.uniform(0.7, 1.1)
     shares = {"nose_wrinkle", "thin", "square", "teeth", "cheeks", "forehead", "furrow"}
-    values = {}
+    values = {"left_corner": action.left_corner * strength}
     for name, value in vars(action).items():
+        if name in values:
+            continue  # draws nothing, so that the other expressions are what they were before it came
         stray = (
             0 if name in shares or name in ("open", "jaw_drop") else rng.normal(0, 0.008 if "lid" not in name else 0.05)
         )
@@ -195,6 +203,7 @@ class FaceShape:
         width = who.mouth_width + do.mouth_wide
         bulge = np.clip(1 - s**2, 0, None) ** (1 - 0.7 * do.square)
         y = who.mouth_y + do.jaw_drop * 0.35 - do.corner_up * (s**2 - 0.35)
+        y = y - do.left_corner * np.clip(s, 0, 1) ** 2
         y = y - do.lip_raise * np.clip(1 - (1.3 * s) ** 2, 0, None) * (1.0 if upper else 0.55)
         y = y - do.open * 0.4 * bulge if upper else y + do.open * 0.6 * bulge
         if not inner:

@@ -1,0 +1,76 @@
+"""Replicas: drawn faces as a data set folder, in the genuine layout of each reader.
+
+A layout is a writer in `folders.py` (class folders), `tables.py` (lists and tables) or `posed.py` (laboratory sets);
+the faces come from `face.py`, whatever style draws them.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mien.core.errors import MienError, nearest
+from mien.data.synthetic.layouts import folders, posed, tables
+from mien.data.synthetic.layouts.face import SAME, STYLES, Face, Shot, Writer, Written, faces_of
+
+__all__ = ["LAYOUTS", "STYLES", "Face", "Layout", "Shot", "Written", "faces_of", "layout_named", "write_drawn"]
+WITH_CONTEMPT = {**SAME, "contempt": "contempt"}
+
+
+@dataclass(frozen=True)
+class Layout:
+    """write: (folder, faces) → what was written. reader, options: what reads it.
+
+    classes: of the layout, each with the expression that is drawn for it. frames: shots of a recording.
+    """
+
+    write: Writer
+    reader: str
+    classes: Mapping[str, str] = field(default_factory=lambda: SAME)
+    frames: int = 1
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+LAYOUTS: dict[str, Layout] = {
+    "image_folder": Layout(folders.write_plain_folders, "image_folder"),
+    "drawn": Layout(folders.write_class_folders, "drawn"),
+    "rafdb": Layout(tables.write_rafdb, "rafdb"),
+    "rafdb_folders": Layout(folders.write_rafdb_folders, "rafdb_folders"),
+    "ferplus": Layout(tables.write_ferplus, "ferplus", WITH_CONTEMPT),
+    "fer2013": Layout(tables.write_fer2013, "fer2013"),
+    "sfew": Layout(folders.write_sfew, "sfew"),
+    "ckplus": Layout(
+        posed.write_ckplus, "ckplus", {name: name for name in posed.CKPLUS_CLASSES}, frames=posed.CKPLUS_FRAMES
+    ),
+    "jaffe": Layout(posed.write_jaffe, "jaffe"),
+    "kdef": Layout(posed.write_kdef, "kdef"),
+    "expw": Layout(tables.write_expw, "expw"),
+    "w300": Layout(folders.write_w300, "w300"),
+    "manifest": Layout(tables.write_manifest, "manifest"),
+    "joined": Layout(tables.write_joined, "joined"),
+}
+
+
+def layout_named(name: str) -> Layout:
+    """Raises MienError for an unknown layout."""
+    if name not in LAYOUTS:
+        raise MienError(f"No layout {name!r}.{nearest(name, LAYOUTS)}")
+    return LAYOUTS[name]
+
+
+def write_drawn(
+    folder: Path | str, *, faces: int = 700, seed: int = 0, layout: str = "image_folder", size: int = 112,
+    test_share: float = 0.2, pictures: int = 1, style: str = "drawn",
+) -> Path:  # fmt: skip
+    """Writes `faces` pictures, as many of each class, the last share of them as test. Returns the folder.
+
+    pictures: of each person. The same arguments write the same bytes. Raises MienError for an unknown layout or style.
+    """
+    found, folder = layout_named(layout), Path(folder)
+    drawn = faces_of(
+        style, faces=faces, seed=seed, size=size, pictures=pictures, test_share=test_share, classes=found.classes,
+        frames=found.frames,
+    )  # fmt: skip
+    folder.mkdir(parents=True, exist_ok=True)
+    found.write(folder, drawn)
+    return folder

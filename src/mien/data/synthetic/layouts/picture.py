@@ -1,0 +1,61 @@
+"""Pictures and tables as a replica needs them."""
+
+import csv
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from mien.core.errors import MienError
+
+
+def write_picture(path: Path, pixels: np.ndarray) -> None:
+    """RGB or grey, in the format of the suffix; JPEG at quality 92, TIFF without compression. Makes the folders."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    bgr = np.ascontiguousarray(pixels[..., ::-1]) if pixels.ndim == 3 else pixels
+    options = {
+        ".jpg": [cv2.IMWRITE_JPEG_QUALITY, 92],
+        ".tiff": [cv2.IMWRITE_TIFF_COMPRESSION, 1],
+    }.get(path.suffix.lower(), [])
+    # imwrite cannot open every name that the system can; bytes can be written under any.
+    encoded, content = cv2.imencode(path.suffix.lower(), bgr, options)
+    if not encoded:
+        raise MienError(f"Cannot encode {path}.")
+    path.write_bytes(content.tobytes())
+
+
+def grey(pixels: np.ndarray, size: tuple[int, int] | None = None) -> np.ndarray:
+    """One channel, and with `size` (height, width) resized."""
+    if size is not None:
+        pixels = cv2.resize(pixels, size[::-1], interpolation=cv2.INTER_AREA)
+    return cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
+
+
+def in_scene(pixels: np.ndarray, size: tuple[int, int], *, at: tuple[int, int] | None = None) -> np.ndarray:
+    """The picture in a larger one of `size` (height, width), its border blurred on; `at` (x, y), else the middle."""
+    (height, width), (rows, columns) = size, pixels.shape[:2]
+    x, y = at or middle(pixels, size)
+    edges = (y, height - rows - y, x, width - columns - x)
+    scene = cv2.copyMakeBorder(pixels, *edges, cv2.BORDER_REPLICATE)
+    scene = cv2.GaussianBlur(scene, (0, 0), 0.08 * max(rows, columns))
+    scene[y : y + rows, x : x + columns] = pixels
+    return scene
+
+
+def middle(pixels: np.ndarray, size: tuple[int, int]) -> tuple[int, int]:
+    """Where (x, y) the picture begins in the middle of a larger one of `size` (height, width)."""
+    return (size[1] - pixels.shape[1]) // 2, (size[0] - pixels.shape[0]) // 2
+
+
+def write_lines(path: Path, lines: Iterable[str]) -> None:
+    """UTF-8 text with \\n at the end of each line. Makes the folders."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8", newline="\n")
+
+
+def write_rows(path: Path, rows: Iterable[Sequence[object]]) -> None:
+    """A CSV. Makes the folders."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows(rows)
