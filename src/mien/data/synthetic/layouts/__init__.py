@@ -1,7 +1,7 @@
 """Replicas: drawn faces as a data set folder, in the genuine layout of each reader.
 
-A layout is a writer in `folders.py` (class folders), `tables.py` (lists and tables) or `posed.py` (laboratory sets);
-the faces come from `face.py`, whatever style draws them.
+A layout is a writer in `folders.py` (class folders), `tables.py` (lists and tables), `posed.py` (laboratory sets) or
+`wild.py` (the large sets); the faces come from `face.py`, whatever style draws them.
 """
 
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mien.core.errors import MienError, nearest
-from mien.data.synthetic.layouts import folders, posed, tables
+from mien.data.synthetic.layouts import folders, posed, tables, wild
 from mien.data.synthetic.layouts.face import SAME, STYLES, Face, Shot, Writer, Written, faces_of
 
 __all__ = ["LAYOUTS", "STYLES", "Face", "Layout", "Shot", "Written", "faces_of", "layout_named", "write_drawn"]
@@ -38,6 +38,11 @@ LAYOUTS: dict[str, Layout] = {
     "rafdb_folders": Layout(folders.write_rafdb_folders, "rafdb_folders"),
     "ferplus": Layout(tables.write_ferplus, "ferplus", WITH_CONTEMPT),
     "fer2013": Layout(tables.write_fer2013, "fer2013"),
+    "affectnet": Layout(wild.write_affectnet, "affectnet", WITH_CONTEMPT),
+    "affectnet_arrays": Layout(wild.write_affectnet_arrays, "affectnet", WITH_CONTEMPT, options={"index": "off"}),
+    "affectnet_folders": Layout(wild.write_affectnet_folders, "affectnet", WITH_CONTEMPT),
+    "caers": Layout(wild.write_caers, "caers", options={"boxes": True}),
+    "aihub": Layout(wild.write_aihub, "aihub", wild.AIHUB_CLASSES),
     "sfew": Layout(folders.write_sfew, "sfew"),
     "ckplus": Layout(
         posed.write_ckplus, "ckplus", {name: name for name in posed.CKPLUS_CLASSES}, frames=posed.CKPLUS_FRAMES
