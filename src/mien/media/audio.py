@@ -1,0 +1,130 @@
+"""Sound in and out: mono, float32, -1..1. Plain WAV needs nothing, the rest pip install 'mien[audio]'."""
+
+import wave
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+from jaxtyping import Float
+
+from mien.core.errors import MienError
+from mien.media.files import atomic_path
+
+_WRITTEN = {".wav": "WAV", ".flac": "FLAC", ".ogg": "OGG"}
+_FULL = 32768.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sound:
+    """samples: mono float32, -1..1 is full scale."""
+
+    samples: Float[np.ndarray, "samples"]
+    sample_rate_hz: int
+
+    @property
+    def duration_s(self) -> float:
+        return len(self.samples) / self.sample_rate_hz
+
+
+def read_sound(path: Path | str, *, sample_rate_hz: int | None = None) -> Sound:
+    """The mean of a file's channels, resampled where a rate is asked for.
+
+    PCM WAV is read without extras. Raises MienError for what is no sound, holds none, or holds values that are no
+    numbers.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise MienError(f"{path}: {'a folder, not a sound' if path.is_dir() else 'no such file'}.")
+    if path.stat().st_size == 0:
+        raise MienError(f"{path}: the file is empty (0 bytes).")
+    channels, rate = _read_pcm(path) or _read_any(path)
+    if not len(channels):
+        raise MienError(f"{path}: a sound without a single sample.")
+    if not np.isfinite(channels).all():
+        raise MienError(f"{path}: holds values that are no numbers (NaN or infinity).")
+    sound = Sound(np.ascontiguousarray(channels.mean(axis=1, dtype=np.float64), dtype=np.float32), rate)
+    return sound if sample_rate_hz is None else resample(sound, sample_rate_hz)
+
+
+def resample(sound: Sound, sample_rate_hz: int) -> Sound:
+    """The same sound at another rate, by soxr at high quality; unchanged where the rate is already that."""
+    if sample_rate_hz < 1:
+        raise MienError(f"sample_rate_hz must be at least 1; got {sample_rate_hz}.")
+    if sample_rate_hz == sound.sample_rate_hz:
+        return sound
+    soxr = _extra("soxr", f"Resampling from {sound.sample_rate_hz} to {sample_rate_hz} Hz")
+    samples = soxr.resample(sound.samples, sound.sample_rate_hz, sample_rate_hz, quality="HQ")
+    return Sound(np.asarray(samples, np.float32), sample_rate_hz)
+
+
+def write_sound(path: Path | str, sound: Sound) -> None:
+    """16 bit, atomically: .wav (without extras), .flac or .ogg. Raises MienError for samples outside -1..1."""
+    path = Path(path)
+    if path.suffix.lower() not in _WRITTEN:
+        raise MienError(f"Sound is written as {', '.join(_WRITTEN)}; got {path.name!r}.")
+    if sound.samples.ndim != 1 or not len(sound.samples):
+        raise MienError(f"Sound must be mono, [samples], with at least one; got shape {sound.samples.shape}.")
+    peak = float(np.abs(sound.samples).max())
+    if not peak <= 1:  # also NaN
+        raise MienError(f"Samples must lie within -1 and 1; got a peak of {peak:.3g}. Divide by it first.")
+    whole = np.clip(np.round(sound.samples.astype(np.float64) * _FULL), -_FULL, _FULL - 1).astype("<i2")
+    with atomic_path(path) as temporary:
+        if path.suffix.lower() == ".wav":
+            _write_pcm(temporary, whole, sound.sample_rate_hz)
+        else:
+            soundfile = _extra("soundfile", f"Writing {path.suffix}")
+            form = _WRITTEN[path.suffix.lower()]
+            soundfile.write(str(temporary), whole, sound.sample_rate_hz, format=form)
+
+
+def _write_pcm(path: Path, whole: np.ndarray, sample_rate_hz: int) -> None:
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(sample_rate_hz)
+        file.writeframes(whole.tobytes())
+
+
+def _read_pcm(path: Path) -> tuple[np.ndarray, int] | None:
+    """float32 [samples, channels] and the rate; None where it is not WAV of whole numbers."""
+    try:
+        with wave.open(str(path), "rb") as file:
+            width, count, rate = file.getsampwidth(), file.getnchannels(), file.getframerate()
+            data = file.readframes(file.getnframes())
+    except (wave.Error, EOFError):
+        return None
+    data = data[: len(data) - len(data) % (width * count)]  # a file cut short ends with its last whole sample
+    if width not in (1, 2, 3, 4) or not rate:
+        return None
+    return _scaled(data, width).reshape(-1, count), rate
+
+
+def _scaled(data: bytes, width: int) -> np.ndarray:
+    """Little-endian whole numbers of `width` bytes (one byte: offset by 128) as float32 in -1..1."""
+    if width == 1:
+        return (np.frombuffer(data, np.uint8).astype(np.float32) - 128) / 128
+    if width == 3:
+        padded = np.zeros((len(data) // 3, 4), np.uint8)
+        padded[:, 1:] = np.frombuffer(data, np.uint8).reshape(-1, 3)
+        return (padded.view("<i4")[:, 0] / 2.0**31).astype(np.float32)
+    return (np.frombuffer(data, f"<i{width}") / 2.0 ** (8 * width - 1)).astype(np.float32)
+
+
+def _read_any(path: Path) -> tuple[np.ndarray, int]:
+    soundfile = _extra("soundfile", f"Reading {path.name} (not plain WAV)")
+    try:
+        samples, rate = soundfile.read(str(path), dtype="float32", always_2d=True)
+    except (soundfile.LibsndfileError, RuntimeError, ValueError) as error:
+        reason = " ".join(str(error).split()).removeprefix(f"Error opening {str(path)!r}: ")
+        raise MienError(f"{path}: not a sound that can be read, or damaged ({reason.rstrip('.')}).") from error
+    return samples, int(rate)
+
+
+def _extra(name: str, what: str) -> ModuleType:
+    import importlib
+
+    try:
+        return importlib.import_module(name)
+    except (ImportError, OSError) as error:  # OSError: soundfile without its library
+        raise MienError(f"{what} needs {name}: pip install 'mien[audio]'.") from error
