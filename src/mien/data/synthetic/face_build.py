@@ -1,0 +1,41 @@
+"""Puts our own FaceModel together: mesh, modes, jaw, eyes, landmarks; from inter-ocular units to metres."""
+
+import numpy as np
+
+from mien.data.synthetic.action_fields import action_unit_modes
+from mien.data.synthetic.face_eyes import eyes_of
+from mien.data.synthetic.face_landmarks import landmark_embedding
+from mien.data.synthetic.face_mesh import neutral_mesh
+from mien.data.synthetic.face_model import FaceModel
+from mien.data.synthetic.face_modes import identity_modes
+from mien.data.synthetic.face_places import JAW_JOINT, Places
+from mien.data.synthetic.face_template import ADULT_METRES
+
+
+def build_face_model() -> FaceModel:
+    """Our own face in metres, float32. About half a second."""
+    mesh = neutral_mesh()
+    places = Places(mesh)
+    landmark_triangles, landmark_weights = landmark_embedding(mesh)
+    identity_names, identity = identity_modes(places)
+    expression_names, expression = action_unit_modes(places)
+    return FaceModel(
+        template=_metres(mesh.points),
+        triangles=np.concatenate(mesh.triangles).astype(np.int32),
+        uv=mesh.uv.astype(np.float32),
+        identity=_metres(identity),
+        identity_names=identity_names,
+        expression=_metres(expression),
+        expression_names=expression_names,
+        landmark_triangles=landmark_triangles,
+        landmark_weights=landmark_weights.astype(np.float32),
+        mirror=mesh.mirror,
+        regions=mesh.regions,
+        jaw_weights=places.jaw.astype(np.float32),
+        jaw_joint=_metres(JAW_JOINT),
+        eyes=eyes_of(mesh),
+    )
+
+
+def _metres(points: np.ndarray) -> np.ndarray:
+    return (points * ADULT_METRES).astype(np.float32)

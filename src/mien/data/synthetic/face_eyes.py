@@ -1,0 +1,114 @@
+"""Eyelids that close along the eyeball, and eyeballs that turn.
+
+The lids' weights (AU43, AU45) say which part of the opening between the two rims is gone, whatever the person's eye and
+the other action units have made of it: 1 always shuts. All lid vertices stay outside the eyeball's sphere.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from mien.data.synthetic import face_parts
+from mien.data.synthetic.face_mesh import Mesh, column
+from mien.data.synthetic.face_template import (
+    ADULT_METRES,
+    EYE_CENTRE,
+    EYE_FIRST,
+    EYE_LAST,
+    EYE_RADIUS,
+    EYE_ROW,
+    LID_RADIUS,
+)
+
+_UPPER_SHARE = 0.85  # of the way that the upper lid goes to meet the lower one
+_UPPER_ROWS, _LOWER_ROWS = (1, 0.74, 0.44, 0.2, 0.06), (1, 0.7, 0.35)
+_LID_FOLLOWS = 0.8  # share of the opening lost per radian of looking down
+
+
+@dataclass(frozen=True, eq=False)
+class Eye:
+    """One eye's vertices. upper, lower: [rows, columns] from the rims outwards, the corners not among them; skin: all
+    that may touch the ball; rim, inside: the contour and the ring behind it; sign: 1 left, -1 right; shape: the ball's vertices
+    about its centre with the pupil along +z, metres."""
+
+    ball: np.ndarray
+    upper: np.ndarray
+    lower: np.ndarray
+    skin: np.ndarray
+    rim: np.ndarray
+    inside: np.ndarray
+    sign: int
+    shape: np.ndarray
+    radius: float = EYE_RADIUS * ADULT_METRES
+    lid_radius: float = LID_RADIUS * ADULT_METRES
+
+    @property
+    def centre(self) -> np.ndarray:
+        """The ball's centre in the template, metres."""
+        return EYE_CENTRE * (self.sign, 1, 1) * ADULT_METRES
+
+    def openings(self, points: Float[np.ndarray, "n vertices 3"]) -> Float[np.ndarray, "n columns"]:
+        """Height between the rims, metres."""
+        return points[:, self.upper[0], 1] - points[:, self.lower[0], 1]
+
+    def pose(
+        self,
+        points: Float[np.ndarray, "n vertices 3"],
+        closure: Float[np.ndarray, "n"],
+        moved: Float[np.ndarray, "n 3"],
+        gaze_rad: Float[np.ndarray, "n 2"],
+    ) -> None:
+        """Closes the lids by that share, keeps them outside the ball, turns the ball; in place. moved: the ball's centre
+        against the template's."""
+        centre = self.centre + moved
+        down = np.maximum(-gaze_rad[:, 1], 0)
+        self._close(points, 1 - (1 - np.clip(closure, 0, 1)) * (1 - np.minimum(_LID_FOLLOWS * down, 0.7)))
+        self._clear(points, centre)
+        rim = (points[:, self.rim] - centre[:, None]) / ADULT_METRES + EYE_CENTRE
+        points[:, self.inside] = (face_parts.lid_rim(rim) - EYE_CENTRE) * ADULT_METRES + centre[:, None]
+        self._turn(points, centre, gaze_rad)
+
+    def _close(self, points: np.ndarray, closure: np.ndarray) -> None:
+        gap = self.openings(points)
+        lost = np.where(gap > 0, closure[:, None] * gap, gap)  # rims that crossed are put back on each other
+        for k, w in enumerate(_UPPER_ROWS):
+            points[:, self.upper[k], 1] -= _UPPER_SHARE * w * lost
+        for k, w in enumerate(_LOWER_ROWS):
+            points[:, self.lower[k], 1] += (1 - _UPPER_SHARE) * w * lost
+
+    def _clear(self, points: np.ndarray, centre: np.ndarray) -> None:
+        lid = points[:, self.skin] - centre[:, None]
+        ball = np.sqrt(np.maximum(self.lid_radius**2 - (lid[..., :2] ** 2).sum(-1), 0))
+        # Under half the radius the sphere's flank is too steep for a lid, and nothing shows.
+        lid[..., 2] = np.where(ball > 0.3 * self.lid_radius, np.maximum(lid[..., 2], ball), lid[..., 2])
+        points[:, self.skin] = lid + centre[:, None]
+
+    def _turn(self, points: np.ndarray, centre: np.ndarray, gaze_rad: np.ndarray) -> None:
+        yaw, pitch = gaze_rad[:, 0], gaze_rad[:, 1]
+        cy, sy, cp, sp = np.cos(yaw), np.sin(yaw), np.cos(pitch), np.sin(pitch)
+        zero = np.zeros_like(yaw)
+        rows = [np.stack(r, -1) for r in ((cy, -sy * sp, sy * cp), (zero, cp, sp), (-sy, -cy * sp, cy * cp))]
+        turn = np.stack(rows, 1).astype(points.dtype)
+        points[:, self.ball] = np.einsum("nij,vj->nvi", turn, self.shape) + centre[:, None]
+
+
+def eyes_of(mesh: Mesh) -> dict[str, Eye]:
+    """Both eyes of our own mesh, {"L", "R"}."""
+    return {side: _eye(mesh, side, sign) for side, sign in (("L", 1), ("R", -1))}
+
+
+def _eye(mesh: Mesh, side: str, sign: int) -> Eye:
+    columns = [column(sign * c) for c in range(EYE_FIRST + 1, EYE_LAST)]
+    around = [column(sign * c) for c in range(EYE_FIRST - 2, EYE_LAST + 3)]
+    grid, ball = mesh.grid, mesh.regions[f"eyeball_{side}"]
+    return Eye(
+        ball=ball,
+        upper=grid[EYE_ROW - np.arange(len(_UPPER_ROWS))][:, columns],
+        lower=grid[EYE_ROW + 1 + np.arange(len(_LOWER_ROWS))][:, columns],
+        skin=np.unique(grid[EYE_ROW - 4 : EYE_ROW + 6][:, around]),
+        rim=mesh.regions[f"lid_rim_{side}"],
+        inside=mesh.regions[f"lid_inside_{side}"],
+        sign=sign,
+        shape=((mesh.points[ball] - EYE_CENTRE * (sign, 1, 1)) * ADULT_METRES).astype(np.float32),
+    )

@@ -1,0 +1,133 @@
+"""FaceModel: a parametric 3D face in FLAME's manner. Template, identity modes, action units left and right apart, a jaw
+that turns about its joint, lids that close along the eyeball, eyeballs that turn, and 68 landmarks on the mesh.
+
+`face_model()` is our own, built by code from figures (face_template.py says which); `load_face_model` reads a user's.
+Metres, x to the person's left, y up, z to the viewer; the origin lies midway between the outer eye corners.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from mien.core.errors import MienError, nearest
+from mien.data.synthetic.face_eyes import Eye
+
+JAW_RAD = {"AU26": 0.17, "AU27": 0.40}  # how far each opens the jaw at weight 1; both together at most their sum
+LIDS = ("AU43", "AU45")
+
+
+@dataclass(frozen=True, eq=False)
+class FaceModel:
+    """identity [K, V, 3]: displacements for coefficients ~ N(0, 1). expression [E, V, 3]: displacements for weights 0..1
+    (jaw and lids are not in them where `jaw_weights` and `eyes` are given). mirror: the vertex on the other side.
+    landmark_triangles, landmark_weights: iBUG order. regions: name -> vertices. uv: u to the viewer's right, v down.
+    """
+
+    template: Float[np.ndarray, "vertices 3"]
+    triangles: Int[np.ndarray, "triangles 3"]
+    uv: Float[np.ndarray, "vertices 2"]
+    identity: Float[np.ndarray, "identities vertices 3"]
+    identity_names: tuple[str, ...]
+    expression: Float[np.ndarray, "units vertices 3"]
+    expression_names: tuple[str, ...]
+    landmark_triangles: Int[np.ndarray, "68"]
+    landmark_weights: Float[np.ndarray, "68 3"]
+    mirror: Int[np.ndarray, "vertices"]
+    regions: dict[str, np.ndarray]
+    jaw_weights: Float[np.ndarray, "vertices"]
+    jaw_joint: Float[np.ndarray, "3"] = field(default_factory=lambda: np.zeros(3, np.float32))
+    eyes: Mapping[str, Eye] = field(default_factory=dict)
+
+    def weights(self, units: Mapping[str, float] | Sequence[Mapping[str, float]]) -> Float[np.ndarray, "n units"]:
+        """Weights by name as rows for `vertices`. `AU12` means both sides of a sided unit.
+
+        Raises MienError for a name that this model does not have.
+        """
+        rows = [units] if isinstance(units, Mapping) else list(units)
+        result = np.zeros((len(rows), len(self.expression_names)), np.float32)
+        for row, named in zip(result, rows, strict=True):
+            for name, value in named.items():
+                row[self._columns(name)] = value
+        return result
+
+    def _columns(self, name: str) -> list[int]:
+        wanted = (name, f"{name}_L", f"{name}_R")
+        found = [i for i, known in enumerate(self.expression_names) if known in wanted]
+        if not found:
+            raise MienError(f"This face has no action unit {name!r}.{nearest(name, self.expression_names)}")
+        return found
+
+    def vertices(
+        self,
+        identity: Float[np.ndarray, "n identities"] | None = None,
+        action_units: Float[np.ndarray, "n units"] | None = None,
+        *,
+        jaw_rad: Float[np.ndarray, "n 2"] | None = None,
+        gaze_rad: Float[np.ndarray, "n 2 2"] | None = None,
+    ) -> Float[np.ndarray, "n vertices 3"]:
+        """Vertices, metres, head frame. jaw_rad: opening and turn to the person's left, beside AU26/27. gaze_rad: for the
+        left and the right eye, yaw (to the person's left) and pitch (up). What is left out is zero.
+        """
+        given = [a for a in (identity, action_units, jaw_rad, gaze_rad) if a is not None]
+        n = len(given[0]) if given else 1
+        moved = self._linear(identity, self.identity, "identity coefficients", n)
+        points = self.template + moved
+        units = (
+            np.zeros((n, len(self.expression_names)), np.float32) if action_units is None else np.asarray(action_units)
+        )
+        points = points + self._linear(self._without_lids(units), self.expression, "action units", n)
+        self._open_jaw(points, units, jaw_rad)
+        for k, eye in enumerate(self.eyes.values()):
+            gaze = np.zeros((n, 2), np.float32) if gaze_rad is None else np.asarray(gaze_rad, np.float32)[:, k]
+            eye.pose(points, self._closure(units, "LR"[k]), moved[:, eye.ball[0]], gaze)
+        return points.astype(np.float32)
+
+    def landmarks(self, vertices: Float[np.ndarray, "n vertices 3"]) -> Float[np.ndarray, "n 68 3"]:
+        """The 68 landmarks of each face."""
+        corners = vertices[:, self.triangles[self.landmark_triangles]]
+        return np.einsum("lc,nlcd->nld", self.landmark_weights, corners)
+
+    def _linear(self, weights: np.ndarray | None, modes: np.ndarray, what: str, n: int) -> np.ndarray:
+        if weights is None:
+            return np.zeros((n, *self.template.shape), np.float32)
+        weights = np.asarray(weights, np.float32)
+        if weights.shape != (n, len(modes)):
+            raise MienError(f"This face takes {what} [{n}, {len(modes)}]; got {list(weights.shape)}.")
+        return (weights @ modes.reshape(len(modes), -1)).reshape(n, *self.template.shape)
+
+    def _without_lids(self, units: np.ndarray) -> np.ndarray:
+        if not self.eyes:
+            return units
+        return units * np.array([name.split("_")[0] not in LIDS for name in self.expression_names])
+
+    def _closure(self, units: np.ndarray, side: str) -> np.ndarray:
+        """How far the lids of that side close, 0..1."""
+        return np.max([units[:, self.expression_names.index(f"{lid}_{side}")] for lid in LIDS], axis=0)
+
+    def _open_jaw(self, points: np.ndarray, units: np.ndarray, jaw_rad: np.ndarray | None) -> None:
+        """Turns every vertex about the jaw's joint by its share of the jaw's angle, in place."""
+        if not self.jaw_weights.any():
+            return
+        opening, aside = np.zeros((2, len(units))) if jaw_rad is None else np.asarray(jaw_rad, float).T
+        for name, angle in JAW_RAD.items():
+            opening = opening + angle * units[:, self.expression_names.index(name)]
+        if not (opening.any() or aside.any()):
+            return
+        hung = np.nonzero(self.jaw_weights)[0]
+        share = self.jaw_weights[hung]
+        x, y, z = np.moveaxis(points[:, hung] - self.jaw_joint, -1, 0)
+        c, s = (f(opening[:, None] * share) for f in (np.cos, np.sin))
+        y, z = c * y - s * z, s * y + c * z
+        c, s = (f(aside[:, None] * share) for f in (np.cos, np.sin))
+        points[:, hung] = np.stack([c * x + s * z, y, c * z - s * x], -1) + self.jaw_joint
+
+
+@cache
+def face_model() -> FaceModel:
+    """Our own face. Built once; the same arrays every time: do not write to them."""
+    from mien.data.synthetic.face_build import build_face_model
+
+    return build_face_model()
