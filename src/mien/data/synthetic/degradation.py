@@ -1,0 +1,100 @@
+"""What cameras and files do to a picture: exposure, colour cast, blur, low resolution, noise, JPEG, grey."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from mien.data.synthetic.colour import to_srgb
+
+
+@dataclass(frozen=True)
+class Degradation:
+    """The default does nothing. exposure: factor on light. contrast: exponent on sRGB about middle grey. cast: factors
+    on linear RGB. blur, motion: pixels of a 128-pixel picture; motion_rad: its direction. resolution: share of the side
+    that survives. noise: deviation on sRGB in 0..1. jpeg: quality, 0 for none. grey: no colour. seed: of the noise.
+    """
+
+    exposure: float = 1.0
+    contrast: float = 1.0
+    cast: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    blur: float = 0.0
+    motion: float = 0.0
+    motion_rad: float = 0.0
+    resolution: float = 1.0
+    noise: float = 0.0
+    jpeg: int = 0
+    grey: bool = False
+    seed: int = 0
+
+    @classmethod
+    def sample(cls, rng: np.random.Generator) -> "Degradation":
+        """From good photographs to poor ones; each fault comes by itself."""
+        warmth, green = rng.normal(0, 0.07), rng.normal(0, 0.03)
+        return cls(
+            exposure=float(np.exp(rng.normal(0.05, 0.28))),
+            contrast=float(np.exp(rng.normal(0, 0.15))),
+            cast=(float(1 + warmth), float(1 + green), float(1 - warmth)),
+            blur=float(rng.exponential(0.7)) if rng.random() < 0.5 else 0.0,
+            motion=float(rng.uniform(1, 6)) if rng.random() < 0.1 else 0.0,
+            motion_rad=float(rng.uniform(0, np.pi)),
+            resolution=float(rng.uniform(0.3, 0.8)) if rng.random() < 0.35 else 1.0,
+            noise=float(rng.exponential(0.018)) if rng.random() < 0.6 else 0.0,
+            jpeg=int(rng.integers(25, 96)) if rng.random() < 0.6 else 0,
+            grey=bool(rng.random() < 0.2),
+            seed=int(rng.integers(1 << 31)),
+        )
+
+    def expose(self, linear: Float[np.ndarray, "height width 3"]) -> Float[np.ndarray, "height width 3"]:
+        """Linear light to sRGB in 0..1, with a shoulder: highlights bend before they are cut."""
+        light = linear * (np.float32(self.exposure) * np.array(self.cast, np.float32))
+        # Linear up to 0.6, then towards 1.
+        over = np.maximum(light - 0.6, 0)
+        light = np.minimum(light, 0.6) + np.float32(0.4) * (1 - np.exp(-over / np.float32(0.4)))
+        srgb = to_srgb(light)
+        if self.contrast != 1:
+            srgb = np.clip(0.45 + (srgb - 0.45) * np.float32(self.contrast), 0, 1)
+        return srgb
+
+    def apply(self, linear: Float[np.ndarray, "height width 3"]) -> UInt8[np.ndarray, "height width 3"]:
+        """The finished picture, 8-bit sRGB."""
+        height, width = linear.shape[:2]
+        linear = self._blurred(linear)
+        srgb = self.expose(linear)
+        if self.resolution < 1:
+            small = (max(8, round(width * self.resolution)), max(8, round(height * self.resolution)))
+            srgb = cv2.resize(
+                cv2.resize(srgb, small, interpolation=cv2.INTER_AREA), (width, height), interpolation=cv2.INTER_LINEAR
+            )
+        if self.noise > 0:
+            rng = np.random.Generator(np.random.PCG64([self.seed, 31]))
+            grain = rng.standard_normal(srgb.shape, np.float32)
+            grain = 0.6 * grain + 0.8 * grain.mean(-1, keepdims=True) * 3**0.5  # mostly of brightness
+            srgb = srgb + np.float32(self.noise) * grain * (0.5 + np.sqrt(srgb))
+        if self.grey:
+            srgb = np.repeat((srgb @ np.array([0.299, 0.587, 0.114], np.float32))[..., None], 3, -1)
+        pixels = np.clip(np.round(srgb * 255), 0, 255).astype(np.uint8)
+        return _through_jpeg(pixels, self.jpeg) if self.jpeg else pixels
+
+    def _blurred(self, linear: np.ndarray) -> np.ndarray:
+        """Blur happens to light, before the sensor."""
+        unit = linear.shape[0] / 128
+        if self.blur * unit > 0.2:
+            linear = cv2.GaussianBlur(linear, (0, 0), self.blur * unit, borderType=cv2.BORDER_REPLICATE)
+        length = self.motion * unit
+        if length > 1:
+            side = int(np.ceil(length)) | 1
+            kernel = np.zeros((side, side), np.float32)
+            reach = (side - 1) / 2 * np.array([np.cos(self.motion_rad), np.sin(self.motion_rad)])
+            ends = np.round(np.array([-reach, reach]) + (side - 1) / 2).astype(int)
+            cv2.line(kernel, tuple(ends[0].tolist()), tuple(ends[1].tolist()), 1.0, 1, cv2.LINE_AA)
+            linear = cv2.filter2D(linear, -1, kernel / kernel.sum(), borderType=cv2.BORDER_REPLICATE)
+        return linear
+
+
+def _through_jpeg(pixels: np.ndarray, quality: int) -> np.ndarray:
+    ok, data = cv2.imencode(".jpg", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
+    if not ok:
+        raise RuntimeError("OpenCV could not write a JPEG.")
+    return cv2.cvtColor(cv2.imdecode(data, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
