@@ -23,6 +23,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "data list": ("mien.engine.data:list_data", "data sets that can be read, their layouts and classes"),
     "data check": ("mien.engine.data:check", "count the faces of a data set and find broken ones"),
     "data prepare": ("mien.engine.data_prepare:prepare", "find, align and cut out every face once, to train on"),
+    "data synth": ("mien.engine.data_synth:synth", "draw faces in the layout of a data set, to try it out"),
     "models": ("mien.engine.models:models", "systems that can be built, bundles that ship"),
     "weights list": ("mien.engine.weights:list_weights", "released weight files that can be read"),
     "weights convert": ("mien.engine.weights:convert", "released weight files to a bundle"),

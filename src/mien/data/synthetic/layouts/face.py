@@ -3,7 +3,8 @@
 A style draws them. `STYLES` is the one place where a style is known: a function like `drawn.drawn_recording`.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from importlib import import_module
 from typing import NamedTuple, Protocol
 
@@ -14,6 +15,7 @@ from mien.core.records import Box
 from mien.data.synthetic.drawn_shape import EXPRESSIONS
 
 STYLES: dict[str, str] = {"drawn": "mien.data.synthetic.drawn:drawn_recording"}
+_AT_A_TIME = 8  # faces that a worker draws before it hands them over
 SAME: Mapping[str, str] = {name: name for name in EXPRESSIONS}
 
 
@@ -77,30 +79,62 @@ def style_named(name: str) -> Style:
 
 def faces_of(
     style: str, *, faces: int, seed: int, size: int, pictures: int = 1, test_share: float = 0.2,
-    classes: Mapping[str, str] = SAME, frames: int = 1,
+    classes: Mapping[str, str] = SAME, frames: int = 1, workers: int = 1,
 ) -> Iterator[Face]:  # fmt: skip
     """Yields `faces` faces, as many of each class, the last persons as test; no person is on both sides.
 
-    pictures: of each person. classes: in the layout's words, each with the expression that is drawn for it.
-    Raises MienError when they are too few for every class to stand in both parts.
+    pictures: of each person. classes: in the layout's words, each with the expression that is drawn for it. workers:
+    processes that draw; what is drawn does not depend on them. Raises MienError when the faces are too few for every
+    class to stand in both parts, and for what cannot be drawn.
     """
-    draw, words = style_named(style), list(classes)
+    if faces < 1 or pictures < 1 or not 16 <= size <= 4096 or not 0 <= test_share < 1:
+        raise MienError(f"Cannot draw {faces} faces of {size} pixels, {pictures} of each person (size: 16..4096).")
+    words = list(classes)
     test = max(len(words), round(faces * test_share))
     first_test = (faces - test) // pictures * pictures
     if first_test < len(words):
+        least = -(-len(words) // pictures) * pictures + max(len(words), pictures)
         raise MienError(
-            f"{len(words)} classes in two parts, {pictures} pictures of a person, need more faces; got faces = {faces}."
+            f"{len(words)} classes in two parts with {pictures} pictures of each person need about {least} faces; "
+            f"got {faces}."
         )
-    for i in range(faces):
-        word, person = words[i % len(words)], i // pictures
-        shots = draw(
-            classes[word], seed=seed, number=i, person=None if pictures == 1 else person, size=size, frames=frames
-        )
-        last = shots[-1]
+    persons = [None if pictures == 1 else i // pictures for i in range(faces)]
+    jobs = [(classes[words[i % len(words)]], i, persons[i]) for i in range(faces)]
+    for i, shots in enumerate(_drawn(style, jobs, seed=seed, size=size, frames=frames, workers=workers)):
+        last, split = shots[-1], "train" if i < first_test else "test"
         yield Face(
-            i + 1, "train" if i < first_test else "test", word, last.pixels, last.landmarks_px, f"person{person + 1}",
-            last.valence, last.arousal, person, tuple(shots[:-1]),
+            i + 1, split, words[i % len(words)], last.pixels, last.landmarks_px, f"person{i // pictures + 1}",
+            last.valence, last.arousal, i // pictures, tuple(shots[:-1]),
         )  # fmt: skip
+
+
+_Job = tuple[str, int, int | None]  # expression, number, person
+
+
+def _drawn(
+    style: str, jobs: Sequence[_Job], *, seed: int, size: int, frames: int, workers: int
+) -> Iterator[list[Shot]]:
+    """Recordings in the order of the jobs, whoever of the workers is done first."""
+    from mien.data.workers import spread
+
+    style_named(style)
+    parts = [jobs[i : i + _AT_A_TIME] for i in range(0, len(jobs), _AT_A_TIME)]
+    draw = partial(_draw, style=style, seed=seed, size=size, frames=frames)
+    if workers <= 1:
+        yield from (recording for job in jobs for recording in draw([job]))
+        return
+    waiting: dict[int, list[list[Shot]]] = {}
+    following = 0
+    for place, recordings in spread(draw, parts, workers=workers):
+        waiting[place] = recordings
+        while following in waiting:
+            yield from waiting.pop(following)
+            following += 1
+
+
+def _draw(jobs: Sequence[_Job], *, style: str, seed: int, size: int, frames: int) -> list[list[Shot]]:
+    draw = style_named(style)
+    return [draw(name, seed=seed, number=i, person=person, size=size, frames=frames) for name, i, person in jobs]
 
 
 Writer = Callable[..., list[Written]]  # (folder, faces) -> what was written

@@ -1,0 +1,112 @@
+"""`mien data synth`: drawn faces in the layout of a data set, to try everything out before the set itself is there."""
+
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mien.core.errors import MienError
+
+if TYPE_CHECKING:
+    from mien.data.synthetic.layouts import Face, Layout, Written
+
+
+def synth(
+    name: str,
+    *,
+    output: str,
+    faces: int = 700,
+    size: int = 112,
+    seed: int = 0,
+    style: str = "drawn",
+    pictures: int = 7,
+    replace: bool = False,
+    workers: int | None = None,
+) -> str:
+    """Draw faces into a folder, in the very layout of a data set: nobody's faces, exactly labelled.
+
+    For trying a set's commands out, and for tests. Numbers that are measured on them say nothing of the set.
+
+    Args:
+        name: a layout: a reader as `mien data list` names it, or affectnet_arrays, affectnet_folders.
+        output: the new folder.
+        faces: how many, as many of each class; a fifth of the persons is the test part.
+        size: side of a face in pixels; sets with a size of their own keep that.
+        seed: of the drawings; the same seed writes the same bytes.
+        style: who draws them.
+        pictures: of each person, in different expressions; 1 draws everybody once.
+        replace: what the folder holds goes away; without it a folder that is not empty is refused.
+        workers: processes; by default one for each core.
+    """
+    from mien.data.synthetic.layouts import faces_of, layout_named
+    from mien.data.workers import cores
+
+    layout, folder = layout_named(name), Path(output).expanduser()
+    drawn = faces_of(
+        style, faces=faces, seed=seed, size=size, pictures=pictures, classes=layout.classes, frames=layout.frames,
+        workers=_workers(workers, faces * layout.frames) or cores(),
+    )  # fmt: skip
+    with _in_place_of(folder, replace=replace) as temporary:
+        written = layout.write(temporary, _shown(drawn, total=faces, layout=name))
+    return _said(name, folder, layout, written)
+
+
+def _workers(given: int | None, shots: int) -> int | None:
+    """Few pictures are drawn sooner than processes start."""
+    if given is not None and given < 1:
+        raise MienError(f"--workers must be at least 1; got {given}.")
+    return given or (1 if shots < 300 else None)
+
+
+@contextmanager
+def _in_place_of(folder: Path, *, replace: bool) -> Iterator[Path]:
+    """A new folder beside `folder` that takes its place when the block ends without an error."""
+    if folder.exists() and not folder.is_dir():
+        raise MienError(f"{folder} is a file. Name another --output.")
+    if folder.is_dir() and any(folder.iterdir()) and not replace:
+        raise MienError(f"{folder} is not empty. Name another --output, or say --replace true to lose what is in it.")
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+    except OSError as error:
+        raise MienError(f"Cannot write {folder}: {error.strerror}. Name another --output.") from error
+    try:
+        yield temporary
+        temporary.chmod(0o755)
+        if folder.exists():
+            old = folder.rename(temporary.with_name(temporary.name + ".old"))
+            temporary.rename(folder)
+            shutil.rmtree(old)
+        else:
+            temporary.rename(folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _shown(faces: "Iterable[Face]", *, total: int, layout: str) -> "Iterator[Face]":
+    """The same faces, with a bar on a terminal."""
+    from rich.console import Console
+    from rich.progress import track
+
+    console = Console(stderr=True)
+    yield from track(
+        faces, f"drawing {layout}", total, console=console, transient=True, disable=not console.is_terminal
+    )
+
+
+def _said(name: str, folder: Path, layout: "Layout", written: "list[Written]") -> str:
+    splits = ", ".join(f"{split} {count:,}" for split, count in Counter(face.split for face in written).items())
+    persons = len({face.subject for face in written if face.subject is not None})
+    of_persons = f" of {persons:,} persons" if persons else ""
+    return (
+        f"{name}: {len(written):,} pictures{of_persons} ({splits}) in {folder}\n"
+        f"Read them with --data.name {layout.reader} --data.root {folder}{_options(layout.options)}\n"
+        "They are drawn: what is measured on them says nothing of the data set."
+    )
+
+
+def _options(options: Any) -> str:
+    return "".join(f" --data.reader.{name} {str(value).lower()}" for name, value in options.items())
