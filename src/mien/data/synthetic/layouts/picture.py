@@ -33,14 +33,29 @@ def grey(pixels: np.ndarray, size: tuple[int, int] | None = None) -> np.ndarray:
 
 
 def in_scene(pixels: np.ndarray, size: tuple[int, int], *, at: tuple[int, int] | None = None) -> np.ndarray:
-    """The picture in a larger one of `size` (height, width), its border blurred on; `at` (x, y), else the middle."""
+    """The picture in a larger one of `size` (height, width) at `at` (x, y), else in the middle.
+
+    What is left and right of it goes on with the colours of its sides, what is below with its last row; edges are soft.
+    """
     (height, width), (rows, columns) = size, pixels.shape[:2]
     x, y = at or middle(pixels, size)
-    edges = (y, height - rows - y, x, width - columns - x)
-    scene = cv2.copyMakeBorder(pixels, *edges, cv2.BORDER_REPLICATE)
-    scene = cv2.GaussianBlur(scene, (0, 0), 0.08 * max(rows, columns))
-    scene[y : y + rows, x : x + columns] = pixels
-    return scene
+    sides = pixels[: rows // 2, [0, -1]].mean(0).astype(np.float32)  # at the sides of the upper half nobody stands
+    slope = np.linspace(0, 1, width, dtype=np.float32)[:, None]
+    scene = np.repeat((sides[0] + (sides[1] - sides[0]) * slope)[None], height, axis=0)
+    below = height - y - rows
+    tall = cv2.copyMakeBorder(pixels, 0, below, 0, 0, cv2.BORDER_REPLICATE).astype(np.float32)
+    if below:
+        tall[rows:] = cv2.GaussianBlur(tall, (0, 0), 0.02 * rows)[rows:]
+    opaque = _soft_edges(rows + below, columns, width=max(2, rows // 16))[..., None]
+    place = scene[y:, x : x + columns]
+    scene[y:, x : x + columns] = place + (tall - place) * opaque
+    return scene.clip(0, 255).astype(np.uint8)
+
+
+def _soft_edges(rows: int, columns: int, *, width: int) -> np.ndarray:
+    """float32 [rows, columns]: 1 inside, falling to 0 over `width` pixels at the upper, left and right edge."""
+    across = np.minimum(np.arange(columns), np.arange(columns)[::-1])
+    return np.clip(np.minimum(across[None], np.arange(rows)[:, None]) / width, 0, 1).astype(np.float32)
 
 
 def middle(pixels: np.ndarray, size: tuple[int, int]) -> tuple[int, int]:
