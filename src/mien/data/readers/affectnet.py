@@ -9,7 +9,7 @@ pictures); nobody could hold them against the release itself here, which is give
 count pixels from 0 or from 1 is not written down anywhere; they are taken as from 0.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from mien.core.labels import label_set
@@ -17,6 +17,7 @@ from mien.core.records import Sample
 from mien.data.readers.affectnet_arrays import Annotations
 from mien.data.readers.affectnet_lists import CODES, ListFile, Rows
 from mien.data.readers.affectnet_tree import ClassTree
+from mien.data.readers.listing import child
 from mien.data.readers.reader import Listing, Reader, folder_names
 
 PARTS = {"manual": ("manual",), "automatic": ("automatic",), "both": ("manual", "automatic")}
@@ -100,7 +101,7 @@ class AffectNet(Reader):
                     self.need(self.root / _LIST_FOLDERS[part][0] / name, way_out="It is part of the full release.")
         return found
 
-    def _listed(self, part: str, table: Path, split: str) -> Iterator[Sample]:
+    def _listed(self, part: str, table: Path, split: str) -> list[Sample]:
         pictures = self._picture_folder("Manually_Annotated" if part == "manual" else "Automatically_Annotated")
         listing, rows = Listing(pictures), ListFile(self, table, classes=self.classes).read()
         found = self.on_disk(rows.paths, listing, listed_in=table)
@@ -108,17 +109,30 @@ class AffectNet(Reader):
         if part == "automatic" or split == "train":
             every = [listing.find(path) for path in (*rows.unused, *self._paths_elsewhere(part, table))]
             self.note_unlisted(listing, [*found, *every], listed_in=table.parent)
+        places = self._places(found, pictures)
+        columns = zip(
+            rows.paths, places, rows.expression, rows.boxes, rows.points, rows.valence, rows.arousal, strict=True
+        )
+        top = pictures.name
+        return [
+            Sample(f"{top}/{path}", place, split, code, None, box, points, valence, arousal)  # type: ignore[arg-type]
+            for path, place, code, box, points, valence, arousal in columns
+            if place is not None
+        ]
+
+    def _places(self, found: Iterable[str | None], pictures: Path) -> list[Path | None]:
+        """Where each picture lies: one Path a folder, and a child of it a picture."""
         folders: dict[str, Path] = {}
-        for i, (listed, there) in enumerate(zip(rows.paths, found, strict=True)):
-            if there is None:
+        places: list[Path | None] = []
+        for path in found:
+            if path is None:
+                places.append(None)
                 continue
-            folder, _, name = there.rpartition("/")
+            folder, _, name = path.rpartition("/")
             if folder not in folders:
                 folders[folder] = pictures / folder
-            yield Sample(
-                f"{pictures.name}/{listed}", folders[folder] / name, split, rows.expression[i], None, rows.boxes[i],
-                rows.points[i], *rows.affect[i],
-            )  # fmt: skip
+            places.append(child(folders[folder], name))
+        return places
 
     def _picture_folder(self, part: str) -> Path:
         folders = [self.root / name for name in _PICTURE_FOLDERS[part]]
@@ -134,8 +148,9 @@ class AffectNet(Reader):
         if rows.left_out:
             counts = ", ".join(f"{name} {rows.left_out[name]:,}" for name in CODES if rows.left_out[name])
             self.note(f"{table.name}: {sum(rows.left_out.values()):,} faces are left out ({counts}).")
-        if 0 < rows.boxless < len(rows.paths):
-            self.note(f"{table.name}: {rows.boxless:,} faces have no box; their whole picture is the face.")
+        boxless = rows.boxes.count(None)
+        if 0 < boxless < len(rows.paths):
+            self.note(f"{table.name}: {boxless:,} faces have no box; their whole picture is the face.")
 
     # The 8-class release
 

@@ -85,6 +85,13 @@ def is_picture(name: str) -> bool:
     return os.path.splitext(name)[1].lower() in PICTURE_SUFFIXES and not name.startswith(".")  # noqa: PTH122 (300,000 names)
 
 
+def child(folder: Path, name: str) -> Path:
+    """`folder / name` for a plain file name, in a fifth of the time: in Python 3.11 `/` takes the name apart again."""
+    make = getattr(folder, "_make_child_relpath", None)  # 3.11 and 3.12; later ones are quick by themselves
+    made: Path = make(name) if make else folder / name
+    return made
+
+
 def printable(text: str) -> str:
     """The text with bytes of file names that are not UTF-8 written as `\\udcff`: it can be printed and hashed."""
     return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()

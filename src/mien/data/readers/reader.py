@@ -38,7 +38,7 @@ class Reader(ABC):
     "train", "valid", "test", or "all" where the data are not divided. valid_is_test: published numbers are reported on
     what the set calls validation; it is then the split "test", and selecting an epoch on it is refused.
     missing: what a listed picture that is not there does: "stop" raises, "skip" leaves it out, counted in `notes`.
-    Every reader takes it as an option. notes: what a person should be told, in words.
+    Every reader takes it as an option. notes: what a person should be told, in words. absent: what was left out so.
     """
 
     name: ClassVar[str]
@@ -51,6 +51,7 @@ class Reader(ABC):
     def __init__(self, root: Path) -> None:
         self.root = Path(root)
         self.notes: list[str] = []
+        self.absent: list[Path] = []
 
     @abstractmethod
     def _read(self, split: str) -> list[Sample]:
@@ -60,7 +61,7 @@ class Reader(ABC):
         """The samples of a split, sorted by key. Raises MienError for a missing split and for broken labels."""
         name = self.resolve(split)
         with _no_collection():
-            samples = [_with_printable_key(sample) for sample in self._read(name)]
+            samples = _with_printable_keys(self._read(name))
         if not samples:
             raise self.error(f"split {name!r} is empty under {self.root}.")
         return sorted(samples, key=attrgetter("key"))
@@ -121,6 +122,7 @@ class Reader(ABC):
         count = f"{len(missing):,} of {total:,} pictures listed in {listed_in} are missing, first {missing[0]}."
         if self.missing == "skip" and len(missing) < total:
             self.note(f"{count} They are left out.")
+            self.absent.extend(missing)
         else:
             raise self.error(f"{count} Copy the set again, take their lines out, or say --data.reader.missing skip.")
 
@@ -144,11 +146,11 @@ def _no_collection() -> Iterator[None]:
             gc.enable()
 
 
-def _with_printable_key(sample: Sample) -> Sample:
-    if sample.key.isascii():
-        return sample
-    key = printable(sample.key)
-    return sample if key == sample.key else replace(sample, key=key)
+def _with_printable_keys(samples: list[Sample]) -> list[Sample]:
+    if all(map(str.isascii, map(attrgetter("key"), samples))):
+        return samples
+    keys = [printable(sample.key) for sample in samples]
+    return [s if s.key == key else replace(s, key=key) for s, key in zip(samples, keys, strict=True)]
 
 
 def need_column(reader: Reader, wanted: str, columns: Iterable[str], *, where: Path) -> None:
