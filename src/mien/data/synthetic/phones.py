@@ -141,12 +141,23 @@ def phones() -> dict[str, Phone]:
 
 @dataclass(frozen=True, slots=True)
 class Syllable:
-    """phones: symbols, one vowel among them. pause_ms: silence after it. rises: it ends a question."""
+    """phones: symbols, one vowel among them. pause_ms: silence after it. rises: it ends a question.
+
+    Raises MienError for an unknown symbol, and for no vowel or more than one.
+    """
 
     phones: tuple[str, ...]
     stressed: bool = False
     pause_ms: float = 0.0
     rises: bool = False
+
+    def __post_init__(self) -> None:
+        for symbol in self.phones:
+            if symbol not in phones():
+                raise MienError(f"Syllable: {symbol!r} is no sound. Known: {' '.join(phones())}.")
+        vowels = sum(phones()[symbol].is_vowel for symbol in self.phones)
+        if vowels != 1:
+            raise MienError(f"A syllable needs one vowel; {self.text!r} has {vowels}.")
 
     @property
     def text(self) -> str:

@@ -111,8 +111,8 @@ def random_syllables(count: int, rng: np.random.Generator) -> list[Syllable]:
 def _syllables(content: str | int | Sequence[Syllable], rng: np.random.Generator) -> list[Syllable]:
     if isinstance(content, str):
         return syllables_of(content)
-    if isinstance(content, int):
-        return random_syllables(content, rng)
+    if isinstance(content, int | np.integer):
+        return random_syllables(int(content), rng)
     if not content:
         raise MienError("Speech needs at least one syllable; got none.")
     return list(content)

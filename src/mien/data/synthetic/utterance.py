@@ -194,7 +194,7 @@ def _pitch(
         decline = -4.0 * 2**prosody.range_log2 + 0.8 * prosody.slope_st
         contour += np.where(here, decline * (inside - 0.5), 0.0)
         turn = np.clip((times - spoken[last].start_s) / (end - spoken[last].start_s), 0, 1)
-        bend = (5.0 if syllables[last].rises else -5.0) + prosody.end_st
+        bend = (5.0 if syllables[last].rises else -6.5) + prosody.end_st
         contour += np.where(here, bend * turn, 0.0)
     for number, syllable in enumerate(spoken):
         if syllable.stressed:
@@ -240,6 +240,7 @@ def _formants(
     low = np.maximum.accumulate(np.maximum(low, _LEAST_FORMANT_HZ) + np.array([0, 80, 160]), axis=1) - np.array(
         [0, 80, 160]
     )
+    low = np.minimum(low, 0.47 * sample_rate_hz)  # a child at 8 kHz
     high = np.arange(3500.0, 25_000.0, 1000.0) * speaker.tract_scale * (1 + speaker.formant_offsets[3])
     high = high[high < 0.48 * sample_rate_hz]
     return np.concatenate([low, np.broadcast_to(high, (len(low), len(high)))], axis=1)
