@@ -277,7 +277,7 @@ def drawn(tmp_path: Path) -> Path:
 def test_check_counts_and_opens(drawn: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, said, _ = mien("data", "check", "drawn", "--root", drawn, capsys=capsys)
     assert code == 0
-    assert re.search(r"happiness +2 +2\n", said)
+    assert re.search(r"happiness +2 +14.3 +2 +14.3\n", said)
     assert "All 28 pictures can be read." in said
 
 

@@ -26,6 +26,7 @@ from mien.core.errors import MienError
 from mien.core.labels import LabelSet
 from mien.core.records import Sample
 from mien.data.prepare import CutError, Preparation, cut, encoded
+from mien.data.readers.reader import printable
 from mien.data.workers import stopped
 from mien.media.files import atomic_path, write_text
 
@@ -114,8 +115,8 @@ def write_part(part: Part) -> tuple[int, int]:
             content, row = _prepared(sample, part)
         except CutError as error:
             failures.append(
-                {"key": said(sample.key), "picture": said(str(sample.path)), "reason": error.reason,
-                 "detail": said(error.detail)}
+                {"key": printable(sample.key), "picture": printable(str(sample.path)), "reason": error.reason,
+                 "detail": printable(error.detail)}
             )  # fmt: skip
             continue
         pictures.append((name, content))
@@ -130,7 +131,7 @@ def _prepared(sample: Sample, part: Part) -> tuple[bytes, Row]:
     face = cut(sample, part.how)
     points = None if face.landmarks_px is None else face.landmarks_px.ravel().astype(float).tolist()
     row: Row = {
-        "key": said(sample.key),
+        "key": printable(sample.key),
         "expression": None if sample.expression is None else part.classes[sample.expression],
         "distribution": sample.distribution, "subject": sample.subject, "clip": sample.clip,
         "valence": sample.valence, "arousal": sample.arousal, "landmarks": points,
@@ -162,11 +163,6 @@ def _write_shard(path: Path, pictures: Sequence[tuple[str, bytes]]) -> list[Row]
     return places
 
 
-def said(text: str) -> str:
-    """The text as it can be printed and written: bytes of a name that is not UTF-8 become `\\xNN`."""
-    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-
-
 def write_tables(
     folder: Path, parts: Sequence[Part], splits: dict[str, list[Sample]], labels: LabelSet | None
 ) -> dict[str, dict[str, int]]:
@@ -177,7 +173,7 @@ def write_tables(
         done = json.loads(part.index.read_text(encoding="utf-8"))
         rows |= {row["key"]: row for row in done["rows"]}
         failures |= {row["key"]: row for row in done["failures"]}
-    keys = {split: [said(sample.key) for sample in samples] for split, samples in splits.items()}
+    keys = {split: [printable(sample.key) for sample in samples] for split, samples in splits.items()}
     table = [rows[key] | {"split": split} for split, names in keys.items() for key in names if key in rows]
     failed = [failures[key] | {"split": split} for split, names in keys.items() for key in names if key in failures]
     with atomic_path(folder / FAILURES) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:

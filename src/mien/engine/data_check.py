@@ -1,0 +1,289 @@
+"""`mien data check`: whether a data set on this disk is whole, against what was published of it."""
+
+import csv
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mien.core.errors import MienError
+from mien.engine.text import columns
+
+if TYPE_CHECKING:
+    from mien.core.records import Sample
+    from mien.data.inspection import Facts
+    from mien.data.published import Release
+    from mien.data.readers import Reader
+
+SHOWN = 10
+TINY = 24  # pixels; a picture with a shorter side shows no expression
+
+
+@dataclass
+class Findings:
+    """What was found. problems: rows of problems.csv. broken: why, by key. missing: listed, but not there."""
+
+    counts: dict[str, dict[str, int]]
+    release: "Release | None" = None
+    broken: dict[str, str] = field(default_factory=dict)
+    missing: list[str] = field(default_factory=list)
+    problems: list[dict[str, str]] = field(default_factory=list)
+    summary: dict[str, Any] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+
+def check(
+    name: str,
+    *,
+    root: str,
+    output: str | None = None,
+    reader: dict[str, Any] | None = None,
+    decode: bool = True,
+    duplicates: bool = True,
+    seed: int = 0,
+    workers: int | None = None,
+) -> str:
+    """Is a data set whole? Counts against the published ones, broken and doubled pictures, class balance, sizes.
+
+    Broken pictures are named, and the exit code is then 2.
+
+    Args:
+        name: the reader, as `mien data list` names it.
+        root: folder of the data set (of manifest: the table).
+        output: folder for check.json, problems.csv and contact.png, a sheet of faces of each class.
+        reader: options of the reader, such as --reader.majority strict.
+        decode: open every picture; false only counts.
+        duplicates: look for near-duplicates too, where every picture is opened.
+        seed: of the lot that draws the faces on the sheet.
+        workers: processes; by default one for each core.
+    """
+    from rich.console import Console
+
+    from mien.data.published import count, nearest_release
+    from mien.data.readers import open_reader
+    from mien.data.readers.reader import printable
+
+    opened = open_reader(name, root, **{"missing": "skip", **(reader or {})})
+    folder = _folder_for(output, opened)
+    splits = {split: opened.samples(split) for split in opened.splits}
+    found = Findings(count(splits, opened.labels))
+    found.release = nearest_release(opened.name, found.counts)
+    console = Console(soft_wrap=True, highlight=False)
+    console.print(f"{opened.name}, {root}\n{counts_table(found.counts, found.release)}", markup=False)
+    faces = list({sample.key: sample for samples in splits.values() for sample in samples}.values())
+    if decode:
+        _look(faces, opened, found, near=duplicates, workers=workers)
+    found.notes += opened.notes
+    found.missing = [printable(str(path)) for path in opened.absent]
+    found.problems += [
+        {"kind": "missing", "group": "", "split": "", "key": "", "detail": "listed, not on disk", "picture": path}
+        for path in found.missing
+    ]
+    for line in _said(found, decode=decode):
+        console.print(line, markup=False)
+    if folder:
+        _write(folder, found, splits, opened, seed)
+        console.print(f"{folder}: check.json, problems.csv, contact.png", markup=False)
+    return _verdict(found, len(faces), decode=decode)
+
+
+def _verdict(found: Findings, faces: int, *, decode: bool) -> str:
+    """The last line. Raises MienError where pictures are broken or missing."""
+    if found.broken:
+        first = next(iter(found.broken.values()))
+        raise MienError(f"{len(found.broken)} of {faces} pictures cannot be read; the first: {first}")
+    if found.missing:
+        raise MienError(f"{len(found.missing):,} pictures are listed and missing; the first: {found.missing[0]}")
+    return f"All {faces:,} pictures can be read." if decode else ""
+
+
+def counts_table(counts: dict[str, dict[str, int]], release: "Release | None") -> str:
+    """A row a class, for each split what is here and, where it differs in name or number, what was published."""
+    rows: list[list[object]] = [[""]]
+    published = release.splits if release else {}
+    for split in counts:
+        rows[0] += [split, *(["published"] if split in published else []), "%"]
+    for name in dict.fromkeys(name for numbers in counts.values() for name in numbers):
+        row: list[object] = [name]
+        for split, numbers in counts.items():
+            row.append(f"{numbers.get(name, 0):,}")
+            if split in published:
+                row.append(f"{published[split][name]:,}" if name in published[split] else "")
+            row.append(f"{100 * numbers.get(name, 0) / max(numbers['all'], 1):.1f}")
+        rows.append(row)
+    return columns(rows)
+
+
+def _folder_for(output: str | None, reader: "Reader") -> Path | None:
+    """The folder to write to, made. Raises MienError where it cannot be written or lies inside the data set."""
+    if output is None:
+        return None
+    folder = Path(output).expanduser()
+    if folder.resolve().is_relative_to(reader.root.resolve()):
+        raise MienError(f"--output {folder} lies inside the data set {reader.root}, which is never written to.")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise MienError(f"Cannot write --output {folder}: {error.strerror}. Name another folder.") from error
+    return folder
+
+
+def _look(faces: "Sequence[Sample]", reader: "Reader", found: Findings, *, near: bool, workers: int | None) -> None:
+    """Opens every picture; fills `found`."""
+    from mien.data.inspection import inspect
+    from mien.data.readers.reader import printable
+    from mien.engine.bar import bar
+
+    pictures = list({(sample.path, sample.span): sample for sample in faces}.values())
+    with bar("opening pictures", len(pictures)) as advance:
+        facts = inspect(pictures, advance=advance, workers=workers)
+    for sample, fact in zip(pictures, facts, strict=True):
+        if fact.why_broken:
+            found.broken[sample.key] = printable(fact.why_broken)
+            _note(found, "broken", sample, printable(fact.why_broken))
+        elif min(fact.size) < TINY:
+            _note(found, "tiny", sample, f"{fact.size[0]} x {fact.size[1]} pixels")
+    whole = [(sample, fact) for sample, fact in zip(pictures, facts, strict=True) if not fact.why_broken]
+    found.summary["sizes"] = sizes([fact.size for _, fact in whole])
+    found.summary["same_bytes"] = _exact(whole, reader, found)
+    if near:
+        _near([sample for sample, _ in whole], reader, found, workers)
+
+
+def _exact(whole: "Iterable[tuple[Sample, Facts]]", reader: "Reader", found: Findings) -> dict[str, int]:
+    """Pictures whose files are the same byte for byte."""
+    groups: dict[bytes, list[Sample]] = defaultdict(list)
+    for sample, fact in whole:
+        groups[fact.sha256].append(sample)
+    doubled = [group for group in groups.values() if len(group) > 1]
+    return _grouped("same bytes", doubled, reader, found)
+
+
+def _near(samples: "Sequence[Sample]", reader: "Reader", found: Findings, workers: int | None) -> None:
+    """Pictures that show the same with other bytes, as data.duplicates finds them."""
+
+
+def _grouped(kind: str, groups: "Sequence[Sequence[Sample]]", reader: "Reader", found: Findings) -> dict[str, int]:
+    """Notes each group of like pictures; returns how many there are, across splits and with unlike labels."""
+    numbers = {"groups": len(groups), "pictures": 0, "across_splits": 0, "unlike_labels": 0}
+    for number, group in enumerate(groups, 1):
+        splits, classes = {s.split for s in group}, {s.expression for s in group}
+        numbers["pictures"] += len(group)
+        numbers["across_splits"] += len(splits) > 1
+        numbers["unlike_labels"] += len(classes) > 1
+        words = [kind] + ["across splits"] * (len(splits) > 1) + ["unlike labels"] * (len(classes) > 1)
+        for sample in group:
+            label = reader.labels.classes[sample.expression] if reader.labels and sample.expression is not None else ""
+            _note(found, kind, sample, "; ".join([*words, label] if label else words), group=str(number))
+    return numbers
+
+
+def _note(found: Findings, kind: str, sample: "Sample", detail: str, *, group: str = "") -> None:
+    from mien.data.readers.reader import printable
+
+    row = {"kind": kind, "group": group, "split": sample.split, "key": printable(sample.key), "detail": detail}
+    found.problems.append(row | {"picture": printable(str(sample.path))})
+
+
+def sizes(found: Sequence[tuple[int, int]]) -> dict[str, Any]:
+    """Smallest, median and largest width and height, and how many different sizes there are."""
+    import numpy as np
+
+    if not found:
+        return {}
+    values = np.array(found)
+    middle = np.median(values, axis=0).astype(int)
+    named = {"smallest": values.min(0), "median": middle, "largest": values.max(0)}
+    return {name: pair.tolist() for name, pair in named.items()} | {"different": len(set(found))}
+
+
+def _said(found: Findings, *, decode: bool) -> list[str]:
+    """The findings in lines for a terminal."""
+    lines = _against_published(found) + _balance(found)
+    if decode and (size := found.summary.get("sizes")):
+        one = size["different"] == 1
+        words = [f"{w} x {h}" for w, h in (size["smallest"], size["median"], size["largest"])]
+        lines.append(f"sizes: all {words[0]}" if one else f"sizes: {words[0]} to {words[2]}, median {words[1]} pixels")
+    for name, title in (("same_bytes", "same file twice"), ("near", "near-duplicates")):
+        if numbers := found.summary.get(name):
+            lines.append(f"{title}: {_doubled(numbers)}")
+    tiny = sum(row["kind"] == "tiny" for row in found.problems)
+    lines += [f"tiny: {tiny:,} pictures have a side below {TINY} pixels"] if tiny else []
+    lines += [f"note: {note}" for note in found.notes]
+    if found.broken:
+        lines.append(f"broken: {len(found.broken):,}")
+        lines += [f"  {why}" for why in list(found.broken.values())[:SHOWN]]
+        lines += [f"  and {len(found.broken) - SHOWN:,} more"] if len(found.broken) > SHOWN else []
+    return lines
+
+
+def _doubled(numbers: dict[str, int]) -> str:
+    if not numbers["groups"]:
+        return "none"
+    text = f"{numbers['pictures']:,} pictures in {numbers['groups']:,} groups"
+    return f"{text}, {numbers['across_splits']:,} across splits, {numbers['unlike_labels']:,} with unlike labels"
+
+
+def _against_published(found: Findings) -> list[str]:
+    release = found.release
+    if release is None:
+        return []
+    away = [text for split, numbers in release.splits.items() for text in _away(split, numbers, found.counts)]
+    difference = "as published" if not away else "; ".join(away)
+    trust = ("; about" if release.approximate else "") + ("; partly from memory" if release.recalled else "")
+    return [f"published ({release.name}{trust}): {difference}", f"  source: {release.source}"]
+
+
+def _away(split: str, published: dict[str, int], counts: dict[str, dict[str, int]]) -> list[str]:
+    """How a split differs; class by class where it is nearly whole."""
+    here = counts.get(split)
+    if here is None:
+        return [f"no {split} here"]
+    total = published.get("all", 0)
+    if total and abs(here["all"] - total) > 0.05 * total:
+        return [f"{split} has {here['all']:,} of {total:,}, {100 * here['all'] / total:.0f} %"]
+    return [
+        f"{split} {'' if name == 'all' else name + ' '}{here.get(name, 0) - number:+,}"
+        for name, number in published.items()
+        if here.get(name, 0) != number
+    ]
+
+
+def _balance(found: Findings) -> list[str]:
+    lines = []
+    for split, numbers in found.counts.items():
+        classes = {name: n for name, n in numbers.items() if name not in ("all", "no expression")}
+        if len(classes) < 2:
+            continue
+        least, most = min(classes, key=lambda c: classes[c]), max(classes, key=lambda c: classes[c])
+        ratio = f"{classes[most] / classes[least]:.1f} times" if classes[least] else "infinitely many times"
+        lines.append(f"balance of {split}: {most} is {ratio} {least}")
+    return lines
+
+
+def _write(folder: Path, found: Findings, splits: "dict[str, list[Sample]]", reader: "Reader", seed: int) -> None:
+    from mien.data.splits import split_hash
+    from mien.engine.contact import PER_LINE, drawn_by_lot, write_contact_sheet
+    from mien.media.files import atomic_path, write_text
+
+    release = {"release": found.release.name, "source": found.release.source} if found.release else {}
+    told = {
+        "data": reader.name,
+        "counts": found.counts,
+        "published": release | {"splits": found.release.splits} if found.release else {},
+        "hashes": {split: split_hash(samples) for split, samples in splits.items()},
+        "broken": len(found.broken),
+        "missing": len(found.missing),
+        **found.summary,
+        "notes": found.notes,
+    }
+    write_text(folder / "check.json", json.dumps(told, indent=2) + "\n")
+    with atomic_path(folder / "problems.csv") as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, ["kind", "group", "split", "key", "detail", "picture"])
+        writer.writeheader()
+        writer.writerows(found.problems)
+    rows = drawn_by_lot(splits, reader.labels, each=PER_LINE if reader.labels else 3 * PER_LINE, seed=seed)
+    note = f"{sum(n for n, _ in rows.values()):,} faces, some of each drawn by lot (seed {seed})"
+    write_contact_sheet(folder / "contact.png", rows, title=reader.name, note=note)
