@@ -22,6 +22,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "export": ("mien.engine.export:export", "write a bundle's network as ONNX, checked against the original"),
     "data list": ("mien.engine.data:list_data", "data sets that can be read, their layouts and classes"),
     "data check": ("mien.engine.data_check:check", "is a data set whole? counts, broken and doubled pictures"),
+    "data stats": ("mien.engine.data_stats:stats", "what a data set is like: sizes, light, balance, people, affect"),
     "data prepare": ("mien.engine.data_prepare:prepare", "find, align and cut out every face once, to train on"),
     "data synth": ("mien.engine.data_synth:synth", "draw faces in the layout of a data set, to try it out"),
     "models": ("mien.engine.models:models", "systems that can be built, bundles that ship"),

@@ -20,7 +20,7 @@ from mien.core.records import Batch, Sample
 from mien.core.spec import InputSpec
 from mien.data.transforms import Augmentation, erase, generator
 from mien.media.crop import normalise, prepare
-from mien.media.image import load_image
+from mien.media.image import Picture, load_image
 
 log = logging.getLogger(__name__)
 NumpyBatch: TypeAlias = Batch[np.ndarray]
@@ -31,6 +31,13 @@ def prepare_face(
 ) -> tuple[UInt8[np.ndarray, "size size 3"], Float[np.ndarray, "points 2"] | None]:
     """The face crop and its landmarks in crop pixels. Raises MienError for a broken picture."""
     picture = load_image(sample.path, span=sample.span, min_side=spec.size if sample.box is None else None)
+    return cut_face(sample, picture, spec)
+
+
+def cut_face(
+    sample: Sample, picture: Picture, spec: InputSpec
+) -> tuple[UInt8[np.ndarray, "size size 3"], Float[np.ndarray, "points 2"] | None]:
+    """`prepare_face` of the picture that was loaded already."""
     width, height = picture.size
     crop = crop_of_picture(width, height, spec) if sample.box is None else crop_of_box(sample.box, spec)
     rows, columns = picture.pixels.shape[:2]

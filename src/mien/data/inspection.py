@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import cv2
-import numpy as np
 
 from mien.core.errors import MienError
 from mien.core.records import Sample
 from mien.core.spec import InputSpec
-from mien.data.faces import prepare_face
+from mien.data.faces import cut_face
 from mien.data.workers import cores, silence_stderr, spread, stopped
 from mien.media.image import load_image
 
@@ -82,14 +81,14 @@ def _hashed(sample: Sample, spec: InputSpec | None) -> Facts:
 
 def _measured(sample: Sample, spec: InputSpec | None) -> Facts:
     assert spec is not None
-    crop = prepare_face(sample, spec)[0]
-    values = crop.reshape(-1, 3).astype(np.float32) / 255
+    picture = load_image(sample.path, span=sample.span, min_side=spec.size if sample.box is None else None)
+    crop = cut_face(sample, picture, spec)[0]
+    mean, std = (values.ravel() / 255 for values in cv2.meanStdDev(crop))
     grey = cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY)
-    laplacian = cv2.Laplacian(grey, cv2.CV_32F)
+    sharpness = cv2.meanStdDev(cv2.Laplacian(grey, cv2.CV_16S))[1].item()
     return Facts(
-        size=load_image(sample.path, span=sample.span, min_side=1).size,
-        mean=tuple(values.mean(0).tolist()), square=tuple((values**2).mean(0).tolist()),
-        brightness=float(grey.mean() / 255), sharpness=float(laplacian.std()),
+        size=picture.size, mean=tuple(mean.tolist()), square=tuple((std**2 + mean**2).tolist()),
+        brightness=cv2.mean(grey)[0] / 255, sharpness=sharpness,
     )  # fmt: skip
 
 
