@@ -85,3 +85,13 @@ def test_overlap_is_refused_and_named() -> None:
 
 def test_unknown_subjects_are_not_one_subject() -> None:
     refuse_overlap(faces([0])[:1], faces([0, 0])[1:], names=("a", "b"))
+
+
+def test_two_pictures_of_one_file_are_two_pictures() -> None:
+    first, second, again = (
+        [Sample(key, Path("fer2013.csv"), expression=0, span=(offset, 9))]
+        for key, offset in (("0", 10), ("1", 20), ("2", 10))
+    )
+    refuse_overlap(first, second, names=("train", "test"))
+    with pytest.raises(MienError, match=r"1 pictures stand in both train and test, first 'fer2013.csv#10'"):
+        refuse_overlap(first, again, names=("train", "test"))

@@ -57,7 +57,7 @@ def refuse_overlap(first: Sequence[Sample], second: Sequence[Sample], *, names: 
     for what in ("key", "subject"):
         sides = [{value for s in side if (value := getattr(s, what)) is not None} for side in (first, second)]
         if what == "key":  # two faces of one picture have the same file
-            sides = [{str(s.path) for s in side} for side in (first, second)]
+            sides = [{_picture(s) for s in side} for side in (first, second)]
         shared = sorted(sides[0] & sides[1])
         if shared:
             thing = "subjects" if what == "subject" else "pictures"
@@ -65,3 +65,8 @@ def refuse_overlap(first: Sequence[Sample], second: Sequence[Sample], *, names: 
                 f"{len(shared)} {thing} stand in both {names[0]} and {names[1]}, first {shared[0]!r}. "
                 "A score on seen faces means nothing: make the splits disjoint."
             )
+
+
+def _picture(sample: Sample) -> str:
+    """The file, and where in it the picture begins when it holds several."""
+    return str(sample.path) if sample.span is None else f"{sample.path}#{sample.span[0]}"
