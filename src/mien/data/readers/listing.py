@@ -1,11 +1,13 @@
 """What lies on disk: each folder is listed once, no file is opened or asked for by itself."""
 
+import errno
 import os
 import unicodedata
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 PICTURE_SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm"))
+_NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)  # no such folder; a file; a link that leads to itself
 
 
 class Listing:
@@ -55,8 +57,10 @@ def file_names(folder: Path) -> set[str]:
     """Names of the entries of a folder; empty where there is no such folder."""
     try:
         return set(os.listdir(folder))  # noqa: PTH208 (names, not 300,000 Paths)
-    except (FileNotFoundError, NotADirectoryError):
-        return set()
+    except OSError as error:
+        if error.errno in _NOT_THERE:
+            return set()
+        raise
 
 
 def folder_names(folder: Path) -> list[str]:
@@ -64,8 +68,10 @@ def folder_names(folder: Path) -> list[str]:
     try:
         with os.scandir(folder) as entries:
             return sorted(entry.name for entry in entries if not entry.name.startswith(".") and _is_folder(entry))
-    except (FileNotFoundError, NotADirectoryError):
-        return []
+    except OSError as error:
+        if error.errno in _NOT_THERE:
+            return []
+        raise
 
 
 def pictures_below(folder: Path) -> list[Path]:
