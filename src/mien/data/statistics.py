@@ -110,6 +110,6 @@ def describe(
         "affect": affect(samples),
         "histograms": {
             "brightness": histogram(brightness, 0, 1),
-            "sharpness": histogram(sharpness, 0, float(np.percentile(sharpness, 99)) or 1.0),
+            "sharpness": histogram(sharpness, 0, float(np.ceil(np.percentile(sharpness, 99))) or 1.0),
         },
     }

@@ -4,34 +4,16 @@ import csv
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mien.core.errors import MienError
-from mien.engine.text import columns
+from mien.engine.data_findings import TINY, Findings, counts_table, in_words
 
 if TYPE_CHECKING:
     from mien.core.records import Sample
     from mien.data.inspection import Facts
-    from mien.data.published import Release
     from mien.data.readers import Reader
-
-SHOWN = 10
-TINY = 24  # pixels; a picture with a shorter side shows no expression
-
-
-@dataclass
-class Findings:
-    """What was found. problems: rows of problems.csv. broken: why, by key. missing: listed, but not there."""
-
-    counts: dict[str, dict[str, int]]
-    release: "Release | None" = None
-    broken: dict[str, str] = field(default_factory=dict)
-    missing: list[str] = field(default_factory=list)
-    problems: list[dict[str, str]] = field(default_factory=list)
-    summary: dict[str, Any] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
 
 
 def check(
@@ -54,8 +36,8 @@ def check(
         root: folder of the data set (of manifest: the table).
         output: folder for check.json, problems.csv and contact.png, a sheet of faces of each class.
         reader: options of the reader, such as --reader.majority strict.
-        decode: open every picture; false only counts.
-        duplicates: look for near-duplicates too, where every picture is opened.
+        decode: open every picture; false only counts, and looks for no duplicates.
+        duplicates: look for the same photograph in other bytes too, mirrored or another size.
         seed: of the lot that draws the faces on the sheet.
         workers: processes; by default one for each core.
     """
@@ -66,7 +48,7 @@ def check(
     from mien.data.readers.reader import printable
 
     opened = open_reader(name, root, **{"missing": "skip", **(reader or {})})
-    folder = _folder_for(output, opened)
+    folder = folder_for(output, opened)
     splits = {split: opened.samples(split) for split in opened.splits}
     found = Findings(count(splits, opened.labels))
     found.release = nearest_release(opened.name, found.counts)
@@ -81,7 +63,7 @@ def check(
         {"kind": "missing", "group": "", "split": "", "key": "", "detail": "listed, not on disk", "picture": path}
         for path in found.missing
     ]
-    for line in _said(found, decode=decode):
+    for line in in_words(found, decode=decode):
         console.print(line, markup=False)
     if folder:
         _write(folder, found, splits, opened, seed)
@@ -99,24 +81,7 @@ def _verdict(found: Findings, faces: int, *, decode: bool) -> str:
     return f"All {faces:,} pictures can be read." if decode else ""
 
 
-def counts_table(counts: dict[str, dict[str, int]], release: "Release | None") -> str:
-    """A row a class, for each split what is here and, where it differs in name or number, what was published."""
-    rows: list[list[object]] = [[""]]
-    published = release.splits if release else {}
-    for split in counts:
-        rows[0] += [split, *(["published"] if split in published else []), "%"]
-    for name in dict.fromkeys(name for numbers in counts.values() for name in numbers):
-        row: list[object] = [name]
-        for split, numbers in counts.items():
-            row.append(f"{numbers.get(name, 0):,}")
-            if split in published:
-                row.append(f"{published[split][name]:,}" if name in published[split] else "")
-            row.append(f"{100 * numbers.get(name, 0) / max(numbers['all'], 1):.1f}")
-        rows.append(row)
-    return columns(rows)
-
-
-def _folder_for(output: str | None, reader: "Reader") -> Path | None:
+def folder_for(output: str | None, reader: "Reader") -> Path | None:
     """The folder to write to, made. Raises MienError where it cannot be written or lies inside the data set."""
     if output is None:
         return None
@@ -149,7 +114,7 @@ def _look(faces: "Sequence[Sample]", reader: "Reader", found: Findings, *, near:
     found.summary["sizes"] = sizes([fact.size for _, fact in whole])
     found.summary["same_bytes"] = _exact(whole, reader, found)
     if near:
-        _near([sample for sample, _ in whole], reader, found, workers)
+        found.summary["near"] = _near(whole, reader, found)
 
 
 def _exact(whole: "Iterable[tuple[Sample, Facts]]", reader: "Reader", found: Findings) -> dict[str, int]:
@@ -161,8 +126,19 @@ def _exact(whole: "Iterable[tuple[Sample, Facts]]", reader: "Reader", found: Fin
     return _grouped("same bytes", doubled, reader, found)
 
 
-def _near(samples: "Sequence[Sample]", reader: "Reader", found: Findings, workers: int | None) -> None:
-    """Pictures that show the same with other bytes, as data.duplicates finds them."""
+def _near(whole: "Sequence[tuple[Sample, Facts]]", reader: "Reader", found: Findings) -> dict[str, int]:
+    """Pictures that show the same photograph with other bytes; frames of one clip are meant to be alike."""
+    from mien.data.duplicates import groups, near_duplicates
+
+    samples = [sample for sample, _ in whole]
+    pairs = [
+        (twin.first, twin.second)
+        for twin in near_duplicates(samples)
+        if whole[twin.first][1].sha256 != whole[twin.second][1].sha256
+        and (samples[twin.first].clip is None or samples[twin.first].clip != samples[twin.second].clip)
+    ]
+    alike = [[samples[place] for place in group] for group in groups(len(samples), pairs)]
+    return _grouped("near-duplicate", alike, reader, found)
 
 
 def _grouped(kind: str, groups: "Sequence[Sequence[Sample]]", reader: "Reader", found: Findings) -> dict[str, int]:
@@ -197,70 +173,6 @@ def sizes(found: Sequence[tuple[int, int]]) -> dict[str, Any]:
     middle = np.median(values, axis=0).astype(int)
     named = {"smallest": values.min(0), "median": middle, "largest": values.max(0)}
     return {name: pair.tolist() for name, pair in named.items()} | {"different": len(set(found))}
-
-
-def _said(found: Findings, *, decode: bool) -> list[str]:
-    """The findings in lines for a terminal."""
-    lines = _against_published(found) + _balance(found)
-    if decode and (size := found.summary.get("sizes")):
-        one = size["different"] == 1
-        words = [f"{w} x {h}" for w, h in (size["smallest"], size["median"], size["largest"])]
-        lines.append(f"sizes: all {words[0]}" if one else f"sizes: {words[0]} to {words[2]}, median {words[1]} pixels")
-    for name, title in (("same_bytes", "same file twice"), ("near", "near-duplicates")):
-        if numbers := found.summary.get(name):
-            lines.append(f"{title}: {_doubled(numbers)}")
-    tiny = sum(row["kind"] == "tiny" for row in found.problems)
-    lines += [f"tiny: {tiny:,} pictures have a side below {TINY} pixels"] if tiny else []
-    lines += [f"note: {note}" for note in found.notes]
-    if found.broken:
-        lines.append(f"broken: {len(found.broken):,}")
-        lines += [f"  {why}" for why in list(found.broken.values())[:SHOWN]]
-        lines += [f"  and {len(found.broken) - SHOWN:,} more"] if len(found.broken) > SHOWN else []
-    return lines
-
-
-def _doubled(numbers: dict[str, int]) -> str:
-    if not numbers["groups"]:
-        return "none"
-    text = f"{numbers['pictures']:,} pictures in {numbers['groups']:,} groups"
-    return f"{text}, {numbers['across_splits']:,} across splits, {numbers['unlike_labels']:,} with unlike labels"
-
-
-def _against_published(found: Findings) -> list[str]:
-    release = found.release
-    if release is None:
-        return []
-    away = [text for split, numbers in release.splits.items() for text in _away(split, numbers, found.counts)]
-    difference = "as published" if not away else "; ".join(away)
-    trust = ("; about" if release.approximate else "") + ("; partly from memory" if release.recalled else "")
-    return [f"published ({release.name}{trust}): {difference}", f"  source: {release.source}"]
-
-
-def _away(split: str, published: dict[str, int], counts: dict[str, dict[str, int]]) -> list[str]:
-    """How a split differs; class by class where it is nearly whole."""
-    here = counts.get(split)
-    if here is None:
-        return [f"no {split} here"]
-    total = published.get("all", 0)
-    if total and abs(here["all"] - total) > 0.05 * total:
-        return [f"{split} has {here['all']:,} of {total:,}, {100 * here['all'] / total:.0f} %"]
-    return [
-        f"{split} {'' if name == 'all' else name + ' '}{here.get(name, 0) - number:+,}"
-        for name, number in published.items()
-        if here.get(name, 0) != number
-    ]
-
-
-def _balance(found: Findings) -> list[str]:
-    lines = []
-    for split, numbers in found.counts.items():
-        classes = {name: n for name, n in numbers.items() if name not in ("all", "no expression")}
-        if len(classes) < 2:
-            continue
-        least, most = min(classes, key=lambda c: classes[c]), max(classes, key=lambda c: classes[c])
-        ratio = f"{classes[most] / classes[least]:.1f} times" if classes[least] else "infinitely many times"
-        lines.append(f"balance of {split}: {most} is {ratio} {least}")
-    return lines
 
 
 def _write(folder: Path, found: Findings, splits: "dict[str, list[Sample]]", reader: "Reader", seed: int) -> None:
