@@ -21,13 +21,15 @@ _JAW_S, _LIPS_S, _CLOSURE_S = 0.06, 0.05, 0.02
 # An open vowel at ease is half of what AU26 can; a shout nears all of it.
 _JAW_AT_EASE = 0.6
 
-ACTION_UNITS = ("AU17", "AU18", "AU20_L", "AU20_R", "AU22", "AU24", "AU25", "AU26")
+_PAIRED = ("AU17", "AU18", "AU20", "AU22", "AU24", "AU25")
+MOUTH_UNITS = (*(f"{unit}_{side}" for unit in _PAIRED for side in "LR"), "AU26")
+_APART = ("AU25_L", "AU25_R", "AU26", "AU27")
 
 
 def mouth_track(
     speech: Speech, *, frames_per_s: float = 25.0, frames: int | None = None
 ) -> dict[str, Float[np.ndarray, "frames"]]:
-    """Weights 0..1 of `ACTION_UNITS`; frame i is at i / frames_per_s seconds of the sound.
+    """Weights 0..1 of `MOUTH_UNITS`, both sides alike; frame i is at i / frames_per_s seconds of the sound.
 
     frames: how many, by default enough to hold the whole sound; beyond it the mouth rests. Loud speech opens the mouth
     wider, as the expression's articulation says.
@@ -40,7 +42,7 @@ def mouth_track(
     shape = _shape(speech, grid)
     times = np.arange(frames) / frames_per_s
     units = _action_units(shape, _open_ratio(speech))
-    return {name: np.interp(times, grid, track, right=0.0).astype(np.float32) for name, track in units.items()}
+    return {name: np.interp(times, grid, units[name[:4]], right=0.0).astype(np.float32) for name in MOUTH_UNITS}
 
 
 def speaking_face(
@@ -52,11 +54,11 @@ def speaking_face(
     Both pull on the face: 1 - (1 - a)(1 - b). Where the mouth shuts its lips the expression cannot keep them apart.
     """
     frames = len(next(iter(mouth.values())))
-    shut = np.clip(2 * mouth.get("AU24", np.zeros(frames)), 0, 1)
+    shut = np.clip(2 * mouth.get("AU24_L", np.zeros(frames)), 0, 1)
     result: dict[str, np.ndarray] = {}
     for name in dict.fromkeys((*expression, *mouth)):
         held = np.broadcast_to(np.asarray(expression.get(name, 0.0), np.float32), (frames,))
-        held = held * (1 - shut) if name in ("AU25", "AU26", "AU27") else held
+        held = held * (1 - shut) if name in _APART else held
         spoken = mouth.get(name, np.zeros(frames, np.float32))
         result[name] = (1 - (1 - held) * (1 - spoken)).astype(np.float32)
     return result
@@ -114,8 +116,7 @@ def _action_units(shape: dict[str, np.ndarray], open_ratio: float) -> dict[str, 
     return {
         "AU17": np.clip(0.15 * closed + 0.35 * shape["bite"], 0, 1),
         "AU18": np.clip(shape["pucker"], 0, 1),
-        "AU20_L": stretch,
-        "AU20_R": stretch,
+        "AU20": stretch,
         "AU22": np.clip(shape["funnel"], 0, 1),
         "AU24": 0.5 * closed,
         "AU25": apart,
