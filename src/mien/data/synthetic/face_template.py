@@ -236,7 +236,7 @@ def _lip_bulge(x: np.ndarray) -> np.ndarray:
     """[rows, columns] forward displacement of the lip rows, for the x of the rim."""
     bulge = np.zeros((len(ROWS), COLUMNS))
     across = np.clip(1 - (x / (MOUTH_HALF + 0.05)) ** 2, 0, 1) ** 0.6
-    dip = -0.022 * np.clip(1.15 - (x / (MOUTH_HALF + 0.09)) ** 4, 0, 1)
+    dip = -0.018 * np.clip(1 - (x / (MOUTH_HALF + 0.03)) ** 4, 0, 1)
     for k, (up, down) in enumerate(zip((0, 0.03, 0.034, 0.018, 0.004), (0, 0.026, 0.036, 0.024, 0.002), strict=True)):
         bulge[MOUTH_ROW - k] = up * across
         bulge[MOUTH_ROW + 1 + k] = down * across
@@ -252,7 +252,7 @@ def _lid_depth(points: np.ndarray) -> None:
     ball = EYE_CENTRE[2] + np.sqrt(np.maximum(LID_RADIUS**2 - across, 0))
     t = np.clip((x - EYE_CORNERS[0, 0]) / (EYE_CORNERS[1, 0] - EYE_CORNERS[0, 0]), 0, 1)
     corner = EYE_CORNERS[0, 2] + (EYE_CORNERS[1, 2] - EYE_CORNERS[0, 2]) * t
-    lid = np.log(np.exp(40 * ball) + np.exp(40 * corner)) / 40
+    lid = np.log(np.exp(90 * ball) + np.exp(90 * corner)) / 90
     inside = _fade(np.ones(EYE_LAST - EYE_FIRST + 1), EYE_FIRST, EYE_LAST, 3)
     upper, lower = (1, 1, 0.92, 0.5, 0.12), (1, 0.95, 0.6, 0.2)
     for rim, weights, step in ((EYE_ROW, upper, -1), (EYE_ROW + 1, lower, 1)):
