@@ -47,7 +47,7 @@ class Appearance:
 
     @classmethod
     def sample(cls, rng: np.random.Generator) -> "Appearance":
-        """A person. Tones cover the whole human range evenly; hair and eyes go with the tone, beards with short hair."""
+        """A person. Tones cover the human range evenly; hair and eyes go with the tone, beards with short hair."""
         ita = float(rng.uniform(-62, 63))
         age = float(rng.beta(1.3, 1.8))
         style = str(rng.choice(HAIR_STYLES, p=_STYLE_SHARES))
@@ -106,7 +106,7 @@ def _hair_colour(rng: np.random.Generator, ita: float, age: float) -> tuple[int,
     if ita > 30:
         shares = (0.17, 0.25, 0.22, 0.13, 0.16, 0.07)
     else:
-        shares = (0.62, 0.26, 0.08, 0.02, 0.02, 0.0) if ita < 0 else (0.4, 0.34, 0.16, 0.05, 0.04, 0.01)
+        shares = (0.72, 0.22, 0.045, 0.005, 0.01, 0.0) if ita < 0 else (0.42, 0.36, 0.16, 0.04, 0.015, 0.005)
     return _varied(rng, HAIR_SRGB[str(rng.choice(names, p=shares))], 0.15)
 
 

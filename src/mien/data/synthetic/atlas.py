@@ -7,12 +7,13 @@ between the eyes and shrink what turns away.
 
 from collections.abc import Sequence
 from functools import cache
+from itertools import pairwise
 
 import cv2
 import numpy as np
 from jaxtyping import Float
 
-_ABOVE, _BELOW, _BESIDE = 0.072, 0.035, 0.016  # metres beyond the landmarks: forehead, under the chin, temples
+_ABOVE, _BELOW, _BESIDE = 0.072, 0.045, 0.016  # metres beyond the landmarks: forehead, under the chin, temples
 _SHIFT = 4  # bits of OpenCV's sub-pixel coordinates
 
 
@@ -51,7 +52,7 @@ class Atlas:
     def distance(self, points: np.ndarray) -> np.ndarray:
         """Metres to an open polyline."""
         nearest = np.full((self.side, self.side), np.inf, np.float32)
-        for start, end in zip(points[:-1], points[1:], strict=True):
+        for start, end in pairwise(points):
             dx, dy = (float(value) for value in end - start)
             length = max(dx * dx + dy * dy, 1e-12)
             x, y = self.x - np.float32(start[0]), self.y - np.float32(start[1])
@@ -101,7 +102,7 @@ def smooth(points: np.ndarray, count: int) -> np.ndarray:
 
 @cache
 def noise(kind: int, side: int, cells: int, octaves: int = 3) -> Float[np.ndarray, "side side"]:
-    """Tileable value noise of mean 0 and deviation 1: `cells` bumps across, each octave twice as fine and half as high."""
+    """Tileable value noise of mean 0, deviation 1: `cells` bumps across, each octave twice as fine and half as high."""
     rng = np.random.Generator(np.random.PCG64([7919, kind, side, cells]))
     total = np.zeros((side, side), np.float32)
     for octave in range(octaves):

@@ -17,8 +17,8 @@ PIVOT = np.array([0.0, -0.02, -0.075], np.float32)  # between the ears, where th
 class Camera:
     """One view. size: side of the square picture in pixels. face_side: pixels that 0.22 m, about the height of a head
     with its neck's start, take at the pivot's distance. distance: camera to pivot, metres; a short one enlarges the
-    nose. yaw > 0: the face turns to the viewer's right. pitch > 0: it looks up. roll > 0: it tilts to the viewer's right.
-    centre: where `aim` (head frame, turned) stands, as a share of the picture from its middle, x right, y down.
+    nose. yaw > 0: the face turns to the viewer's right. pitch > 0: it looks up. roll > 0: it tilts to the viewer's
+    right. centre: where `aim` (head frame, turned) stands, as a share of the picture from its middle, x right, y down.
     """
 
     size: int = 128
@@ -60,7 +60,7 @@ class Camera:
         return replace(self, size=self.size * factor, face_side=self.face_side * factor)
 
     def view(self, vertices: Float[np.ndarray, "*n 3"]) -> Float[np.ndarray, "*n 3"]:
-        """Head-frame points in the view frame: turned about the pivot, which is its origin; the camera at z = distance."""
+        """Head-frame points in the view frame: turned about the pivot, its origin; the camera at z = distance."""
         return ((np.asarray(vertices, np.float32) - PIVOT) @ self.rotation.T).astype(np.float32)
 
     def project_view(

@@ -11,11 +11,14 @@ from mien.data.synthetic.colour import to_srgb
 
 @dataclass(frozen=True)
 class Degradation:
-    """The default does nothing. exposure: factor on light. contrast: exponent on sRGB about middle grey. cast: factors
-    on linear RGB. blur, motion: pixels of a 128-pixel picture; motion_rad: its direction. resolution: share of the side
-    that survives. noise: deviation on sRGB in 0..1. jpeg: quality, 0 for none. grey: no colour. seed: of the noise.
+    """The default does nothing. metered: how far the camera brings the middle of the picture to a mean of its own
+    choice, 0 not at all .. 1 wholly. exposure: factor on light besides. contrast: factor on sRGB about middle grey.
+    cast: factors on linear RGB. blur, motion: pixels of a 128-pixel picture; motion_rad: its direction. resolution:
+    share of the side that survives. noise: deviation on sRGB in 0..1. jpeg: quality, 0 for none. grey: no colour.
+    seed: of the noise.
     """
 
+    metered: float = 0.0
     exposure: float = 1.0
     contrast: float = 1.0
     cast: tuple[float, float, float] = (1.0, 1.0, 1.0)
@@ -33,6 +36,7 @@ class Degradation:
         """From good photographs to poor ones; each fault comes by itself."""
         warmth, green = rng.normal(0, 0.07), rng.normal(0, 0.03)
         return cls(
+            metered=float(rng.uniform(0.3, 0.9)),
             exposure=float(np.exp(rng.normal(0.05, 0.28))),
             contrast=float(np.exp(rng.normal(0, 0.15))),
             cast=(float(1 + warmth), float(1 + green), float(1 - warmth)),
@@ -40,7 +44,7 @@ class Degradation:
             motion=float(rng.uniform(1, 6)) if rng.random() < 0.1 else 0.0,
             motion_rad=float(rng.uniform(0, np.pi)),
             resolution=float(rng.uniform(0.3, 0.8)) if rng.random() < 0.35 else 1.0,
-            noise=float(rng.exponential(0.018)) if rng.random() < 0.6 else 0.0,
+            noise=float(min(rng.exponential(0.011), 0.05)) if rng.random() < 0.6 else 0.0,
             jpeg=int(rng.integers(25, 96)) if rng.random() < 0.6 else 0,
             grey=bool(rng.random() < 0.2),
             seed=int(rng.integers(1 << 31)),
@@ -48,7 +52,8 @@ class Degradation:
 
     def expose(self, linear: Float[np.ndarray, "height width 3"]) -> Float[np.ndarray, "height width 3"]:
         """Linear light to sRGB in 0..1, with a shoulder: highlights bend before they are cut."""
-        light = linear * (np.float32(self.exposure) * np.array(self.cast, np.float32))
+        gain = self.exposure * _metered(linear) ** self.metered
+        light = linear * (np.float32(gain) * np.array(self.cast, np.float32))
         # Linear up to 0.6, then towards 1.
         over = np.maximum(light - 0.6, 0)
         light = np.minimum(light, 0.6) + np.float32(0.4) * (1 - np.exp(-over / np.float32(0.4)))
@@ -91,6 +96,13 @@ class Degradation:
             cv2.line(kernel, tuple(ends[0].tolist()), tuple(ends[1].tolist()), 1.0, 1, cv2.LINE_AA)
             linear = cv2.filter2D(linear, -1, kernel / kernel.sum(), borderType=cv2.BORDER_REPLICATE)
         return linear
+
+
+def _metered(linear: np.ndarray) -> float:
+    """What brings the middle half of the picture to a mean of 0.2 of the light, within two stops."""
+    quarter = linear.shape[0] // 4
+    middle = linear[quarter : -quarter or None, quarter : -quarter or None].mean(dtype=np.float64)
+    return float(np.clip(0.2 / max(middle, 1e-6), 0.25, 4.0))
 
 
 def _through_jpeg(pixels: np.ndarray, quality: int) -> np.ndarray:

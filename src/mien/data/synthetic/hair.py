@@ -6,19 +6,18 @@ the scalp below them is painted dark, so that nothing shines through. All locks 
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
 from mien.data.synthetic.appearance import Appearance
 from mien.data.synthetic.camera import Camera
 from mien.data.synthetic.colour import of_bytes
+from mien.data.synthetic.head_shape import HeadShape
 from mien.data.synthetic.headwear import headwear_parts
 from mien.data.synthetic.part import Part, ball
-from mien.data.synthetic.raster import looked_up
 from mien.data.synthetic.shading import unit
 from mien.data.synthetic.studio import Studio
 
-_GRID = (24, 48)  # latitudes, longitudes of the head's radius
+_AXIS_Z = -0.075  # metres from the eye corners back to the middle of the head
 
 
 @dataclass(frozen=True)
@@ -46,10 +45,10 @@ _STYLES = {
     "short": _Style(560, 0.034, 0.0058, 0.35, 0.10, "mixed", layers=0.010, steps=4, hold=0.008),
     "side": _Style(520, 0.062, 0.0068, 0.25, 0.10, "parted", layers=0.014, hold=0.006),
     "fringe": _Style(540, 0.070, 0.0066, 0.22, 0.22, "forward", layers=0.012, hold=0.008, over=True),
-    "long": _Style(460, 0.300, 0.0085, 0.15, 0.40, "parted", layers=0.016, steps=11, hold=0.05),
-    "long fringe": _Style(480, 0.280, 0.0085, 0.15, 0.40, "fringed", layers=0.016, steps=11, hold=0.05),
+    "long": _Style(460, 0.300, 0.0085, 0.15, 0.40, "parted", layers=0.016, steps=11, hold=0.015),
+    "long fringe": _Style(480, 0.280, 0.0085, 0.15, 0.40, "fringed", layers=0.016, steps=11, hold=0.015),
     "bun": _Style(420, 0.120, 0.0085, 0.05, 0.0, "back", layers=0.006, steps=8, hold=0.002),
-    "curly": _Style(560, 0.085, 0.0075, 0.50, 0.14, "mixed", curl=0.009, layers=0.026, steps=9, hold=0.02),
+    "curly": _Style(760, 0.080, 0.0052, 0.50, 0.14, "mixed", curl=0.007, layers=0.026, steps=9, hold=0.02),
     "afro": _Style(700, 0.050, 0.0100, 0.95, 0.0, "out", curl=0.009, layers=0.040, steps=5, hold=0.01),
 }
 
@@ -62,10 +61,10 @@ def hair_parts(studio: Studio, head: np.ndarray, normals: np.ndarray, looks: App
         return []
     rng = np.random.Generator(np.random.PCG64([looks.seed, 41]))
     style = _STYLES[looks.hair_style]
-    shape = HeadShape(head)
-    roots, outward = _roots(studio, head, normals, looks, style.locks, rng)
-    paths, depth = _grown(roots, outward, style, looks, shape, rng)
-    parts = [_ribbons(paths, depth, style, looks, shape, camera, rng)]
+    shape = HeadShape(head[studio.earless])
+    roots, outward = _roots(studio, head, normals, looks=looks, count=style.locks, rng=rng)
+    paths, depth = _grown(roots, outward, style, looks=looks, shape=shape, rng=rng)
+    parts = [_ribbons(paths, depth, style, looks=looks, shape=shape, camera=camera, rng=rng)]
     if looks.hair_style == "bun":
         parts.append(_bun(shape, looks, camera, rng))
     return parts
@@ -76,50 +75,18 @@ def scalp_cover(studio: Studio, looks: Appearance) -> np.ndarray:
     place = studio.template
     top = place[studio.scalp > 0, 1].max() if studio.scalp.any() else 1.0
     # A receding line rises most beside the middle; at 0.3 it is the model's own.
-    front = np.clip((place[:, 2] + 0.01) / 0.05, 0, 1)
+    front = np.clip((place[:, 2] - _AXIS_Z + 0.01) / 0.05, 0, 1)
     line = (looks.hairline - 0.3) * 0.05 * (0.6 + 0.4 * np.clip(np.abs(place[:, 0]) / 0.04, 0, 1))
     base = place[studio.scalp > 0]
-    edge = base[base[:, 2] > 0.02][:, 1].min() if (base[:, 2] > 0.02).any() else top - 0.08
+    before = base[base[:, 2] > _AXIS_Z + 0.02]
+    edge = before[:, 1].min() if len(before) else top - 0.08
     cut = 1 - front * np.clip((edge + line - place[:, 1]) / 0.012, 0, 1)
-    strength = {"bald": 0.0, "buzz": 0.72}.get(looks.hair_style, 1.0)
+    strength = {"bald": 0.0, "buzz": 0.72, "scarf": 0.0}.get(looks.hair_style, 1.0)
     return (studio.scalp * cut * strength).astype(np.float32)
 
 
-class HeadShape:
-    """The head's radius by direction from its middle: keeps locks outside."""
-
-    def __init__(self, head: np.ndarray) -> None:
-        self.centre = np.array([0.0, 0.025, head[:, 2].min() * 0.42 + head[:, 2].max() * 0.58 - 0.03], np.float32)
-        offset = head - self.centre
-        radius = np.linalg.norm(offset, axis=1)
-        row, column = self._place(offset)
-        grid = np.zeros(_GRID, np.float32)
-        np.maximum.at(
-            grid, (np.round(row).astype(int).clip(0, _GRID[0] - 1), np.round(column).astype(int) % _GRID[1]), radius
-        )
-        wide = np.concatenate([grid[:, -6:], grid, grid[:, :6]], 1)
-        wide = np.maximum(wide, cv2.dilate(wide, np.ones((3, 3), np.uint8)) * (wide == 0))
-        wide = np.where(wide == 0, cv2.dilate(wide, np.ones((9, 9), np.uint8)), wide)
-        self.grid = cv2.GaussianBlur(wide, (0, 0), 0.7)
-
-    def _place(self, offset: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        polar = np.arctan2(np.hypot(offset[..., 0], offset[..., 2]), offset[..., 1])
-        turn = np.arctan2(offset[..., 0], offset[..., 2])
-        return polar / np.pi * (_GRID[0] - 1), (turn / (2 * np.pi) + 0.5) * _GRID[1]
-
-    def pushed_out(self, points: np.ndarray, margin: np.ndarray, most: np.ndarray | float = np.inf) -> np.ndarray:
-        """Points moved along their direction to at least `margin` and at most `most` above the head."""
-        offset = points - self.centre
-        row, column = self._place(offset)
-        wanted = looked_up(self.grid, np.stack([column + 6, row], -1).reshape(-1, 2).astype(np.float32))
-        surface = wanted.reshape(row.shape)
-        length = np.linalg.norm(offset, axis=-1)
-        kept = np.clip(length, surface + margin, surface + np.maximum(most, margin))
-        return (self.centre + offset * (kept / np.maximum(length, 1e-6))[..., None]).astype(np.float32)
-
-
 def _roots(
-    studio: Studio, head: np.ndarray, normals: np.ndarray, looks: Appearance, count: int, rng: np.random.Generator
+    studio: Studio, head: np.ndarray, normals: np.ndarray, *, looks: Appearance, count: int, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
     """Places on the scalp, even by area, and the skin's normals there."""
     cover = scalp_cover(studio, looks)[studio.triangles].min(1)
@@ -137,20 +104,27 @@ def _roots(
 
 
 def _grown(
-    roots: np.ndarray, outward: np.ndarray, style: _Style, looks: Appearance, shape: HeadShape, rng: np.random.Generator
+    roots: np.ndarray,
+    outward: np.ndarray,
+    style: _Style,
+    *,
+    looks: Appearance,
+    shape: HeadShape,
+    rng: np.random.Generator,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Paths [locks, steps + 1, 3] and each lock's layer, 0 inside .. 1 outside."""
     count = len(roots)
     layer = rng.random(count).astype(np.float32) ** 0.7
     flow, share = _flow(roots, style.flow, looks, shape, rng)
     flow = unit(flow - (flow * outward).sum(-1, keepdims=True) * outward)
-    lift = style.lift * (0.6 + 0.8 * looks.hair_volume)
-    heading = unit(flow * (1 - min(lift, 0.95)) + outward * lift + rng.normal(0, 0.13, (count, 3)))
+    top = np.clip((roots[:, 1:2] - shape.centre[1] - 0.02) / 0.05, 0, 1)
+    lift = np.minimum(style.lift * (0.6 + 0.8 * looks.hair_volume), 0.95) * (0.3 + 0.7 * top)
+    heading = unit(flow * (1 - lift) + outward * lift + rng.normal(0, 0.13, (count, 3)))
     length = style.length * share * np.exp(rng.normal(0, 0.16, count)) * (0.7 + 0.6 * looks.hair_volume)
     step = (length / style.steps)[:, None].astype(np.float32)
     thickness = style.layers * (0.5 + looks.hair_volume) * (0.15 + 0.85 * layer)
     phase = rng.uniform(0, 2 * np.pi, (count, 3))
-    paths = [roots]
+    paths, tuck = [roots], float(rng.random() ** 2)
     for k in range(style.steps):
         down = np.array([0, -style.weight, 0], np.float32)
         heading = unit(heading + down + rng.normal(0, 0.05, (count, 3)))
@@ -158,7 +132,7 @@ def _grown(
         point = paths[-1] + step * heading + wobble
         margin = np.minimum(thickness, (k + 1) * step[:, 0] * 0.6)
         if not style.over:
-            point = _off_the_face(point, paths[0], share)
+            point = _off_the_face(point, paths[0], share, tuck)
         hangs = (style.length > 0.2) & (point[:, 1] < shape.centre[1] - 0.03)
         point = shape.pushed_out(point, margin, np.where(hangs, np.inf, margin + style.hold))
         if style.length > 0.2:
@@ -168,23 +142,26 @@ def _grown(
     return np.stack(paths, 1), layer
 
 
-def _off_the_face(points: np.ndarray, roots: np.ndarray, share: np.ndarray) -> np.ndarray:
+def _off_the_face(points: np.ndarray, roots: np.ndarray, share: np.ndarray, tuck: float) -> np.ndarray:
     """Locks beside the face: what hangs before it is drawn aside, more the lower it is; fringes (short ones) stay."""
     low = np.clip((0.07 - points[:, 1]) / 0.05, 0, 1)
-    front = np.clip((points[:, 2] - 0.0) / 0.03, 0, 1)
+    front = np.clip((points[:, 2] - _AXIS_Z) / 0.03, 0, 1)
     wanted = 0.066 * low * front * (share > 0.4)
     side = np.where(np.abs(points[:, 0]) > 0.012, np.sign(points[:, 0]), np.sign(roots[:, 0]))
     moved = points.copy()
     moved[:, 0] = side * np.maximum(side * points[:, 0], wanted)
+    # Behind the cheeks, or it would hide the face as soon as the head turns.
+    behind = _AXIS_Z + 0.035 + 0.02 * tuck
+    moved[:, 2] -= np.maximum(moved[:, 2] - behind, 0) * low * (share > 0.4)
     return moved
 
 
 def _gathered(points: np.ndarray, radius: np.ndarray) -> np.ndarray:
     """Long hair falls straight: below the ears it keeps within a radius of the neck's axis."""
-    x, z = points[:, 0], points[:, 2] + 0.03
+    x, z = points[:, 0], points[:, 2] - _AXIS_Z
     excess = np.maximum(np.hypot(x, z) / radius, 1)
-    share = np.where(points[:, 1] < 0.0, 1 / excess, 1)
-    return np.stack([x * share, points[:, 1], z * share - 0.03], -1).astype(np.float32)
+    share = excess ** -np.clip((0.03 - points[:, 1]) / 0.06, 0, 1)
+    return np.stack([x * share, points[:, 1], z * share + _AXIS_Z], -1).astype(np.float32)
 
 
 def _flow(
@@ -225,6 +202,7 @@ def _ribbons(
     paths: np.ndarray,
     layer: np.ndarray,
     style: _Style,
+    *,
     looks: Appearance,
     shape: HeadShape,
     camera: Camera,
@@ -253,8 +231,8 @@ def _ribbons(
     quads = [np.stack([first, first + 1, first + 2], -1), np.stack([first + 1, first + 3, first + 2], -1)]
     gloss = 0.03 + 0.07 * (rng.random() if style.curl == 0 else 0.2)
     return Part(
-        "hair", camera.view(edges.reshape(-1, 3)), np.concatenate(quads).astype(np.int32), colour.reshape(-1, 3).astype(np.float32),
-        normals=unit(normals.reshape(-1, 3)) @ camera.rotation.T, gloss=gloss, sharpness=22, softness=0.25, strand=True,
+        "hair", camera.view(edges.reshape(-1, 3)), np.concatenate(quads).astype(np.int32),
+        colour.reshape(-1, 3).astype(np.float32), normals=unit(normals.reshape(-1, 3)) @ camera.rotation.T, gloss=gloss, sharpness=22, softness=0.25, strand=True,
         grain=grain.reshape(-1, 2),
     )  # fmt: skip
 

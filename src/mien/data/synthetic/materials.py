@@ -3,13 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
 from mien.data.synthetic.appearance import Appearance
 from mien.data.synthetic.atlas import noise
 from mien.data.synthetic.camera import Camera
-from mien.data.synthetic.colour import luminance, of_bytes, skin_colour
+from mien.data.synthetic.colour import of_bytes
 from mien.data.synthetic.hair import scalp_cover
 from mien.data.synthetic.part import Part
 from mien.data.synthetic.raster import Raster, looked_up
@@ -33,6 +32,7 @@ class Look:
 def surface_of(
     look: Look,
     raster: Raster,
+    *,
     triangles: np.ndarray,
     part_of: np.ndarray,
     places: np.ndarray,
@@ -95,6 +95,8 @@ def _skin(made: Surface, look: Look, pixels: _Pixels) -> None:
     made.lamp[chosen] *= 0.4 + 0.6 * relief[:, 2]
     made.albedo[chosen] = albedo[:, :3]
     made.gloss[chosen] = albedo[:, 3]
+    lashes = pixels.of(look.studio.lashes[:, None])
+    made.albedo[chosen] *= 1 - np.float32(0.75 + 0.2 * looks.eyeliner) * lashes
     _scalp(made, look, pixels)
     made.sharpness[chosen] = 9 + 16 * looks.gloss
     made.softness[chosen] = 1
@@ -137,7 +139,7 @@ def _eye(made: Surface, look: Look, pixels: _Pixels) -> None:
     iris *= (1 - 0.65 * np.clip((radius - 0.8) / 0.2, 0, 1))[:, None]
     pupil = _step(looks.pupil - radius, blur)
     iris = iris * (1 - pupil)[:, None] + 0.004
-    white = np.array([0.66, 0.60, 0.57], np.float32) * np.exp(
+    white = np.array([0.50, 0.455, 0.43], np.float32) * np.exp(
         -looks.eye_redness * np.array([0.05, 0.5, 0.5], np.float32)
     )
     red = np.clip(np.abs(place[:, 0]) - 0.45, 0, 1)[:, None] * np.array([0.1, 0.9, 0.9], np.float32)
@@ -148,7 +150,9 @@ def _eye(made: Surface, look: Look, pixels: _Pixels) -> None:
     made.sharpness[chosen] = 140
     made.softness[chosen] = 0.6
     # The upper lid with its lashes shades the ball.
-    shade = 1 - 0.45 * np.clip((place[:, 1] - 0.1) / 0.4, 0, 1)
+    shade = (1 - 0.45 * np.clip((place[:, 1] - 0.1) / 0.4, 0, 1)) * (
+        1 - 0.5 * np.clip((np.abs(place[:, 0]) - 0.3) / 0.5, 0, 1)
+    )
     made.openness[chosen] *= shade * 0.9
     made.lamp[chosen] *= shade
 

@@ -7,7 +7,7 @@ import numpy as np
 from mien.data.synthetic.appearance import Appearance
 from mien.data.synthetic.camera import Camera, turn
 from mien.data.synthetic.colour import of_bytes, skin_colour
-from mien.data.synthetic.hair import HeadShape
+from mien.data.synthetic.head_shape import HeadShape
 from mien.data.synthetic.part import Part, ball, joined, lofted, painted, tube
 from mien.data.synthetic.raster import rasterise
 from mien.data.synthetic.shading import Light
@@ -19,9 +19,10 @@ _LENS_POINTS = 20
 
 @dataclass(frozen=True)
 class Occluder:
-    """kind: one of OCCLUDERS. glasses: worn besides. tint: share of light that the lenses keep back. reflection: strength
-    of a lamp's reflection in them. roundness: 2 an ellipse .. 4 nearly square. colour: 8-bit sRGB of the frame, mask or
-    thing. place: the landmark before which a hand or thing is held. angle_rad: its turn in the picture. seed: the rest.
+    """kind: one of OCCLUDERS. glasses: worn besides. tint: share of light that the lenses keep back. reflection:
+    strength of a lamp's reflection in them. roundness: 2 an ellipse .. 4 nearly square. colour: 8-bit sRGB of the
+    frame, mask or thing. place: the landmark before which a hand or thing is held. angle_rad: its turn in the
+    picture. seed: the rest.
     """
 
     kind: str = "none"
@@ -60,7 +61,7 @@ def _frame_colour(rng: np.random.Generator) -> np.ndarray:
 
 
 def occluder_parts(
-    studio: Studio, head: np.ndarray, normals: np.ndarray, occluder: Occluder, looks: Appearance, camera: Camera
+    studio: Studio, head: np.ndarray, *, occluder: Occluder, looks: Appearance, camera: Camera
 ) -> list[Part]:
     """Meshes in the view frame; lenses are put on later, as they let light through."""
     landmarks = studio.landmarks(head)
@@ -70,9 +71,8 @@ def occluder_parts(
             _part("occluder glasses", _frame(landmarks, occluder), occluder.colour, camera, gloss=0.35, sharpness=40)
         )
     if occluder.kind == "mask":
-        parts.append(
-            _part("occluder mask", _mask(landmarks, HeadShape(head)), occluder.colour, camera, gloss=0.01, sharpness=6)
-        )
+        cloth = _mask(landmarks, HeadShape(head[studio.earless]))
+        parts.append(_part("occluder mask", cloth, occluder.colour, camera, gloss=0.01, sharpness=6))
     elif occluder.kind == "hand":
         tone = skin_colour(looks.ita_deg, redness=looks.redness + 1.5, yellowness=looks.yellowness)
         points, triangles = _before(_hand(occluder), landmarks, occluder)
@@ -223,6 +223,7 @@ def _before(
 def put_lenses(
     picture: np.ndarray,
     cover: np.ndarray,
+    *,
     depth_map: np.ndarray,
     studio: Studio,
     head: np.ndarray,

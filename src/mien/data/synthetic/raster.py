@@ -1,4 +1,4 @@
-"""Triangles to pixels with a depth buffer, in NumPy: all pixels of all bounding boxes at once, no loop over triangles.
+"""Triangles to pixels with a depth buffer, in NumPy: all rows of all triangles at once, then all their pixels at once.
 
 Pixel centres lie at whole numbers, x to the right, y down. A pixel belongs to a triangle when its centre does. Depth is
 the distance from the camera; the nearest triangle wins, and of equally near ones the first.
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 _NOTHING = np.int64(np.iinfo(np.int64).max)
 _EDGE = 1e-5  # of a weight: centres on an edge stay in, whatever the rounding
@@ -69,31 +69,32 @@ def rasterise(
     triangles: Int[np.ndarray, "triangles 3"],
     size: tuple[int, int],
     *,
-    cull: bool = False,
+    cull: bool | Bool[np.ndarray, "triangles"] = False,
 ) -> Raster:
-    """The nearest triangle of every pixel. size: height, width. cull: leave out triangles that turn away.
+    """The nearest triangle of every pixel. size: height, width. cull: leave out triangles (all, or those
+    marked) that turn away.
 
     A triangle faces us when its corners run counter-clockwise as seen by us (so in pixels, y down, its area is
     negative). Weights are perspective-correct. Triangles with a corner behind the camera (depth <= 0) are left out.
     """
     corners = np.asarray(points_px, np.float32)[triangles]  # [triangles, 3, 2]
-    distance = np.asarray(depth, np.float32)[triangles]
+    near = 1 / np.asarray(depth, np.float32)[triangles]  # linear on the screen, unlike depth
     area = _cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     low, high = _boxes(corners, size)
-    kept = (high >= low).all(-1) & (distance > 0).all(-1)
-    kept &= (area < -1e-9) if cull else (np.abs(area) > 1e-9)
+    kept = (high >= low).all(-1) & (near > 0).all(-1) & (np.abs(area) > 1e-9)
+    if cull is not False:
+        kept &= (area < 0) | ~np.asarray(cull)
     index = np.flatnonzero(kept)
-    which, x, y = _box_pixels(low[index], high[index])
-    weights = _weights(corners[index], area[index], which, x, y)
-    inside = np.flatnonzero(np.minimum(np.minimum(weights[0], weights[1]), weights[2]) >= -_EDGE)
-    which, weights = which[inside], [w[inside] for w in weights]
-    flat = y[inside].astype(np.int64) * size[1] + x[inside]
-    near = 1 / distance[index]
-    parts = [w * near[which, corner] for corner, w in enumerate(weights)]  # 1 / depth is linear on the screen
-    total = parts[0] + parts[1] + parts[2]
-    winner = _nearest(flat, 1 / total, which, size)
-    shares = np.stack([part[winner] / total[winner] for part in parts], axis=-1)
-    return Raster(size, flat[winner], index[which[winner]], shares, 1 / total[winner])
+    planes = _planes(corners[index], area[index])
+    which, x, y, nearness = _pixels(planes, near[index], low[index], high[index])
+    flat = y.astype(np.int64) * size[1] + x
+    winner = _nearest(flat, nearness, which, size)
+    which, x, y, nearness = which[winner], x[winner], y[winner], nearness[winner]
+    first, second = (planes[k, 0, which] + planes[k, 1, which] * x + planes[k, 2, which] * y for k in (0, 1))
+    shares = np.stack([first, second, 1 - first - second], -1) * near[index[which]]
+    shares = np.maximum(shares, 0)
+    shares /= shares.sum(-1, keepdims=True)
+    return Raster(size, flat[winner], index[which], shares, 1 / nearness)
 
 
 def _boxes(corners: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
@@ -110,37 +111,58 @@ def _least(values: np.ndarray) -> np.ndarray:
     return np.minimum(np.minimum(values[:, 0], values[:, 1]), values[:, 2])
 
 
-def _box_pixels(low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Every pixel of every box: which box, x, y."""
-    width, height = (high - low + 1).T
-    count = width * height
-    which = np.repeat(np.arange(len(low), dtype=np.int32), count)
-    first = np.cumsum(count) - count
-    place = np.arange(len(which), dtype=np.int32) - np.repeat(first.astype(np.int32), count)
-    row = place // width[which]
-    return which, low[which, 0] + place - row * width[which], low[which, 1] + row
-
-
-def _weights(
-    corners: np.ndarray, area: np.ndarray, which: np.ndarray, x: np.ndarray, y: np.ndarray
-) -> list[np.ndarray]:
-    """Screen barycentrics as affine functions of x and y: their coefficients per triangle, then two products a pixel."""
+def _planes(corners: np.ndarray, area: np.ndarray) -> np.ndarray:
+    """Screen weights as affine functions: [3 corners, (constant, per x, per y), triangles]."""
     a, b, c = corners[:, 0], corners[:, 1], corners[:, 2]
-    found = []
-    for start, end in ((b, c), (c, a)):
+    planes = np.empty((3, 3, len(area)), np.float32)
+    for plane, start, end in zip(planes, (b, c, a), (c, a, b), strict=True):
         step = (end - start) / area[:, None]
-        constant = (step[:, 1] * start[:, 0] - step[:, 0] * start[:, 1]).astype(np.float32)
-        found.append(constant[which] + step[which, 0] * y - step[which, 1] * x)
-    return [*found, 1 - found[0] - found[1]]
+        plane[0] = step[:, 1] * start[:, 0] - step[:, 0] * start[:, 1]
+        plane[1], plane[2] = -step[:, 1], step[:, 0]
+    return planes
 
 
-def _nearest(flat: np.ndarray, depth: np.ndarray, which: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def _pixels(
+    planes: np.ndarray, near: np.ndarray, low: np.ndarray, high: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Every pixel inside every triangle: which triangle, x, y, 1 / depth. Per row the three edges bound x."""
+    height = high[:, 1] - low[:, 1] + 1
+    owner, place = _counted(height)
+    row = low[owner, 1] + place
+    first, last = low[owner, 0].astype(np.float32), high[owner, 0].astype(np.float32)
+    for constant, per_x, per_y in planes:
+        slope = np.where(np.abs(per_x) < 1e-12, np.float32(1e-12), per_x)
+        bound = (-_EDGE - constant[owner] - per_y[owner] * row) / slope[owner]
+        rising = per_x[owner] > 0
+        flat = np.abs(per_x[owner]) < 1e-12  # level edge: the whole row is in or out
+        np.copyto(first, np.maximum(first, bound), where=rising | flat)
+        np.copyto(last, np.minimum(last, bound), where=~rising & ~flat)
+    start = np.ceil(first).clip(0, 1 << 20).astype(np.int32)
+    count = np.maximum(np.floor(last).clip(-1, 1 << 20).astype(np.int32) - start + 1, 0)
+    line, place = _counted(count)
+    depth_plane = [(planes[:, part] * near.T).sum(0) for part in range(3)]
+    base = depth_plane[0][owner] + depth_plane[2][owner] * row
+    which, x = owner[line], start[line] + place
+    return which, x, row[line], base[line] + depth_plane[1][which] * x
+
+
+def _counted(count: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """For counts (2, 3): owners 0 0 1 1 1 and places 0 1 0 1 2."""
+    owner = np.repeat(np.arange(len(count), dtype=np.int32), count)
+    first = (np.cumsum(count) - count).astype(np.int32)
+    return owner, np.arange(len(owner), dtype=np.int32) - first[owner]
+
+
+def _nearest(flat: np.ndarray, nearness: np.ndarray, which: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Index of the winning entry of each covered pixel, pixels ascending. Depth and triangle share one integer key."""
-    key = (depth.astype(np.float32).view(np.int32).astype(np.int64) << 32) | which
+    bits = np.maximum(nearness, 0).astype(np.float32).view(np.int32).astype(np.int64)
+    key = ((np.int64(0x7FFFFFFF) - bits) << 32) | which
     buffer = np.full(size[0] * size[1], _NOTHING)
     np.minimum.at(buffer, flat, key)
     winner = np.flatnonzero(buffer[flat] == key)
-    return winner[np.argsort(flat[winner], kind="stable")]
+    order = np.empty(len(buffer), np.int64)
+    order[flat[winner]] = winner
+    return order[buffer != _NOTHING]
 
 
 def _cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -80,7 +80,7 @@ class _Scene:
         self.parts: list[Part] = [
             *body_parts(studio, self.head, looks, camera),
             *hair_parts(studio, self.head, head_normals, looks, camera),
-            *occluder_parts(studio, self.head, head_normals, occluder, looks, camera),
+            *occluder_parts(studio, self.head, occluder=occluder, looks=looks, camera=camera),
         ]
         counts = np.cumsum([len(self.face), *(len(part.points) for part in self.parts)])
         self.points = np.concatenate([self.face, *(part.points for part in self.parts)]).astype(np.float32)
@@ -104,10 +104,16 @@ class _Scene:
         arriving = openness(self.depth_map, per_metre).ravel()[raster.covered]
         lamp = shadows(self.points, self.triangles, places, light)
         look = Look(self.studio, self.looks, self.camera, self.parts, action_units)
-        surface = surface_of(look, raster, self.triangles, self.part_of, places, normal, arriving, lamp)
+        surface = surface_of(
+            look, raster, triangles=self.triangles, part_of=self.part_of, places=places, normal=normal,
+            arriving=arriving, lamp=lamp,
+        )  # fmt: skip
         picture = raster.picture(lit(surface, light), 0.0)
         cover = raster.picture(np.ones(len(raster.covered), np.float32), 0.0)
-        return put_lenses(picture, cover, self.depth_map, self.studio, self.head, self.occluder, self.camera, light)
+        return put_lenses(
+            picture, cover, depth_map=self.depth_map, studio=self.studio, head=self.head, occluder=self.occluder,
+            camera=self.camera, light=light,
+        )  # fmt: skip
 
     def visible(self) -> np.ndarray:
         """bool [68]: inside the picture and the nearest thing there, within the slack."""

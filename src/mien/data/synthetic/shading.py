@@ -36,11 +36,11 @@ class Light:
     @classmethod
     def sample(cls, rng: np.random.Generator) -> "Light":
         """Rooms, flashes, windows, sun, and sometimes a lamp from the side, behind or below."""
-        azimuth, height = rng.normal(0, 0.75), rng.normal(0.5, 0.3)
+        azimuth, height = rng.normal(0, 0.8), rng.normal(0.5, 0.3)
         if rng.random() < 0.08:
             height = rng.uniform(-0.7, 0.0)
-        key, fill = rng.uniform(0.35, 1.0), rng.uniform(0.0, 0.3)
-        around = rng.uniform(0.15, 0.6) * (1.15 - 0.5 * key)
+        key, fill = rng.uniform(0.4, 1.15), rng.uniform(0.0, 0.3)
+        around = rng.uniform(0.08, 0.5) * (1.15 - 0.5 * key)
         tint = _tint(rng, 0.10)
         return cls(
             direction=_direction(azimuth, height),
@@ -86,9 +86,10 @@ def unit(vectors: Float[np.ndarray, "*n 3"]) -> Float[np.ndarray, "*n 3"]:
 
 @dataclass(frozen=True, eq=False)
 class Surface:
-    """What is lit, per pixel. normal, toward (to the camera): unit. albedo: linear RGB. gloss: strength of the highlight
-    (0.04 skin .. 1 wet). sharpness: exponent of the highlight. softness: 1 for skin, 0 for cloth, metal and teeth.
-    openness: share of the surrounding light that arrives. lamp: share of the key lamp's light that arrives.
+    """What is lit, per pixel. normal, toward (to the camera): unit. albedo: linear RGB. gloss: strength of the
+    highlight (0.04 skin .. 1 wet). sharpness: exponent of the highlight. softness: 1 for skin, 0 for cloth, metal
+    and teeth. openness: share of the surrounding light that arrives. lamp: share of the key lamp's light that
+    arrives.
     """
 
     normal: Float[np.ndarray, "pixels 3"]

@@ -12,6 +12,7 @@ import numpy as np
 from mien.data.synthetic.appearance import Appearance
 from mien.data.synthetic.atlas import Atlas, noise, rolled, smooth
 from mien.data.synthetic.colour import luminance, of_bytes, skin_colour
+from mien.data.synthetic.skin_masks import skin_masks
 from mien.data.synthetic.wrinkles import SIDES, sided, wrinkles
 
 
@@ -33,7 +34,7 @@ class SkinPainter:
     def __init__(self, atlas: Atlas) -> None:
         self.atlas = atlas
         self.wrinkles = wrinkles(atlas)
-        self.masks = _masks(atlas)
+        self.masks = skin_masks(atlas)
 
     def paint(self, looks: Appearance, action_units: Mapping[str, float]) -> SkinTexture:
         """The skin of one person in one expression."""
@@ -50,8 +51,8 @@ class SkinPainter:
         self._eyes_outline(albedo, looks)
         self._brows(albedo, gloss, looks, rng)
         albedo *= (1 - 0.8 * self.masks["nostrils"])[..., None]
-        pores = rolled(noise(3, side, side // 4, 2), rng)
-        relief += np.float32(0.00004 + 0.00006 * looks.age) * pores * self.masks["inside"]
+        pores = rolled(noise(3, side, side // 2, 1), rng)
+        relief += np.float32(0.00002 + 0.00004 * looks.age) * pores * self.masks["inside"]
         return SkinTexture(albedo, gloss, self._slope(relief), cavity)
 
     def _complexion(self, albedo: np.ndarray, looks: Appearance, rng: np.random.Generator) -> None:
@@ -91,7 +92,7 @@ class SkinPainter:
             bumps = 0.0006 * sided(action_units, 17, side)
             relief += np.float32(bumps) * self.masks[f"chin_{side}"] * noise(5, self.atlas.side, 40, 1)
         cavity = 1 - np.minimum(dark, 0.75)
-        return relief, cavity * (1 - 0.45 * self.masks["creases"])
+        return relief, cavity * (1 - 0.45 * self.masks["creases"]) * (1 - 0.55 * self.masks["seam"])
 
     def _lips(
         self, albedo: np.ndarray, gloss: np.ndarray, relief: np.ndarray, looks: Appearance, rng: np.random.Generator
@@ -129,9 +130,9 @@ class SkinPainter:
         relief += np.float32(0.0005 if full else 0.00012) * grain * cover
 
     def _eyes_outline(self, albedo: np.ndarray, looks: Appearance) -> None:
-        """Lashes seen from the front are a dark line on the upper lid's edge; a weaker one below; the wet inner corner."""
+        """Lashes seen from the front are a dark line on the upper lid's edge, a weaker one below."""
         m = self.masks
-        upper = m["upper lashes"] * np.float32(0.72 + 0.25 * looks.eyeliner)
+        upper = m["upper lashes"] * np.float32(0.8 + 0.18 * looks.eyeliner)
         lower = m["lower lashes"] * np.float32(0.22 + 0.4 * looks.eyeliner)
         shadow = m["lid"] * np.float32(0.35 * looks.eyeliner)
         albedo *= 1 - np.maximum(np.maximum(upper, lower), shadow)[..., None] * np.array([0.88, 0.9, 0.9], np.float32)
@@ -145,7 +146,7 @@ class SkinPainter:
             strokes, outline = _brow(points, out, thickness, looks.brow_density, rng)
             lines += strokes
             body = np.maximum(body, self.atlas.area(outline, 0.0016))
-        drawn = self.atlas.strokes(lines, 2 if thickness > 0.006 else 1)
+        drawn = self.atlas.strokes(lines)
         cover = np.clip(
             drawn * (0.35 + 0.6 * looks.brow_darkness)
             + body * (0.15 + 0.45 * looks.brow_darkness * looks.brow_density),
@@ -175,7 +176,7 @@ def _brow(
     half = 0.5 * thickness * np.clip(np.minimum(0.62 + 2 * along, 1.75 * (1.06 - along)), 0.12, 1)
     outline = np.concatenate([curve - half[:, None] * (0, 1), (curve + half[:, None] * (0, 1))[::-1]])
     strokes = []
-    for _ in range(int(45 + 75 * density)):
+    for _ in range(int(70 + 110 * density)):
         place = int(rng.integers(0, 39))
         root = curve[place] + (rng.normal(0, 0.0006), half[place] * rng.uniform(-0.8, 1.0))
         # Hairs stand up at the nose's side and lie down along the brow at the temple.
@@ -183,101 +184,3 @@ def _brow(
         length = rng.uniform(0.004, 0.0075) * (1.1 - 0.4 * along[place])
         strokes.append(np.array([root, root + length * np.array([out * np.sin(lean), -0.8 * np.cos(lean)])]))
     return strokes, outline
-
-
-def _masks(atlas: Atlas) -> dict[str, np.ndarray]:
-    """Where things are on the face, each [side, side] in 0..1."""
-    p = atlas.points
-    unit = float(p[45, 0] - p[36, 0])  # the outer eye corners' distance, about 0.09 m
-    inside = np.clip(
-        atlas.area(p.mean(0) + np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)]) * (0.8 * unit, 0.98 * unit), 0.006), 0, 1
-    )
-    masks = {
-        "inside": inside,
-        "lips": atlas.area(_closed(p[48:60]), 0.0009),
-        "blush": np.zeros_like(inside),
-        "sockets": np.zeros_like(inside),
-        "freckled": atlas.blob(p[29] + (0, 0.005), (0.75 * unit, 0.3 * unit)),
-        "shiny": np.maximum(
-            atlas.blob(p[30] - (0, 0.004), (0.14 * unit, 0.2 * unit)),
-            atlas.blob((0, p[19, 1] - 0.3 * unit), (0.4 * unit, 0.25 * unit)),
-        ),
-        "nostrils": np.zeros_like(inside),
-        "creases": np.zeros_like(inside),
-        "upper lashes": np.zeros_like(inside),
-        "lower lashes": np.zeros_like(inside),
-        "lid": np.zeros_like(inside),
-        **_beard_masks(atlas, unit),
-    }
-    masks["blush"] += 0.6 * atlas.blob(p[30], (0.2 * unit, 0.16 * unit)) + 0.35 * atlas.blob(
-        p[8] - (0, 0.012), (0.25 * unit, 0.16 * unit)
-    )
-    for sign, eye, mouth, wing in ((-1.0, p[36:42], p[48], p[31]), (1.0, p[[45, 44, 43, 42, 47, 46]], p[54], p[35])):
-        cheek = np.array([eye[0, 0] * 0.86, 0.45 * eye[0, 1] + 0.55 * mouth[1]])
-        masks["blush"] += atlas.blob(cheek, (0.27 * unit, 0.2 * unit))
-        masks["sockets"] += atlas.blob(eye.mean(0) + (-sign * 0.004, 0.004), (0.24 * unit, 0.16 * unit))
-        masks["nostrils"] += atlas.blob(wing + (-sign * 0.0058, -0.0008), (0.0036, 0.0021), angle_rad=sign * 0.35)
-        masks["creases"] += atlas.line(
-            np.array([wing + (sign * 0.003, -0.011), wing + (sign * 0.005, -0.005), wing + (sign * 0.002, 0.001)]),
-            0.002,
-        )
-        masks["creases"] += 0.8 * atlas.line(
-            np.array(
-                [eye[0] + (0.5 * sign * 0.004, -0.004), (eye[1] + eye[2]) / 2 - (0, 0.0062), eye[3] + (0, -0.005)]
-            ),
-            0.0013,
-        )
-        masks["upper lashes"] += atlas.line(
-            np.concatenate([[eye[0] + (sign * 0.0025, -0.0002)], eye[:4]]) - (0, 0.0003), 0.0013, taper=False
-        )
-        masks["lower lashes"] += atlas.line(np.array([eye[0], eye[5], eye[4], eye[3]]) + (0, 0.0006), 0.0011)
-        masks["lid"] += atlas.area(np.concatenate([eye[:4], eye[3:0:-1] - (0, 0.007)]), 0.002)
-        masks[f"chin_{'R' if sign < 0 else 'L'}"] = atlas.blob(p[8] + (sign * 0.011, -0.013), (0.013, 0.012))
-    return {name: np.clip(mask, 0, 1).astype(np.float32) for name, mask in masks.items()}
-
-
-def _beard_masks(atlas: Atlas, unit: float) -> dict[str, np.ndarray]:
-    p = atlas.points
-    under = np.array([0, 0.4 * unit])
-    jaw = np.concatenate(
-        [
-            [p[1] + (0.0, 0)],
-            p[2:15],
-            [p[15]],
-            [p[14] - (0.008, 0.004)],
-            [p[54] + (0.012, 0.002)],
-            [p[33] + (0.004, 0.004)],
-        ]
-        + [[p[33] - (0.004, -0.004)], [p[48] + (-0.012, 0.002)], [p[2] + (0.008, -0.004)]]
-    )
-    below = np.concatenate([p[3:14], (p[3:14] + under)[::-1]])
-    upper = np.concatenate(
-        [
-            [p[48] + (-0.006, 0.003)],
-            [p[31] + (0, 0.004)],
-            [p[33] + (0, 0.003)],
-            [p[35] + (0, 0.004)],
-            [p[54] + (0.006, 0.003)],
-            p[54:47:-1],
-        ]
-    )
-    chin = np.concatenate(
-        [
-            [p[48] + (-0.006, 0)],
-            [p[6] + (0.004, 0)],
-            p[7:10] + (0, 0.012),
-            [p[10] - (0.004, 0)],
-            [p[54] + (0.006, 0)],
-            p[55:60],
-        ]
-    )
-    bare = 1 - np.clip(atlas.blob(p[57] + (0, 0.0045), (0.022, 0.0035)), 0, 1) * 0.6
-    return {
-        "beard": np.clip(atlas.area(jaw, 0.004) + atlas.area(below, 0.006), 0, 1) * bare,
-        "moustache": atlas.area(upper, 0.0018),
-        "goatee": atlas.area(chin, 0.004) * bare,
-    }
-
-
-def _closed(points: np.ndarray) -> np.ndarray:
-    return smooth(np.concatenate([points, points[:1]]), 60)

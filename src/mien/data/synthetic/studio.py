@@ -48,6 +48,8 @@ class Studio:
         }
         self.iris = self._iris_places()
         self.scalp = self._share("scalp")
+        self.lashes = self._lashes()
+        self.earless = np.flatnonzero(self._share("ears") == 0)
         self._painters: dict[int, SkinPainter] = {}
 
     def landmarks(self, values: Float[np.ndarray, "vertices channels"]) -> Float[np.ndarray, "68 channels"]:
@@ -69,11 +71,19 @@ class Studio:
         return np.sort(vertex[self.triangles], axis=1)[:, 1]
 
     def _iris_places(self) -> np.ndarray:
-        """Direction from the eyeball's centre in the template, [vertices, 3]; the pupil looks along +z. Zero elsewhere."""
+        """Direction from the eyeball's centre in the template; the pupil looks along +z. Zero elsewhere."""
         places = np.zeros_like(self.template)
         for ball in self.eyeballs.values():
             places[ball.vertices] = (self.template[ball.vertices] - ball.centre) / ball.radius
         return places
+
+    def _lashes(self) -> np.ndarray:
+        """float32 [vertices]: 1 on the upper lids' edges, less on the lower ones."""
+        share = np.zeros(len(self.template), np.float32)
+        for side, ball in self.eyeballs.items():
+            rim = self.model.regions.get(f"lid_rim_{side}", np.zeros(0, int))
+            share[rim] = np.where(self.template[rim, 1] > ball.centre[1] - 0.0005, 1.0, 0.3)
+        return share
 
     def _share(self, region: str) -> np.ndarray:
         """1 on a region's vertices, else 0."""

@@ -18,7 +18,9 @@ SIDES = ("R", "L")  # of the person; the right one is at the viewer's left
 
 @dataclass(frozen=True, eq=False)
 class Wrinkle:
-    """name and side; `drive`: action unit to weight; age: depth without any action at age 1; depth: metres at 1."""
+    """name and side; `drive`: action unit to weight; age: depth without any action at age 1; depth: metres at 1; sag:
+    the sag (see action_units.py) that smooths it.
+    """
 
     name: str
     side: str
@@ -26,11 +28,13 @@ class Wrinkle:
     drive: Mapping[int, float]
     age: float
     depth: float
+    sag: str = ""
 
     def strength(self, action_units: Mapping[str, float], age: float) -> float:
         """0..1. Young skin folds less deeply."""
         pressed = sum(weight * sided(action_units, unit, self.side) for unit, weight in self.drive.items())
-        return float(np.clip((0.45 + 0.55 * age) * pressed + self.age * age**1.5, 0, 1.1))
+        slack = action_units.get(f"{self.sag}_{self.side}", 0.0)
+        return float(np.clip(((0.45 + 0.55 * age) * pressed + self.age * age**1.5) * (1 - slack), 0, 1.1))
 
 
 def sided(action_units: Mapping[str, float], unit: int, side: str) -> float:
@@ -45,7 +49,9 @@ def wrinkles(atlas: Atlas) -> list[Wrinkle]:
         mirror = np.array([1.0, 1.0]) if side == "R" else np.array([-1.0, 1.0])
         points = atlas.points if side == "R" else atlas.points[SCHEME_68.mirror] * (-1, 1)  # as if on the right side
         found += [
-            Wrinkle(name, side, _furrow(atlas, [curve * mirror for curve in curves], width), drive, age, depth)
+            Wrinkle(
+                name, side, _furrow(atlas, [c * mirror for c in curves], width), drive, age, depth, _SAGS.get(name, "")
+            )
             for name, curves, width, drive, age, depth in _plan(points)
         ]
     return found
@@ -114,4 +120,12 @@ def _plan(p: np.ndarray) -> _Plan:
     ]  # fmt: skip
 
 
+_SAGS = {
+    "nasolabial fold": "sag_fold",
+    "smile bracket": "sag_fold",
+    "inner forehead lines": "sag_brow",
+    "outer forehead lines": "sag_brow",
+    "glabella": "sag_brow",
+    "crow's feet": "sag_eye",
+}
 _FEET = (-0.005, -0.001, 0.003)
