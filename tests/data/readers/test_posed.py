@@ -53,6 +53,8 @@ def test_ckplus_takes_the_last_frames_and_a_neutral_first_one(ckplus: Path) -> N
     }  # fmt: skip
     assert set(read(ckplus, frames=1, neutral="none").values()) == {"disgust", "surprise"}
     assert read(ckplus, neutral="all")["S005_002_00000001"] == "neutral"
+    sequence(ckplus, "S011/001", 1, "5")  # half copied: the one frame is not neutral too
+    assert read(ckplus)["S011_001_00000001"] == "happiness"
     assert open_reader("ckplus", ckplus, neutral="none").labels.name == "ckplus7"  # type: ignore[union-attr]
 
 

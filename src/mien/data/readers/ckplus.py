@@ -104,7 +104,8 @@ class CkPlus(Reader):
     def _read(self, split: str) -> list[Sample]:
         samples = []
         for clip, (names, code) in self._sequences.items():
-            if self.neutral == "all" or (self.neutral == "labelled" and code is not None):
+            moves = code is None or len(names) > 1  # a sequence of one frame is its peak
+            if moves and (self.neutral == "all" or (self.neutral == "labelled" and code is not None)):
                 samples.append(self._sample(clip, names[0], split, 0))
             if code is not None:
                 last = names[max(1, len(names) - self.frames) :] or names  # the first frame has not begun to move
