@@ -1,9 +1,9 @@
 """What each action unit does to the face: displacements at weight 1, inter-ocular units.
 
 A unit is a sum of pushes: a place, how far it reaches, and where it goes. Distances were set beside how far the blend
-shapes of scanned people move the same landmarks (brow up 0.06-0.09, lids 0.04, lip corner in a smile 0.08 out, 0.12 up and
-0.10 back, upper lip up 0.09, corner down 0.05, funnelled lips 0.08 forward), enlarged by up to a third where the whole of
-a posed expression goes further than a single shape.
+shapes of scanned people move the same landmarks (brow up 0.06-0.09, lids 0.04, lip corner in a smile 0.08 out, 0.12 up
+and 0.10 back, upper lip up 0.09, corner down 0.05, funnelled lips 0.08 forward), enlarged by up to a third where the
+whole of a posed expression goes further than a single shape.
 """
 
 import numpy as np
@@ -11,14 +11,14 @@ import numpy as np
 from mien.data.synthetic import face_template as plan
 from mien.data.synthetic.action_units import ACTION_UNITS, MODES
 from mien.data.synthetic.face_mesh import column
-from mien.data.synthetic.face_places import Places, bell, step
-from mien.data.synthetic.face_template import EYE_FIRST, EYE_LAST, EYE_ROW, MOUTH_HALF
+from mien.data.synthetic.face_places import Places, bell
+from mien.data.synthetic.face_template import EYE_FIRST, EYE_LAST, EYE_ROW, MOUTH_HALF, step
 
 # mask, centre x, y, reach across, above, below, displacement x, y, z. The left side's; the right's are mirrored.
 _Push = tuple[str, float, float, float, float, float, float, float, float]
 PUSHES: dict[str, tuple[_Push, ...]] = {
     "AU1": (
-        ("brow", 0.15, 0.235, 0.15, 0.30, 0.11, 0.0, 0.090, -0.004),
+        ("brow", 0.12, 0.235, 0.16, 0.30, 0.11, 0.0, 0.100, -0.004),
         ("upper_lid", 0.27, 0.05, 0.07, 0.1, 0.1, 0.0, 0.010, 0.0),
     ),
     "AU2": (
@@ -26,7 +26,7 @@ PUSHES: dict[str, tuple[_Push, ...]] = {
         ("upper_lid", 0.42, 0.05, 0.07, 0.1, 0.1, 0.0, 0.012, 0.0),
     ),
     "AU4": (
-        ("brow", 0.19, 0.235, 0.20, 0.16, 0.12, -0.050, -0.085, 0.018),
+        ("brow", 0.12, 0.235, 0.25, 0.17, 0.14, -0.050, -0.078, 0.018),
         ("brow", 0.47, 0.25, 0.17, 0.16, 0.13, -0.030, -0.030, 0.020),
         ("brow", 0.09, 0.15, 0.07, 0.14, 0.08, -0.012, -0.012, 0.020),
         ("upper_lid", 0.28, 0.05, 0.09, 0.1, 0.1, 0.0, -0.012, 0.0),
@@ -47,8 +47,8 @@ PUSHES: dict[str, tuple[_Push, ...]] = {
         ("face", 0.15, -0.43, 0.11, 0.22, 0.12, 0.010, 0.070, 0.014),
         ("face", 0.26, -0.52, 0.11, 0.18, 0.13, -0.006, 0.085, 0.014),
         ("upper", 0.04, -0.70, 0.24, 0.14, 0.2, 0.004, 0.045, 0.0),
-        ("brow", 0.13, 0.20, 0.13, 0.14, 0.12, -0.024, -0.055, 0.012),
-        ("face", 0.06, -0.04, 0.08, 0.14, 0.14, 0.0, 0.018, 0.016),
+        ("brow", 0.06, 0.20, 0.20, 0.16, 0.16, -0.024, -0.048, 0.012),
+        ("face", 0.06, -0.02, 0.08, 0.14, 0.14, 0.0, 0.0, 0.016),
         ("lower_lid", 0.30, -0.04, 0.15, 0.3, 0.3, 0.0, 0.016, 0.004),
         ("face", 0.25, -0.17, 0.12, 0.10, 0.14, -0.012, 0.034, 0.020),
     ),
@@ -138,7 +138,7 @@ def action_unit_modes(places: Places) -> tuple[tuple[str, ...], np.ndarray]:
     """Names [E] and displacements [E, vertices, 3]; every _R is the mirror image of its _L."""
     masks = _masks(places)
     whole = {unit.code for unit in ACTION_UNITS if not unit.sided}
-    modes = []
+    modes: list[np.ndarray] = []
     for name in MODES:
         stem, _, side = name.partition("_") if not name.startswith("sag") else name.rpartition("_")
         if side == "R":
@@ -157,7 +157,7 @@ def _pushed(places: Places, masks: dict[str, np.ndarray], pushes: tuple[_Push, .
         share = masks[mask] * bell(places.x, x, across) * np.exp(-(((places.y - y) / reach) ** 2))
         moved = share[:, None] * push
         if push[0] < 0:  # skin drawn to the midline stops before it
-            moved[:, 0] *= step(0, 0.19, places.x)
+            moved[:, 0] *= step(0, 0.24, places.x)
         total += moved
     return total
 
@@ -165,10 +165,12 @@ def _pushed(places: Places, masks: dict[str, np.ndarray], pushes: tuple[_Push, .
 def _masks(places: Places) -> dict[str, np.ndarray]:
     upper_lid, lower_lid = _lids(places)
     lids = np.maximum(upper_lid, lower_lid)
+    edge = 0.065 - 0.185 * step(0.22, 0.08, np.abs(places.x))  # between the eyes the root of the nose goes along
+    brow = step(edge, edge + 0.085 + 0.1 * step(0.22, 0.08, np.abs(places.x)), places.y)
     face = np.maximum(places.front, places.mouth) * (1 - lids)
     return {
         "face": face,
-        "brow": places.front * step(0.065, 0.15, places.y) * (1 - lids),
+        "brow": places.front * brow * (1 - lids),
         "upper": places.upper,
         "lower": places.lower,
         "upper_lid": upper_lid,

@@ -53,7 +53,9 @@ ACTION_UNITS = (
     ActionUnit(43, "eyes closed", "levator palpebrae superioris relaxed"),
     ActionUnit(45, "blink", "orbicularis oculi, palpebral part"),
 )
-# A muscle's tone that is gone at rest, as in facial palsy: brow, lids, fold, corner of the mouth. Weights like the others.
+# A muscle's tone that is gone at rest, as in facial palsy: brow, lids, fold, mouth's corner. Weights too.
 SAGS = ("sag_brow", "sag_eye", "sag_fold", "sag_mouth")
-MODES = tuple(mode for unit in ACTION_UNITS for mode in unit.modes) + tuple(f"{s}_{side}" for s in SAGS for side in "LR")
+MODES = tuple(mode for unit in ACTION_UNITS for mode in unit.modes) + tuple(
+    f"{s}_{side}" for s in SAGS for side in "LR"
+)
 LOWER_FACE = frozenset({9, 10, 11, 12, 14, 15, 16, 17, 18, 20, 22, 23, 24, 25, 28, 34})

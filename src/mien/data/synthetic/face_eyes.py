@@ -59,8 +59,8 @@ class Eye:
         moved: Float[np.ndarray, "n 3"],
         gaze_rad: Float[np.ndarray, "n 2"],
     ) -> None:
-        """Closes the lids by that share, keeps them outside the ball, turns the ball; in place. moved: the ball's centre
-        against the template's."""
+        """Closes the lids by that share, keeps them outside the ball, turns the ball; in place. moved: how far the
+        ball's centre is from the template's."""
         centre = self.centre + moved
         down = np.maximum(-gaze_rad[:, 1], 0)
         self._close(points, 1 - (1 - np.clip(closure, 0, 1)) * (1 - np.minimum(_LID_FOLLOWS * down, 0.7)))

@@ -1,6 +1,5 @@
-"""Where the 68 iBUG landmarks lie on the mesh: eyes and lips on vertices, brows and nose by their frontal place, the jaw
-by azimuth and height along its edge (the places that a landmark has in 3D; in a turned picture they do not slide to the
-silhouette).
+"""Where the 68 iBUG landmarks lie on the mesh: eyes and lips on vertices, brows and nose by their frontal place, the
+jaw by azimuth and height along its edge (fixed places in 3D: in a turned picture they do not slide to the silhouette).
 """
 
 import numpy as np
@@ -30,7 +29,7 @@ Embedding = dict[int, tuple[int, np.ndarray]]
 
 
 def landmark_embedding(mesh: Mesh) -> tuple[np.ndarray, np.ndarray]:
-    """Triangles [68] and barycentric weights [68, 3] of the landmarks in order; left ones are mirror images of right."""
+    """Triangles [68] and barycentric weights [68, 3] of the landmarks in order; left mirrors right."""
     triangles = np.concatenate(mesh.triangles)
     skin = np.nonzero((triangles < mesh.grid.size).all(1) & np.isin(triangles, mesh.grid).all(1))[0]
     found = {i: _at_vertex(triangles, vertex) for i, vertex in _vertices(mesh).items()}
@@ -78,7 +77,7 @@ def _at_vertex(triangles: np.ndarray, vertex: int) -> tuple[int, np.ndarray]:
 
 
 def _at_place(plane: np.ndarray, triangles: np.ndarray, among: np.ndarray, place: np.ndarray) -> tuple[int, np.ndarray]:
-    """The triangle that covers a place of the plane, nearest to its middle where several do, and the place's weights."""
+    """The triangle that covers a place of the plane, nearest to its middle if several do, and the place's weights."""
     a, b, c = (plane[triangles[among, k]] for k in range(3))
     twice = _cross(b - a, c - a)
     one, two = _cross(place - a, c - a), _cross(b - a, place - a)

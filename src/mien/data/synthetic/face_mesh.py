@@ -1,5 +1,6 @@
 """The neutral face as one mesh: the skin's grid, what is not skin, texture coordinates, regions."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 
@@ -41,7 +42,7 @@ class Mesh:
         self.regions[region] = np.concatenate([self.regions.get(region, index[:0]), index])
         return index
 
-    def add_sided(self, part: parts.Part, islands: dict[str, tuple[float, ...]], region: str) -> None:
+    def add_sided(self, part: parts.Part, islands: Mapping[str, tuple[float, ...]], region: str) -> None:
         """Appends a left part and its mirror image as regions NAME_L and NAME_R."""
         count = len(part.points)
         flipped = part.plane * (-1, 1) + (1, 0)
@@ -109,7 +110,7 @@ def _skin_triangles(grid: np.ndarray, order: np.ndarray, pole: int) -> np.ndarra
 
 
 def _loop(mesh: Mesh, row: int, first: int, last: int) -> np.ndarray:
-    """Indices round a slit, counter-clockwise as seen from in front: lower rim rightwards (in the picture), upper back."""
+    """Indices round a slit, counter-clockwise as seen from in front: lower rim to the picture's right, upper back."""
     lower = mesh.grid[row + 1, column(first) : column(last) + 1]
     upper = mesh.grid[row, column(first) : column(last) + 1]
     return np.concatenate([lower, upper[-2:0:-1]])
@@ -145,7 +146,8 @@ def _add_mouth(mesh: Mesh) -> None:
     swap = np.concatenate([np.arange(across)[::-1], np.arange(across, count)[::-1]])
     turn = 2 * np.pi * np.arange(count) / count
     plane = [0.5 + 0.5 * r * np.stack([np.cos(turn), np.sin(turn)], -1) for r in (0.95, 0.75, 0.5, 0.25)]
-    before, indices = rim, []
+    before = rim
+    indices: list[np.ndarray] = []
     for ring, place in zip(rings, plane, strict=True):
         uv = _on(parts.MOUTH_ISLAND, place) if indices else mesh.uv[rim]  # the first ring is still lip
         indices.append(mesh.add(ring, uv, swap))

@@ -1,5 +1,5 @@
-"""FaceModel: a parametric 3D face in FLAME's manner. Template, identity modes, action units left and right apart, a jaw
-that turns about its joint, lids that close along the eyeball, eyeballs that turn, and 68 landmarks on the mesh.
+"""FaceModel: a parametric 3D face in FLAME's manner. Template, identity modes, action units left and right apart, a
+jaw that turns about its joint, lids that close along the eyeball, eyeballs that turn, and 68 landmarks on the mesh.
 
 `face_model()` is our own, built by code from figures (face_template.py says which); `load_face_model` reads a user's.
 Metres, x to the person's left, y up, z to the viewer; the origin lies midway between the outer eye corners.
@@ -8,11 +8,13 @@ Metres, x to the person's left, y up, z to the viewer; the origin lies midway be
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from mien.core.errors import MienError, nearest
+from mien.data.synthetic.action_units import MODES
 from mien.data.synthetic.face_eyes import Eye
 
 JAW_RAD = {"AU26": 0.17, "AU27": 0.40}  # how far each opens the jaw at weight 1; both together at most their sum
@@ -21,7 +23,7 @@ LIDS = ("AU43", "AU45")
 
 @dataclass(frozen=True, eq=False)
 class FaceModel:
-    """identity [K, V, 3]: displacements for coefficients ~ N(0, 1). expression [E, V, 3]: displacements for weights 0..1
+    """identity [K, V, 3]: displacements for coefficients ~ N(0, 1). expression [E, V, 3]: those for weights 0..1
     (jaw and lids are not in them where `jaw_weights` and `eyes` are given). mirror: the vertex on the other side.
     landmark_triangles, landmark_weights: iBUG order. regions: name -> vertices. uv: u to the viewer's right, v down.
     """
@@ -42,23 +44,29 @@ class FaceModel:
     eyes: Mapping[str, Eye] = field(default_factory=dict)
 
     def weights(self, units: Mapping[str, float] | Sequence[Mapping[str, float]]) -> Float[np.ndarray, "n units"]:
-        """Weights by name as rows for `vertices`. `AU12` means both sides of a sided unit.
+        """Weights by name as rows for `vertices`. `AU12` means both sides of a sided unit; one side of a unit that this
+        model has only whole counts half; a unit of ours that it lacks moves nothing.
 
-        Raises MienError for a name that this model does not have.
+        Raises MienError for a name that is no unit.
         """
         rows = [units] if isinstance(units, Mapping) else list(units)
         result = np.zeros((len(rows), len(self.expression_names)), np.float32)
         for row, named in zip(result, rows, strict=True):
             for name, value in named.items():
-                row[self._columns(name)] = value
+                columns, share = self._columns(name)
+                row[columns] += share * value
         return result
 
-    def _columns(self, name: str) -> list[int]:
-        wanted = (name, f"{name}_L", f"{name}_R")
-        found = [i for i, known in enumerate(self.expression_names) if known in wanted]
-        if not found:
-            raise MienError(f"This face has no action unit {name!r}.{nearest(name, self.expression_names)}")
-        return found
+    def _columns(self, name: str) -> tuple[list[int], float]:
+        """Columns of the weights that a name stands for, and its share in them."""
+        own = self.expression_names
+        found = [i for i, known in enumerate(own) if known in (name, f"{name}_L", f"{name}_R")]
+        whole = name[:-2] if name.endswith(("_L", "_R")) else name
+        if not found and whole in own:
+            return [own.index(whole)], 0.5
+        if not found and name not in MODES and f"{name}_L" not in MODES:
+            raise MienError(f"No action unit is called {name!r}.{nearest(name, own)}")
+        return found, 1.0
 
     def vertices(
         self,
@@ -68,8 +76,8 @@ class FaceModel:
         jaw_rad: Float[np.ndarray, "n 2"] | None = None,
         gaze_rad: Float[np.ndarray, "n 2 2"] | None = None,
     ) -> Float[np.ndarray, "n vertices 3"]:
-        """Vertices, metres, head frame. jaw_rad: opening and turn to the person's left, beside AU26/27. gaze_rad: for the
-        left and the right eye, yaw (to the person's left) and pitch (up). What is left out is zero.
+        """Vertices, metres, head frame. jaw_rad: opening and turn to the person's left, beside AU26/27. gaze_rad: of
+        the left and the right eye, yaw (to the person's left) and pitch (up). What is left out is zero.
         """
         given = [a for a in (identity, action_units, jaw_rad, gaze_rad) if a is not None]
         n = len(given[0]) if given else 1
@@ -131,3 +139,10 @@ def face_model() -> FaceModel:
     from mien.data.synthetic.face_build import build_face_model
 
     return build_face_model()
+
+
+def load_face_model(path: str | Path) -> FaceModel:
+    """A user's model from an npz of the light ICT-FaceKit layout. Raises MienError for what is not one."""
+    from mien.data.synthetic import face_files
+
+    return face_files.load_face_model(path)

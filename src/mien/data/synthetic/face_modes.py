@@ -1,9 +1,9 @@
 """Identity modes: what differs between people, as displacements for one standard deviation, inter-ocular units.
 
-The size of each was set from how the same distances vary (standard deviation over the mean) in an identity model of scans
-and in human landmarks of frontal faces: head size 5.6 %, width between the ears 5 %, jaw 6 %, eyes to chin 6 %, mouth
-7 %, nose 9 %, eye height 13 %, lips 16 %, nose tip 0.047 and chin 0.057 forward, canthal tilt 0.012. Directions like sex, age
-and weight are mixtures of the others; the last ones are asymmetries, about a fifth as large.
+The size of each was set from how the same distances vary (standard deviation over the mean) in an identity model of
+scans and in human landmarks of frontal faces: head size 5.6 %, width between the ears 5 %, jaw 6 %, eyes to chin 6 %,
+mouth 7 %, nose 9 %, eye height 13 %, lips 16 %, nose tip 0.047 and chin 0.057 forward, canthal tilt 0.012. Directions
+like sex, age and weight are mixtures of the others; the last ones are asymmetries, about a fifth to a half as large.
 """
 
 from collections.abc import Callable
@@ -11,8 +11,8 @@ from collections.abc import Callable
 import numpy as np
 
 from mien.data.synthetic import face_template as plan
-from mien.data.synthetic.face_places import Places, bell, step
-from mien.data.synthetic.face_template import EYE_CENTRE, MOUTH_HALF, MOUTH_Y
+from mien.data.synthetic.face_places import Places, bell
+from mien.data.synthetic.face_template import EYE_CENTRE, MOUTH_HALF, MOUTH_Y, step
 
 Field = Callable[[Places], np.ndarray]  # displacements [vertices, 3]
 
@@ -88,7 +88,9 @@ FIELDS: dict[str, Field] = {
     "eye_tilt": _along(1, 0.055, lambda p: (np.abs(p.x) - EYE_CENTRE[0]) * _eye(p)),
     "eye_spacing": _outwards(0.017, _at(EYE_CENTRE[0], 0.0, 0.2, 0.22)),
     "eyelid_fold": _push(0.37, 0.115, 0.16, 0.04, (0.0, -0.014, 0.012)),
-    "nose_length": _along(1, -0.019, lambda p: bell(p.x, 0, 0.24, 4) * step(0.02, -0.42, p.y) * step(-0.74, -0.54, p.y)),
+    "nose_length": _along(
+        1, -0.019, lambda p: bell(p.x, 0, 0.24, 4) * step(0.02, -0.42, p.y) * step(-0.74, -0.54, p.y)
+    ),
     "nose_width": _outwards(0.014, _at(0.14, -0.45, 0.075, 0.10)),
     "nose_bridge_height": _push(0.0, -0.02, 0.09, 0.18, (0.0, 0.0, 0.030)),
     "nose_bridge_width": _along(0, 0.22, lambda p: p.x * _at(0, -0.1, 0.13, 0.18)(p)),
@@ -108,14 +110,19 @@ FIELDS: dict[str, Field] = {
 }
 MIXTURES: dict[str, dict[str, float]] = {
     "masculine": {
-        "size": 0.45, "jaw_width": 0.7, "chin_width": 0.4, "chin_forward": 0.3, "brow_ridge": 0.9, "brow_height": -0.7, "face_length": 0.4,
-        "brow_arch": -0.5, "eye_height": -0.35, "nose_width": 0.35, "nose_length": 0.3, "upper_lip": -0.4, "neck_width": 0.9, "cheek_full": -0.2,
+        "size": 0.45, "face_length": 0.4, "jaw_width": 0.7, "chin_width": 0.4, "chin_forward": 0.3, "neck_width": 0.9,
+        "brow_ridge": 0.9, "brow_height": -0.7, "brow_arch": -0.5, "eye_height": -0.35, "cheek_full": -0.2,
+        "nose_width": 0.35, "nose_length": 0.3, "upper_lip": -0.4,
     },
     "age": {
-        "eyelid_fold": 0.8, "eye_height": -0.4, "brow_height": -0.4, "nose_length": 0.4, "nose_width": 0.3, "upper_lip": -0.6, "lower_lip": -0.4,
-        "cheekbone": -0.3, "mouth_corners": -0.5, "ear_size": 0.7, "eye_depth": 0.5, "nose_tip_up": -0.4,
+        "eyelid_fold": 0.8, "eye_height": -0.4, "eye_depth": 0.5, "brow_height": -0.4, "cheekbone": -0.3,
+        "nose_length": 0.4, "nose_width": 0.3, "nose_tip_up": -0.4, "ear_size": 0.7,
+        "upper_lip": -0.6, "lower_lip": -0.4, "mouth_corners": -0.5,
     },
-    "weight": {"cheek_full": 1.2, "jaw_width": 0.6, "face_width": 0.5, "neck_width": 1.2, "eye_height": -0.3, "chin_width": 0.4},
+    "weight": {
+        "cheek_full": 1.2, "jaw_width": 0.6, "face_width": 0.5, "neck_width": 1.2, "chin_width": 0.4,
+        "eye_height": -0.3,
+    },
 }  # fmt: skip
 # One side up, wide or forward and the other the other way: halves of the left's push.
 ASYMMETRIES: dict[str, tuple[str, float]] = {

@@ -1,9 +1,10 @@
-"""What is not skin: eyeballs, the lids' inner rims, teeth, the inside of the mouth, ears. Inter-ocular units, left or centred.
+"""What is not skin: eyeballs, the lids' inner rims, teeth, the inside of the mouth, ears. Inter-ocular units.
 
 A sided part is built on the left and mirrored; a centred one is built on its right half and mirrored about x = 0.
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -50,7 +51,7 @@ def eyeball() -> Part:
     index = 1 + np.arange(len(EYE_RINGS) * _AROUND_EYE).reshape(len(EYE_RINGS), _AROUND_EYE)
     closed = np.concatenate([index, index[:, :1]], 1)
     triangles = [(0, a, b) for a, b in zip(closed[0, :-1], closed[0, 1:], strict=True)]
-    for inner, outer in zip(closed[:-1], closed[1:], strict=True):
+    for inner, outer in pairwise(closed):
         triangles += quads(inner, outer)
     return Part(points, np.array(triangles), np.concatenate([[[0.5, 0.5]], plane.reshape(-1, 2)]))
 
@@ -75,7 +76,7 @@ def teeth(*, upper: bool) -> Part:
     columns = full.shape[1]
     index = np.arange(4 * columns).reshape(4, columns)
     order = index if upper else index[::-1]
-    triangles = [t for a, b in zip(order[:-1], order[1:], strict=True) for t in quads(a, b)]
+    triangles = [t for a, b in pairwise(order) for t in quads(a, b)]
     u, v = np.meshgrid(np.linspace(0, 1, columns), np.array([0, 0.2, 0.4, 0.48]) + (0 if upper else 0.51))
     return Part(full.reshape(-1, 3), np.array(triangles), np.stack([u, v], -1).reshape(-1, 2), index[:, ::-1].ravel())
 
@@ -112,7 +113,7 @@ def ear() -> Part:
         plane.append(np.stack([0.5 - 0.48 * rho * c, 0.5 - 0.48 * rho * s], -1))
     index = np.arange(len(rings) * _AROUND_EAR).reshape(len(rings), _AROUND_EAR)
     closed = np.concatenate([index, index[:, :1]], 1)
-    triangles = [t for a, b in zip(closed[1:-1], closed[2:], strict=True) for t in quads(a, b)]
+    triangles = [t for a, b in pairwise(closed[1:]) for t in quads(a, b)]
     triangles += [(0, a, b) for a, b in zip(closed[1, :-1], closed[1, 1:], strict=True)]
     keep = np.concatenate([[0], np.arange(_AROUND_EAR, len(rings) * _AROUND_EAR)])
     renumber = np.full(len(rings) * _AROUND_EAR, 0)

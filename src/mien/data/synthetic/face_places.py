@@ -1,19 +1,13 @@
-"""Places: what every field on the face is written in. Positions, which lip a vertex belongs to, how it hangs on the jaw."""
+"""Places: what every field on the face is written in: positions, which lip a vertex is of, how it hangs on the jaw."""
 
 import numpy as np
 
 from mien.data.synthetic import face_template as plan
 from mien.data.synthetic.face_mesh import Mesh, column
-from mien.data.synthetic.face_template import MOUTH_HALF, MOUTH_ROW
+from mien.data.synthetic.face_template import MOUTH_HALF, MOUTH_ROW, step
 
 # Chosen so that chin and lower lip move as an opening jaw moves them in scans: down and back about equally.
 JAW_JOINT = np.array([0.0, -0.40, -0.62])
-
-
-def step(edge0: float, edge1: float, x: np.ndarray) -> np.ndarray:
-    """Smooth 0..1 from edge0 to edge1 (either order)."""
-    t = np.clip((x - edge0) / (edge1 - edge0), 0, 1)
-    return t * t * (3 - 2 * t)
 
 
 def bell(x: np.ndarray, centre: float, width: float, power: float = 2.0) -> np.ndarray:
@@ -22,7 +16,7 @@ def bell(x: np.ndarray, centre: float, width: float, power: float = 2.0) -> np.n
 
 
 class Places:
-    """x, y, z: inter-ocular. left: 0..1 over the midline. upper, lower: 1 on that lip's side of the mouth, both fading to
+    """x, y, z: inter-ocular. left: 0..1 over the midline. upper, lower: 1 on that lip's side of the mouth, fading to
     the corners, where the lips are one. skin, front: 1 on skin, on its front. jaw: share of the jaw's turn."""
 
     def __init__(self, mesh: Mesh) -> None:

@@ -3,9 +3,10 @@
 Everything is built from figures, in inter-ocular units (the distance of the outer eye corners is 1; ADULT_METRES
 turns it into metres), x to the person's left, y up, z to the viewer, origin midway between the outer eye corners.
 
-Where the figures come from: SECTIONS (radii of horizontal head sections as cosine series) and the depths of nose, lips,
-chin and lids were measured on the mean of a set of scans (ICT-FaceKit, USC, MIT licence), rounded; the frontal places of
-eyes, brows, lips and jaw also weigh the mean of human annotations of closed-mouthed frontal faces. No vertex of either is used.
+Where the figures come from: SECTIONS (radii of horizontal head sections as cosine series) and the depths of nose,
+lips, chin and lids were measured on the mean of a set of scans (ICT-FaceKit, USC, MIT licence), rounded; the frontal
+places of eyes, brows, lips and jaw also weigh the mean of human annotations of closed-mouthed frontal faces (300-W). No
+vertex of either is used.
 """
 
 from dataclasses import dataclass
@@ -42,11 +43,16 @@ JAW_AZIMUTH = np.array([0, 14, 33, 53, 71, 81, 90, 110, 180.0])
 JAW_EDGE = np.array([-1.215, -1.20, -1.14, -1.04, -0.85, -0.73, -0.62, -0.58, -0.72])
 BACK_Y, BACK_Z = np.array([-0.72, -0.45, -0.1, 0.25, 0.55]), np.array([-1.46, -1.62, -1.83, -1.93, -1.90])
 # Rings of the neck: height in front and at the back, z of the centre, half width, half depth.
-NECK = ((-1.44, -0.95, -0.93, 0.61, 0.58), (-1.62, -1.25, -0.98, 0.60, 0.56), (-1.85, -1.62, -1.03, 0.60, 0.55), (-2.1, -1.95, -1.07, 0.62, 0.55))  # fmt: skip
+NECK = (
+    (-1.44, -0.95, -0.93, 0.61, 0.58),
+    (-1.62, -1.25, -0.98, 0.60, 0.56),
+    (-1.85, -1.62, -1.03, 0.60, 0.55),
+    (-2.1, -1.95, -1.07, 0.62, 0.55),
+)
 # The nose over the face: height of the ridge and half width at half height, by y.
 NOSE_Y = np.array([-0.535, -0.515, -0.49, -0.455, -0.41, -0.36, -0.29, -0.2, -0.09, 0.02, 0.09, 0.16])
 NOSE_RIDGE = np.array([0.0, 0.02, 0.095, 0.175, 0.226, 0.243, 0.234, 0.188, 0.118, 0.045, 0.016, 0.0])
-NOSE_WIDTH = np.array([0.075, 0.078, 0.082, 0.088, 0.094, 0.092, 0.083, 0.074, 0.064, 0.058, 0.07, 0.08])
+NOSE_WIDTH = np.array([0.075, 0.078, 0.082, 0.088, 0.094, 0.094, 0.088, 0.080, 0.070, 0.062, 0.07, 0.08])
 
 # Columns of the left half by azimuth in degrees: midline, eye's inner corner, eye's outer corner, ear, back.
 EYE_FIRST, EYE_LAST, MOUTH_LAST = 9, 21, 10
@@ -80,13 +86,19 @@ class Half:
     height: np.ndarray
 
 
+def step(edge0: float | np.ndarray, edge1: float | np.ndarray, x: np.ndarray) -> np.ndarray:
+    """Smooth 0..1 from edge0 to edge1 (either order)."""
+    t = np.clip((x - edge0) / (edge1 - edge0), 0, 1)
+    return t * t * (3 - 2 * t)
+
+
 def _spline(knots: np.ndarray, at: np.ndarray) -> np.ndarray:
     """Weights [n, knots] of the natural cubic spline through values at the knots."""
     h, count = np.diff(knots), len(knots)
     left, right = np.eye(count), np.zeros((count, count))
-    for i in range(1, count - 1):
-        left[i, i - 1 : i + 2] = h[i - 1], 2 * (h[i - 1] + h[i]), h[i]
-        right[i, i - 1 : i + 2] = 6 / h[i - 1], -6 / h[i - 1] - 6 / h[i], 6 / h[i]
+    for k in range(1, count - 1):
+        left[k, k - 1 : k + 2] = h[k - 1], 2 * (h[k - 1] + h[k]), h[k]
+        right[k, k - 1 : k + 2] = 6 / h[k - 1], -6 / h[k - 1] - 6 / h[k], 6 / h[k]
     bend = np.linalg.solve(left, right)
     at = np.clip(at, knots[0], knots[-1])
     i = np.clip(np.searchsorted(knots, at) - 1, 0, count - 2)
@@ -216,11 +228,15 @@ def _full(inside: np.ndarray) -> np.ndarray:
 
 def _nose(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """How far the nose stands out: ridge, wings, nostrils, columella."""
-    ridge, width = np.interp(y, NOSE_Y, NOSE_RIDGE), np.interp(y, NOSE_Y, NOSE_WIDTH)
-    nose = ridge * np.exp(-np.log(2) * (np.abs(x) / width) ** 2.1)
-    wing = np.exp(-((np.abs((x - 0.128) / 0.062)) ** 2.6) - np.abs((y + 0.447) / 0.062) ** 2.6)
-    nostril = np.exp(-(((x - 0.062) / 0.036) ** 2) - ((y + 0.497) / 0.02) ** 2)
-    return np.maximum(nose, 0.115 * wing) + 0.25 * np.minimum(nose, 0.115 * wing) - 0.1 * nostril
+    rim = y - np.minimum(9 * x**2, 0.045) * step(-0.30, -0.40, y)  # the nostrils' rims are higher than the columella
+    ridge, width = np.interp(rim, NOSE_Y, NOSE_RIDGE), np.interp(y, NOSE_Y, NOSE_WIDTH)
+    blunt = 2.0 + 0.7 * step(-0.2, -0.34, y)
+    nose = ridge * np.exp(-np.log(2) * (np.abs(x) / width) ** blunt)
+    tip = 0.018 * np.exp(-((x / 0.065) ** 2) - ((y + 0.385) / 0.055) ** 2)
+    wing = 0.125 * np.exp(-((np.abs((x - 0.126) / 0.06)) ** 2.6) - np.abs((y + 0.446) / 0.062) ** 2.6)
+    groove = 0.014 * np.exp(-(((x - 0.083) / 0.024) ** 2) - ((y + 0.415) / 0.05) ** 2)
+    nostril = 0.12 * np.exp(-(((x - 0.06) / 0.03) ** 2) - ((y + 0.492) / 0.018) ** 2)
+    return np.maximum(nose, wing) + 0.25 * np.minimum(nose, wing) + tip - groove - nostril
 
 
 def _details(x: np.ndarray, y: np.ndarray) -> np.ndarray:

@@ -1,9 +1,9 @@
 """One-sided facial palsy as a change of action-unit weights, with what the face looks like at rest.
 
 Severity goes by region, 0 (as the other side) to 1 (no movement), beside the words of the two common clinical scales:
-House-Brackmann (1985) grades the whole face from I (normal) to VI (none); Sunnybrook (Ross, Fradet & Nedzelski 1996) scores
-rest (eye, fold, mouth), five movements by region, and synkinesis apart. `described` says in their words what was drawn.
-It describes a drawing: never a diagnosis.
+House-Brackmann (1985) grades the whole face from I (normal) to VI (none); Sunnybrook (Ross, Fradet & Nedzelski 1996)
+scores rest (eye, fold, mouth), five movements by region, and synkinesis apart. `described` says in their words what was
+drawn. It describes a drawing: never a diagnosis.
 """
 
 from collections.abc import Mapping
@@ -14,14 +14,13 @@ import numpy as np
 from mien.core.errors import MienError, nearest
 
 REGIONS = ("forehead", "eye", "midface", "mouth")
-# Which region of the facial nerve's branches moves each unit (temporal, zygomatic, buccal, marginal mandibular). AU5 is the
-# oculomotor nerve's: it stays, so an eye that cannot close can still be opened wide. The jaw is the trigeminal nerve's.
+# Which region of the facial nerve's branches (temporal, zygomatic, buccal, marginal mandibular) moves each unit. AU5 is
+# the oculomotor nerve's: it stays, so an eye that cannot close still opens wide. The jaw is the trigeminal nerve's.
 _REGION_OF = {
     "AU1": "forehead", "AU2": "forehead", "AU4": "forehead",
     "AU6": "eye", "AU7": "eye", "AU43": "eye", "AU45": "eye",
     "AU9": "midface", "AU10": "midface", "AU11": "midface",
-    "AU12": "mouth", "AU14": "mouth", "AU15": "mouth", "AU16": "mouth", "AU17": "mouth", "AU18": "mouth", "AU20": "mouth",
-    "AU22": "mouth", "AU23": "mouth", "AU24": "mouth", "AU25": "mouth", "AU28": "mouth",
+    **{f"AU{n}": "mouth" for n in (12, 14, 15, 16, 17, 18, 20, 22, 23, 24, 25, 28, 34)},
 }  # fmt: skip
 # Gravity and the levator let some of the lids' way happen without orbicularis: even a paralysed eye closes partly.
 _PASSIVE_CLOSURE = 0.35
@@ -68,7 +67,7 @@ class Palsy:
         return _GRADES[int(np.searchsorted([0.05, 0.25, 0.5, 0.75, 0.95], self.severity, side="right"))]
 
     def applied(self, units: Mapping[str, float]) -> dict[str, float]:
-        """Weights with this palsy: weak on its side, with its droop and synkinesis, the mouth pulled to the healthy side."""
+        """Weights with this palsy: weak on its side, droop and synkinesis, the mouth pulled to the healthy side."""
         result = dict(units)
         for name, weight in units.items():
             unit, _, side = name.partition("_")
@@ -80,8 +79,7 @@ class Palsy:
         return result
 
     def _left_over(self, unit: str) -> float:
-        """Share of the movement that is left. The forehead's and the eye's muscles get no help from the other side; lips
-        are dragged along a little by it, which the pull in `_rest` shows."""
+        """Share of the movement that is left on the weak side."""
         left = 1 - getattr(self, _REGION_OF[unit])
         return _PASSIVE_CLOSURE + (1 - _PASSIVE_CLOSURE) * left if unit in ("AU43", "AU45") else left
 
@@ -114,7 +112,8 @@ class Palsy:
         """One line in the scales' words, e.g. for a data card."""
         words = [f"{region} {_word(getattr(self, region))}" for region in REGIONS]
         side = "left" if self.side == "L" else "right"
-        return f"{side} side: {', '.join(words)}; drawn like House-Brackmann {self.house_brackmann} (a drawing, not a diagnosis)"
+        grade = f"drawn like House-Brackmann {self.house_brackmann} (a drawing, not a diagnosis)"
+        return f"{side} side: {', '.join(words)}; {grade}"
 
 
 def _word(severity: float) -> str:
@@ -134,4 +133,10 @@ def sample_palsy(rng: np.random.Generator, *, severity: float | None = None, sid
     recovered = level < 0.7 and rng.random() < 0.5
     oral, ocular = (float(rng.uniform(0.2, 0.9)) if recovered else 0.0 for _ in range(2))
     flaccid = float(rng.uniform(0.2, 0.5) if recovered else rng.uniform(0.7, 1.0))
-    return Palsy(side, **{r: float(v) for r, v in zip(REGIONS, regions, strict=True)}, flaccid=flaccid, oral_ocular=oral, ocular_oral=ocular)
+    return Palsy(
+        side,
+        **{r: float(v) for r, v in zip(REGIONS, regions, strict=True)},
+        flaccid=flaccid,
+        oral_ocular=oral,
+        ocular_oral=ocular,
+    )
