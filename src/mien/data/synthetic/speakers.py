@@ -21,9 +21,9 @@ class Speaker:
 
     f0_hz: mean pitch. tract_scale: formants relative to a grown man's (17.5 cm tract). breath_db: aspiration relative
     to voice. tilt_db_per_octave: slope of the source above 600 Hz beyond the pulse's own. open_quotient: open part of
-    the glottal cycle. jitter, shimmer: relative cycle-to-cycle changes of period and amplitude. syllables_per_s: rate
-    factor times 4.4. level_db: loudness offset. formant_offsets: relative, F1..F4. expressivity: how much the
-    expression moves this voice, 1 is the mean.
+    the glottal cycle. jitter, shimmer: relative cycle-to-cycle changes of period and amplitude. rate_ratio: tempo, 1 is
+    4.4 syllables a second in a sentence. level_db: loudness offset. range_ratio: size of pitch movements.
+    formant_offsets: relative, F1..F4. expressivity: how much the expression moves this voice, 1 is the mean.
     """
 
     sex: Sex = "female"

@@ -17,7 +17,7 @@ from mien.data.synthetic.speakers import Speaker, sample_speaker
 from mien.data.synthetic.utterance import Spoken, timed, tracks_of
 from mien.data.synthetic.voice import Tracks, frame_hop, friction_sound, voiced_sound
 
-NEUTRAL_DBFS = -40.0  # of voiced frames; leaves room for the 25 dB between neutral and a shout
+NEUTRAL_DBFS = -44.0  # of voiced frames; leaves room for the 25 dB between neutral and a shout, and for peaks
 _PEAK = 0.95
 
 

@@ -128,7 +128,7 @@ def tracks_of(
     voiced = levels[:, 0] > -60
     loud = _loudness(score, syllables, prosody, rng, times=times, at=at)
     semitones = _pitch(score, syllables, prosody, speaker, rng, times=times, voiced=voiced)
-    f0 = np.clip(100 * 2 ** (semitones / 12), 45, 900)
+    f0 = np.clip(100 * 2 ** (semitones / 12), 55, 900)  # creak does not go lower
     voice = _smooth(_linear(levels[:, 0]) * loud, 0.020)
     breath = _linear(speaker.breath_db + prosody.breath_db) * voice + _smooth(_linear(levels[:, 1]) * loud, 0.015)
     formants = _formants(np.array(score.formants_hz)[at], f0, prosody, speaker, sample_rate_hz=sample_rate_hz)
