@@ -9,7 +9,7 @@ pictures); nobody could hold them against the release itself here, which is give
 count pixels from 0 or from 1 is not written down anywhere; they are taken as from 0.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from mien.core.labels import label_set
@@ -17,7 +17,6 @@ from mien.core.records import Sample
 from mien.data.readers.affectnet_arrays import Annotations
 from mien.data.readers.affectnet_lists import CODES, ListFile, Rows
 from mien.data.readers.affectnet_tree import ClassTree
-from mien.data.readers.listing import child
 from mien.data.readers.reader import Listing, Reader, folder_names
 
 PARTS = {"manual": ("manual",), "automatic": ("automatic",), "both": ("manual", "automatic")}
@@ -109,7 +108,7 @@ class AffectNet(Reader):
         if part == "automatic" or split == "train":
             every = [listing.find(path) for path in (*rows.unused, *self._paths_elsewhere(part, table))]
             self.note_unlisted(listing, [*found, *every], listed_in=table.parent)
-        places = self._places(found, pictures)
+        places = map(listing.place, found)
         columns = zip(
             rows.paths, places, rows.expression, rows.boxes, rows.points, rows.valence, rows.arousal, strict=True
         )
@@ -119,20 +118,6 @@ class AffectNet(Reader):
             for path, place, code, box, points, valence, arousal in columns
             if place is not None
         ]
-
-    def _places(self, found: Iterable[str | None], pictures: Path) -> list[Path | None]:
-        """Where each picture lies: one Path a folder, and a child of it a picture."""
-        folders: dict[str, Path] = {}
-        places: list[Path | None] = []
-        for path in found:
-            if path is None:
-                places.append(None)
-                continue
-            folder, _, name = path.rpartition("/")
-            if folder not in folders:
-                folders[folder] = pictures / folder
-            places.append(child(folders[folder], name))
-        return places
 
     def _picture_folder(self, part: str) -> Path:
         folders = [self.root / name for name in _PICTURE_FOLDERS[part]]

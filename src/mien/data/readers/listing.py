@@ -17,6 +17,7 @@ class Listing:
         self.top = os.fspath(top)
         self._names: dict[str, set[str]] = {}
         self._folded: dict[str, dict[str, str]] = {}
+        self._folders: dict[str, Path] = {}
 
     def names(self, folder: str = "") -> set[str]:
         """Names of the entries of a folder; empty where there is no such folder."""
@@ -36,6 +37,17 @@ class Listing:
             return path
         other = self._other_spelling(folder).get(_folded(name))
         return None if other is None else f"{folder}/{other}" if folder else other
+
+    def place(self, path: str | None) -> Path | None:
+        """The whole path: one Path a folder, and a child of it a picture. None stays None."""
+        if path is None:
+            return None
+        folder, _, name = path.rpartition("/")
+        if folder not in self._folders:
+            self._folders[folder] = Path(self.top, folder)
+        # `..` and a Windows path are for pathlib to take apart; `/a.jpg` has the empty folder too.
+        plain = name not in ("", ".", "..") and "\\" not in path and not path.startswith("/" + name)
+        return child(self._folders[folder], name) if plain else Path(self.top, path)
 
     def pictures_beside(self, found: Iterable[str]) -> list[str]:
         """Sorted pictures in the folders listed so far that are not among `found`."""
