@@ -51,6 +51,36 @@ def test_a_prepared_set_is_the_direct_path(top: Path, tmp_path: Path, kind: str)
         np.testing.assert_allclose(prepared.landmarks, direct.landmarks, atol=1e-5)
 
 
+def test_training_batches_of_shards_are_those_of_the_set(top: Path, tmp_path: Path) -> None:
+    """Same cut, same hashes, same order, same augmentation, same pixels."""
+    pytest.importorskip("lightning")
+    from mien.data.datamodule import FaceDataModule
+    from mien.data.options import DataOptions
+
+    root, out = str(top / "ferplus"), str(tmp_path / "out")
+    prepare("ferplus", root=root, output=out, size=48, detector="none", encoding="png", format="shards", workers=1)
+    batches, said = [], []
+    for name, where in (("ferplus", root), ("manifest", out)):
+        options = DataOptions(name=name, root=where, batch_size=8, soft_labels=True, val_split="cut", val_fraction=0.3)
+        faces = FaceDataModule(options, InputSpec(size=48), options.target_labels())
+        faces.setup("fit")
+        said.append(faces.selection.provenance())
+        batches.append(next(iter(faces.train_dataloader())))
+    assert said[0] == said[1]
+    for field in ("image", "expression", "distribution"):
+        assert (getattr(batches[0], field) == getattr(batches[1], field)).all()
+
+
+def test_a_script_without_a_main_guard_may_prepare(top: Path, tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from mien.engine.data_prepare import prepare\nprint('once')\n"
+        f"prepare('w300', root={str(top / 'w300')!r}, output={str(tmp_path / 'out')!r}, size=48, workers=2)\n"
+    )
+    result = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=True)
+    assert result.stdout.count("once") == 1
+
+
 def test_jpeg_stays_within_two_grey_levels(top: Path, tmp_path: Path) -> None:
     prepare("w300", root=str(top / "w300"), output=str(tmp_path / "out"), size=48, workers=1)
     spec = InputSpec(size=48, box_scale=1.18, box_shift=(0.0, -0.075))

@@ -6,6 +6,7 @@ threads would fight over cores that the processes already fill, so each process 
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
@@ -38,7 +39,8 @@ def spread(function: Callable[[Task], Result], tasks: Sequence[Task], *, workers
         yield from ((position, function(task)) for position, task in enumerate(tasks))
         return
     with _pool(workers) as pool:
-        places: dict[Future[Result], int] = {pool.submit(function, task): i for i, task in enumerate(tasks)}
+        with _script_left_alone():
+            places: dict[Future[Result], int] = {pool.submit(function, task): i for i, task in enumerate(tasks)}
         try:
             for done in as_completed(places):
                 yield places.pop(done), done.result()
@@ -66,6 +68,20 @@ def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
                 del os.environ[name]
             else:
                 os.environ[name] = value
+
+
+@contextmanager
+def _script_left_alone() -> Iterator[None]:
+    """Processes that start meanwhile do not run the user's script again, as a script without
+    `if __name__ == "__main__"` would have to forbid: tasks are functions of modules, so it is not needed.
+    """
+    main = sys.modules["__main__"]
+    path = main.__dict__.pop("__file__", None)
+    try:
+        yield
+    finally:
+        if path is not None:
+            main.__file__ = path
 
 
 def stopped() -> bool:
