@@ -4,6 +4,7 @@ A command is a plain function; its parser is made from its signature and docstri
 for. What a user can mend ends as one line and exit code 2; `MIEN_DEBUG=1` shows where it came from.
 """
 
+import io
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -25,6 +26,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "data stats": ("mien.engine.data_stats:stats", "what a data set is like: sizes, light, balance, people, affect"),
     "data prepare": ("mien.engine.data_prepare:prepare", "find, align and cut out every face once, to train on"),
     "data synth": ("mien.engine.data_synth:synth", "draw faces in the layout of a data set, to try it out"),
+    "data split": ("mien.engine.data_split:split", "divide a data set: no person, clip or photograph on two sides"),
+    "data leaks": ("mien.engine.data_leaks:leaks", "find faces that stand on two sides, of splits, sets and bundles"),
     "models": ("mien.engine.models:models", "systems that can be built, bundles that ship"),
     "weights list": ("mien.engine.weights:list_weights", "released weight files that can be read"),
     "weights convert": ("mien.engine.weights:convert", "released weight files to a bundle"),
@@ -44,6 +47,8 @@ MISTAKE, INTERRUPTED, PIPE_CLOSED = 2, 130, 141
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code: 0, 2 for a mistake that the user can mend, 130 when interrupted."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a file name that is not UTF-8 is printed as \udcff
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         text = run(list(sys.argv[1:] if arguments is None else arguments))
         if text:
