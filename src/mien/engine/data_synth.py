@@ -25,22 +25,37 @@ def synth(
     pictures: int = 7,
     replace: bool = False,
     workers: int | None = None,
+    options: dict[str, Any] | None = None,
 ) -> str:
-    """Draw faces into a folder, in the very layout of a data set: nobody's faces, exactly labelled.
+    """Make faces into a folder: synthetic people with exact truth, or a replica in the very layout of a data set.
 
-    For trying a set's commands out, and for tests. Numbers that are measured on them say nothing of the set.
+    `people` gives pictures, `clips` short films with voices, with all that is true of them: expression, action units,
+    affect, 68 points in 2D and 3D, pose, palsy. Every other name is a replica, for trying a set's commands out and for
+    tests: numbers that are measured on it say nothing of the set.
 
     Args:
-        name: a layout: a reader as `mien data list` names it, or affectnet_arrays, affectnet_folders.
+        name: people, clips, or a layout: a reader as `mien data list` names it, affectnet_arrays, affectnet_folders.
         output: the new folder.
-        faces: how many, as many of each class; a fifth of the persons is the test part.
+        faces: how many pictures (of clips: films), as many of each class; in a replica a fifth of the persons is test.
         size: side of a face in pixels; sets with a size of their own keep that.
         seed: of the drawings; the same seed writes the same bytes.
-        style: who draws them.
+        style: of a replica: drawn (quick), or people (0.1 s each).
         pictures: of each person, in different expressions; 1 draws everybody once.
         replace: what the folder holds goes away; without it a folder that is not empty is refused.
         workers: processes; by default one for each core.
+        options: of people: palsy, mixtures, yaw_max_deg, occluders, degradations, least_intensity; of clips also
+            seconds, frames_per_s, voice, syllables, disagree. As in --options.palsy 0.5.
     """
+    if name in ("people", "clips"):
+        from mien.engine.data_people import make
+
+        with _in_place_of(Path(output).expanduser(), replace=replace) as temporary:
+            return make(
+                name, temporary, named=Path(output), faces=faces, pictures=pictures, seed=seed, size=size,
+                options=options or {}, workers=_workers(workers, faces),
+            )  # fmt: skip
+    if options:
+        raise MienError(f"--options are those of people and clips; the replica {name} has none.")
     from mien.data.synthetic.layouts import faces_of, layout_named
     from mien.data.workers import cores
 

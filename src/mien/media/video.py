@@ -1,8 +1,9 @@
-"""Frames of a video with their own times. Needs PyAV: pip install 'mien[video]'."""
+"""Videos in, frame by frame with their own times, and out. Needs PyAV: pip install 'mien[video]'."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,8 @@ import numpy as np
 from jaxtyping import UInt8
 
 from mien.core.errors import MienError
+from mien.media.audio import Sound
+from mien.media.files import atomic_path
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -99,7 +102,7 @@ def _av() -> ModuleType:
     try:
         import av
     except ImportError as error:
-        raise MienError("Reading videos needs PyAV: pip install 'mien[video]'.") from error
+        raise MienError("Videos need PyAV: pip install 'mien[video]'.") from error
     return av
 
 
@@ -113,3 +116,28 @@ def _upright(pixels: np.ndarray, rotation_deg: float) -> np.ndarray:
     """`rotation_deg`: counter-clockwise turn that the display matrix asks for, in quarters."""
     quarters = round(rotation_deg / 90) % 4
     return np.ascontiguousarray(np.rot90(pixels, quarters)) if quarters else pixels
+
+
+def write_video(
+    path: Path | str,
+    pictures: UInt8[np.ndarray, "frames height width 3"],
+    *,
+    rate_hz: float,
+    sound: Sound | None = None,
+) -> None:
+    """H.264 in an .mp4, with the sound as AAC, atomically. RGB; odd sides lose their last row or column."""
+    av = _av()
+    pictures = pictures[:, : pictures.shape[1] // 2 * 2, : pictures.shape[2] // 2 * 2]
+    with atomic_path(Path(path)) as temporary, av.open(str(temporary), "w", format="mp4") as container:
+        stream = container.add_stream("libx264", rate=Fraction(rate_hz).limit_denominator(1001))
+        stream.height, stream.width, stream.pix_fmt = pictures.shape[1], pictures.shape[2], "yuv420p"
+        stream.options = {"crf": "18"}
+        voice = container.add_stream("aac", rate=sound.sample_rate_hz) if sound is not None else None
+        for pixels in pictures:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")))
+        container.mux(stream.encode())
+        if sound is not None and voice is not None:
+            frame = av.AudioFrame.from_ndarray(sound.samples[None], format="fltp", layout="mono")
+            frame.sample_rate = sound.sample_rate_hz
+            container.mux(voice.encode(frame))
+            container.mux(voice.encode())

@@ -29,6 +29,8 @@ READERS: dict[str, str] = {
     "kdef": "mien.data.readers.kdef:Kdef",
     "expw": "mien.data.readers.expw:ExpW",
     "drawn": "mien.data.readers.drawn:Drawn",
+    "people": "mien.data.readers.people:People",
+    "clips": "mien.data.readers.clips:Clips",
     "joined": "mien.data.readers.joined:Joined",
 }
 

@@ -14,7 +14,10 @@ from mien.core.errors import MienError, nearest
 from mien.core.records import Box
 from mien.data.synthetic.drawn_shape import EXPRESSIONS
 
-STYLES: dict[str, str] = {"drawn": "mien.data.synthetic.drawn:drawn_recording"}
+STYLES: dict[str, str] = {
+    "drawn": "mien.data.synthetic.drawn:drawn_recording",
+    "people": "mien.data.synthetic.people:people_recording",
+}
 _AT_A_TIME = 8  # faces that a worker draws before it hands them over
 SAME: Mapping[str, str] = {name: name for name in EXPRESSIONS}
 
