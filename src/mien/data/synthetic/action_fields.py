@@ -144,19 +144,22 @@ def action_unit_modes(places: Places) -> tuple[tuple[str, ...], np.ndarray]:
         if side == "R":
             modes.append(modes[-1][places.mesh.mirror] * (-1, 1, 1))
             continue
-        moved = _pushed(places, masks, PUSHES.get(stem, ())) + _LIPS.get(stem, _nothing)(places)
-        moved *= places.left[:, None]
+        drags = stem == "sag_mouth"  # the healthy side draws the midline over
+        moved = _pushed(places, masks, PUSHES.get(stem, ()), drags=drags) + _LIPS.get(stem, _nothing)(places)
+        moved *= (step(-0.35, 0.10, places.x) if drags else places.left)[:, None]
         modes.append(moved + moved[places.mesh.mirror] * (-1, 1, 1) if stem in whole else moved)
     return MODES, np.stack(modes)
 
 
-def _pushed(places: Places, masks: dict[str, np.ndarray], pushes: tuple[_Push, ...]) -> np.ndarray:
+def _pushed(
+    places: Places, masks: dict[str, np.ndarray], pushes: tuple[_Push, ...], *, drags: bool = False
+) -> np.ndarray:
     total = np.zeros_like(places.points)
     for mask, x, y, across, above, below, *push in pushes:
         reach = np.where(places.y > y, above, below)
         share = masks[mask] * bell(places.x, x, across) * np.exp(-(((places.y - y) / reach) ** 2))
         moved = share[:, None] * push
-        if push[0] < 0:  # skin drawn to the midline stops before it
+        if push[0] < 0 and not drags:  # skin drawn to the midline stops before it
             moved[:, 0] *= step(0, 0.24, places.x)
         total += moved
     return total

@@ -1,5 +1,7 @@
 """Puts our own FaceModel together: mesh, modes, jaw, eyes, landmarks; from inter-ocular units to metres."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from mien.data.synthetic.action_fields import action_unit_modes
@@ -19,7 +21,7 @@ def build_face_model() -> FaceModel:
     landmark_triangles, landmark_weights = landmark_embedding(mesh)
     identity_names, identity = identity_modes(places)
     expression_names, expression = action_unit_modes(places)
-    return FaceModel(
+    model = FaceModel(
         template=_metres(mesh.points),
         triangles=np.concatenate(mesh.triangles).astype(np.int32),
         uv=mesh.uv.astype(np.float32),
@@ -35,6 +37,7 @@ def build_face_model() -> FaceModel:
         jaw_joint=_metres(JAW_JOINT),
         eyes=eyes_of(mesh),
     )
+    return replace(model, template=model.vertices()[0])  # with the lids laid on the eyeballs, as every face has them
 
 
 def _metres(points: np.ndarray) -> np.ndarray:

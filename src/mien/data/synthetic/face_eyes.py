@@ -29,8 +29,8 @@ _LID_FOLLOWS = 0.8  # share of the opening lost per radian of looking down
 @dataclass(frozen=True, eq=False)
 class Eye:
     """One eye's vertices. upper, lower: [rows, columns] from the rims outwards, the corners not among them; skin: all
-    that may touch the ball; rim, inside: the contour and the ring behind it; sign: 1 left, -1 right; shape: the ball's vertices
-    about its centre with the pupil along +z, metres."""
+    that may touch the ball; rim, inside: the contour and the ring behind it; sign: 1 left, -1 right; shape: the ball's
+    vertices about its centre with the pupil along +z, metres."""
 
     ball: np.ndarray
     upper: np.ndarray

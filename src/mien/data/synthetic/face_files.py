@@ -101,9 +101,8 @@ def _action_units(arrays: Mapping[str, np.ndarray], path: Path) -> tuple[tuple[s
                 names.append(f"{unit}{side}")
                 modes.append(sum(np.float32(share) * shape.astype(np.float32) for share, shape in found))
     if not names:
-        raise MienError(
-            f"{path}: no expression has an ARKit name such as mouthSmile_L; first: {next(iter(shapes), 'none')}."
-        )
+        first = next(iter(shapes), "none")
+        raise MienError(f"{path}: no expression has an ARKit name such as mouthSmile_L; the first is {first}.")
     return tuple(names), np.stack([np.asarray(mode) for mode in modes])
 
 
@@ -119,14 +118,14 @@ def _embedding(triangles: np.ndarray, vertices: np.ndarray, path: Path) -> tuple
 
 
 def _uv(arrays: Mapping[str, np.ndarray]) -> np.ndarray:
-    """One texture place per vertex (of several at a seam, the last), v down; a frontal projection where there is none."""
+    """One texture place per vertex (of several at a seam, the last), v down; a frontal projection if there is none."""
     if "uv" not in arrays or "uv_triangles" not in arrays:
         flat = arrays["neutral"][:, :2] * (1, -1)
         return ((flat - flat.min(0)) / np.ptp(flat, axis=0)).astype(np.float32)
     uv = np.zeros((len(arrays["neutral"]), 2), np.float32)
     uv[arrays["triangles"].astype(int)] = arrays["uv"][arrays["uv_triangles"].astype(int)]
     uv[:, 1] = 1 - uv[:, 1]
-    return uv
+    return np.clip(uv, 0, 1)  # some files lay what is not face on further tiles
 
 
 def _mirror(template: np.ndarray) -> np.ndarray:

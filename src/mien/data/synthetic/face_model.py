@@ -98,18 +98,23 @@ class FaceModel:
         corners = vertices[:, self.triangles[self.landmark_triangles]]
         return np.einsum("lc,nlcd->nld", self.landmark_weights, corners)
 
-    def _linear(self, weights: np.ndarray | None, modes: np.ndarray, what: str, n: int) -> np.ndarray:
+    def _linear(
+        self, weights: np.ndarray | None, modes: np.ndarray, what: str, n: int, *, but: Sequence[int] = ()
+    ) -> np.ndarray:
+        """Weights times modes, those at the places `but` left out."""
         if weights is None:
             return np.zeros((n, *self.template.shape), np.float32)
         weights = np.asarray(weights, np.float32)
         if weights.shape != (n, len(modes)):
             raise MienError(f"This face takes {what} [{n}, {len(modes)}]; got {list(weights.shape)}.")
+        if len(but):
+            weights = weights.copy()
+            weights[:, but] = 0
         return (weights @ modes.reshape(len(modes), -1)).reshape(n, *self.template.shape)
 
-    def _without_lids(self, units: np.ndarray) -> np.ndarray:
-        if not self.eyes:
-            return units
-        return units * np.array([name.split("_")[0] not in LIDS for name in self.expression_names])
+    def _lids(self) -> list[int]:
+        """Units that `eyes` do instead of linear modes."""
+        return [i for i, name in enumerate(self.expression_names) if self.eyes and name.split("_")[0] in LIDS]
 
     def _closure(self, units: np.ndarray, side: str) -> np.ndarray:
         """How far the lids of that side close, 0..1."""

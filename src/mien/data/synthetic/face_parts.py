@@ -16,7 +16,7 @@ TEETH_ISLAND, MOUTH_ISLAND = (0.42, 0.81, 0.2, 0.17), (0.65, 0.81, 0.16, 0.17)
 EAR_ISLANDS = {"R": (0.83, 0.81, 0.07, 0.17), "L": (0.92, 0.81, 0.07, 0.17)}
 EYE_RINGS = np.radians([12, 26, 42, 62, 84, 108])  # angles from the pupil; 26 degrees is the iris's edge
 _AROUND_EYE, _AROUND_EAR = 20, 18
-_TEETH = 8  # columns of half a row of teeth
+_TEETH = 9  # columns of half a row of teeth
 # Rings into the mouth from the lips' rims: backwards, apart, narrower.
 _BAG = ((0.022, 0.012, 0.985), (0.05, 0.085, 0.965), (0.17, 0.135, 0.92), (0.42, 0.09, 0.62))
 
@@ -66,7 +66,7 @@ def lid_rim(rim: np.ndarray) -> np.ndarray:
 def teeth(*, upper: bool) -> Part:
     """A row of teeth as one band along the dental arch with a cutting edge: rows gum, middle, edge, back."""
     half = np.arange(_TEETH + 1) / _TEETH
-    x = 0.205 * (0.8 * half + 0.2 * np.sin(np.pi / 2 * half))
+    x = 0.25 * (0.8 * half + 0.2 * np.sin(np.pi / 2 * half))
     z = (0.262 if upper else 0.248) - 2.4 * x**2 - 14 * x**4
     gum, edge = (-0.672, -0.772) if upper else (-0.868, -0.779)
     smile = (0.25 if upper else 0.12) * x**2
