@@ -55,6 +55,13 @@ def test_each_command_explains_itself(name: str, capsys: pytest.CaptureFixture[s
         assert all(word.shown in said or word.shown.upper() in said for word in words)
 
 
+def test_help_of_evaluate_shows_what_it_uses(capsys: pytest.CaptureFixture[str]) -> None:
+    """The words of a training run are taken (`--data.sampler`), but only those that matter here are explained."""
+    assert main(["evaluate", "--help"]) == 0
+    shown = capsys.readouterr().out
+    assert "--data.root" in shown and "--data.reader" in shown and "--data.sampler" not in shown
+
+
 def test_help_of_commands_loads_nothing_heavy() -> None:
     code = (
         "import sys, time; from mien.__main__ import COMMANDS, run; times = {}\n"

@@ -24,7 +24,7 @@ class DataOptions:
     """Where faces come from and how they are served.
 
     Args:
-        name: Data set reader: rafdb, rafdb_folders, ferplus, image_folder, manifest, w300 or drawn.
+        name: Data set reader, such as rafdb or manifest; `mien data list` names all.
         root: Folder of the data set (for manifest: the table).
         reader: Options of the reader, such as majority of ferplus or classes of image_folder.
         eval_reader: Options of the reader that differ for validation and test.

@@ -25,6 +25,15 @@ FILES = (
     "metrics.jsonl", "report.html",
 )  # fmt: skip
 
+# Taken, so that the words of a training run fit here too; only training uses them.
+NOT_IN_HELP = tuple(
+    f"data.{name}"
+    for name in (
+        "labels", "train_split", "val_split", "test_split", "val_fraction", "limit", "batch_size", "eval_batch_size",
+        "workers", "augmentation", "augment", "sampler", "soft_labels", "drop_last", "cache", "on_broken", "seed",
+    )
+)  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Target:

@@ -211,9 +211,12 @@ def _plainly(text: str, options: dict[str, str]) -> str:
 
 
 def help_text(function: Callable[..., Any], command: str) -> str:
-    """Usage, what the command does, its inputs and its options with their defaults."""
-    words = words_of(function)
-    inputs, options = [w for w in words if w.positional], [w for w in words if not w.positional]
+    """Usage, what the command does, its inputs and its options with their defaults.
+
+    Its module's `NOT_IN_HELP` names options that it takes without using them.
+    """
+    words, unused = words_of(function), function.__globals__.get("NOT_IN_HELP", ())
+    inputs, options = [w for w in words if w.positional], [w for w in words if not w.positional and w.key not in unused]
     about = inspect.cleandoc(function.__doc__ or "").partition("\nArgs:\n")[0].strip()
     usage = [command, *(_usage(word) for word in inputs), *(f"--{w.shown} {w.values}" for w in options if w.needed)]
     usage += ["[--option value ...]"] if options else []
