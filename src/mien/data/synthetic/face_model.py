@@ -83,10 +83,8 @@ class FaceModel:
         n = len(given[0]) if given else 1
         moved = self._linear(identity, self.identity, "identity coefficients", n)
         points = self.template + moved
-        units = (
-            np.zeros((n, len(self.expression_names)), np.float32) if action_units is None else np.asarray(action_units)
-        )
-        points = points + self._linear(self._without_lids(units), self.expression, "action units", n)
+        units = np.zeros((n, len(self.expression)), np.float32) if action_units is None else np.asarray(action_units)
+        points = points + self._linear(units, self.expression, "action units", n, but=self._lids())
         self._open_jaw(points, units, jaw_rad)
         for k, eye in enumerate(self.eyes.values()):
             gaze = np.zeros((n, 2), np.float32) if gaze_rad is None else np.asarray(gaze_rad, np.float32)[:, k]
