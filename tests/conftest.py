@@ -1,12 +1,16 @@
 """Fixtures that every room uses: where the shared data are, and how many threads a test may take."""
 
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
 
 # Before anything imports torch: tests run side by side (pytest -n 2), and the threads of two would fight for the cores.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Fingerprints of test pictures have no place in the user's own cache.
+_CACHE = tempfile.TemporaryDirectory(prefix="mien-tests-")
+os.environ["MIEN_CACHE"] = _CACHE.name
 
 SHARED = Path(os.environ.get("MIEN_SHARED", Path(__file__).parents[2] / "shared"))
 

@@ -13,6 +13,7 @@ from mien.core.labels import LabelSet
 from mien.core.spec import InputSpec
 
 FORMAT = 1
+SEEN_FACES = "seen_faces.npz"  # fingerprints of the faces it was trained on; may be absent
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 SAMPLERS = ("shuffle", "imbalanced")
 CACHES = ("none", "memory")
 ON_BROKEN = ("stop", "skip")
+LEAKS = ("refuse", "drop", "report", "ignore")
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,9 @@ class DataOptions:
         cache: "memory" keeps the prepared 8-bit crops, for sets of small pictures.
         on_broken: What a broken picture does: "stop", or "skip" (named once, left out).
         seed: Decides the cut, the order and every augmentation.
+        split_file: A split that `mien data split` wrote; its parts take the place of the set's own splits.
+        fold: With a split file of folds, the one to report on.
+        leaks: Faces on both sides: "refuse", "drop" (leave them out), "report" (go on and say so), "ignore".
     """
 
     name: str = ""
@@ -68,12 +72,15 @@ class DataOptions:
     cache: str = "none"
     on_broken: str = "stop"
     seed: int = 0
+    split_file: str = ""
+    fold: int = -1
+    leaks: str = "refuse"
 
     def __post_init__(self) -> None:
-        for name, known in (("sampler", SAMPLERS), ("cache", CACHES), ("on_broken", ON_BROKEN)):
+        for name, known in (("sampler", SAMPLERS), ("cache", CACHES), ("on_broken", ON_BROKEN), ("leaks", LEAKS)):
             if getattr(self, name) not in known:
                 raise MienError(f"data.{name}: no {getattr(self, name)!r}.{nearest(str(getattr(self, name)), known)}")
-        least = {"batch_size": 1, "eval_batch_size": 0, "workers": 0, "limit": 0, "seed": 0}
+        least = {"batch_size": 1, "eval_batch_size": 0, "workers": 0, "limit": 0, "seed": 0, "fold": -1}
         for name, minimum in least.items():
             if getattr(self, name) < minimum:
                 raise MienError(f"data.{name} must be at least {minimum}; got {getattr(self, name)}.")
@@ -97,7 +104,14 @@ class DataOptions:
             raise MienError(f"Name a data set: --data.name NAME. Known: {', '.join(list_readers())}.")
         if not self.root:
             raise MienError(f"Name the folder of {self.name}: --data.root DIR. See docs/data.md for how it must lie.")
-        return open_reader(self.name, self.root, **(self.reader | (self.eval_reader if evaluation else {})))
+        reader = open_reader(self.name, self.root, **(self.reader | (self.eval_reader if evaluation else {})))
+        if not self.split_file:
+            if self.fold >= 0:
+                raise MienError("data.fold chooses a part of a split file: name it with --data.split_file.")
+            return reader
+        from mien.data.split_file import Divided, read_split_file
+
+        return Divided(reader, read_split_file(self.split_file), fold=self.fold, where=self.split_file)
 
     def target_labels(self) -> LabelSet | None:
         """The class order to train in: the one named in `labels`, else the data set's own; None without expressions."""

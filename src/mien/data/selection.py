@@ -2,57 +2,102 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import combinations
 
 from mien.core.errors import MienError
 from mien.core.labels import LabelSet
 from mien.core.records import Sample
+from mien.data.duplicates import pairs_of_keys
+from mien.data.leaks import find_leaks, leak_counts, refuse, summary, without
 from mien.data.options import DataOptions
 from mien.data.readers import Reader
 from mien.data.relabelling import relabelled
-from mien.data.splits import refuse_overlap, split_hash, stratified_holdout
+from mien.data.split_file import Divided
+from mien.data.splits import split_hash, stratified_holdout
+
+WAYS_OUT = (
+    "See them: mien data leaks. Leave them out: --data.leaks drop; go on and say so: --data.leaks report; "
+    "divide anew: mien data split."
+)
 
 
 @dataclass
 class Selection:
-    """Faces of one run. names: split → how it came about, for reports. notes: what a person should be told, once."""
+    """Faces of one run. names: split → how it came about, for reports. notes: what a person should be told, once.
+
+    division: of the split file, if there is one. leaks: what stands on two sides, and what was done about it.
+    """
 
     train: list[Sample] = field(default_factory=list)
     val: list[Sample] = field(default_factory=list)
     names: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    division: dict[str, object] = field(default_factory=dict)
+    leaks: dict[str, object] = field(default_factory=dict)
 
     def provenance(self) -> dict[str, object]:
         """Split names, counts and hashes as plain values."""
         sides = {"train": self.train, "val": self.val}
-        return {
+        about: dict[str, object] = {
             side: {"split": self.names.get(side, side), "faces": len(samples), "hash": split_hash(samples)}
             for side, samples in sides.items()
         }
+        return about | {"leaks": self.leaks} | ({"split_file": self.division} if self.division else {})
 
 
 def select_for_training(options: DataOptions, labels: LabelSet | None) -> Selection:
     """Train and validation faces. Raises MienError when selecting on test or train is asked for, or sides overlap."""
     reader = options.open()
-    val_split = _validation_split(options, reader)
-    selection = Selection()
-    train = reader.samples(_train_split(options, reader))
+    val_split, train_split = _validation_split(options, reader), _train_split(options, reader)
+    selection = Selection(division=reader.provenance() if isinstance(reader, Divided) else {})
+    train = reader.samples(train_split)
     if val_split is None:
-        train, held = stratified_holdout(train, fraction=options.val_fraction, seed=options.seed)
-        val = _as_evaluated(held, options, _train_split(options, reader))
+        pairs = [] if options.leaks == "ignore" else pairs_of_keys(train)
+        train, held = stratified_holdout(train, fraction=options.val_fraction, seed=options.seed, pairs=pairs)
+        val = _as_evaluated(held, options, train_split)
         name = f"{options.val_fraction:g} of {options.train_split}, stratified, seed {options.seed}"
         selection.notes.append(f"{len(val)} of the {options.train_split} faces are held out to select the epoch on.")
     else:
         val, name = options.open(evaluation=True).samples(val_split), val_split
-        refuse_overlap(train, val, names=(options.train_split, val_split))
-    test = options.test_split
-    if train[0].subject is not None and _has(reader, test):
-        refuse_overlap([*train, *val], reader.samples(test), names=("train or validation", test))
     if options.limit and options.limit < len(train):
         train = stratified_holdout(train, fraction=options.limit / len(train), seed=options.seed)[1]
+    sides = {train_split: train, val_split or "validation": val}
+    if _has(reader, options.test_split):
+        sides[reader.resolve(options.test_split)] = reader.samples(options.test_split)
+    train, val = list(guarded(options, sides, selection).values())[:2]
+    selection.notes += reader.notes
     selection.names = {"train": options.train_split, "val": name}
     selection.train = relabelled(train, reader.labels, labels, notes=selection.notes, where="train")
     selection.val = relabelled(val, reader.labels, labels, notes=selection.notes, where="val")
     return selection
+
+
+def guarded(options: DataOptions, sides: dict[str, list[Sample]], selection: Selection) -> dict[str, list[Sample]]:
+    """The sides, after `options.leaks` was obeyed; what was found goes into the selection.
+
+    Raises MienError for leaks that are to be refused. Dropped faces are taken from the earlier side: test stays whole.
+    """
+    selection.leaks = {"policy": options.leaks}
+    if options.leaks == "ignore":
+        selection.notes.append("Nobody looked for faces that stand on two sides (data.leaks: ignore).")
+        return sides
+    leaks = find_leaks(sides)
+    if options.leaks == "refuse":
+        refuse(leaks, ways_out=WAYS_OUT)
+    for pair in combinations(sides, 2):
+        here = [leak for leak in leaks if leak.sides == pair]
+        if here and options.leaks == "drop":
+            kept = without(sides[pair[0]], here, side=0)
+            lost = len(sides[pair[0]]) - len(kept)
+            selection.notes.append(f"{lost} faces of {pair[0]} are left out: {summary(here)} in {pair[1]} too.")
+            sides = sides | {pair[0]: kept}
+        elif here:
+            selection.notes.append(f"{summary(here)} in both {pair[0]} and {pair[1]}: its scores flatter.")
+        if here:
+            selection.leaks[f"{pair[0]} and {pair[1]}"] = leak_counts(here)
+    if empty := [name for name, side in sides.items() if not side]:
+        raise MienError(f"data.leaks: drop leaves no face of {empty[0]}. Divide the set anew: mien data split.")
+    return sides
 
 
 def select_for_evaluation(
@@ -60,8 +105,9 @@ def select_for_evaluation(
 ) -> tuple[list[Sample], list[str]]:
     """The faces of a split in the classes of `labels`, and notes on what was left out."""
     reader = options.open(evaluation=True)
-    notes: list[str] = []
-    return relabelled(reader.samples(split), reader.labels, labels, notes=notes, where=split), notes
+    samples = reader.samples(split)
+    notes = list(reader.notes)
+    return relabelled(samples, reader.labels, labels, notes=notes, where=split), notes
 
 
 def _train_split(options: DataOptions, reader: Reader) -> str:

@@ -1,5 +1,6 @@
 """The card of a bundle: its README.md, from what its provenance says."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -12,6 +13,7 @@ def bundle_card(system: "System", provenance: dict[str, Any]) -> str:
     train, val = provenance["train"], provenance["val"]
     spec, classes = system.input_spec, system.labels.classes
     outputs = ", ".join(classes) if len(classes) <= 20 else f"{len(classes)}, {classes[0]} to {classes[-1]}"
+    leaks = leaks_said(provenance.get("leaks", {}))
     return f"""# {system.name}, trained on {provenance["data"]}
 
 {system.name} ({provenance["stage"]}), {spec.size} x {spec.size} pixels, {spec.color}.
@@ -19,6 +21,7 @@ Outputs: {outputs}.
 
 - Trained on {train["faces"]} faces (split {train["split"]}, hash {train["hash"]}), seed {provenance["seed"]}.
 - Chosen: {provenance["selection"]}, epoch {provenance["epoch"]}.
+- Faces on two sides: {leaks}.
 - Started from: {provenance["init"]}. Published behaviour (legacy): {"yes" if provenance["legacy"] else "no"}.
 
 | on {val["faces"]} validation faces (hash {val["hash"]}) | value |
@@ -29,3 +32,14 @@ The epoch was chosen on these same faces, so the values flatter it. `mien evalua
 Terms: these weights carry the terms of the data they were trained on. An expression shown is not a feeling had. The
 scores hold for faces like those of the data set, and were not measured by age, skin or sex.
 """
+
+
+def leaks_said(leaks: Mapping[str, Any]) -> str:
+    """What `data.leaks` did and found, in words: `none found`, or `report: train and valid, near-duplicate 159`."""
+    policy = leaks.get("policy", "")
+    found = [f"{sides}, " + ", ".join(f"{kind} {n:,}" for kind, n in counts.items())
+             for sides, counts in leaks.items() if sides != "policy"]  # fmt: skip
+    if policy in ("", "ignore"):
+        return "nobody looked"
+    done = {"drop": "left out of the earlier split: ", "report": "left in: "}.get(policy, "")
+    return done + "; ".join(found) if found else "none found"

@@ -3,6 +3,7 @@
 import csv
 import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,7 +41,7 @@ class Target:
     """What a model is asked about. samples: their expression counts in the model's LabelSet.
 
     dropped: samples by class that the model does not have. unlabelled: samples without a label. split_hash: of the
-    whole split, in the data set's own classes.
+    whole split, in the data set's own classes. split_file: hash of the file that made the split, and the fold.
     """
 
     data: str
@@ -49,6 +50,7 @@ class Target:
     samples: "list[Sample]"
     dropped: dict[str, int] = field(default_factory=dict)
     unlabelled: int = 0
+    split_file: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,6 +66,7 @@ class Evaluation:
     scores: "list[Score]"
     seconds: float
     seen: list[str]
+    leaks: dict[str, Any] = field(default_factory=dict)
     comparison: "Comparison | None" = None
 
     @property
@@ -102,6 +105,7 @@ def evaluate(
     """
     from mien.engine.evaluation_report import print_summary, write_report
     from mien.engine.networks import open_network
+    from mien.engine.seen import checked
 
     for option, value, least in (("batch_size", batch_size, 1), ("bootstrap", bootstrap, 0), ("seed", seed, 0)):
         if value < least:
@@ -109,10 +113,13 @@ def evaluate(
     folder = _writable(Path(output))
     networks = [open_network(b, runner=runner, device=device) for b in (bundle, compare) if b]
     reader = data.open(evaluation=True)
-    found = []
-    for network, name in zip(networks, (bundle, compare), strict=False):
-        target = target_of(reader, split, network.info.labels)
-        found.append(measure(network, target, bundle=str(name), batch_size=batch_size, bootstrap=bootstrap, seed=seed))
+    names = [name for name in (bundle, compare) if name]
+    targets = [target_of(reader, split, network.info.labels) for network in networks]
+    targets, warnings, leaks = checked(targets, names, [network.info for network in networks], leaks=data.leaks)
+    found = [
+        measure(*pair, bundle=name, batch_size=batch_size, bootstrap=bootstrap, seed=seed, seen=lines, leaks=leaks)
+        for pair, name, lines in zip(zip(networks, targets, strict=True), names, warnings, strict=True)
+    ]
     result = found[0] if len(found) == 1 else _compared(*found, bootstrap=bootstrap, seed=seed)
     write_tables(folder, result)
     write_report(folder / "report.html", result, show_faces=show_faces)
@@ -144,13 +151,26 @@ def target_of(reader: "Reader", split: str, labels: "LabelSet") -> Target:
         samples=[replace(s, expression=index, distribution=None) for s, index in kept],
         dropped=dict(dropped),
         unlabelled=len(samples) - len(labelled),
+        split_file=_division(reader),
     )
 
 
+def _division(reader: "Reader") -> str:
+    from mien.data.split_file import Divided
+
+    if not isinstance(reader, Divided):
+        return ""
+    return reader.file.hash + (f", fold {reader.fold}" if reader.file.is_folds else "")
+
+
 def measure(
-    network: "Network", target: Target, *, bundle: str, batch_size: int = 64, bootstrap: int = 2000, seed: int = 0
-) -> Evaluation:
-    """Answers and scores of one network. Raises MienError when not one picture can be read."""
+    network: "Network", target: Target, *, bundle: str, batch_size: int = 64, bootstrap: int = 2000, seed: int = 0,
+    seen: Sequence[str] = (), leaks: dict[str, Any] | None = None,
+) -> Evaluation:  # fmt: skip
+    """Answers and scores of one network. Raises MienError when not one picture can be read.
+
+    seen, leaks: what `engine.seen.checked` found of the faces that it was trained on.
+    """
     from mien.engine.networks import answers_of
     from mien.engine.scores import score
 
@@ -166,7 +186,8 @@ def measure(
         failures=failures,
         scores=score(answers, resamples=bootstrap, seed=seed),
         seconds=seconds,
-        seen=seen_before(network.info, target),
+        seen=[*seen, *seen_before(network.info, target)],
+        leaks=leaks or {},
     )
 
 
@@ -223,6 +244,8 @@ def _common(result: Evaluation) -> dict[str, Any]:
         "data": result.target.data,
         "split": result.target.split,
         "split_hash": result.target.split_hash,
+        "split_file": result.target.split_file,
+        "leaks": result.leaks,
         "failures": len(result.failures),
         "bundle": result.bundle,
         "system": result.info.system,

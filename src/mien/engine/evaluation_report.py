@@ -2,11 +2,12 @@
 
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mien.engine import report
 from mien.engine.report import Section
 from mien.engine.scores import Score, value_of
+from mien.engine.seen import UNKNOWN
 
 if TYPE_CHECKING:
     from mien.engine.compare import Comparison
@@ -112,6 +113,8 @@ def measured(result: "Evaluation") -> str:
             "computed by": f"{result.engine}, {len(result.answers) / max(result.seconds, 1e-9):,.0f} faces a second",
             "data set and split": f"{target.data}, {target.split}",
             "split hash": target.split_hash,
+            "split file": target.split_file,
+            "faces it was trained on": seen_said(result.leaks),
             "faces measured": f"{len(result.answers):,}",
             "pictures that could not be read": f"{len(result.failures):,}",
             "samples without a label": f"{target.unlabelled:,}",
@@ -122,6 +125,16 @@ def measured(result: "Evaluation") -> str:
             "intervals": INTERVALS if accuracy.low is not None else "none",
         }
     )
+
+
+def seen_said(leaks: dict[str, Any]) -> str:
+    """Whether faces of the split were trained on, in words."""
+    if leaks.get("policy") in (None, "ignore"):
+        return "nobody looked (data.leaks: ignore)"
+    if leaks.get("seen") == "unknown":
+        return f"not known: {UNKNOWN}"
+    done = f", {leaks['dropped']:,} left out" if "dropped" in leaks else ""
+    return f"{leaks.get('seen', 0):,} found by fingerprints{done}"
 
 
 def shown(score: Score) -> str:

@@ -1,9 +1,11 @@
 """`mien export`: a bundle's network as ONNX, checked against the original before it takes its place."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from mien.core.bundle import SEEN_FACES
 from mien.core.errors import MienError, nearest
 from mien.media.files import atomic_path, sha256_of, write_text
 
@@ -159,6 +161,9 @@ def _describe(source: Path, folder: Path) -> None:
     if folder.resolve() == source.resolve():
         info = replace(info, files=info.files | digest)
     else:
+        if SEEN_FACES in info.files:
+            shutil.copyfile(source / SEEN_FACES, folder / SEEN_FACES)
+            digest[SEEN_FACES] = sha256_of(folder / SEEN_FACES)
         info = replace(info, files=digest, provenance=info.provenance | {"exported_from": info.model_id})
         if (source / CARD).is_file():
             write_text(folder / CARD, (source / CARD).read_text(encoding="utf-8"))

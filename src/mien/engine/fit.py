@@ -160,13 +160,17 @@ def _diary(stage: "Stage", state: dict[str, Any] | None) -> "Diary":
 
 
 def _keeper(config: "FitConfig", run: "RunFolder", stage: "Stage", data: "FaceDataModule", diary: "Diary") -> "Keeper":
+    from mien.engine.seen import remembered
     from mien.engine.training import Keeper
 
     options, provenance = config.trainer, _provenance(config, stage, data)
+    extra, about = remembered(data.selection, data=config.data.name, leaks=config.data.leaks, init=config.init)
+    provenance |= about
+    common = {name: provenance[name] for name in ("leaks", "split_file") if name in provenance}
     return Keeper(
         run, diary, steps=options.checkpoint_steps, minutes=options.checkpoint_minutes, patience=options.patience,
-        keep_best=lambda stage, epoch: _keep(run, stage, epoch, provenance), faces=data.state_dict(),
-        about={"protocol": provenance["selection"], "split": "val", "seed": options.seed},
+        keep_best=lambda stage, epoch: _keep(run, stage, epoch, provenance, extra), faces=data.state_dict(),
+        about={"protocol": provenance["selection"], "split": "val", "seed": options.seed} | common,
     )  # fmt: skip
 
 
@@ -195,7 +199,9 @@ def _train(
         raise KeyboardInterrupt from error
 
 
-def _keep(run: "RunFolder", stage: "Stage", epoch: dict[str, float], provenance: dict[str, Any]) -> tuple[str, float]:
+def _keep(
+    run: "RunFolder", stage: "Stage", epoch: dict[str, float], provenance: dict[str, Any], extra: dict[str, bytes]
+) -> tuple[str, float]:
     """Writes the bundle of this epoch; returns its hash and temperature."""
     from mien.engine.card import bundle_card
     from mien.systems.bundle import save_bundle
@@ -204,7 +210,7 @@ def _keep(run: "RunFolder", stage: "Stage", epoch: dict[str, float], provenance:
     scores = {name: value for name, value in epoch.items() if name.startswith("val/")}
     known = provenance | {"epoch": stage.position.epoch, "scores": scores}
     card = bundle_card(stage.judged, known)
-    info = save_bundle(run.bundle, stage.judged, temperature=temperature, provenance=known, card=card)
+    info = save_bundle(run.bundle, stage.judged, temperature=temperature, provenance=known, card=card, extra=extra)
     return info.weight_hash, temperature
 
 
@@ -225,6 +231,7 @@ def _provenance(config: "FitConfig", stage: "Stage", data: "FaceDataModule") -> 
         "data_seed": split["seed"],
         "train": split["train"],
         "val": split["val"],
+        **{name: split[name] for name in ("leaks", "split_file") if name in split},
         "seed": config.trainer.seed,
         "selection": f"epoch with the {best} {stage.monitor} on {split['val']['split']}",
         "init": init,

@@ -21,7 +21,8 @@ FREE_OF_TRAINER = (
     "epochs", "patience", "seeds", "device", "devices", "nodes", "compile", "progress",
     "checkpoint_steps", "checkpoint_minutes",
 )  # fmt: skip
-FREE_OF_DATA = ("root", "workers", "cache", "eval_batch_size")
+# split_file is a path, and what leaks and fold change is seen by the hash of the faces.
+FREE_OF_DATA = ("root", "workers", "cache", "eval_batch_size", "split_file", "fold", "leaks")
 FREE = {"output", "resume", *(f"trainer.{n}" for n in FREE_OF_TRAINER), *(f"data.{n}" for n in FREE_OF_DATA)}
 
 

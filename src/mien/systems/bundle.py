@@ -12,7 +12,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
-from mien.core.bundle import BundleInfo
+from mien.core.bundle import SEEN_FACES, BundleInfo
 from mien.core.errors import MienError
 from mien.media.files import sha256_of
 from mien.systems.registry import config_dict, system_from_config
@@ -28,8 +28,11 @@ def save_bundle(
     temperature: float = 1.0,
     provenance: Mapping[str, Any] | None = None,
     card: str = "",
+    extra: Mapping[str, bytes] | None = None,
 ) -> BundleInfo:
     """Writes the bundle and returns what its `system.json` says; a bundle already there is replaced as a whole.
+
+    extra: further files by name, such as the fingerprints of the training faces; their hashes are stated too.
 
     Raises MienError when the folder cannot be written, or holds something that is not a bundle: nothing changes then.
     """
@@ -43,6 +46,8 @@ def save_bundle(
         ) as temp:
             new = Path(temp) / "new"
             new.mkdir()
+            for name, content in (extra or {}).items():
+                (new / name).write_bytes(content)
             info = _write(new, system, temperature, dict(provenance or {}), card)
             if folder.exists():
                 folder.rename(Path(temp) / "old")
@@ -53,6 +58,7 @@ def save_bundle(
 
 
 def _write(folder: Path, system: System, temperature: float, provenance: dict[str, Any], card: str) -> BundleInfo:
+    extra = {path.name: sha256_of(path) for path in sorted(folder.iterdir())}
     state = {name: value.detach().cpu().contiguous().clone() for name, value in system.state_dict().items()}
     (folder / WEIGHTS).write_bytes(save(state))  # save_file would hide it from other users
     info = BundleInfo(
@@ -61,7 +67,7 @@ def _write(folder: Path, system: System, temperature: float, provenance: dict[st
         input=system.input_spec,
         labels=system.labels,
         temperature=temperature,
-        files={WEIGHTS: sha256_of(folder / WEIGHTS)},
+        files={WEIGHTS: sha256_of(folder / WEIGHTS)} | extra,
         provenance=provenance,
     )
     (folder / DESCRIPTION).write_text(info.to_json(), encoding="utf-8")
@@ -142,6 +148,6 @@ def from_hub(name: str) -> Path:
     except ImportError as error:
         raise MienError(f"No folder {name}; to fetch it from the hub: pip install huggingface_hub.") from error
     try:
-        return Path(snapshot_download(name, allow_patterns=[WEIGHTS, DESCRIPTION, CARD]))
+        return Path(snapshot_download(name, allow_patterns=[WEIGHTS, DESCRIPTION, CARD, SEEN_FACES]))
     except Exception as error:  # the client has a dozen kinds, for network, name and permission
         raise MienError(f"{name} is neither a folder nor on the hub ({type(error).__name__}).") from error

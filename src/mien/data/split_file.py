@@ -1,0 +1,170 @@
+"""A split written down: which face stands in which part, in a CSV that people can read, and a reader that obeys it.
+
+    # mien split, version 1
+    # data: ferplus
+    # within: train, valid
+    # seed: 0
+    # rule: train 0.8, valid 0.1, test 0.1; classes in equal shares; subjects, clips and near-duplicates together
+    # hash: 5f0c1d2e3a4b
+    key,part
+    FER2013Train/fer0000000.png,train
+
+With folds the parts are numbers, and `--data.fold K` makes part K the test split and all others train. The hash is that
+of the lines below it; without a `hash` line the file is taken as it is.
+"""
+
+import csv
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from mien.core.errors import MienError
+from mien.core.records import Sample
+from mien.data.readers.reader import SPLIT_WORDS, Reader
+from mien.media.files import write_text
+
+_FIRST = "# mien split, version 1"
+_HEAD = ("data", "within", "seed", "rule", "hash")
+
+
+@dataclass(frozen=True)
+class SplitFile:
+    """parts: key of a face → its part. within: the splits of the data set that were divided anew."""
+
+    data: str
+    within: tuple[str, ...]
+    seed: int
+    rule: str
+    parts: Mapping[str, str]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the parts: train, valid, test first, numbers in order."""
+        known = ("train", "valid", "test")
+        found = sorted(set(self.parts.values()), key=lambda part: (len(part), part))
+        return (*(part for part in known if part in found), *(part for part in found if part not in known))
+
+    @property
+    def is_folds(self) -> bool:
+        return all(part.isdigit() for part in self.names)
+
+    @property
+    def hash(self) -> str:
+        """First 12 digits of SHA-256 over the sorted lines `key<TAB>part`."""
+        lines = sorted(f"{key}\t{part}" for key, part in self.parts.items())
+        return hashlib.sha256("\n".join(lines).encode("utf-8", "surrogateescape")).hexdigest()[:12]
+
+    def write(self, path: Path) -> None:
+        """The file, whole or not at all."""
+        head = {"data": self.data, "within": ", ".join(self.within), "seed": self.seed, "rule": self.rule}
+        lines = [_FIRST, *(f"# {name}: {value}" for name, value in (head | {"hash": self.hash}).items()), "key,part"]
+        lines += [f"{_quoted(key)},{part}" for key, part in sorted(self.parts.items())]
+        write_text(path, "\n".join(lines) + "\n")
+
+
+def read_split_file(path: Path | str) -> SplitFile:
+    """Raises MienError for a file that is missing, no split file, or not what its hash says."""
+    path = Path(path).expanduser()
+    if not path.is_file():
+        raise MienError(f"No split file {path}. Make one: mien data split NAME --root DIR --output {path.name}.")
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise MienError(f"{path} is not UTF-8 text (byte {error.start}). Save it as UTF-8.") from error
+    head = {found[1]: found[2] for line in lines if (found := re.match(r"# (\w+): ?(.*)", line))}
+    rows = list(csv.reader(line for line in lines if line.strip() and not line.startswith("# ")))
+    if not rows or rows[0] != ["key", "part"]:
+        raise MienError(f"{path} is no split file: it has no line `key,part`. See docs/data.md, Splits.")
+    parts = {row[0]: row[1] for row in rows[1:] if len(row) == 2}
+    if len(parts) != len(rows) - 1:
+        raise MienError(f"{path}: each line is one key and its part, each key once; {len(rows) - 1} lines, "
+                        f"{len(parts)} keys.")  # fmt: skip
+    within = tuple(word.strip() for word in head.get("within", "").split(",") if word.strip())
+    seed = int(head["seed"]) if head.get("seed", "").isdigit() else 0
+    file = SplitFile(head.get("data", ""), within, seed, head.get("rule", "made by hand"), parts)
+    if head.get("hash", file.hash) != file.hash:
+        raise MienError(
+            f"{path} was changed after it was made: its hash says {head['hash']}, its lines {file.hash}. "
+            "Make it anew, or delete the `# hash` line to take it as yours."
+        )
+    return file
+
+
+class Divided(Reader):
+    """A reader whose splits are those of a split file; splits that the file does not divide stay as they are.
+
+    fold: with a file of folds, the part that is the test split. file: what the split file says.
+    """
+
+    def __init__(self, reader: Reader, file: SplitFile, *, fold: int = -1, where: str = "split file") -> None:
+        super().__init__(reader.root)
+        self.reader, self.file, self.fold, self.where = reader, file, fold, where
+        self.name = reader.name  # type: ignore[misc]
+        self.labels, self.missing = reader.labels, reader.missing
+        self.notes, self.absent = list(reader.notes), reader.absent
+        if file.data and file.data != reader.name:
+            raise self.error(f"{where} divides {file.data}, not {reader.name}.")
+        self._refuse_fold()
+        self.within = tuple(split for split in reader.splits if not file.within or split in file.within)
+        own = ("train", "test") if file.is_folds else file.names
+        left = tuple(split for split in reader.splits if split not in self.within)
+        if clash := [split for split in own if split in left]:
+            raise self.error(f"{where} makes a split {clash[0]!r}, but the set has its own. Divide that one too.")
+        order = ("train", "valid", "test")
+        self.splits = tuple(sorted((*own, *left), key=lambda name: order.index(name) if name in order else 3))
+        self.valid_is_test = reader.valid_is_test and "valid" not in own and "test" not in own
+
+    def _refuse_fold(self) -> None:
+        folds = self.file.names
+        if self.file.is_folds and str(self.fold) not in folds:
+            asked = "none was named" if self.fold < 0 else f"no fold {self.fold}"
+            raise self.error(f"{self.where} has {len(folds)} folds; {asked}: --data.fold 0 to {len(folds) - 1}.")
+        if not self.file.is_folds and self.fold >= 0:
+            raise self.error(f"{self.where} has no folds but the parts {', '.join(folds)}: leave --data.fold out.")
+
+    def _read(self, split: str) -> list[Sample]:
+        if split not in self.file.names and not (self.file.is_folds and split in ("train", "test")):
+            return self.reader.samples(split)
+        faces = [sample for name in self.within for sample in self.reader.samples(name)]
+        listed = [sample for sample in faces if sample.key in self.file.parts]
+        self._tell_unlisted(len(faces) - len(listed), len(faces))
+        return [replace(s, split=split) for s in listed if self._part(s.key) == split]
+
+    def _part(self, key: str) -> str:
+        part = self.file.parts[key]
+        return part if not self.file.is_folds else "test" if int(part) == self.fold else "train"
+
+    def _tell_unlisted(self, unlisted: int, total: int) -> None:
+        if unlisted == total:
+            raise self.error(f"none of the {total} faces under {self.root} is listed in {self.where}.")
+        note = f"{unlisted} of {total} faces are not listed in {self.where} and are left out."
+        if unlisted and note not in self.notes:
+            self.notes.append(note)
+
+    def provenance(self) -> dict[str, object]:
+        """What a bundle or a report says of the division."""
+        fold = {"fold": self.fold} if self.file.is_folds else {}
+        return {"hash": self.file.hash, "seed": self.file.seed, "rule": self.file.rule} | fold
+
+
+def parts_from(text: str) -> dict[str, float]:
+    """`train=.8,valid=.1,test=.1` → shares. Raises MienError for other words, shares that are not above 0, or one."""
+    shares: dict[str, float] = {}
+    for word in text.split(","):
+        name, _, share = word.strip().partition("=")
+        name = SPLIT_WORDS.get(name, name)
+        try:
+            shares[name] = float(share)
+        except ValueError:
+            shares[name] = 0.0
+        if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or not 0 < shares[name] < float("inf"):
+            raise MienError(f"--parts is like train=.8,valid=.1,test=.1, shares above 0; got {word.strip()!r}.")
+    if len(shares) < 2:
+        raise MienError(f"--parts needs two parts or more; got {text!r}.")
+    return shares
+
+
+def _quoted(key: str) -> str:
+    return '"' + key.replace('"', '""') + '"' if any(c in key for c in ',"#') else key
