@@ -92,6 +92,12 @@ def test_points_are_those_of_their_row_across_blocks(tmp_path: Path, monkeypatch
         assert (sample.expression, sample.box[0], float(sample.landmarks_px[0, 0])) == (i, i, i)
 
 
+def test_rows_are_counted_as_an_editor_counts_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mien.data.readers.affectnet_lists._AT_A_TIME", 2)
+    with pytest.raises(MienError, match=r"training.csv, row 28: 3 fields where 9"):
+        lists(tmp_path, "\n\n\n\na,b,c\n").samples("train")
+
+
 def test_lists_without_header_and_with_fewer_columns(tmp_path: Path) -> None:
     full = affectnet(sets.affectnet_lists(tmp_path / "a", header="")).samples("train")
     assert len(full) == 16 and full[0].box is not None

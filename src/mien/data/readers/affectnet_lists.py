@@ -46,9 +46,9 @@ class Rows:
 
 @dataclass
 class Block:
-    """Some rows of a list, by column. first: the row of the file that they begin with, from 1; starts: bytes."""
+    """Some rows of a list, by column. numbers: their rows in the file, from 1; starts: the bytes they begin at."""
 
-    first: int
+    numbers: list[int]
     starts: list[int]
     columns: dict[str, Column]
 
@@ -91,16 +91,18 @@ class ListFile:
                 starts = list(accumulate(map(len, lines), initial=start))
                 fields = [line.rstrip().split(b",") for line in lines]
                 start = starts.pop()
+                numbers = list(range(number, number + len(lines)))
                 for i in sorted((i for i, line in enumerate(lines) if line.isspace()), reverse=True):
-                    del fields[i], starts[i]
-                self._refuse_ragged(fields, number)
-                yield Block(number, starts, dict(zip(self._names, zip(*fields, strict=True), strict=True)))
+                    del fields[i], starts[i], numbers[i]
+                self._refuse_ragged(fields, numbers)
+                if fields:
+                    yield Block(numbers, starts, dict(zip(self._names, zip(*fields, strict=True), strict=True)))
                 number += len(lines)
 
-    def _refuse_ragged(self, fields: list[list[bytes]], number: int) -> None:
+    def _refuse_ragged(self, fields: list[list[bytes]], numbers: list[int]) -> None:
         if set(map(len, fields)) - {len(self._names)}:
             first, row = next((i, row) for i, row in enumerate(fields) if len(row) != len(self._names))
-            raise self._bad(number + first, f"{len(row)} fields where {len(self._names)} are expected")
+            raise self._bad(numbers[first], f"{len(row)} fields where {len(self._names)} are expected")
 
     def _add(self, rows: Rows, block: Block) -> None:
         paths = [_text(path) for path in block.columns[COLUMNS[0]]]
@@ -108,7 +110,7 @@ class ListFile:
         if None in codes:
             first = codes.index(None)
             word = _text(block.columns["expression"][first])
-            raise self._bad(block.first + first, f"expression {word!r} is not one of 0..{len(CODES) - 1}")
+            raise self._bad(block.numbers[first], f"expression {word!r} is not one of 0..{len(CODES) - 1}")
         keep = [code is not None and code < self._classes for code in codes]
         rows.unused += [path for path, kept in zip(paths, keep, strict=True) if not kept]
         rows.left_out.update(
@@ -116,7 +118,7 @@ class ListFile:
         )
         rows.paths += compress(paths, keep)
         rows.expression += [code for code in compress(codes, keep) if code is not None]
-        numbers = list(compress(range(block.first, block.first + len(paths)), keep))
+        numbers = list(compress(block.numbers, keep))
         rows.boxes += self._boxes(block, keep, numbers)
         rows.points += self._points(block, keep, numbers)
         rows.valence += self._affect("valence", block, keep, numbers)
