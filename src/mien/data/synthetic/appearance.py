@@ -47,8 +47,9 @@ class Appearance:
 
     @classmethod
     def sample(cls, rng: np.random.Generator) -> "Appearance":
-        """A person. Tones cover the human range evenly; hair and eyes go with the tone, beards with short hair."""
-        ita = float(rng.uniform(-62, 63))
+        """A person. Tones cover the human range; hair and eyes go with the tone, beards with short hair."""
+        # The angle runs fast through light tones: an even draw would show mostly brown and dark people.
+        ita = float(rng.uniform(15, 63) if rng.random() < 0.62 else rng.uniform(-62, 15))
         age = float(rng.beta(1.3, 1.8))
         style = str(rng.choice(HAIR_STYLES, p=_STYLE_SHARES))
         bearded = style in ("bald", "buzz", "short", "side", "curly", "afro", "cap") and rng.random() < 0.45
@@ -67,8 +68,8 @@ class Appearance:
             beard=str(rng.choice(BEARDS[1:], p=(0.42, 0.13, 0.15, 0.3))) if bearded else "none",
             beard_density=float(rng.uniform(0.25, 1)),
             brow_thickness=float(rng.beta(2, 2)),
-            brow_density=float(rng.uniform(0.35, 1)),
-            brow_darkness=float(rng.uniform(0.4, 1)),
+            brow_density=float(rng.uniform(0.45, 1)),
+            brow_darkness=float(rng.uniform(0.5, 1)),
             lip_colour=float(rng.beta(1.5, 2)),
             lipstick=_lipstick(rng) if made_up and rng.random() < 0.6 else None,
             eyeliner=float(rng.uniform(0.2, 1)) if made_up else 0.0,

@@ -49,13 +49,20 @@ class Atlas:
         c, s = np.float32(np.cos(angle_rad)), np.float32(np.sin(angle_rad))
         return np.exp(-(((x * c + y * s) / radii[0]) ** 2) - ((y * c - x * s) / radii[1]) ** 2).astype(np.float32)
 
-    def distance(self, points: np.ndarray) -> np.ndarray:
-        """Metres to an open polyline."""
-        nearest = np.full((self.side, self.side), np.inf, np.float32)
+    def _window(self, points: np.ndarray, reach: float) -> tuple[slice, slice]:
+        """Rows and columns within reach (metres) of the points."""
+        low = np.floor((points.min(0) - reach - self.low) / self.step).clip(0, self.side - 1).astype(int)
+        high = np.ceil((points.max(0) + reach - self.low) / self.step).clip(1, self.side).astype(int)
+        return slice(low[1], max(high[1], low[1] + 1)), slice(low[0], max(high[0], low[0] + 1))
+
+    def _distance(self, points: np.ndarray, window: tuple[slice, slice]) -> np.ndarray:
+        """Metres to an open polyline, within a window."""
+        xs, ys = self.x[window], self.y[window]
+        nearest = np.full(xs.shape, np.inf, np.float32)
         for start, end in pairwise(points):
             dx, dy = (float(value) for value in end - start)
             length = max(dx * dx + dy * dy, 1e-12)
-            x, y = self.x - np.float32(start[0]), self.y - np.float32(start[1])
+            x, y = xs - np.float32(start[0]), ys - np.float32(start[1])
             along = np.clip((x * dx + y * dy) / np.float32(length), 0, 1)
             np.minimum(nearest, (x - along * dx) ** 2 + (y - along * dy) ** 2, out=nearest)
         return np.sqrt(nearest)
@@ -63,13 +70,16 @@ class Atlas:
     def line(self, points: np.ndarray, width: float, *, taper: bool = True) -> np.ndarray:
         """A soft line through the points, 1 in its middle, of that half-width in metres, thinning out at its ends."""
         curve = smooth(points, 24)
-        value = np.exp(-((self.distance(curve) / np.float32(width)) ** 2))
+        window = self._window(curve, 3 * width)
+        value = np.exp(-((self._distance(curve, window) / np.float32(width)) ** 2))
         if taper:
             for end, inner in ((curve[0], curve[4]), (curve[-1], curve[-5])):
                 reach = float(np.hypot(*(inner - end))) + 1e-6
-                near = np.hypot(self.x - end[0], self.y - end[1]) / np.float32(reach)
+                near = np.hypot(self.x[window] - end[0], self.y[window] - end[1]) / np.float32(reach)
                 value *= np.clip(near, 0, 1)
-        return value.astype(np.float32)
+        whole = np.zeros((self.side, self.side), np.float32)
+        whole[window] = value
+        return whole
 
     def area(self, points: np.ndarray, softness: float) -> np.ndarray:
         """A filled polygon with edges blurred over that many metres."""
@@ -78,11 +88,11 @@ class Atlas:
         sigma = max(softness / float(self.step.mean()), 0.3)
         return cv2.GaussianBlur(mask.astype(np.float32) / 255, (0, 0), sigma)
 
-    def strokes(self, lines: list[np.ndarray], thickness: int = 1) -> np.ndarray:
+    def strokes(self, lines: Float[np.ndarray, "lines points 2"]) -> np.ndarray:
         """Hair-thin lines, 0..1, on twice the texels and averaged."""
         mask = np.zeros((2 * self.side, 2 * self.side), np.uint8)
-        fixed = [self.fixed(line) * 2 + (1 << (_SHIFT - 1)) for line in lines]
-        cv2.polylines(mask, fixed, False, 255, thickness, cv2.LINE_AA, _SHIFT)
+        fixed = self.fixed(lines) * 2 + (1 << (_SHIFT - 1))
+        cv2.polylines(mask, list(fixed), False, 255, 1, cv2.LINE_AA, _SHIFT)
         return cv2.resize(mask, (self.side, self.side), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
 
     def mirrored(self, points: np.ndarray) -> np.ndarray:

@@ -45,8 +45,8 @@ _STYLES = {
     "short": _Style(560, 0.034, 0.0058, 0.35, 0.10, "mixed", layers=0.010, steps=4, hold=0.008),
     "side": _Style(520, 0.062, 0.0068, 0.25, 0.10, "parted", layers=0.014, hold=0.006),
     "fringe": _Style(540, 0.070, 0.0066, 0.22, 0.22, "forward", layers=0.012, hold=0.008, over=True),
-    "long": _Style(460, 0.300, 0.0085, 0.15, 0.40, "parted", layers=0.016, steps=11, hold=0.015),
-    "long fringe": _Style(480, 0.280, 0.0085, 0.15, 0.40, "fringed", layers=0.016, steps=11, hold=0.015),
+    "long": _Style(400, 0.300, 0.0092, 0.15, 0.44, "parted", layers=0.016, steps=9, hold=0.015),
+    "long fringe": _Style(420, 0.280, 0.0090, 0.15, 0.44, "fringed", layers=0.016, steps=9, hold=0.015),
     "bun": _Style(420, 0.120, 0.0085, 0.05, 0.0, "back", layers=0.006, steps=8, hold=0.002),
     "curly": _Style(760, 0.080, 0.0052, 0.50, 0.14, "mixed", curl=0.007, layers=0.026, steps=9, hold=0.02),
     "afro": _Style(700, 0.050, 0.0100, 0.95, 0.0, "out", curl=0.009, layers=0.040, steps=5, hold=0.01),
@@ -230,11 +230,21 @@ def _ribbons(
     first = (np.arange(count)[:, None] * steps + np.arange(steps - 1)[None]).ravel() * 2
     quads = [np.stack([first, first + 1, first + 2], -1), np.stack([first + 1, first + 3, first + 2], -1)]
     gloss = 0.03 + 0.07 * (rng.random() if style.curl == 0 else 0.2)
+    points = camera.view(edges.reshape(-1, 3))
+    shades = colour.reshape(-1, 3).astype(np.float32)
     return Part(
-        "hair", camera.view(edges.reshape(-1, 3)), np.concatenate(quads).astype(np.int32),
-        colour.reshape(-1, 3).astype(np.float32), normals=unit(normals.reshape(-1, 3)) @ camera.rotation.T, gloss=gloss, sharpness=22, softness=0.25, strand=True,
+        "hair",
+        points,
+        np.concatenate(quads).astype(np.int32),
+        shades,
+        normals=unit(normals.reshape(-1, 3)) @ camera.rotation.T,
+        gloss=gloss,
+        sharpness=22,
+        softness=0.25,
+        strand=True,
+        cull=style.length < 0.2 and style.curl == 0,
         grain=grain.reshape(-1, 2),
-    )  # fmt: skip
+    )
 
 
 def _bun(shape: HeadShape, looks: Appearance, camera: Camera, rng: np.random.Generator) -> Part:

@@ -71,7 +71,7 @@ def occluder_parts(
             _part("occluder glasses", _frame(landmarks, occluder), occluder.colour, camera, gloss=0.35, sharpness=40)
         )
     if occluder.kind == "mask":
-        cloth = _mask(landmarks, HeadShape(head[studio.earless]))
+        cloth = _mask(landmarks, head, HeadShape(head[studio.earless]))
         parts.append(_part("occluder mask", cloth, occluder.colour, camera, gloss=0.01, sharpness=6))
     elif occluder.kind == "hand":
         tone = skin_colour(looks.ita_deg, redness=looks.redness + 1.5, yellowness=looks.yellowness)
@@ -134,7 +134,7 @@ def _frame(landmarks: np.ndarray, occluder: Occluder) -> tuple[np.ndarray, np.nd
     return joined(meshes)
 
 
-def _mask(landmarks: np.ndarray, shape: HeadShape) -> tuple[np.ndarray, np.ndarray]:
+def _mask(landmarks: np.ndarray, head: np.ndarray, shape: HeadShape) -> tuple[np.ndarray, np.ndarray]:
     """A cloth over nose, mouth and chin: a grid between a top and a bottom edge, held off the face."""
     top = np.array([landmarks[1], landmarks[2] * 0.5 + landmarks[31] * 0.5 + (0, 0.012, 0.005), landmarks[28]])
     top = np.concatenate([top, landmarks[[14]] * 0.5 + landmarks[[35]] * 0.5 + (0, 0.012, 0.005), landmarks[[15]]])
@@ -148,6 +148,7 @@ def _mask(landmarks: np.ndarray, shape: HeadShape) -> tuple[np.ndarray, np.ndarr
     rows[..., 2] += 0.02 * np.sin(np.pi * share[..., 0]) * np.cos((place - 2) * 0.7)
     margin = np.full(rows.shape[:2], 0.006, np.float32)
     rows = shape.pushed_out(rows.reshape(-1, 3).astype(np.float32), margin.ravel()).reshape(rows.shape)
+    rows[..., 2] = np.maximum(rows[..., 2], _front(head, rows) + 0.004)
     rows[..., 2] += 0.0009 * np.sin(share[..., 0] * 3 * 2 * np.pi)  # pleats
     points, triangles = lofted(rows, closed=False)
     loops = []
@@ -159,6 +160,13 @@ def _mask(landmarks: np.ndarray, shape: HeadShape) -> tuple[np.ndarray, np.ndarr
             )
         )
     return joined([(points, triangles), *loops])
+
+
+def _front(head: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """How far the head comes forward (z) within 9 mm of places [..., 3], seen from the front."""
+    front = head[head[:, 2] > -0.05]
+    near = np.square(front[:, :2] - places[..., None, :2]).sum(-1) < 0.009**2
+    return np.where(near, front[:, 2], -1.0).max(-1)
 
 
 def _hand(occluder: Occluder) -> tuple[np.ndarray, np.ndarray]:

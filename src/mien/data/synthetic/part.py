@@ -10,9 +10,9 @@ from mien.data.synthetic.shading import vertex_normals
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """A mesh in the view frame. colour: linear RGB per vertex. gloss, sharpness, softness: see Surface.
-    two_sided: its normals turn to the camera. strand: hair, lit along `tangents`; `grain` [vertices, 2] are its
-    places on the noise. occludes: hides landmarks that lie behind it.
+    """A mesh in the view frame. colour: linear RGB per vertex. gloss, sharpness, softness: see Surface. cull: leave out
+    what turns away, which nobody sees of closed things. strand: hair, lit along `tangents`; `grain` [vertices, 2]
+    are its places on the noise.
     """
 
     name: str
@@ -24,8 +24,8 @@ class Part:
     sharpness: float = 12.0
     softness: float = 0.0
     strand: bool = False
+    cull: bool = False
     grain: Float[np.ndarray, "vertices 2"] | None = None
-    occludes: bool = True
 
     def all_normals(self) -> np.ndarray:
         return vertex_normals(self.points, self.triangles) if self.normals is None else self.normals

@@ -90,7 +90,10 @@ class _Scene:
             np.arange(len(self.parts) + 1), [len(studio.triangles), *(len(part.triangles) for part in self.parts)]
         )
         self.pixels, self.depth = camera.project_view(self.points)
-        self.raster: Raster = rasterise(self.pixels, self.depth, self.triangles, (camera.size, camera.size))
+        self.cull = np.array([True, *(part.cull for part in self.parts)])[self.part_of]
+        self.raster: Raster = rasterise(
+            self.pixels, self.depth, self.triangles, (camera.size, camera.size), cull=self.cull
+        )
         self.depth_map = self.raster.depth_map
         self.labels = self._labels()
 

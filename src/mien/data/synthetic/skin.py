@@ -28,6 +28,15 @@ class SkinTexture:
     cavity: np.ndarray
 
 
+@dataclass(frozen=True, eq=False)
+class _Layers:
+    """Changed in place while skin is painted. relief: metres."""
+
+    albedo: np.ndarray
+    gloss: np.ndarray
+    relief: np.ndarray
+
+
 class SkinPainter:
     """Paints skin on one atlas."""
 
@@ -35,25 +44,33 @@ class SkinPainter:
         self.atlas = atlas
         self.wrinkles = wrinkles(atlas)
         self.masks = skin_masks(atlas)
+        self._last: tuple[Appearance, _Layers] | None = None
 
     def paint(self, looks: Appearance, action_units: Mapping[str, float]) -> SkinTexture:
-        """The skin of one person in one expression."""
+        """The skin of one person in one expression. What does not fold is kept for the person's next picture."""
+        if self._last is None or self._last[0] != looks:
+            self._last = (looks, self._at_rest(looks))
+        layers = self._last[1]
+        relief, cavity = self._folds(looks, action_units)
+        return SkinTexture(layers.albedo, layers.gloss, self._slope(layers.relief + relief), cavity)
+
+    def _at_rest(self, looks: Appearance) -> "_Layers":
         rng = np.random.Generator(np.random.PCG64([looks.seed, 11]))
         side = self.atlas.side
         tone = skin_colour(looks.ita_deg, redness=looks.redness, yellowness=looks.yellowness)
         albedo = np.broadcast_to(tone, (side, side, 3)).copy()
         self._complexion(albedo, looks, rng)
         self._spots(albedo, looks, rng)
-        gloss = np.float32(0.02 + 0.09 * looks.gloss) * (1 + 0.8 * self.masks["shiny"])
-        relief, cavity = self._folds(looks, action_units)
-        self._lips(albedo, gloss, relief, looks, rng)
-        self._beard(albedo, gloss, relief, looks, rng)
-        self._eyes_outline(albedo, looks)
-        self._brows(albedo, gloss, looks, rng)
-        albedo *= (1 - 0.8 * self.masks["nostrils"])[..., None]
         pores = rolled(noise(3, side, side // 2, 1), rng)
-        relief += np.float32(0.00002 + 0.00004 * looks.age) * pores * self.masks["inside"]
-        return SkinTexture(albedo, gloss, self._slope(relief), cavity)
+        relief = np.float32(0.00002 + 0.00004 * looks.age) * pores * self.masks["inside"]
+        gloss = np.float32(0.02 + 0.09 * looks.gloss) * (1 + 0.8 * self.masks["shiny"])
+        layers = _Layers(albedo, gloss, relief)
+        self._lips(layers, looks, rng)
+        self._beard(layers, looks, rng)
+        self._eyes_outline(albedo, looks)
+        self._brows(layers, looks, rng)
+        albedo *= (1 - 0.8 * self.masks["nostrils"])[..., None]
+        return layers
 
     def _complexion(self, albedo: np.ndarray, looks: Appearance, rng: np.random.Generator) -> None:
         """Blood and melanin are uneven: red cheeks and nose, dark sockets, blotches. Dark skin shows blood less."""
@@ -87,16 +104,17 @@ class SkinPainter:
             strength = wrinkle.strength(action_units, looks.age)
             if strength > 0.02:
                 relief -= np.float32(strength * wrinkle.depth) * wrinkle.furrow
-                dark += np.float32(strength * min(170 * wrinkle.depth, 0.3)) * wrinkle.furrow
+                dark += np.float32(strength * min(230 * wrinkle.depth, 0.42)) * wrinkle.furrow
         for side in SIDES:
             bumps = 0.0006 * sided(action_units, 17, side)
             relief += np.float32(bumps) * self.masks[f"chin_{side}"] * noise(5, self.atlas.side, 40, 1)
         cavity = 1 - np.minimum(dark, 0.75)
-        return relief, cavity * (1 - 0.45 * self.masks["creases"]) * (1 - 0.55 * self.masks["seam"])
+        return relief, cavity * (1 - 0.45 * self.masks["creases"]) * (1 - 0.3 * self.masks["hollows"]) * (
+            1 - 0.55 * self.masks["seam"]
+        )
 
-    def _lips(
-        self, albedo: np.ndarray, gloss: np.ndarray, relief: np.ndarray, looks: Appearance, rng: np.random.Generator
-    ) -> None:
+    def _lips(self, layers: _Layers, looks: Appearance, rng: np.random.Generator) -> None:
+        albedo, gloss, relief = layers.albedo, layers.gloss, layers.relief
         mask = self.masks["lips"]
         light = float(np.clip((looks.ita_deg + 60) / 110, 0.0, 1))
         # Lips have little melanin of their own on light skin, and more than the skin's blood shows on dark skin.
@@ -109,9 +127,8 @@ class SkinPainter:
         gloss += mask * np.float32(0.06 + 0.12 * looks.gloss + 0.15 * (looks.lipstick is not None))
         relief += np.float32(0.0006) * mask
 
-    def _beard(
-        self, albedo: np.ndarray, gloss: np.ndarray, relief: np.ndarray, looks: Appearance, rng: np.random.Generator
-    ) -> None:
+    def _beard(self, layers: _Layers, looks: Appearance, rng: np.random.Generator) -> None:
+        albedo, gloss, relief = layers.albedo, layers.gloss, layers.relief
         if looks.beard == "none":
             return
         side, m = self.atlas.side, self.masks
@@ -137,19 +154,19 @@ class SkinPainter:
         shadow = m["lid"] * np.float32(0.35 * looks.eyeliner)
         albedo *= 1 - np.maximum(np.maximum(upper, lower), shadow)[..., None] * np.array([0.88, 0.9, 0.9], np.float32)
 
-    def _brows(self, albedo: np.ndarray, gloss: np.ndarray, looks: Appearance, rng: np.random.Generator) -> None:
+    def _brows(self, layers: _Layers, looks: Appearance, rng: np.random.Generator) -> None:
         """Short strokes along the brow's points, over a soft shade; they ride on the mesh."""
-        thickness = 0.0042 + 0.006 * looks.brow_thickness
-        lines: list[np.ndarray] = []
+        albedo, gloss = layers.albedo, layers.gloss
+        thickness = 0.0055 + 0.0075 * looks.brow_thickness
+        lines = []
         body = np.zeros((self.atlas.side,) * 2, np.float32)
         for points, out in ((self.atlas.points[21:16:-1], -1.0), (self.atlas.points[22:27], 1.0)):
-            strokes, outline = _brow(points, out, thickness, looks.brow_density, rng)
-            lines += strokes
+            strokes, outline = _brow(points, out, thickness=thickness, density=looks.brow_density, rng=rng)
+            lines.append(strokes)
             body = np.maximum(body, self.atlas.area(outline, 0.0016))
-        drawn = self.atlas.strokes(lines)
+        drawn = self.atlas.strokes(np.concatenate(lines))
         cover = np.clip(
-            drawn * (0.35 + 0.6 * looks.brow_darkness)
-            + body * (0.15 + 0.45 * looks.brow_darkness * looks.brow_density),
+            drawn * (0.4 + 0.6 * looks.brow_darkness) + body * (0.2 + 0.5 * looks.brow_darkness * looks.brow_density),
             0,
             0.93,
         )
@@ -168,19 +185,18 @@ class SkinPainter:
 
 
 def _brow(
-    points: np.ndarray, out: float, thickness: float, density: float, rng: np.random.Generator
-) -> tuple[list[np.ndarray], np.ndarray]:
-    """Strokes and outline of one brow from its inner end outwards. The five points run along its upper part."""
+    points: np.ndarray, out: float, *, thickness: float, density: float, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Strokes [n, 2, 2] and outline of one brow from its inner end on. The five points run along its upper part."""
     curve = smooth(points, 40) + (0, 0.25 * thickness)
     along = np.linspace(0, 1, 40)
     half = 0.5 * thickness * np.clip(np.minimum(0.62 + 2 * along, 1.75 * (1.06 - along)), 0.12, 1)
     outline = np.concatenate([curve - half[:, None] * (0, 1), (curve + half[:, None] * (0, 1))[::-1]])
-    strokes = []
-    for _ in range(int(70 + 110 * density)):
-        place = int(rng.integers(0, 39))
-        root = curve[place] + (rng.normal(0, 0.0006), half[place] * rng.uniform(-0.8, 1.0))
-        # Hairs stand up at the nose's side and lie down along the brow at the temple.
-        lean = 0.5 + 1.1 * along[place] + rng.normal(0, 0.2)
-        length = rng.uniform(0.004, 0.0075) * (1.1 - 0.4 * along[place])
-        strokes.append(np.array([root, root + length * np.array([out * np.sin(lean), -0.8 * np.cos(lean)])]))
-    return strokes, outline
+    count = int(70 + 110 * density)
+    place = rng.integers(0, 39, count)
+    roots = curve[place] + np.stack([rng.normal(0, 0.0006, count), half[place] * rng.uniform(-0.8, 1.0, count)], -1)
+    # Hairs stand up at the nose's side and lie down along the brow at the temple.
+    lean = 0.5 + 1.1 * along[place] + rng.normal(0, 0.2, count)
+    length = rng.uniform(0.004, 0.0075, count) * (1.1 - 0.4 * along[place])
+    tips = roots + length[:, None] * np.stack([out * np.sin(lean), -0.8 * np.cos(lean)], -1)
+    return np.stack([roots, tips], 1), outline

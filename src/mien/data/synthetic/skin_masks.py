@@ -27,6 +27,8 @@ def skin_masks(atlas: Atlas) -> dict[str, np.ndarray]:
         ),
         "nostrils": np.zeros_like(inside),
         "creases": np.zeros_like(inside),
+        "hollows": atlas.blob(p[57] + (0, 0.0075), (0.3 * unit * 0.6, 0.0045))
+        + 0.5 * atlas.blob(p[33] + (0, 0.006), (0.012, 0.005)),
         "upper lashes": np.zeros_like(inside),
         "lower lashes": np.zeros_like(inside),
         "lid": np.zeros_like(inside),
@@ -39,6 +41,8 @@ def skin_masks(atlas: Atlas) -> dict[str, np.ndarray]:
         cheek = np.array([eye[0, 0] * 0.86, 0.45 * eye[0, 1] + 0.55 * mouth[1]])
         masks["blush"] += atlas.blob(cheek, (0.27 * unit, 0.2 * unit))
         masks["sockets"] += atlas.blob(eye.mean(0) + (-sign * 0.004, 0.004), (0.24 * unit, 0.16 * unit))
+        masks["hollows"] += atlas.blob(eye[3] + (sign * 0.004 * -0.5, -0.0075), (0.0085, 0.0075))
+        masks["hollows"] += 0.5 * atlas.blob(eye[[0, 3]].mean(0) + (0, -0.0095), (0.016, 0.0045))
         masks["nostrils"] += atlas.blob(wing + (-sign * 0.0058, -0.0008), (0.0036, 0.0021), angle_rad=sign * 0.35)
         masks["creases"] += atlas.line(
             np.array([wing + (sign * 0.003, -0.011), wing + (sign * 0.005, -0.005), wing + (sign * 0.002, 0.001)]),

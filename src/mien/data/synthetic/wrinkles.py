@@ -89,15 +89,20 @@ def _plan(p: np.ndarray) -> _Plan:
     bag = [inner + (0.0, 0.006), under + (0.0, 0.009), eye + (-0.001, 0.009)]
     tear = [inner + (0.002, 0.007), under + (0.004, 0.016), under + (-0.008, 0.021)]
     return [
-        ("nasolabial fold", [np.array(fold)], 0.0036, {12: 0.75, 10: 0.8, 9: 0.7, 11: 0.7, 14: 0.2}, 0.75, 0.0022),
-        ("inner forehead lines", [np.array(c[:3]) for c in forehead], 0.0019, {1: 1.0, 2: 0.15}, 0.3, 0.0010),
-        ("outer forehead lines", [np.array(c[1:]) for c in forehead], 0.0019, {2: 1.0, 1: 0.25}, 0.3, 0.0010),
+        ("nasolabial fold", [np.array(fold)], 0.0036, {12: 0.75, 10: 0.8, 9: 0.7, 11: 0.7, 14: 0.2}, 0.75, 0.0026),
+        ("inner forehead lines", [np.array(c[:3]) for c in forehead], 0.0019, {1: 1.0, 2: 0.15}, 0.3, 0.0013),
+        ("outer forehead lines", [np.array(c[1:]) for c in forehead], 0.0019, {2: 1.0, 1: 0.25}, 0.3, 0.0013),
         (
             "glabella",
             [np.array([brow_in + (0.0055, -0.006), brow_in + (0.0065, 0.002), brow_in + (0.005, 0.008)])],
-            0.0021, {4: 1.0, 9: 0.3}, 0.25, 0.0014,
+            0.0024, {4: 1.0, 9: 0.3}, 0.25, 0.0020,
         ),
-        ("crow's feet", [np.array(c) for c in feet], 0.0015, {6: 1.0, 12: 0.25}, 0.4, 0.0009),
+        (
+            "nose root",
+            [np.array([(0.0, p[27][1] - 0.003), (-0.006, p[27][1] - 0.002), (-0.011, p[27][1] - 0.005)])],
+            0.0021, {4: 0.6, 9: 0.8}, 0.15, 0.0013,
+        ),
+        ("crow's feet", [np.array(c) for c in feet], 0.0016, {6: 1.0, 12: 0.25}, 0.4, 0.0012),
         ("lower lid", [np.array(bag)], 0.0019, {6: 0.7, 7: 0.6, 9: 0.4}, 0.45, 0.0010),
         ("tear trough", [np.array(tear)], 0.0042, {6: 0.5, 9: 0.3}, 0.7, 0.0011),
         ("nose wrinkles", [np.array(c) for c in nose], 0.0017, {9: 1.0, 4: 0.1}, 0.0, 0.0011),
@@ -115,7 +120,7 @@ def _plan(p: np.ndarray) -> _Plan:
         (
             "chin crease",
             [np.array([[0.0, p[57][1] + 0.0085], [p[58][0], p[57][1] + 0.0095], [p[59][0], p[57][1] + 0.013]])],
-            0.0030, {17: 0.8, 15: 0.2}, 0.2, 0.0015,
+            0.0030, {17: 0.8, 15: 0.2}, 0.2, 0.0018,
         ),
     ]  # fmt: skip
 
