@@ -22,9 +22,9 @@ from mien.data.synthetic.people import (
     photograph,
     scene_of,
 )
-from mien.data.synthetic.speakers import sample_speaker
-from mien.data.synthetic.speech import Speech, speak
-from mien.data.synthetic.talking import mouth_track, speaking_face
+from mien.data.synthetic.voices.speakers import sample_speaker
+from mien.data.synthetic.voices.speech import Speech, speak
+from mien.data.synthetic.voices.talking import mouth_track, speaking_face
 
 _PERSON_VOICE, _CLIP = 2, 3  # streams of random numbers; people.py has 0 and 1
 _BLINKS_PER_MINUTE = {False: 17.0, True: 26.0}  # silent, speaking

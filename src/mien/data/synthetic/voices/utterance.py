@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from mien.data.synthetic.phones import Phone, Syllable, phones
-from mien.data.synthetic.prosody import Prosody
-from mien.data.synthetic.speakers import Speaker
-from mien.data.synthetic.voice import FRAME_S, Tracks, frame_hop
+from mien.data.synthetic.voices.phones import Phone, Syllable, phones
+from mien.data.synthetic.voices.prosody import Prosody
+from mien.data.synthetic.voices.speakers import Speaker
+from mien.data.synthetic.voices.voice import FRAME_S, Tracks, frame_hop
 
 _AT_REST_HZ = np.array([500.0, 1450.0, 2450.0])
 _LEAST_FORMANT_HZ = 180.0

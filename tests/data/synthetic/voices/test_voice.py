@@ -6,8 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mien.data.synthetic import voice
-from mien.data.synthetic.voice import Tracks, friction_sound, voiced_sound
+from mien.data.synthetic.voices import voice
+from mien.data.synthetic.voices.voice import Tracks, friction_sound, voiced_sound
 
 RATE, HOP = 16_000, 80
 

@@ -11,11 +11,11 @@ import numpy as np
 from jaxtyping import Float
 
 from mien.core.errors import MienError
-from mien.data.synthetic.phones import Syllable, phones, syllables_of
-from mien.data.synthetic.prosody import Prosody, sample_prosody
-from mien.data.synthetic.speakers import Speaker, sample_speaker
-from mien.data.synthetic.utterance import Spoken, timed, tracks_of
-from mien.data.synthetic.voice import Tracks, frame_hop, friction_sound, voiced_sound
+from mien.data.synthetic.voices.phones import Syllable, phones, syllables_of
+from mien.data.synthetic.voices.prosody import Prosody, sample_prosody
+from mien.data.synthetic.voices.speakers import Speaker, sample_speaker
+from mien.data.synthetic.voices.utterance import Spoken, timed, tracks_of
+from mien.data.synthetic.voices.voice import Tracks, frame_hop, friction_sound, voiced_sound
 
 NEUTRAL_DBFS = -44.0  # of voiced frames; leaves room for the 25 dB between neutral and a shout, and for peaks
 _PEAK = 0.95

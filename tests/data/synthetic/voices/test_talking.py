@@ -5,8 +5,8 @@ import pytest
 
 from mien.core.errors import MienError
 from mien.data.synthetic.action_units import MODES
-from mien.data.synthetic.speech import speak
-from mien.data.synthetic.talking import MOUTH_UNITS, mouth_track, speaking_face
+from mien.data.synthetic.voices.speech import speak
+from mien.data.synthetic.voices.talking import MOUTH_UNITS, mouth_track, speaking_face
 
 TEXT = "'ma-ba la 'po-ma si-mu."
 

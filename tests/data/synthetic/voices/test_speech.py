@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from mien.core.errors import MienError
-from mien.data.synthetic.phones import Syllable, phones, syllables_of
-from mien.data.synthetic.prosody import EXPRESSIONS, Prosody, prosody_of, sample_prosody
-from mien.data.synthetic.speakers import Speaker, sample_speaker
-from mien.data.synthetic.speech import Speech, speak
+from mien.data.synthetic.voices.phones import Syllable, phones, syllables_of
+from mien.data.synthetic.voices.prosody import EXPRESSIONS, Prosody, prosody_of, sample_prosody
+from mien.data.synthetic.voices.speakers import Speaker, sample_speaker
+from mien.data.synthetic.voices.speech import Speech, speak
 
 SENTENCE = "'kihdz ar 'to-kihng bai dh@ 'dor."
 EIGHT = EXPRESSIONS[:8]
@@ -228,7 +228,8 @@ def test_speech_is_made_faster_than_it_is_spoken():
 
 def test_a_voice_needs_numpy_alone():
     code = (
-        "import sys; from mien.data.synthetic.talking import mouth_track; from mien.data.synthetic.speech import speak;"
+        "import sys; from mien.data.synthetic.voices.talking import mouth_track\n"
+        "from mien.data.synthetic.voices.speech import speak\n"
         "mouth_track(speak(2)); print([m for m in ('torch','scipy','cv2','soundfile','soxr') if m in sys.modules])"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

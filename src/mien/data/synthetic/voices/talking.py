@@ -11,8 +11,8 @@ import numpy as np
 from jaxtyping import Float
 
 from mien.core.errors import MienError
-from mien.data.synthetic.phones import Mouth, Phone, phones
-from mien.data.synthetic.speech import Speech
+from mien.data.synthetic.voices.phones import Mouth, Phone, phones
+from mien.data.synthetic.voices.speech import Speech
 
 _GRID_S = 0.005
 # Half-widths of blending: the jaw is heavy, lips are quicker, a closure is made and broken fast.
