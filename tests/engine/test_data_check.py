@@ -5,6 +5,7 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -14,7 +15,7 @@ from mien.data.readers import READERS
 from mien.data.synthetic.drawn import write_drawn
 from mien.engine.data_check import check
 
-OWN = {"image_folder", "manifest", "drawn", "joined"}
+OWN = {"image_folder", "manifest", "drawn", "joined", "people"}  # nobody published these
 
 
 @pytest.fixture
@@ -73,6 +74,20 @@ def test_what_is_planted_is_found(rafdb: Path, tmp_path: Path, capsys: pytest.Ca
     assert (written["broken"], written["missing"], written["counts"]["test"]["all"]) == (1, 1, 7)
     with Image.open(tmp_path / "out" / "contact.png") as sheet:
         assert sheet.width > 500
+
+
+def test_the_same_photograph_in_other_bytes_is_found(tmp_path: Path) -> None:
+    """A mirrored, smaller copy under another label in the other split."""
+    astronaut = pytest.importorskip("skimage.data").astronaut()[0:200, 120:320]
+    root = tmp_path / "set"
+    for split, name, picture in (("train", "calm", astronaut), ("test", "tense", astronaut[::2, ::-2])):
+        (root / split / name).mkdir(parents=True)
+        Image.fromarray(np.ascontiguousarray(picture)).save(root / split / name / "a.jpg")
+    check("image_folder", root=str(root), output=str(tmp_path / "out"))
+    written = json.loads((tmp_path / "out" / "check.json").read_text(encoding="utf-8"))
+    assert written["near"] == {"groups": 1, "pictures": 2, "across_splits": 1, "unlike_labels": 1}
+    assert written["same_bytes"]["groups"] == 0
+    assert {row["group"] for row in problems(tmp_path / "out")} == {"1"}
 
 
 def test_a_missing_picture_alone_is_exit_code_2(rafdb: Path) -> None:

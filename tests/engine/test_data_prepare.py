@@ -168,6 +168,9 @@ def test_a_killed_run_goes_on_to_the_same_bytes(top: Path, tmp_path: Path) -> No
     assert (killed / "shards" / f"{first.stem}.tar").stat().st_mtime_ns == written
     assert files_of(killed) == files_of(whole)
     assert "complete already" in prepare("w300", root=str(top / "w300"), output=str(killed), **words)
+    (killed / "shards" / "train-00000.tar").unlink()
+    with pytest.raises(MienError, match="files are gone"):
+        prepare("w300", root=str(top / "w300"), output=str(killed), **words)
 
 
 def test_processes_give_the_bytes_of_one(top: Path, tmp_path: Path) -> None:

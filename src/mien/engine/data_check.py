@@ -176,6 +176,7 @@ def sizes(found: Sequence[tuple[int, int]]) -> dict[str, Any]:
 
 
 def _write(folder: Path, found: Findings, splits: "dict[str, list[Sample]]", reader: "Reader", seed: int) -> None:
+    from mien.data.readers.reader import printable
     from mien.data.splits import split_hash
     from mien.engine.contact import PER_LINE, drawn_by_lot, write_contact_sheet
     from mien.media.files import atomic_path, write_text
@@ -198,4 +199,4 @@ def _write(folder: Path, found: Findings, splits: "dict[str, list[Sample]]", rea
         writer.writerows(found.problems)
     rows = drawn_by_lot(splits, reader.labels, each=PER_LINE if reader.labels else 3 * PER_LINE, seed=seed)
     note = f"{sum(n for n, _ in rows.values()):,} faces, some of each drawn by lot (seed {seed})"
-    write_contact_sheet(folder / "contact.png", rows, title=reader.name, note=note)
+    write_contact_sheet(folder / "contact.png", rows, title=f"{reader.name}: {printable(reader.root.name)}", note=note)

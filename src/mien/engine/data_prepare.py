@@ -96,11 +96,14 @@ class _Run:
         before = _state_of(self.folder)
         _refuse_other(self.folder, before, self.note)
         if before.get("state") == "complete":
+            if _files(self.folder) != before["files"]:
+                raise MienError(f"{self.folder} was complete, and files are gone from it. Delete it to prepare anew.")
             return f"{self.folder} is complete already.\n{self._summary(before)}"
         self._write({"state": "unfinished"})
         self._work([part for part in self.parts if not part.is_done()], workers)
         counts = write_tables(self.folder, self.parts, self.splits, self.reader.labels)
         note = {"state": "complete", "counts": counts, "failures": _reasons(self.folder)}
+        note["files"] = _files(self.folder)
         if not any(split["prepared"] for split in counts.values()):
             raise MienError(f"No face could be prepared. Reasons: {self.folder / 'failures.csv'}.{_advice(note, ' ')}")
         self._write(note)
@@ -148,7 +151,8 @@ class _Run:
         rows = [[split, f"{n['prepared']:,}", "of", f"{n['faces']:,}", "faces"] for split, n in note["counts"].items()]
         failures = ", ".join(f"{reason} {count:,}" for reason, count in note["failures"].items())
         said = f"{columns(rows)}\n{failures or 'no failures'}{': failures.csv' if failures else ''}"
-        return f"{said}{_advice(note)}\nTrain on it: --data.name manifest --data.root {self.folder}"
+        notes = "".join(f"\nnote: {text}" for text in self.reader.notes)
+        return f"{said}{_advice(note)}{notes}\nTrain on it: --data.name manifest --data.root {self.folder}"
 
 
 def _refuse_inside(folder: Path, root: Path) -> None:
@@ -210,6 +214,11 @@ def _advice(note: dict[str, Any], gap: str = "\n") -> str:
     if note["failures"].get("no face", 0) <= MANY * faces:
         return ""
     return f"{gap}Many pictures without a face: if the set is crops already, --detector none keeps their own framing."
+
+
+def _files(folder: Path) -> int:
+    """Pictures or shards, and the table, that lie in the folder."""
+    return sum(path.suffix in (".jpg", ".png", ".tar", ".parquet") for path in folder.rglob("*.*"))
 
 
 def _sweep(folder: Path) -> None:
