@@ -9,7 +9,7 @@ import small_sets as sets
 
 from mien.core.errors import MienError
 from mien.data.readers import open_reader
-from mien.data.readers.listing import Listing, child, folder_names, pictures_below
+from mien.data.readers.listing import Listing, child_of, folder_names, pictures_below
 from mien.data.readers.recognise import looks_like
 from mien.data.splits import split_hash
 
@@ -118,7 +118,10 @@ def test_listing_finds_what_is_there(tmp_path: Path) -> None:
     assert listing.pictures_beside(["a/b.JPG", str(tmp_path / "a" / "b.JPG")]) == []
 
 
-def test_child_is_what_a_slash_makes(tmp_path: Path) -> None:
-    made = child(tmp_path / "x", "a.b.jpg")
-    assert made == tmp_path / "x" / "a.b.jpg" and str(made) == str(tmp_path / "x" / "a.b.jpg")
-    assert made.parent == tmp_path / "x" and made.suffix == ".jpg" and hash(made) == hash(tmp_path / "x" / "a.b.jpg")
+def test_a_place_is_what_a_slash_makes(tmp_path: Path) -> None:
+    listing = Listing(tmp_path)
+    for path in ("x/a.b.jpg", "x/y/a.jpg", "a.jpg", "x/../a.jpg", "x//a.jpg", "./a.jpg", "x/..", "/b/a.jpg", "/a.jpg"):
+        made, slash = listing.place(path), tmp_path / path
+        assert made == slash and str(made) == str(slash) and hash(made) == hash(slash)
+        assert made is not None and made.parent == slash.parent and made.suffix == slash.suffix
+    assert child_of(tmp_path)("a.jpg") == tmp_path / "a.jpg" and listing.place(None) is None
