@@ -100,6 +100,9 @@ def _balance(found: Findings) -> list[str]:
         classes = {name: n for name, n in numbers.items() if name not in ("all", "no expression")}
         if len(classes) < 2:
             continue
+        if len(set(classes.values())) == 1:
+            lines.append(f"balance of {split}: {next(iter(classes.values())):,} of every class")
+            continue
         least, most = min(classes, key=lambda c: classes[c]), max(classes, key=lambda c: classes[c])
         ratio = f"{classes[most] / classes[least]:.1f} times" if classes[least] else "infinitely many times"
         lines.append(f"balance of {split}: {most} is {ratio} {least}")
