@@ -58,4 +58,3 @@ SAGS = ("sag_brow", "sag_eye", "sag_fold", "sag_mouth")
 MODES = tuple(mode for unit in ACTION_UNITS for mode in unit.modes) + tuple(
     f"{s}_{side}" for s in SAGS for side in "LR"
 )
-LOWER_FACE = frozenset({9, 10, 11, 12, 14, 15, 16, 17, 18, 20, 22, 23, 24, 25, 28, 34})

@@ -8,6 +8,7 @@ import numpy as np
 
 from mien.data.synthetic import face_parts as parts
 from mien.data.synthetic import face_template as plan
+from mien.data.synthetic.face_relief import Half, left_half
 from mien.data.synthetic.face_template import COLUMNS, EYE_FIRST, EYE_LAST, EYE_ROW, LIP_ROWS, MOUTH_LAST, MOUTH_ROW
 
 _SIDES = (("L", 1.0), ("R", -1.0))
@@ -63,7 +64,7 @@ def column(c: int) -> int:
     return c + COLUMNS - 2
 
 
-def _skin_uv(half: plan.Half) -> np.ndarray:
+def _skin_uv(half: Half) -> np.ndarray:
     """[rows, columns, 2] for the left half: an unrolled cylinder, squeezed behind the ears, at crown and neck."""
     a, y = half.azimuth, half.height
     across = 0.674 * np.minimum(a, np.pi / 2) + 0.248 * np.maximum(a - np.pi / 2, 0)
@@ -74,7 +75,7 @@ def _skin_uv(half: plan.Half) -> np.ndarray:
 
 def _add_skin(mesh: Mesh) -> None:
     """The grid over both halves, welded outside the slits, with the crown's pole."""
-    half = plan.left_half()
+    half = left_half()
     rows, uv = len(half.points), _skin_uv(half)
     order = np.concatenate([-np.arange(COLUMNS - 2, 0, -1), np.arange(COLUMNS)])
     sign = np.where(order < 0, -1.0, 1.0)[None, :, None]

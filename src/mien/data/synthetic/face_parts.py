@@ -66,7 +66,7 @@ def lid_rim(rim: np.ndarray) -> np.ndarray:
 def teeth(*, upper: bool) -> Part:
     """A row of teeth as one band along the dental arch with a cutting edge: rows gum, middle, edge, back."""
     half = np.arange(_TEETH + 1) / _TEETH
-    x = 0.25 * (0.8 * half + 0.2 * np.sin(np.pi / 2 * half))
+    x = 0.28 * (0.8 * half + 0.2 * np.sin(np.pi / 2 * half))
     z = (0.262 if upper else 0.248) - 2.4 * x**2 - 14 * x**4
     gum, edge = (-0.672, -0.772) if upper else (-0.868, -0.779)
     smile = (0.25 if upper else 0.12) * x**2

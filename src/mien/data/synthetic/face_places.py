@@ -3,7 +3,7 @@
 import numpy as np
 
 from mien.data.synthetic import face_template as plan
-from mien.data.synthetic.face_mesh import Mesh, column
+from mien.data.synthetic.face_mesh import Mesh
 from mien.data.synthetic.face_template import MOUTH_HALF, MOUTH_ROW, step
 
 # Chosen so that chin and lower lip move as an opening jaw moves them in scans: down and back about equally.
@@ -72,7 +72,3 @@ class Places:
         share[mesh.regions["mouth_inside"][-1]] = 0.5
         share[mesh.regions["teeth_lower"]] = 1
         self.jaw = share
-
-    def row_columns(self, row: int, first: int, last: int) -> np.ndarray:
-        """Vertices of one row of the grid."""
-        return self.mesh.grid[row, column(first) : column(last) + 1]

@@ -1,4 +1,4 @@
-"""The neutral face: one grid of rows and columns wrapped round a head, with slits for the eyes and the mouth.
+"""The plan of the neutral face: figures of a head, and a grid of rows and columns round it, slit at eyes and mouth.
 
 Everything is built from figures, in inter-ocular units (the distance of the outer eye corners is 1; ADULT_METRES
 turns it into metres), x to the person's left, y up, z to the viewer, origin midway between the outer eye corners.
@@ -9,9 +9,6 @@ places of eyes, brows, lips and jaw also weigh the mean of human annotations of 
 vertex of either is used.
 """
 
-from dataclasses import dataclass
-from functools import cache
-
 import numpy as np
 
 ADULT_METRES = 0.089  # outer eye corner to outer eye corner, mean adult
@@ -21,7 +18,7 @@ EYE_RADIUS = 0.15
 LID_RADIUS = 0.160  # lids lie on this sphere: the eyeball and the lid's own thickness
 EYE_CORNERS = np.array([[0.207, -0.024, 0.066], [0.5, 0.0, -0.004]])  # inner, outer
 LID_ARCH = (0.078, 0.034)  # upper and lower, over the line between the corners
-MOUTH_Y, MOUTH_HALF, LIPS = -0.750, 0.268, (0.078, 0.092)  # line, half width of the opening, vermilion heights
+MOUTH_Y, MOUTH_HALF, LIPS = -0.750, 0.268, (0.084, 0.094)  # line, half width of the opening, vermilion heights
 CROWN_FROM, CROWN_TOP = 0.55, 1.22
 
 # Radius of the head's horizontal section about the axis: sum over k of row[k] * cos(k * azimuth), at these heights.
@@ -42,17 +39,6 @@ SECTIONS = np.array([
 JAW_AZIMUTH = np.array([0, 14, 33, 53, 71, 81, 90, 110, 180.0])
 JAW_EDGE = np.array([-1.215, -1.20, -1.14, -1.04, -0.85, -0.73, -0.62, -0.58, -0.72])
 BACK_Y, BACK_Z = np.array([-0.72, -0.45, -0.1, 0.25, 0.55]), np.array([-1.46, -1.62, -1.83, -1.93, -1.90])
-# Rings of the neck: height in front and at the back, z of the centre, half width, half depth.
-NECK = (
-    (-1.44, -0.95, -0.93, 0.61, 0.58),
-    (-1.62, -1.25, -0.98, 0.60, 0.56),
-    (-1.85, -1.62, -1.03, 0.60, 0.55),
-    (-2.1, -1.95, -1.07, 0.62, 0.55),
-)
-# The nose over the face: height of the ridge and half width at half height, by y.
-NOSE_Y = np.array([-0.535, -0.515, -0.49, -0.455, -0.41, -0.36, -0.29, -0.2, -0.09, 0.02, 0.09, 0.16])
-NOSE_RIDGE = np.array([0.0, 0.02, 0.095, 0.175, 0.226, 0.243, 0.234, 0.188, 0.118, 0.045, 0.016, 0.0])
-NOSE_WIDTH = np.array([0.075, 0.078, 0.082, 0.088, 0.094, 0.094, 0.088, 0.080, 0.070, 0.062, 0.07, 0.08])
 
 # Columns of the left half by azimuth in degrees: midline, eye's inner corner, eye's outer corner, ear, back.
 EYE_FIRST, EYE_LAST, MOUTH_LAST = 9, 21, 10
@@ -75,15 +61,6 @@ EYE_ROW = len(_CROWN) + len(_BROW) + 2  # the upper lid's rim; the lower lid's i
 MOUTH_ROW = EYE_ROW + 4 + len(_CHEEK) + 6  # the upper lip's rim; the lower lip's is the next row
 LIP_ROWS = 3  # from a rim to its vermilion border
 JAW_ROW = len(ROWS) - 1
-
-
-@dataclass(frozen=True)
-class Half:
-    """The left half of the head's skin: positions [rows, columns, 3], and the plan (azimuth, height) they came from."""
-
-    points: np.ndarray
-    azimuth: np.ndarray
-    height: np.ndarray
 
 
 def step(edge0: float | np.ndarray, edge1: float | np.ndarray, x: np.ndarray) -> np.ndarray:
@@ -139,12 +116,6 @@ def azimuth_at(x: np.ndarray, height: np.ndarray) -> np.ndarray:
     return a
 
 
-def depth_at(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """z of the head without nose, lips and lids over a place in the frontal plane (|x| < 0.6)."""
-    a = azimuth_at(x, y)
-    return AXIS_Z + radius(a, y) * np.cos(a)
-
-
 def lid_curves(t: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """x, upper y and lower y of the left eye's opening, t from 0 (inner corner) to 1 (outer)."""
     (x0, y0, _), (x1, y1, _) = EYE_CORNERS
@@ -157,7 +128,7 @@ def lid_curves(t: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def mouth_line(x: np.ndarray) -> np.ndarray:
     """Height of the line between closed lips."""
     u = np.abs(x) / MOUTH_HALF
-    return MOUTH_Y + 0.012 * u**2 - 0.008 * np.exp(-((u / 0.22) ** 2))
+    return MOUTH_Y + 0.004 * u**2 - 0.008 * np.exp(-((u / 0.22) ** 2))
 
 
 def vermilion(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -168,7 +139,7 @@ def vermilion(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.maximum(LIPS[0] * taper * bow, 0.024), np.maximum(LIPS[1] * taper, 0.024)
 
 
-def _plan() -> tuple[np.ndarray, np.ndarray]:
+def plan() -> tuple[np.ndarray, np.ndarray]:
     """Azimuth and height of every row and column before eyes and mouth: rows bend down to the jaw's edge."""
     a = np.broadcast_to(AZIMUTHS, (len(ROWS), COLUMNS)).copy()
     edge = np.interp(np.degrees(AZIMUTHS), JAW_AZIMUTH, JAW_EDGE)
@@ -178,7 +149,7 @@ def _plan() -> tuple[np.ndarray, np.ndarray]:
     return a, y
 
 
-def _fade(values: np.ndarray, first: int, last: int, reach: int) -> np.ndarray:
+def fade(values: np.ndarray, first: int, last: int, reach: int) -> np.ndarray:
     """The values inside [first, last], their end values fading out over `reach` columns outside."""
     c = np.arange(COLUMNS)
     away = np.clip(np.maximum(first - c, c - last) / reach, 0, 1)
@@ -186,27 +157,27 @@ def _fade(values: np.ndarray, first: int, last: int, reach: int) -> np.ndarray:
     return held * (1 - away * away * (3 - 2 * away))
 
 
-def _warp_eye(a: np.ndarray, y: np.ndarray) -> None:
+def warp_eye(a: np.ndarray, y: np.ndarray) -> None:
     """Moves the rows round the eye onto the lids' curves, less and less away from the rims."""
     i = np.arange(EYE_LAST - EYE_FIRST + 1) / (EYE_LAST - EYE_FIRST)
     x, upper, lower = lid_curves(0.6 * i + 0.4 * (0.5 - 0.5 * np.cos(np.pi * i)))
     columns = slice(EYE_FIRST, EYE_LAST + 1)
     away = np.array([1, 0.94, 0.84, 0.66, 0.46, 0.28, 0.12])
     for rim, curve, step in ((EYE_ROW, upper, -1), (EYE_ROW + 1, lower, 1)):
-        turn = _fade(azimuth_at(x, curve) - a[rim, columns], EYE_FIRST, EYE_LAST, 4)
-        lift = _fade(curve - y[rim, columns], EYE_FIRST, EYE_LAST, 5)
+        turn = fade(azimuth_at(x, curve) - a[rim, columns], EYE_FIRST, EYE_LAST, 4)
+        lift = fade(curve - y[rim, columns], EYE_FIRST, EYE_LAST, 5)
         for k, w in enumerate(away):
             a[rim + step * k] += turn * w
             y[rim + step * k] += lift * w
 
 
-def _warp_mouth(a: np.ndarray, y: np.ndarray) -> None:
+def warp_mouth(a: np.ndarray, y: np.ndarray) -> None:
     """Moves the rows round the mouth onto lip line and vermilion borders."""
     c = np.arange(MOUTH_LAST + 1)
     x = MOUTH_HALF * (0.75 * c / MOUTH_LAST + 0.25 * np.sin(np.pi / 2 * c / MOUTH_LAST))
     line, (red_up, red_down) = mouth_line(x), vermilion(x)
-    fade = _fade(np.ones(MOUTH_LAST + 1), 0, MOUTH_LAST, 5)
-    turn = _fade(azimuth_at(x, line) - AZIMUTHS[c], 0, MOUTH_LAST, 6)
+    near = fade(np.ones(MOUTH_LAST + 1), 0, MOUTH_LAST, 5)
+    turn = fade(azimuth_at(x, line) - AZIMUTHS[c], 0, MOUTH_LAST, 6)
     for rim, red, step in ((MOUTH_ROW, red_up, -1), (MOUTH_ROW + 1, -red_down, 1)):
         for k in range(LIP_ROWS + 5):
             within = min(k / LIP_ROWS, 1)
@@ -215,103 +186,12 @@ def _warp_mouth(a: np.ndarray, y: np.ndarray) -> None:
             spread = 1 - (1 - w) ** 2
             a[row] += turn * spread
             if k <= LIP_ROWS:
-                y[row] += (_full(target) - y[row]) * fade
+                y[row] += (_full(target) - y[row]) * near
                 border = _full(target) - ROWS[row]
             else:
-                y[row] += border * fade * w
+                y[row] += border * near * w
 
 
 def _full(inside: np.ndarray) -> np.ndarray:
     """Values of the mouth's columns carried outwards to all columns."""
     return inside[np.clip(np.arange(COLUMNS), 0, len(inside) - 1)]
-
-
-def _nose(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """How far the nose stands out: ridge, wings, nostrils, columella."""
-    rim = y - np.minimum(9 * x**2, 0.045) * step(-0.30, -0.40, y)  # the nostrils' rims are higher than the columella
-    ridge, width = np.interp(rim, NOSE_Y, NOSE_RIDGE), np.interp(y, NOSE_Y, NOSE_WIDTH)
-    blunt = 2.0 + 0.7 * step(-0.2, -0.34, y)
-    nose = ridge * np.exp(-np.log(2) * (np.abs(x) / width) ** blunt)
-    tip = 0.018 * np.exp(-((x / 0.065) ** 2) - ((y + 0.385) / 0.055) ** 2)
-    wing = 0.125 * np.exp(-((np.abs((x - 0.126) / 0.06)) ** 2.6) - np.abs((y + 0.446) / 0.062) ** 2.6)
-    groove = 0.014 * np.exp(-(((x - 0.083) / 0.024) ** 2) - ((y + 0.415) / 0.05) ** 2)
-    nostril = 0.12 * np.exp(-(((x - 0.06) / 0.03) ** 2) - ((y + 0.492) / 0.018) ** 2)
-    return np.maximum(nose, wing) + 0.25 * np.minimum(nose, wing) + tip - groove - nostril
-
-
-def _details(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Philtrum and its ridges, and the faint folds from the nose to the mouth's corners that a young face has."""
-    span = np.exp(-(np.abs((y + 0.605) / 0.055) ** 4))
-    philtrum = span * (0.008 * np.exp(-(((x - 0.042) / 0.02) ** 2)) - 0.012 * np.exp(-((x / 0.022) ** 2)))
-    fold_x = 0.205 + 0.42 * np.clip(-0.47 - y, 0, 1)
-    fold = np.exp(-(((x - fold_x) / 0.03) ** 2)) * np.exp(-(np.abs((y + 0.58) / 0.1) ** 4))
-    return philtrum - 0.008 * fold
-
-
-def _lip_bulge(x: np.ndarray) -> np.ndarray:
-    """[rows, columns] forward displacement of the lip rows, for the x of the rim."""
-    bulge = np.zeros((len(ROWS), COLUMNS))
-    across = np.clip(1 - (x / (MOUTH_HALF + 0.05)) ** 2, 0, 1) ** 0.6
-    dip = -0.018 * np.clip(1 - (x / (MOUTH_HALF + 0.03)) ** 4, 0, 1)
-    for k, (up, down) in enumerate(zip((0, 0.03, 0.034, 0.018, 0.004), (0, 0.026, 0.036, 0.024, 0.002), strict=True)):
-        bulge[MOUTH_ROW - k] = up * across
-        bulge[MOUTH_ROW + 1 + k] = down * across
-    bulge[MOUTH_ROW] += dip
-    bulge[MOUTH_ROW + 1] += dip
-    return bulge
-
-
-def _lid_depth(points: np.ndarray) -> None:
-    """Lays the rows round the eye on the eyeball's sphere, the corners where corners are."""
-    x, y = points[..., 0], points[..., 1]
-    across = (x - EYE_CENTRE[0]) ** 2 + (y - EYE_CENTRE[1]) ** 2
-    ball = EYE_CENTRE[2] + np.sqrt(np.maximum(LID_RADIUS**2 - across, 0))
-    t = np.clip((x - EYE_CORNERS[0, 0]) / (EYE_CORNERS[1, 0] - EYE_CORNERS[0, 0]), 0, 1)
-    corner = EYE_CORNERS[0, 2] + (EYE_CORNERS[1, 2] - EYE_CORNERS[0, 2]) * t
-    lid = np.log(np.exp(90 * ball) + np.exp(90 * corner)) / 90
-    inside = _fade(np.ones(EYE_LAST - EYE_FIRST + 1), EYE_FIRST, EYE_LAST, 3)
-    upper, lower = (1, 1, 0.92, 0.5, 0.12), (1, 0.95, 0.6, 0.2)
-    for rim, weights, step in ((EYE_ROW, upper, -1), (EYE_ROW + 1, lower, 1)):
-        for k, w in enumerate(weights):
-            row = rim + step * k
-            points[row, :, 2] += (lid[row] - points[row, :, 2]) * (w * inside)
-    around = slice(EYE_ROW - 4, EYE_ROW + 6)
-    inside_head = (x[around] < 0.6) & (across[around] < (0.93 * LID_RADIUS) ** 2)
-    points[around, :, 2] = np.where(inside_head, np.maximum(points[around, :, 2], ball[around]), points[around, :, 2])
-    t = (np.arange(COLUMNS) - EYE_FIRST) / (EYE_LAST - EYE_FIRST)
-    crease = np.where((t > 0) & (t < 1), np.clip(4 * t * (1 - t), 0, 1) ** 0.5, 0)
-    points[EYE_ROW - 2, :, 2] -= 0.010 * crease
-    points[EYE_ROW - 3, :, 2] += 0.008 * crease
-
-
-def _neck(edge: np.ndarray) -> np.ndarray:
-    """[rows, columns, 3] from under the jaw's edge [columns, 3] down the neck; rings tilt, lower in front."""
-    tilt = 0.5 + 0.5 * np.cos(AZIMUTHS)
-    rings = []
-    for front, back, centre, width, depth in NECK:
-        x, z = width * np.sin(AZIMUTHS), centre + depth * np.cos(AZIMUTHS)
-        rings.append(np.stack([x, back + (front - back) * tilt, z], -1))
-    turn = edge * (0.72, 0.42, 0.72) + rings[0] * (0.28, 0.58, 0.28)
-    under = [(1 - t) ** 2 * edge + 2 * t * (1 - t) * turn + t * t * rings[0] for t in (0.22, 0.48, 0.75)]
-    return np.stack([*under, *rings])
-
-
-@cache
-def left_half() -> Half:
-    """The left half of the head's skin, midline and back included: rows down to the jaw's edge, then the neck's."""
-    a, y = _plan()
-    _warp_eye(a, y)
-    _warp_mouth(a, y)
-    s = np.clip((y - CROWN_FROM) / (CROWN_TOP - CROWN_FROM), 0, 1)
-    r = head_radius(a, np.minimum(y, CROWN_FROM)) * (1 - s**1.8) ** (1 / 1.8)
-    points = np.stack([r * np.sin(a), y, AXIS_Z - 0.28 * s**2 + r * np.cos(a)], -1)
-    x = points[..., 0].copy()
-    front = points[..., 2] > AXIS_Z
-    points[..., 2] += np.where(front, _nose(x, y) + _details(x, y) + _lip_bulge(x[MOUTH_ROW]), 0)
-    _lid_depth(points)
-    neck = _neck(points[-1])
-    below = JAW_EDGE[0] - 0.32 * np.arange(1, len(neck) + 1)[:, None] / len(neck)
-    points = np.concatenate([points, neck])
-    points[:, [0, -1], 0] = 0
-    a = np.concatenate([a, np.broadcast_to(AZIMUTHS, neck.shape[:2])])
-    return Half(points, a, np.concatenate([y, y[-1] - JAW_EDGE[0] + below + 0 * AZIMUTHS]))
