@@ -144,7 +144,7 @@ def test_grey_is_grey_noise_is_seeded_and_jpeg_keeps_the_size() -> None:
 
 
 def test_metering_brings_dark_pictures_to_the_middle() -> None:
-    dark = np.full((16, 16, 3), 0.05, np.float32)
+    dark = np.full((16, 16, 3), 0.1, np.float32)
     assert Degradation(metered=1.0).apply(dark).mean() == pytest.approx(255 * 0.5838, abs=1)  # sRGB of 0.3
 
 

@@ -28,6 +28,9 @@ class Background:
     def sample(cls, rng: np.random.Generator) -> "Background":
         kind = str(rng.choice(BACKGROUNDS, p=(0.2, 0.18, 0.12, 0.14, 0.08, 0.14, 0.08, 0.06)))
         first, second = (_colour(rng) for _ in range(2))
+        if rng.random() < 0.25:  # a studio's: white, sometimes black
+            first = (250, 250, 250) if rng.random() < 0.75 else (8, 8, 8)
+            kind = "plain" if rng.random() < 0.6 else kind
         return cls(kind, first, second, float(rng.uniform(0.002, 0.05)), int(rng.integers(1 << 31)))
 
     def paint(self, size: int) -> Float[np.ndarray, "size size 3"]:

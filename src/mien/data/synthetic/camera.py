@@ -40,8 +40,8 @@ class Camera:
             face_side=size * float(rng.uniform(0.62, 1.02)),
             distance=float(np.exp(rng.uniform(math.log(0.45), math.log(2.5)))),
             yaw_rad=yaw,
-            pitch_rad=float(np.clip(rng.normal(0, 0.14), -0.5, 0.5)),
-            roll_rad=float(np.clip(rng.normal(0, 0.1), -0.6, 0.6)),
+            pitch_rad=float(np.clip(rng.normal(0, 0.16), -0.5, 0.5)),
+            roll_rad=float(np.clip(rng.normal(0, 0.15), -0.6, 0.6)),
             centre=(float(rng.normal(0, 0.025)), float(rng.normal(0, 0.025))),
         )
 

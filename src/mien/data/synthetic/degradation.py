@@ -36,14 +36,14 @@ class Degradation:
         """From good photographs to poor ones; each fault comes by itself."""
         warmth, green = rng.normal(0, 0.07), rng.normal(0, 0.03)
         return cls(
-            metered=float(rng.uniform(0.3, 0.9)),
-            exposure=float(np.exp(rng.normal(0.05, 0.28))),
-            contrast=float(np.exp(rng.normal(0, 0.15))),
+            metered=float(rng.uniform(0.4, 1.0)),
+            exposure=float(np.exp(rng.normal(0.1, 0.3))),
+            contrast=float(np.exp(rng.normal(0.28, 0.2))),
             cast=(float(1 + warmth), float(1 + green), float(1 - warmth)),
-            blur=float(rng.exponential(0.7)) if rng.random() < 0.5 else 0.0,
-            motion=float(rng.uniform(1, 6)) if rng.random() < 0.1 else 0.0,
+            blur=float(rng.exponential(0.55)) if rng.random() < 0.4 else 0.0,
+            motion=float(rng.uniform(1, 5)) if rng.random() < 0.05 else 0.0,
             motion_rad=float(rng.uniform(0, np.pi)),
-            resolution=float(rng.uniform(0.3, 0.8)) if rng.random() < 0.35 else 1.0,
+            resolution=float(rng.uniform(0.3, 0.8)) if rng.random() < 0.25 else 1.0,
             noise=float(min(rng.exponential(0.011), 0.05)) if rng.random() < 0.6 else 0.0,
             jpeg=int(rng.integers(25, 96)) if rng.random() < 0.6 else 0,
             grey=bool(rng.random() < 0.2),
@@ -99,10 +99,10 @@ class Degradation:
 
 
 def _metered(linear: np.ndarray) -> float:
-    """What brings the middle half of the picture to a mean of 0.2 of the light, within two stops."""
+    """What brings the middle half of the picture to a mean of 0.3 of the light, within two stops."""
     quarter = linear.shape[0] // 4
     middle = linear[quarter : -quarter or None, quarter : -quarter or None].mean(dtype=np.float64)
-    return float(np.clip(0.2 / max(middle, 1e-6), 0.25, 4.0))
+    return float(np.clip(0.3 / max(middle, 1e-6), 0.25, 4.0))
 
 
 def _through_jpeg(pixels: np.ndarray, quality: int) -> np.ndarray:

@@ -135,11 +135,11 @@ def _eye(made: Surface, look: Look, pixels: _Pixels) -> None:
     )  # about a pixel, in iris radii
     angle = np.arctan2(place[:, 1], place[:, 0])
     fibres = 1 + 0.16 * np.sin(13 * angle + 3 * np.sin(5 * angle + looks.seed % 7)) * np.clip(radius, 0, 1)
-    iris = of_bytes(looks.iris) * (fibres * (0.75 + 0.55 * radius**2))[:, None]
+    iris = of_bytes(looks.iris) * (fibres * (0.55 + 0.45 * radius**2))[:, None]
     iris *= (1 - 0.65 * np.clip((radius - 0.8) / 0.2, 0, 1))[:, None]
     pupil = _step(looks.pupil - radius, blur)
     iris = iris * (1 - pupil)[:, None] + 0.004
-    white = np.array([0.50, 0.455, 0.43], np.float32) * np.exp(
+    white = np.array([0.46, 0.42, 0.40], np.float32) * np.exp(
         -looks.eye_redness * np.array([0.05, 0.5, 0.5], np.float32)
     )
     red = np.clip(np.abs(place[:, 0]) - 0.45, 0, 1)[:, None] * np.array([0.1, 0.9, 0.9], np.float32)

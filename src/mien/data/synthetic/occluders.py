@@ -39,7 +39,7 @@ class Occluder:
     @classmethod
     def sample(cls, rng: np.random.Generator) -> "Occluder":
         """Mostly nothing; glasses on one face in seven, sunglasses on some of them."""
-        kind = str(rng.choice(OCCLUDERS, p=(0.93, 0.015, 0.03, 0.012, 0.013)))
+        kind = str(rng.choice(OCCLUDERS, p=(0.95, 0.012, 0.024, 0.007, 0.007)))
         light_mask = kind == "mask" and rng.random() < 0.75
         colour = rng.choice([(120, 165, 200), (225, 228, 230), (20, 20, 22)]) if light_mask else _frame_colour(rng)
         return cls(

@@ -40,7 +40,7 @@ class Light:
         if rng.random() < 0.08:
             height = rng.uniform(-0.7, 0.0)
         key, fill = rng.uniform(0.4, 1.15), rng.uniform(0.0, 0.3)
-        around = rng.uniform(0.08, 0.5) * (1.15 - 0.5 * key)
+        around = rng.uniform(0.05, 0.42) * (1.15 - 0.5 * key)
         tint = _tint(rng, 0.10)
         return cls(
             direction=_direction(azimuth, height),
@@ -130,18 +130,18 @@ def lit(surface: Surface, light: Light) -> Float[np.ndarray, "pixels 3"]:
 def openness(
     depth_map: Float[np.ndarray, "height width"], pixels_per_metre: float
 ) -> Float[np.ndarray, "height width"]:
-    """Share of the surrounding light, 0.2..1, from the depth picture (infinite outside) at two neighbourhoods."""
+    """Share of the surrounding light, 0.15..1, from the depth picture (infinite outside) at two neighbourhoods."""
     near = np.isfinite(depth_map)
     far = depth_map[near].max() if near.any() else 1.0
     depth = np.where(near, depth_map, far).astype(np.float32)
     result = np.ones_like(depth)
-    for radius, strength, reach in ((0.006, 0.35, 0.004), (0.02, 0.45, 0.012)):
+    for radius, strength, reach in ((0.006, 0.5, 0.004), (0.02, 0.5, 0.012)):
         side = max(3, int(radius * pixels_per_metre) * 2 + 1)
         # Neighbours count as in front by at most their `reach`: hair far before the skin is not a crevice.
         mean = cv2.blur(np.minimum(depth, 10.0), (side, side), borderType=cv2.BORDER_REPLICATE)
         behind = np.clip((depth - mean) / np.float32(reach), 0, 1)
         result *= 1 - np.float32(strength) * behind
-    return np.maximum(result, 0.2)
+    return np.maximum(result, 0.15)
 
 
 def shadows(

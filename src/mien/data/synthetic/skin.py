@@ -63,13 +63,13 @@ class SkinPainter:
         self._spots(albedo, looks, rng)
         pores = rolled(noise(3, side, side // 2, 1), rng)
         relief = np.float32(0.00002 + 0.00004 * looks.age) * pores * self.masks["inside"]
-        gloss = np.float32(0.02 + 0.09 * looks.gloss) * (1 + 0.8 * self.masks["shiny"])
+        gloss = np.float32(0.03 + 0.12 * looks.gloss) * (1 + 0.8 * self.masks["shiny"])
         layers = _Layers(albedo, gloss, relief)
         self._lips(layers, looks, rng)
         self._beard(layers, looks, rng)
         self._eyes_outline(albedo, looks)
         self._brows(layers, looks, rng)
-        albedo *= (1 - 0.8 * self.masks["nostrils"])[..., None]
+        albedo *= (1 - 0.9 * self.masks["nostrils"])[..., None]
         return layers
 
     def _complexion(self, albedo: np.ndarray, looks: Appearance, rng: np.random.Generator) -> None:
@@ -109,9 +109,9 @@ class SkinPainter:
             bumps = 0.0006 * sided(action_units, 17, side)
             relief += np.float32(bumps) * self.masks[f"chin_{side}"] * noise(5, self.atlas.side, 40, 1)
         cavity = 1 - np.minimum(dark, 0.75)
-        return relief, cavity * (1 - 0.45 * self.masks["creases"]) * (1 - 0.3 * self.masks["hollows"]) * (
-            1 - 0.55 * self.masks["seam"]
-        )
+        for name, depth in (("creases", 0.6), ("hollows", 0.42), ("seam", 0.75)):
+            cavity *= 1 - np.float32(depth) * self.masks[name]
+        return relief, cavity
 
     def _lips(self, layers: _Layers, looks: Appearance, rng: np.random.Generator) -> None:
         albedo, gloss, relief = layers.albedo, layers.gloss, layers.relief
@@ -149,8 +149,8 @@ class SkinPainter:
     def _eyes_outline(self, albedo: np.ndarray, looks: Appearance) -> None:
         """Lashes seen from the front are a dark line on the upper lid's edge, a weaker one below."""
         m = self.masks
-        upper = m["upper lashes"] * np.float32(0.8 + 0.18 * looks.eyeliner)
-        lower = m["lower lashes"] * np.float32(0.22 + 0.4 * looks.eyeliner)
+        upper = m["upper lashes"] * np.float32(0.88 + 0.1 * looks.eyeliner)
+        lower = m["lower lashes"] * np.float32(0.35 + 0.4 * looks.eyeliner)
         shadow = m["lid"] * np.float32(0.35 * looks.eyeliner)
         albedo *= 1 - np.maximum(np.maximum(upper, lower), shadow)[..., None] * np.array([0.88, 0.9, 0.9], np.float32)
 

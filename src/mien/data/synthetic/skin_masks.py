@@ -43,7 +43,7 @@ def skin_masks(atlas: Atlas) -> dict[str, np.ndarray]:
         masks["sockets"] += atlas.blob(eye.mean(0) + (-sign * 0.004, 0.004), (0.24 * unit, 0.16 * unit))
         masks["hollows"] += atlas.blob(eye[3] + (sign * 0.004 * -0.5, -0.0075), (0.0085, 0.0075))
         masks["hollows"] += 0.5 * atlas.blob(eye[[0, 3]].mean(0) + (0, -0.0095), (0.016, 0.0045))
-        masks["nostrils"] += atlas.blob(wing + (-sign * 0.0058, -0.0008), (0.0036, 0.0021), angle_rad=sign * 0.35)
+        masks["nostrils"] += atlas.blob(wing + (-sign * 0.0058, -0.0008), (0.0042, 0.0026), angle_rad=sign * 0.35)
         masks["creases"] += atlas.line(
             np.array([wing + (sign * 0.003, -0.011), wing + (sign * 0.005, -0.005), wing + (sign * 0.002, 0.001)]),
             0.002,
@@ -55,7 +55,7 @@ def skin_masks(atlas: Atlas) -> dict[str, np.ndarray]:
             0.0013,
         )
         masks["upper lashes"] += atlas.line(
-            np.concatenate([[eye[0] + (sign * 0.0025, -0.0002)], eye[:4]]) - (0, 0.0008), 0.0018, taper=False
+            np.concatenate([[eye[0] + (sign * 0.0025, -0.0002)], eye[:4]]) - (0, 0.0009), 0.0022, taper=False
         )
         masks["lower lashes"] += atlas.line(np.array([eye[0], eye[5], eye[4], eye[3]]) + (0, 0.0006), 0.0011)
         masks["lid"] += atlas.area(np.concatenate([eye[:4], eye[3:0:-1] - (0, 0.007)]), 0.002)
