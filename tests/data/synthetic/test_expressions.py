@@ -7,6 +7,7 @@ from mien.core.errors import MienError
 from mien.core.labels import label_set
 from mien.data.synthetic.action_units import MODES
 from mien.data.synthetic.expressions import EXPRESSIONS, sample_action_units, valence_arousal
+from mien.data.synthetic.face_model import face_model
 
 
 def rng(seed: int) -> np.random.Generator:
@@ -23,6 +24,21 @@ def test_weights_are_known_units_within_range_and_repeat_by_seed(expression: str
         units = sample_action_units(expression, 0.9, rng=rng(seed))
         assert units == sample_action_units(expression, 0.9, rng=rng(seed))
         assert set(units) <= set(MODES) and all(0 <= w <= 1 for w in units.values())
+
+
+def test_no_expression_turns_the_skin_inside_out() -> None:
+    model, draw = face_model(), rng(0)
+    skin = np.zeros(len(model.template), bool)
+    skin[model.regions["skin"]] = True
+    triangles = model.triangles[skin[model.triangles].all(1)]
+    for expression in EXPRESSIONS:
+        units = model.weights([sample_action_units(expression, 1.0, rng=draw) for _ in range(6)])
+        people = draw.normal(size=(6, len(model.identity))).clip(-2.5, 2.5).astype(np.float32)
+        corners = np.concatenate([model.template[None], model.vertices(people, units)])[:, triangles]
+        normals = np.cross(corners[:, :, 1] - corners[:, :, 0], corners[:, :, 2] - corners[:, :, 0])
+        normals /= np.linalg.norm(normals, axis=-1, keepdims=True)
+        # A few may fold where a lid slides under its crease.
+        assert ((normals[1:] * normals[0]).sum(-1) < -0.2).sum(1).max() <= 12, expression
 
 
 def test_what_each_expression_is_made_of() -> None:

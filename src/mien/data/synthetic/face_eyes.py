@@ -5,6 +5,7 @@ the other action units have made of it: 1 always shuts. All lid vertices stay ou
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from jaxtyping import Float
@@ -23,6 +24,7 @@ from mien.data.synthetic.face_template import (
 
 _UPPER_SHARE = 0.85  # of the way that the upper lid goes to meet the lower one
 _UPPER_ROWS, _LOWER_ROWS = (1, 0.74, 0.44, 0.2, 0.06), (1, 0.7, 0.35)
+_LEAST_ROW = 0.0004  # metres between rows of the upper lid
 _LID_FOLLOWS = 0.8  # share of the opening lost per radian of looking down
 
 
@@ -64,6 +66,7 @@ class Eye:
         centre = self.centre + moved
         down = np.maximum(-gaze_rad[:, 1], 0)
         self._close(points, 1 - (1 - np.clip(closure, 0, 1)) * (1 - np.minimum(_LID_FOLLOWS * down, 0.7)))
+        self._stack(points)
         self._clear(points, centre)
         rim = (points[:, self.rim] - centre[:, None]) / ADULT_METRES + EYE_CENTRE
         points[:, self.inside] = (face_parts.lid_rim(rim) - EYE_CENTRE) * ADULT_METRES + centre[:, None]
@@ -76,6 +79,11 @@ class Eye:
             points[:, self.upper[k], 1] -= _UPPER_SHARE * w * lost
         for k, w in enumerate(_LOWER_ROWS):
             points[:, self.lower[k], 1] += (1 - _UPPER_SHARE) * w * lost
+
+    def _stack(self, points: np.ndarray) -> None:
+        """A lid drawn wide open is pushed together under its fold and does not pass it."""
+        for below, above in pairwise(self.upper):
+            points[:, above, 1] = np.maximum(points[:, above, 1], points[:, below, 1] + _LEAST_ROW)
 
     def _clear(self, points: np.ndarray, centre: np.ndarray) -> None:
         lid = points[:, self.skin] - centre[:, None]

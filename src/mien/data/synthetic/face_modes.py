@@ -60,7 +60,8 @@ def _eye(p: Places) -> np.ndarray:
 
 def _red(p: Places, lip: np.ndarray) -> np.ndarray:
     over = p.y - plan.mouth_line(np.minimum(np.abs(p.x), MOUTH_HALF))
-    return over * lip * bell(over, 0, 0.13, 4)
+    across = 1 - step(0.75 * MOUTH_HALF, 1.1 * MOUTH_HALF, np.abs(p.x))
+    return over * lip * across * bell(over, 0, 0.13, 4)
 
 
 FIELDS: dict[str, Field] = {
@@ -76,7 +77,7 @@ FIELDS: dict[str, Field] = {
     "forehead_width": _along(0, 0.035, lambda p: p.x * step(0.1, 0.5, p.y)),
     "head_depth": _along(2, 0.045, lambda p: np.minimum(p.z + 0.5, 0)),
     "cheekbone": _push(0.62, -0.24, 0.2, 0.16, (0.024, 0.0, 0.016)),
-    "cheek_full": _push(0.50, -0.66, 0.24, 0.22, (0.030, 0.0, 0.020)),
+    "cheek_full": _push(0.50, -0.66, 0.24, 0.22, (0.018, 0.0, 0.013)),
     "temple": _push(0.75, 0.25, 0.15, 0.2, (0.020, 0.0, 0.0)),
     "brow_ridge": _push(0.28, 0.19, 0.3, 0.08, (0.0, 0.0, 0.022)),
     "brow_height": _push(0.38, 0.22, 0.34, 0.13, (0.0, 0.020, 0.0)),
