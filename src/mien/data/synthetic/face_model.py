@@ -122,18 +122,17 @@ class FaceModel:
         """Turns every vertex about the jaw's joint by its share of the jaw's angle, in place."""
         if not self.jaw_weights.any():
             return
-        opening, aside = np.zeros((2, len(units))) if jaw_rad is None else np.asarray(jaw_rad, float).T
+        opening, aside = np.zeros((2, len(units)), np.float32) if jaw_rad is None else np.asarray(jaw_rad, np.float32).T
         for name, angle in JAW_RAD.items():
-            opening = opening + angle * units[:, self.expression_names.index(name)]
-        if not (opening.any() or aside.any()):
-            return
+            opening = opening + np.float32(angle) * units[:, self.expression_names.index(name)].astype(np.float32)
         hung = np.nonzero(self.jaw_weights)[0]
-        share = self.jaw_weights[hung]
-        x, y, z = np.moveaxis(points[:, hung] - self.jaw_joint, -1, 0)
-        c, s = (f(opening[:, None] * share) for f in (np.cos, np.sin))
-        y, z = c * y - s * z, s * y + c * z
-        c, s = (f(aside[:, None] * share) for f in (np.cos, np.sin))
-        points[:, hung] = np.stack([c * x + s * z, y, c * z - s * x], -1) + self.jaw_joint
+        for angles, (a, b) in ((opening, (1, 2)), (aside, (2, 0))):
+            if angles.any():
+                turn = angles[:, None] * self.jaw_weights[hung]
+                c, s = np.cos(turn), np.sin(turn)
+                p, q = (points[:, hung, axis] - self.jaw_joint[axis] for axis in (a, b))
+                points[:, hung, a] = c * p - s * q + self.jaw_joint[a]
+                points[:, hung, b] = s * p + c * q + self.jaw_joint[b]
 
 
 @cache
