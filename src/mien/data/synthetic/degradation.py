@@ -13,9 +13,9 @@ from mien.data.synthetic.colour import to_srgb
 class Degradation:
     """The default does nothing. metered: how far the camera brings the middle of the picture to a mean of its own
     choice, 0 not at all .. 1 wholly. exposure: factor on light besides. contrast: factor on sRGB about middle grey.
-    cast: factors on linear RGB. blur, motion: pixels of a 128-pixel picture; motion_rad: its direction. resolution:
-    share of the side that survives. noise: deviation on sRGB in 0..1. jpeg: quality, 0 for none. grey: no colour.
-    seed: of the noise.
+    cast: factors on linear RGB. blur, motion: pixels of a 128-pixel picture; motion_rad: its direction. sharpening:
+    share of an unsharp mask that the camera adds. resolution: share of the side that survives. noise: deviation on
+    sRGB in 0..1. jpeg: quality, 0 for none. grey: no colour. seed: of the noise.
     """
 
     metered: float = 0.0
@@ -25,6 +25,7 @@ class Degradation:
     blur: float = 0.0
     motion: float = 0.0
     motion_rad: float = 0.0
+    sharpening: float = 0.0
     resolution: float = 1.0
     noise: float = 0.0
     jpeg: int = 0
@@ -38,11 +39,12 @@ class Degradation:
         return cls(
             metered=float(rng.uniform(0.4, 1.0)),
             exposure=float(np.exp(rng.normal(0.1, 0.3))),
-            contrast=float(np.exp(rng.normal(0.28, 0.2))),
+            contrast=float(np.exp(rng.normal(0.34, 0.22))),
             cast=(float(1 + warmth), float(1 + green), float(1 - warmth)),
             blur=float(rng.exponential(0.55)) if rng.random() < 0.4 else 0.0,
             motion=float(rng.uniform(1, 5)) if rng.random() < 0.05 else 0.0,
             motion_rad=float(rng.uniform(0, np.pi)),
+            sharpening=float(rng.uniform(0.2, 1.2)) if rng.random() < 0.35 else 0.0,
             resolution=float(rng.uniform(0.3, 0.8)) if rng.random() < 0.25 else 1.0,
             noise=float(min(rng.exponential(0.011), 0.05)) if rng.random() < 0.6 else 0.0,
             jpeg=int(rng.integers(25, 96)) if rng.random() < 0.6 else 0,
@@ -67,6 +69,9 @@ class Degradation:
         height, width = linear.shape[:2]
         linear = self._blurred(linear)
         srgb = self.expose(linear)
+        if self.sharpening > 0:
+            soft = cv2.GaussianBlur(srgb, (0, 0), height / 128, borderType=cv2.BORDER_REPLICATE)
+            srgb = np.clip(srgb + np.float32(self.sharpening) * (srgb - soft), 0, 1)
         if self.resolution < 1:
             small = (max(8, round(width * self.resolution)), max(8, round(height * self.resolution)))
             srgb = cv2.resize(

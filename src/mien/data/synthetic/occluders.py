@@ -136,8 +136,8 @@ def _frame(landmarks: np.ndarray, occluder: Occluder) -> tuple[np.ndarray, np.nd
 
 def _mask(landmarks: np.ndarray, head: np.ndarray, shape: HeadShape) -> tuple[np.ndarray, np.ndarray]:
     """A cloth over nose, mouth and chin: a grid between a top and a bottom edge, held off the face."""
-    top = np.array([landmarks[1], landmarks[2] * 0.5 + landmarks[31] * 0.5 + (0, 0.012, 0.005), landmarks[28]])
-    top = np.concatenate([top, landmarks[[14]] * 0.5 + landmarks[[35]] * 0.5 + (0, 0.012, 0.005), landmarks[[15]]])
+    top = np.array([landmarks[1], landmarks[1] * 0.5 + landmarks[31] * 0.5 + (0, 0.013, 0.008), landmarks[28]])
+    top = np.concatenate([top, landmarks[[15]] * 0.5 + landmarks[[35]] * 0.5 + (0, 0.013, 0.008), landmarks[[15]]])
     bottom = landmarks[[4, 6, 8, 10, 12]] + np.array(
         [(0, 0, 0), (0, -0.004, 0), (0, -0.008, -0.01), (0, -0.004, 0), (0, 0, 0)]
     )

@@ -89,7 +89,7 @@ class SkinPainter:
         side = self.atlas.side
         if looks.freckles > 0:
             spots = np.clip((rolled(noise(4, side, side // 5, 1), rng) - 1.9 + 0.9 * looks.freckles) * 1.6, 0, 1)
-            cover = spots * self.masks["freckled"] * np.float32(0.3 + 0.5 * looks.freckles)
+            cover = spots * self.masks["freckled"] * np.float32(0.2 + 0.35 * looks.freckles)
             albedo *= 1 - cover[..., None] * np.array([0.35, 0.55, 0.68], np.float32)
         for _ in range(looks.moles):
             place = (rng.normal(0, 0.035), rng.uniform(-0.05, 0.1))

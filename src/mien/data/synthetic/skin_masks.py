@@ -68,7 +68,7 @@ def skin_masks(atlas: Atlas) -> dict[str, np.ndarray]:
 
 def _beard_masks(atlas: Atlas, unit: float) -> dict[str, np.ndarray]:
     p = atlas.points
-    under = np.array([0, 0.2 * unit])
+    under = np.array([0, 0.12 * unit])
     jaw = np.concatenate(
         [
             [p[1] + (0.0, 0)],
@@ -103,7 +103,7 @@ def _beard_masks(atlas: Atlas, unit: float) -> dict[str, np.ndarray]:
     )
     bare = 1 - np.clip(atlas.blob(p[57] + (0, 0.0045), (0.022, 0.0035)), 0, 1) * 0.6
     return {
-        "beard": np.clip(atlas.area(jaw, 0.004) + atlas.area(below, 0.006), 0, 1) * bare,
+        "beard": np.clip(atlas.area(jaw, 0.004) + 0.6 * atlas.area(below, 0.006), 0, 1) * bare,
         "moustache": atlas.area(upper, 0.0018),
         "goatee": atlas.area(chin, 0.004) * bare,
     }

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mien.core.landmarks import SCHEME_68
-from mien.data.synthetic.atlas import Atlas
+from mien.data.synthetic.atlas import Atlas, noise
 
 SIDES = ("R", "L")  # of the person; the right one is at the viewer's left
 
@@ -61,7 +61,7 @@ def _furrow(atlas: Atlas, curves: list[np.ndarray], width: float) -> np.ndarray:
     furrow = atlas.line(curves[0], width)
     for curve in curves[1:]:
         np.maximum(furrow, atlas.line(curve, width), out=furrow)
-    return furrow
+    return furrow * np.clip(0.8 + 0.3 * noise(12, atlas.side, 24, 2), 0.2, 1.2)  # no fold is drawn with a ruler
 
 
 _Plan = list[tuple[str, list[np.ndarray], float, dict[int, float], float, float]]
@@ -90,8 +90,8 @@ def _plan(p: np.ndarray) -> _Plan:
     tear = [inner + (0.002, 0.007), under + (0.004, 0.016), under + (-0.008, 0.021)]
     return [
         ("nasolabial fold", [np.array(fold)], 0.0036, {12: 0.75, 10: 0.8, 9: 0.7, 11: 0.7, 14: 0.2}, 0.75, 0.0026),
-        ("inner forehead lines", [np.array(c[:3]) for c in forehead], 0.0019, {1: 1.0, 2: 0.15}, 0.3, 0.0013),
-        ("outer forehead lines", [np.array(c[1:]) for c in forehead], 0.0019, {2: 1.0, 1: 0.25}, 0.3, 0.0013),
+        ("inner forehead lines", [np.array(c[:3]) for c in forehead], 0.0015, {1: 1.0, 2: 0.15}, 0.3, 0.0013),
+        ("outer forehead lines", [np.array(c[1:]) for c in forehead], 0.0015, {2: 1.0, 1: 0.25}, 0.3, 0.0013),
         (
             "glabella",
             [np.array([brow_in + (0.0055, -0.006), brow_in + (0.0065, 0.002), brow_in + (0.005, 0.008)])],
