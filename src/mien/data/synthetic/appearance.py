@@ -100,7 +100,7 @@ def _hair_colour(rng: np.random.Generator, ita: float, age: float) -> tuple[int,
     """Dark skin mostly has black hair; grey comes with age; a few are dyed."""
     if rng.random() < np.clip(1.6 * (age - 0.55), 0, 0.85):
         return _varied(rng, HAIR_SRGB["white" if rng.random() < 0.35 else "grey"], 0.15)
-    if rng.random() < 0.02:
+    if rng.random() < 0.01:
         red, green, blue = (int(value) for value in rng.integers(30, 200, 3))
         return red, green, blue
     names = ("black", "dark brown", "brown", "light brown", "blond", "red")

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Bool, Float, UInt8
 
 from mien.data.synthetic.colour import to_srgb
 
@@ -52,23 +52,30 @@ class Degradation:
             seed=int(rng.integers(1 << 31)),
         )
 
-    def expose(self, linear: Float[np.ndarray, "height width 3"]) -> Float[np.ndarray, "height width 3"]:
+    def expose(
+        self, linear: Float[np.ndarray, "height width 3"], subject: Bool[np.ndarray, "height width"] | None = None
+    ) -> Float[np.ndarray, "height width 3"]:
         """Linear light to sRGB in 0..1, with a shoulder: highlights bend before they are cut."""
-        gain = self.exposure * _metered(linear) ** self.metered
+        gain = self.exposure * _metered(linear, subject) ** self.metered
         light = linear * (np.float32(gain) * np.array(self.cast, np.float32))
         # Linear up to 0.6, then towards 1.
         over = np.maximum(light - 0.6, 0)
         light = np.minimum(light, 0.6) + np.float32(0.4) * (1 - np.exp(-over / np.float32(0.4)))
         srgb = to_srgb(light)
         if self.contrast != 1:
-            srgb = np.clip(0.45 + (srgb - 0.45) * np.float32(self.contrast), 0, 1)
+            grey = _grey(srgb)
+            # Brightness takes it all, colour little of it, or skin turns orange.
+            steep = 0.45 + (grey - 0.45) * np.float32(self.contrast)
+            srgb = np.clip(steep + (srgb - grey) * np.float32(self.contrast**0.3), 0, 1)
         return srgb
 
-    def apply(self, linear: Float[np.ndarray, "height width 3"]) -> UInt8[np.ndarray, "height width 3"]:
-        """The finished picture, 8-bit sRGB."""
+    def apply(
+        self, linear: Float[np.ndarray, "height width 3"], *, subject: Bool[np.ndarray, "height width"] | None = None
+    ) -> UInt8[np.ndarray, "height width 3"]:
+        """The finished picture, 8-bit sRGB. subject: what the camera meters on, besides the middle of the picture."""
         height, width = linear.shape[:2]
         linear = self._blurred(linear)
-        srgb = self.expose(linear)
+        srgb = self.expose(linear, subject)
         if self.sharpening > 0:
             soft = cv2.GaussianBlur(srgb, (0, 0), height / 128, borderType=cv2.BORDER_REPLICATE)
             srgb = np.clip(srgb + np.float32(self.sharpening) * (srgb - soft), 0, 1)
@@ -83,7 +90,7 @@ class Degradation:
             grain = 0.6 * grain + 0.8 * grain.mean(-1, keepdims=True) * 3**0.5  # mostly of brightness
             srgb = srgb + np.float32(self.noise) * grain * (0.5 + np.sqrt(srgb))
         if self.grey:
-            srgb = np.repeat((srgb @ np.array([0.299, 0.587, 0.114], np.float32))[..., None], 3, -1)
+            srgb = np.repeat(_grey(srgb), 3, -1)
         pixels = np.clip(np.round(srgb * 255), 0, 255).astype(np.uint8)
         return _through_jpeg(pixels, self.jpeg) if self.jpeg else pixels
 
@@ -103,10 +110,16 @@ class Degradation:
         return linear
 
 
-def _metered(linear: np.ndarray) -> float:
-    """What brings the middle half of the picture to a mean of 0.3 of the light, within two stops."""
+def _grey(srgb: np.ndarray) -> np.ndarray:
+    return (srgb @ np.array([0.299, 0.587, 0.114], np.float32))[..., None]
+
+
+def _metered(linear: np.ndarray, subject: np.ndarray | None) -> float:
+    """What brings the middle half of the picture (and the subject) to a mean of 0.3 of the light, within two stops."""
     quarter = linear.shape[0] // 4
     middle = linear[quarter : -quarter or None, quarter : -quarter or None].mean(dtype=np.float64)
+    if subject is not None and subject.any():
+        middle = 0.35 * middle + 0.65 * linear[subject].mean(dtype=np.float64)
     return float(np.clip(0.3 / max(middle, 1e-6), 0.25, 4.0))
 
 

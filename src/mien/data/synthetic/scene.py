@@ -63,7 +63,8 @@ def render(
     linear = linear + (1 - share) * background.paint(camera.size)
     points = (camera.project(studio.landmarks(np.asarray(vertices, np.float32)))[0]).astype(np.float32)
     labels = scene.labels[factor // 2 :: factor, factor // 2 :: factor]
-    return Rendered(degradation.apply(linear), points, scene.visible(), np.ascontiguousarray(labels))
+    pixels = degradation.apply(linear, subject=labels == LABELS.index("skin"))
+    return Rendered(pixels, points, scene.visible(), np.ascontiguousarray(labels))
 
 
 class _Scene:
