@@ -24,6 +24,7 @@ CANDIDATE_OF_MANY = 0.88  # the same above MANY pictures in one list, where hour
 MANY = 100_000
 DETAIL = 0.90  # correlation of details, each measured by the contrast around it
 TONE = 0.96  # correlation of the grey pixels themselves
+SURE_DETAIL, LEAST_TONE = 0.97, 0.90  # noise and shadows spoil tones where details leave no doubt
 _HOPELESS = 0.4  # of details without any scaling: no scale makes a twin of that
 _MARGIN = SIDE // 8
 _SCALES = (1.0, 0.94, 0.97, 1.03, 1.06)
@@ -51,7 +52,9 @@ def near_duplicates(first: Sequence[Sample], second: Sequence[Sample] | None = N
         if (known := store.twins(key)) is not None:
             return _unpacked(known)
         least = CANDIDATE_OF_MANY if others is None and len(first) > MANY else CANDIDATE
-        twins = list(_confirmed(first, first if second is None else second, candidates(prints, others, least=least)))
+        files = prints["file"], (prints if others is None else others)["file"]
+        pairs = candidates(prints, others, least=least)
+        twins = list(_confirmed(first, first if second is None else second, pairs, files))
         store.keep_twins(key, _packed(twins))
     return twins
 
@@ -84,7 +87,7 @@ def likeness(first: UInt8[np.ndarray, "48 48"], second: UInt8[np.ndarray, "48 48
 
 def is_same(detail: float, tone: float) -> bool:
     """Whether this likeness is that of one photograph."""
-    return detail >= DETAIL and tone >= TONE
+    return (detail >= DETAIL and tone >= TONE) or (detail >= SURE_DETAIL and tone >= LEAST_TONE)
 
 
 def groups(count: int, pairs: Sequence[tuple[int, int]]) -> list[list[int]]:
@@ -106,8 +109,13 @@ def groups(count: int, pairs: Sequence[tuple[int, int]]) -> list[list[int]]:
     return list(found.values())
 
 
-def _confirmed(first: Sequence[Sample], second: Sequence[Sample], pairs: np.ndarray) -> Iterator[Twin]:
-    """Pixels are read again for candidates only: a set of 300,000 is not held in memory."""
+def _confirmed(
+    first: Sequence[Sample], second: Sequence[Sample], pairs: np.ndarray, files: tuple[np.ndarray, np.ndarray]
+) -> Iterator[Twin]:
+    """Pixels are read again for candidates only: a set of 300,000 is not held in memory.
+
+    Which picture is laid upon which is decided by the hashes of their files: two sides agree on a pair in any order.
+    """
     from rich.console import Console
     from rich.progress import track
 
@@ -121,6 +129,8 @@ def _confirmed(first: Sequence[Sample], second: Sequence[Sample], pairs: np.ndar
         one, other, turned = first[a], second[b], bool(mirrored)
         if (a, b) in found or (one.path, one.span, one.box) == (other.path, other.span, other.box):
             continue
+        if files[0][a] > files[1][b]:
+            one, other = other, one
         grey = _turned(pixels(other), turned)
         fit = _aligned(pixels(one), detail(one, False), grey, detail(other, turned))
         if is_same(*fit):
@@ -172,7 +182,7 @@ def _middle(picture: np.ndarray, scale: float) -> np.ndarray:
 
 
 def _key(first: Sequence[Sample], second: Sequence[Sample] | None) -> bytes:
-    rule = repr((VERSION, CANDIDATE, DETAIL, TONE, len(first), second is None)).encode()
+    rule = repr((VERSION, CANDIDATE, DETAIL, TONE, SURE_DETAIL, LEAST_TONE, len(first), second is None)).encode()
     return hashlib.blake2b(rule + b"".join(keys_of(first)) + b"".join(keys_of(second or ())), digest_size=16).digest()
 
 

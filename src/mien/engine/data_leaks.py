@@ -74,7 +74,9 @@ def _against_set(reader: "Reader", sides: dict[str, list["Sample"]], against: st
     name, _, root = against.partition("=")
     other = open_reader(name, root)
     mine, theirs = (reader.name, other.name) if reader.name != other.name else (str(reader.root), str(other.root))
-    found: list[Leak] = []
+    if mine == theirs:
+        raise MienError(f"--against {against} is the set itself: leave it out to compare its splits.")
+    found: "list[Leak]" = []
     for split, samples in sides.items():
         for their_split in other.splits:
             names = f"{mine} {split}", f"{theirs} {their_split}"
@@ -140,7 +142,7 @@ def write_leaks_page(path: Path, title: str, found: Sequence["Leak"], subtitle: 
     for kind, (_, meaning) in KINDS.items():
         here = [leak for leak in found if leak.kind == kind]
         if here:
-            sections.append(report.Section(f"{kind}: {meaning} ({len(here):,})", _sheet(here)))
+            sections.append(report.Section(f"{kind}: {meaning}, {len(here):,} pairs", _sheet(here)))
     report.write_page(path, title, sections, subtitle=subtitle)
 
 
