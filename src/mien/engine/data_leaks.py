@@ -76,7 +76,7 @@ def _against_set(reader: "Reader", sides: dict[str, list["Sample"]], against: st
     mine, theirs = (reader.name, other.name) if reader.name != other.name else (str(reader.root), str(other.root))
     if mine == theirs:
         raise MienError(f"--against {against} is the set itself: leave it out to compare its splits.")
-    found: "list[Leak]" = []
+    found: list[Leak] = []
     for split, samples in sides.items():
         for their_split in other.splits:
             names = f"{mine} {split}", f"{theirs} {their_split}"
