@@ -174,3 +174,13 @@ def test_a_detector_finds_synthetic_faces() -> None:
         )  # fmt: skip
         found += bool(detector(seen.pixels))
     assert found >= 57
+
+
+def test_contrast_turns_about_the_subject_so_that_dark_faces_do_not_drown() -> None:
+    picture = np.full((16, 16, 3), 0.8, np.float32)
+    face = np.zeros((16, 16), bool)
+    face[4:12, 4:12] = True
+    picture[face] = 0.04
+    steep, plain = (Degradation(contrast=c).apply(picture, subject=face)[face].mean() for c in (1.8, 1.0))
+    assert steep == pytest.approx(plain, abs=1)
+    assert np.isfinite(Degradation(contrast=1.8).apply(picture, subject=np.zeros_like(face))).all()

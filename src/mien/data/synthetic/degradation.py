@@ -12,10 +12,10 @@ from mien.data.synthetic.colour import to_srgb
 @dataclass(frozen=True)
 class Degradation:
     """The default does nothing. metered: how far the camera brings the middle of the picture to a mean of its own
-    choice, 0 not at all .. 1 wholly. exposure: factor on light besides. contrast: factor on sRGB about middle grey.
-    cast: factors on linear RGB. blur, motion: pixels of a 128-pixel picture; motion_rad: its direction. sharpening:
-    share of an unsharp mask that the camera adds. resolution: share of the side that survives. noise: deviation on
-    sRGB in 0..1. jpeg: quality, 0 for none. grey: no colour. seed: of the noise.
+    choice, 0 not at all .. 1 wholly. exposure: factor on light besides. contrast: factor on sRGB about the subject's
+    mean. cast: factors on linear RGB. blur, motion: pixels of a 128-pixel picture; motion_rad: its direction.
+    sharpening: share of an unsharp mask that the camera adds. resolution: share of the side that survives. noise:
+    deviation on sRGB in 0..1. jpeg: quality, 0 for none. grey: no colour. seed: of the noise.
     """
 
     metered: float = 0.0
@@ -64,8 +64,10 @@ class Degradation:
         srgb = to_srgb(light)
         if self.contrast != 1:
             grey = _grey(srgb)
-            # Brightness takes it all, colour little of it, or skin turns orange.
-            steep = 0.45 + (grey - 0.45) * np.float32(self.contrast)
+            # Brightness takes it all, colour little of it, or skin turns orange; about the subject's own brightness, or
+            # dark faces would drown.
+            middle = np.float32(np.clip(grey.mean() if subject is None else grey[subject].mean(), 0.12, 0.55))
+            steep = middle + (grey - middle) * np.float32(self.contrast)
             srgb = np.clip(steep + (srgb - grey) * np.float32(self.contrast**0.3), 0, 1)
         return srgb
 
@@ -75,7 +77,7 @@ class Degradation:
         """The finished picture, 8-bit sRGB. subject: what the camera meters on, besides the middle of the picture."""
         height, width = linear.shape[:2]
         linear = self._blurred(linear)
-        srgb = self.expose(linear, subject)
+        srgb = self.expose(linear, subject if subject is not None and subject.any() else None)
         if self.sharpening > 0:
             soft = cv2.GaussianBlur(srgb, (0, 0), height / 128, borderType=cv2.BORDER_REPLICATE)
             srgb = np.clip(srgb + np.float32(self.sharpening) * (srgb - soft), 0, 1)
@@ -115,12 +117,12 @@ def _grey(srgb: np.ndarray) -> np.ndarray:
 
 
 def _metered(linear: np.ndarray, subject: np.ndarray | None) -> float:
-    """What brings the middle half of the picture (and the subject) to a mean of 0.3 of the light, within two stops."""
+    """The gain, 0.25..6, that brings the picture's middle half and the subject to a mean of 0.3 of the light."""
     quarter = linear.shape[0] // 4
     middle = linear[quarter : -quarter or None, quarter : -quarter or None].mean(dtype=np.float64)
-    if subject is not None and subject.any():
+    if subject is not None:
         middle = 0.35 * middle + 0.65 * linear[subject].mean(dtype=np.float64)
-    return float(np.clip(0.3 / max(middle, 1e-6), 0.25, 4.0))
+    return float(np.clip(0.3 / max(middle, 1e-6), 0.25, 6.0))
 
 
 def _through_jpeg(pixels: np.ndarray, quality: int) -> np.ndarray:
