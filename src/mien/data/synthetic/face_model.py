@@ -15,9 +15,9 @@ from jaxtyping import Float, Int
 
 from mien.core.errors import MienError, nearest
 from mien.data.synthetic.action_units import MODES
-from mien.data.synthetic.face_eyes import Eye
+from mien.data.synthetic.face_eyes import Eye, ScannedEye
 
-JAW_RAD = {"AU26": 0.17, "AU27": 0.40}  # how far each opens the jaw at weight 1; both together at most their sum
+JAW_RAD = {"AU26": 0.17, "AU27": 0.50}  # how far each opens the jaw at weight 1; both together at most their sum
 LIDS = ("AU43", "AU45")
 
 
@@ -41,7 +41,7 @@ class FaceModel:
     regions: dict[str, np.ndarray]
     jaw_weights: Float[np.ndarray, "vertices"]
     jaw_joint: Float[np.ndarray, "3"] = field(default_factory=lambda: np.zeros(3, np.float32))
-    eyes: Mapping[str, Eye] = field(default_factory=dict)
+    eyes: Mapping[str, Eye | ScannedEye] = field(default_factory=dict)
 
     def weights(self, units: Mapping[str, float] | Sequence[Mapping[str, float]]) -> Float[np.ndarray, "n units"]:
         """Weights by name as rows for `vertices`. `AU12` means both sides of a sided unit; one side of a unit that this
@@ -84,6 +84,8 @@ class FaceModel:
         moved = self._linear(identity, self.identity, "identity coefficients", n)
         points = self.template + moved
         units = np.zeros((n, len(self.expression)), np.float32) if action_units is None else np.asarray(action_units)
+        if units.shape == (n, len(self.expression)):
+            units = self._one_blink(units)
         points = points + self._linear(units, self.expression, "action units", n, but=self._lids())
         self._open_jaw(points, units, jaw_rad)
         for k, eye in enumerate(self.eyes.values()):
@@ -112,11 +114,24 @@ class FaceModel:
 
     def _lids(self) -> list[int]:
         """Units that `eyes` do instead of linear modes."""
-        return [i for i, name in enumerate(self.expression_names) if self.eyes and name.split("_")[0] in LIDS]
+        ours = any(isinstance(eye, Eye) for eye in self.eyes.values())
+        return [i for i, name in enumerate(self.expression_names) if ours and name.split("_")[0] in LIDS]
+
+    def _one_blink(self, units: np.ndarray) -> np.ndarray:
+        """Weights with the larger of AU43 and AU45 on each side alone: lids close once."""
+        result = units.copy()
+        for side in "LR":
+            columns = [i for i, name in enumerate(self.expression_names) if name in {f"{lid}_{side}" for lid in LIDS}]
+            if len(columns) > 1:
+                result[:, columns] = 0
+                result[:, columns[0]] = units[:, columns].max(1)
+        return result
 
     def _closure(self, units: np.ndarray, side: str) -> np.ndarray:
         """How far the lids of that side close, 0..1."""
-        return np.max([units[:, self.expression_names.index(f"{lid}_{side}")] for lid in LIDS], axis=0)
+        names = {f"{lid}_{side}" for lid in LIDS}
+        columns = [i for i, name in enumerate(self.expression_names) if name in names]
+        return units[:, columns].max(1, initial=0.0)
 
     def _open_jaw(self, points: np.ndarray, units: np.ndarray, jaw_rad: np.ndarray | None) -> None:
         """Turns every vertex about the jaw's joint by its share of the jaw's angle, in place."""
