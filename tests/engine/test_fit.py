@@ -36,7 +36,7 @@ def test_the_run_folder_holds_exactly_these_files(toy_run):
     assert len(logs) == 1
     assert found - logs == {
         "config.yaml", "metrics.jsonl", "curves.png", "report.html", "checkpoints/last.ckpt",
-        "bundle/model.safetensors", "bundle/system.json", "bundle/README.md",
+        "bundle/model.safetensors", "bundle/system.json", "bundle/README.md", "bundle/seen_faces.npz",
     }  # fmt: skip
 
 
