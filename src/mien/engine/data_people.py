@@ -18,7 +18,7 @@ def make(
     """Writes the set into `folder`, which will be called `named`; returns what to tell the user."""
     from mien.data.synthetic.clips import ClipOptions
     from mien.data.synthetic.clips_folder import write_clips
-    from mien.data.synthetic.people import PeopleOptions
+    from mien.data.synthetic.people import PeopleOptions, model_of
     from mien.data.synthetic.people_folder import Plan, write_people
     from mien.data.workers import cores
 
@@ -27,6 +27,7 @@ def make(
     clip_names = {field.name for field in fields(ClipOptions)} - {"people"}
     looks = {key: value for key, value in options.items() if name == "people" or key not in clip_names}
     people = _checked(PeopleOptions, {"size": size} | looks, also=clip_names if name == "clips" else ())
+    model_of(people)  # a wrong file is told before any work
     if name == "people":
         truths = write_people(folder, plan, options=people, workers=workers, shown=_bar("photographing", faces))
         counts, what = Counter(plan.split(i) for i in range(len(truths))), "pictures"

@@ -99,9 +99,12 @@ def film(
     scenes = _scenes(rng, times, scene_of(rng, who, options=options.people))
     gaze = _gaze(rng, times)
     shots = [
-        photograph(who, {name: float(track[i]) for name, track in units.items()}, scenes[i], gaze_rad=gaze[i])
+        photograph(
+            who, {name: float(track[i]) for name, track in units.items()}, scenes[i], gaze_rad=gaze[i],
+            options=options.people,
+        )
         for i in range(len(times))
-    ]
+    ]  # fmt: skip
     affect = np.array([valence_arousal(face, strength * float(share)) for share in envelope], np.float32)
     found = {name: np.stack([truth[name] for _, truth in shots]) for name in shots[0][1]}
     head = [(s.camera.yaw_rad, s.camera.pitch_rad, s.camera.roll_rad) for s in scenes]

@@ -19,7 +19,7 @@ import numpy as np
 from mien import __version__
 from mien.core.errors import MienError
 from mien.data.synthetic.clips import Clip, ClipOptions, film
-from mien.data.synthetic.people import CLASSES, units_of_model
+from mien.data.synthetic.people import CLASSES, described, model_of, units_of_model
 from mien.data.synthetic.people_folder import Plan
 from mien.media.audio import Sound, write_sound
 
@@ -60,6 +60,7 @@ def write_clips(
     """
     from mien.data.workers import spread
 
+    model_of(options.people)  # a wrong file is told before any work
     folder.mkdir(parents=True, exist_ok=True)
     shoot = partial(_shoot, folder=folder, plan=plan, options=options)
     rows = dict(shown(spread(shoot, range(plan.faces), workers=workers)))
@@ -68,7 +69,8 @@ def write_clips(
         writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
         writer.writeheader()
         writer.writerows(asdict(row) for row in ordered)
-    about = {"mien": __version__, "plan": asdict(plan), "options": asdict(options), "licence": "no person is in them"}
+    told = asdict(options) | {"people": described(options.people)}
+    about = {"mien": __version__, "plan": asdict(plan), "options": told, "licence": "no person is in them"}
     (folder / ABOUT).write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
     return ordered
 
@@ -76,7 +78,7 @@ def write_clips(
 def _shoot(number: int, *, folder: Path, plan: Plan, options: ClipOptions) -> Row:
     clip = film(plan.seed, number, person=plan.person(number), face=plan.expression(number), options=options)
     name = f"{CLIPS}/{number + 1:04d}"
-    _write_clip(folder / name, clip)
+    _write_clip(folder / name, clip, units_of_model(options.people))
     speaker = clip.speech.speaker if clip.speech is not None else None
     return Row(
         clip=name, split=plan.split(number), person=f"person{clip.person.number + 1:05d}", expression=clip.face,
@@ -86,7 +88,7 @@ def _shoot(number: int, *, folder: Path, plan: Plan, options: ClipOptions) -> Ro
     )  # fmt: skip
 
 
-def _write_clip(folder: Path, clip: Clip) -> None:
+def _write_clip(folder: Path, clip: Clip, units: tuple[str, ...]) -> None:
     import cv2
 
     (folder / "frames").mkdir(parents=True, exist_ok=True)
@@ -101,7 +103,7 @@ def _write_clip(folder: Path, clip: Clip) -> None:
         write_sound(folder / "voice.wav", sound)
         arrays |= {"f0_hz": clip.speech.f0_hz, "f0_rate_hz": np.float64(clip.speech.frame_rate_hz)}
     content = io.BytesIO()
-    names = {"action_unit_names": np.array(units_of_model()), "classes": np.array(CLASSES)}
+    names = {"action_unit_names": np.array(units), "classes": np.array(CLASSES)}
     np.savez_compressed(content, allow_pickle=False, **arrays, **names)
     (folder / "truth.npz").write_bytes(content.getvalue())
     if find_spec("av") is not None:

@@ -67,10 +67,10 @@ class Eye:
         down = np.maximum(-gaze_rad[:, 1], 0)
         self._close(points, 1 - (1 - np.clip(closure, 0, 1)) * (1 - np.minimum(_LID_FOLLOWS * down, 0.7)))
         self._stack(points)
-        self._clear(points, centre)
+        _clear(points, self.skin, centre, self.lid_radius)
         rim = (points[:, self.rim] - centre[:, None]) / ADULT_METRES + EYE_CENTRE
         points[:, self.inside] = (face_parts.lid_rim(rim) - EYE_CENTRE) * ADULT_METRES + centre[:, None]
-        self._turn(points, centre, gaze_rad)
+        points[:, self.ball] = _turned(self.shape, gaze_rad) + centre[:, None]
 
     def _close(self, points: np.ndarray, closure: np.ndarray) -> None:
         gap = self.openings(points)
@@ -85,20 +85,61 @@ class Eye:
         for below, above in pairwise(self.upper):
             points[:, above, 1] = np.maximum(points[:, above, 1], points[:, below, 1] + _LEAST_ROW)
 
-    def _clear(self, points: np.ndarray, centre: np.ndarray) -> None:
-        lid = points[:, self.skin] - centre[:, None]
-        ball = np.sqrt(np.maximum(self.lid_radius**2 - (lid[..., :2] ** 2).sum(-1), 0))
-        # Under half the radius the sphere's flank is too steep for a lid, and nothing shows.
-        lid[..., 2] = np.where(ball > 0.3 * self.lid_radius, np.maximum(lid[..., 2], ball), lid[..., 2])
-        points[:, self.skin] = lid + centre[:, None]
 
-    def _turn(self, points: np.ndarray, centre: np.ndarray, gaze_rad: np.ndarray) -> None:
-        yaw, pitch = gaze_rad[:, 0], gaze_rad[:, 1]
-        cy, sy, cp, sp = np.cos(yaw), np.sin(yaw), np.cos(pitch), np.sin(pitch)
-        zero = np.zeros_like(yaw)
-        rows = [np.stack(r, -1) for r in ((cy, -sy * sp, sy * cp), (zero, cp, sp), (-sy, -cy * sp, cy * cp))]
-        turn = np.stack(rows, 1).astype(points.dtype)
-        points[:, self.ball] = np.einsum("nij,vj->nvi", turn, self.shape) + centre[:, None]
+@dataclass(frozen=True, eq=False)
+class ScannedEye:
+    """One eye of a user's model, whose lids move by linear shapes of their own. skin: lid vertices that may touch the
+    ball; rim: the opening's edge; inside: the ring behind it; shape: the ball's vertices about its centre; metres."""
+
+    ball: np.ndarray
+    skin: np.ndarray
+    rim: np.ndarray
+    inside: np.ndarray
+    shape: np.ndarray
+    centre: np.ndarray
+    radius: float
+    lid_radius: float
+
+    def pose(
+        self,
+        points: Float[np.ndarray, "n vertices 3"],
+        closure: Float[np.ndarray, "n"],
+        moved: Float[np.ndarray, "n 3"],
+        gaze_rad: Float[np.ndarray, "n 2"],
+    ) -> None:
+        """Keeps the lids outside the ball and turns the ball, in place. moved: as Eye has it. closure is for Eye: here
+        linear shapes have closed the lids."""
+        centre = self.centre + moved
+        _clear(points, self.skin, centre, self.lid_radius)
+        points[:, self.inside] = ring_behind(points[:, self.rim], centre, self.radius)
+        points[:, self.ball] = _turned(self.shape, gaze_rad) + centre[:, None]
+
+
+def ring_behind(
+    rim: Float[np.ndarray, "n edge 3"], centre: Float[np.ndarray, "n 3"], radius: float
+) -> Float[np.ndarray, "n edge 3"]:
+    """The opening's edge drawn into the eyeball, so that no gap shows however far from the ball it is."""
+    away = rim - centre[:, None]
+    length = np.linalg.norm(away, axis=-1, keepdims=True)
+    return centre[:, None] + away * (0.9 * radius / np.maximum(length, radius)) - (0, 0, 0.08 * radius)
+
+
+def _clear(points: np.ndarray, skin: np.ndarray, centre: np.ndarray, radius: float) -> None:
+    """Lifts lid vertices out of a ball of that radius, in place."""
+    lid = points[:, skin] - centre[:, None]
+    ball = np.sqrt(np.maximum(radius**2 - (lid[..., :2] ** 2).sum(-1), 0))
+    # Under half the radius the sphere's flank is too steep for a lid, and nothing shows.
+    lid[..., 2] = np.where(ball > 0.3 * radius, np.maximum(lid[..., 2], ball), lid[..., 2])
+    points[:, skin] = lid + centre[:, None]
+
+
+def _turned(shape: np.ndarray, gaze_rad: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, "n vertices 3"]:
+    """The ball's vertices about its centre, turned."""
+    yaw, pitch = gaze_rad[:, 0], gaze_rad[:, 1]
+    cy, sy, cp, sp = np.cos(yaw), np.sin(yaw), np.cos(pitch), np.sin(pitch)
+    zero = np.zeros_like(yaw)
+    rows = [np.stack(r, -1) for r in ((cy, -sy * sp, sy * cp), (zero, cp, sp), (-sy, -cy * sp, cy * cp))]
+    return np.einsum("nij,vj->nvi", np.stack(rows, 1).astype(shape.dtype), shape)
 
 
 def eyes_of(mesh: Mesh) -> dict[str, Eye]:

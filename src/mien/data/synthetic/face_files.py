@@ -2,7 +2,8 @@
 
 Arrays: neutral [V, 3], identity [K, V, 3], expression [E, V, 3], expression_names [E] (ARKit's names with _L, _R),
 triangles [F, 3], landmarks68 [68]; uv [U, 2] with uv_triangles [F, 3] if there are. Any unit: the outer eye corners say
-which. Such a model has no eyeballs and no jaw joint: lids and jaw are the file's own linear shapes.
+which. Lids and jaw are the file's own linear shapes; what it lacks (eyeballs, teeth, the inside of the mouth, the droop
+of a palsy) is ours, fitted to it (face_completion.py, face_transfer.py).
 """
 
 import zipfile
@@ -12,8 +13,11 @@ from pathlib import Path
 import numpy as np
 
 from mien.core.errors import MienError, nearest
+from mien.data.synthetic.face_completion import completed
+from mien.data.synthetic.face_holes import mirror_of
 from mien.data.synthetic.face_model import FaceModel
 from mien.data.synthetic.face_template import ADULT_METRES
+from mien.data.synthetic.face_transfer import with_places
 
 # ARKit's shapes by the action units they come closest to, each with its share.
 ARKIT: dict[str, dict[str, float]] = {
@@ -32,14 +36,14 @@ _NEEDED = {"neutral": 2, "identity": 3, "expression": 3, "expression_names": 1, 
 def load_face_model(path: str | Path) -> FaceModel:
     """The model in that npz, metres, origin midway between the outer eye corners. MienError for what is not one."""
     path = Path(path)
-    arrays = _read(path)
+    arrays = _without_shoulders(_read(path))
     neutral = arrays["neutral"].astype(np.float64)
     eyes = neutral[arrays["landmarks68"][[36, 45]]]
     scale = ADULT_METRES / float(np.linalg.norm(eyes[1] - eyes[0]))
     names, expression = _action_units(arrays, path)
     index, weights = _embedding(arrays["triangles"].astype(np.int32), arrays["landmarks68"].astype(int), path)
     template = (neutral - eyes.mean(0)) * scale
-    return FaceModel(
+    model = FaceModel(
         template=template.astype(np.float32),
         triangles=arrays["triangles"].astype(np.int32),
         uv=_uv(arrays),
@@ -49,10 +53,11 @@ def load_face_model(path: str | Path) -> FaceModel:
         expression_names=names,
         landmark_triangles=index,
         landmark_weights=weights,
-        mirror=_mirror(template),
+        mirror=mirror_of(template),
         regions={"skin": np.arange(len(template))},
         jaw_weights=np.zeros(len(template), np.float32),
     )
+    return completed(with_places(model))
 
 
 def _read(path: Path) -> dict[str, np.ndarray]:
@@ -70,6 +75,26 @@ def _read(path: Path) -> dict[str, np.ndarray]:
             raise MienError(f"{path}: {name} has shape {list(arrays[name].shape)}; expected {dimensions} dimensions.")
     _check_shapes(arrays, path)
     return arrays
+
+
+def _without_shoulders(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """A bust cut to head and neck, for the body that pictures have is clothed and turns less than the head."""
+    neutral, marks = arrays["neutral"].astype(np.float64), arrays["landmarks68"].astype(int)
+    unit = float(np.linalg.norm(neutral[marks[45]] - neutral[marks[36]]))
+    x, y, _ = ((neutral - neutral[marks[8]]) / unit).T
+    throat = np.abs(x[np.abs(y + 0.11) < 0.06]).max(initial=0.0)
+    gone = ((y < -0.15) & (np.abs(x) > 1.03 * throat)) | (y < -0.65)
+    gone[marks] = False
+    if not throat or not (gone & (np.abs(x) > 1.25 * throat)).any():
+        return arrays
+    kept = ~gone[arrays["triangles"].astype(int)].any(1)
+    used, corners = np.unique(arrays["triangles"][kept], return_inverse=True)
+    if not np.isin(marks, used).all():
+        return arrays
+    cut = {"triangles": corners.reshape(-1, 3), "landmarks68": np.searchsorted(used, marks), "neutral": neutral[used]}
+    if "uv_triangles" in arrays:
+        cut["uv_triangles"] = arrays["uv_triangles"][kept]
+    return arrays | cut | {name: arrays[name][:, used] for name in ("identity", "expression")}
 
 
 def _check_shapes(arrays: Mapping[str, np.ndarray], path: Path) -> None:
@@ -126,10 +151,3 @@ def _uv(arrays: Mapping[str, np.ndarray]) -> np.ndarray:
     uv[arrays["triangles"].astype(int)] = arrays["uv"][arrays["uv_triangles"].astype(int)]
     uv[:, 1] = 1 - uv[:, 1]
     return np.clip(uv, 0, 1)  # some files lay what is not face on further tiles
-
-
-def _mirror(template: np.ndarray) -> np.ndarray:
-    """Index of the vertex nearest to each one's mirror image, by rounding to 0.1 mm; itself where there is none."""
-    keys = np.round(template * 1e4).astype(int)
-    known = {tuple(key): i for i, key in enumerate(keys.tolist())}
-    return np.array([known.get((-x, y, z), i) for i, (x, y, z) in enumerate(keys.tolist())])

@@ -38,7 +38,7 @@ class Mesh:
     def add_centred(self, part: parts.Part, island: tuple[float, ...], region: str) -> np.ndarray:
         """Appends a centred part."""
         assert part.mirror is not None
-        index = self.add(part.points, _on(island, part.plane), part.mirror)
+        index = self.add(part.points, parts.on_island(island, part.plane), part.mirror)
         self.triangles.append(index[part.triangles])
         self.regions[region] = np.concatenate([self.regions.get(region, index[:0]), index])
         return index
@@ -47,16 +47,11 @@ class Mesh:
         """Appends a left part and its mirror image as regions NAME_L and NAME_R."""
         count = len(part.points)
         flipped = part.plane * (-1, 1) + (1, 0)
-        uv = np.concatenate([_on(islands["L"], part.plane), _on(islands["R"], flipped)])
+        uv = np.concatenate([parts.on_island(islands["L"], part.plane), parts.on_island(islands["R"], flipped)])
         both = np.concatenate([part.points, part.points * (-1, 1, 1)])
         index = self.add(both, uv, np.concatenate([np.arange(count) + count, np.arange(count)]))
         self.triangles += [index[part.triangles], index[part.triangles[:, ::-1] + count]]
         self.regions[f"{region}_L"], self.regions[f"{region}_R"] = index[:count], index[count:]
-
-
-def _on(island: tuple[float, ...], plane: np.ndarray) -> np.ndarray:
-    left, top, width, height = island
-    return np.array([left, top]) + plane * (width, height)
 
 
 def column(c: int) -> int:
@@ -150,11 +145,11 @@ def _add_mouth(mesh: Mesh) -> None:
     before = rim
     indices: list[np.ndarray] = []
     for ring, place in zip(rings, plane, strict=True):
-        uv = _on(parts.MOUTH_ISLAND, place) if indices else mesh.uv[rim]  # the first ring is still lip
+        uv = parts.on_island(parts.MOUTH_ISLAND, place) if indices else mesh.uv[rim]  # the first ring is still lip
         indices.append(mesh.add(ring, uv, swap))
         mesh.triangles.append(_ring_triangles(before, indices[-1]))
         before = indices[-1]
-    tip = mesh.add(end[None], _on(parts.MOUTH_ISLAND, np.array([[0.5, 0.5]])), np.zeros(1, int))
+    tip = mesh.add(end[None], parts.on_island(parts.MOUTH_ISLAND, np.array([[0.5, 0.5]])), np.zeros(1, int))
     mesh.triangles.append(np.stack([before, np.roll(before, -1), np.full(count, tip[0])], -1))
     mesh.regions["mouth_inside"] = np.concatenate([*indices, tip])
     mesh.regions["mouth_upper"] = np.concatenate([ring[across:] for ring in indices])

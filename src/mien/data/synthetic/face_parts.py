@@ -32,6 +32,12 @@ class Part:
     mirror: np.ndarray | None = None
 
 
+def on_island(island: tuple[float, ...], plane: np.ndarray) -> np.ndarray:
+    """Places 0..1 within an island as places on the texture plane."""
+    left, top, width, height = island
+    return np.array([left, top]) + plane * (width, height)
+
+
 def quads(top: np.ndarray, bottom: np.ndarray) -> list[tuple[int, int, int]]:
     """Triangles of the strip between two rows of indices, counter-clockwise when `bottom` is below `top`."""
     pairs = zip(top[:-1], top[1:], bottom[:-1], bottom[1:], strict=True)

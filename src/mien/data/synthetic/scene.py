@@ -14,13 +14,14 @@ from mien.data.synthetic.background import Background
 from mien.data.synthetic.body import body_parts
 from mien.data.synthetic.camera import Camera
 from mien.data.synthetic.degradation import Degradation
+from mien.data.synthetic.face_model import FaceModel
 from mien.data.synthetic.hair import hair_parts
 from mien.data.synthetic.materials import Look, surface_of
 from mien.data.synthetic.occluders import Occluder, occluder_parts, put_lenses
 from mien.data.synthetic.part import Part
 from mien.data.synthetic.raster import Raster, rasterise
 from mien.data.synthetic.shading import Light, lit, openness, shadows, vertex_normals
-from mien.data.synthetic.studio import Mesh, Studio, studio_of
+from mien.data.synthetic.studio import Studio, studio_of
 
 LABELS = ("background", "skin", "eye", "mouth", "hair", "body", "occluder")
 _SLACK = 0.006  # metres by which a landmark may lie behind what is seen there
@@ -39,7 +40,7 @@ class Rendered:
 
 
 def render(
-    model: Mesh,
+    model: FaceModel,
     vertices: Float[np.ndarray, "vertices 3"],
     *,
     appearance: Appearance = Appearance(),  # noqa: B008 - frozen

@@ -1,26 +1,15 @@
 """Studio: what rendering needs to know of a face model, worked out once per model."""
 
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
 from mien.data.synthetic.atlas import Atlas
+from mien.data.synthetic.face_model import FaceModel
 from mien.data.synthetic.skin import SkinPainter
 
 SKIN, EYE, MOUTH, TEETH = range(4)
-
-
-class Mesh(Protocol):
-    """What is used of a FaceModel."""
-
-    template: Float[np.ndarray, "vertices 3"]
-    triangles: Int[np.ndarray, "triangles 3"]
-    uv: Float[np.ndarray, "vertices 2"]
-    landmark_triangles: Int[np.ndarray, "68"]
-    landmark_weights: Float[np.ndarray, "68 3"]
-    regions: dict[str, np.ndarray]
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +24,7 @@ class Eyeball:
 class Studio:
     """One model's materials, eyeballs, scalp and painters. Kept by `studio_of`."""
 
-    def __init__(self, model: Mesh) -> None:
+    def __init__(self, model: FaceModel) -> None:
         self.model = model
         self.triangles = np.asarray(model.triangles, np.int32)
         self.template = np.asarray(model.template, np.float32)
@@ -104,7 +93,7 @@ def _eyeball(template: np.ndarray, vertices: np.ndarray) -> Eyeball:
 _STUDIOS: dict[int, Studio] = {}
 
 
-def studio_of(model: Mesh) -> Studio:
+def studio_of(model: FaceModel) -> Studio:
     """The studio of a model, made at its first use. It holds the model, so that its id stays its own."""
     if id(model) not in _STUDIOS:
         _STUDIOS[id(model)] = Studio(model)
