@@ -83,7 +83,7 @@ def _without_shoulders(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     unit = float(np.linalg.norm(neutral[marks[45]] - neutral[marks[36]]))
     x, y, _ = ((neutral - neutral[marks[8]]) / unit).T
     throat = np.abs(x[np.abs(y + 0.11) < 0.06]).max(initial=0.0)
-    gone = ((y < -0.15) & (np.abs(x) > 1.03 * throat)) | (y < -0.65)
+    gone = ((y < -0.3) & (np.abs(x) > 1.1 * throat)) | (y < -0.72)
     gone[marks] = False
     if not throat or not (gone & (np.abs(x) > 1.25 * throat)).any():
         return arrays
