@@ -102,7 +102,7 @@ class _Run:
         self._write({"state": "unfinished"})
         self._work([part for part in self.parts if not part.is_done()], workers)
         counts = write_tables(self.folder, self.parts, self.splits, self.reader.labels)
-        note = {"state": "complete", "counts": counts, "failures": _reasons(self.folder)}
+        note: dict[str, Any] = {"state": "complete", "counts": counts, "failures": _reasons(self.folder)}
         note["files"] = _files(self.folder)
         if not any(split["prepared"] for split in counts.values()):
             raise MienError(f"No face could be prepared. Reasons: {self.folder / 'failures.csv'}.{_advice(note, ' ')}")

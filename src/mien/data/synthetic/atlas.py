@@ -43,7 +43,9 @@ class Atlas:
         """Chart coordinates to OpenCV's fixed-point texels."""
         return np.round(((points - self.low) / self.step - 0.5) * (1 << _SHIFT)).astype(np.int32)
 
-    def blob(self, centre: Sequence[float], radii: tuple[float, float], *, angle_rad: float = 0.0) -> np.ndarray:
+    def blob(
+        self, centre: Sequence[float] | np.ndarray, radii: tuple[float, float], *, angle_rad: float = 0.0
+    ) -> np.ndarray:
         """exp(-r^2) with r = 1 on the ellipse of those radii (metres), turned clockwise by the angle."""
         x, y = self.x - np.float32(centre[0]), self.y - np.float32(centre[1])
         c, s = np.float32(np.cos(angle_rad)), np.float32(np.sin(angle_rad))

@@ -155,11 +155,9 @@ def scene_of(rng: np.random.Generator, person: Person, *, options: PeopleOptions
     occluder = replace(glasses, kind=thing.kind, place=thing.place, angle_rad=thing.angle_rad, seed=thing.seed)
     if thing.kind != "none" and not glasses.glasses:
         occluder = replace(thing, glasses=False)
-    return Scene(
-        camera, light, background,
-        occluder if options.occluders else Occluder(),
-        faults if options.degradations else replace(Degradation(), metered=faults.metered, contrast=faults.contrast, cast=faults.cast, seed=faults.seed),
-    )  # fmt: skip
+    if not options.degradations:
+        faults = Degradation(metered=faults.metered, contrast=faults.contrast, cast=faults.cast, seed=faults.seed)
+    return Scene(camera, light, background, occluder if options.occluders else Occluder(), faults)
 
 
 def photograph(

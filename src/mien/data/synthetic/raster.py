@@ -32,7 +32,7 @@ class Raster:
     @property
     def depth_map(self) -> Float[np.ndarray, "height width"]:
         """float32, infinite where there is nothing."""
-        return self.picture(self.depth, np.float32(np.inf))
+        return self.picture(self.depth, np.inf)
 
     def picture(self, values: np.ndarray, empty: float | np.ndarray) -> np.ndarray:
         """[pixels, ...] values put into a picture [height, width, ...]."""
