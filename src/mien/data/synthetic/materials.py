@@ -192,5 +192,5 @@ def _simple(made: Surface, part: Part, pixels: _Pixels, start: int) -> None:
         made.gloss[chosen] *= np.clip(1 + 2.5 * strength * grain, 0, 3)
 
 
-def _step(value: np.ndarray, width: np.ndarray) -> np.ndarray:
+def _step(value: np.ndarray, width: np.ndarray | np.floating) -> np.ndarray:
     return np.clip(0.5 + value / width, 0, 1).astype(np.float32)
