@@ -112,7 +112,7 @@ def _measured(tour: "Tour") -> str:
 def _read(tour: "Tour") -> str:
     text = (
         f"Read with {tour.reader}. A detector finds each face; the network answers with calibrated probabilities. What "
-        "learned from photographs finds drawings strange, and the other way round: calibration does not reach that far."
+        "learned from photographs finds synthetic people strange: calibration does not reach that far."
     )
     astronaut = tour.folder / "readings" / "overlays" / "astronaut.jpg"
     portrait = _jpeg(astronaut, "an astronaut's portrait, its face framed and labelled") if astronaut.is_file() else ""

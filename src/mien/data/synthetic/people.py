@@ -277,3 +277,13 @@ def people_recording(
         pixels, found = photograph(who, {name: value * float(share) for name, value in apex.items()}, scene)
         shots.append(Shot(pixels, found["landmarks_px"], *valence_arousal(expression, intensity * float(share))))
     return shots
+
+
+def unframed_portrait(seed: int, number: int, *, expression: str, size: int) -> UInt8[np.ndarray, "size size 3"]:
+    """Somebody with a strong expression and room around the head, as a photograph for a face detector to search."""
+    options = PeopleOptions(size=size, yaw_max_deg=15, occluders=False, degradations=False)
+    rng = np.random.Generator(np.random.PCG64([seed, _PICTURE, number]))
+    who = person_of(seed, number, options=options)
+    scene = scene_of(rng, who, options=options)
+    scene = replace(scene, camera=replace(scene.camera, face_side=0.5 * size, centre=(0.0, -0.05)))
+    return photograph(who, sample_action_units(expression, 0.95, rng=rng), scene)[0]
