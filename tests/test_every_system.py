@@ -157,7 +157,7 @@ def test_export_then_analyze_without_the_weights_beside(name: str, runs: Any, fa
     pytest.importorskip("onnx")
     bundle = tmp_path / "reading"
     assert main(["export", str(runs(name)), "--output", str(bundle)]) == 0
-    assert {path.name for path in bundle.iterdir()} == {"model.onnx", "system.json", "README.md"}
+    assert {path.name for path in bundle.iterdir()} == {"model.onnx", "system.json", "README.md", "seen_faces.npz"}
     pictures = _portraits(tmp_path / "pictures")
     words = ["--bundle", str(bundle), "--output", str(tmp_path / "out"), "--threads", "1"]
     assert main(["analyze", str(pictures), *words]) == 0

@@ -16,7 +16,7 @@ from mien.runtime.runner import Runner
 def test_the_bundle_is_whole():
     folder = shipped_bundle()
     info = Runner(folder).info
-    assert info.files == {"model.onnx": sha256_of(folder / "model.onnx")}
+    assert info.files == {name: sha256_of(folder / name) for name in ("model.onnx", "seen_faces.npz")}
     assert info.labels.name == "ferplus"
     card = (folder / "README.md").read_text(encoding="utf-8")
     assert "Research only" in card and "FER2013" in card
