@@ -25,7 +25,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "data check": ("mien.engine.data_check:check", "is a data set whole? counts, broken and doubled pictures"),
     "data stats": ("mien.engine.data_stats:stats", "what a data set is like: sizes, light, balance, people, affect"),
     "data prepare": ("mien.engine.data_prepare:prepare", "find, align and cut out every face once, to train on"),
-    "data synth": ("mien.engine.data_synth:synth", "draw faces in the layout of a data set, to try it out"),
+    "data synth": ("mien.engine.data_synth:synth", "make people who do not exist, or a replica of a data set"),
     "data split": ("mien.engine.data_split:split", "divide a data set: no person, clip or photograph on two sides"),
     "data leaks": ("mien.engine.data_leaks:leaks", "find faces that stand on two sides, of splits, sets and bundles"),
     "models": ("mien.engine.models:models", "systems that can be built, bundles that ship"),
