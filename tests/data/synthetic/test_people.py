@@ -8,7 +8,7 @@ import pytest
 
 from mien.core.errors import MienError
 from mien.data.readers import open_reader
-from mien.data.synthetic.palsy import Palsy
+from mien.data.synthetic.face.palsy import Palsy
 from mien.data.synthetic.people import CLASSES, PeopleOptions, Scene, person_of, photograph, portrait, units_of_model
 from mien.data.synthetic.people_folder import Plan, write_people
 

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
 from mien.core.errors import MienError
-from mien.data.synthetic.expressions import sample_action_units, valence_arousal
+from mien.data.synthetic.face.expressions import sample_action_units, valence_arousal
 from mien.data.synthetic.people import (
     CLASSES,
     PeopleOptions,

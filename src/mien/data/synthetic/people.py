@@ -16,16 +16,16 @@ from jaxtyping import Bool, Float, UInt8
 from mien.core.errors import MienError, nearest
 from mien.core.labels import label_set
 from mien.core.records import Box
-from mien.data.synthetic.appearance import Appearance
-from mien.data.synthetic.background import Background
-from mien.data.synthetic.camera import Camera
-from mien.data.synthetic.degradation import Degradation
-from mien.data.synthetic.expressions import sample_action_units, valence_arousal
-from mien.data.synthetic.face_model import FaceModel, face_model, load_face_model
-from mien.data.synthetic.occluders import Occluder
-from mien.data.synthetic.palsy import Palsy, sample_palsy
-from mien.data.synthetic.scene import render
-from mien.data.synthetic.shading import Light
+from mien.data.synthetic.face.expressions import sample_action_units, valence_arousal
+from mien.data.synthetic.face.model import FaceModel, face_model, load_face_model
+from mien.data.synthetic.face.palsy import Palsy, sample_palsy
+from mien.data.synthetic.picture.appearance import Appearance
+from mien.data.synthetic.picture.background import Background
+from mien.data.synthetic.picture.camera import Camera
+from mien.data.synthetic.picture.degradation import Degradation
+from mien.data.synthetic.picture.occluders import Occluder
+from mien.data.synthetic.picture.scene import render
+from mien.data.synthetic.picture.shading import Light
 from mien.media.files import sha256_of
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class PeopleOptions:
     size: side in pixels. mixtures: share of pictures that mix two expressions. palsy: share of persons with a one-sided
     palsy. yaw_max_deg: largest turn of the head. occluders, degradations: whether hands, masks, glasses come before
     faces; whether pictures are blurred, noisy, compressed. least_intensity: of an expression, 0..1. face_model: npz of
-    a scanned model (see face_files.py); by default our own.
+    a scanned model (see face/files.py); by default our own.
     """
 
     size: int = 128

@@ -16,7 +16,7 @@ import numpy as np
 
 from mien import __version__
 from mien.core.errors import MienError
-from mien.data.synthetic.palsy import REGIONS
+from mien.data.synthetic.face.palsy import REGIONS
 from mien.data.synthetic.people import CLASSES, PeopleOptions, Truth, described, model_of, portrait, units_of_model
 
 TABLE, ARRAYS, ABOUT, PICTURES = "people.csv", "truth.npz", "people.json", "pictures"

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mien.core.errors import MienError
-from mien.data.synthetic.action_units import MODES
+from mien.data.synthetic.face.action_units import MODES
 from mien.data.synthetic.voices.speech import speak
 from mien.data.synthetic.voices.talking import MOUTH_UNITS, mouth_track, speaking_face
 
