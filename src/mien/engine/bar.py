@@ -1,7 +1,10 @@
 """A bar on a terminal, and nothing in a pipe: how far a command has come."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
+
+Item = TypeVar("Item")
 
 
 @contextmanager
@@ -15,3 +18,11 @@ def bar(title: str, total: int) -> Iterator[Callable[[int], None]]:
     with Progress(*parts, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task(title, total=total)
         yield lambda done: progress.advance(task, done)
+
+
+def shown(items: Iterable[Item], title: str, total: int) -> Iterator[Item]:
+    """The same items, with a bar that each of them advances."""
+    with bar(title, total) as advance:
+        for item in items:
+            yield item
+            advance(1)

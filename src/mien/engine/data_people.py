@@ -1,12 +1,13 @@
 """`mien data synth people|clips`: synthetic people as a folder with their truth."""
 
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 from mien.core.errors import MienError, nearest
+from mien.engine.bar import shown
 
 Options = TypeVar("Options")
 
@@ -29,14 +30,18 @@ def make(
     people = _checked(PeopleOptions, {"size": size} | looks, also=clip_names if name == "clips" else ())
     model_of(people)  # a wrong file is told before any work
     if name == "people":
-        truths = write_people(folder, plan, options=people, workers=workers, shown=_bar("photographing", faces))
+        truths = write_people(
+            folder, plan, options=people, workers=workers, shown=partial(shown, title="photographing", total=faces)
+        )
         counts, what = Counter(plan.split(i) for i in range(len(truths))), "pictures"
     else:
         if "yaw_max_deg" not in looks:
             people = _checked(PeopleOptions, {"size": size, "yaw_max_deg": 25, "occluders": False} | looks)
         own = {key: value for key, value in options.items() if key in clip_names}
         clips = _checked(ClipOptions, own | {"people": people})
-        rows = write_clips(folder, plan, options=clips, workers=workers, shown=_bar("filming", faces))
+        rows = write_clips(
+            folder, plan, options=clips, workers=workers, shown=partial(shown, title="filming", total=faces)
+        )
         counts, what = Counter(row.split for row in rows), "clips"
     persons = len({plan.person(number) for number in range(faces)})
     splits = ", ".join(f"{split} {count:,}" for split, count in counts.items())
@@ -55,16 +60,3 @@ def _checked(kind: type[Options], values: dict[str, Any], *, also: Any = ()) -> 
         return kind(**values)
     except TypeError as error:
         raise MienError(f"--options: a value of the wrong kind ({error}).") from error
-
-
-def _bar(what: str, total: int) -> Any:
-    """Wraps an iterator in a bar, on a terminal."""
-    from rich.console import Console
-    from rich.progress import track
-
-    console = Console(stderr=True)
-
-    def shown(items: Iterator[Any]) -> Iterator[Any]:
-        yield from track(items, what, total, console=console, transient=True, disable=not console.is_terminal)
-
-    return shown

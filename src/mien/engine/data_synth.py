@@ -1,17 +1,18 @@
-"""`mien data synth`: drawn faces in the layout of a data set, to try everything out before the set itself is there."""
+"""`mien data synth`: synthetic people with their truth, or a replica in the layout of a data set."""
 
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mien.core.errors import MienError
+from mien.engine.bar import shown
 
 if TYPE_CHECKING:
-    from mien.data.synthetic.layouts import Face, Layout, Written
+    from mien.data.synthetic.layouts import Layout, Written
 
 
 def synth(
@@ -65,7 +66,7 @@ def synth(
         workers=_workers(workers, faces * layout.frames) or cores(),
     )  # fmt: skip
     with _in_place_of(folder, replace=replace) as temporary:
-        written = layout.write(temporary, _shown(drawn, total=faces, layout=name))
+        written = layout.write(temporary, shown(drawn, f"drawing {name}", faces))
     return _said(name, folder, layout, written)
 
 
@@ -99,17 +100,6 @@ def _in_place_of(folder: Path, *, replace: bool) -> Iterator[Path]:
             temporary.rename(folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-
-
-def _shown(faces: "Iterable[Face]", *, total: int, layout: str) -> "Iterator[Face]":
-    """The same faces, with a bar on a terminal."""
-    from rich.console import Console
-    from rich.progress import track
-
-    console = Console(stderr=True)
-    yield from track(
-        faces, f"drawing {layout}", total, console=console, transient=True, disable=not console.is_terminal
-    )
 
 
 def _said(name: str, folder: Path, layout: "Layout", written: "list[Written]") -> str:

@@ -78,6 +78,17 @@ def test_a_folder_of_clips_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert sound.duration_s == pytest.approx(rows[0].frames / 8, abs=0.13)
 
 
+def test_a_half_copied_clip_is_counted(tmp_path: Path) -> None:
+    options = ClipOptions(frames_per_s=5, seconds=1.2, voice=False, people=TINY)
+    write_clips(tmp_path, Plan(faces=1, pictures=1), options=options)
+    (tmp_path / "clips" / "0001" / "frames" / "0003.jpg").unlink()
+    (split,) = open_reader("clips", tmp_path).splits
+    with pytest.raises(MienError, match=r"1 of 6 pictures .* are missing, first .*0003\.jpg"):
+        open_reader("clips", tmp_path, phases="all").samples(split)
+    left = open_reader("clips", tmp_path, phases="all", missing="skip").samples(split)
+    assert [sample.path.name for sample in left] == [f"{i:04d}.jpg" for i in (1, 2, 4, 5, 6)]
+
+
 def test_a_silent_clip_lasts_as_long_as_asked() -> None:
     clip = film(0, 1, options=ClipOptions(frames_per_s=5, seconds=1.2, voice=False, people=TINY))
     assert len(clip.frames) == 6 and clip.speech is None and clip.voice == ""

@@ -8,7 +8,7 @@ import numpy as np
 
 from mien.core.labels import label_set
 from mien.core.records import Sample
-from mien.data.readers.reader import Reader, need_column
+from mien.data.readers.reader import Reader, file_names, need_column
 
 _NEEDED = ("clip", "split", "person", "expression", "frames")
 _APEX = 2
@@ -52,7 +52,11 @@ class Clips(Reader):
                 phase, boxes, points, valence, arousal = (arrays[name] for name in names)
         except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
             raise self.error(f"{file} is damaged or not ours ({error}). Make the folder anew.") from error
-        kept = range(len(phase)) if self.phases == "all" else np.flatnonzero(phase == _APEX).tolist()
+        wanted = range(len(phase)) if self.phases == "all" else np.flatnonzero(phase == _APEX).tolist()
+        present = file_names(folder / "frames")
+        absent = [folder / "frames" / f"{i + 1:04d}.jpg" for i in wanted if f"{i + 1:04d}.jpg" not in present]
+        self.refuse_missing(absent, listed_in=file, total=len(wanted))
+        kept = [i for i in wanted if f"{i + 1:04d}.jpg" in present]
         label = self.labels.index(row["expression"])
         return [
             Sample(

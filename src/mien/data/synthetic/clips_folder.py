@@ -104,7 +104,7 @@ def _write_clip(folder: Path, clip: Clip, units: tuple[str, ...]) -> None:
         arrays |= {"f0_hz": clip.speech.f0_hz, "f0_rate_hz": np.float64(clip.speech.frame_rate_hz)}
     content = io.BytesIO()
     names = {"action_unit_names": np.array(units), "classes": np.array(CLASSES)}
-    np.savez_compressed(content, allow_pickle=False, **arrays, **names)
+    np.savez_compressed(content, **arrays, **names)  # type: ignore[arg-type]
     (folder / "truth.npz").write_bytes(content.getvalue())
     if find_spec("av") is not None:
         from mien.media.video import write_video

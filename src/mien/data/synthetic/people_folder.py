@@ -115,7 +115,7 @@ def _write_truth(folder: Path, plan: Plan, options: PeopleOptions, truths: Seque
     arrays = {name: np.stack([getattr(truth, name) for truth in truths]) for name in ARRAY_NAMES}
     content = io.BytesIO()
     names = {"action_unit_names": np.array(units_of_model(options)), "classes": np.array(CLASSES)}
-    np.savez_compressed(content, allow_pickle=False, **arrays, **names)
+    np.savez_compressed(content, **arrays, **names)  # type: ignore[arg-type]
     (folder / ARRAYS).write_bytes(content.getvalue())
     about = {
         "mien": __version__,
