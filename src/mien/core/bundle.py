@@ -6,7 +6,7 @@ evaluate) or `model.onnx` (to read faces without torch), or both.
 
 import json
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any
+from typing import Any, Literal
 
 from mien.core.errors import MienError
 from mien.core.labels import LabelSet
@@ -32,6 +32,13 @@ class BundleInfo:
     files: dict[str, str] = field(default_factory=dict)
     provenance: dict[str, Any] = field(default_factory=dict)
     format: int = FORMAT
+
+    @property
+    def reads(self) -> Literal["expression", "landmarks", "picture"]:
+        """What its outputs are: classes of expression, points, or (an autoencoder alone) the picture again."""
+        if self.labels.name == "picture":
+            return "picture"
+        return "landmarks" if self.labels.name.startswith("landmarks_") else "expression"
 
     @property
     def weight_hash(self) -> str:

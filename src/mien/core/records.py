@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 ArrayT = TypeVar("ArrayT")
 Box = tuple[float, float, float, float]  # x0, y0, x1, y1 in pixels of the picture; x to the right, y down
@@ -25,6 +25,9 @@ class Sample:
     expression: index into the reader's LabelSet. distribution: probabilities over it (votes divided by their sum).
     box: the face in the picture's pixels after EXIF rotation; None where the picture's own framing is the face crop.
     landmarks_px: float32 [points, 2], x then y, pixel centres at whole numbers.
+    depth_px: float32 [points], pixels of the picture, larger is nearer to the viewer (as 300-W-LP and AFLW2000-3D store
+    it); only differences within a face mean something. visible: bool [points], False where the point is hidden by the
+    face itself or by something before it. pose_rad: pitch, yaw, roll, as the data set states them.
     valence, arousal: -1..1, as AffectNet annotates them; None where nobody did.
     subject: the person, where the data set knows; None is "unknown", never "all the same".
     clip: the recording or series that this is one frame of; frames of one clip are near-duplicates.
@@ -42,6 +45,9 @@ class Sample:
     subject: str | None = None
     clip: str | None = None
     span: tuple[int, int] | None = None
+    depth_px: Float[np.ndarray, " points"] | None = None
+    visible: Bool[np.ndarray, " points"] | None = None
+    pose_rad: tuple[float, float, float] | None = None
 
 
 @dataclass(slots=True)
@@ -50,7 +56,9 @@ class Batch(Generic[ArrayT]):
 
     image: [batch, 3, height, width], normalised. index: [batch], positions of the samples in their list.
     expression: [batch] class indices. distribution: [batch, classes]. landmarks: [batch, points, 2] in crop sides,
-    0 at the left or upper edge of the crop and 1 at the other. Fields that the data do not have are None.
+    0 at the left or upper edge of the crop and 1 at the other. depth: [batch, points] in crop sides, larger is nearer,
+    mean 0 over a face's points. visible: [batch, points], 1 or 0; 1 where nobody said. Fields that the data do not have
+    are None.
     """
 
     image: ArrayT
@@ -58,6 +66,27 @@ class Batch(Generic[ArrayT]):
     expression: ArrayT | None = None
     distribution: ArrayT | None = None
     landmarks: ArrayT | None = None
+    depth: ArrayT | None = None
+    visible: ArrayT | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FacePoints:
+    """The points of one face, as a model found them.
+
+    landmarks_px: [points, 2] in the picture's pixels, pixel centres at whole numbers. depth_px: [points], pixels, larger
+    is nearer, mean 0. sigma_px: the error to expect of each point, pixels. confidence: probability that a point is
+    off by less than 5 % of the distance of the outer eye corners. visible: probability that a point is in view.
+    pose_rad: pitch (up), yaw (to the viewer's right), roll (clockwise as seen) of the head. box: the face it was read in.
+    """
+
+    landmarks_px: Float[np.ndarray, "points 2"]
+    depth_px: Float[np.ndarray, " points"] | None = None
+    sigma_px: Float[np.ndarray, " points"] | None = None
+    confidence: Float[np.ndarray, " points"] | None = None
+    visible: Float[np.ndarray, " points"] | None = None
+    pose_rad: tuple[float, float, float] | None = None
+    box: Box | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -42,6 +42,11 @@ class System(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         raise AssertionError(f"{type(self).__name__} has no forward")
 
+    def outputs(self, image: Tensor) -> dict[str, Tensor]:
+        """What an exported network gives, by name: `logits`, or `landmarks` [batch, points, 2] in crop sides and where
+        there are such `sigma` [batch, points] (error to expect, crop sides), `visible` (probability) and `depth`."""
+        return {"landmarks" if self.labels.name.startswith("landmarks_") else "logits": self(image)}
+
     def for_inference(self) -> nn.Module:
         """A network with the same outputs in eval mode, rebuilt for speed and export (folded norms); here: itself."""
         return self.eval()
