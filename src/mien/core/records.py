@@ -74,10 +74,10 @@ class Batch(Generic[ArrayT]):
 class FacePoints:
     """The points of one face, as a model found them.
 
-    landmarks_px: [points, 2] in the picture's pixels, pixel centres at whole numbers. depth_px: [points], pixels, larger
-    is nearer, mean 0. sigma_px: the error to expect of each point, pixels. confidence: probability that a point is
-    off by less than 5 % of the distance of the outer eye corners. visible: probability that a point is in view.
-    pose_rad: pitch (up), yaw (to the viewer's right), roll (clockwise as seen) of the head. box: the face it was read in.
+    landmarks_px: [points, 2] in the picture's pixels, pixel centres at whole numbers. depth_px: [points], pixels,
+    larger is nearer, mean 0. sigma_px: the error to expect of each point, pixels. confidence: probability that a point
+    is off by less than 5 % of the distance of the outer eye corners. visible: probability that a point is in view.
+    pose_rad: pitch (up), yaw (to the viewer's right), roll (clockwise as seen) of the head. box: where it was read.
     """
 
     landmarks_px: Float[np.ndarray, "points 2"]
