@@ -8,7 +8,6 @@ import json
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -19,35 +18,12 @@ from mien.systems.poster_v2.official import convert, network_from_official, para
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
-import fill  # noqa: E402
-
-
-class Case:
-    def __init__(self, name):
-        self.folder = HERE / "poster" / name
-        self.meta = json.loads((self.folder / "meta.json").read_text())
-        self.want = np.load(self.folder / "case.npz")
-
-    def weights(self, salt=""):
-        return {k: torch.from_numpy(v) for k, v in fill.state_dict(self.folder, salt).items()}
-
-    def input(self, name):
-        draw = self.meta["inputs"][name]
-        make = fill.picture if draw.get("kind") == "picture" else fill.inputs
-        return torch.from_numpy(make(name, draw["shape"], draw["low"], draw["high"]))
-
-    def check(self, name, got):
-        out, want = self.meta["outputs"][name], self.want[name].ravel()
-        assert list(got.shape) == out["shape"], name
-        got = np.asarray(got.detach()).ravel()[:: out["stride"]]
-        limit = out.get("tolerance", self.meta["tolerance"]) * abs(want).max() + out.get("atol", 0)
-        close = abs(got - want) <= limit
-        assert close.mean() >= out.get("share", 1), f"{name}: off by {abs(got - want).max():.2e}, allowed {limit:.2e}"
+from case import Case  # noqa: E402
 
 
 @torch.no_grad()
 def test_ir50():
-    case = Case("ir50")
+    case = Case("poster", "ir50")
     net, image = network_from_official(case.weights()), case.input("image")
     stem = net.stem(image)
     case.check("input_layer", stem)
@@ -61,7 +37,7 @@ def test_ir50():
 
 @torch.no_grad()
 def test_mobilefacenet():
-    case = Case("mobilefacenet")
+    case = Case("poster", "mobilefacenet")
     net, image = network_from_official(case.weights()), case.input("image")
     case.check("conv1", net.conv1(image))
     case.check("conv_23", net.stages[0][0](net.conv2(net.conv1(image))))
@@ -74,7 +50,7 @@ def test_mobilefacenet():
 @torch.no_grad()
 @pytest.mark.parametrize("level", [1, 3])
 def test_window_attention(level):
-    case = Case("window_attention")
+    case = Case("poster", "window_attention")
     prefix = f"level{level}."
     block = network_from_official(
         {k.removeprefix(prefix): v for k, v in case.weights().items() if k.startswith(prefix)}
@@ -114,7 +90,7 @@ def intermediates(net, image):
 @torch.no_grad()
 @pytest.mark.parametrize("classes", [7, 8])
 def test_poster_v2(classes):
-    case = Case(f"poster_v2_{classes}")
+    case = Case("poster", f"poster_v2_{classes}")
     net = network_from_official(case.weights())
     assert net.config.num_classes == classes and net.config.legacy
     got = intermediates(net, case.input("image"))
@@ -125,7 +101,7 @@ def test_poster_v2(classes):
 
 @torch.no_grad()
 def test_lean_network_gives_the_released_logits():
-    case = Case("poster_v2_7")
+    case = Case("poster", "poster_v2_7")
     lean = network_from_official(case.weights()).for_inference()
     case.check("logits", lean(case.input("image").to(memory_format=torch.channels_last)))
 
@@ -134,14 +110,14 @@ def test_lean_network_gives_the_released_logits():
 def test_the_network_we_time_against_is_the_released_one():
     sys.path.insert(0, str(HERE.parents[1] / "benchmarks"))
     published = pytest.importorskip("published_poster_v2").PublishedPosterV2(7).eval()
-    case = Case("poster_v2_7")
+    case = Case("poster", "poster_v2_7")
     missing = published.load_state_dict(case.weights(), strict=False)
     assert not missing.unexpected_keys and all("index" in key for key in missing.missing_keys)
     case.check("logits", published(case.input("image")))
 
 
 def test_poster_v2_train_step():
-    case = Case("poster_v2_train_step")
+    case = Case("poster", "poster_v2_train_step")
     net = network_from_official(case.weights(), drop_path=0.0).train()
     sam = SAM(torch.optim.Adam([p for p in net.parameters() if p.requires_grad], lr=3.5e-5), rho=0.05)
     image, target = case.input("image"), torch.arange(4) % 7
@@ -171,7 +147,7 @@ def grad_norms(net, gradients, names):
 
 
 def test_parameters_are_numbered_as_released():
-    meta = Case("poster_v2_train_step").meta
+    meta = Case("poster", "poster_v2_train_step").meta
     keys = json.loads((HERE / "poster" / "poster_v2_7" / "keys.json").read_text())["keys"]
     parameters = set(meta["grad_names"]) | set(meta["without_grad"])
     names = parameter_names()
@@ -181,7 +157,7 @@ def test_parameters_are_numbered_as_released():
 
 @pytest.mark.parametrize("speed", ["published", "fast"])
 def test_sam(speed):
-    case = Case("sam")
+    case = Case("poster", "sam")
     net = nn.Sequential(nn.Linear(12, 16, bias=False), nn.BatchNorm1d(16), nn.ReLU(), nn.Linear(16, 7))
     net.load_state_dict(case.weights())
     lr = {"published": 3.5e-5, "fast": 1e-2}[speed]
@@ -205,7 +181,7 @@ def test_sam(speed):
 
 @pytest.mark.parametrize("name", ["ir50", "mobilefacenet", "poster_v2_8"])
 def test_there_and_back(name):
-    case = Case(name)
+    case = Case("poster", name)
     theirs, keys = case.weights(), json.loads((case.folder / "keys.json").read_text())
     back, dropped = to_official(network_from_official(theirs)), convert(theirs)[1].dropped
     assert [k for k in back if k not in keys["constants"]] == list(keys["keys"])
