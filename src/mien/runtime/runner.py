@@ -2,7 +2,8 @@
 
 OpenVINO is taken by itself where it is installed (`pip install mien[fast]`), else ONNX Runtime. Large networks run in
 bfloat16 where OpenVINO and the CPU can; small ones stay in float32, where bfloat16 would save a millisecond and change
-the third digit of a probability. The weights are checked against the SHA-256 in `system.json` before they are loaded.
+the third digit of a probability. So do networks that find points: bfloat16 has 8 significant bits, half a pixel of a
+crop of 128. The weights are checked against the SHA-256 in `system.json` before they are loaded.
 """
 
 import os
@@ -23,15 +24,17 @@ BACKENDS, PRECISIONS = ("auto", "onnxruntime", "openvino"), ("auto", "fp32", "bf
 LARGE_BYTES = 50_000_000  # model.onnx from here on is computed in bf16 by itself
 # Up to so many faces go through OpenVINO one by one: compiling for a free batch takes as long as a hundred of them.
 ONE_BY_ONE = 4
-Forward = Callable[[np.ndarray], np.ndarray]
+Outputs = dict[str, np.ndarray]
+Forward = Callable[[np.ndarray], Outputs]
 
 
 class Runner:
-    """images float32 [n, 3, size, size], prepared as `info.input` says -> logits float32 [n, classes], any n.
+    """images float32 [n, 3, size, size], prepared as `info.input` says -> float32 [n, ...], any n.
 
-    info: what the bundle says. backend, precision: what is really used. threads: None is every core that this process
-    may use. Raises MienError, one line, for a folder that is no bundle, weights that are missing, changed or damaged,
-    and a backend that is not installed.
+    Called it gives the main output: logits [n, classes], or landmarks [n, points, 2] in crop sides, or the picture.
+    `outputs` gives all of them by name, as System.outputs says. info: what the bundle says. backend, precision: what is
+    really used. threads: None is every core that this process may use. Raises MienError, one line, for a folder that is
+    no bundle, weights that are missing, changed or damaged, and a backend that is not installed.
     """
 
     def __init__(
@@ -44,37 +47,52 @@ class Runner:
         if precision not in PRECISIONS:
             raise MienError(f"No precision {precision!r}.{nearest(precision, PRECISIONS)}")
         path = _verified_model(self.folder, self.info)
+        if precision == "auto" and (self.info.reads != "expression" or path.stat().st_size < LARGE_BYTES):
+            precision = "fp32"
         load = _load_openvino if self.backend == "openvino" else _load_onnxruntime
         self._forward, self.precision = load(path, self.threads, precision)
-        self._check_shapes()
+        self.main, self._shapes = self._checked_outputs()
 
-    def __call__(self, images: Float[np.ndarray, "n 3 side side"]) -> Float[np.ndarray, "n classes"]:
+    def __call__(self, images: Float[np.ndarray, "n 3 side side"]) -> Float[np.ndarray, "n *output"]:
+        """The main output. Raises MienError as `outputs` does."""
+        return self.outputs(images)[self.main]
+
+    def outputs(self, images: Float[np.ndarray, "n 3 side side"]) -> Outputs:
         """Raises MienError for another shape, and when the network answers with something that is not a number."""
         size = self.info.input.size
         if images.ndim != 4 or images.shape[1:] != (3, size, size):
             raise MienError(f"{self.info.system} reads float32 [n, 3, {size}, {size}]; got {list(images.shape)}.")
         if len(images) == 0:
-            return np.zeros((0, len(self.info.labels)), np.float32)
-        logits = self._forward(np.ascontiguousarray(images, np.float32))
-        if not np.isfinite(logits).all():
-            raise MienError(
-                f"{self.folder / MODEL_FILE} gives logits that are not finite on {self.backend} ({self.precision})."
-            )
-        return logits
+            return {name: np.zeros((0, *shape), np.float32) for name, shape in self._shapes.items()}
+        outputs = self._forward(np.ascontiguousarray(images, np.float32))
+        for name, values in outputs.items():
+            if not np.isfinite(values).all():
+                where = f"on {self.backend} ({self.precision})"
+                raise MienError(f"{self.folder / MODEL_FILE} gives {name} that are not finite {where}.")
+        return outputs
 
-    def _check_shapes(self) -> None:
-        """One empty-looking picture through the network: it must take what system.json promises, and answer with it."""
-        size, classes = self.info.input.size, len(self.info.labels)
+    def _checked_outputs(self) -> tuple[str, dict[str, tuple[int, ...]]]:
+        """One empty-looking picture through the network: it must take what system.json promises, and answer with it.
+
+        Gives the main output's name and the shapes for one picture.
+        """
+        size, count = self.info.input.size, len(self.info.labels)
         try:
-            shape = self._forward(np.zeros((1, 3, size, size), np.float32)).shape
+            found = self._forward(np.zeros((1, 3, size, size), np.float32))
         except Exception as error:
             raise MienError(
                 f"{self.folder / MODEL_FILE} does not run on [1, 3, {size}, {size}]: {_one_line(error)}"
             ) from error
-        if shape != (1, classes):
-            raise MienError(
-                f"{self.folder / MODEL_FILE} answers with {list(shape)}, but {INFO_FILE} names {classes} classes."
-            )
+        shapes = {name: values.shape[1:] for name, values in found.items()}
+        wanted = {"expression": ("logits", (count,)), "landmarks": ("landmarks", (count, 2))}
+        main, shape = wanted.get(self.info.reads, ("reconstruction", (3, size, size)))
+        if main not in shapes and len(shapes) == 1:  # a network from elsewhere may call its one output what it likes
+            main = next(iter(shapes))
+        if shapes.get(main) != shape:
+            what = "points" if self.info.reads == "landmarks" else "classes"
+            got = list(found[main].shape) if main in found else sorted(shapes)
+            raise MienError(f"{self.folder / MODEL_FILE} answers with {got}, but {INFO_FILE} names {count} {what}.")
+        return main, shapes
 
 
 def read_info(folder: Path) -> BundleInfo:
@@ -141,8 +159,8 @@ def _load_onnxruntime(path: Path, threads: int, precision: str) -> tuple[Forward
         session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime has a dozen exception types, none public
         raise MienError(f"{path} is not a network that ONNX Runtime can load: {_one_line(error)}") from error
-    name, output = session.get_inputs()[0].name, session.get_outputs()[0].name
-    return lambda images: session.run([output], {name: images})[0], "fp32"
+    name, outputs = session.get_inputs()[0].name, [output.name for output in session.get_outputs()]
+    return lambda images: dict(zip(outputs, session.run(outputs, {name: images}), strict=True)), "fp32"
 
 
 def _load_openvino(path: Path, threads: int, precision: str) -> tuple[Forward, str]:
@@ -152,8 +170,7 @@ def _load_openvino(path: Path, threads: int, precision: str) -> tuple[Forward, s
     capable = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     if precision == "bf16" and not capable:
         raise MienError("This CPU does not compute in bf16 (no AVX512_BF16 or AMX). Take --precision fp32.")
-    wanted = precision == "bf16" or (precision == "auto" and path.stat().st_size >= LARGE_BYTES)
-    used = "bf16" if wanted and capable else "fp32"
+    used = "bf16" if precision != "fp32" and capable else "fp32"
     settings: dict[str, Any] = {
         "INFERENCE_NUM_THREADS": threads,
         "PERFORMANCE_HINT": "LATENCY",
@@ -176,14 +193,16 @@ def _load_openvino(path: Path, threads: int, precision: str) -> tuple[Forward, s
     except Exception as error:
         raise MienError(f"{path} is not a network that OpenVINO can load: {_one_line(error)}") from error
 
-    def infer(images: np.ndarray) -> np.ndarray:
-        # A copy: the result lies in memory that the next forward writes to.
-        return np.array(request(len(images) == 1).infer([images], share_inputs=True)[0], np.float32)
+    def infer(images: np.ndarray) -> Outputs:
+        # Copies: the results lie in memory that the next forward writes to.
+        found = request(len(images) == 1).infer([images], share_inputs=True)
+        return {port.any_name: np.array(values, np.float32) for port, values in found.items()}
 
-    def forward(images: np.ndarray) -> np.ndarray:
+    def forward(images: np.ndarray) -> Outputs:
         if len(images) > ONE_BY_ONE:
             return infer(images)
-        return np.concatenate([infer(images[i : i + 1]) for i in range(len(images))])
+        parts = [infer(images[i : i + 1]) for i in range(len(images))]
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
     return forward, used
 
