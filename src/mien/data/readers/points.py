@@ -1,42 +1,14 @@
-"""Points on disk: `.pts` files, and points that stay in their file until they are asked for.
+"""Points that stay in their file until they are asked for; and what `media.points` says of `.pts`."""
 
-`.pts`: 68 points as text, 1-based (the first pixel's centre is 1, 1). Sagonas et al., 300-W, 2013.
-"""
-
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
 from mien.core.errors import MienError
-from mien.core.records import Box
+from mien.media.points import box_of, read_pts, write_pts
 
-
-def read_pts(path: Path) -> Float[np.ndarray, "points 2"]:
-    """float32 [points, 2] with pixel centres at whole numbers from 0. Raises MienError for another format."""
-    try:
-        head, _, rest = path.read_text(encoding="utf-8-sig").partition("{")
-        body, closed, _ = rest.partition("}")
-        points = np.array(body.split(), np.float32).reshape(-1, 2) - 1
-        declared = int(head.split("n_points:")[1].split()[0])
-    except (OSError, ValueError, IndexError) as error:
-        raise MienError(f"{path}: not a .pts file (version, n_points, then x y lines in braces).") from error
-    if not closed or len(points) != declared:
-        raise MienError(f"{path}: n_points says {declared}, but {len(points)} points stand in braces.")
-    return points
-
-
-def write_pts(path: Path, landmarks_px: Float[np.ndarray, "points 2"]) -> None:
-    """The genuine text format, 1-based, six decimals."""
-    rows = "\n".join(f"{x + 1:.6f} {y + 1:.6f}" for x, y in landmarks_px)
-    Path(path).write_text(f"version: 1\nn_points:  {len(landmarks_px)}\n{{\n{rows}\n}}\n", encoding="utf-8")
-
-
-def box_of(landmarks_px: Float[np.ndarray, "points 2"]) -> Box:
-    """The upright rectangle around the points, in edge coordinates (half a pixel beyond pixel centres)."""
-    (x0, y0), (x1, y1) = landmarks_px.min(0) + 0.5, landmarks_px.max(0) + 0.5
-    return float(x0), float(y0), float(x1), float(y1)
+__all__ = ["PointsInFile", "box_of", "read_pts", "write_pts"]
 
 
 class PointsInFile:
