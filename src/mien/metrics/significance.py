@@ -46,7 +46,7 @@ def bootstrap_interval(
         raise MienError(
             f"No bootstrap interval: the metric is undefined in {resamples - len(values)} of {resamples} resamples."
         )
-    return _percentiles(values, level)
+    return percentiles(values, level)
 
 
 def resampled(
@@ -83,7 +83,19 @@ def bootstrap_samples(
     if n == 0:
         raise MienError("A bootstrap needs at least one sample; there are none.")
     rng = np.random.default_rng(seed)
-    return _percentiles(np.array([statistic(rng.integers(n, size=n)) for _ in range(resamples)]), level)
+    return percentiles(np.array([statistic(rng.integers(n, size=n)) for _ in range(resamples)]), level)
+
+
+def bootstrap_means(
+    values: Float[np.ndarray, "samples columns"], *, resamples: int = RESAMPLES, seed: int = 0
+) -> Float[np.ndarray, "resamples columns"]:
+    """Means of the columns over resampled rows: the same rows for every column, so that they can be set off."""
+    if len(values) == 0:
+        raise MienError("A bootstrap needs at least one sample; there are none.")
+    rng, n = np.random.default_rng(seed), len(values)
+    at_once = max(1, 4_000_000 // n)
+    parts = [min(at_once, resamples - start) for start in range(0, resamples, at_once)]
+    return np.concatenate([rng.multinomial(n, np.full(n, 1 / n), size=part) @ values / n for part in parts])
 
 
 @dataclass(frozen=True)
@@ -173,7 +185,8 @@ def _defined_values(drawn: np.ndarray, metric: Callable[[np.ndarray], np.ndarray
         return np.array(values)
 
 
-def _percentiles(values: np.ndarray, level: float) -> Interval:
+def percentiles(values: Float[np.ndarray, " resamples"], level: float = 0.95) -> Interval:
+    """The interval between the outer quantiles of bootstrapped values."""
     tail = (1 - level) / 2
     low, high = np.quantile(values, [tail, 1 - tail])
     return Interval(float(low), float(high), level, "bootstrap percentile")
