@@ -7,6 +7,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from mien.nn.iresnet import IResNet, IResNetUnit
 from mien.nn.mobilefacenet import ConvNorm
+from mien.nn.resnet_ae import InvertedBlock, InvertedResNet, PlaneEncoder, ResidualBlock, ResNetEncoder
 
 # (convolution, norm that reads nothing but its output) by block. A unit's first norm stays: the zero padding of the
 # convolution behind it comes after the norm, so folding it forward would change the border.
@@ -14,6 +15,11 @@ PAIRS: dict[type[nn.Module], tuple[tuple[str, str], ...]] = {
     IResNet: (("stem_conv", "stem_norm"),),
     IResNetUnit: (("conv2", "norm2"), ("shortcut_conv", "shortcut_norm")),
     ConvNorm: (("conv", "norm"),),
+    ResNetEncoder: (("stem_conv", "stem_norm"),),
+    PlaneEncoder: (("stem_conv", "stem_norm"),),
+    ResidualBlock: (("conv1", "norm1"), ("conv2", "norm2"), ("shortcut_conv", "shortcut_norm")),
+    InvertedResNet: (("first_conv", "first_norm"),),
+    InvertedBlock: (("conv1", "norm1"), ("conv2", "norm2"), ("shortcut_conv", "shortcut_norm")),
 }
 
 
@@ -23,7 +29,9 @@ def fold_norms(network: nn.Module) -> int:
     for module in network.modules():
         for conv, norm in PAIRS.get(type(module), ()):
             if hasattr(module, conv) and isinstance(getattr(module, norm), nn.BatchNorm2d):
-                setattr(module, conv, fuse_conv_bn_eval(getattr(module, conv), getattr(module, norm)))
+                layer = getattr(module, conv)
+                up = isinstance(layer, nn.ConvTranspose2d)
+                setattr(module, conv, fuse_conv_bn_eval(layer, getattr(module, norm), transpose=up))
                 setattr(module, norm, nn.Identity())
                 count += 1
     return count

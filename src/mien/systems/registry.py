@@ -18,6 +18,9 @@ SYSTEMS: dict[str, tuple[str, str]] = {
     "poster_v2_small": ("mien.systems.poster_v2.network:PosterV2", "small"),
     "poster_v2_landmarks": ("mien.systems.poster_v2.landmarks:PosterV2Landmarks", "base"),
     "poster_v2_landmarks_small": ("mien.systems.poster_v2.landmarks:PosterV2Landmarks", "small"),
+    "parface": ("mien.systems.parface.network:ParFace", "base"),
+    "parface_3d": ("mien.systems.parface.network:ParFace", "3d"),
+    "parface_autoencoder": ("mien.systems.parface.network:ParFace", "autoencoder"),
 }
 
 
