@@ -1,4 +1,5 @@
-"""LandmarkScheme: which point is which, for 5, 68 (Multi-PIE / iBUG) and 98 (WFLW) points.
+"""LandmarkScheme: which point is which, for 5, 19 and 21 (AFLW), 39 (Menpo's profiles), 68 (Multi-PIE / iBUG),
+84 (Menpo 3D) and 98 (WFLW) points.
 
 Left and right are the person's own throughout: the point of the person's right eye comes first in iBUG's order and
 stands on the left of an unmirrored picture.
@@ -50,7 +51,12 @@ class LandmarkScheme:
         return np.linalg.norm(landmarks[..., right, :] - landmarks[..., left, :], axis=-1)
 
     def interpupil(self, landmarks: Float[np.ndarray, "*batch points 2"]) -> np.ndarray:
-        """Distance of the pupils (the means of the points around each eye), [*batch]."""
+        """Distance of the pupils (the means of the points around each eye), [*batch].
+
+        Raises MienError where the scheme has no points of the eyes.
+        """
+        if not all(self.pupils):
+            raise MienError(f"The {self.name} scheme has no points around both eyes.")
         right, left = (landmarks[..., list(group), :].mean(-2) for group in self.pupils)
         return np.linalg.norm(right - left, axis=-1)
 
@@ -107,7 +113,48 @@ SCHEME_5 = LandmarkScheme(
     pupils=((0,), (1,)),
     regions={"right_eye": (0,), "left_eye": (1,), "nose": (2,), "mouth": (3, 4)},
 )
-_BY_POINTS = {scheme.points: scheme for scheme in (SCHEME_5, SCHEME_68, SCHEME_98)}
+# AFLW (Koestinger et al., ICCV workshops 2011), from the left of the picture to its right: brows, eyes (outer, centre,
+# inner), an ear, the nose, the other ear, the mouth, the chin; the 19 are the 21 without the ears.
+SCHEME_21 = LandmarkScheme(
+    name="21",
+    points=21,
+    mirror_pairs=(*_pairs((0, 5, 3), (6, 11, 3)), (12, 16), (13, 15), (17, 19)),
+    outer_corners=(6, 11),
+    pupils=((7,), (10,)),
+    regions={
+        "right_brow": (0, 1, 2), "left_brow": (3, 4, 5), "right_eye": (6, 7, 8), "left_eye": (9, 10, 11),
+        "ears": (12, 16), "nose": (13, 14, 15), "mouth": (17, 18, 19), "jaw": (20,),
+    },
+)  # fmt: skip
+SCHEME_19 = LandmarkScheme(
+    name="19",
+    points=19,
+    mirror_pairs=(*_pairs((0, 5, 3), (6, 11, 3)), (12, 14), (15, 17)),
+    outer_corners=(6, 11),
+    pupils=((7,), (10,)),
+    regions={
+        "right_brow": (0, 1, 2), "left_brow": (3, 4, 5), "right_eye": (6, 7, 8), "left_eye": (9, 10, 11),
+        "nose": (12, 13, 14), "mouth": (15, 16, 17), "jaw": (18,),
+    },
+)  # fmt: skip
+# Menpo's profile faces (Zafeiriou et al., CVPR workshops 2017): one half of a face, which stays that half in a mirror.
+SCHEME_39 = LandmarkScheme("39", 39, (), None, ((), ()), {"profile": tuple(range(39))})
+
+
+def _of_68(name: str, jaw: int) -> LandmarkScheme:
+    """The 51 inner points of the 68 after a jaw line of `jaw` points."""
+    more = jaw - 17
+    inner = tuple((a + more, b + more) for a, b in SCHEME_68.mirror_pairs if a >= 17)
+    regions = {region: tuple(i + more for i in indices) for region, indices in SCHEME_68.regions.items()}
+    return LandmarkScheme(
+        name, 68 + more, (*_pairs((0, jaw - 1, jaw // 2)), *inner), (36 + more, 45 + more),
+        (regions["right_eye"], regions["left_eye"]), regions | {"jaw": tuple(range(jaw))},
+    )  # fmt: skip
+
+
+SCHEME_84 = _of_68("84", 33)
+_SCHEMES = (SCHEME_5, SCHEME_19, SCHEME_21, SCHEME_39, SCHEME_68, SCHEME_84, SCHEME_98)
+_BY_POINTS = {scheme.points: scheme for scheme in _SCHEMES}
 
 
 def scheme_of(points: int) -> LandmarkScheme:
@@ -124,14 +171,17 @@ WFLW_TO_68 = (
 )  # fmt: skip
 
 
+_JAW_33_TO_68 = (*range(0, 33, 2), *range(33, 84))
+
+
 def to_68(landmarks: Float[np.ndarray, "*batch points 2"]) -> np.ndarray:
-    """68 points from 68 or 98. Raises MienError for others."""
+    """68 points from 68, 84 or 98. Raises MienError for others."""
     points = landmarks.shape[-2]
     if points == 68:
         return landmarks
-    if points == 98:
-        return np.take(landmarks, WFLW_TO_68, axis=-2)
-    raise MienError(f"68 points can be taken from 68 or 98 points; got {points}.")
+    if points in (84, 98):
+        return np.take(landmarks, WFLW_TO_68 if points == 98 else _JAW_33_TO_68, axis=-2)
+    raise MienError(f"68 points can be taken from 68, 84 or 98 points; got {points}.")
 
 
 def to_5(landmarks: Float[np.ndarray, "*batch points 2"]) -> np.ndarray:

@@ -30,18 +30,24 @@ class Hole(NamedTuple):
 
 
 class Augmented(NamedTuple):
-    """A crop after its warp and colours, its landmarks in crop pixels, and what is to be erased after normalisation."""
+    """A crop after its warp and colours, its landmarks in crop pixels, and what is to be erased after normalisation.
+
+    mirrored: the landmarks stand in their counterparts' order. scale: by which the face grew (depth grows with it).
+    """
 
     crop: UInt8[np.ndarray, "*crop"]
     landmarks_px: Float[np.ndarray, "points 2"] | None
     holes: tuple[Hole, ...]
+    mirrored: bool = False
+    scale: float = 1.0
 
 
 @dataclass(frozen=True)
 class Augmentation:
     """A recipe; the defaults are POSTER V2's on RAF-DB (official code: flip, then RandomErasing).
 
-    flip, erase_probability: probabilities. rotation_deg: largest turn either way. scale: range of the size factor.
+    flip, erase_probability: probabilities. rotation_deg: largest turn either way. scale: range of the size factor;
+    scale_apart: width and height have one each. shear_deg: by how much the vertical leans, at most, either way.
     shift: largest shift either way, in sides. brightness, contrast, saturation: factors within 1 - x .. 1 + x; hue:
     in turns, as a rotation of the chromatic plane. gamma: exponents within exp(-x) .. exp(x). blur: largest Gaussian
     sigma in sides. noise: largest standard deviation of grey noise, in 0..1. erase_scale: share of the area;
@@ -51,6 +57,8 @@ class Augmentation:
     flip: float = 0.5
     rotation_deg: float = 0.0
     scale: tuple[float, float] = (1.0, 1.0)
+    scale_apart: bool = False
+    shear_deg: float = 0.0
     shift: float = 0.0
     brightness: float = 0.0
     contrast: float = 0.0
@@ -90,8 +98,9 @@ class Augmentation:
 
         Every option has its own place in the random stream: changing one leaves the others.
         """
+        apart = _beside(rng).random(2) if self.scale_apart or self.shear_deg else None
         u = rng.random(12)
-        matrix, mirrored = self.warp(u, len(crop))
+        matrix, mirrored = self.warp(u, len(crop), apart=apart)
         crop = self._moved(crop, matrix, mirrored)
         if landmarks_px is not None:
             landmarks_px = _moved_points(landmarks_px, matrix, mirrored)
@@ -101,22 +110,32 @@ class Augmentation:
         holes = self._holes(rng, u[11], len(crop))
         if self.noise:
             crop = self._noisy(crop, rng)
-        return Augmented(crop, landmarks_px, holes)
+        return Augmented(crop, landmarks_px, holes, mirrored, float(np.sqrt(abs(np.linalg.det(matrix[:, :2])))))
 
-    def warp(self, u: np.ndarray, size: int) -> tuple[Float[np.ndarray, "2 3"], bool]:
-        """Affine map from crop pixels to augmented crop pixels by five numbers in 0..1, and whether it mirrors."""
+    def warp(
+        self, u: np.ndarray, size: int, *, apart: np.ndarray | None = None
+    ) -> tuple[Float[np.ndarray, "2 3"], bool]:
+        """Affine map from crop pixels to augmented crop pixels by five numbers in 0..1, and whether it mirrors.
+
+        apart: two more, for the height's own scale and the shear. First mirrored, then scaled, sheared and turned.
+        """
         mirrored = bool(u[0] < self.flip)
         angle = np.deg2rad((2 * u[1] - 1) * self.rotation_deg)
-        scale = self.scale[0] * (self.scale[1] / self.scale[0]) ** u[2]
-        cos, sin = scale * np.cos(angle), scale * np.sin(angle)
-        linear = np.array([[cos, -sin], [sin, cos]]) @ np.diag([-1.0 if mirrored else 1.0, 1.0])
+        width = self._factor(u[2])
+        height = width if apart is None or not self.scale_apart else self._factor(apart[0])
+        lean = angle if apart is None else angle + np.deg2rad((2 * apart[1] - 1) * self.shear_deg)
+        columns = [width * np.cos(angle), -height * np.sin(lean)], [width * np.sin(angle), height * np.cos(lean)]
+        linear = np.array(columns) @ np.diag([-1.0 if mirrored else 1.0, 1.0])
         centre = np.full(2, (size - 1) / 2)
         offset = centre - linear @ centre + (2 * u[3:5] - 1) * self.shift * size
         return np.concatenate([linear, offset[:, None]], axis=1), mirrored
 
+    def _factor(self, u: float) -> float:
+        return float(self.scale[0] * (self.scale[1] / self.scale[0]) ** u)
+
     @property
     def _moves(self) -> bool:
-        return bool(self.rotation_deg or self.shift or self.scale != (1.0, 1.0))
+        return bool(self.rotation_deg or self.shift or self.shear_deg or self.scale != (1.0, 1.0))
 
     def _moved(self, crop: np.ndarray, matrix: np.ndarray, mirrored: bool) -> np.ndarray:
         if not self._moves:
@@ -171,6 +190,12 @@ def generator(seed: int, epoch: int, index: int) -> np.random.Generator:
     return np.random.Generator(np.random.Philox(key=(seed << 64) | (epoch << 40) | index))
 
 
+def _beside(rng: np.random.Generator) -> np.random.Generator:
+    """A stream of its own for options that came later, so that older recipes keep theirs."""
+    bits: Any = rng.bit_generator
+    return np.random.Generator(bits.jumped())
+
+
 def erase(image: Float[np.ndarray, "3 height width"], holes: tuple[Hole, ...]) -> None:
     """Writes 0 (after normalisation: the mean colour) into the holes, in place."""
     for hole in holes:
@@ -191,6 +216,19 @@ RECIPES: dict[str, Augmentation] = {
         erase_probability=0.5, erase_scale=(0.02, 0.2), erase_count=2,
     ),
     "none": Augmentation(flip=0.0, erase_probability=0.0),
+    # ParFace (and 3FabRec), `--daug 0` .. `7`: flip, then an affine map with width and height scaled apart.
+    "daug0": Augmentation(erase_probability=0.0, border="black"),
+    **{
+        f"daug{level}": Augmentation(
+            rotation_deg=turn, shift=shift, scale=scale, scale_apart=True, shear_deg=shear, erase_probability=0.0,
+            border="black",
+        )
+        for level, turn, shift, scale, shear in (
+            (1, 3, 0.025, (0.975, 1.025), 0), (2, 3, 0.035, (0.97, 1.03), 2), (3, 20, 0.035, (0.97, 1.03), 0),
+            (4, 45, 0.035, (0.94, 1.03), 5), (5, 60, 0.035, (0.94, 1.03), 5), (6, 30, 0.04, (0.94, 1.05), 5),
+            (7, 0, 0.04, (0.94, 1.05), 5),
+        )
+    },
 }  # fmt: skip
 
 
