@@ -73,3 +73,43 @@ def test_refusals() -> None:
         alignment.nme(predicted[:, :5], truth, normaliser="none")
     with pytest.raises(MienError, match="two equal lists"):
         alignment.nme(predicted[:0], truth[:0], normaliser="none")
+
+
+def test_corners_are_the_mean_of_inner_and_outer() -> None:
+    truth = np.random.default_rng(0).uniform(0, 100, (2, 68, 2))
+    truth[:, [36, 45, 39, 42]] = [(0, 0), (60, 0), (20, 0), (40, 0)]
+    np.testing.assert_allclose(alignment.face_sizes(truth, normaliser="corners"), [40, 40])
+    with pytest.raises(MienError, match="The 5 scheme has no outer eye corners"):
+        alignment.face_sizes(truth[:, :5], normaliser="corners")
+
+
+def test_in_3d_only_depth_within_the_face_counts() -> None:
+    truth = np.random.default_rng(0).uniform(0, 100, (2, 68, 3))
+    predicted = truth + [0, 0, 17]
+    assert alignment.nme_3d(predicted, truth) == pytest.approx(0)
+    predicted[0, 30, 2] += 68  # one point nearer by 68: itself 67 off, the 67 others 1, after the shift
+    assert alignment.nme_3d(predicted, truth, normaliser="none") == pytest.approx((67 + 67 * 1) / 68 / 2)
+    with pytest.raises(MienError, match="x, y and z"):
+        alignment.nme_3d(predicted[..., :2], truth[..., :2])
+
+
+def test_the_box_of_points_in_3d_is_that_in_2d() -> None:
+    truth = np.random.default_rng(0).uniform(0, 100, (2, 68, 3))
+    flat, deep = (alignment.face_sizes(points, normaliser="bbox") for points in (truth[..., :2], truth))
+    np.testing.assert_array_equal(flat, deep)
+
+
+def test_yaw_ranges_hold_both_turns_and_every_face() -> None:
+    yaw = np.deg2rad([0, -10, 30, 31, -60, 75, -99.0])
+    ranges = {name: places.tolist() for name, places in alignment.yaw_ranges(yaw).items()}
+    assert ranges == {"0-30": [0, 1, 2], "30-60": [3, 4], "60-90": [5, 6]}
+    assert list(alignment.yaw_ranges(yaw[:2])) == ["0-30"]
+
+
+@pytest.mark.parametrize("points", [5, 68, 98])
+def test_sides_are_mirror_images(points: int) -> None:
+    from mien.core.landmarks import scheme_of
+
+    found = alignment.sides(points)
+    assert scheme_of(points).mirror[list(found["right"])].tolist() == list(found["left"])
+    assert not set(found["right"]) & set(found["left"])
