@@ -1,24 +1,24 @@
 """Synthetic clips, as `mien data synth clips` writes them: frames of short films, some with a voice."""
 
-import csv
-import zipfile
 from pathlib import Path
 
 import numpy as np
 
-from mien.core.labels import label_set
 from mien.core.records import Sample
-from mien.data.readers.reader import Reader, file_names, need_column
+from mien.data.readers.made import Made
+from mien.data.readers.reader import file_names
 
 _NEEDED = ("clip", "split", "person", "expression", "frames")
+_ARRAYS = ("phase", "box", "landmarks_px", "valence", "arousal")
 _APEX = 2
 
 
-class Clips(Reader):
+class Clips(Made):
     """`clips.csv` and `clips/0001/frames/*.jpg` with `truth.npz`; each frame is a sample, its clip and person named.
 
     phases: "apex" gives the frames in which the expression stands fully (default), "all" also those before and after,
-    in which it is only partly or not yet there.
+    in which it is only partly or not yet there. Depth is the camera's z (towards it: larger is nearer) in metres, times
+    the pixels a metre that fit the points best: the files do not name the camera.
     """
 
     name = "clips"
@@ -29,15 +29,8 @@ class Clips(Reader):
         self.missing = missing
         if phases not in ("apex", "all"):
             raise self.error(f"phases must be 'apex' or 'all'; got {phases!r}.")
-        self.table = self.need(
-            root / "clips.csv", way_out="Make such a folder with mien data synth clips --output DIR."
-        )
-        self.labels, self.phases = label_set("ferplus"), phases
-        self._rows = list(csv.DictReader(self.lines(self.table)))
-        for column in _NEEDED:
-            need_column(self, column, self._rows[0] if self._rows else (), where=self.table)
-        found = {row["split"] for row in self._rows}
-        self.splits = tuple(split for split in ("train", "valid", "test") if split in found)
+        self.phases = phases
+        self._open("clips.csv", _NEEDED)
 
     def _read(self, split: str) -> list[Sample]:
         return [sample for row in self._rows if row["split"] == split for sample in self._frames(row)]
@@ -45,24 +38,42 @@ class Clips(Reader):
     def _frames(self, row: dict[str, str]) -> list[Sample]:
         assert self.labels is not None
         folder = self.root / row["clip"]
-        file = self.need(folder / "truth.npz", way_out="Make the folder anew.")
-        names = ("phase", "box", "landmarks_px", "valence", "arousal")
-        try:
-            with np.load(file, allow_pickle=False) as arrays:
-                phase, boxes, points, valence, arousal = (arrays[name] for name in names)
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-            raise self.error(f"{file} is damaged or not ours ({error}). Make the folder anew.") from error
+        file = folder / "truth.npz"
+        truth = self._truth(file, _ARRAYS, also=("landmarks_3d", "visible", "head_deg"))
+        phase = truth["phase"]
         wanted = range(len(phase)) if self.phases == "all" else np.flatnonzero(phase == _APEX).tolist()
         present = file_names(folder / "frames")
         absent = [folder / "frames" / f"{i + 1:04d}.jpg" for i in wanted if f"{i + 1:04d}.jpg" not in present]
         self.refuse_missing(absent, listed_in=file, total=len(wanted))
-        kept = [i for i in wanted if f"{i + 1:04d}.jpg" in present]
         label = self.labels.index(row["expression"])
         return [
-            Sample(
-                f"{row['clip']}/frames/{i + 1:04d}.jpg", folder / "frames" / f"{i + 1:04d}.jpg", row["split"], label,
-                None, tuple(boxes[i].tolist()), points[i].astype(np.float32), float(valence[i]), float(arousal[i]),
-                row["person"], row["clip"],
-            )
-            for i in kept
-        ]  # fmt: skip
+            self._sample(row, f"{i + 1:04d}.jpg", label, {name: values[i] for name, values in truth.items()})
+            for i in wanted
+            if f"{i + 1:04d}.jpg" in present
+        ]
+
+    def _sample(self, row: dict[str, str], name: str, label: int, truth: dict[str, np.ndarray]) -> Sample:
+        key = f"{row['clip']}/frames/{name}"
+        return Sample(
+            key, self.root / key, row["split"], label, None, tuple(truth["box"].tolist()),
+            truth["landmarks_px"].astype(np.float32), float(truth["valence"]), float(truth["arousal"]),
+            row["person"], row["clip"], depth_px=_depth(truth), visible=truth.get("visible"),
+            pose_rad=_pose(truth.get("head_deg")),
+        )  # fmt: skip
+
+
+def _depth(truth: dict[str, np.ndarray]) -> np.ndarray | None:
+    if "landmarks_3d" not in truth:
+        return None
+    spread = [
+        np.linalg.norm(values - values.mean(0)) for values in (truth["landmarks_px"], truth["landmarks_3d"][:, :2])
+    ]
+    return (truth["landmarks_3d"][:, 2] * (spread[0] / spread[1])).astype(np.float32)
+
+
+def _pose(head_deg: np.ndarray | None) -> tuple[float, float, float] | None:
+    """The files say yaw, pitch, roll."""
+    if head_deg is None:
+        return None
+    yaw, pitch, roll = np.deg2rad(head_deg).tolist()
+    return pitch, yaw, roll

@@ -1,0 +1,35 @@
+"""What the readers of mien's own synthetic folders share: a table with a split a row, and the truth beside it."""
+
+import csv
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from mien.core.labels import label_set
+from mien.data.readers.reader import Reader, need_column
+
+
+class Made(Reader):
+    """A folder that `mien data synth` made: `_open` its table, `_truth` of an `.npz` file."""
+
+    def _open(self, table: str, columns: Sequence[str]) -> None:
+        """Reads the table and the splits that it names. Raises MienError for a missing table or column."""
+        way_out = f"Make such a folder with mien data synth {self.name} --output DIR."
+        self.labels = label_set("ferplus")
+        self.table = self.need(self.root / table, way_out=way_out)
+        self._rows = list(csv.DictReader(self.lines(self.table)))
+        for column in columns:
+            need_column(self, column, self._rows[0] if self._rows else (), where=self.table)
+        found = {row["split"] for row in self._rows}
+        self.splits = tuple(split for split in ("train", "valid", "test") if split in found)
+
+    def _truth(self, file: Path, names: Sequence[str], *, also: Sequence[str] = ()) -> dict[str, np.ndarray]:
+        """Arrays by name; those of `also` where they are there. Raises MienError for a damaged file."""
+        self.need(file, way_out="Make the folder anew.")
+        try:
+            with np.load(file, allow_pickle=False) as arrays:
+                return {name: arrays[name] for name in (*names, *(name for name in also if name in arrays))}
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+            raise self.error(f"{file} is damaged or not ours ({error}). Make the folder anew.") from error
