@@ -61,7 +61,7 @@ def test_contempt_is_on_one_side() -> None:
 def test_neutral_varies_weakly() -> None:
     drawn = [sample_action_units("neutral", 1.0, rng=rng(seed)) for seed in range(20)]
     strongest = [max(units.values(), default=0.0) for units in drawn]
-    assert max(strongest) < 0.25 and len({round(s, 4) for s in strongest}) > 10
+    assert max(strongest) < 0.38 and len({round(s, 4) for s in strongest}) > 10
 
 
 def test_intensity_and_mixture_scale_the_weights() -> None:
