@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from mien.core.errors import MienError, nearest
 from mien.engine.text import columns
@@ -19,14 +19,19 @@ RELEASED = {
         ("mobilefacenet_model_best.pth.tar", "MobileFaceNet, 68 landmarks", "start of training, with ir50.pth"),
         ("raf-db, affectnet-7/-8, caer-s .pth", "trained classifiers", "a bundle; name the class order: --labels"),
         ("*_best.pth of the released trainer", "optimiser state, no model", "a bundle, given more (convert --help)"),
-    )
+    ),
+    "parface": (
+        ("saae.mdl, 440 entries", "ParFace-Net: autoencoder, landmarks, depth", "a bundle that gives 3D landmarks"),
+        ("saae.mdl without LMH", "its self-supervised stages, or 3FabRec's", "a bundle to begin with; --activation"),
+        ("3FabRec's saae.mdl with LMH", "the parent network, ReLU", "a bundle that gives landmarks; --activation relu"),
+    ),
 }  # fmt: skip
 
 
 def list_weights() -> str:
     """Released weight files that can be read, by system. None of them comes with mien, and nothing is downloaded."""
     parts = [f"{system}:\n{columns([('', *row) for row in rows], gap=1)}" for system, rows in RELEASED.items()]
-    return "\n\n".join(parts) + "\n\nConvert: mien weights convert FILE ... --system poster_v2 --output DIR"
+    return "\n\n".join(parts) + "\n\nConvert: mien weights convert FILE ... --system NAME --output DIR"
 
 
 def convert(
@@ -35,6 +40,7 @@ def convert(
     system: str = "poster_v2",
     labels: str | None = None,
     pictures: str | None = None,
+    activation: Literal["leaky_relu", "relu"] | None = None,
     legacy: bool | None = None,
 ) -> str:
     """Released weight files to one bundle. Every name must meet; nothing in a file is executed.
@@ -43,11 +49,12 @@ def convert(
     landmark network) become a bundle to begin training with: mien fit ... --init DIR.
 
     Args:
-        files: the released files, .pth, .pth.tar, .pt or .safetensors.
+        files: the released files, .pth, .pth.tar, .pt, .mdl or .safetensors.
         output: folder of the bundle.
         system: whose files they are.
         labels: class order that the weights were trained in (see mien data list); never guessed.
         pictures: folder of training pictures, for a "best" file alone: it lacks the statistics of the norms.
+        activation: of parface, where the file does not tell: leaky_relu for ParFace, relu for 3FabRec.
         legacy: the released behaviour, faults included; by default of a trained classifier (it was trained so), not of
             backbones to begin with.
     """
@@ -58,7 +65,11 @@ def convert(
         raise MienError(f"No released files of {system!r} are known.{nearest(system, RELEASED)}")
     contents = {Path(file): read_checkpoint(file) for file in files}
     best = [content for content in contents.values() if is_optimizer_state(content)]
-    if best:
+    _right_system(system, contents, activation)
+    network: System
+    if system == "parface":
+        network, said = _autoencoder(contents, labels or pictures, activation, legacy=legacy is not False)
+    elif best:
         network, said = _rescued(best[0], _others(contents, best), labels, pictures)
     elif len(contents) == 1 and _is_classifier(next(iter(contents.values()))):
         network, said = _classifier(contents, labels, legacy=legacy is not False)
@@ -66,9 +77,9 @@ def convert(
         network, said = _backbones(contents, labels, legacy=legacy is True)
     provenance = _provenance(contents, said)
     info = save_bundle(output, network, provenance=provenance, card=_card(network, provenance))
-    return "\n".join(
-        [*said, f"bundle {output}  {info.model_id}, {len(info.labels)} classes: {', '.join(info.labels.classes)}"]
-    )
+    classes = f"{len(info.labels)} classes: {', '.join(info.labels.classes)}"
+    gives = classes if info.reads == "expression" else info.labels.name
+    return "\n".join([*said, f"bundle {output}  {info.model_id}, {gives}"])
 
 
 def verify(bundle: str) -> str:
@@ -96,6 +107,18 @@ def verify(bundle: str) -> str:
     return columns([(name, stated, "ok") for name, stated in info.files.items()])
 
 
+def _right_system(system: str, contents: Mapping[Path, Mapping[str, Any]], activation: str | None) -> None:
+    from mien.nn.weights import is_optimizer_state, weights_of
+
+    if system == "parface":
+        return
+    if activation is not None:
+        raise MienError(f"--activation is for --system parface; {system} has one activation.")
+    for path, content in contents.items():
+        if not is_optimizer_state(content) and "Q.fc.weight" in weights_of(content, where=str(path)):
+            raise MienError(f"{path} is a file of ParFace-Net or 3FabRec: add --system parface.")
+
+
 def _is_classifier(content: Mapping[str, Any]) -> bool:
     from mien.nn.weights import weights_of
 
@@ -119,6 +142,24 @@ def _classifier(
     said = [_reported(path, converted(content)[1])]
     if not labels:
         said.append("The class order is not in the file: classes are numbered. Name it with --labels, such as rafdb.")
+    return network, said
+
+
+def _autoencoder(
+    contents: Mapping[Path, Mapping[str, Any]], unused: str | None, activation: str | None, *, legacy: bool
+) -> "tuple[System, list[str]]":
+    """The network of one released file of ParFace-Net or 3FabRec, and what is to be said of it."""
+    from mien.systems.parface.official import converted
+
+    if len(contents) != 1 or unused:
+        raise MienError("--system parface takes one released file, without --labels and --pictures.")
+    path, content = next(iter(contents.items()))
+    network, report = converted(content, activation=activation, legacy=legacy)
+    config = network.config
+    parts = ", ".join(("autoencoder", *config.heads))
+    said = [_reported(path, report), f"{config.size} pixels, {config.activation}, {parts}"]
+    if "landmarks" not in config.heads:
+        said.append("There is no landmark head: this bundle reconstructs pictures, and is to begin training with.")
     return network, said
 
 
@@ -203,10 +244,11 @@ def _provenance(contents: Mapping[Path, Mapping[str, Any]], said: Sequence[str])
     return known
 
 
+def _gives(network: "System") -> str:
+    points = network.labels.name.startswith("landmarks_") or network.labels.name == "picture"
+    return f"Gives: {network.labels.name}" if points else f"Classes: {', '.join(network.labels.classes)}"
+
+
 def _card(network: "System", provenance: Mapping[str, Any]) -> str:
     lines = [f"- {name}: {value}" for name, value in provenance.items()]
-    return (
-        f"# {network.name}, from released files\n\nClasses: {', '.join(network.labels.classes)}\n\n"
-        + "\n".join(lines)
-        + "\n"
-    )
+    return f"# {network.name}, from released files\n\n{_gives(network)}\n\n" + "\n".join(lines) + "\n"

@@ -1,6 +1,6 @@
 """The systems by name: `create_model`, `list_models`. A dict, to be read in one place; listing them needs no torch."""
 
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -52,7 +52,7 @@ def create_model(
     found = system_class(name)
     if isinstance(labels, str):
         labels = label_set(labels)
-    if labels is not None:
+    if labels is not None and any(f.name == "num_classes" for f in fields(found.config_class)):
         options.setdefault("num_classes", len(labels))
     config = config_from(found.config_class, {**found.variants[SYSTEMS[name][1]], **options}, where=name)
     labels = labels or found.default_labels(config)
@@ -71,7 +71,10 @@ def system_from_config(name: str, config: dict[str, Any], *, input_spec: InputSp
 def _built(name: str, config: Any, *, input_spec: InputSpec, labels: LabelSet) -> "System":
     """The system, once its outputs and its labels agree."""
     found = system_class(name)
-    outputs = len(found.default_labels(config))
+    own = found.default_labels(config)
+    outputs = len(own)
+    if len(labels) != outputs and not hasattr(config, "num_classes"):
+        raise MienError(f"{name} gives {own.name}, {outputs} of them, not the {len(labels)} classes of {labels.name}.")
     if len(labels) != outputs:
         raise MienError(f"{name}: num_classes is {outputs} but {labels.name} has {len(labels)} classes.")
     return found(config, input_spec=input_spec, labels=labels)

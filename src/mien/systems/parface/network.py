@@ -275,4 +275,6 @@ class ParFace(System):
             del lean.decoder.stages[self.config.head_layers + 1 :]
             lean.decoder.picture_conv = nn.Identity()
         fold_norms(lean)
+        if lean.depth_head is not None:
+            lean.depth_head.freeze_sums()
         return lean.requires_grad_(False).to(memory_format=torch.channels_last)

@@ -26,7 +26,8 @@ PARTS = {
 OURS = {theirs: ours for ours, theirs in PARTS.items()}
 SELF_SUPERVISED = ("encoder", "decoder", "latent_discriminator", "discriminator")
 
-# (our name inside a part, the released one; "#" is our place, counted from 1). Encoder and depth head have torchvision's names.
+# (our name inside a part, the released one): "#" is the place in our list, counted from 1. Encoder and depth head have
+# torchvision's names, see nn/resnet_ae.py.
 PATTERNS = {
     "decoder": (
         (r"linear\.", "fc."),
