@@ -1,0 +1,183 @@
+"""The frame that a face is measured in: pupil line, midline, scale, and a turned head brought to the front.
+
+In the frame: millimetres, origin midway between the pupils, x along the pupil line to the person's left, y up, z to
+the viewer. Every function takes points with any leading axes, so that a thousand jittered copies of a face are measured
+as one.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float
+
+from mien.core.errors import MienError
+from mien.core.records import FacePoints
+from mien.metrics.asymmetry import mirror_of
+
+PUPIL_DISTANCE_MM, PUPIL_DISTANCE_SD_MM = 63.0, 3.8  # adults; Dodgson, Proc. SPIE 5291, 2004: 63.36 mm, SD 3.83
+IRIS_MM, IRIS_SD_MM = 11.77, 0.42  # as Emotrics takes it (Guarin 2018); spread: Rufer et al., Cornea 24(3), 2005
+_LIDS = ((37, 38, 40, 41), (43, 44, 46, 47))
+_CANTHI = ((36, 39), (42, 45))
+# The means of the eyes' corners stay where they are when a lid sags or closes; the means of the lids' points do not.
+Line = Literal["canthi", "pupils"]
+Points = Float[np.ndarray, "*batch 68 dims"]
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How pixels become millimetres. mm: what the length is taken as; length_px: None is the distance of the pupils in
+    each picture. relative_sd: how much that length differs between people, as a share; it moves every millimetre of a
+    face by the same factor and no index at all.
+    """
+
+    mm: float = PUPIL_DISTANCE_MM
+    length_px: float | None = None
+    relative_sd: float = PUPIL_DISTANCE_SD_MM / PUPIL_DISTANCE_MM
+    name: str = "pupil distance taken as 63 mm, the mean of adults"
+
+    def __post_init__(self) -> None:
+        if not self.mm > 0 or (self.length_px is not None and not self.length_px > 0):
+            raise MienError(f"A scale is a length above 0 in mm and pixels; got {self.mm} mm, {self.length_px} px.")
+
+    @classmethod
+    def of_pupils(cls, mm: float) -> "Scale":
+        """The person's own pupil distance, measured (glasses prescriptions state it)."""
+        return cls(mm, None, 0.0, f"pupil distance {mm:g} mm, as given")
+
+    @classmethod
+    def of_iris(cls, diameter_px: float) -> "Scale":
+        """The iris, measured in the picture."""
+        return cls(IRIS_MM, diameter_px, IRIS_SD_MM / IRIS_MM, f"iris of {diameter_px:g} px taken as {IRIS_MM} mm")
+
+    @classmethod
+    def of_pixels(cls, mm_per_px: float) -> "Scale":
+        """Known from a ruler in the picture or the camera."""
+        return cls(mm_per_px, 1.0, 0.0, f"{mm_per_px:g} mm a pixel, as given")
+
+
+@dataclass(frozen=True)
+class Method:
+    """How a face is measured. line: what the pupil line goes through. frontal: where depth is there, take the head's
+    turn out first (weak perspective; the pitch comes from pose_rad). draws: jittered copies for the uncertainties; 0
+    for none.
+    """
+
+    scale: Scale = Scale()
+    line: Line = "canthi"
+    frontal: bool = True
+    draws: int = 400
+
+
+METHOD = Method()
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """What a picture was measured by.
+
+    origin: midway between the eyes, upright pixels [dims]. axes: [dims, dims], rows are the frame's x, y (and z) in
+    upright pixels. mm_per_px: of this face. roll_deg: turn of the pupil line, clockwise as seen. turn_deg: yaw and
+    pitch that were taken out before measuring, None where the picture was taken as it is.
+    """
+
+    line: Line
+    scale: Scale
+    origin: Float[np.ndarray, " dims"]
+    axes: Float[np.ndarray, "dims dims"]
+    mm_per_px: float
+    turn_deg: tuple[float, float] | None = None
+
+    @property
+    def roll_deg(self) -> float:
+        return float(-np.degrees(np.arctan2(self.axes[0, 1], self.axes[0, 0])))
+
+    def to_picture(self, points_mm: Float[np.ndarray, "*batch dims"]) -> np.ndarray:
+        """Millimetres of the frame to pixels of the picture, [*batch, 2]."""
+        upright_px = self.origin + np.asarray(points_mm, float) @ self.axes / self.mm_per_px
+        return upright_px[..., :2] * (1, -1)
+
+    @property
+    def note(self) -> str:
+        """In words: scale, line, turn."""
+        through = "midpoints of the eyes' corners" if self.line == "canthi" else "means of the lids' points"
+        turned = (
+            "head turn not taken out (no depth): a turned head looks unequal"
+            if self.turn_deg is None
+            else f"head turn taken out by depth: yaw {self.turn_deg[0]:+.1f}, pitch {self.turn_deg[1]:+.1f} degrees"
+        )
+        return f"scale: {self.scale.name}; pupil line through the {through}; {turned}"
+
+
+def upright(face: FacePoints, *, depth: bool = True) -> np.ndarray:
+    """[68, 3], or [68, 2] without depth, in pixels with y up. Raises MienError for another number of points."""
+    if np.shape(face.landmarks_px) != (68, 2):
+        raise MienError(f"Asymmetry is measured on 68 points [68, 2]; got {list(np.shape(face.landmarks_px))}.")
+    points = np.asarray(face.landmarks_px, float) * (1, -1)
+    if face.depth_px is None or not depth:
+        return points
+    return np.concatenate([points, np.asarray(face.depth_px, float)[:, None]], axis=1)
+
+
+def eyes(points: Points, line: Line) -> tuple[np.ndarray, np.ndarray]:
+    """The right and the left end of the pupil line, [*batch, dims]."""
+    groups = _LIDS if line == "pupils" else _CANTHI
+    right, left = (points[..., list(group), :].mean(-2) for group in groups)
+    return right, left
+
+
+def axes_of(points: Points, *, line: Line = "canthi", pitch_rad: float = 0.0) -> np.ndarray:
+    """Rows x, y (and z) of the frame, [*batch, dims, dims].
+
+    In 2D x goes along the pupil line. In 3D the head is brought to the front first: its plane of symmetry to x = 0 with
+    the least turn, then `pitch_rad` (up is positive) out; then x goes along the pupil line as it is seen from there.
+    """
+    if points.shape[-1] == 2:
+        return _level(points, line)
+    front = _frontal(points, pitch_rad)
+    seen = points @ np.swapaxes(front, -1, -2)
+    turn = np.broadcast_to(np.eye(3), front.shape).copy()
+    turn[..., :2, :2] = _level(seen[..., :2], line)
+    return turn @ front
+
+
+def in_axes(points: Points, axes: np.ndarray, scale: Scale, *, line: Line = "canthi") -> tuple[np.ndarray, np.ndarray]:
+    """Upright pixels in millimetres of the frame, [*batch, 68, dims], and millimetres a pixel, [*batch]."""
+    right, left = eyes(points, line)
+    turned = (points - ((right + left) / 2)[..., None, :]) @ np.swapaxes(axes, -1, -2)
+    if scale.length_px is not None:
+        ratio = np.full(points.shape[:-2], scale.mm / scale.length_px)
+    else:
+        ratio = scale.mm / np.linalg.norm(left - right, axis=-1)
+    return turned * ratio[..., None, None], ratio
+
+
+def yaw_deg(points: Float[np.ndarray, "68 3"]) -> float:
+    """Turn of the head out of the picture's plane by its own symmetry, degrees, to the viewer's right positive."""
+    n = mirror_of(points).normal
+    return float(-np.degrees(np.arctan2(n[2], np.hypot(n[0], n[1]))))
+
+
+def _level(points: Float[np.ndarray, "*batch 68 2"], line: Line) -> np.ndarray:
+    right, left = eyes(points, line)
+    x = (left - right) / np.linalg.norm(left - right, axis=-1, keepdims=True)
+    return np.stack([x, np.stack([-x[..., 1], x[..., 0]], -1)], axis=-2)
+
+
+def _frontal(points: Float[np.ndarray, "*batch 68 3"], pitch_rad: float) -> np.ndarray:
+    """Rotation of columns, [*batch, 3, 3]."""
+    normal = mirror_of(points).normal
+    level = normal * (1, 1, 0)
+    level = level / np.linalg.norm(level, axis=-1, keepdims=True)
+    crossed = _cross(np.cross(normal, level))
+    cosine = (normal * level).sum(-1)[..., None, None]
+    yaw = np.eye(3) + crossed + crossed @ crossed / (1 + cosine)
+    k = _cross(level)
+    return (np.eye(3) + np.sin(pitch_rad) * k + (1 - np.cos(pitch_rad)) * (k @ k)) @ yaw
+
+
+def _cross(v: Float[np.ndarray, "*batch 3"]) -> np.ndarray:
+    """[*batch, 3, 3]: the matrix of v x ."""
+    x, y, z = np.moveaxis(v, -1, 0)
+    o = np.zeros_like(x)
+    return np.stack([np.stack([o, -z, y], -1), np.stack([z, o, -x], -1), np.stack([-y, x, o], -1)], axis=-2)

@@ -1,0 +1,223 @@
+"""The measures: what each is, its formula on 68 points in the frame, and where it comes from.
+
+A paired measure has one formula, written for the person's right side; the left side is the same formula on the mirrored
+face, so that right and left cannot differ by a slip. Formulas take points [*batch, 68, 2] in millimetres of the frame.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float
+
+from mien.core.landmarks import SCHEME_68
+from mien.runtime.asymmetry.curves import angle, area, chord, cubic, parabola
+
+Points = Float[np.ndarray, "*batch 68 2"]
+Formula = Callable[[Points], np.ndarray]
+EMOTRICS = "Guarin et al., JAMA Facial Plast Surg 20(4), 2018 (Emotrics)"
+DYNAFACE = "Dynaface (Heaton), github.com/jeffheaton/dynaface"
+KLIMACH = "Klimach et al. 2020: healthy people differ by 0.2 to 6.2 degrees (2.5th to 97.5th centile, n = 104)"
+OWN = "geometry of the frame"
+
+_BROW, _UPPER_LID, _LOWER_LID = [17, 18, 19, 20, 21], [36, 37, 38, 39], [36, 41, 40, 39]
+_UPPER_LIP, _LOWER_LIP = [48, 49, 50, 51, 52, 53, 54], [48, 59, 58, 57, 56, 55, 54]
+_INNER_UPPER, _INNER_LOWER = [60, 61, 62, 63, 64], [60, 67, 66, 65, 64]
+_STRIPS = 24  # of the area of teeth
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number and its standard deviation from the points' own; sd None where the reader states none."""
+
+    value: float
+    sd: float | None = None
+
+
+@dataclass(frozen=True)
+class Definition:
+    """name: as in tables. title: in words. text: one line. vertical: a position, not a size; an index of it says
+    little. paired False: one value for the face.
+    """
+
+    name: str
+    title: str
+    unit: Literal["mm", "mm2", "deg"]
+    region: Literal["brow", "eye", "nose", "mouth", "jaw"]
+    text: str
+    source: str
+    formula: Formula
+    paired: bool = True
+
+
+@dataclass(frozen=True)
+class Measure:
+    """right, left: None for a measure of the whole face, whose value is then `difference`. difference: right minus
+    left, or the signed value (positive to the person's left). index: 200 |left - right| / (left + right), percent, and
+    ratio: the smaller over the larger; None where both sides are near 0. clear: the difference is beyond chance at the
+    5 % level given the points' sigma; None where that is unknown. detectable: smallest change between two pictures that
+    is beyond chance (1.96 sqrt(2) sd).
+    """
+
+    definition: Definition
+    difference: Estimate
+    right: Estimate | None = None
+    left: Estimate | None = None
+    index: Estimate | None = None
+    ratio: float | None = None
+
+    @property
+    def name(self) -> str:
+        return self.definition.name
+
+    @property
+    def unit(self) -> str:
+        return self.definition.unit
+
+    @property
+    def clear(self) -> bool | None:
+        sd = self.difference.sd
+        return None if sd is None else abs(self.difference.value) > 1.96 * sd
+
+    @property
+    def detectable(self) -> float | None:
+        return None if self.difference.sd is None else 1.96 * 2**0.5 * self.difference.sd
+
+
+def mirrored(points: Float[np.ndarray, "*batch 68 dims"]) -> np.ndarray:
+    """The face as its mirror image in the frame; in 2D or 3D."""
+    return np.take(points, SCHEME_68.mirror, axis=-2) * (-1, 1, 1)[: points.shape[-1]]
+
+
+def both_sides(definition: Definition, points: Points) -> tuple[np.ndarray, np.ndarray]:
+    """The measure of the person's right and left side, each [*batch]."""
+    return definition.formula(points), definition.formula(mirrored(points))
+
+
+def eye_middle(p: Points) -> np.ndarray:
+    """Midway between the right eye's corners. [*batch, 2]."""
+    return (p[..., 36, :] + p[..., 39, :]) / 2
+
+
+def _brow_height(p: Points) -> np.ndarray:
+    eye = eye_middle(p)
+    return parabola(p[..., _BROW, :], eye[..., 0]) - eye[..., 1]
+
+
+def _mrd1(p: Points) -> np.ndarray:
+    eye = eye_middle(p)
+    return cubic(p[..., _UPPER_LID, :], eye[..., 0]) - eye[..., 1]
+
+
+def _mrd2(p: Points) -> np.ndarray:
+    eye = eye_middle(p)
+    return eye[..., 1] - cubic(p[..., _LOWER_LID, :], eye[..., 0])
+
+
+def _fissure(p: Points) -> np.ndarray:
+    return np.maximum(_mrd1(p) + _mrd2(p), 0)
+
+
+def _lip_crossing(p: Points) -> np.ndarray:
+    """Where the lower lip's outer edge meets the midline, [*batch, 2]."""
+    x = np.zeros(p.shape[:-2])
+    return np.stack([x, chord(p[..., _LOWER_LIP, :], x)], axis=-1)
+
+
+def _commissure_excursion(p: Points) -> np.ndarray:
+    return np.linalg.norm(p[..., 48, :] - _lip_crossing(p), axis=-1)
+
+
+def _smile_angle(p: Points) -> np.ndarray:
+    along = p[..., 48, :] - _lip_crossing(p)
+    return 90 + np.degrees(np.arctan2(along[..., 1], -along[..., 0]))
+
+
+def _half_way(p: Points) -> np.ndarray:
+    """The abscissa on the right at a quarter of the mouth's width: half way from midline to corner."""
+    return -(p[..., 54, 0] - p[..., 48, 0]) / 4
+
+
+def _dental_show(p: Points) -> np.ndarray:
+    return _gap(p, _half_way(p))
+
+
+def _gap(p: Points, x: np.ndarray) -> np.ndarray:
+    return np.maximum(chord(p[..., _INNER_UPPER, :], x) - chord(p[..., _INNER_LOWER, :], x), 0)
+
+
+def _dental_area(p: Points) -> np.ndarray:
+    corner = np.minimum(p[..., 60, 0], 0)
+    middles = (np.arange(_STRIPS) + 0.5) / _STRIPS
+    inside = [np.where(share * corner > p[..., 64, 0], 0, _gap(p, share * corner)) for share in middles]
+    return np.mean(inside, axis=0) * -corner
+
+
+def _distance(first: int, second: int) -> Formula:
+    return lambda p: np.linalg.norm(p[..., first, :] - p[..., second, :], axis=-1)
+
+
+def _beside(point: int) -> Formula:
+    return lambda p: p[..., point, 0]
+
+
+def _tilt(p: Points) -> np.ndarray:
+    """Turn of the line of the commissures, degrees; positive where the person's right corner is the higher."""
+    along = p[..., 54, :] - p[..., 48, :]
+    return -np.degrees(np.arctan2(along[..., 1], along[..., 0]))
+
+
+DEFINITIONS = (
+    Definition("brow_height", "brow height", "mm", "brow",
+               "from the middle of the eye's corners to a parabola through the brow's points", EMOTRICS, _brow_height),
+    Definition("palpebral_fissure", "palpebral fissure", "mm", "eye",
+               "opening between the lids at the middle of the eye, on cubics through them", EMOTRICS, _fissure),
+    Definition("mrd1", "margin reflex distance MRD1", "mm", "eye",
+               "from the middle of the eye up to the upper lid; the middle of the eye's corners stands for the pupil, "
+               "which is not among the 68 points", EMOTRICS, _mrd1),
+    Definition("mrd2", "margin reflex distance MRD2", "mm", "eye",
+               "from the middle of the eye (as for MRD1) down to the lower lid", EMOTRICS, _mrd2),
+    Definition("eye_area", "eye area", "mm2", "eye", "area of the polygon of the eye's six points", OWN,
+               lambda p: area(p[..., 36:42, :])),
+    Definition("commissure_excursion", "commissure excursion", "mm", "mouth",
+               "from where the lower lip's edge meets the midline to the corner of the mouth", EMOTRICS,
+               _commissure_excursion),
+    Definition("smile_angle", "smile angle", "deg", "mouth",
+               "90 plus the rise of the line from there to the corner; above 90 the corner is higher", EMOTRICS,
+               _smile_angle),
+    Definition("commissure_depth", "commissure below pupil line", "mm", "mouth",
+               "from the pupil line down to the corner of the mouth; the difference is the height deviation", EMOTRICS,
+               lambda p: -p[..., 48, 1]),
+    Definition("upper_lip_depth", "upper lip below pupil line", "mm", "mouth",
+               "from the pupil line down to the upper lip's edge, half way from midline to corner", EMOTRICS,
+               lambda p: -chord(p[..., _UPPER_LIP, :], _half_way(p))),
+    Definition("lower_lip_depth", "lower lip below pupil line", "mm", "mouth",
+               "from the pupil line down to the lower lip's edge, half way from midline to corner", EMOTRICS,
+               lambda p: -chord(p[..., _LOWER_LIP, :], _half_way(p))),
+    Definition("dental_show", "dental show", "mm", "mouth",
+               "gap between the lips' inner edges, half way from midline to corner", EMOTRICS, _dental_show),
+    Definition("dental_area", "dental show, area", "mm2", "mouth",
+               "area between the lips' inner edges on this side of the midline", OWN, _dental_area),
+    Definition("canthus_commissure", "inner canthus to commissure", "mm", "mouth",
+               "distance of points 39 and 48 (42 and 54); the difference without sign is the FAI", DYNAFACE,
+               _distance(39, 48)),
+    Definition("lip_commissure", "oral commissure excursion (OCE)", "mm", "mouth",
+               "from the middle of the lower lip's edge (57) to the corner of the mouth", DYNAFACE, _distance(57, 48)),
+    Definition("cce_angle", "canthus-commissure angle (CCE)", "deg", "mouth",
+               "at the corner of the mouth, between the line of the corners and the inner canthus", KLIMACH,
+               lambda p: angle(p[..., 48, :], p[..., 54, :], p[..., 39, :])),
+    Definition("mouth_tilt", "tilt of the mouth", "deg", "mouth",
+               "turn of the line of the commissures; positive: the person's right corner is higher", OWN, _tilt, False),
+    Definition("philtrum_deviation", "philtrum off the midline", "mm", "mouth",
+               "point 51 from the midline; positive to the person's left", EMOTRICS, _beside(51), False),
+    Definition("lower_lip_deviation", "lower lip's middle off the midline", "mm", "mouth",
+               "point 57 from the midline; positive to the person's left", OWN, _beside(57), False),
+    Definition("nose_tip_deviation", "nose tip off the midline", "mm", "nose",
+               "point 30 from the midline; positive to the person's left", OWN, _beside(30), False),
+    Definition("nose_base_deviation", "base of the nose off the midline", "mm", "nose",
+               "point 33 from the midline; positive to the person's left", OWN, _beside(33), False),
+    Definition("chin_deviation", "chin off the midline", "mm", "jaw",
+               "point 8 from the midline; positive to the person's left", OWN, _beside(8), False),
+)  # fmt: skip
+BY_NAME = {definition.name: definition for definition in DEFINITIONS}
