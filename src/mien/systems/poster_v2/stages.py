@@ -3,7 +3,6 @@
 The paper starts from two files of others (a landmark network, a face recogniser) and has only the second stage.
 """
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -18,21 +17,11 @@ from mien.core.landmarks import SCHEME_68
 from mien.metrics.alignment import nme
 from mien.metrics.calibration import fit_temperature, nll
 from mien.metrics.expression import accuracy, balanced_accuracy, confusion_matrix
+from mien.nn.losses.alignment import wing
 from mien.systems.poster_v2.landmarks import PosterV2Landmarks
 from mien.systems.poster_v2.network import PosterV2
 from mien.systems.stage import Stage, TorchBatch
 from mien.systems.system import System
-
-
-def wing(error: Tensor, *, width: float = 10.0, curvature: float = 2.0) -> Tensor:
-    """Element-wise: width * ln(1 + |e| / curvature) for |e| < width, linear and continuous beyond.
-
-    Feng et al., Wing loss, CVPR 2018, equation 5; in their unit, hundredths of the face crop's side suit well.
-    """
-    size = error.abs()
-    offset = width - width * math.log(1 + width / curvature)
-    return torch.where(size < width, width * torch.log1p(size / curvature), size - offset)
-
 
 LANDMARK_LOSSES: dict[str, Callable[[Tensor], Tensor]] = {"wing": wing, "l1": torch.abs, "l2": torch.square}
 

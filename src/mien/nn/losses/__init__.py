@@ -1,0 +1,1 @@
+"""What networks are trained to make small, each written once: alignment, reconstruction, adversarial terms."""
