@@ -5,11 +5,12 @@ Reading an index is cheap: one directory listing a folder, no stat of single fil
 
 import gc
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from operator import attrgetter
 from pathlib import Path
+from types import MappingProxyType
 from typing import ClassVar
 
 from mien.core.errors import MienError, nearest
@@ -35,7 +36,8 @@ class Reader(ABC):
 
     name: as in `READERS`. signs: patterns below the root (`pathlib` globs) one of which only this layout matches.
     labels: the set's own class order, None where it has landmarks only. splits: those that are on this disk, in order:
-    "train", "valid", "test", or "all" where the data are not divided. valid_is_test: published numbers are reported on
+    "train", "valid", "test", or "all" where the data are not divided. aliases: other words for them, as the set's own
+    literature calls them. valid_is_test: published numbers are reported on
     what the set calls validation; it is then the split "test", and selecting an epoch on it is refused.
     missing: what a listed picture that is not there does: "stop" raises, "skip" leaves it out, counted in `notes`.
     Every reader takes it as an option. notes: what a person should be told, in words. absent: what was left out so.
@@ -45,6 +47,7 @@ class Reader(ABC):
     signs: ClassVar[tuple[str, ...]] = ()
     labels: LabelSet | None = None
     splits: tuple[str, ...] = ()
+    aliases: ClassVar[Mapping[str, str]] = MappingProxyType({})
     valid_is_test: bool = False
     missing: str = "stop"
 
@@ -68,7 +71,7 @@ class Reader(ABC):
 
     def resolve(self, split: str) -> str:
         """The name in `self.splits` that `split` means ("val" is "valid"). Raises MienError for a missing one."""
-        name = SPLIT_WORDS.get(split, split)
+        name = self.aliases.get(split, SPLIT_WORDS.get(split, split))
         if name == "valid" and self.valid_is_test:
             name = "test"
         if name not in self.splits:
