@@ -102,7 +102,8 @@ class Reading:
     """What a person is told of one face of one picture or video frame. A missing face is a Reading with success False.
 
     box in pixels of the upright picture; score is the detector's own and compares only within one detector;
-    probabilities by class name; note says in words why nothing could be read, or what was done (reduced scale).
+    probabilities by class name; note says in words why nothing could be read, or what was done (reduced scale); points
+    where a landmark model read them too.
     """
 
     source: str
@@ -116,3 +117,4 @@ class Reading:
     probabilities: dict[str, float] = field(default_factory=dict)
     model: str = ""
     note: str = ""
+    points: FacePoints | None = None

@@ -2,12 +2,12 @@
 
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from mien.core.errors import MienError
+from mien.engine.inputs import bundle_of, files_of, landmarker_of, overlay_names, positive, writable
 from mien.media.files import atomic_path
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from mien.core.records import Reading
     from mien.runtime.analyzer import Analyzer, PictureReadings
 
-TABLE, OVERLAYS, SHEET = "readings", "overlays", "contact_sheet"
+TABLE, OVERLAYS, SHEET, POINTS = "readings", "overlays", "contact_sheet", "points"
 PAGE, THUMBNAIL = 48, 320  # pictures on one contact sheet; their side in pixels
 FRAMES_SHOWN = 24  # of a video
 SAVE_EVERY_S = 60.0
@@ -33,6 +33,10 @@ def analyze(
     min_face: float | None = None,
     every: int = 1,
     overlay: bool = True,
+    landmarks: Literal["auto", "yes", "no"] = "auto",
+    landmark_bundle: str | None = None,
+    points: bool = False,
+    smooth: bool = False,
     backend: Literal["auto", "onnxruntime", "openvino"] = "auto",
     precision: Literal["auto", "fp32", "bf16"] = "auto",
     threads: int | None = None,
@@ -49,6 +53,11 @@ def analyze(
         min_face: side in pixels of the smallest face to look for; smaller is slower.
         every: of a video, every N-th frame.
         overlay: draw labelled pictures; --no-overlay for the table alone.
+        landmarks: also read the 68 points of each face and where the head is turned; auto is yes where a landmark model
+            ships.
+        landmark_bundle: folder of a bundle that reads landmarks; by default the one that ships with mien.
+        points: also write each face's points as a .pts file, into points/.
+        smooth: of a video, points that tremble less (one-euro filter).
         backend: what computes; openvino is taken by itself where it is installed.
         precision: bf16 is quicker for large networks, on CPUs that have it.
         threads: by default one for each core.
@@ -56,15 +65,18 @@ def analyze(
     """
     from mien.runtime.analyzer import Analyzer
 
-    folder = _writable(Path(output))
-    files = _files(inputs, folder)[: _positive(limit, "limit")]
+    folder = writable(Path(output))
+    files = files_of(inputs, folder)[: positive(limit, "limit")]
+    landmarker = landmarker_of(landmarks, landmark_bundle, backend=backend, precision=precision, threads=threads)
+    if points and landmarker is None:
+        raise MienError("--points needs landmarks. Leave out --landmarks no, or name a --landmark-bundle.")
     analyzer = Analyzer(
-        _bundle(bundle), detector=detector, weights=detector_weights, min_face=min_face, backend=backend,
-        precision=precision, threads=threads,
+        bundle_of(bundle), detector=detector, weights=detector_weights, min_face=min_face, backend=backend,
+        precision=precision, threads=threads, landmarks=landmarker, smooth=smooth,
     )  # fmt: skip
     made_with = {"inputs": inputs, "detector": detector, "min_face": min_face, "every": every}
-    run = _Run(analyzer, folder, files, made_with, overlay=overlay)
-    return run.through(every=_positive(every, "every") or 1)
+    run = _Run(analyzer, folder, files, made_with, overlay=overlay, points=points)
+    return run.through(every=positive(every, "every") or 1)
 
 
 @dataclass(eq=False)
@@ -76,6 +88,7 @@ class _Run:
     files: list[Path]
     made_with: dict[str, Any]
     overlay: bool = True
+    points: bool = False
     readings: "list[Reading]" = field(default_factory=list)
     unreadable: list[str] = field(default_factory=list)
     pictures: int = 0
@@ -106,7 +119,8 @@ class _Run:
         from mien.runtime.tables import write_tables
 
         details = {"engine": self.analyzer.engine, "state": state, **self.made_with}
-        write_tables(self.readings, self.folder / TABLE, info=self.analyzer.info, **details)
+        info, columns = self.analyzer.info, self.analyzer.point_columns
+        write_tables(self.readings, self.folder / TABLE, info=info, points=columns, **details)
         self._saved = time.monotonic()
 
     def _read(self, bar: "Progress", every: int) -> None:
@@ -116,7 +130,7 @@ class _Run:
         pictures = [path for path in self.files if not is_video(path)]
         task = bar.add_task("pictures", total=len(pictures), visible=bool(pictures))
         for path, read in zip(pictures, self.analyzer.read_files(pictures), strict=True):
-            self._take(read)
+            self._take(read, names[path])
             if read.picture is None:
                 self.unreadable.append(read.readings[0].note)
             if self.overlay:
@@ -126,11 +140,23 @@ class _Run:
             if is_video(path):
                 self._read_video(bar, path, every, names[path])
 
-    def _take(self, read: "PictureReadings") -> None:
+    def _take(self, read: "PictureReadings", name: str) -> None:
         self.readings += read.readings
+        if self.points:
+            self._write_points(read, Path(name).stem, video=read.readings[0].timestamp_s is not None)
         self.pictures += 1
         if time.monotonic() - self._saved > SAVE_EVERY_S:
             self.save("under way")
+
+    def _write_points(self, read: "PictureReadings", name: str, *, video: bool) -> None:
+        """NAME.pts, of further faces NAME_1.pts, ...; of a video NAME_FRAME.pts."""
+        from mien.media.points import write_pts
+
+        for face in read.readings:
+            if face.points is not None:
+                frame = f"_{face.frame:06d}" if video else ""
+                number = f"_{face.face_id}" if face.face_id else ""
+                write_pts(self.folder / POINTS / f"{name}{frame}{number}.pts", face.points.landmarks_px)
 
     def _draw(self, path: Path, read: "PictureReadings", name: str) -> None:
         from mien.runtime.overlay import draw, scaled, thumbnail
@@ -166,7 +192,7 @@ class _Run:
         try:
             task = bar.add_task(path.name, total=_frame_count(path, every))
             for read in self.analyzer.read_video(path, every=every):
-                self._take(read)
+                self._take(read, name)
                 if self.overlay:
                     shown.offer(read)
                 bar.advance(task)
@@ -191,7 +217,9 @@ class _Run:
             counts = Counter(str(face.expression) for face in faces).most_common()
             lines.append("  ".join(f"{name} {count}" for name, count in counts))
         lines += [f"not read: {note}" for note in self.unreadable[:5]]
-        lines.append(f"model {self.analyzer.info.model_id} on {self.analyzer.engine}")
+        landmarks = self.analyzer.landmarks
+        also = f", points by {landmarks.info.model_id}" if landmarks else ""
+        lines.append(f"model {self.analyzer.info.model_id} on {self.analyzer.engine}{also}")
         return "\n".join([*lines, f"{self.folder / TABLE}.csv (.parquet; columns in .json)"])
 
 
@@ -212,68 +240,6 @@ class _Sampled:
                 caption = f"{read.readings[0].timestamp_s or 0:.2f} s"
                 self.kept.append((caption, thumbnail(read.picture.pixels, read.readings, side=THUMBNAIL)))
         self.seen += 1
-
-
-def overlay_names(files: Sequence[Path]) -> dict[Path, str]:
-    """A name of its own for each file's overlay: its own name, after its folder's where two files share it."""
-    names: dict[Path, str] = {}
-    taken: set[str] = set()
-    shared = Counter(path.stem.casefold() for path in files)
-    for path in files:
-        stem = path.stem if shared[path.stem.casefold()] == 1 else f"{path.parent.name}__{path.stem}"
-        candidates = [stem, f"{stem}_{path.suffix[1:]}", *(f"{stem}_{number}" for number in range(2, len(files) + 2))]
-        stem = next(candidate for candidate in candidates if candidate.casefold() not in taken)
-        taken.add(stem.casefold())
-        names[path] = f"{stem}.jpg"
-    return names
-
-
-def _files(inputs: Sequence[str], output: Path) -> list[Path]:
-    """What is to be read; what lies in the output folder is ours, from an earlier time."""
-    from mien.media.image import picture_files
-
-    found = picture_files(list(_named(inputs)), videos=True)
-    own = output.resolve()
-    files = [path for path in found if own not in path.resolve().parents]
-    if not files:
-        raise MienError(f"{', '.join(inputs)}: only files in {output}, which is the output folder.")
-    return files
-
-
-def _named(inputs: Sequence[str]) -> Iterator[str]:
-    import sys
-
-    for item in inputs:
-        if item == "-":
-            yield from (line.rstrip("\r\n") for line in sys.stdin if line.strip())
-        else:
-            yield item
-
-
-def _bundle(name: str | None) -> Path | None:
-    if name is None:
-        return None
-    from mien.engine.networks import bundle_folder
-
-    return bundle_folder(name)
-
-
-def _writable(folder: Path) -> Path:
-    """Tried before the work, not after it."""
-    probe = folder / ".mien_can_write"
-    try:
-        with atomic_path(probe) as path:
-            path.write_text("x")
-    except MienError as error:
-        raise MienError(str(error).replace(f"{probe}", f"into {folder}")) from error
-    probe.unlink(missing_ok=True)
-    return folder
-
-
-def _positive(number: int | None, name: str) -> int | None:
-    if number is not None and number < 1:
-        raise MienError(f"--{name} must be 1 or more; got {number}.")
-    return number
 
 
 def _frame_count(path: Path, every: int) -> int | None:

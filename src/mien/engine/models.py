@@ -18,7 +18,7 @@ def models() -> str:
     bundles = [
         (
             folder.name,
-            "analyze --bundle" if "model.onnx" in info.files else "fit --init",
+            _used_by(info),
             f"{info.input.size} px",
             _says(info),
         )
@@ -28,6 +28,13 @@ def models() -> str:
         f"Systems (--system.name, mien.create_model):\n{columns(systems)}\n\n"
         f"Bundles that ship:\n{columns(bundles) or 'none'}"
     )
+
+
+def _used_by(info: "BundleInfo") -> str:
+    """The option that takes it."""
+    if "model.onnx" not in info.files:
+        return "fit --init"
+    return "analyze --landmark-bundle" if info.reads == "landmarks" else "analyze --bundle"
 
 
 def _says(info: "BundleInfo") -> str:

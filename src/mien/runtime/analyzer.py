@@ -19,12 +19,15 @@ from jaxtyping import UInt8
 from mien.core.decode import probabilities
 from mien.core.errors import MienError
 from mien.core.geometry import crop_of_box
-from mien.core.records import Box, Reading
+from mien.core.records import Box, FacePoints, Reading
 from mien.media.crop import normalise, prepare
 from mien.media.detect import Detector, create_detector
 from mien.media.image import Picture, load_image, picture_files
 from mien.media.video import frames
+from mien.runtime.landmarks import Landmarker, scaled_points
 from mien.runtime.runner import Runner
+from mien.runtime.smoothing import PointSmoother
+from mien.runtime.tables import PointColumns
 
 SHIPPED = "poster_v2_small_ferplus"
 # A JPEG is decoded no smaller than this shorter side: the detector searches at most 1.2 megapixels by itself.
@@ -68,8 +71,9 @@ class Analyzer:
 
     bundle: its folder; None is the model that ships with mien. detector: "dlib" or "yunet" (`weights`: its file).
     min_face: side in pixels of the original picture of the smallest face to look for. threads: for the network, and for
-    decoding and detection beside it; None is every core. backend, precision: as for Runner. Raises MienError for a
-    bundle or a detector that cannot be used.
+    decoding and detection beside it; None is every core. backend, precision: as for Runner. landmarks: reads the points
+    of each face too. smooth: of a video, with less trembling (see smoothing.py). Raises MienError for a bundle or a
+    detector that cannot be used, and for a bundle that does not read expressions.
     """
 
     def __init__(
@@ -82,9 +86,15 @@ class Analyzer:
         backend: str = "auto",
         precision: str = "auto",
         threads: int | None = None,
+        landmarks: Landmarker | None = None,
+        smooth: bool = False,
     ) -> None:
         folder = shipped_bundle() if bundle is None else Path(bundle)
         self._runner = Runner(folder, threads=threads, backend=backend, precision=precision)
+        if self._runner.info.reads != "expression":
+            way_out = " Give it as --landmark-bundle." if self._runner.info.reads == "landmarks" else ""
+            raise MienError(f"{folder} reads {self._runner.info.labels.name}, not expressions.{way_out}")
+        self.landmarks, self.smooth = landmarks, smooth
         self.info, self.threads = self._runner.info, self._runner.threads
         self._detector_options = {"name": detector, "weights": weights}
         self.min_face = min_face
@@ -99,6 +109,14 @@ class Analyzer:
     def engine(self) -> str:
         """What computes: `onnxruntime fp32`, `openvino bf16`, ..."""
         return f"{self._runner.backend} {self._runner.precision}"
+
+    @property
+    def point_columns(self) -> PointColumns | None:
+        """The columns of the points in a table; None where no landmark model reads along."""
+        if self.landmarks is None:
+            return None
+        smoothing = PointSmoother.settings if self.smooth else None
+        return PointColumns(self.landmarks.info, self.landmarks.outputs, smoothing)
 
     def read(self, picture: str | Path | UInt8[np.ndarray, "height width 3"]) -> list[Reading]:
         """Every face, largest first; one Reading with success False where there is none.
@@ -138,7 +156,11 @@ class Analyzer:
                 loaded = _picture_of(frame.pixels)
                 yield _Task(str(path), lambda p=loaded: p, None, frame.index, frame.timestamp_s)  # type: ignore[misc]
 
-        return self._stream(tasks(), batch_size, workers)
+        stream = self._stream(tasks(), batch_size, workers)
+        if not (self.smooth and self.landmarks):
+            return stream
+        smoother = PointSmoother()
+        return (read._replace(readings=smoother(read.readings)) for read in stream)
 
     def _file_task(self, path: Path) -> _Task:
         return _Task(str(path), lambda: self._load(path), path)
@@ -172,11 +194,12 @@ class Analyzer:
         """The picture decoded again at a larger scale where its smallest face would have to be enlarged otherwise."""
         if picture.scale == 1 or task.path is None or not boxes:
             return picture
-        spec = self.info.input
-        smallest = min((x1 - x0 + y1 - y0) / 2 for x0, y0, x1, y1 in boxes) * spec.box_scale * picture.scale
-        if smallest >= spec.size:
+        smallest = min((x1 - x0 + y1 - y0) / 2 for x0, y0, x1, y1 in boxes) * picture.scale
+        specs = [self.info.input] + ([self.landmarks.info.input] if self.landmarks else [])
+        enlarged = max(spec.size / (smallest * spec.box_scale) for spec in specs)
+        if enlarged <= 1:
             return picture
-        wanted = int(min(picture.pixels.shape[:2]) * spec.size / smallest)
+        wanted = int(min(picture.pixels.shape[:2]) * enlarged)
         return load_image(task.path, min_side=min(wanted, *picture.size))
 
     def _attempt(self, task: _Task) -> _Faces:
@@ -214,9 +237,21 @@ class Analyzer:
         if crops:
             logits = self._runner(normalise(np.stack(crops), spec))
             rows = iter(probabilities(logits, temperature=self.info.temperature))
-        return [self._told(task, faces, rows) for task, faces in ready]
+        points = iter(self._points([faces for _, faces in ready]))
+        return [self._told(task, faces, rows, points) for task, faces in ready]
 
-    def _told(self, task: _Task, faces: _Faces, rows: Iterator[np.ndarray]) -> PictureReadings:
+    def _points(self, found: "Sequence[_Faces]") -> list[FacePoints | None]:
+        """The points of all faces, in pixels of the originals; None for each without a landmark model."""
+        if self.landmarks is None:
+            return [None] * sum(len(faces.boxes) for faces in found)
+        pictures = [(f.picture, box) for f in found if f.picture is not None for box in f.boxes]
+        scaled = [(picture.pixels, _scaled(box, picture.scale)) for picture, box in pictures]
+        read = self.landmarks.read_many(scaled)
+        return [scaled_points(face, 1 / picture.scale) for face, (picture, _) in zip(read, pictures, strict=True)]
+
+    def _told(
+        self, task: _Task, faces: _Faces, rows: Iterator[np.ndarray], points: "Iterator[FacePoints | None]"
+    ) -> PictureReadings:
         why = faces.note if faces.picture is None else "; ".join(filter(None, [NO_FACE, faces.note]))
         none = Reading(
             task.source, False, frame=task.frame, timestamp_s=task.timestamp_s, model=self.info.model_id, note=why
@@ -224,7 +259,7 @@ class Analyzer:
         readings = []
         for number, (box, score) in enumerate(zip(faces.boxes, faces.scores, strict=True)):
             face = replace(none, success=True, face_id=number, box=box, score=score, note=faces.note)
-            readings.append(self._with_expression(face, next(rows)))
+            readings.append(replace(self._with_expression(face, next(rows)), points=next(points)))
         return PictureReadings(task.source, faces.picture, readings or [none])
 
     def _with_expression(self, face: Reading, shares: np.ndarray) -> Reading:

@@ -50,6 +50,7 @@ class Landmarker:
         if self.info.reads != "landmarks":
             raise MienError(f"{folder} reads {self.info.labels.name}, not landmarks. Name a bundle that does.")
         self.scheme: LandmarkScheme = scheme_of(len(self.info.labels))
+        self.outputs = self._runner.names  # "landmarks", and what else it tells of them: "sigma", "visible", "depth"
 
     def __repr__(self) -> str:
         runner = self._runner

@@ -13,6 +13,8 @@ from jaxtyping import UInt8
 from PIL import Image, ImageDraw, ImageFont
 
 from mien.core.records import Box, Reading
+from mien.runtime.landmarks import scaled_points
+from mien.runtime.point_overlay import draw_points
 
 # One colour for each place in the alphabet of classes; dark enough for white letters (contrast 4.5 and more).
 COLOURS = ("#1f5fa8", "#a33a17", "#1b7a3d", "#8a2f8f", "#6b5b00", "#00707a", "#b3134f", "#5a4fcf", "#4d4d4d")
@@ -21,10 +23,15 @@ Pixels = UInt8[np.ndarray, "height width 3"]
 
 
 def draw(pixels: Pixels, readings: Sequence[Reading]) -> Pixels:
-    """A copy of the picture with every face framed and labelled; boxes in its own pixels.
+    """A copy of the picture with every face framed and labelled, its points drawn; boxes and points in its own pixels.
 
     A picture without a face says so in a corner.
     """
+    pointed = [reading.points for reading in readings if reading.points is not None]
+    if pointed:
+        pixels = pixels.copy()
+        for points in pointed:
+            draw_points(pixels, points)
     image = Image.fromarray(pixels)
     canvas = ImageDraw.Draw(image)
     faces = [reading for reading in readings if reading.success and reading.box]
@@ -191,7 +198,8 @@ def scaled(reading: Reading, factor: float) -> Reading:
     if reading.box is None:
         return reading
     x0, y0, x1, y1 = reading.box
-    return replace(reading, box=(x0 * factor, y0 * factor, x1 * factor, y1 * factor))
+    points = None if reading.points is None else scaled_points(reading.points, factor)
+    return replace(reading, box=(x0 * factor, y0 * factor, x1 * factor, y1 * factor), points=points)
 
 
 def contact_sheet(items: Sequence[tuple[str, Pixels | None]], *, columns: int = 6, side: int = 320) -> Pixels:

@@ -32,9 +32,9 @@ class Runner:
     """images float32 [n, 3, size, size], prepared as `info.input` says -> float32 [n, ...], any n.
 
     Called it gives the main output: logits [n, classes], or landmarks [n, points, 2] in crop sides, or the picture.
-    `outputs` gives all of them by name, as System.outputs says. info: what the bundle says. backend, precision: what is
-    really used. threads: None is every core that this process may use. Raises MienError, one line, for a folder that is
-    no bundle, weights that are missing, changed or damaged, and a backend that is not installed.
+    `outputs` gives all of them by name (`names`), as System.outputs says. info: what the bundle says. backend,
+    precision: what is really used. threads: None is every core that this process may use. Raises MienError, one line,
+    for a folder that is no bundle, weights that are missing, changed or damaged, and a backend that is not installed.
     """
 
     def __init__(
@@ -52,6 +52,7 @@ class Runner:
         load = _load_openvino if self.backend == "openvino" else _load_onnxruntime
         self._forward, self.precision = load(path, self.threads, precision)
         self.main, self._shapes = self._checked_outputs()
+        self.names = tuple(self._shapes)
 
     def __call__(self, images: Float[np.ndarray, "n 3 side side"]) -> Float[np.ndarray, "n *output"]:
         """The main output. Raises MienError as `outputs` does."""
