@@ -1,4 +1,7 @@
-"""`mien evaluate`: a bundle on a labelled split. Tables and one report; broken pictures are counted, never hidden."""
+"""`mien evaluate`: a bundle on a labelled split. Tables and one report; broken pictures are counted, never hidden.
+
+Bundles that read landmarks go on to landmark_evaluation.py.
+"""
 
 import csv
 import time
@@ -6,7 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from mien.core.errors import MienError
 from mien.data.options import DataOptions
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
     from mien.core.records import Sample
     from mien.data.readers import Reader
     from mien.engine.compare import Comparison
+    from mien.engine.landmark_evaluation import LandmarkEvaluation
     from mien.engine.networks import Network
     from mien.engine.scores import Answers, Score
 
@@ -87,8 +91,14 @@ def evaluate(
     seed: int = 0,
     compare: str | None = None,
     show_faces: bool = False,
-) -> Evaluation:
+    crop: Literal["data", "landmarks", "detector", "both"] = "data",
+    ocular_norm: Literal["outer", "pupil", "bb", "none"] = "outer",
+    benchmark: bool = False,
+    eval_3d: bool = False,
+) -> "Evaluation | LandmarkEvaluation":
     """Measure a bundle on a labelled split: metrics with intervals, tables, and report.html.
+
+    The last four options are for bundles that read landmarks.
 
     Args:
         bundle: folder of a bundle or of a training run, or the name of a model that ships with mien.
@@ -102,22 +112,64 @@ def evaluate(
         seed: of the resampling.
         compare: second bundle, answered on the same pictures and compared with the first.
         show_faces: show the most confident mistakes as pictures in the report, for your own eyes.
+        crop: what cuts out the faces; landmarks is a box around the true points, both is landmarks and detector.
+        ocular_norm: what errors are divided by; outer and pupil are distances of eye corners, bb the points' box.
+        benchmark: print the lines of the published evaluator too.
+        eval_3d: refuse to go on without depth, and print the errors in 3D with the lines of --benchmark.
     """
-    from mien.engine.evaluation_report import print_summary, write_report
     from mien.engine.networks import open_network
-    from mien.engine.seen import checked
 
     for option, value, least in (("batch_size", batch_size, 1), ("bootstrap", bootstrap, 0), ("seed", seed, 0)):
         if value < least:
             raise MienError(f"--{option} must be at least {least}; got {value}.")
     folder = _writable(Path(output))
-    networks = [open_network(b, runner=runner, device=device) for b in (bundle, compare) if b]
-    reader = data.open(evaluation=True)
     names = [name for name in (bundle, compare) if name]
+    networks = [open_network(name, runner=runner, device=device) for name in names]
+    kind = _what_they_read(networks, names)
+    reader = data.open(evaluation=True)
+    if kind == "landmarks":
+        from mien.engine.landmark_evaluation import evaluate_landmarks, write_landmarks
+
+        found = evaluate_landmarks(
+            networks, names, reader, split=split, leaks=data.leaks, crop=crop, ocular_norm=ocular_norm,
+            eval_3d=eval_3d, batch_size=batch_size, bootstrap=bootstrap, seed=seed,
+        )  # fmt: skip
+        return write_landmarks(
+            folder, found, show_faces=show_faces, ocular_norm=ocular_norm, benchmark=benchmark, eval_3d=eval_3d
+        )
+    if (crop, ocular_norm, benchmark, eval_3d) != ("data", "outer", False, False):
+        raise MienError(
+            "--crop, --ocular_norm, --benchmark and --eval_3d are for bundles that read landmarks; "
+            f"{bundle} reads {kind}."
+        )
+    return _evaluate_expressions(
+        networks, names, reader, folder, split=split, leaks=data.leaks, batch_size=batch_size, bootstrap=bootstrap,
+        seed=seed, show_faces=show_faces,
+    )  # fmt: skip
+
+
+def _what_they_read(networks: "list[Network]", names: list[str]) -> str:
+    """ "expression" or "landmarks". Raises MienError for a network without either, and for two that differ."""
+    kinds = [network.info.reads for network in networks]
+    for kind, name in zip(kinds, names, strict=True):
+        if kind == "picture":
+            raise MienError(f"{name} gives pictures again, not answers to measure. Train a landmark head on it first.")
+        if kind != kinds[0]:
+            raise MienError(f"Two models compare on one task; {names[0]} reads {kinds[0]}, {name} reads {kind}.")
+    return kinds[0]
+
+
+def _evaluate_expressions(
+    networks: "list[Network]", names: list[str], reader: "Reader", folder: Path, *, split: str, leaks: str,
+    batch_size: int, bootstrap: int, seed: int, show_faces: bool,
+) -> Evaluation:  # fmt: skip
+    from mien.engine.evaluation_report import print_summary, write_report
+    from mien.engine.seen import checked
+
     targets = [target_of(reader, split, network.info.labels) for network in networks]
-    targets, warnings, leaks = checked(targets, names, [network.info for network in networks], leaks=data.leaks)
+    targets, warnings, told = checked(targets, names, [network.info for network in networks], leaks=leaks)
     found = [
-        measure(*pair, bundle=name, batch_size=batch_size, bootstrap=bootstrap, seed=seed, seen=lines, leaks=leaks)
+        measure(*pair, bundle=name, batch_size=batch_size, bootstrap=bootstrap, seed=seed, seen=lines, leaks=told)
         for pair, name, lines in zip(zip(networks, targets, strict=True), names, warnings, strict=True)
     ]
     result = found[0] if len(found) == 1 else _compared(*found, bootstrap=bootstrap, seed=seed)
@@ -229,16 +281,16 @@ def write_tables(folder: Path, result: Evaluation) -> None:
 
     names, confusion = result.answers.labels.classes, result.answers.confusion
     write_answers(folder, result.answers)
-    _write_csv(folder / "failures.csv", [["key", "reason"], *result.failures])
+    write_csv(folder / "failures.csv", [["key", "reason"], *result.failures])
     rows = [[name, *map(int, row)] for name, row in zip(names, confusion, strict=True)]
-    _write_csv(folder / "confusion.csv", [["truth \\ predicted", *names], *rows])
+    write_csv(folder / "confusion.csv", [["truth \\ predicted", *names], *rows])
     title = f"{result.model} on {result.target.data} {result.target.split}"
     confusion_figure(confusion, names, title=title).png(folder / "confusion.png")
     reliability_figure(result.answers.reliability, title=title).png(folder / "reliability.png")
-    write_scores(folder / "metrics.jsonl", result.scores, **_common(result))
+    write_scores(folder / "metrics.jsonl", result.scores, **common(result))
 
 
-def _common(result: Evaluation) -> dict[str, Any]:
+def common(result: "Evaluation | LandmarkEvaluation") -> dict[str, Any]:
     """What every line of metrics.jsonl says of the measurement."""
     return {
         "data": result.target.data,
@@ -256,7 +308,8 @@ def _common(result: Evaluation) -> dict[str, Any]:
     }
 
 
-def _write_csv(path: Path, rows: "list[Any]") -> None:
+def write_csv(path: Path, rows: "list[Any]") -> None:
+    """Rows of cells, written whole or not at all."""
     from mien.media.files import atomic_path
 
     with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:

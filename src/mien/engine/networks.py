@@ -21,7 +21,8 @@ RunnerName = Literal["auto", "torch", "onnx"]
 
 @dataclass(frozen=True)
 class Network:
-    """logits: float32 [batch, 3, size, size], normalised as info.input says, to float64 [batch, classes].
+    """logits: float32 [batch, 3, size, size], normalised as info.input says, to the main output as float64: [batch,
+    classes], or points. outputs: the same images to everything that the network gives, by name.
 
     engine says in words what computes it.
     """
@@ -29,6 +30,7 @@ class Network:
     info: "BundleInfo"
     engine: str
     logits: "Callable[[np.ndarray], np.ndarray]"
+    outputs: "Callable[[np.ndarray], dict[str, np.ndarray]] | None" = None
 
 
 def open_network(bundle: str, *, runner: RunnerName = "auto", device: str = "auto") -> Network:
@@ -98,7 +100,7 @@ def crops_of(
     from concurrent.futures import ThreadPoolExecutor
 
     batches = [range(i, min(i + batch_size, len(samples))) for i in range(0, len(samples), batch_size)]
-    with _progress() as progress, ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+    with progress_bar() as progress, ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
         task = progress.add_task("reading faces", total=len(samples))
         ahead = [pool.submit(_crop_or_reason, samples[i], spec) for i in batches[0]]
         for number, batch in enumerate(batches):
@@ -140,30 +142,30 @@ def _torch_network(folder: Path, device: str) -> Network:
         network = system.for_inference().to(where)
     except (RuntimeError, AssertionError) as error:  # an unknown word, or a device that is not there
         raise MienError(f"--device {device} cannot be used: {str(error).splitlines()[0]} Try cpu.") from error
+    answer = getattr(network, "outputs", None) or (lambda images: {"logits": network(images)})
 
-    def logits(images: "np.ndarray") -> "np.ndarray":
+    def outputs(images: "np.ndarray") -> "dict[str, np.ndarray]":
         with torch.inference_mode():
-            return _logits_of(network(torch.from_numpy(images).to(where))).double().cpu().numpy()
+            found = answer(torch.from_numpy(images).to(where))
+        return {name: values.double().cpu().numpy() for name, values in found.items()}
 
-    return Network(system.info, f"PyTorch {torch.__version__} on {where}", logits)
+    return _network(system.info, f"PyTorch {torch.__version__} on {where}", outputs)
 
 
 def _onnx_network(folder: Path) -> Network:
     from mien.runtime.runner import Runner
 
     runner = Runner(folder)
-
-    def logits(images: "np.ndarray") -> "np.ndarray":
-        return _logits_of(runner(images)).astype("float64")
-
-    return Network(runner.info, f"ONNX on {runner.backend}, {runner.precision}", logits)
+    return _network(runner.info, f"ONNX on {runner.backend}, {runner.precision}", runner.outputs)
 
 
-def _logits_of(outputs: Any) -> Any:
-    return outputs["logits"] if isinstance(outputs, dict) else outputs
+def _network(info: "BundleInfo", engine: str, outputs: "Callable[[np.ndarray], dict[str, np.ndarray]]") -> Network:
+    main = "landmarks" if info.reads == "landmarks" else "logits"
+    return Network(info, engine, lambda images: outputs(images)[main].astype("float64"), outputs)
 
 
-def _progress() -> Any:
+def progress_bar() -> Any:
+    """On stderr, gone when it is done."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 

@@ -113,12 +113,12 @@ def curves_figure(curves: Mapping[str, Curve], *, title: str, percent: bool = Fa
     def place(x: float, y: float) -> tuple[float, float]:
         return left + width * (x - x0) / (x1 - x0), top + height * (1 - (y - y0) / (y1 - y0))
 
-    ticks = _ticks(y0, y1)
-    for tick in ticks:
+    marks = ticks(y0, y1)
+    for tick in marks:
         _, y = place(x0, tick)
-        text = _tick_text(tick, ticks[1] - ticks[0] if len(ticks) > 1 else 1.0, percent=percent)
+        text = tick_text(tick, marks[1] - marks[0] if len(marks) > 1 else 1.0, percent=percent)
         scene.add(Line(((left, y), (left + width, y)), "grid", 1), Words(left - 8, y, text, 11, "end", "muted"))
-    for tick in _ticks(x0, x1):
+    for tick in ticks(x0, x1):
         if tick == int(tick):
             scene.add(Words(place(tick, y0)[0], top + height + 14, f"{tick:.0f}", 11, "middle", "muted"))
     for k, (name, curve) in enumerate(curves.items()):
@@ -149,7 +149,7 @@ def _padded(span: tuple[float, float]) -> tuple[float, float]:
     return span[0] - pad, span[1] + pad
 
 
-def _ticks(low: float, high: float) -> list[float]:
+def ticks(low: float, high: float) -> list[float]:
     """About five round numbers between low and high."""
     import math
 
@@ -160,7 +160,7 @@ def _ticks(low: float, high: float) -> list[float]:
     return [round(k * step, 12) for k in range(first, math.floor(high / step) + 1)]
 
 
-def _tick_text(value: float, step: float, *, percent: bool) -> str:
+def tick_text(value: float, step: float, *, percent: bool) -> str:
     """With as many digits as tell neighbouring ticks apart."""
     import math
 

@@ -14,7 +14,7 @@ from mien.core.landmarks import scheme_of
 
 Points = Float[np.ndarray, "faces points dims"]
 Normaliser = Literal["interocular", "interpupil", "corners", "bbox", "none"]
-NORMALISERS = ("interocular", "interpupil", "corners", "bbox", "none")
+NORMALISERS: tuple[Normaliser, ...] = ("interocular", "interpupil", "corners", "bbox", "none")
 # AFLW2000-3D's protocol: as many faces of each range make the mean of the three an honest one. Zhu et al., CVPR 2016.
 YAW_EDGES_DEG = (0.0, 30.0, 60.0, 90.0)
 _INNER_CORNERS = {68: (39, 42), 84: (55, 58), 98: (64, 68)}
