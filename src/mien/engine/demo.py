@@ -193,7 +193,7 @@ def _reading_bundle(tour: Tour) -> str | None:
     from mien.engine.models import shipped_bundles
 
     for folder, info in shipped_bundles():
-        if "model.onnx" not in info.files:
+        if "model.onnx" not in info.files or info.reads != "expression":
             continue
         tour.reader = f"the model that ships with mien, {info.model_id}"
         return str(folder)
