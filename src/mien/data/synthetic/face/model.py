@@ -17,7 +17,8 @@ from mien.core.errors import MienError, nearest
 from mien.data.synthetic.face.action_units import MODES
 from mien.data.synthetic.face.eyes import Eye, ScannedEye
 
-JAW_RAD = {"AU26": 0.17, "AU27": 0.50}  # how far each opens the jaw at weight 1; both together at most their sum
+JAW_RAD = {"AU26": 0.17, "AU27": 0.50}  # how far each opens the jaw at weight 1
+JAW_MOST_RAD = 0.50  # both together at most
 LIDS = ("AU43", "AU45")
 
 
@@ -138,8 +139,9 @@ class FaceModel:
         if not self.jaw_weights.any():
             return
         opening, aside = np.zeros((2, len(units)), np.float32) if jaw_rad is None else np.asarray(jaw_rad, np.float32).T
-        for name, angle in JAW_RAD.items():
-            opening = opening + np.float32(angle) * units[:, self.expression_names.index(name)].astype(np.float32)
+        places = [self.expression_names.index(name) for name in JAW_RAD]
+        opened = units[:, places].astype(np.float32) @ np.array(list(JAW_RAD.values()), np.float32)
+        opening = opening + np.minimum(opened, np.float32(JAW_MOST_RAD))
         hung = np.nonzero(self.jaw_weights)[0]
         for angles, (a, b) in ((opening, (1, 2)), (aside, (2, 0))):
             if angles.any():
