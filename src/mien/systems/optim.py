@@ -1,6 +1,7 @@
 """How weights move: optimiser, learning rate, SAM, clipping, averaging. Options are read without torch."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -75,18 +76,22 @@ def learning_rate(options: OptimOptions, *, step: int, steps_per_epoch: int, epo
     return options.lr
 
 
-def build_optimizer(options: OptimOptions, parameters: "list[torch.nn.Parameter]") -> "torch.optim.Optimizer":
-    """The optimiser over these parameters, inside SAM when sam_rho is above 0. Weights with one axis do not decay."""
+def build_optimizer(
+    options: OptimOptions, parameters: "list[torch.nn.Parameter] | Mapping[float, list[torch.nn.Parameter]]"
+) -> "torch.optim.Optimizer":
+    """The optimiser over these parameters, inside SAM when sam_rho is above 0. Weights with one axis do not decay.
+
+    parameters: or by their share of the learning rate, which each group then states as "share".
+    """
     import torch
 
     from mien.nn.sam import SAM
 
-    decayed = [p for p in parameters if p.ndim > 1]
-    plain = [p for p in parameters if p.ndim <= 1]
-    groups: list[dict[str, Any]] = [
-        {"params": decayed, "weight_decay": options.weight_decay},
-        {"params": plain, "weight_decay": 0.0},
-    ]
+    groups: list[dict[str, Any]] = []
+    for share, some in (parameters if isinstance(parameters, Mapping) else {1.0: parameters}).items():
+        common = {"lr": options.lr * share, "share": share}
+        groups.append({"params": [p for p in some if p.ndim > 1], "weight_decay": options.weight_decay} | common)
+        groups.append({"params": [p for p in some if p.ndim <= 1], "weight_decay": 0.0} | common)
     groups = [group for group in groups if group["params"]]
     base: torch.optim.Optimizer
     if options.name == "sgd":

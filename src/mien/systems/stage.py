@@ -1,14 +1,15 @@
 """Stage: one training run of a System with one objective. It says what is minimised; the step is the same for all.
 
 A step takes one batch of the loader. It is computed in `parts` (for memory), its gradient is summed over the parts and
-averaged over processes, SAM climbs along that gradient, and all parts are computed again at the top. Everything random
+averaged over processes, SAM climbs along that gradient, and all parts are computed again at the top. A stage with
+several objectives (a GAN) has an optimiser for each, which step one after the other. Everything random
 in a step comes from torch's generator, seeded from (seed, step, rank) when the step begins: a run that was stopped
 needs no generator state to go on exactly.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields
 from typing import Any, ClassVar, Self
 
 import lightning as L
@@ -22,9 +23,10 @@ from mien.core.records import Batch
 from mien.nn.sam import SAM, frozen_batch_norm
 from mien.systems.bundle import check_state
 from mien.systems.optim import OptimOptions, build_optimizer, ema_decay, learning_rate
+from mien.systems.steps import Objective, TorchBatch, average_over_processes, split, step_seed
 from mien.systems.system import System, config_from
 
-TorchBatch = Batch[Tensor]
+__all__ = ["Position", "Stage", "StepOptions", "TorchBatch", "split", "step_seed"]
 Tensors = tuple[Tensor, ...] | list[Tensor]
 
 
@@ -91,7 +93,8 @@ class Stage(L.LightningModule):
         self.scores: dict[str, float] = {}  # of the last validation
         self.predicted: dict[str, np.ndarray] = {}  # in the last validation
         self._validated: list[tuple[Tensor, dict[str, np.ndarray]]] = []
-        self._resumed_optimizer: dict[str, Any] | None = None
+        self._objectives: list[Objective] = []
+        self._resumed_optimizers: list[dict[str, Any]] = []
         self._network = (torch.compile(system) if step.compile else system,)  # in a tuple: registered once only
 
     def forward(self, image: Tensor) -> Tensor:
@@ -137,33 +140,42 @@ class Stage(L.LightningModule):
 
     # The step
 
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        parameters = [p for p in self.system.parameters() if p.requires_grad]
-        if not parameters:
+    def objectives(self) -> list[Objective]:
+        """In the order of their steps; here one: `loss_terms`, by every parameter that is not frozen."""
+        return [Objective(self.loss_terms, {1.0: [p for p in self.system.parameters() if p.requires_grad]})]
+
+    def configure_optimizers(self) -> torch.optim.Optimizer | list[torch.optim.Optimizer]:
+        self._objectives = self.objectives()
+        if not any(some for objective in self._objectives for some in objective.parameters.values()):
             raise MienError("Nothing can be trained: every parameter of the system is frozen.")
-        return build_optimizer(self.optim_options, parameters)
+        built = [build_optimizer(self.optim_options, objective.parameters) for objective in self._objectives]
+        return built[0] if len(built) == 1 else built
 
     def training_step(self, batch: TorchBatch, batch_index: int) -> None:
         self._seed()
-        optimizer = self._optimizer()
         self.last_rate = self.learning_rate()
-        for group in optimizer.param_groups:
-            group["lr"] = self.last_rate
-        terms = self._gradient(batch, optimizer)
-        if isinstance(optimizer, SAM):
-            optimizer.climb()
-            with self._second_pass():
-                self._gradient(batch, optimizer)
-        if self.optim_options.clip:
-            clipped = [p for group in optimizer.param_groups for p in group["params"]]
-            nn.utils.clip_grad_norm_(clipped, self.optim_options.clip)
-        optimizer.step()
+        for objective, optimizer in zip(self._objectives, self._optimizers(), strict=True):
+            if self.position.step % objective.every == 0:
+                self._descend(objective, optimizer, batch)
         if self.ema is not None:
             self.ema.update_parameters(self.system)
         self.position.step += 1
         self.position.batch += 1
+
+    def _descend(self, objective: Objective, optimizer: torch.optim.Optimizer, batch: TorchBatch) -> None:
+        """One step of one optimiser."""
+        for group in optimizer.param_groups:
+            group["lr"] = self.last_rate * group.get("share", 1.0)
+        terms = self._gradient(batch, objective, optimizer)
+        if isinstance(optimizer, SAM):
+            optimizer.climb()
+            with self._second_pass():
+                self._gradient(batch, objective, optimizer)
+        if self.optim_options.clip:
+            nn.utils.clip_grad_norm_(_parameters(optimizer), self.optim_options.clip)
+        optimizer.step()
         for name, value in terms.items():
-            self.term_sums[name] = self.term_sums.get(name, 0) + value
+            self.term_sums[name] = self.term_sums.get(name, 0) + value * objective.every
 
     def _seed(self) -> None:
         """torch.manual_seed would do the same, but asks every kind of device, which costs a small network its step."""
@@ -178,36 +190,25 @@ class Stage(L.LightningModule):
             self.optim_options, step=self.position.step, steps_per_epoch=self.steps_per_epoch, epochs=self.epochs
         )
 
-    def _gradient(self, batch: TorchBatch, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    def _gradient(self, batch: TorchBatch, objective: Objective, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
         """Leaves the batch's mean gradient over all parts and processes in `.grad`; returns the loss terms."""
         optimizer.zero_grad()
         sums: dict[str, Tensor] = {}
         for part, share in split(batch, self.step_options.parts):
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.step_options.bf16):
-                terms = self.loss_terms(part)
+                terms = objective.terms(part)
             torch.stack([t.float() for t in terms.values()]).sum().mul(share).backward()
             for name, value in terms.items():
                 sums[name] = sums.get(name, 0) + value.detach().float() * share
-        self._average_over_processes(optimizer)
+        average_over_processes(_parameters(optimizer), self.trainer.world_size)
         return sums
-
-    def _average_over_processes(self, optimizer: torch.optim.Optimizer) -> None:
-        if self.trainer.world_size == 1:
-            return
-        gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
-        flat = torch.cat([g.flatten() for g in gradients])
-        torch.distributed.all_reduce(flat)
-        flat /= self.trainer.world_size
-        for gradient, mean in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
-            gradient.copy_(mean.view_as(gradient))
 
     def _second_pass(self) -> AbstractContextManager[None]:
         return nullcontext() if self.step_options.legacy else frozen_batch_norm(self.system)
 
-    def _optimizer(self) -> torch.optim.Optimizer:
-        found = self.optimizers(use_pl_optimizer=False)
-        assert isinstance(found, torch.optim.Optimizer)
-        return found
+    def _optimizers(self) -> list[torch.optim.Optimizer]:
+        found: Any = self.optimizers(use_pl_optimizer=False)
+        return list(found) if isinstance(found, list | tuple) else [found]
 
     @torch.no_grad()
     def _average(self, averaged: Tensors, current: Tensors, steps: Tensor | int) -> None:
@@ -268,27 +269,30 @@ class Stage(L.LightningModule):
 
     def snapshot(self) -> dict[str, Any]:
         """All that the run needs to go on from here, as tensors and plain values."""
+        states = [optimizer.state_dict() for optimizer in self._optimizers()]
         return {
             "system": self.system.state_dict(),
             "ema": None if self.ema is None else self.ema.state_dict(),
-            "optimizer": self._optimizer().state_dict(),
+            "optimizer": states[0] if len(states) == 1 else states,
             "position": asdict(self.position),
             "sums": {name: float(total) for name, total in self.term_sums.items()},
         }
 
     def resume(self, state: Mapping[str, Any]) -> None:
-        """Goes back to a snapshot. The optimiser follows when there is one, at the start of the fit."""
+        """Goes back to a snapshot. The optimisers follow when there are such, at the start of the fit."""
         self.system.load_state_dict(state["system"])
         if self.ema is not None:
             self.ema.load_state_dict(state["ema"])
         self.position = Position(**state["position"])
         self.term_sums = {name: torch.tensor(total) for name, total in state["sums"].items()}
-        self._resumed_optimizer = state["optimizer"]
+        held = state["optimizer"]
+        self._resumed_optimizers = held if isinstance(held, list) else [held]
 
     def on_fit_start(self) -> None:
-        if self._resumed_optimizer is not None:
-            self._optimizer().load_state_dict(self._resumed_optimizer)
-            self._resumed_optimizer = None
+        if self._resumed_optimizers:
+            for optimizer, state in zip(self._optimizers(), self._resumed_optimizers, strict=True):
+                optimizer.load_state_dict(state)
+            self._resumed_optimizers = []
         self.term_sums = {name: total.to(self.device) for name, total in self.term_sums.items()}
 
     def mean_terms(self) -> dict[str, float]:
@@ -303,18 +307,5 @@ class Stage(L.LightningModule):
         return means
 
 
-def step_seed(seed: int, step: int, rank: int) -> int:
-    """One number below 2**63 for (seed, step, rank), well mixed."""
-    return int(np.random.SeedSequence([seed, step, rank]).generate_state(1, np.uint64)[0] >> np.uint64(1))
-
-
-def split(batch: TorchBatch, parts: int) -> Iterator[tuple[TorchBatch, float]]:
-    """The batch in (at most) `parts` pieces, each with its share of the samples."""
-    total = len(batch.image)
-    if parts == 1:
-        yield batch, 1.0
-        return
-    chunks = {f.name: value.chunk(parts) for f in fields(batch) if (value := getattr(batch, f.name)) is not None}
-    for i in range(len(chunks["image"])):
-        piece = {name: pieces[i] for name, pieces in chunks.items()}
-        yield replace(batch, **piece), len(piece["image"]) / total
+def _parameters(optimizer: torch.optim.Optimizer) -> list[nn.Parameter]:
+    return [p for group in optimizer.param_groups for p in group["params"]]
