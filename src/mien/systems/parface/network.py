@@ -275,6 +275,7 @@ class ParFace(System):
             del lean.decoder.stages[self.config.head_layers + 1 :]
             lean.decoder.picture_conv = nn.Identity()
         fold_norms(lean)
+        lean.decoder.fold_start()
         if lean.depth_head is not None:
             lean.depth_head.freeze_sums()
         return lean.requires_grad_(False).to(memory_format=torch.channels_last)
