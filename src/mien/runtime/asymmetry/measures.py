@@ -100,37 +100,47 @@ def eye_middle(p: Points) -> np.ndarray:
     return (p[..., 36, :] + p[..., 39, :]) / 2
 
 
+def brow_at(p: Points, x: np.ndarray) -> np.ndarray:
+    """Height of the right brow at x."""
+    return parabola(p[..., _BROW, :], x)
+
+
+def lids_at(p: Points, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Heights of the right eye's upper and lower lid at x."""
+    return cubic(p[..., _UPPER_LID, :], x), cubic(p[..., _LOWER_LID, :], x)
+
+
 def _brow_height(p: Points) -> np.ndarray:
     eye = eye_middle(p)
-    return parabola(p[..., _BROW, :], eye[..., 0]) - eye[..., 1]
+    return brow_at(p, eye[..., 0]) - eye[..., 1]
 
 
 def _mrd1(p: Points) -> np.ndarray:
     eye = eye_middle(p)
-    return cubic(p[..., _UPPER_LID, :], eye[..., 0]) - eye[..., 1]
+    return lids_at(p, eye[..., 0])[0] - eye[..., 1]
 
 
 def _mrd2(p: Points) -> np.ndarray:
     eye = eye_middle(p)
-    return eye[..., 1] - cubic(p[..., _LOWER_LID, :], eye[..., 0])
+    return eye[..., 1] - lids_at(p, eye[..., 0])[1]
 
 
 def _fissure(p: Points) -> np.ndarray:
     return np.maximum(_mrd1(p) + _mrd2(p), 0)
 
 
-def _lip_crossing(p: Points) -> np.ndarray:
+def lip_crossing(p: Points) -> np.ndarray:
     """Where the lower lip's outer edge meets the midline, [*batch, 2]."""
     x = np.zeros(p.shape[:-2])
     return np.stack([x, chord(p[..., _LOWER_LIP, :], x)], axis=-1)
 
 
 def _commissure_excursion(p: Points) -> np.ndarray:
-    return np.linalg.norm(p[..., 48, :] - _lip_crossing(p), axis=-1)
+    return np.linalg.norm(p[..., 48, :] - lip_crossing(p), axis=-1)
 
 
 def _smile_angle(p: Points) -> np.ndarray:
-    along = p[..., 48, :] - _lip_crossing(p)
+    along = p[..., 48, :] - lip_crossing(p)
     return 90 + np.degrees(np.arctan2(along[..., 1], -along[..., 0]))
 
 

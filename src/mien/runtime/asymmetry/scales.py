@@ -6,7 +6,7 @@ is left out by name.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -45,7 +45,9 @@ class Item:
 
 @dataclass(frozen=True)
 class ScaleEstimate:
-    """value: "" where the scale cannot be estimated from this material; `missing` then names the photos to take."""
+    """value: "" where the scale cannot be estimated from this material; `missing` then names the photos to take.
+    affected: the side that was taken as affected; "" where none is known.
+    """
 
     name: str
     value: str
@@ -54,20 +56,27 @@ class ScaleEstimate:
     items: tuple[Item, ...] = ()
     missing: tuple[str, ...] = ()
     parts: dict[str, float] = field(default_factory=dict)
+    affected: str = ""
 
 
 def estimate_scales(faces: Faces, *, affected: Side | Literal["auto"] = "auto") -> list[ScaleEstimate]:
     """eFACE, Sunnybrook, House-Brackmann. faces: task -> measures, all of one person. MienError for another task.
 
-    affected "auto": the side that moves less over the tasks; at rest alone no scale needs a side.
+    affected "auto": the side that moves less over the tasks. Without rest and one task no side is known, and no item.
     """
     for name in faces:
         task_of(name)
     side = affected if affected != "auto" else weaker_side(faces)
     if side not in ("right", "left", ""):
         raise MienError(f"The affected side is right, left or auto; got {affected!r}.")
-    pairs = _Pairs(faces, side or "right")
-    return [_eface(pairs), _sunnybrook(pairs), _house_brackmann(pairs)]
+    pairs = _Pairs(faces if side else {}, side or "right")
+    return [_named(make(pairs), faces, side) for make in (_eface, _sunnybrook, _house_brackmann)]
+
+
+def _named(scale: ScaleEstimate, faces: Faces, side: str) -> ScaleEstimate:
+    """With the side that was taken as the affected one, and without the photos that are there in `missing`."""
+    missing = tuple(task for task in scale.missing if task not in faces)
+    return replace(scale, affected=side, missing=missing)
 
 
 def weaker_side(faces: Faces) -> Side | Literal[""]:

@@ -1,0 +1,178 @@
+"""From a picture or a film to an examination: points of the largest face, read twice (as is and mirrored), measured."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from jaxtyping import UInt8
+
+from mien.core.errors import MienError
+from mien.core.landmarks import SCHEME_68, to_68
+from mien.core.records import Box, FacePoints
+from mien.media.detect import Detection, Detector, create_detector
+from mien.media.video import Frame as VideoFrame
+from mien.runtime.asymmetry.dynamic import Movement, analyse_track
+from mien.runtime.asymmetry.frame import METHOD, Method
+from mien.runtime.asymmetry.mirror import MirrorTest, mirror_test
+from mien.runtime.asymmetry.quality import Check, check_quality
+from mien.runtime.asymmetry.static import FaceMeasures, analyse
+from mien.runtime.landmarks import Landmarker
+
+Pixels = UInt8[np.ndarray, "height width 3"]
+
+
+class Reader(Protocol):
+    """Points of one face; None where there is none. near: a box that the face must overlap."""
+
+    def __call__(self, pixels: Pixels, *, near: Box | None = None) -> FacePoints | None: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Examination:
+    """A photo. face: the mean of both readings where the mirror test was made. mirror: None where it was not."""
+
+    source: str
+    task: str
+    pixels: Pixels
+    measured: FaceMeasures
+    checks: tuple[Check, ...]
+    mirror: MirrorTest | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class FilmExamination:
+    """A film. at_rest, at_peak: those two frames, examined."""
+
+    source: str
+    movement: Movement
+    at_rest: Examination
+    at_peak: Examination
+
+
+class FaceReader:
+    """The largest face that the detector is sure of, and its 68 points by a landmark bundle (the shipped one by
+    default).
+
+    Where the bundle states no error of its own for each point, all points get its mean error on validation faces; where
+    it has none on record, sigma_px stays None. `sigma_source` says which. Raises MienError for a bundle or a detector
+    that cannot be used.
+    """
+
+    def __init__(
+        self, bundle: str | Path | None = None, *, detector: str = "dlib", weights: str | Path | None = None,
+        min_face: float | None = None, threads: int | None = None,
+    ) -> None:  # fmt: skip
+        self.landmarker = Landmarker(bundle, threads=threads)
+        self.info = self.landmarker.info
+        self._detector: Detector = create_detector(detector, weights=weights, min_face=min_face)
+        scores = self.info.provenance.get("scores", {})
+        error = scores.get("val/nme_interocular") if isinstance(scores, dict) else None
+        self._mean_error = float(error) if isinstance(error, int | float) else None
+
+    @property
+    def sigma_source(self) -> str:
+        if "sigma" in self.landmarker.outputs:
+            return "the model's own for each point"
+        if self._mean_error is None:
+            return "unknown: the model states no errors"
+        share = f"{100 * self._mean_error:.1f} %"
+        return f"the model's mean error on validation faces for all points alike ({share} of the outer eye distance)"
+
+    def __call__(self, pixels: Pixels, *, near: Box | None = None) -> FacePoints | None:
+        chosen = _chosen(self._detector(pixels), near)
+        if chosen is None:
+            return None
+        face = self.landmarker.read(pixels, chosen.box)
+        if len(face.landmarks_px) == 98:
+            face = FacePoints(to_68(face.landmarks_px), pose_rad=face.pose_rad, box=face.box)
+        if face.sigma_px is None and self._mean_error is not None:
+            size = float(SCHEME_68.interocular(face.landmarks_px))
+            face = replace(face, sigma_px=np.full(len(face.landmarks_px), self._mean_error * size))
+        return face
+
+
+def examine_picture(
+    pixels: Pixels, read: Reader, *, source: str = "", task: str = "", mirror: bool = True, method: Method = METHOD
+) -> Examination:
+    """Raises MienError where no face is found."""
+    face = read(pixels)
+    if face is None:
+        raise MienError(
+            f"{source or 'the picture'}: no face found. The face should fill a third of the picture's height."
+        )
+    tested = _tested(pixels, face, read, method) if mirror else None
+    best = tested.averaged if tested else face
+    checks = tuple(check_quality(best, pixels))
+    return Examination(source, task, pixels, analyse(best, method=method), checks, tested)
+
+
+def examine_film(
+    frames: Iterable[VideoFrame], read: Reader, *, source: str = "", task: str = "", affected: str = "",
+    mirror: bool = True, method: Method = METHOD,
+) -> FilmExamination:  # fmt: skip
+    """One movement of one face. mirror: every frame is read twice, which takes twice the time. Raises MienError for too
+    few frames with a face.
+    """
+    film = _Film(read, mirror, method)
+    faces = list(film.faces(frames))
+    movement = analyse_track(faces, film.times, task=task, affected=affected, method=method)
+    shown = []
+    for k, name in ((movement.rest, "rest"), (movement.peak, task or "height of the movement")):
+        frame = film.kept[float(movement.times_s[k])]
+        place = f"{source}, {frame.timestamp_s:.2f} s"
+        shown.append(examine_picture(frame.pixels, read, source=place, task=name, mirror=mirror, method=method))
+    return FilmExamination(source, movement, shown[0], shown[1])
+
+
+class _Film:
+    """Reads frames. kept: the frames themselves by their time, for the pictures of rest and peak."""
+
+    def __init__(self, read: Reader, mirror: bool, method: Method) -> None:
+        self.read, self.mirror, self.method = read, mirror, method
+        self.times: list[float] = []
+        self.kept: dict[float, VideoFrame] = {}
+
+    def faces(self, frames: Iterable[VideoFrame]) -> Iterator[FacePoints | None]:
+        near: Box | None = None
+        for frame in frames:
+            self.times.append(frame.timestamp_s)
+            self.kept[frame.timestamp_s] = frame
+            face = self.read(frame.pixels, near=near)
+            if face is not None:
+                near = box_around(face)
+                tested = _tested(frame.pixels, face, self.read, self.method) if self.mirror else None
+                face = tested.averaged if tested else face
+            yield face
+
+
+def box_around(face: FacePoints) -> Box:
+    """The upright rectangle of the points."""
+    (x0, y0), (x1, y1) = face.landmarks_px.min(0).tolist(), face.landmarks_px.max(0).tolist()
+    return x0, y0, x1, y1
+
+
+def _tested(pixels: Pixels, face: FacePoints, read: Reader, method: Method) -> MirrorTest | None:
+    """The other reading must be of the same face."""
+    x0, y0, x1, y1 = box_around(face)
+    width = pixels.shape[1]
+    near = (width - 1 - x1, y0, width - 1 - x0, y1)
+    return mirror_test(pixels, lambda flipped: read(flipped, near=near), face=face, method=method)
+
+
+def _chosen(found: list[Detection], near: Box | None) -> Detection | None:
+    """The largest of those with at least half of the best score: buttons and badges get less."""
+    if near is not None:
+        found = [face for face in found if _overlap(face.box, near) > 0.2]
+    if not found:
+        return None
+    sure = max(face.score for face in found) / 2
+    return max((face for face in found if face.score >= sure), key=lambda face: face.side)
+
+
+def _overlap(a: Box, b: Box) -> float:
+    """Shared area over that of both."""
+    shared = max(min(a[2], b[2]) - max(a[0], b[0]), 0) * max(min(a[3], b[3]) - max(a[1], b[1]), 0)
+    areas = sum((box[2] - box[0]) * (box[3] - box[1]) for box in (a, b))
+    return shared / max(areas - shared, 1e-9)

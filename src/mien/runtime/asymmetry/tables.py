@@ -1,0 +1,194 @@
+"""The table of an examination: one row for each measure of each picture and film, as CSV, with a JSON that says all."""
+
+import csv
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from mien import __version__
+from mien.core.bundle import BundleInfo
+from mien.media.files import atomic_path, write_text
+from mien.runtime.asymmetry.dynamic import Quantity
+from mien.runtime.asymmetry.examination import Examination, FilmExamination
+from mien.runtime.asymmetry.measures import DEFINITIONS, Estimate, Measure
+from mien.runtime.asymmetry.scales import ScaleEstimate
+from mien.runtime.asymmetry.static import Region
+
+ESTIMATES = (
+    "Measures and estimates from points in pictures. They are no diagnosis, no grade and no advice; whoever treats a "
+    "person decides by examining that person."
+)
+COLUMNS = {
+    "source": "the file; of a film with the time of the frame",
+    "task": "the expression asked for; of a film's quantities its task",
+    "measure": "name; see `definitions`",
+    "unit": "of all columns but index_percent, ratio and clear",
+    "right": "the person's own right",
+    "left": "the person's own left",
+    "difference": "right minus left",
+    "value": "of measures of the whole face; positive to the person's left, where it has a side",
+    "index_percent": "asymmetry index 200 |left - right| / (left + right); empty near 0",
+    "ratio": "the smaller over the larger side; empty near 0",
+    "right_sd": "standard deviation from the points' own error",
+    "left_sd": "likewise",
+    "difference_sd": "likewise",
+    "value_sd": "likewise",
+    "index_sd": "likewise, percent",
+    "clear": "1: the difference (or value) is beyond chance at the 5 % level; 0: it is not; empty: error unknown",
+    "detectable": "smallest change between two pictures that is beyond chance: 1.96 sqrt(2) sd",
+    "mirror_right": "how much the reading of the mirrored picture differs: the reader's own error",
+    "mirror_left": "likewise",
+    "mirror_difference": "likewise, of the difference or the value",
+}
+Row = dict[str, Any]
+
+
+def rows_of(item: Examination | FilmExamination) -> list[Row]:
+    """A photo's rows, or a film's: its quantities, then its frames of rest and peak."""
+    if isinstance(item, FilmExamination):
+        moved = [_quantity_row(item.source, item.movement.task, quantity) for quantity in item.movement.quantities]
+        return [*moved, *rows_of(item.at_rest), *rows_of(item.at_peak)]
+    mirror = item.mirror.measures if item.mirror else {}
+    rows = [_measure_row(item, measure, mirror.get(measure.name, ())) for measure in item.measured.measures]
+    return rows + [_region_row(item, region) for region in item.measured.regions]
+
+
+def write_measures(
+    items: Sequence[Examination | FilmExamination], folder: Path, *, info: BundleInfo,
+    scales: Sequence[ScaleEstimate] = (), **made_with: Any,
+) -> list[Path]:  # fmt: skip
+    """Writes measures.csv and measures.json into the folder, each whole or not at all; returns their paths."""
+    rows = [row for item in items for row in rows_of(item)]
+    paths = [folder / "measures.csv", folder / "measures.json"]
+    with atomic_path(paths[0]) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, list(COLUMNS), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows({name: _cell(row.get(name)) for name in COLUMNS} for row in rows)
+    text = json.dumps(_sidecar(items, rows, info, scales, made_with), indent=2, ensure_ascii=False, allow_nan=False)
+    write_text(paths[1], text + "\n")
+    return paths
+
+
+def write_curves(item: FilmExamination, path: Path) -> None:
+    """A film's measures over time: time_s, then right and left of each curve, mm."""
+    movement = item.movement
+    names = [f"{name}_{side}" for name in movement.curves for side in ("right", "left")]
+    with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["time_s", *names, "rest", "height"])
+        for k, time in enumerate(movement.times_s):
+            values = [curve[k, side] for curve in movement.curves.values() for side in (0, 1)]
+            phase = [int(movement.phases.rest[k]), int(movement.phases.height[k])]
+            writer.writerow([f"{time:.4f}", *(f"{value:.3f}" for value in values), *phase])
+
+
+def _measure_row(item: Examination, measure: Measure, mirror: tuple[float, ...]) -> Row:
+    row = _start(item.source, item.task, measure.name, measure.unit)
+    paired = measure.definition.paired
+    row |= _sides(measure.right, measure.left)
+    row |= _named("difference" if paired else "value", measure.difference)
+    if measure.index is not None:
+        row |= {"index_percent": measure.index.value, "index_sd": measure.index.sd, "ratio": measure.ratio}
+    row |= {"clear": measure.clear, "detectable": measure.detectable}
+    if mirror:
+        names = ("mirror_right", "mirror_left", "mirror_difference") if len(mirror) == 3 else ("mirror_difference",)
+        row |= dict(zip(names, mirror, strict=True))
+    return row
+
+
+def _region_row(item: Examination, region: Region) -> Row:
+    name = f"asymmetry_{region.name.replace(' ', '_')}"
+    row = _start(item.source, item.task, name, "%") | _named("value", region.asymmetry)
+    return row | {"clear": region.clear}
+
+
+def _quantity_row(source: str, task: str, quantity: Quantity) -> Row:
+    row = _start(source, task, quantity.name, quantity.unit) | _sides(quantity.right, quantity.left)
+    if quantity.value is not None:
+        row |= _named("value", quantity.value)
+    elif quantity.right is not None and quantity.left is not None:
+        row["difference"] = quantity.right.value - quantity.left.value
+    return row
+
+
+def _start(source: str, task: str, measure: str, unit: str) -> Row:
+    return {"source": source, "task": task, "measure": measure, "unit": unit}
+
+
+def _sides(right: Estimate | None, left: Estimate | None) -> Row:
+    row: Row = {}
+    for name, side in (("right", right), ("left", left)):
+        if side is not None:
+            row |= _named(name, side)
+    return row
+
+
+def _named(name: str, estimate: Estimate) -> Row:
+    return {name: estimate.value, f"{name}_sd": estimate.sd}
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, bool):
+        return int(value)
+    if isinstance(value, float):
+        return "" if math.isnan(value) else f"{value:.4f}"
+    return "" if value is None else value
+
+
+def _plain(value: Any) -> Any:
+    """For JSON: no NaN, no NumPy."""
+    value = value.item() if hasattr(value, "item") else value
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def _sidecar(
+    items: Sequence[Examination | FilmExamination], rows: list[Row], info: BundleInfo,
+    scales: Sequence[ScaleEstimate], made_with: dict[str, Any],
+) -> dict[str, Any]:  # fmt: skip
+    photos = [photo for item in items for photo in _photos(item)]
+    films = [item for item in items if isinstance(item, FilmExamination)]
+    return {
+        "note": ESTIMATES,
+        "columns": COLUMNS,
+        "definitions": {d.name: {"unit": d.unit, "text": d.text, "source": d.source} for d in DEFINITIONS}
+        | {q.name: {"unit": q.unit, "text": q.text} for film in films for q in film.movement.quantities}
+        | {"asymmetry_*": {"unit": "%", "text": (Region.__doc__ or "").replace("\n    ", " ").strip()}},
+        "pictures": [_about(photo) for photo in photos],
+        "scales": [_scale(scale) for scale in scales],
+        "measures": [{name: _plain(value) for name, value in row.items()} for row in rows],
+        "model": {"id": info.model_id, "sha256": info.files, "provenance": info.provenance},
+        "mien": __version__,
+        **made_with,
+    }
+
+
+def _photos(item: Examination | FilmExamination) -> list[Examination]:
+    return [item.at_rest, item.at_peak] if isinstance(item, FilmExamination) else [item]
+
+
+def _about(photo: Examination) -> dict[str, Any]:
+    frame = photo.measured.frame
+    checks = [
+        {"name": c.name, "value": c.value, "limit": c.limit, "unit": c.unit, "passed": c.passed, "sentence": c.sentence}
+        for c in photo.checks
+    ]
+    return {
+        "source": photo.source,
+        "task": photo.task,
+        "frame": frame.note,
+        "mm_per_px": frame.mm_per_px,
+        "scale_sd_percent": 100 * frame.scale.relative_sd,
+        "mirror_test_percent": photo.mirror.percent if photo.mirror else None,
+        "checks": checks,
+    }
+
+
+def _scale(scale: ScaleEstimate) -> dict[str, Any]:
+    items = [{"name": i.name, "part": i.part, "value": i.value, "rule": i.rule} for i in scale.items]
+    return {
+        "name": scale.name, "estimate": scale.value or None, "rule": scale.rule, "reference": scale.reference,
+        "parts": scale.parts, "items": items, "missing": list(scale.missing),
+        "affected": scale.affected or None,
+    }  # fmt: skip
