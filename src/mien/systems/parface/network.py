@@ -212,9 +212,13 @@ class ParFace(System):
             raise MienError("parface: heads has no 'depth', so there are no depths. Train the depth stage first.")
         return self.depth_head(maps, latent)
 
+    def spread(self, maps: Float[Tensor, "batch points m m"], points: Tensor) -> Float[Tensor, "batch points"]:
+        """How wide each map is around its point [batch, points, 2] in crop sides; in crop sides too."""
+        return spread(maps, points * maps.shape[-1] - 0.5) / maps.shape[-1]
+
     def sigma(self, maps: Float[Tensor, "batch points m m"], points: Tensor) -> Float[Tensor, "batch points"]:
         """Radial error to expect, crop sides: from the spread of each map around its point, calibrated."""
-        measured = spread(maps, points * maps.shape[-1] - 0.5) / maps.shape[-1]
+        measured = self.spread(maps, points)
         return torch.exp(self.calibration[:, 0] * measured.log() + self.calibration[:, 1])
 
     def forward(self, image: Float[Tensor, "batch 3 s s"]) -> Tensor:
