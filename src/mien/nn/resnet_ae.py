@@ -15,6 +15,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mien.core.errors import MienError
+
 Activation = Literal["leaky_relu", "relu"]
 
 SIZES = (128, 256, 512)
@@ -260,12 +262,18 @@ def load_resnet18(encoder: ResNetEncoder, weights: dict[str, Tensor]) -> tuple[s
     """Copies what fits of torchvision's ResNet-18 (ImageNet) and returns the names of ours that were filled.
 
     The published training begins so: the stem where it has three channels, and the last four stages, whose first has
-    a shortcut convolution of ours alone (256 and 512). The early stages and the latent head stay as initialised.
+    a shortcut convolution of ours alone (256 and 512). The early stages and the latent head stay as initialised. Raises
+    MienError where the weights are another network's.
     """
     names = resnet18_names(encoder)
     own = encoder.state_dict()
     found = {ours: weights[name] for ours, name in names.items() if name in weights}
     fitting = {ours: value for ours, value in found.items() if value.shape == own[ours].shape}
+    if f"stages.{len(encoder.stages) - 1}.0.conv1.weight" not in fitting:
+        first = ", ".join(list(weights)[:3])
+        raise MienError(
+            f"Not the weights of a ResNet-18 of these widths (layer4.0.conv1.weight ...); they have {first}."
+        )
     encoder.load_state_dict(fitting, strict=False)
     return tuple(fitting)
 

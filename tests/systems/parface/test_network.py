@@ -305,6 +305,12 @@ def test_imagenet_weights_fill_what_they_fit():
     filled = {names[name] for name in load_resnet18(net, theirs)}
     assert filled == {name for name in theirs if not name.startswith("fc.")}
     assert net.state_dict()["stages.1.0.conv1.weight"].eq(0.5).all() and not net.head.weight.eq(0).any()
+    for weights, encoder in (
+        ({"x": torch.zeros(1)}, net),
+        (theirs, ResNetEncoder(size=128, outputs=9, widths=(8,) * 4)),
+    ):
+        with pytest.raises(MienError, match="Not the weights of a ResNet-18"):
+            load_resnet18(encoder, weights)
 
 
 def test_it_learns_to_reconstruct_one_batch():
