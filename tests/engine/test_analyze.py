@@ -14,11 +14,20 @@ from mien.engine.analyze import _Sampled, analyze, overlay_names
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "runtime"))
 from tiny_bundle import write_tiny_bundle
+from tiny_points import frontal_face, write_point_bundle
 
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(write_tiny_bundle(tmp_path_factory.mktemp("bundle")))
+
+
+@pytest.fixture(scope="module")
+def dots(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Answers every face with the same frontal one, with depth."""
+    face = frontal_face()
+    outputs = {"landmarks": face[:, :2], "depth": face[:, 2], "sigma": np.full(68, 0.01)}
+    return str(write_point_bundle(tmp_path_factory.mktemp("dots"), outputs))
 
 
 @pytest.fixture
@@ -40,7 +49,7 @@ def rows(output: Path) -> list[dict[str, str]]:
 
 
 def run(*inputs, output: Path, bundle: str, **options) -> str:
-    options = {"backend": "onnxruntime", "threads": 1} | options
+    options = {"backend": "onnxruntime", "threads": 1, "landmarks": "no"} | options
     return analyze([str(item) for item in inputs], output=str(output), bundle=bundle, **options)
 
 
@@ -175,3 +184,34 @@ def test_the_words_of_the_command(bundle: str, tmp_path: Path, photos: Path, cap
     assert "1 faces" in capsys.readouterr().out
     assert main([*words, "--detektor", "dlib"]) == 2
     assert "Did you mean '--detector'" in capsys.readouterr().err
+
+
+def test_points_go_into_the_table_the_pts_files_and_the_pictures(
+    photos: Path, tmp_path: Path, bundle: str, dots: str
+) -> None:
+    from mien.media.points import read_pts
+
+    with_points, without = tmp_path / "with", tmp_path / "without"
+    options = {"landmarks": "auto", "landmark_bundle": dots, "points": True}
+    said = run(photos / "a.jpg", photos / "nobody.png", output=with_points, bundle=bundle, **options)
+    run(photos / "a.jpg", output=without, bundle=bundle)
+    face, nobody = rows(with_points)
+    assert "points by tiny_points@" in said and nobody["x_0"] == "" and "x_0" not in rows(without)[0]
+    points = read_pts(with_points / "points" / "a.pts")
+    np.testing.assert_allclose(points[5], [float(face["x_5"]), float(face["y_5"])], atol=2e-3)
+    assert [path.name for path in (with_points / "points").iterdir()] == ["a.pts"]
+    assert abs(float(face["pose_yaw"])) < 1 and 0 < float(face["confidence_0"]) < 1 and float(face["z_30"]) > 0
+    drawn, plain = (np.asarray(Image.open(folder / "overlays" / "a.jpg")) for folder in (with_points, without))
+    assert (np.abs(drawn.astype(int) - plain).max(-1) > 40).sum() > 100
+
+
+def test_mistakes_about_landmarks_are_one_line(photos: Path, tmp_path: Path, bundle: str, dots: str) -> None:
+    output = tmp_path / "out"
+    with pytest.raises(MienError, match=r"reads landmarks_68, not expressions. Give it as --landmark-bundle"):
+        run(photos / "a.jpg", output=output, bundle=dots)
+    with pytest.raises(MienError, match=r"reads ferplus, not landmarks"):
+        run(photos / "a.jpg", output=output, bundle=bundle, landmarks="yes", landmark_bundle=bundle)
+    with pytest.raises(MienError, match="--points needs landmarks"):
+        run(photos / "a.jpg", output=output, bundle=bundle, points=True)
+    with pytest.raises(MienError, match="--landmarks is auto, yes or no; got 'maybe'"):
+        run(photos / "a.jpg", output=output, bundle=bundle, landmarks="maybe")

@@ -2,17 +2,19 @@
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from mien import __version__
 from mien.core.bundle import BundleInfo
 from mien.core.errors import MienError
-from mien.core.labels import label_set
-from mien.core.records import Reading
+from mien.core.labels import LabelSet, label_set
+from mien.core.records import FacePoints, Reading
 from mien.core.spec import InputSpec
-from mien.runtime.tables import schema, write_tables
+from mien.runtime.tables import PointColumns, schema, write_tables
 
 INFO = BundleInfo("tiny", {}, InputSpec(), label_set("fer2013"), files={"model.onnx": "ab" * 32}, temperature=1.5)
 SHARES = dict(zip(INFO.labels.classes, (0.5, 0.25, 0.125, 0.0625, 0.03125, 0.015625, 0.015625), strict=True))
@@ -83,3 +85,34 @@ def test_names_that_are_no_text_do_not_stop_a_table(tmp_path: Path) -> None:
     odd = Reading("bad\udce9name.jpg", False, note="x")
     paths = write_tables([odd], tmp_path / "t", info=INFO)
     assert "bad?name.jpg" in paths[0].read_text(encoding="utf-8")
+
+
+def point_columns(*outputs: str) -> PointColumns:
+    labels = LabelSet("landmarks_68", tuple(f"point_{i}" for i in range(68)))
+    info = BundleInfo("dots", {}, InputSpec(), labels, files={"model.onnx": "cd" * 32})
+    return PointColumns(info, ("landmarks", *outputs))
+
+
+def test_points_have_columns_with_unit_and_meaning(tmp_path: Path) -> None:
+    points = np.arange(136, dtype=float).reshape(68, 2)
+    solid = FacePoints(points, np.ones(68), np.ones(68), np.full(68, 0.5), np.full(68, 0.25), (0.0, np.pi / 2, -0.1))
+    columns = point_columns("depth", "sigma", "visible")
+    write_tables([replace(FACE, points=solid), NOBODY], tmp_path / "t", info=INFO, points=columns)
+    with (tmp_path / "t.csv").open(encoding="utf-8", newline="") as file:
+        face, nobody = list(csv.DictReader(file))
+    assert (face["x_0"], face["y_0"], face["x_67"]) == ("0.000", "1.000", "134.000")
+    assert (face["z_3"], face["confidence_3"], face["visible_3"]) == ("1.000", "0.500", "0.250")
+    assert (face["pose_pitch"], face["pose_yaw"]) == ("0.000", "90.000") and float(face["pose_roll"]) < 0
+    assert nobody["x_0"] == "" and nobody["pose_yaw"] == "" and list(face)[-2:] == ["model", "note"]
+    said = json.loads((tmp_path / "t.json").read_text())
+    assert list(said["columns"]) == list(face)
+    assert said["columns"]["x_36"] == {"type": "float64", "unit": "pixels", "meaning": "x of the point: 36, right eye"}
+    assert said["columns"]["pose_yaw"]["unit"] == "degrees" and said["columns"]["confidence_0"]["range"] == "0..1"
+    assert said["points"]["smoothing"] == "none" and said["points"]["model"]["id"] == "dots@cdcdcdcdcdcd"
+    assert "pixel centres at whole numbers" in said["points"]["frame_of_reference"]
+
+
+def test_a_model_that_tells_less_has_fewer_columns() -> None:
+    names = set(schema((), point_columns()))
+    assert {"x_0", "y_67", "pose_roll"} <= names and not {"z_0", "confidence_0", "visible_0"} & names
+    assert "confidence_0" in schema((), point_columns("sigma")) and "z_0" in schema((), point_columns("depth"))

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tiny_points import frontal_face, write_point_bundle
 
 
 def test_reading_never_imports_torch(tiny_bundle: Path, tmp_path: Path) -> None:
@@ -17,7 +18,9 @@ def test_reading_never_imports_torch(tiny_bundle: Path, tmp_path: Path) -> None:
     skimage = pytest.importorskip("skimage.data")
     Image.fromarray(skimage.astronaut()).save(tmp_path / "a.jpg")
     heavy = ["torch", "torchvision", "lightning", "timm", "pandas", "matplotlib", "skimage", "scipy"]
+    dots = write_point_bundle(tmp_path / "dots", {"landmarks": frontal_face()[:, :2], "depth": frontal_face()[:, 2]})
     words = ["analyze", str(tmp_path / "a.jpg"), "--bundle", str(tiny_bundle), "--output", str(tmp_path / "out")]
+    words += ["--landmark-bundle", str(dots), "--points", "--smooth"]
     code = (
         f"import sys\nfrom mien.__main__ import main\nassert main({words!r}) == 0\n"
         f"print('loaded:', [m for m in {heavy!r} if m in sys.modules])"
@@ -28,4 +31,5 @@ def test_reading_never_imports_torch(tiny_bundle: Path, tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert "loaded: []" in done.stdout
-    assert (tmp_path / "out" / "readings.csv").is_file()
+    assert "pose_yaw" in (tmp_path / "out" / "readings.csv").read_text().partition("\n")[0]
+    assert (tmp_path / "out" / "points" / "a.pts").is_file()
