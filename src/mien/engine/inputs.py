@@ -26,11 +26,11 @@ def overlay_names(files: Sequence[Path]) -> dict[Path, str]:
     return names
 
 
-def files_of(inputs: Sequence[str], output: Path) -> list[Path]:
+def files_of(inputs: Sequence[str], output: Path, *, videos: bool = True) -> list[Path]:
     """What is to be read; what lies in the output folder is ours, from an earlier time."""
     from mien.media.image import picture_files
 
-    found = picture_files(list(_named(inputs)), videos=True)
+    found = picture_files(list(_named(inputs)), videos=videos)
     own = output.resolve()
     files = [path for path in found if own not in path.resolve().parents]
     if not files:

@@ -62,6 +62,15 @@ def angles_of(rotation: Float[np.ndarray, "3 3"]) -> Angles:
     return float(pitch), float(yaw), float(np.arctan2(rotation[0, 1], rotation[1, 1]))
 
 
+def rotation_of(pitch: float, yaw: float, roll: float) -> Float[np.ndarray, "3 3"]:
+    """The rotation with these angles (radians); the way back from `angles_of`."""
+    (cp, sp), (cy, sy), (cr, sr) = ((np.cos(angle), np.sin(angle)) for angle in (pitch, yaw, roll))
+    about_y = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
+    about_x = np.array([[1, 0, 0], [0, cp, sp], [0, -sp, cp]])
+    about_z = np.array([[cr, sr, 0], [-sr, cr, 0], [0, 0, 1]])
+    return about_z @ about_x @ about_y
+
+
 def _solved(points: Float[np.ndarray, "68 2"], among: tuple[int, ...]) -> Float[np.ndarray, "3 3"] | None:
     """The turn of the neutral face whose picture, by a camera aimed at these points, is nearest to them.
 
