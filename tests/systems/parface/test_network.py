@@ -9,6 +9,7 @@ import torch
 import mien
 from mien import create_model
 from mien.core.errors import MienError
+from mien.engine.export import write_onnx
 from mien.nn.heatmaps import decode, targets
 from mien.nn.resnet_ae import PlaneEncoder, ResNetEncoder, load_resnet18, resnet18_names
 from mien.systems.bundle import check_state
@@ -279,20 +280,24 @@ def test_config_survives_json():
 
 @torch.no_grad()
 @pytest.mark.slow
-def test_outputs_are_exported(tmp_path):
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("parface_3d", {"uncertainty": True, "visibility": True, "lateral": True, "head_layers": 2}),
+        ("parface_3d", {"uncertainty": True, "legacy": True}),
+        ("parface_autoencoder", {}),
+    ],
+)
+def test_outputs_are_exported(name, options, tmp_path):
     runtime = pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")
-    from mien.engine.export import write_onnx
-
-    net = build(uncertainty=True, visibility=True, lateral=True, head_layers=2).eval()
+    net, image = build(name, **options).eval(), pictures(3)
     write_onnx(net, tmp_path / "net.onnx")
-    session = runtime.InferenceSession(tmp_path / "net.onnx")
-    assert [o.name for o in session.get_outputs()] == ["landmarks", "sigma", "visible", "depth", "latent"]
-    image = pictures(3)
-    want = net.outputs(image)
-    for name, got in zip(want, session.run(None, {"image": image.numpy()}), strict=True):
-        close = np.abs(got - want[name].numpy()) <= 1e-3 * max(1.0, float(want[name].abs().max()))
-        assert close.mean() > 0.98, name  # maps of random weights have near ties
+    session, want = runtime.InferenceSession(tmp_path / "net.onnx"), net.outputs(image)
+    assert [o.name for o in session.get_outputs()] == list(want)
+    for output, got in zip(want, session.run(None, {"image": image.numpy()}), strict=True):
+        close = np.abs(got - want[output].numpy()) <= 1e-3 * max(1.0, float(want[output].abs().max()))
+        assert close.mean() > 0.98, output  # maps of random weights have near ties
 
 
 def test_imagenet_weights_fill_what_they_fit():

@@ -30,7 +30,7 @@ from mien.core.labels import LabelSet
 from mien.core.spec import InputSpec
 from mien.nn.discriminators import DISCRIMINATOR_WIDTHS, LatentDiscriminator, PictureDiscriminator
 from mien.nn.folding import fold_norms
-from mien.nn.heatmaps import decode, spread, to_crop
+from mien.nn.heatmaps import decode, spread, to_crop, to_map
 from mien.nn.resnet_ae import (
     DECODER_WIDTHS,
     ENCODER_WIDTHS,
@@ -214,7 +214,8 @@ class ParFace(System):
 
     def spread(self, maps: Float[Tensor, "batch points m m"], points: Tensor) -> Float[Tensor, "batch points"]:
         """How wide each map is around its point [batch, points, 2] in crop sides; in crop sides too."""
-        return spread(maps, points * maps.shape[-1] - 0.5) / maps.shape[-1]
+        side = maps.shape[-1]
+        return spread(maps, to_map(points, size=side, legacy=self.config.legacy)) / side
 
     def sigma(self, maps: Float[Tensor, "batch points m m"], points: Tensor) -> Float[Tensor, "batch points"]:
         """Radial error to expect, crop sides: from the spread of each map around its point, calibrated."""
