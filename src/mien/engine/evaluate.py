@@ -3,7 +3,6 @@
 Bundles that read landmarks go on to landmark_evaluation.py.
 """
 
-import csv
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -91,7 +90,7 @@ def evaluate(
     seed: int = 0,
     compare: str | None = None,
     show_faces: bool = False,
-    crop: Literal["data", "landmarks", "detector", "both"] = "data",
+    crop: Literal["data", "landmarks", "detector", "reading", "both", "all"] = "data",
     ocular_norm: Literal["outer", "pupil", "bb", "none"] = "outer",
     benchmark: bool = False,
     eval_3d: bool = False,
@@ -112,7 +111,8 @@ def evaluate(
         seed: of the resampling.
         compare: second bundle, answered on the same pictures and compared with the first.
         show_faces: show the most confident mistakes as pictures in the report, for your own eyes.
-        crop: what cuts out the faces; landmarks is a box around the true points, both is landmarks and detector.
+        crop: what cuts out the faces; landmarks is a box around the true points, detector a face detector's, reading
+            that and a second look as mien analyze takes it; both is landmarks and detector, all those and reading.
         ocular_norm: what errors are divided by; outer and pupil are distances of eye corners, bb the points' box.
         benchmark: print the lines of the published evaluator too.
         eval_3d: refuse to go on without depth, and print the errors in 3D with the lines of --benchmark.
@@ -164,6 +164,7 @@ def _evaluate_expressions(
     batch_size: int, bootstrap: int, seed: int, show_faces: bool,
 ) -> Evaluation:  # fmt: skip
     from mien.engine.evaluation_report import print_summary, write_report
+    from mien.engine.evaluation_tables import write_tables
     from mien.engine.seen import checked
 
     targets = [target_of(reader, split, network.info.labels) for network in networks]
@@ -272,48 +273,6 @@ def _compared(first: Evaluation, second: Evaluation, *, bootstrap: int, seed: in
     names = (first.bundle, second.bundle)
     comparison = compare_answers(first.answers, second.answers, names=names, resamples=bootstrap or 2000, seed=seed)
     return replace(first, comparison=comparison)
-
-
-def write_tables(folder: Path, result: Evaluation) -> None:
-    """Every file of FILES but the report."""
-    from mien.engine.plots import confusion_figure, reliability_figure
-    from mien.engine.scores import write_answers, write_scores
-
-    names, confusion = result.answers.labels.classes, result.answers.confusion
-    write_answers(folder, result.answers)
-    write_csv(folder / "failures.csv", [["key", "reason"], *result.failures])
-    rows = [[name, *map(int, row)] for name, row in zip(names, confusion, strict=True)]
-    write_csv(folder / "confusion.csv", [["truth \\ predicted", *names], *rows])
-    title = f"{result.model} on {result.target.data} {result.target.split}"
-    confusion_figure(confusion, names, title=title).png(folder / "confusion.png")
-    reliability_figure(result.answers.reliability, title=title).png(folder / "reliability.png")
-    write_scores(folder / "metrics.jsonl", result.scores, **common(result))
-
-
-def common(result: "Evaluation | LandmarkEvaluation") -> dict[str, Any]:
-    """What every line of metrics.jsonl says of the measurement."""
-    return {
-        "data": result.target.data,
-        "split": result.target.split,
-        "split_hash": result.target.split_hash,
-        "split_file": result.target.split_file,
-        "leaks": result.leaks,
-        "failures": len(result.failures),
-        "bundle": result.bundle,
-        "system": result.info.system,
-        "weights": result.info.weight_hash,
-        "labels": result.info.labels.checksum,
-        "temperature": result.info.temperature,
-        "seconds": round(result.seconds, 3),
-    }
-
-
-def write_csv(path: Path, rows: "list[Any]") -> None:
-    """Rows of cells, written whole or not at all."""
-    from mien.media.files import atomic_path
-
-    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows(rows)
 
 
 def _writable(folder: Path) -> Path:

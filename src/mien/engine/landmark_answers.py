@@ -1,30 +1,18 @@
 """What a landmark network answers on labelled faces: each face cut out as asked, its points back in its picture."""
 
-import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from mien.core.errors import MienError
+from mien.engine.landmark_crops import CropName, cut_batches, pixels_of
 
 if TYPE_CHECKING:
     import numpy as np
 
     from mien.core.geometry import Crop
-    from mien.core.records import Box, Sample
-    from mien.core.spec import InputSpec
+    from mien.core.records import Sample
     from mien.engine.networks import Network
-    from mien.media.detect import Detector
-    from mien.media.image import Picture
-
-CropName = Literal["data", "landmarks", "detector"]
-CROPS: dict[str, tuple[CropName, ...]] = {
-    "data": ("data",),
-    "landmarks": ("landmarks",),
-    "detector": ("detector",),
-    "both": ("landmarks", "detector"),
-}
-SAME_FACE = 0.3  # least overlap (intersection over union) of a detected box with that of the true points
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +21,8 @@ class PointAnswers:
 
     crop: how the faces were cut out. crops: where. depth_px, true_depth_px: mean 0 over a face. sigma_px: the error
     that the network states. visible: what the data say. All four are None where the network or the data lack them.
-    yaw_rad: NaN where the data do not say. affected: "R", "L" (the person's own) or "" of each face.
+    yaw_rad: NaN where it is unknown. yaw_estimated: from the true points, as the data do not say.
+    affected: "R", "L" (the person's own) or "" of each face.
     """
 
     crop: CropName
@@ -45,6 +34,7 @@ class PointAnswers:
     affected: tuple[str, ...]
     depth_px: "np.ndarray | None" = None
     true_depth_px: "np.ndarray | None" = None
+    yaw_estimated: bool = False
     sigma_px: "np.ndarray | None" = None
     visible: "np.ndarray | None" = None
 
@@ -103,13 +93,14 @@ def point_answers(
     """
     rows: dict[CropName, list[_Row]] = {name: [] for name in crops}
     result = Found({})
-    for batch in _cut_batches(samples, network.info.input, crops, batch_size):
+    for batch in cut_batches(samples, network.info.input, crops, batch_size):
         result.failures += [(sample.key, cut) for sample, cut in batch if isinstance(cut, str)]
         read = [(sample, cut) for sample, cut in batch if not isinstance(cut, str)]
         for name in crops:
             here = [(sample, *views) for sample, cut in read if (views := cut[name]) is not None]
-            rows[name] += _answered(network, here) if here else []
-        result.missed += [sample.key for sample, cut in read if cut.get("detector", ()) is None]
+            found_here = _answered(network, here) if here else []
+            rows[name] += _read_again(network, found_here) if name == "reading" and here else found_here
+        result.missed += [sample.key for sample, cut in read if any(view is None for view in cut.values())]
     if len(result.failures) == len(samples):
         raise MienError(f"None of the {len(samples)} pictures could be read; the first: {result.failures[0][1]}")
     for name, found in rows.items():
@@ -156,20 +147,52 @@ def _collected(name: "CropName", rows: list[_Row], affected: dict[str, str]) -> 
         return np.stack([reduced(np.asarray(v)[:, None], points)[:, 0] for v in values])
 
     depth, true_depth = of_outputs("depth"), of_samples([row.sample.depth_px for row in rows])
-    yaw = [np.nan if row.sample.pose_rad is None else row.sample.pose_rad[1] for row in rows]
+    truth = np.stack([reduced(np.asarray(row.sample.landmarks_px, float), points) for row in rows])
+    stated = [row.sample.pose_rad[1] for row in rows if row.sample.pose_rad is not None]
+    estimated = len(stated) < len(rows)
     return PointAnswers(
         crop=name,
         keys=tuple(row.sample.key for row in rows),
         crops=tuple(row.crop for row in rows),
-        truth_px=np.stack([reduced(np.asarray(row.sample.landmarks_px, float), points) for row in rows]),
+        truth_px=truth,
         predicted_px=np.stack([_in_picture(row) for row in rows]),
-        yaw_rad=np.array(yaw, float),
+        yaw_rad=_yaw(truth) if estimated else np.array(stated, float),
+        yaw_estimated=estimated,
         affected=tuple(affected.get(row.sample.key, "") for row in rows),
         depth_px=None if depth is None else depth - depth.mean(1, keepdims=True),
         true_depth_px=None if true_depth is None else true_depth - true_depth.mean(1, keepdims=True),
         sigma_px=of_outputs("sigma"),
         visible=of_samples([row.sample.visible for row in rows]),
     )
+
+
+def _yaw(truth: "np.ndarray") -> "np.ndarray":
+    """How far each head is turned, from its true points; NaN where that cannot be said."""
+    import numpy as np
+
+    from mien.core.landmarks import to_68
+    from mien.runtime.pose import head_pose
+
+    if truth.shape[1] not in (68, 84, 98):
+        return np.full(len(truth), np.nan)
+    return np.array([np.nan if (pose := head_pose(face)) is None else pose[1] for face in to_68(truth)])
+
+
+def _read_again(network: "Network", rows: list[_Row]) -> list[_Row]:
+    """The same faces, cut out again by the points found."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    from mien.media.image import load_image
+    from mien.runtime.landmarks import next_crop
+
+    spec = network.info.input
+
+    def cut(row: _Row) -> "tuple[Sample, np.ndarray, Crop]":
+        crop = next_crop(row.crop, row.outputs["landmarks"], spec=spec)
+        return row.sample, pixels_of(load_image(row.sample.path, span=row.sample.span), crop, spec), crop
+
+    with ThreadPoolExecutor(4) as pool:
+        return _answered(network, list(pool.map(cut, rows)))
 
 
 def _in_picture(row: _Row) -> "np.ndarray":
@@ -185,93 +208,3 @@ def reduced(landmarks: "np.ndarray", points: int) -> "np.ndarray":
     if points != 68:
         raise MienError(f"A model of {points} points cannot be measured on {landmarks.shape[-2]} points.")
     return to_68(landmarks)
-
-
-_Views = dict[str, "tuple[np.ndarray, Crop] | None"]
-
-
-def _cut_batches(
-    samples: "Sequence[Sample]", spec: "InputSpec", crops: "Sequence[CropName]", batch_size: int
-) -> "Iterator[list[tuple[Sample, _Views | str]]]":
-    """Batches in order, the next one decoded meanwhile: each face's views by kind of crop, or why it has none."""
-    import os
-    from concurrent.futures import ThreadPoolExecutor
-
-    from mien.engine.networks import progress_bar
-
-    detectors = threading.local()
-
-    def cut(sample: "Sample") -> "_Views | str":
-        try:
-            return _views(sample, spec, crops, lambda: _detector(detectors))
-        except MienError as error:
-            return str(error)
-
-    batches = [samples[i : i + batch_size] for i in range(0, len(samples), batch_size)]
-    with progress_bar() as progress, ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        task = progress.add_task("reading faces", total=len(samples))
-        ahead = [pool.submit(cut, sample) for sample in batches[0]]
-        for number, batch in enumerate(batches):
-            following = batches[number + 1] if number + 1 < len(batches) else ()
-            current, ahead = ahead, [pool.submit(cut, sample) for sample in following]
-            yield [(sample, future.result()) for sample, future in zip(batch, current, strict=True)]
-            progress.advance(task, len(batch))
-
-
-def _views(
-    sample: "Sample", spec: "InputSpec", crops: "Sequence[CropName]", detector: "Callable[[], Detector]"
-) -> _Views:
-    from mien.core.geometry import crop_of_box, crop_of_picture
-    from mien.data.readers.points import box_of
-    from mien.media.image import load_image
-
-    whole = sample.box is None and tuple(crops) == ("data",)
-    picture = load_image(sample.path, span=sample.span, min_side=spec.size if whole else None)
-    assert sample.landmarks_px is not None
-    around = box_of(sample.landmarks_px)
-    found: _Views = {}
-    for name in crops:
-        box = (
-            around if name == "landmarks" else sample.box if name == "data" else _detected(picture, around, detector())
-        )
-        if box is None and name == "detector":
-            found[name] = None
-            continue
-        crop = crop_of_picture(*picture.size, spec) if box is None else crop_of_box(box, spec)
-        found[name] = (pixels_of(picture, crop, spec), crop)
-    return found
-
-
-def pixels_of(picture: "Picture", crop: "Crop", spec: "InputSpec") -> "np.ndarray":
-    """The crop, uint8, of a picture that may have been decoded at a reduced size; `crop` is in pixels of the file."""
-    from mien.data.faces import scaled_crop
-    from mien.media.crop import prepare
-
-    rows, columns = picture.pixels.shape[:2]
-    return prepare(picture.pixels, scaled_crop(crop, columns / picture.size[0], rows / picture.size[1]), spec)
-
-
-def _detected(picture: "Picture", around: "Box", detector: "Detector") -> "Box | None":
-    """The detected box that shares most with that of the true points; None where none is this face."""
-    rows, columns = picture.pixels.shape[:2]
-    x, y = picture.size[0] / columns, picture.size[1] / rows
-    boxes = [(b[0] * x, b[1] * y, b[2] * x, b[3] * y) for b in (face.box for face in detector(picture.pixels))]
-    best = max(boxes, key=lambda box: overlap(box, around), default=None)
-    return best if best is not None and overlap(best, around) >= SAME_FACE else None
-
-
-def overlap(a: "Box", b: "Box") -> float:
-    """Intersection over union of two boxes."""
-    width, height = (max(min(a[k + 2], b[k + 2]) - max(a[k], b[k]), 0.0) for k in (0, 1))
-    areas = [(box[2] - box[0]) * (box[3] - box[1]) for box in (a, b)]
-    union = sum(areas) - width * height
-    return width * height / union if union > 0 else 0.0
-
-
-def _detector(store: threading.local) -> "Detector":
-    """One for each thread: it keeps state while it searches."""
-    from mien.media.detect import create_detector
-
-    if not hasattr(store, "detector"):
-        store.detector = create_detector("dlib")
-    return store.detector

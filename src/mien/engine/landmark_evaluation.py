@@ -15,14 +15,15 @@ if TYPE_CHECKING:
     from mien.core.bundle import BundleInfo
     from mien.core.records import Sample
     from mien.data.readers import Reader
-    from mien.engine.landmark_answers import CropName, PointAnswers
+    from mien.engine.landmark_answers import PointAnswers
+    from mien.engine.landmark_crops import CropName
     from mien.engine.networks import Network
     from mien.engine.scores import Score
     from mien.metrics.alignment import Normaliser
     from mien.metrics.significance import Interval
 
 FILES = ("points.csv", "points.parquet", "failures.csv", "ced.png", "metrics.jsonl", "report.html")
-CropChoice = Literal["data", "landmarks", "detector", "both"]
+CropChoice = Literal["data", "landmarks", "detector", "reading", "both", "all"]
 OcularNorm = Literal["outer", "pupil", "bb", "none"]
 
 
@@ -98,12 +99,6 @@ def landmark_target(reader: "Reader", split: str, points: int) -> Target:
     )
 
 
-def affected_sides(reader: "Reader", split: str) -> dict[str, str]:
-    """key -> "R" or "L", the person's own side that a palsy weakens, where the data set says."""
-    told = getattr(reader, "affected_sides", None)
-    return dict(told(split)) if told else {}
-
-
 def evaluate_landmarks(
     networks: "Sequence[Network]", names: Sequence[str], reader: "Reader", *, split: str, leaks: str, crop: CropChoice,
     ocular_norm: OcularNorm, eval_3d: bool, batch_size: int, bootstrap: int, seed: int,
@@ -117,7 +112,7 @@ def evaluate_landmarks(
     found = [
         _measured(
             network, target, bundle=name, normaliser=normaliser_of(ocular_norm), crop=crop, seen=lines, leaks=told,
-            affected=affected_sides(reader, split), batch_size=batch_size, bootstrap=bootstrap, seed=seed,
+            affected=reader.affected_sides(), batch_size=batch_size, bootstrap=bootstrap, seed=seed,
         )
         for network, target, name, lines in zip(networks, targets, names, warnings, strict=True)
     ]  # fmt: skip
@@ -136,8 +131,9 @@ def _measured(
     import time
 
     from mien.engine.evaluate import seen_before
-    from mien.engine.landmark_answers import CROPS, point_answers
-    from mien.engine.landmark_scores import score_points, share
+    from mien.engine.landmark_answers import point_answers
+    from mien.engine.landmark_crops import CROPS
+    from mien.engine.landmark_scores import found_scores, score_points
 
     if crop not in CROPS:
         raise MienError(f"No crop {crop!r}. Known: {', '.join(CROPS)}.")
@@ -149,9 +145,7 @@ def _measured(
         for a in found.answers.values()
         for s in score_points(a, normaliser=normaliser, resamples=bootstrap, seed=seed)
     ]
-    if "detector" in CROPS[crop]:
-        looked_at = len(target.samples) - len(found.failures)
-        scores.append(share("detector_crop/missed", len(found.missed), looked_at, intervals=bootstrap > 0))
+    scores += found_scores(found, normaliser, looked_at=len(target.samples) - len(found.failures), resamples=bootstrap)
     return LandmarkEvaluation(
         bundle=bundle, info=network.info, engine=network.engine, target=target, normaliser=normaliser,
         answers=found.answers, failures=found.failures, missed=found.missed, scores=scores, seconds=seconds,
@@ -163,7 +157,7 @@ def boxes_are_the_points(samples: "Sequence[Sample]") -> bool:
     """Whether the data's own boxes are the rectangles around the true points, as 300-W's are."""
     import numpy as np
 
-    from mien.data.readers.points import box_of
+    from mien.media.points import box_of
 
     few = [s for s in samples[:20] if s.box is not None and s.landmarks_px is not None]
     return bool(few) and all(np.allclose(s.box, box_of(np.asarray(s.landmarks_px)), atol=0.6) for s in few)  # type: ignore[arg-type]
@@ -221,7 +215,7 @@ def write_landmarks(
 
 def write_landmark_tables(folder: Path, result: LandmarkEvaluation) -> None:
     """Every file of FILES but the report."""
-    from mien.engine.evaluate import common, write_csv
+    from mien.engine.evaluation_tables import common, write_csv
     from mien.engine.landmark_plots import ced_figure
     from mien.engine.landmark_tables import write_points
     from mien.engine.scores import write_scores

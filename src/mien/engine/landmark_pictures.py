@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from mien.engine.landmark_evaluation import LandmarkEvaluation
 
-SIDE = 160  # pixels of the picture in the report
+SIDE = 192  # pixels of the picture in the report
 TRUE, ANSWERED = (0, 200, 110), (255, 120, 20)
 
 
@@ -17,7 +17,7 @@ def face_with_points(result: "LandmarkEvaluation", key: str) -> str:
     import numpy as np
     from PIL import Image, ImageDraw
 
-    from mien.engine.landmark_answers import pixels_of
+    from mien.engine.landmark_crops import pixels_of
     from mien.engine.report import picture
     from mien.media.image import load_image
 

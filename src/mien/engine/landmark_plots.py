@@ -94,6 +94,7 @@ def ced_figure(result: "LandmarkEvaluation", *, title: str = "") -> Scene:
 
 def _ced_curves(result: "LandmarkEvaluation") -> "dict[str, tuple[Sequence[float], int]]":
     """Words -> sorted errors and how many faces there were to find."""
+    from mien.engine.landmark_crops import DETECTED
     from mien.engine.landmark_evaluation import face_errors
 
     found: dict[str, tuple[Sequence[float], int]] = {}
@@ -101,7 +102,7 @@ def _ced_curves(result: "LandmarkEvaluation") -> "dict[str, tuple[Sequence[float
         if one is None:
             continue
         for crop, answers in one.answers.items():
-            missed = len(one.missed) if crop == "detector" else 0
+            missed = len(one.missed) if crop in DETECTED else 0
             model = f"{one.bundle}, " if result.against is not None else ""
             name = f"{model}{crop} crop" + (f", {missed} faces missed" if missed else "")
             found[name] = sorted(map(float, face_errors(answers, result.normaliser).values())), len(answers) + missed
@@ -135,7 +136,7 @@ def face_figure(
     if title:
         scene.add(Words(side / 2, 16, title, 13, "middle"))
     for (x, y), error in zip((shape - low) * scale + [margin, margin + top], errors, strict=True):
-        scene.add(Dot(float(x), float(y), max(float(error) * scale, 1.0), "warn" if error > limit else "accent"))
+        scene.add(Dot(float(x), float(y), max(float(error) * scale / 2, 1.0), "warn" if error > limit else "accent"))
     return scene
 
 

@@ -4,25 +4,22 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mien.core.errors import MienError
 from mien.engine import report
 from mien.engine.evaluation_report import seen_said
+from mien.engine.landmark_crops import DETECTED
 from mien.engine.landmark_plots import NORMALISER_WORDS
+from mien.engine.landmark_sections import asymmetry, halves, places, stated, worst, yaw
+from mien.engine.landmark_words import score_of, shown, shown_interval
 from mien.engine.report import Section
-from mien.engine.scores import Score
 
 if TYPE_CHECKING:
-    import numpy as np
-
-    from mien.engine.canvas import Scene
-    from mien.engine.landmark_answers import PointAnswers
     from mien.engine.landmark_evaluation import LandmarkEvaluation
 
-WORST_SHOWN = 12
 CROP_WORDS = {
     "data": "the data set's own boxes",
-    "landmarks": "boxes around the true points (an oracle: nobody has them for a new picture)",
-    "detector": "a face detector's boxes (dlib), as for a new picture",
+    "landmarks": "boxes around the true points, which nobody has for a new picture (an oracle)",
+    "detector": "a face detector's boxes (dlib)",
+    "reading": "a face detector's boxes, then the points found there, as mien analyze reads",
 }
 CAVEATS = (
     "An error is a distance over a size of the face, and the size is part of the number: errors over the eye corners, "
@@ -68,41 +65,6 @@ def landmark_sections(result: "LandmarkEvaluation", *, show_faces: bool = False)
     return [section for section in sections if section.html]
 
 
-def score_of(result: "LandmarkEvaluation", name: str, *, crop: str = "") -> Score | None:
-    """The score of that name on the headline's crop, or another."""
-    wanted = f"{crop or result.main.crop}_crop/{name}"
-    return next((s for s in result.scores if s.metric == wanted), None)
-
-
-def shown(score: Score | None) -> str:
-    """A value as people write it: errors and shares in percent, the rest in three decimals."""
-    if score is None:
-        return ""
-    return "undefined" if score.value is None else _written(score.metric, score.value)
-
-
-def shown_interval(score: Score | None) -> str:
-    if score is None or score.low is None or score.high is None:
-        return ""
-    return f"{_written(score.metric, score.low)} to {_written(score.metric, score.high)}"
-
-
-def _written(metric: str, value: float) -> str:
-    name = metric.partition("/")[2]
-    if _in_pixels(name):
-        return f"{value:.2f} px"
-    if name.startswith("asymmetry") and name.endswith(("slope", "r2", "gain")):
-        return f"{value:.2f}"
-    if name.startswith(("auc", "sigma/error", "sigma/corr")):
-        return f"{value:.3f}"
-    return f"{100 * value:.2f} %"
-
-
-def _in_pixels(name: str) -> bool:
-    protocol = name.partition("/")[0]
-    return name.endswith("_px") or (protocol.endswith("_none") and not name.startswith(("fr@", "auc@")))
-
-
 def headline(result: "LandmarkEvaluation") -> str:
     """The NME with its interval and protocol, the cards beside it, and warnings."""
     nme = score_of(result, f"nme_{result.normaliser}")
@@ -129,7 +91,7 @@ def warnings(result: "LandmarkEvaluation") -> list[str]:
     """What a reader must know before quoting the number."""
     lines = list(result.seen)
     oracle = "data" in result.answers and result.oracle
-    if oracle and "detector" not in result.answers:
+    if oracle and not set(DETECTED) & set(result.answers):
         lines.append(
             "The data's boxes are the rectangles around the true points: the crop gives something of the answer away. "
             "--crop both shows beside it what a detector's boxes give."
@@ -155,184 +117,17 @@ def crops_table(result: "LandmarkEvaluation") -> str:
     for crop, answers in result.answers.items():
         names = f"nme_{n}", f"median_{n}", f"fr@10_{n}", f"auc@10_{n}"
         found = [score_of(result, name, crop=crop) for name in names]
-        faces = f"{len(answers):,}" + (f", {len(result.missed):,} missed" if crop == "detector" else "")
-        interval = f"<small>{shown_interval(found[0])}</small>"
-        rows.append([escape(CROP_WORDS[crop]), faces, shown(found[0]), interval, *map(shown, found[1:])])
-    columns = ["faces cut out by", "faces", "NME", "95 % interval", "median", "failures (10 %)", "AUC (10 %)"]
-    return report.table(columns, rows)
-
-
-def places(result: "LandmarkEvaluation") -> str:
-    """Errors by region as bars beside a face whose dots are as large as their errors."""
-    from mien.engine.landmark_plots import face_figure
-
-    prefix = f"nme_{result.normaliser}/region/"
-    found = [s for s in _below(result, prefix)]
-    largest = max((s.value or 0 for s in found), default=1) or 1
-    rows = [
-        [escape(s.metric.rpartition("/")[2].replace("_", " ")), report.bar((s.value or 0) / largest, shown(s)),
-         f"<small>{shown_interval(s)}</small>"]
-        for s in found
-    ]  # fmt: skip
-    table = report.table(["region", "mean error", "95 % interval"], rows)
-    shape, errors = mean_face(result.main)
-    text = (
-        "Each dot is as large, on this mean face, as the mean error of its point; orange: more than one and a half "
-        "times the mean. Right and left are the person's own, so the right eye is on the left here."
-    )
-    figure = report.figure(face_figure(shape, errors))
-    return f'<div class="beside">{figure}<div>{table}<p class="note">{text}</p></div></div>'
-
-
-def mean_face(answers: "PointAnswers") -> "tuple[np.ndarray, np.ndarray]":
-    """Mean of the true points, each face upright and of size 1, and mean error of each point in that unit."""
-    import numpy as np
-
-    from mien.core.geometry import fit_similarity
-    from mien.metrics.alignment import errors
-
-    whole = "bbox"
-    size = np.sqrt(np.ptp(answers.truth_px, axis=1).prod(-1))[:, None, None]
-    faces = (answers.truth_px - answers.truth_px.mean(1, keepdims=True)) / size
-    first = faces[np.argmin(np.abs(faces - np.median(faces, axis=0)).sum((1, 2)))]
-    turned = []
-    for face in faces:
-        try:
-            _, rotation, _ = fit_similarity(face, first)
-        except MienError:
-            continue
-        turned.append(face @ rotation.T)
-    return np.mean(turned, axis=0), errors(answers.predicted_px, answers.truth_px, normaliser=whole).mean(0)  # type: ignore[arg-type]
-
-
-def halves(result: "LandmarkEvaluation") -> str:
-    """Right and left; with palsy affected and healthy."""
-    words = {
-        "right": "the person's right half", "left": "the person's left half", "affected": "the half with the palsy",
-        "healthy": "the other half of these faces", "affected_minus_healthy": "affected minus healthy",
-    }  # fmt: skip
-    found = {s.metric.rpartition("/")[2]: s for s in _below(result, f"nme_{result.normaliser}/half/")}
-    rows = [_row(words[name], score) for name, score in found.items()]
-    for name, text in (("palsy", "faces with a palsy, whole"), ("no_palsy", "faces without, whole")):
-        if (score := score_of(result, f"nme_{result.normaliser}/{name}")) is not None:
-            rows.append(_row(text, score))
-    caption = "Points on the midline belong to no half."
-    return report.table(["half", "faces", "mean error", "95 % interval"], rows, caption=caption) if rows else ""
-
-
-def yaw(result: "LandmarkEvaluation") -> str:
-    rows = [
-        _row(name.replace("-", " to ") + " degrees" if "-" in name else "mean of the ranges", score)
-        for score in _below(result, f"nme_{result.normaliser}/yaw/")
-        for name in [score.metric.rpartition("/")[2]]
-    ]
-    caption = "How far the head is turned to either side, as the data set states it."
-    return report.table(["turned by", "faces", "mean error", "95 % interval"], rows, caption=caption) if rows else ""
-
-
-def asymmetry(result: "LandmarkEvaluation") -> str:
-    """The line of predicted over true asymmetry, in a sentence, a figure and a table."""
-    slope = score_of(result, "asymmetry/slope")
-    if slope is None:
-        return ""
-    if slope.value is None:
-        return f"<p>{escape(slope.note)}</p>"
-    rows = []
-    for name in ("asymmetry", "asymmetry_of_palsy", "asymmetry_3d"):
-        found = [score_of(result, f"{name}/{part}") for part in ("slope", "gain", "intercept", "r2")]
-        if found[0] is not None:
-            cells = [f"{shown(s)} <small>{shown_interval(s)}</small>" for s in found]
-            rows.append([escape(_ASYMMETRY_WORDS[name]), f"{found[0].n:,}", *cells])
-    columns = ["of", "faces", "slope", "gain", "intercept", "R²"]
-    text = (
-        "The index is the mean distance between a point and the mirror image of its counterpart, over the distance of "
-        "the outer eye corners: 0 is symmetric. Slope: how much of one more unit of true asymmetry is found; below 1 "
-        "unequal faces are drawn too equal. Gain: the same from the directions of the gaps, which random errors do not "
-        f"change. Measured on {slope.note}."
-    )
-    figure = report.figure(_asymmetry_figure(result, slope))
-    table = report.table(columns, rows)
-    beside = f'<div class="beside">{figure}<div><p>{escape(text)}</p></div></div>'
-    return f"<p>{escape(_verdict(slope))}</p>{table}{beside}"
-
-
-_ASYMMETRY_WORDS = {
-    "asymmetry": "all of them", "asymmetry_of_palsy": "faces with a palsy", "asymmetry_3d": "all, from points in 3D",
-}  # fmt: skip
-
-
-def _verdict(slope: Score) -> str:
-    assert slope.value is not None
-    low, high = (slope.low, slope.high) if slope.low is not None and slope.high is not None else (slope.value,) * 2
-    if high < 1:
-        return f"Yes: of one more unit of true asymmetry {slope.value:.2f} are found (slope below 1)."
-    if low > 1:
-        return f"No, rather less symmetric: of one more unit of true asymmetry {slope.value:.2f} are found."
-    return f"That cannot be told from these faces: the slope is {slope.value:.2f}, and its interval holds 1."
-
-
-def _asymmetry_figure(result: "LandmarkEvaluation", slope: Score) -> "Scene":
-    import numpy as np
-
-    from mien.engine.landmark_plots import asymmetry_figure
-    from mien.engine.landmark_scores import frontal_faces
-    from mien.metrics.asymmetry import asymmetry_index
-
-    a, intercept = result.main, score_of(result, "asymmetry/intercept")
-    chosen, _ = frontal_faces(a)
-    assert slope.value is not None and intercept is not None and intercept.value is not None
-    return asymmetry_figure(
-        asymmetry_index(a.truth_px[chosen]), asymmetry_index(a.predicted_px[chosen]), slope.value, intercept.value,
-        marked=np.array(a.affected)[chosen] != "",
-    )  # fmt: skip
-
-
-def stated(result: "LandmarkEvaluation") -> str:
-    """Stated errors against found ones."""
-    import numpy as np
-
-    from mien.engine.landmark_plots import sigma_figure
-    from mien.metrics.alignment import errors, face_sizes
-    from mien.metrics.uncertainty import sigma_bins
-
-    a, rows = result.main, []
-    if a.sigma_px is None:
-        return ""
-    for score in _below(result, "sigma/"):
-        name = score.metric.rpartition("/")[2]
-        text = _SIGMA_WORDS.get(name) or f"points within the radius that should hold {name.partition('@')[2]} %"
-        rows.append(_row(text, score))
-    n = result.normaliser
-    sigma = a.sigma_px / face_sizes(a.truth_px, normaliser=n)[:, None]
-    figure = report.figure(sigma_figure(sigma_bins(sigma, errors(a.predicted_px, a.truth_px, normaliser=n))))
-    ratio = float(np.mean(errors(a.predicted_px, a.truth_px, normaliser="none")) / np.mean(a.sigma_px))
-    leaning = "too sure of itself" if ratio > 1.1 else "not sure enough" if ratio < 0.9 else "right on average"
-    table = report.table(["", "faces", "value", "95 % interval"], rows)
-    text = f"<p>Errors are {ratio:.2f} times as large as the network states: it is {leaning}.</p>"
-    return f'{text}<div class="beside">{figure}<div>{table}</div></div>'
-
-
-_SIGMA_WORDS = {
-    "error_over_sigma": "mean error over the mean stated one", "correlation": "correlation of stated and found errors",
-}  # fmt: skip
-
-
-def worst(result: "LandmarkEvaluation", *, show_faces: bool) -> str:
-    """The faces with the largest errors, by file name; with their pictures only when asked."""
-    from mien.engine.landmark_evaluation import face_errors
-    from mien.engine.landmark_pictures import face_with_points
-
-    errors = sorted(face_errors(result.main, result.normaliser).items(), key=lambda pair: -pair[1])[:WORST_SHOWN]
-    unit = "px" if result.normaliser == "none" else "%"
-    rows = []
-    for key, error in errors:
-        value = float(error) if unit == "px" else 100 * float(error)
-        row = [f'<span class="code">{escape(key)}</span>', f"{value:.2f} {unit}"]
-        rows.append([*row, face_with_points(result, key)] if show_faces else row)
-    columns = ["file", "mean error", *(["face"] if show_faces else [])]
-    hint = "Green: the truth. Orange: the answer." if show_faces else "No faces are shown; --show_faces embeds them."
-    caption = f"{hint} Every face is in points.csv."
-    return report.table(columns, rows, left=(0, 2) if show_faces else (0,), caption=caption)
+        same = score_of(result, f"nme_{n}/found", crop=crop)
+        cells = [shown(found[0]), f"<small>{shown_interval(found[0])}</small>", *map(shown, found[1:])]
+        if len(result.answers) > 1:
+            cells.append(shown(same or found[0]))
+        rows.append([escape(CROP_WORDS[crop]), f"{len(answers):,}", *cells])
+    columns = ["faces cut out by", "faces", "NME", "95 % interval", "median", "failures", "AUC"]
+    caption = "Failures: faces with an error above 10 percent. AUC: area under the error curve to 10 percent."
+    if len(result.answers) > 1:
+        columns.append("NME, same faces")
+        caption += " Same faces: those that the detector found."
+    return report.table(columns, rows, caption=caption)
 
 
 def comparison(result: "LandmarkEvaluation") -> str:
@@ -390,7 +185,7 @@ def measured(result: "LandmarkEvaluation") -> str:
             "faces it was trained on": seen_said(result.leaks),
             "faces measured": ", ".join(f"{len(a):,} ({crop} crop)" for crop, a in result.answers.items()),
             "pictures that could not be read": f"{len(result.failures):,}",
-            "faces that the detector missed": f"{len(result.missed):,}" if "detector" in result.answers else "",
+            "faces that the detector missed": f"{len(result.missed):,}" if set(DETECTED) & set(result.answers) else "",
             "errors are divided by": NORMALISER_WORDS[result.normaliser] if result.normaliser != "none" else "nothing",
             "points": f"{info.labels.name}, {result.main.truth_px.shape[1]}",
             "input": f"{info.input.size} x {info.input.size} pixels, {info.input.color}, one view, no flips; "
@@ -408,14 +203,16 @@ def print_landmark_summary(result: "LandmarkEvaluation", folder: Path) -> None:
     console, table = Console(), Table()
     title = f"{result.model} on {result.target.data} {result.target.split}: {len(result.main):,} faces"
     console.print(title, markup=False, highlight=False, soft_wrap=True)
-    table.add_column("metric")
+    table.add_column("metric", no_wrap=True)
+    alone = len(result.answers) == 1  # else the intervals, which the report has, would not fit
     for crop in result.answers:
-        table.add_column(f"{crop} crop", justify="right")
-        table.add_column("95 % interval", justify="right")
+        table.add_column(f"{crop} crop", justify="right", no_wrap=True)
+    if alone:
+        table.add_column("95 % interval", justify="right", no_wrap=True)
     names = dict.fromkeys(s.metric.partition("/")[2] for s in result.scores if _is_told(s.metric))
     for name in names:
         found = [score_of(result, name, crop=crop) for crop in result.answers]
-        table.add_row(name, *(cell for s in found for cell in (shown(s), shown_interval(s))))
+        table.add_row(name, *map(shown, found), *([shown_interval(found[0])] if alone else []))
     console.print(table)
     for line in warnings(result):
         console.print(f"Note: {line}", markup=False, highlight=False, soft_wrap=True)
@@ -427,12 +224,3 @@ def print_landmark_summary(result: "LandmarkEvaluation", folder: Path) -> None:
 def _is_told(metric: str) -> bool:
     """On standard output: not the single points, the line's lesser numbers, or every level of a coverage."""
     return "/point/" not in metric and not metric.endswith(("/intercept", "/r2", "@50", "@80", "@95"))
-
-
-def _row(text: str, score: Score) -> list[str]:
-    return [escape(text), f"{score.n:,}", shown(score), f"<small>{shown_interval(score)}</small>"]
-
-
-def _below(result: "LandmarkEvaluation", prefix: str) -> list[Score]:
-    whole = f"{result.main.crop}_crop/{prefix}"
-    return [s for s in result.scores if s.metric.startswith(whole)]

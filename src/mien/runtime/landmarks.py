@@ -17,6 +17,7 @@ from mien.core.errors import MienError
 from mien.core.geometry import Crop, crop_of_box, crop_of_picture
 from mien.core.landmarks import LandmarkScheme, scheme_of
 from mien.core.records import Box, FacePoints
+from mien.core.spec import InputSpec
 from mien.media.crop import normalise, prepare
 from mien.media.points import box_of
 from mien.runtime.pose import head_pose
@@ -78,7 +79,8 @@ class Landmarker:
             outputs = self._outputs(pictures, crops)
             for _ in range(self.passes - 1):
                 crops = [
-                    self._next_crop(crop, points) for crop, points in zip(crops, outputs["landmarks"], strict=True)
+                    next_crop(crop, points, spec=self.info.input)
+                    for crop, points in zip(crops, outputs["landmarks"], strict=True)
                 ]
                 outputs = self._outputs(pictures, crops)
             named = [{name: values[i] for name, values in outputs.items()} for i in range(len(some))]
@@ -96,18 +98,19 @@ class Landmarker:
         spec = self.info.input
         return crop_of_picture(pixels.shape[1], pixels.shape[0], spec) if box is None else crop_of_box(box, spec)
 
-    def _next_crop(self, crop: Crop, landmarks: Float[np.ndarray, "points 2"]) -> Crop:
-        """The crop that training would make of the points found, turned so that the eyes are level."""
-        points = _in_picture(crop, landmarks)
-        roll = _eye_line(points, self.scheme)
-        turn = np.array([[np.cos(roll), np.sin(roll)], [-np.sin(roll), np.cos(roll)]])
-        x0, y0, x1, y1 = box_of(points @ turn.T)
-        if not (x1 - x0 > 1e-3 and y1 - y0 > 1e-3):  # all points in one place: no better crop can be made of them
-            return crop
-        middle = turn.T @ np.array([(x0 + x1) / 2 - 0.5, (y0 + y1) / 2 - 0.5]) + 0.5
-        half = np.array([(x1 - x0) / 2, (y1 - y0) / 2])
-        upright = (*(middle - half).tolist(), *(middle + half).tolist())
-        return crop_of_box(upright, self.info.input, roll_rad=roll)
+
+def next_crop(crop: Crop, landmarks: Float[np.ndarray, "points 2"], *, spec: InputSpec) -> Crop:
+    """The crop that training would make of the points found (sides of `crop`), turned so that the eyes are level."""
+    points = _in_picture(crop, landmarks)
+    roll = _eye_line(points, scheme_of(len(points)))
+    turn = np.array([[np.cos(roll), np.sin(roll)], [-np.sin(roll), np.cos(roll)]])
+    x0, y0, x1, y1 = box_of(points @ turn.T)
+    if not (x1 - x0 > 1e-3 and y1 - y0 > 1e-3):  # all points in one place: no better crop can be made of them
+        return crop
+    middle = turn.T @ np.array([(x0 + x1) / 2 - 0.5, (y0 + y1) / 2 - 0.5]) + 0.5
+    half = np.array([(x1 - x0) / 2, (y1 - y0) / 2])
+    upright = (*(middle - half).tolist(), *(middle + half).tolist())
+    return crop_of_box(upright, spec, roll_rad=roll)
 
 
 def decode(crop: Crop, outputs: Outputs, scheme: LandmarkScheme, *, box: Box | None = None) -> FacePoints:

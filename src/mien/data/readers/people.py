@@ -28,6 +28,10 @@ class People(Made):
         self._open("people.csv", _NEEDED)
         self.arrays = self.need(self.root / "truth.npz", way_out="Make the folder anew.")
 
+    def affected_sides(self) -> dict[str, str]:
+        """key -> "R" or "L", the person's own side that a palsy weakens; only faces with one."""
+        return {row["path"]: row["palsy_side"] for row in self._rows if row.get("palsy_side")}
+
     def _read(self, split: str) -> list[Sample]:
         truth = self._truth(self.arrays, ("mixture", "landmarks_px"), also=("landmarks_3d", "visible"))
         if {len(values) for values in truth.values()} != {len(self._rows)}:

@@ -56,6 +56,10 @@ class Reader(ABC):
         self.notes: list[str] = []
         self.absent: list[Path] = []
 
+    def affected_sides(self) -> dict[str, str]:
+        """key -> "R" or "L", the person's own side that a palsy weakens; empty where the data do not say."""
+        return {}
+
     @abstractmethod
     def _read(self, split: str) -> list[Sample]:
         """The samples of one of `self.splits`."""
