@@ -63,6 +63,23 @@ def test_points_are_read_as_they_were_written(name: str, written: Replicas) -> N
 
 
 @pytest.mark.parametrize("name", LAYOUTS)
+def test_depth_visibility_and_pose_are_read_as_they_were_written(name: str, written: Replicas) -> None:
+    reader, truth = opened(name, written), written[name][1]
+    samples = found(reader, truth)
+    for face in truth:
+        sample = samples[face.key]
+        assert (sample.depth_px is None) == (face.depth_px is None)
+        if sample.depth_px is not None and face.depth_px is not None:
+            assert sample.depth_px.dtype == np.float32
+            np.testing.assert_allclose(sample.depth_px, face.depth_px, atol=2e-3)
+            assert sample.depth_px[30] > sample.depth_px[[0, 8, 16]].max()
+        assert (sample.visible is None) == (face.visible is None)
+        if sample.visible is not None and face.visible is not None:
+            assert (sample.visible == face.visible).all()
+        assert sample.pose_rad == (None if face.pose_rad is None else pytest.approx(face.pose_rad, abs=1e-5))
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
 def test_pictures_can_be_opened_and_boxes_and_points_lie_in_them(name: str, written: Replicas) -> None:
     for sample in list(found(opened(name, written), written[name][1]).values())[::9]:
         width, height = load_image(sample.path, span=sample.span).size
@@ -108,4 +125,5 @@ def test_persons_have_several_pictures_and_stand_on_one_side(name: str, written:
     assert Counter(face.subject for face in truth).most_common()[-1][1] >= 5
     if reader.splits == ("all",):
         train, holdout = stratified_holdout(reader.samples("all"), fraction=0.2)
-        assert not {sample.subject for sample in train} & {sample.subject for sample in holdout}
+        persons = [{sample.subject for sample in side} - {None} for side in (train, holdout)]
+        assert not persons[0] & persons[1]

@@ -1,7 +1,8 @@
 """Replicas: drawn faces as a data set folder, in the genuine layout of each reader.
 
-A layout is a writer in `folders.py` (class folders), `tables.py` (lists and tables), `posed.py` (laboratory sets) or
-`wild.py` (the large sets); the faces come from `face.py`, whatever style draws them.
+A layout is a writer in `folders.py` (class folders), `tables.py` (lists and tables), `posed.py` (laboratory sets),
+`wild.py` (the large sets), `landmarks_2d.py` and `landmarks_3d.py` (points), `unlabelled.py` (pictures alone); the
+faces come from `face.py`, whatever style draws them.
 """
 
 from collections.abc import Mapping
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mien.core.errors import MienError, nearest
-from mien.data.synthetic.layouts import folders, posed, tables, wild
+from mien.data.synthetic.layouts import folders, landmarks_2d, landmarks_3d, posed, tables, unlabelled, wild
 from mien.data.synthetic.layouts.face import SAME, STYLES, Face, Shot, Writer, Written, faces_of
 
 __all__ = ["LAYOUTS", "STYLES", "Face", "Layout", "Shot", "Written", "faces_of", "layout_named", "write_drawn"]
@@ -50,7 +51,20 @@ LAYOUTS: dict[str, Layout] = {
     "jaffe": Layout(posed.write_jaffe, "jaffe"),
     "kdef": Layout(posed.write_kdef, "kdef"),
     "expw": Layout(tables.write_expw, "expw"),
-    "w300": Layout(folders.write_w300, "w300"),
+    "w300": Layout(landmarks_2d.write_w300, "w300"),
+    "menpo2d": Layout(landmarks_2d.write_menpo2d, "menpo2d"),
+    "wflw": Layout(landmarks_2d.write_wflw, "wflw"),
+    "aflw": Layout(landmarks_2d.write_aflw, "aflw"),
+    "neuroface": Layout(landmarks_2d.write_neuroface, "neuroface"),
+    "w300lp": Layout(landmarks_3d.write_w300lp, "w300lp"),
+    "w300lp_mat": Layout(landmarks_3d.write_w300lp_mat, "w300lp", options={"pose": True}),
+    "aflw2000": Layout(landmarks_3d.write_aflw2000, "aflw2000"),
+    "ls3d": Layout(landmarks_3d.write_ls3d, "ls3d"),
+    "parface_palsy": Layout(landmarks_3d.write_parface_palsy, "parface_palsy"),
+    "meei": Layout(unlabelled.write_meei, "meei"),
+    "celeba": Layout(unlabelled.write_celeba, "celeba"),
+    "vggface2": Layout(unlabelled.write_vggface2, "vggface2", options={"min_height": 0}),
+    "ffhq": Layout(unlabelled.write_ffhq, "ffhq"),
     "manifest": Layout(tables.write_manifest, "manifest"),
     "joined": Layout(tables.write_joined, "joined"),
 }

@@ -58,6 +58,9 @@ class Written(NamedTuple):
     landmarks_px: np.ndarray | None = None
     valence: float | None = None
     arousal: float | None = None
+    depth_px: np.ndarray | None = None
+    visible: np.ndarray | None = None
+    pose_rad: tuple[float, float, float] | None = None
 
 
 class Style(Protocol):

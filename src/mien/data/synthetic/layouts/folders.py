@@ -5,7 +5,7 @@ from pathlib import Path
 
 import cv2
 
-from mien.data.readers.points import box_of, write_pts
+from mien.data.readers.points import write_pts
 from mien.data.synthetic.drawn_shape import EXPRESSIONS
 from mien.data.synthetic.layouts.face import Face, Written
 from mien.data.synthetic.layouts.picture import write_picture
@@ -59,18 +59,4 @@ def write_sfew(folder: Path, faces: Iterable[Face]) -> list[Written]:
         narrow = cv2.resize(face.pixels, (round(side * _SFEW_WIDTH), side), interpolation=cv2.INTER_AREA)
         write_picture(folder / key, narrow)
         written.append(Written(key, face.split, face.expression, film, clip))
-    return written
-
-
-def write_w300(folder: Path, faces: Iterable[Face]) -> list[Written]:
-    """HELEN's trainset and testset, and every third test face as one of iBUG."""
-    written = []
-    for face in faces:
-        challenging = face.split == "test" and face.number % 3 == 0
-        part = "ibug" if challenging else "helen/trainset" if face.split == "train" else "helen/testset"
-        key = f"{part}/image_{face.number:03d}_1.jpg" if challenging else f"{part}/{face.number}_1.jpg"
-        write_picture(folder / key, face.pixels)
-        write_pts((folder / key).with_suffix(".pts"), face.landmarks_px)
-        box = box_of(face.landmarks_px)
-        written.append(Written(key, face.split, None, box=box, landmarks_px=face.landmarks_px))
     return written

@@ -1,7 +1,9 @@
 """Pictures and tables as a replica needs them."""
 
 import csv
-from collections.abc import Iterable, Sequence
+import io
+import tarfile
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import cv2
@@ -13,16 +15,31 @@ from mien.core.errors import MienError
 def write_picture(path: Path, pixels: np.ndarray) -> None:
     """RGB or grey, in the format of the suffix; JPEG at quality 92, TIFF without compression. Makes the folders."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    # imwrite cannot open every name that the system can; bytes can be written under any.
+    path.write_bytes(encoded(pixels, path.suffix))
+
+
+def encoded(pixels: np.ndarray, suffix: str) -> bytes:
+    """The content of a picture file, as `write_picture` writes it."""
     bgr = np.ascontiguousarray(pixels[..., ::-1]) if pixels.ndim == 3 else pixels
     options = {
         ".jpg": [cv2.IMWRITE_JPEG_QUALITY, 92],
         ".tiff": [cv2.IMWRITE_TIFF_COMPRESSION, 1],
-    }.get(path.suffix.lower(), [])
-    # imwrite cannot open every name that the system can; bytes can be written under any.
-    encoded, content = cv2.imencode(path.suffix.lower(), bgr, options)
-    if not encoded:
-        raise MienError(f"Cannot encode {path}.")
-    path.write_bytes(content.tobytes())
+    }.get(suffix.lower(), [])
+    done, content = cv2.imencode(suffix.lower(), bgr, options)
+    if not done:
+        raise MienError(f"Cannot encode a picture as {suffix}.")
+    return bytes(content.tobytes())
+
+
+def write_tar(path: Path, files: Mapping[str, bytes]) -> None:
+    """Without compression, the same bytes on every machine. Makes the folders."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(path, "w") as tar:
+        for name, content in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
 
 
 def grey(pixels: np.ndarray, size: tuple[int, int] | None = None) -> np.ndarray:
