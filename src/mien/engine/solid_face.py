@@ -99,8 +99,8 @@ def _script_safe(text: str) -> str:
 def _legend(face: "FacePoints") -> str:
     if face.confidence is None:
         return '<p class="legend">This model does not say how sure it is of its points.</p>'
-    hidden = " A ring is a hidden point." if face.visible is not None else ""
-    return f'<div class="legend">unsure <i></i> sure (confidence 0 to 1).{hidden}</div>'
+    hidden = '<div class="legend">○ hidden</div>' if face.visible is not None else ""
+    return f'<div class="legend">confidence 0 <i></i> 1</div>{hidden}'
 
 
 def _note() -> str:
