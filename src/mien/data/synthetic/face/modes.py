@@ -80,7 +80,10 @@ FIELDS: dict[str, Field] = {
     "cheek_full": _push(0.50, -0.66, 0.24, 0.22, (0.018, 0.0, 0.013)),
     "temple": _push(0.75, 0.25, 0.15, 0.2, (0.020, 0.0, 0.0)),
     "brow_ridge": _push(0.28, 0.19, 0.3, 0.08, (0.0, 0.0, 0.022)),
-    "brow_height": _push(0.38, 0.22, 0.34, 0.13, (0.0, 0.020, 0.0)),
+    "brow_height": _push(0.38, 0.22, 0.34, 0.13, (0.0, 0.026, 0.0)),
+    "brow_tilt": _sum(
+        _push(0.14, 0.22, 0.13, 0.11, (0.0, -0.016, 0.0)), _push(0.56, 0.22, 0.13, 0.11, (0.0, 0.016, 0.0))
+    ),
     "brow_spacing": _push(0.16, 0.22, 0.13, 0.10, (0.010, 0.0, 0.0)),
     "brow_arch": _push(0.52, 0.22, 0.14, 0.12, (0.0, 0.016, 0.0)),
     "eye_depth": _along(2, -0.022, _eye),
@@ -101,7 +104,7 @@ FIELDS: dict[str, Field] = {
     "nose_hump": _push(0.0, -0.14, 0.06, 0.10, (0.0, 0.0, 0.020)),
     "mouth_width": _along(0, 0.048, lambda p: p.x * _at(0, MOUTH_Y, 0.38, 0.16)(p)),
     "mouth_height": _push(0.0, -0.76, 0.38, 0.16, (0.0, 0.018, 0.0)),
-    "mouth_corners": _push(0.29, -0.745, 0.10, 0.09, (0.0, 0.010, 0.0)),
+    "mouth_corners": _push(0.29, -0.745, 0.10, 0.09, (0.0, 0.016, 0.0)),
     "upper_lip": _along(1, 0.20, lambda p: _red(p, p.mouth * ~p.below)),
     "lower_lip": _along(1, 0.20, lambda p: _red(p, p.mouth * p.below)),
     "lips_forward": _push(0.0, -0.76, 0.3, 0.14, (0.0, 0.0, 0.022)),
@@ -112,13 +115,13 @@ FIELDS: dict[str, Field] = {
 MIXTURES: dict[str, dict[str, float]] = {
     "masculine": {
         "size": 0.45, "face_length": 0.4, "jaw_width": 0.7, "chin_width": 0.4, "chin_forward": 0.3, "neck_width": 0.9,
-        "brow_ridge": 0.9, "brow_height": -0.7, "brow_arch": -0.5, "eye_height": -0.35, "cheek_full": -0.2,
+        "brow_ridge": 0.9, "brow_height": -0.55, "brow_arch": -0.5, "eye_height": -0.35, "cheek_full": -0.2,
         "nose_width": 0.35, "nose_length": 0.3, "upper_lip": -0.4,
     },
     "age": {
-        "eyelid_fold": 0.8, "eye_height": -0.4, "eye_depth": 0.5, "brow_height": -0.4, "cheekbone": -0.3,
+        "eyelid_fold": 0.8, "eye_height": -0.4, "eye_depth": 0.5, "brow_height": -0.3, "cheekbone": -0.3,
         "nose_length": 0.4, "nose_width": 0.3, "nose_tip_up": -0.4, "ear_size": 0.7,
-        "upper_lip": -0.6, "lower_lip": -0.4, "mouth_corners": -0.5,
+        "upper_lip": -0.6, "lower_lip": -0.4, "mouth_corners": -0.3,
     },
     "weight": {
         "cheek_full": 1.2, "jaw_width": 0.6, "face_width": 0.5, "neck_width": 1.2, "chin_width": 0.4,
@@ -127,13 +130,13 @@ MIXTURES: dict[str, dict[str, float]] = {
 }  # fmt: skip
 # One side up, wide or forward and the other the other way: halves of the left's push.
 ASYMMETRIES: dict[str, tuple[str, float]] = {
-    "asymmetric_brows": ("brow_height", 0.40),
+    "asymmetric_brows": ("brow_height", 0.31),
     "asymmetric_lids": ("eye_height", 0.35),
     "asymmetric_eyes": ("eye_tilt", 0.20),
     "asymmetric_cheeks": ("cheek_full", 0.30),
     "asymmetric_jaw": ("jaw_width", 0.25),
     "asymmetric_nostrils": ("nose_width", 0.20),
-    "asymmetric_mouth": ("mouth_corners", 0.60),
+    "asymmetric_mouth": ("mouth_corners", 0.38),
 }
 BENDS: dict[str, tuple[float, float, float]] = {  # sideways: amount, height, reach
     "bent_nose": (0.008, -0.36, 0.22),

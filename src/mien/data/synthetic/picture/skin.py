@@ -13,7 +13,7 @@ from mien.data.synthetic.picture.appearance import Appearance
 from mien.data.synthetic.picture.atlas import Atlas, noise, rolled, smooth
 from mien.data.synthetic.picture.colour import luminance, of_bytes, skin_colour
 from mien.data.synthetic.picture.skin_masks import skin_masks
-from mien.data.synthetic.picture.wrinkles import SIDES, sided, wrinkles
+from mien.data.synthetic.picture.wrinkles import SIDES, habits, sided, wrinkles
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,9 +99,9 @@ class SkinPainter:
     def _folds(self, looks: Appearance, action_units: Mapping[str, float]) -> tuple[np.ndarray, np.ndarray]:
         """Height (metres) and cavity of what the action units and age fold."""
         relief = np.zeros((self.atlas.side,) * 2, np.float32)
-        dark = np.zeros_like(relief)
+        dark, kept = np.zeros_like(relief), habits(looks.seed)
         for wrinkle in self.wrinkles:
-            strength = wrinkle.strength(action_units, looks.age)
+            strength = wrinkle.strength(action_units, looks.age, habit=kept[wrinkle.name])
             if strength > 0.02:
                 relief -= np.float32(strength * wrinkle.depth) * wrinkle.furrow
                 dark += np.float32(strength * min(230 * wrinkle.depth, 0.42)) * wrinkle.furrow

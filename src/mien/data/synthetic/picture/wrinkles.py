@@ -13,6 +13,10 @@ import numpy as np
 from mien.core.landmarks import SCHEME_68
 from mien.data.synthetic.picture.atlas import Atlas, noise
 
+NAMES = (
+    "nasolabial fold", "inner forehead lines", "outer forehead lines", "glabella", "nose root", "crow's feet",
+    "lower lid", "tear trough", "nose wrinkles", "marionette line", "dimple", "smile bracket", "chin crease",
+)  # fmt: skip
 SIDES = ("R", "L")  # of the person; the right one is at the viewer's left
 
 
@@ -30,11 +34,18 @@ class Wrinkle:
     depth: float
     sag: str = ""
 
-    def strength(self, action_units: Mapping[str, float], age: float) -> float:
-        """0..1. Young skin folds less deeply."""
+    def strength(self, action_units: Mapping[str, float], age: float, *, habit: float = 1.0) -> float:
+        """0..1. Young skin folds less deeply. habit: how much of it this face has kept at rest, 1 for the mean one."""
         pressed = sum(weight * sided(action_units, unit, self.side) for unit, weight in self.drive.items())
         slack = action_units.get(f"{self.sag}_{self.side}", 0.0)
-        return float(np.clip(((0.45 + 0.55 * age) * pressed + self.age * age**1.5) * (1 - slack), 0, 1.1))
+        kept = self.age * habit * (0.06 + age**1.5)
+        return float(np.clip(((0.45 + 0.55 * age) * pressed + kept) * (1 - slack), 0, 1.1))
+
+
+def habits(seed: int) -> dict[str, float]:
+    """What each fold keeps at rest in one person, by name: some frown lines are there at 25, some not at 70."""
+    rng = np.random.Generator(np.random.PCG64([seed, 53]))
+    return {name: float(np.exp(rng.normal(0, 0.7))) for name in NAMES}
 
 
 def sided(action_units: Mapping[str, float], unit: int, side: str) -> float:
