@@ -72,9 +72,9 @@ def test_the_range_is_no_longer_guessed_from_the_first_picture():
     dark = a.clone()
     dark[0, 0, 0, 0] = -0.6  # as a pixel of red 0 does, once the mean is off
     torch.testing.assert_close(
-        reconstruction.structure(dark, b)[1], reconstruction.structure(a, b)[1], rtol=0, atol=1e-7
+        reconstruction.structure(b, dark)[1], reconstruction.structure(b, a)[1], rtol=0, atol=1e-7
     )
-    published = [reconstruction.structure(x, b, legacy=True)[1] for x in (a, dark)]
+    published = [reconstruction.structure(b, x, legacy=True)[0] for x in (a, dark)]
     assert abs(float(published[0] - published[1])) > 1e-4
     one_by_one = torch.cat([reconstruction.structure(a[i : i + 1], b[i : i + 1]) for i in range(2)])
     torch.testing.assert_close(reconstruction.structure(a, b), one_by_one)
@@ -144,3 +144,11 @@ def test_the_first_gans_terms_are_cross_entropies():
     p, q = real.sigmoid(), fake.sigmoid()
     torch.testing.assert_close(real_or_fake_loss(real, fake), -(p.log().mean() + (1 - q).log().mean()))
     torch.testing.assert_close(fooling_loss(fake), -q.log().mean())
+
+
+def test_ssim_is_scikit_images():
+    metrics = pytest.importorskip("skimage.metrics")
+    a, b = pictures(2, 40)
+    for ours, x, y in zip(reconstruction.ssim(a, b), a, b, strict=True):
+        theirs = metrics.structural_similarity(x.numpy(), y.numpy(), channel_axis=0, data_range=1.0)
+        assert float(ours) == pytest.approx(theirs, abs=1e-5)

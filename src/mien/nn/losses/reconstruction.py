@@ -29,14 +29,14 @@ def squared(predicted: Tensor, target: Tensor) -> Tensor:
 def structure(predicted: Tensor, target: Tensor, *, data_range: float = 1.0, legacy: bool = False) -> Tensor:
     """[batch]: 1 - the mean contrast-structure term of SSIM (2 cov + c) / (var + var + c), c = (0.03 data_range)^2.
 
-    Wang et al. 2004, without the luminance term; a Gaussian window, no padding. legacy: the range is guessed from the
-    first picture, as published: 2 where a pixel of `predicted` is below -0.5, otherwise 1 (255 above 128).
+    Wang et al. 2004, without the luminance term; a Gaussian window, no padding. legacy: the range of each
+    picture is guessed, as published: 2 where a pixel of `target` is below -0.5, otherwise 1 (255 above 128).
     """
-    constant = (0.03 * (_guessed_range(predicted[:1]) if legacy else data_range)) ** 2
+    constant = (0.03 * (_guessed_range(target) if legacy else data_range)) ** 2
     return 1 - _contrast_structure(predicted, target, constant).mean((1, 2, 3))
 
 
-def _contrast_structure(a: Tensor, b: Tensor, constant: float) -> Tensor:
+def _contrast_structure(a: Tensor, b: Tensor, constant: float | Tensor) -> Tensor:
     mean_a, mean_b = _smoothed(a), _smoothed(b)
     variance_a, variance_b = _smoothed(a * a) - mean_a**2, _smoothed(b * b) - mean_b**2
     covariance = _smoothed(a * b) - mean_a * mean_b
@@ -57,9 +57,10 @@ def _smoothed(picture: Tensor) -> Tensor:
     return flat.squeeze(1).unflatten(0, picture.shape[:2])
 
 
-def _guessed_range(picture: Tensor) -> float:
-    low, high = torch.aminmax(picture.detach())
-    return (255.0 if high > 128 else 1.0) - (-1.0 if low < -0.5 else 0.0)
+def _guessed_range(picture: Tensor) -> Tensor:
+    """[batch, 1, 1, 1]"""
+    low, high = (getattr(picture.detach(), which)((1, 2, 3), keepdim=True) for which in ("amin", "amax"))
+    return torch.where(high > 128, 255.0, 1.0) - torch.where(low < -0.5, -1.0, 0.0)
 
 
 class Perceptual(nn.Module):
@@ -133,3 +134,20 @@ def vgg19_weights(path: str | Path = "") -> dict[str, Tensor]:
             "--stage.options.vgg FILE, or do without: --stage.options.perceptual 0."
         )
     return dict(read_checkpoint(file))
+
+
+def ssim(predicted: Tensor, target: Tensor) -> Tensor:
+    """[batch]: SSIM (Wang et al. 2004) of pictures in 0..1 with a uniform 7x7 window, as scikit-image's default."""
+    count = 49
+    mean_a, mean_b = (F.avg_pool2d(p, 7, stride=1) for p in (predicted, target))
+    unbiased = count / (count - 1)
+    variance_a, variance_b, covariance = (
+        unbiased * (F.avg_pool2d(a * b, 7, stride=1) - ma * mb)
+        for a, b, ma, mb in (
+            (predicted, predicted, mean_a, mean_a),
+            (target, target, mean_b, mean_b),
+            (predicted, target, mean_a, mean_b),
+        )
+    )
+    luminance = (2 * mean_a * mean_b + 1e-4) / (mean_a**2 + mean_b**2 + 1e-4)
+    return (luminance * (2 * covariance + 9e-4) / (variance_a + variance_b + 9e-4)).mean((1, 2, 3))

@@ -1,0 +1,233 @@
+"""The stages with labels: heat maps of points in the picture's plane, with and without the encoder, then their depths.
+
+Diaz Barros et al., FG 2024, section 3; the losses are weighted as in the published code.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import ClassVar, Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mien.core.errors import MienError
+from mien.metrics.alignment import nme, nme_3d
+from mien.nn.heatmaps import targets, to_map
+from mien.nn.losses import alignment
+from mien.systems.parface.calibration import fit_calibration
+from mien.systems.parface.network import ParFace, Seen
+from mien.systems.parface.stage import ParFaceStage, check_choices
+from mien.systems.stage import TorchBatch
+from mien.systems.steps import Objective
+
+MapLoss = Callable[[Tensor, Tensor], Tensor]
+LOSSES = ("adaptive_wing", "mse")
+
+
+@dataclass(frozen=True)
+class AlignmentOptions:
+    """loss: of heat maps; weight: times its mean over pixels. weight_map: pixels near a point weigh so much more, 0 for
+    none (its paper: 10). encoder_rate: the encoder's share of the learning rate, where it learns. moving_norms: the
+    trained parts' BatchNorm follows the batches (published: it stands still in every landmark stage). count_hidden:
+    points that cannot be seen count too. visibility: weight of the visibility head's cross-entropy, where there is one.
+    """
+
+    loss: Literal["adaptive_wing", "mse"] = "adaptive_wing"
+    weight: float = 300.0
+    weight_map: float = 0.0
+    encoder_rate: float = 0.2
+    moving_norms: bool = False
+    count_hidden: bool = False
+    visibility: float = 1.0
+
+    def __post_init__(self) -> None:
+        positive = ("weight", "weight_map", "encoder_rate", "visibility")
+        check_choices(self, {"loss": LOSSES}, dict.fromkeys(positive, 0.0))
+
+
+@dataclass(frozen=True)
+class Alignment3DAOptions(AlignmentOptions):
+    """Hidden points count: their true place in the picture is what this annotation adds."""
+
+    count_hidden: bool = True
+
+
+class Landmarks(ParFaceStage):
+    """Stage 4: the landmark head learns heat maps; encoder and decoder stand still."""
+
+    name = "landmarks"
+    options_class: ClassVar[type] = AlignmentOptions
+    options: AlignmentOptions
+    monitor = "nme_interocular"
+    variant = ""
+    with_encoder: ClassVar[bool] = False
+
+    def trained(self) -> Sequence[str]:
+        parts = ["landmark_head"]
+        parts += ["visibility_head"] if "visibility_head" in self.system.parts() else []
+        return [*parts, "encoder"] if self.with_encoder else parts
+
+    def moving(self) -> Sequence[str]:
+        return self.trained() if self.options.moving_norms else ()
+
+    def objectives(self) -> list[Objective]:
+        heads = [part for part in self.trained() if part != "encoder"]
+        shares = {1.0: self.parameters_of(*heads)}
+        if self.with_encoder:
+            encoder = self.parameters_of("encoder")
+            shares[self.options.encoder_rate] = shares.get(self.options.encoder_rate, []) + encoder
+        return [Objective(self.loss_terms, shares)]
+
+    def loss_terms(self, batch: TorchBatch) -> dict[str, Tensor]:
+        seen, maps = self._seen(batch)
+        return self._map_terms(batch, maps) | self._visibility_terms(batch, seen)
+
+    def _seen(self, batch: TorchBatch) -> tuple[Seen, Tensor]:
+        with torch.set_grad_enabled(self.with_encoder and torch.is_grad_enabled()):
+            seen = self.system.see(batch.image)
+        return seen, self.system.heatmaps(seen).float()
+
+    def _map_terms(self, batch: TorchBatch, maps: Tensor) -> dict[str, Tensor]:
+        options, wanted = self.options, self._targets(batch)
+        losses = self._map_loss()(maps, wanted)
+        if options.weight_map:
+            losses = losses * alignment.weight_map(wanted, weight=options.weight_map)
+        per_point = losses.mean((-2, -1))
+        weights = self._counted(batch, per_point)
+        return {options.loss: options.weight * (per_point * weights).sum() / weights.sum().clamp(min=1)}
+
+    def _map_loss(self) -> MapLoss:
+        if self.options.loss == "mse":
+            return alignment.squared
+        return partial(alignment.adaptive_wing, legacy=self.step_options.legacy)
+
+    def _targets(self, batch: TorchBatch) -> Tensor:
+        points, legacy, config = _landmarks(batch, self.name), self.step_options.legacy, self.system.config
+        in_map = to_map(points, size=config.maps, legacy=legacy)
+        return targets(in_map, size=config.maps, sigma=config.sigma, legacy=legacy)
+
+    def _counted(self, batch: TorchBatch, like: Tensor) -> Tensor:
+        if batch.visible is None or self.options.count_hidden:
+            return torch.ones_like(like)
+        return batch.visible.to(like)
+
+    def _visibility_terms(self, batch: TorchBatch, seen: Seen) -> dict[str, Tensor]:
+        head = self.system.visibility_head
+        if head is None or batch.visible is None or not self.options.visibility:
+            return {}
+        logits = head(seen.latent).float()
+        return {"visibility": self.options.visibility * F.binary_cross_entropy_with_logits(logits, batch.visible)}
+
+    # How it is measured
+
+    def predict(self, system: nn.Module, batch: TorchBatch) -> dict[str, np.ndarray]:
+        assert isinstance(system, ParFace)
+        seen = system.see(batch.image)
+        maps = system.heatmaps(seen).float()
+        points, truth = system.points(maps), _landmarks(batch, self.name)
+        found = {"landmarks": points, "truth": truth.float(), "counted": self._counted(batch, truth[..., 0])}
+        if system.config.uncertainty:
+            found["spread"] = system.spread(maps, points)
+        if batch.depth is not None and system.depth_head is not None:
+            depth = system.depths(maps, seen.latent).float()
+            found |= {"depth": depth - depth.mean(1, keepdim=True), "true_depth": batch.depth.float()}
+        return {name: value.cpu().numpy() for name, value in found.items()}
+
+    def judge(self, predicted: dict[str, np.ndarray]) -> dict[str, float]:
+        points, truth = predicted["landmarks"], predicted["truth"]
+        if "spread" in predicted:
+            self._calibrate(predicted)
+        normalisers: tuple[Literal["interocular", "bbox"], ...] = ("interocular", "bbox")
+        return {f"nme_{normaliser}": nme(points, truth, normaliser=normaliser) for normaliser in normalisers}
+
+    def _calibrate(self, predicted: dict[str, np.ndarray]) -> None:
+        """The expected errors of `outputs` become those of these faces, in both the trained and the kept network."""
+        error = np.linalg.norm(predicted["landmarks"] - predicted["truth"], axis=-1)
+        error = np.where(predicted["counted"] > 0, error, np.nan)
+        fitted = torch.from_numpy(fit_calibration(predicted["spread"], error))
+        for system in (self.system, self.judged):
+            assert isinstance(system, ParFace)
+            system.calibration.copy_(fitted)
+
+
+class LandmarksEncoder(Landmarks):
+    """Stage 4, second half: the encoder learns too, more slowly."""
+
+    name = "landmarks_encoder"
+    with_encoder = True
+
+
+class Landmarks3DA(Landmarks):
+    """Stage 5: the same head on the projections of 3D points, whose contour stays on the true jaw in profile."""
+
+    name = "landmarks_3da"
+    options_class = Alignment3DAOptions
+
+
+class Landmarks3DAEncoder(Landmarks3DA):
+    """Stage 5, second half."""
+
+    name = "landmarks_3da_encoder"
+    with_encoder = True
+
+
+@dataclass(frozen=True)
+class DepthOptions(Alignment3DAOptions):
+    """maps: the depth head reads the "predicted" maps, as in use, or those of the "true" points (published).
+    depth_weight: times the mean squared error in crop sides. finetune_2d: the landmark head goes on learning.
+    """
+
+    maps: Literal["predicted", "true"] = "predicted"
+    depth_weight: float = 300.0
+    finetune_2d: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_choices(self, {"maps": ("predicted", "true")}, {"depth_weight": 0.0})
+
+
+class Depth(Landmarks):
+    """Stage 6: the depth of each point, from the heat maps and the latent vector. Its BatchNorm follows the batches."""
+
+    name = "depth"
+    options_class = DepthOptions
+    options: DepthOptions
+    monitor = "gte"
+    variant = "_3d"
+
+    def trained(self) -> Sequence[str]:
+        return ["landmark_head", "depth_head"] if self.options.finetune_2d else ["depth_head"]
+
+    def moving(self) -> Sequence[str]:
+        return ["depth_head"]
+
+    def loss_terms(self, batch: TorchBatch) -> dict[str, Tensor]:
+        if batch.depth is None:
+            raise MienError("The stage depth needs a depth for each point; --data.name w300lp and people have them.")
+        options = self.options
+        with torch.set_grad_enabled(options.finetune_2d and torch.is_grad_enabled()):
+            seen, maps = self._seen(batch)
+            terms = self._map_terms(batch, maps) if options.finetune_2d else {}
+        read = maps.detach() if options.maps == "predicted" else self._targets(batch)
+        depth = self.system.depths(read, seen.latent).float()
+        return {"depth": options.depth_weight * F.mse_loss(depth, batch.depth), **terms}
+
+    def judge(self, predicted: dict[str, np.ndarray]) -> dict[str, float]:
+        if "true_depth" not in predicted:
+            raise MienError("The stage depth is judged by depths, and the validation faces have none.")
+        found, truth = (
+            np.concatenate((predicted[xy], predicted[z][..., None]), -1)
+            for xy, z in (("landmarks", "depth"), ("truth", "true_depth"))
+        )
+        return {"gte": nme_3d(found, truth), **super().judge(predicted)}
+
+
+def _landmarks(batch: TorchBatch, stage: str) -> Tensor:
+    if batch.landmarks is None:
+        raise MienError(
+            f"The stage {stage} needs points for each picture; --data.name w300, w300lp and people have them."
+        )
+    return batch.landmarks
