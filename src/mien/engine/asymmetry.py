@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -62,9 +63,9 @@ def asymmetry(
     named = named_inputs(inputs, task)
     folder, step = writable(Path(output)), positive(every, "every") or 1
     reader = FaceReader(bundle_of(bundle), detector=detector, weights=detector_weights, threads=threads)
-    items = _examined(named, reader, method, mirror=mirror, affected=affected, every=step)
+    items, unread = _examined(named, reader, method, mirror=mirror, affected=affected, every=step)
     scales = _scales(items, affected)
-    made_with = {"affected": affected, "sigma": reader.sigma_source, "detector": detector}
+    made_with = {"affected": affected, "sigma": reader.sigma_source, "detector": detector, "unread": unread}
     return _written(items, scales, folder, reader, made_with)
 
 
@@ -103,21 +104,29 @@ def _scale(pupil_distance_mm: float | None, iris_px: float | None, mm_per_px: fl
 
 def _examined(
     named: list[tuple[str, Path]], reader: "FaceReader", method: "Method", *, mirror: bool, affected: str, every: int
-) -> "list[Examination | FilmExamination]":
+) -> "tuple[list[Examination | FilmExamination], list[str]]":
+    """What could be examined, and why the rest could not. Raises MienError where nothing could."""
     from mien.media.image import is_video, load_image
     from mien.media.video import frames
     from mien.runtime.asymmetry.examination import examine_film, examine_picture
 
     items: list[Examination | FilmExamination] = []
+    unread: list[str] = []
     for task, path in named:
         common: dict[str, Any] = {"source": path.name, "mirror": mirror, "method": method}
-        if is_video(path):
-            moved = "" if task == "rest" else task
-            side = "" if affected == "auto" else affected
-            items.append(examine_film(frames(path, every=every), reader, task=moved, affected=side, **common))
-        else:
-            items.append(examine_picture(load_image(path).pixels, reader, task=task, **common))
-    return items
+        try:
+            if is_video(path):
+                play = partial(frames, path, every=every)
+                side = "" if affected == "auto" else affected
+                items.append(examine_film(play, reader, task=task, affected=side, **common))
+            else:
+                items.append(examine_picture(load_image(path).pixels, reader, task=task, **common))
+        except MienError as error:
+            unread.append(str(error) if path.name in str(error) else f"{path.name}: {error}")
+    if not items:
+        others = f" (and {len(unread) - 1} others)" if len(unread) > 1 else ""
+        raise MienError(f"Nothing could be measured: {unread[0]}{others}")
+    return items, unread
 
 
 def _scales(items: "Sequence[Examination | FilmExamination]", affected: Any) -> "list[ScaleEstimate]":
@@ -145,8 +154,9 @@ def _written(
     write_measures(items, folder, info=reader.info, scales=scales, **made_with)
     for number, film in enumerate(item for item in items if isinstance(item, FilmExamination)):
         write_curves(film, folder / f"curves_{number + 1}.csv")
-    write_report(folder / PAGE, items, scales, info=reader.info, sigma=str(made_with["sigma"]))
-    lines = [line for item in items for line in _said(item)]
+    unread = list(made_with["unread"])
+    write_report(folder / PAGE, items, scales, info=reader.info, sigma=str(made_with["sigma"]), unread=unread)
+    lines = [line for item in items for line in _said(item)] + [f"not measured: {why}" for why in unread]
     return "\n".join([*lines, f"{folder / PAGE} (measures.csv, measures.json). Estimates, no diagnosis."])
 
 

@@ -52,12 +52,12 @@ CURVES = {
 
 def write_report(
     path: Path, items: "Sequence[Examination | FilmExamination]", scales: "Sequence[ScaleEstimate]", *,
-    info: "BundleInfo", sigma: str,
+    info: "BundleInfo", sigma: str, unread: Sequence[str] = (),
 ) -> None:  # fmt: skip
-    """Writes the page, whole or not at all."""
+    """Writes the page, whole or not at all. sigma: where the points' errors come from. unread: what is not in it."""
     from mien.runtime.asymmetry.tables import ESTIMATES
 
-    sections = [Section("", _STYLE + report.warning(ESTIMATES) + _key())]
+    sections = [Section("", _STYLE + report.warning(ESTIMATES) + report.warning(*unread) + _key())]
     for item in items:
         sections += _item(item)
     if scales:
@@ -213,7 +213,7 @@ def _quantities(quantities: "Sequence[Quantity]") -> str:
 def _scales(scales: "Sequence[ScaleEstimate]") -> str:
     side = scales[0].affected
     taken = f"Taken as affected: the person's {side} side." if side else "No side is known to be affected (--affected)."
-    parts = [f"<p>{taken}</p>"]
+    parts = [f'<p style="break-after: avoid">{taken}</p>']
     for scale in scales:
         value = escape(scale.value) if scale.value else "cannot be estimated from this material"
         missing = f" Photos missing: {', '.join(map(_words, scale.missing))}." if scale.missing else ""

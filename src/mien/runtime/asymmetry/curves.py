@@ -32,7 +32,7 @@ def cubic(curve: Curve, x: np.ndarray) -> np.ndarray:
 def parabola(curve: Curve, x: np.ndarray) -> np.ndarray:
     """y at x on the parabola of least squared distance in y: smooths the five points of a brow. [*batch]."""
     offset = curve[..., 0] - curve[..., :1, 0]
-    size = np.abs(offset).max(-1, keepdims=True)
+    size = np.maximum(np.abs(offset).max(-1, keepdims=True), 1e-9)
     basis = np.stack([np.ones_like(offset), offset / size, (offset / size) ** 2], axis=-1)
     coefficients = (np.linalg.pinv(basis) @ curve[..., 1:2])[..., 0]
     at = (x - curve[..., 0, 0]) / size[..., 0]

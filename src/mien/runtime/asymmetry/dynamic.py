@@ -124,7 +124,7 @@ class _Track:
         for target in ("brow", "mouth"):
             signal = principal(self.moved(target).reshape(len(self.mm), -1))
             spread[target] = float(np.ptp(np.percentile(signal, (20, 80)))) / (2 * len(_MOVED[target])) ** 0.5
-        spread["eye"] = float(np.ptp(np.percentile(self.curve("palpebral_fissure").mean(1), (20, 80)))) / 2
+        spread["eye"] = float(np.ptp(np.percentile(self.curve("palpebral_fissure").mean(1), (20, 80))))
         return max(spread, key=spread.__getitem__)
 
     def moved(self, what: str) -> np.ndarray:

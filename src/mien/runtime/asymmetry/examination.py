@@ -1,6 +1,6 @@
 """From a picture or a film to an examination: points of the largest face, read twice (as is and mirrored), measured."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
@@ -109,42 +109,39 @@ def examine_picture(
 
 
 def examine_film(
-    frames: Iterable[VideoFrame], read: Reader, *, source: str = "", task: str = "", affected: str = "",
+    play: Callable[[], Iterable[VideoFrame]], read: Reader, *, source: str = "", task: str = "", affected: str = "",
     mirror: bool = True, method: Method = METHOD,
 ) -> FilmExamination:  # fmt: skip
-    """One movement of one face. mirror: every frame is read twice, which takes twice the time. Raises MienError for too
-    few frames with a face.
+    """One movement of one face. play: the frames from the start; called twice, so that no film is held in memory.
+
+    mirror: every frame is read twice, which takes twice the time. Raises MienError for too few frames with a face.
     """
-    film = _Film(read, mirror, method)
-    faces = list(film.faces(frames))
-    movement = analyse_track(faces, film.times, task=task, affected=affected, method=method)
+    times: list[float] = []
+    faces = list(_faces(play(), read, times, mirror, method))
+    movement = analyse_track(faces, times, task=task, affected=affected, method=method)
+    wanted = {float(movement.times_s[k]) for k in (movement.rest, movement.peak)}
+    kept = {frame.timestamp_s: frame.pixels for frame in play() if frame.timestamp_s in wanted}
     shown = []
     for k, name in ((movement.rest, "rest"), (movement.peak, task or "height of the movement")):
-        frame = film.kept[float(movement.times_s[k])]
-        place = f"{source}, {frame.timestamp_s:.2f} s"
-        shown.append(examine_picture(frame.pixels, read, source=place, task=name, mirror=mirror, method=method))
+        time = float(movement.times_s[k])
+        place = f"{source}, {time:.2f} s"
+        shown.append(examine_picture(kept[time], read, source=place, task=name, mirror=mirror, method=method))
     return FilmExamination(source, movement, shown[0], shown[1])
 
 
-class _Film:
-    """Reads frames. kept: the frames themselves by their time, for the pictures of rest and peak."""
-
-    def __init__(self, read: Reader, mirror: bool, method: Method) -> None:
-        self.read, self.mirror, self.method = read, mirror, method
-        self.times: list[float] = []
-        self.kept: dict[float, VideoFrame] = {}
-
-    def faces(self, frames: Iterable[VideoFrame]) -> Iterator[FacePoints | None]:
-        near: Box | None = None
-        for frame in frames:
-            self.times.append(frame.timestamp_s)
-            self.kept[frame.timestamp_s] = frame
-            face = self.read(frame.pixels, near=near)
-            if face is not None:
-                near = box_around(face)
-                tested = _tested(frame.pixels, face, self.read, self.method) if self.mirror else None
-                face = tested.averaged if tested else face
-            yield face
+def _faces(
+    frames: Iterable[VideoFrame], read: Reader, times: list[float], mirror: bool, method: Method
+) -> Iterator[FacePoints | None]:
+    """Of each frame; its time goes into `times`."""
+    near: Box | None = None
+    for frame in frames:
+        times.append(frame.timestamp_s)
+        face = read(frame.pixels, near=near)
+        if face is not None:
+            near = box_around(face)
+            tested = _tested(frame.pixels, face, read, method) if mirror else None
+            face = tested.averaged if tested else face
+        yield face
 
 
 def box_around(face: FacePoints) -> Box:
