@@ -131,3 +131,29 @@ def test_refusals() -> None:
         asymmetry_index(np.zeros((5, 2)))
     with pytest.raises(MienError, match="eye corners of a face coincide"):
         asymmetry_index(np.where(np.isin(np.arange(68), (36, 45))[:, None], 0.0, MEAN_FACE))
+
+
+def turned(faces: np.ndarray, yaw: np.ndarray) -> np.ndarray:
+    """As pictures of heads that are turned by so much: one side shrinks and the other grows."""
+    middle = faces[:, asymmetry.STABLE].mean(1, keepdims=True)
+    away = faces - middle
+    away[..., 0] += np.sin(yaw)[:, None] * 0.3 * np.abs(away[..., 0])
+    return middle + away
+
+
+def test_at_equal_turn_the_flattening_shows_that_the_turn_hides() -> None:
+    """The model follows the turn of the head fully and halves what is the face's own."""
+    rng = np.random.default_rng(3)
+    faces = MEAN_FACE + 2 * rng.normal(size=(300, 68, 2))
+    faces[:, list(asymmetry.STABLE)] = MEAN_FACE[list(asymmetry.STABLE)]
+    yaw = rng.uniform(-0.6, 0.6, 300)
+    truth, predicted = turned(faces, yaw), turned(halved(faces), yaw)
+    plain = asymmetry_bias(predicted, truth, resamples=0)
+    assert plain.slope > 1  # the turn hides it
+    assert plain.gain > 0.7
+    value, interval = asymmetry.gain_at_equal_turn(predicted, truth, yaw, resamples=100)
+    assert value == pytest.approx(0.5, abs=0.05)
+    assert interval is not None and interval.low <= value <= interval.high
+    assert asymmetry.gain_at_equal_turn(truth, truth, yaw, resamples=0) == (pytest.approx(1), None)
+    with pytest.raises(MienError, match="at least five faces"):
+        asymmetry.gain_at_equal_turn(truth[:4], truth[:4], yaw[:4])

@@ -200,7 +200,22 @@ class _Scorer:
             found += self._asymmetry("asymmetry_of_palsy", a.predicted_px, a.truth_px, ill, note)
         if a.has_depth:
             found += self._asymmetry("asymmetry_3d", *a.in_3d(), np.arange(len(a)), "in 3D, all faces")
-        return found
+        return [*found, *self._at_equal_turn(places, note)]
+
+    def _at_equal_turn(self, places: "np.ndarray", note: str) -> list[Score]:
+        import numpy as np
+
+        from mien.metrics.asymmetry import gain_at_equal_turn
+
+        a, name = self.answers, "asymmetry/gain_at_equal_turn"
+        if not np.all(np.isfinite(a.yaw_rad)):
+            return []
+        points = a.predicted_px[places], a.truth_px[places], a.yaw_rad[places]
+        try:
+            value, interval = gain_at_equal_turn(*points, resamples=self.resamples, seed=self.seed)
+        except MienError as error:
+            return [Score(name, None, n=len(places), note=f"{note}; {error}")]
+        return [replace(Score(name, value, n=len(places), note=note), **(asdict(interval) if interval else {}))]
 
     def _asymmetry(
         self, name: str, predicted: "np.ndarray", truth: "np.ndarray", places: "np.ndarray", note: str

@@ -96,21 +96,24 @@ def asymmetry(result: "LandmarkEvaluation") -> str:
         return f"<p>{escape(slope.note)}</p>"
     rows = []
     for name in ("asymmetry", "asymmetry_of_palsy", "asymmetry_3d"):
-        found = [score_of(result, f"{name}/{part}") for part in ("slope", "gain", "intercept", "r2")]
+        found = [
+            score_of(result, f"{name}/{part}") for part in ("slope", "gain", "gain_at_equal_turn", "intercept", "r2")
+        ]
         if found[0] is not None:
-            cells = [f"{shown(s)} <small>{shown_interval(s)}</small>" for s in found]
+            cells = [f"{shown(s)}<br><small>{shown_interval(s)}</small>" for s in found]
             rows.append([escape(_ASYMMETRY_WORDS[name]), f"{found[0].n:,}", *cells])
-    columns = ["of", "faces", "slope", "gain", "intercept", "R²"]
+    columns = ["of", "faces", "slope", "gain", "gain at equal turn", "intercept", "R²"]
     text = (
         "The index is the mean distance between a point and the mirror image of its counterpart, over the distance of "
         "the outer eye corners: 0 is symmetric. Slope: how much of one more unit of true asymmetry is found; below 1 "
         "unequal faces are drawn too equal. Gain: the same from the directions of the gaps, which random errors do not "
-        f"change. Measured on {slope.note}."
+        "change; at equal turn: of what the turn of the head does not explain, which is what a palsy is seen by. "
+        f"Measured on {slope.note}."
     )
     figure = report.figure(_asymmetry_figure(result, slope))
     table = report.table(columns, rows)
     beside = f'<div class="beside">{figure}<div><p>{escape(text)}</p></div></div>'
-    return f"<p>{escape(_verdict(slope))}</p>{table}{beside}"
+    return f"<p>{escape(_verdict(slope, score_of(result, 'asymmetry/gain_at_equal_turn')))}</p>{table}{beside}"
 
 
 _ASYMMETRY_WORDS = {
@@ -118,14 +121,19 @@ _ASYMMETRY_WORDS = {
 }  # fmt: skip
 
 
-def _verdict(slope: Score) -> str:
-    assert slope.value is not None
-    low, high = (slope.low, slope.high) if slope.low is not None and slope.high is not None else (slope.value,) * 2
+def _verdict(slope: Score, gain: Score | None) -> str:
+    """By the gain at equal turn where the turn is known, else by the slope."""
+    by, what = (
+        (gain, "what is unequal in a face itself") if gain and gain.value is not None else (slope, "true asymmetry")
+    )
+    assert by.value is not None
+    low, high = (by.low, by.high) if by.low is not None and by.high is not None else (by.value,) * 2
+    name = "gain at equal turn" if by is gain else "slope"
     if high < 1:
-        return f"Yes: of one more unit of true asymmetry {slope.value:.2f} are found (slope below 1)."
+        return f"Yes: of {what}, {by.value:.0%} is found ({name})."
     if low > 1:
-        return f"No, rather less symmetric: of one more unit of true asymmetry {slope.value:.2f} are found."
-    return f"That cannot be told from these faces: the slope is {slope.value:.2f}, and its interval holds 1."
+        return f"No, rather more unequal: of {what}, {by.value:.0%} is found ({name})."
+    return f"That cannot be told from these faces: the {name} is {by.value:.2f}, and its interval holds 1."
 
 
 def _asymmetry_figure(result: "LandmarkEvaluation", slope: Score) -> "Scene":

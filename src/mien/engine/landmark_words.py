@@ -34,7 +34,7 @@ def _written(metric: str, value: float) -> str:
     name = metric.partition("/")[2]
     if _in_pixels(name):
         return f"{value:.2f}{_SPACE}px"
-    if name.startswith("asymmetry") and name.endswith(("slope", "r2", "gain")):
+    if name.startswith("asymmetry") and not name.endswith("intercept"):
         return f"{value:.2f}"
     if name.startswith(("auc", "sigma/error", "sigma/corr")):
         return f"{value:.3f}"

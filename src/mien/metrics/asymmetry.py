@@ -150,6 +150,51 @@ def asymmetry_bias(
     return AsymmetryBias(slope, intercept, r2, gain, len(truth), intervals)
 
 
+def gain_at_equal_turn(
+    predicted: Float[np.ndarray, "faces points dims"],
+    truth: Float[np.ndarray, "faces points dims"],
+    yaw_rad: Float[np.ndarray, " faces"],
+    *,
+    resamples: int = RESAMPLES,
+    level: float = 0.95,
+    seed: int = 0,
+) -> tuple[float, Interval | None]:
+    """The gain of what a turned head does not explain, and its interval (None without resamples).
+
+    From the gaps of each pair, predicted and true, their straight line over sin(yaw) is taken away first: the picture
+    of a turned head is unequal whatever the face, and a model may follow the turn and still flatten the face. Raises
+    MienError for fewer than five faces, and where nothing is left.
+    """
+    if predicted.shape != truth.shape or truth.ndim != 3 or len(truth) < 5 or len(yaw_rad) != len(truth):
+        raise MienError(f"The gain at equal turn needs at least five faces and their yaw; got {len(truth)}.")
+    size = SCHEME_68.interocular(to_68(truth))[:, None, None]
+    turn = np.stack([np.ones(len(truth)), np.sin(yaw_rad)], axis=-1)
+    left = []
+    for points in (truth, predicted):
+        gaps = (_upright_gaps(points) / size).reshape(len(truth), -1)
+        left.append(gaps - turn @ np.linalg.lstsq(turn, gaps, rcond=None)[0])
+    products = np.stack([(left[0] * left[1]).sum(1), (left[0] ** 2).sum(1)], axis=-1)
+    above, below = products.mean(0)
+    if not below > 1e-12:
+        raise MienError("The gain at equal turn is undefined: the true faces differ by their turn alone.")
+    if not resamples:
+        return float(above / below), None
+    drawn = bootstrap_means(products, resamples=resamples, seed=seed)
+    return float(above / below), percentiles(drawn[:, 0] / drawn[:, 1], level)
+
+
+def _upright_gaps(points: Float[np.ndarray, "faces points dims"]) -> Float[np.ndarray, "faces pairs 2"]:
+    """The gaps of the pairs across the mirror line and along it: a tilted head gives the same. In 3D: across, and
+    away from it."""
+    gaps, normal = pair_gaps(points), mirror_of(points).normal[:, None, :]
+    across = (gaps * normal).sum(-1)
+    if gaps.shape[-1] == 2:
+        along = gaps[..., 1] * normal[..., 0] - gaps[..., 0] * normal[..., 1]
+    else:
+        along = np.linalg.norm(gaps - across[..., None] * normal, axis=-1)
+    return np.stack([across, along], axis=-1)
+
+
 def _sums(predicted: np.ndarray, truth: np.ndarray) -> np.ndarray:
     """What the line is made of, a row a face: x, y, x², y², xy, and the products of the gaps."""
     y, x = asymmetry_index(predicted), asymmetry_index(truth)
