@@ -128,6 +128,10 @@ class FaceSet:
         points = [face.landmarks_px for face in moved if face.landmarks_px is not None]
         if len(points) < len(moved):
             return
+        if len(counts := sorted({len(landmarks) for landmarks in points})) > 1:
+            raise MienError(
+                f"One batch has faces of {' and '.join(map(str, counts))} points; a network takes one kind."
+            )
         batch.landmarks = (np.stack(points) + 0.5) / np.float32(self.spec.size)
         pairs = [(self.samples[i], face) for i, face in zip(batch.index.tolist(), moved, strict=True)]
         visible = np.stack([_visible(sample, face) for sample, face in pairs])

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 SAMPLERS = ("shuffle", "imbalanced")
 CACHES = ("none", "memory")
 ON_BROKEN = ("stop", "skip")
+CROP_SOURCES = ("box", "landmarks")
 LEAKS = ("refuse", "drop", "report", "ignore")
 
 
@@ -38,7 +39,8 @@ class DataOptions:
         batch_size: Faces in a training batch, on each process.
         eval_batch_size: Faces in an evaluation batch; 0 is the same as batch_size.
         workers: Processes that prepare faces; 0 is the main one.
-        augmentation: Name of a recipe (published, published_other, reproduction, strong, none).
+        crop_source: Where a face is cut out: "box" (the data set's), or "landmarks" (by its points, as ParFace does).
+        augmentation: Name of a recipe (published, published_other, reproduction, strong, daug0 to daug7, none).
         augment: Single values of the recipe to change, such as rotation_deg or flip.
         sampler: "shuffle", or "imbalanced": every class equally often, with replacement.
         soft_labels: Serve the distribution of votes beside the class.
@@ -64,6 +66,7 @@ class DataOptions:
     batch_size: int = 64
     eval_batch_size: int = 0
     workers: int = 0
+    crop_source: str = "box"
     augmentation: str = "published"
     augment: dict[str, Any] = field(default_factory=dict)
     sampler: str = "shuffle"
@@ -77,7 +80,10 @@ class DataOptions:
     leaks: str = "refuse"
 
     def __post_init__(self) -> None:
-        for name, known in (("sampler", SAMPLERS), ("cache", CACHES), ("on_broken", ON_BROKEN), ("leaks", LEAKS)):
+        choices = {
+            "sampler": SAMPLERS, "cache": CACHES, "on_broken": ON_BROKEN, "leaks": LEAKS, "crop_source": CROP_SOURCES,
+        }  # fmt: skip
+        for name, known in choices.items():
             if getattr(self, name) not in known:
                 raise MienError(f"data.{name}: no {getattr(self, name)!r}.{nearest(str(getattr(self, name)), known)}")
         least = {"batch_size": 1, "eval_batch_size": 0, "workers": 0, "limit": 0, "seed": 0, "fold": -1}

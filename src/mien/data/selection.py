@@ -8,6 +8,7 @@ from mien.core.errors import MienError
 from mien.core.labels import LabelSet
 from mien.core.records import Sample
 from mien.data.duplicates import pairs_of_keys
+from mien.data.framing import framed
 from mien.data.leaks import find_leaks, leak_counts, refuse, summary, without
 from mien.data.options import DataOptions
 from mien.data.readers import Reader
@@ -67,8 +68,9 @@ def select_for_training(options: DataOptions, labels: LabelSet | None) -> Select
     train, val = list(guarded(options, sides, selection).values())[:2]
     selection.notes += reader.notes
     selection.names = {"train": options.train_split, "val": name}
-    selection.train = relabelled(train, reader.labels, labels, notes=selection.notes, where="train")
-    selection.val = relabelled(val, reader.labels, labels, notes=selection.notes, where="val")
+    train = relabelled(train, reader.labels, labels, notes=selection.notes, where="train")
+    val = relabelled(val, reader.labels, labels, notes=selection.notes, where="val")
+    selection.train, selection.val = framed(train, options.crop_source), framed(val, options.crop_source)
     return selection
 
 
@@ -107,7 +109,7 @@ def select_for_evaluation(
     reader = options.open(evaluation=True)
     samples = reader.samples(split)
     notes = list(reader.notes)
-    return relabelled(samples, reader.labels, labels, notes=notes, where=split), notes
+    return framed(relabelled(samples, reader.labels, labels, notes=notes, where=split), options.crop_source), notes
 
 
 def _train_split(options: DataOptions, reader: Reader) -> str:

@@ -55,7 +55,7 @@ def leaks(
     elif against:
         found = _against_bundle(against, sides, opened.name)
     else:
-        found = find_leaks(sides, pictures=pictures)
+        found = [leak for leak in find_leaks(sides, pictures=pictures) if not _nested(sides, leak.sides)]
     folder = Path(output)
     write_table(folder / "leaks.csv", found)
     write_leaks_page(folder / "leaks.html", f"Leaks of {opened.name}", found, _looked_at(sides, against, pictures))
@@ -64,6 +64,12 @@ def leaks(
     if strict and found:
         raise MienError(f"{summary(found)} on two sides. {where}")
     return said
+
+
+def _nested(sides: dict[str, list["Sample"]], pair: tuple[str, str]) -> bool:
+    """Whether one of two splits is a part of the other, as 300-W's common set is of its test set."""
+    first, second = ({sample.key for sample in sides[side]} for side in pair)
+    return first <= second or second <= first
 
 
 def _against_set(reader: "Reader", sides: dict[str, list["Sample"]], against: str, pictures: bool) -> list["Leak"]:

@@ -90,12 +90,12 @@ class _Variables:
         if not unpacker.eof:
             raise ValueError("cut short" if not unpacker.unconsumed_tail else "too large")
         self.left -= len(data)
-        return next(self._elements(memoryview(data)))
+        return _following(self._elements(memoryview(data)))
 
     def _head(self, data: memoryview) -> tuple[int, list[int], str, Iterator[_Element]]:
         """Class and flags, dimensions, name, and the elements that follow."""
         parts = self._elements(data)
-        flags, sizes, name = (next(parts, _Element(0, data[:0])) for _ in range(3))
+        flags, sizes, name = (_following(parts) for _ in range(3))
         return (
             struct.unpack_from(f"{self.order}I", flags.data)[0],
             np.frombuffer(sizes.data, f"{self.order}i4").tolist(),
@@ -114,7 +114,7 @@ class _Variables:
             return self._nested(kind, parts, count, name, depth + 1)
         if kind in _REFUSED or flags & _COMPLEX or kind not in (4, *_CLASSES):
             raise ValueError(f"{name} is {_REFUSED.get(kind, 'complex or of an unknown class')}: only numbers and text")
-        content = next(parts, _Element(0, data[:0]))
+        content = _following(parts)
         if kind == 4:
             return self._text(content, name)
         values = self._numbers(content, name)
@@ -134,8 +134,8 @@ class _Variables:
         return rows[0] if count == 1 and rows else rows
 
     def _fields(self, parts: Iterator[_Element]) -> list[str]:
-        length = struct.unpack_from(f"{self.order}i", next(parts).data)[0]
-        text = bytes(next(parts).data).decode("latin1")
+        length = struct.unpack_from(f"{self.order}i", _following(parts).data)[0]
+        text = bytes(_following(parts).data).decode("latin1")
         if length < 1:
             raise ValueError("a struct without names")
         return [text[i : i + length].partition("\0")[0] for i in range(0, len(text), length)]
@@ -152,3 +152,11 @@ class _Variables:
             raise ValueError(f"{name} holds no text")
         suffix = "" if _TEXT[content.kind] == "utf-8" else "-le" if self.order == "<" else "-be"
         return bytes(content.data).decode(_TEXT[content.kind] + suffix)
+
+
+def _following(parts: Iterator[_Element]) -> _Element:
+    """The next element. Raises ValueError where there is none: StopIteration would end a generator in silence."""
+    element = next(parts, None)
+    if element is None:
+        raise ValueError("cut short")
+    return element

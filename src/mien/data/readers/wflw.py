@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from mien.core.landmarks import to_68
 from mien.core.records import Box, Sample
 from mien.data.readers.landmark_set import LandmarkSet
 from mien.data.readers.stores import Store
@@ -30,8 +31,8 @@ class _Line(NamedTuple):
 class Wflw(LandmarkSet):
     """`WFLW_annotations` and `WFLW_images`: train, test (7,500 and 2,500), and the six parts of test by attribute.
 
-    box: the rectangle around the "points", or the set's own "rect". A picture may have several faces: keys are
-    `PICTURE#LINE`, the place among the lines of its list.
+    box: the rectangle around the "points", or the set's own "rect". points: 98, or the 68 of them that iBUG has. A
+    picture may have several faces: keys are `PICTURE#LINE`, the place among the lines of its list.
     """
 
     name = "wflw"
@@ -39,10 +40,11 @@ class Wflw(LandmarkSet):
     count = 98
     aliases = MappingProxyType({"full": "test", "pose": "largepose"})
 
-    def __init__(self, root: Path, *, box: str = "points") -> None:
+    def __init__(self, root: Path, *, box: str = "points", points: int = 98) -> None:
         super().__init__(root)
         self.choose("box", box, ("points", "rect"))
-        self.box = box
+        self.choose("points", str(points), ("98", "68"))
+        self.box, self.wanted = box, points
         tops = (_LISTS, "list_98pt_rect_attr_train_test", "")
         self._lists = {
             split: path
@@ -80,4 +82,5 @@ class Wflw(LandmarkSet):
             raise self.error(f"{where}: expected 196 coordinates, x0 y0 x1 y1, six attributes (0 or 1), a picture.")
         x0, y0, x1, y1 = values[196:200].tolist()
         points = self.points(values[:196].reshape(98, 2), where)
+        points = points if self.wanted == 98 else to_68(points)
         return _Line(words[206].strip(), points, (x0, y0, x1, y1), tuple((values[200:] == 1).tolist()))

@@ -1,0 +1,58 @@
+"""Where a face is cut out: by the data set's box, or by its points as ParFace and 3FabRec cut faces out."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from jaxtyping import Float
+
+from mien.core.errors import MienError
+from mien.core.landmarks import to_68
+from mien.core.records import Box, Sample
+
+_ABOVE, _BELOW = 0.25, 0.15  # of the points' height
+_TOWARDS_CHIN = 0.25
+# Published: the square, enlarged by the root of 2, becomes 363 pixels, of which the middle 256 are seen.
+_SEEN = 256 * np.sqrt(2) / 363
+
+
+def landmark_box(landmarks_px: Float[np.ndarray, "points 2"]) -> Box:
+    """The square that ParFace's landmark crop shows, in edge coordinates; 68, 84 or 98 points.
+
+    h is the height of the points; the square has 1.4 h as its side (0.25 h above them, 0.15 h below), times 0.9973. Its
+    middle lies on a quarter of the way from the eyes (the mean of their corners) to the chin, across. The published
+    code rounds the edges down to whole pixels; here they are exact. Points with x <= 0 do not count for h: lists pad
+    with zeros. Raises MienError for other points, and for points without height.
+    """
+    points = to_68(np.asarray(landmarks_px, float))
+    eyes, chin = points[[36, 39, 42, 45]].mean(0), points[8]
+    across = (eyes + _TOWARDS_CHIN * (chin - eyes))[0]
+    counted = points[points[:, 0] > 0] if (points[:, 0] > 0).any() else points
+    top, bottom = counted[:, 1].min(), counted[:, 1].max()
+    height = bottom - top
+    if not height > 0:
+        raise MienError("A face's points that all lie on one line across have no landmark crop.")
+    middle = (top - _ABOVE * height + bottom + _BELOW * height) / 2
+    half = (1 + _ABOVE + _BELOW) * height * _SEEN / 2
+    x, y = float(across) + 0.5, float(middle) + 0.5
+    return x - float(half), y - float(half), x + float(half), y + float(half)
+
+
+def framed(samples: Sequence[Sample], crop_source: str) -> list[Sample]:
+    """The samples with the box that `crop_source` names; InputSpec's box_scale and box_shift come after it.
+
+    Raises MienError for a face without points where crops are to be made by them.
+    """
+    if crop_source == "box":
+        return list(samples)
+    if without := next((sample for sample in samples if sample.landmarks_px is None), None):
+        raise MienError(f"data.crop_source: landmarks needs points of every face; {without.key} has none. Use box.")
+    return [replace(sample, box=_of(sample)) for sample in samples]
+
+
+def _of(sample: Sample) -> Box:
+    assert sample.landmarks_px is not None
+    try:
+        return landmark_box(sample.landmarks_px)
+    except MienError as error:
+        raise MienError(f"data.crop_source: landmarks: {sample.key}: {error}") from error

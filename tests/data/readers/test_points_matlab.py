@@ -1,0 +1,135 @@
+"""MATLAB files are read as SciPy reads them, without SciPy; damaged and hostile ones end in one line."""
+
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mien.core.errors import MienError
+from mien.data.readers.matlab import read_mat
+from mien.data.synthetic.layouts.matlab import Column, write_mat
+
+BOXES = [
+    {"imgName": "a 1.jpg", "bb_detector": np.array([[1.5, 2, 3, 4]])},
+    {"imgName": "b.jpg", "bb_detector": np.zeros((1, 4))},
+]
+VALUES = {
+    "numbers": np.arange(6, dtype=np.float32).reshape(2, 3), "one": np.ones((1, 1)), "short": np.ones((2, 2), np.int16),
+    "text": "a word", "bounding_boxes": BOXES, "nameList": Column(["0/x.jpg", "3/yy.jpg"]),
+}  # fmt: skip
+
+
+def element(kind: int, data: bytes) -> bytes:
+    return struct.pack("<II", kind, len(data)) + data + bytes(-len(data) % 8)
+
+
+def of_class(number: int, *, flags: int = 0, sizes: tuple[int, ...] = (1, 1), rest: bytes = b"") -> bytes:
+    """A file with one variable "x" of a class."""
+    body = element(6, struct.pack("<II", number | flags, 0)) + element(5, struct.pack(f"<{len(sizes)}i", *sizes))
+    body += element(1, b"x") + rest
+    return b"MATLAB 5.0 MAT-file".ljust(124) + struct.pack("<H2s", 0x0100, b"IM") + element(14, body)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_what_was_written_is_read(tmp_path: Path, packed: bool) -> None:
+    write_mat(tmp_path / "x.mat", VALUES, packed=packed)
+    found = read_mat(tmp_path / "x.mat")
+    assert found["text"] == "a word" and found["nameList"] == ["0/x.jpg", "3/yy.jpg"]
+    assert [box["imgName"] for box in found["bounding_boxes"]] == ["a 1.jpg", "b.jpg"]
+    assert found["numbers"].dtype == np.float32 and (found["numbers"] == VALUES["numbers"]).all()
+    assert (found["bounding_boxes"][0]["bb_detector"] == [[1.5, 2, 3, 4]]).all()
+    assert found["short"].shape == (2, 2)
+
+
+@pytest.mark.parametrize("compress", [False, True])
+def test_scipy_reads_and_writes_the_same(tmp_path: Path, compress: bool) -> None:
+    io = pytest.importorskip("scipy.io")
+    path = tmp_path / "x.mat"
+    write_mat(path, VALUES, packed=compress)
+    theirs = io.loadmat(path)
+    assert theirs["bounding_boxes"][0][0][0][0][0][0] == "a 1.jpg" and (theirs["numbers"] == VALUES["numbers"]).all()
+    assert theirs["nameList"][1][0][0] == "3/yy.jpg"
+    cell = np.empty((1, 2), object)
+    cell[0] = ["word", np.arange(3.0)]
+    cube = np.arange(24.0).reshape(2, 3, 4)
+    io.savemat(path, {"cell": cell, "struct": {"a": 1.5, "b": "x"}, "cube": cube, "byte": cube.astype(np.uint8)},
+               do_compression=compress)  # fmt: skip
+    ours = read_mat(path)
+    assert ours["cell"][0] == "word" and (ours["cell"][1] == [0, 1, 2]).all()
+    assert ours["struct"]["a"] == 1.5 and ours["struct"]["b"] == "x"
+    assert (ours["cube"] == cube).all() and ours["byte"].dtype == np.uint8
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (of_class(16), "x is a function handle"), (of_class(3), "x is an object"), (of_class(17), "x is an object"),
+        (of_class(5), "x is a sparse array"), (of_class(6, flags=0x0800), "x is complex"),
+        (of_class(6, sizes=(3, 3), rest=element(9, bytes(8))), "x says 3x3 and holds 1 numbers"),
+        (of_class(6, sizes=(1 << 30, 1 << 30), rest=element(9, bytes(8))), "too deep or too large"),
+        (of_class(6, sizes=(-1, 1), rest=element(9, bytes(8))), "too deep or too large"),
+        (of_class(1, sizes=(1, 4)), "x says 4 entries and holds 0 values"),
+        (of_class(6, rest=element(9, bytes(8)))[:-12], "cut short"),
+        (b"MATLAB 7.3 MAT-file, Platform: GLNXA64".ljust(512), "HDF5: save it again in MATLAB with -v7"),
+        (b"\x89HDF\r\n\x1a\n" + bytes(200), "version 7.3"), (b"", "does not begin as MATLAB"),
+        (b"\x80\x04cos\nsystem\n" + bytes(200), "does not begin as MATLAB"),
+    ],
+)  # fmt: skip
+def test_other_kinds_are_refused_in_one_line(tmp_path: Path, content: bytes, said: str) -> None:
+    path = tmp_path / "hostile.mat"
+    path.write_bytes(content)
+    with pytest.raises(MienError) as caught:
+        read_mat(path)
+    assert said in str(caught.value) and "hostile.mat" in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_bomb_and_an_abyss_are_refused(tmp_path: Path) -> None:
+    head = of_class(6)[:128]
+    packer = zlib.compressobj(9)
+    zeros = bytes(1 << 20)
+    bomb = b"".join(packer.compress(zeros) for _ in range(600)) + packer.flush()
+    (tmp_path / "bomb.mat").write_bytes(head + struct.pack("<II", 15, len(bomb)) + bomb)
+    with pytest.raises(MienError, match="too large"):
+        read_mat(tmp_path / "bomb.mat")
+    deep: list[object] = []
+    for _ in range(40):
+        deep = [deep]
+    write_mat(tmp_path / "deep.mat", {"deep": deep})
+    with pytest.raises(MienError, match="nested too deep"):
+        read_mat(tmp_path / "deep.mat")
+
+
+def test_damage_anywhere_ends_in_a_mien_error(tmp_path: Path) -> None:
+    write_mat(tmp_path / "x.mat", VALUES)
+    content = (tmp_path / "x.mat").read_bytes()
+    rng = np.random.Generator(np.random.PCG64(0))
+    refused = 0
+    for _ in range(400):
+        damaged = bytearray(content)
+        for place in rng.integers(100, len(content), 4):
+            damaged[place] = rng.integers(256)
+        (tmp_path / "y.mat").write_bytes(damaged[: rng.integers(100, len(content))] if rng.random() < 0.3 else damaged)
+        try:
+            read_mat(tmp_path / "y.mat")
+        except MienError:
+            refused += 1
+    assert refused > 100
+
+
+def test_a_missing_variable_is_told_with_those_that_are_there(tmp_path: Path) -> None:
+    write_mat(tmp_path / "x.mat", VALUES)
+    with pytest.raises(MienError, match=r"no variable 'pt3d_68'. It has: bounding_boxes, nameList, numbers"):
+        read_mat(tmp_path / "x.mat", "pt3d_68")
+
+
+@pytest.mark.shared
+def test_genuine_files_are_read_as_scipy_reads_them(shared: Path) -> None:
+    io = pytest.importorskip("scipy.io")
+    files = sorted((shared / "landmarks" / "AFLW2000").glob("*.mat"))
+    assert len(files) == 12
+    for file in files:
+        ours, theirs = read_mat(file), io.loadmat(file)
+        assert set(ours) == {name for name in theirs if not name.startswith("__")}
+        assert all((ours[name] == theirs[name]).all() for name in ours)
