@@ -20,6 +20,7 @@ SYSTEMS: dict[str, tuple[str, str]] = {
     "poster_v2_landmarks_small": ("mien.systems.poster_v2.landmarks:PosterV2Landmarks", "small"),
     "parface": ("mien.systems.parface.network:ParFace", "base"),
     "parface_3d": ("mien.systems.parface.network:ParFace", "3d"),
+    "parface_small": ("mien.systems.parface.network:ParFace", "small"),
     "parface_autoencoder": ("mien.systems.parface.network:ParFace", "autoencoder"),
 }
 

@@ -31,8 +31,10 @@ LOSSES = ("adaptive_wing", "mse")
 class AlignmentOptions:
     """loss: of heat maps; weight: times its mean over pixels. weight_map: pixels near a point weigh so much more, 0 for
     none (its paper: 10). encoder_rate: the encoder's share of the learning rate, where it learns. moving_norms: the
-    trained parts' BatchNorm follows the batches (published: it stands still in every landmark stage). count_hidden:
-    points that cannot be seen count too. visibility: weight of the visibility head's cross-entropy, where there is one.
+    trained parts' BatchNorm follows the batches (published: it stands still in every landmark stage). train_decoder: the
+    decoder learns too, at the full rate, for a network that no stage without labels came before; then `--init random`
+    starts it. count_hidden: points that cannot be seen count too. visibility: weight of the visibility head's
+    cross-entropy, where there is one.
     """
 
     loss: Literal["adaptive_wing", "mse"] = "adaptive_wing"
@@ -40,6 +42,7 @@ class AlignmentOptions:
     weight_map: float = 0.0
     encoder_rate: float = 0.2
     moving_norms: bool = False
+    train_decoder: bool = False
     count_hidden: bool = False
     visibility: float = 1.0
 
@@ -68,6 +71,7 @@ class Landmarks(ParFaceStage):
     def trained(self) -> Sequence[str]:
         parts = ["landmark_head"]
         parts += ["visibility_head"] if "visibility_head" in self.system.parts() else []
+        parts += ["decoder"] if self.options.train_decoder else []
         return [*parts, "encoder"] if self.with_encoder else parts
 
     def moving(self) -> Sequence[str]:

@@ -57,7 +57,7 @@ class ParFaceConfig:
     and depth head; 3FabRec, whose files have the same names and shapes, is "relu". points: landmarks; only 68 for now.
     heads: "landmarks", and "depth" on top of it; none is the autoencoder alone. discriminators: which of "latent" and
     "picture" there are, needed for training the autoencoder only. width: times which every channel count is taken,
-    rounded to multiples of 8. head_layers: decoder layers between the transfer convolutions; the maps' side doubles
+    rounded to multiples of 8; widest: at most so many, before that. head_layers: decoder layers between the transfer convolutions; the maps' side doubles
     with each. lateral: adds the encoder's maps to the transfer convolutions' inputs, through 1x1 convolutions that
     start at zero (not in the paper; for networks whose latent vector alone is too narrow). sigma: of the targets, in
     map pixels. uncertainty: `outputs` has sigma. visibility: `outputs` has visible. legacy: released decoding.
@@ -70,6 +70,7 @@ class ParFaceConfig:
     heads: tuple[str, ...] = ("landmarks",)
     discriminators: tuple[str, ...] = DISCRIMINATORS
     width: float = 1.0
+    widest: int = 512
     head_layers: int = 3
     lateral: bool = False
     sigma: float = 7.0
@@ -100,7 +101,7 @@ class ParFaceConfig:
 
     def widths(self, published: Collection[int]) -> tuple[int, ...]:
         """Channel counts, scaled."""
-        return tuple(max(8, round(each * self.width / 8) * 8) for each in published)
+        return tuple(max(8, round(min(each, self.widest) * self.width / 8) * 8) for each in published)
 
     def side(self, layer: int) -> int:
         """Side of the map that goes into transfer convolution `layer`, 0 for the first: 8, 16, ..."""
@@ -132,6 +133,11 @@ class ParFace(System):
         "base": {},
         "3d": {"heads": ("landmarks", "depth")},
         "autoencoder": {"heads": ()},
+        # For laptops: 128 pixels, 0.3 GMAC, 2.8 M weights; the encoder's own maps help the latent vector.
+        "small": {
+            "size": 128, "width": 0.5, "widest": 256, "head_layers": 2, "lateral": True, "sigma": 2.0,
+            "discriminators": (), "uncertainty": True, "visibility": True,
+        },
     }
     calibration: Tensor
 
