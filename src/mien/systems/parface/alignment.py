@@ -31,10 +31,10 @@ LOSSES = ("adaptive_wing", "mse")
 class AlignmentOptions:
     """loss: of heat maps; weight: times its mean over pixels. weight_map: pixels near a point weigh so much more, 0 for
     none (its paper: 10). encoder_rate: the encoder's share of the learning rate, where it learns. moving_norms: the
-    trained parts' BatchNorm follows the batches (published: it stands still in every landmark stage). train_decoder: the
-    decoder learns too, at the full rate, for a network that no stage without labels came before; then `--init random`
-    starts it. count_hidden: points that cannot be seen count too. visibility: weight of the visibility head's
-    cross-entropy, where there is one.
+    trained parts' BatchNorm follows the batches (published: it stands still in every landmark stage). train_decoder:
+    the decoder learns too, at the full rate, for a network that no stage without labels came before; then
+    `--init random` starts it. count_hidden: points that cannot be seen count too. visibility: weight of the visibility
+    head's cross-entropy, where there is one.
     """
 
     loss: Literal["adaptive_wing", "mse"] = "adaptive_wing"

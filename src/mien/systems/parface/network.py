@@ -57,10 +57,11 @@ class ParFaceConfig:
     and depth head; 3FabRec, whose files have the same names and shapes, is "relu". points: landmarks; only 68 for now.
     heads: "landmarks", and "depth" on top of it; none is the autoencoder alone. discriminators: which of "latent" and
     "picture" there are, needed for training the autoencoder only. width: times which every channel count is taken,
-    rounded to multiples of 8; widest: at most so many, before that. head_layers: decoder layers between the transfer convolutions; the maps' side doubles
-    with each. lateral: adds the encoder's maps to the transfer convolutions' inputs, through 1x1 convolutions that
-    start at zero (not in the paper; for networks whose latent vector alone is too narrow). sigma: of the targets, in
-    map pixels. uncertainty: `outputs` has sigma. visibility: `outputs` has visible. legacy: released decoding.
+    rounded to multiples of 8; widest: no published count above it is taken. head_layers: decoder layers between the
+    transfer convolutions; the maps' side doubles with each. lateral: adds the encoder's maps to the transfer
+    convolutions' inputs, through 1x1 convolutions that start at zero (not in the paper; for networks whose latent
+    vector alone is too narrow). sigma: of the targets, in map pixels. uncertainty: `outputs` has sigma. visibility:
+    `outputs` has visible. legacy: released decoding.
     """
 
     size: int = 256
@@ -135,8 +136,15 @@ class ParFace(System):
         "autoencoder": {"heads": ()},
         # For laptops: 128 pixels, 0.3 GMAC, 2.8 M weights; the encoder's own maps help the latent vector.
         "small": {
-            "size": 128, "width": 0.5, "widest": 256, "head_layers": 2, "lateral": True, "sigma": 2.0,
-            "discriminators": (), "uncertainty": True, "visibility": True,
+            "size": 128,
+            "width": 0.5,
+            "widest": 256,
+            "head_layers": 2,
+            "lateral": True,
+            "sigma": 2.0,
+            "discriminators": (),
+            "uncertainty": True,
+            "visibility": True,
         },
     }
     calibration: Tensor
