@@ -22,6 +22,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "analyze": ("mien.engine.analyze:analyze", "read the faces in photos, folders and videos"),
     "asymmetry": ("mien.engine.asymmetry:asymmetry", "measure left against right in photos and films of a face"),
     "landmarks": ("mien.engine.landmarks:landmarks", "the 68 points of faces in photos: drawn, as .pts, in 3D"),
+    "reconstruct": ("mien.engine.reconstruct:reconstruct", "faces beside what an autoencoder makes of them"),
     "export": ("mien.engine.export:export", "write a bundle's network as ONNX, checked against the original"),
     "data list": ("mien.engine.data:list_data", "data sets that can be read, their layouts and classes"),
     "data check": ("mien.engine.data_check:check", "is a data set whole? counts, broken and doubled pictures"),

@@ -86,7 +86,7 @@ class Runner:
             ) from error
         shapes = {name: values.shape[1:] for name, values in found.items()}
         wanted = {"expression": ("logits", (count,)), "landmarks": ("landmarks", (count, 2))}
-        main, shape = wanted.get(self.info.reads, ("reconstruction", (3, size, size)))
+        main, shape = wanted.get(self.info.reads, ("picture", (3, size, size)))
         if main not in shapes and len(shapes) == 1:  # a network from elsewhere may call its one output what it likes
             main = next(iter(shapes))
         if shapes.get(main) != shape:
