@@ -9,18 +9,15 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 from mien.core.errors import MienError
-from mien.engine.landmark_crops import DETECTED
 from mien.engine.scores import Score
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from mien.engine.landmark_answers import Found, PointAnswers
+    from mien.engine.landmark_answers import PointAnswers
     from mien.metrics.alignment import Normaliser
 
 THRESHOLDS = (8, 10)  # percent
-FRONTAL_DEG = 15.0  # up to here a turned head changes the asymmetry of its picture little
-LEAST_FACES = 3  # for a line
 Columns = dict[str, "np.ndarray"]  # name -> one value a face
 
 
@@ -29,7 +26,15 @@ def score_points(
 ) -> list[Score]:
     """All that can be said of these faces. resamples=0 leaves the intervals out."""
     scorer = _Scorer(answers, normaliser, resamples, seed)
-    found = [*scorer.over_set(), *scorer.groups(), *scorer.depth(), *scorer.asymmetry(), *scorer.sigma()]
+    from mien.engine.landmark_asymmetry import scores_of_asymmetry
+
+    found = [
+        *scorer.over_set(),
+        *scorer.groups(),
+        *scorer.depth(),
+        *scores_of_asymmetry(answers, resamples=resamples, seed=seed),
+        *scorer.sigma(),
+    ]
     return [replace(s, metric=f"{answers.crop}_crop/{s.metric}") for s in [*found, *scorer.points()]]
 
 
@@ -186,53 +191,6 @@ class _Scorer:
         only_z = abs(aligned[..., 2] - truth[..., 2]).mean(1)
         return [*self.means({name: deep}), *self.means({"depth_error_px": only_z})]
 
-    def asymmetry(self) -> list[Score]:
-        """The bias towards symmetric faces: of frontal faces where the pose is known, else of all; in 3D of all."""
-        import numpy as np
-
-        if self.errors.shape[1] not in (68, 84, 98):
-            return []
-        a = self.answers
-        places, note = frontal_faces(a)
-        found = self._asymmetry("asymmetry", a.predicted_px, a.truth_px, places, note)
-        ill = np.array([k for k in places if a.affected[k]], int)
-        if len(ill) >= LEAST_FACES:
-            found += self._asymmetry("asymmetry_of_palsy", a.predicted_px, a.truth_px, ill, note)
-        if a.has_depth:
-            found += self._asymmetry("asymmetry_3d", *a.in_3d(), np.arange(len(a)), "in 3D, all faces")
-        return [*found, *self._at_equal_turn(places, note)]
-
-    def _at_equal_turn(self, places: "np.ndarray", note: str) -> list[Score]:
-        import numpy as np
-
-        from mien.metrics.asymmetry import gain_at_equal_turn
-
-        a, name = self.answers, "asymmetry/gain_at_equal_turn"
-        if not np.all(np.isfinite(a.yaw_rad)):
-            return []
-        points = a.predicted_px[places], a.truth_px[places], a.yaw_rad[places]
-        try:
-            value, interval = gain_at_equal_turn(*points, resamples=self.resamples, seed=self.seed)
-        except MienError as error:
-            return [Score(name, None, n=len(places), note=f"{note}; {error}")]
-        return [replace(Score(name, value, n=len(places), note=note), **(asdict(interval) if interval else {}))]
-
-    def _asymmetry(
-        self, name: str, predicted: "np.ndarray", truth: "np.ndarray", places: "np.ndarray", note: str
-    ) -> list[Score]:
-        from mien.metrics.asymmetry import asymmetry_bias
-
-        try:
-            bias = asymmetry_bias(predicted[places], truth[places], resamples=self.resamples, seed=self.seed)
-        except MienError as error:
-            return [Score(f"{name}/slope", None, n=len(places), note=f"{note}; {error}")]
-        plain = [
-            Score(f"{name}/{k}", getattr(bias, k), n=bias.n, note=note) for k in ("slope", "intercept", "r2", "gain")
-        ]
-        if bias.intervals is None:
-            return plain
-        return [replace(s, **asdict(bias.intervals[s.metric.split("/")[1]])) for s in plain]
-
     def sigma(self) -> list[Score]:
         """Whether the errors that the network states come true, over all points."""
         from mien.metrics import uncertainty
@@ -256,42 +214,6 @@ class _Scorer:
         import numpy as np
 
         return np.linalg.norm(self.answers.predicted_px - self.answers.truth_px, axis=-1)
-
-
-def frontal_faces(answers: "PointAnswers") -> "tuple[np.ndarray, str]":
-    """Places of the faces that asymmetry is measured on, and what they are, in words."""
-    import numpy as np
-
-    if not np.all(np.isfinite(answers.yaw_rad)):
-        return np.arange(len(answers)), "all faces, also turned ones, since their pose is unknown"
-    frontal = np.abs(np.rad2deg(answers.yaw_rad)) <= FRONTAL_DEG
-    by = " (estimated from the true points)" if answers.yaw_estimated else ""
-    return np.flatnonzero(frontal), f"the {int(frontal.sum()):,} faces turned by up to {FRONTAL_DEG:g} degrees{by}"
-
-
-def found_scores(found: "Found", normaliser: "Normaliser", *, looked_at: int, resamples: int) -> list[Score]:
-    """What a detector's misses do to the numbers: their share, the failures with them, and the other crops without.
-
-    `CROP_crop/nme_.../found`: on the faces that the detector found only, so that crops compare on the same faces.
-    """
-    from mien.engine.landmark_evaluation import face_errors
-
-    detected = [name for name in found.answers if name in DETECTED]
-    if not detected:
-        return []
-    scores = []
-    for name in detected:
-        errors = face_errors(found.answers[name], normaliser)
-        failed = sum(bool(error > 0.1) for error in errors.values()) + len(found.missed)
-        told = {"missed": len(found.missed), f"fr@10_{normaliser}_or_missed": failed}
-        scores += [share(f"{name}_crop/{k}", count, looked_at, intervals=resamples > 0) for k, count in told.items()]
-    keys = found.answers[detected[0]].keys
-    for name, answers in found.answers.items():
-        if name not in detected:
-            errors = face_errors(answers, normaliser)
-            mean = sum(float(errors[key]) for key in keys) / len(keys)
-            scores.append(Score(f"{name}_crop/nme_{normaliser}/found", mean, n=len(keys)))
-    return scores
 
 
 def share(metric: str, count: int, n: int, *, intervals: bool = True, note: str = "") -> Score:

@@ -107,12 +107,15 @@ def asymmetry(result: "LandmarkEvaluation") -> str:
         "The index is the mean distance between a point and the mirror image of its counterpart, over the distance of "
         "the outer eye corners: 0 is symmetric. Slope: how much of one more unit of true asymmetry is found; below 1 "
         "unequal faces are drawn too equal. Gain: the same from the directions of the gaps, which random errors do not "
-        "change; at equal turn: of what the turn of the head does not explain, which is what a palsy is seen by. "
+        "change; at equal turn: of what the turn of the head does not explain, which is what a palsy is seen by. Where "
+        "people marked the true points, their own errors make all of these smaller. "
         f"Measured on {slope.note}."
     )
     figure = report.figure(_asymmetry_figure(result, slope))
     table = report.table(columns, rows)
-    beside = f'<div class="beside">{figure}<div><p>{escape(text)}</p></div></div>'
+    regions = [row(s.metric.rpartition("/")[2], s) for s in below(result, "asymmetry/gain_at_equal_turn/")]
+    by_region = report.table(["region", "faces", "gain at equal turn", "95 % interval"], regions) if regions else ""
+    beside = f'<div class="beside">{figure}<div>{by_region}</div></div><p class="note">{escape(text)}</p>'
     return f"<p>{escape(_verdict(slope, score_of(result, 'asymmetry/gain_at_equal_turn')))}</p>{table}{beside}"
 
 
@@ -139,8 +142,8 @@ def _verdict(slope: Score, gain: Score | None) -> str:
 def _asymmetry_figure(result: "LandmarkEvaluation", slope: Score) -> "Scene":
     import numpy as np
 
+    from mien.engine.landmark_asymmetry import frontal_faces
     from mien.engine.landmark_plots import asymmetry_figure
-    from mien.engine.landmark_scores import frontal_faces
     from mien.metrics.asymmetry import asymmetry_index
 
     a, intercept = result.main, score_of(result, "asymmetry/intercept")

@@ -98,11 +98,13 @@ def asymmetry_index(points: Points, *, stable: Sequence[int] = STABLE) -> Float[
 def region_asymmetry(points: Points, *, stable: Sequence[int] = STABLE) -> dict[str, Float[np.ndarray, "*faces"]]:
     """The index of brow, eye, nose, mouth and jaw: the mean over the region's own pairs, about the face's mirror."""
     pairs = pair_asymmetries(points, stable=stable)
+    return {name: pairs[..., _pairs_of(name)].mean(-1) for name in REGIONS}
+
+
+def _pairs_of(region: str) -> list[int]:
+    """Places of the region's pairs among all; of "" all."""
     first = [right for right, _ in SCHEME_68.mirror_pairs]
-    return {
-        name: pairs[..., [k for k, point in enumerate(first) if point in region]].mean(-1)
-        for name, region in REGIONS.items()
-    }
+    return [k for k, point in enumerate(first) if not region or point in REGIONS[region]]
 
 
 @dataclass(frozen=True)
@@ -155,6 +157,7 @@ def gain_at_equal_turn(
     truth: Float[np.ndarray, "faces points dims"],
     yaw_rad: Float[np.ndarray, " faces"],
     *,
+    region: str = "",
     resamples: int = RESAMPLES,
     level: float = 0.95,
     seed: int = 0,
@@ -162,8 +165,8 @@ def gain_at_equal_turn(
     """The gain of what a turned head does not explain, and its interval (None without resamples).
 
     From the gaps of each pair, predicted and true, their straight line over sin(yaw) is taken away first: the picture
-    of a turned head is unequal whatever the face, and a model may follow the turn and still flatten the face. Raises
-    MienError for fewer than five faces, and where nothing is left.
+    of a turned head is unequal whatever the face, and a model may follow the turn and still flatten the face. region:
+    a name of REGIONS, for its pairs alone. Raises MienError for fewer than five faces, and where nothing is left.
     """
     if predicted.shape != truth.shape or truth.ndim != 3 or len(truth) < 5 or len(yaw_rad) != len(truth):
         raise MienError(f"The gain at equal turn needs at least five faces and their yaw; got {len(truth)}.")
@@ -171,7 +174,7 @@ def gain_at_equal_turn(
     turn = np.stack([np.ones(len(truth)), np.sin(yaw_rad)], axis=-1)
     left = []
     for points in (truth, predicted):
-        gaps = (_upright_gaps(points) / size).reshape(len(truth), -1)
+        gaps = (_upright_gaps(points) / size)[:, _pairs_of(region)].reshape(len(truth), -1)
         left.append(gaps - turn @ np.linalg.lstsq(turn, gaps, rcond=None)[0])
     products = np.stack([(left[0] * left[1]).sum(1), (left[0] ** 2).sum(1)], axis=-1)
     above, below = products.mean(0)

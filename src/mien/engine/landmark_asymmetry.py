@@ -1,0 +1,108 @@
+"""Scores of how a landmark network treats asymmetry: slope and gain, on frontal faces, with palsy, and in 3D."""
+
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING
+
+from mien.core.errors import MienError
+from mien.engine.scores import Score
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from mien.engine.landmark_answers import PointAnswers
+
+FRONTAL_DEG = 15.0  # up to here a turned head changes the asymmetry of its picture little
+LEAST_FACES = 3  # for a line
+
+
+def scores_of_asymmetry(answers: "PointAnswers", *, resamples: int, seed: int) -> list[Score]:
+    """Of frontal faces where the pose is known, else of all; in 3D of all. Empty for points without 68 among them."""
+    import numpy as np
+
+    from mien.metrics.asymmetry import REGIONS
+
+    if answers.truth_px.shape[1] not in (68, 84, 98):
+        return []
+    places, note = frontal_faces(answers)
+    scorer = _Scorer(answers, note, resamples, seed)
+    found = scorer.line("asymmetry", answers.predicted_px, answers.truth_px, places)
+    ill = np.array([k for k in places if answers.affected[k]], int)
+    if len(ill) >= LEAST_FACES:
+        found += scorer.line("asymmetry_of_palsy", answers.predicted_px, answers.truth_px, ill)
+    if answers.has_depth:
+        deep = replace(scorer, note="in 3D, all faces")
+        found += deep.line("asymmetry_3d", *answers.in_3d(), np.arange(len(answers)))
+    if not np.all(np.isfinite(answers.yaw_rad)):
+        return found
+    found += [scorer.at_equal_turn("asymmetry", places, region=region) for region in ("", *REGIONS)]
+    return found + ([scorer.at_equal_turn("asymmetry_of_palsy", ill)] if len(ill) >= LEAST_FACES else [])
+
+
+@dataclass(frozen=True, eq=False)
+class _Scorer:
+    answers: "PointAnswers"
+    note: str
+    resamples: int
+    seed: int
+
+    def line(self, name: str, predicted: "np.ndarray", truth: "np.ndarray", places: "np.ndarray") -> list[Score]:
+        """Slope, intercept, R2 and gain; one undefined score where there is no line."""
+        from mien.metrics.asymmetry import asymmetry_bias
+
+        try:
+            bias = asymmetry_bias(predicted[places], truth[places], resamples=self.resamples, seed=self.seed)
+        except MienError as error:
+            return [Score(f"{name}/slope", None, n=len(places), note=f"{self.note}; {error}")]
+        parts = ("slope", "intercept", "r2", "gain")
+        plain = [Score(f"{name}/{part}", getattr(bias, part), n=bias.n, note=self.note) for part in parts]
+        if bias.intervals is None:
+            return plain
+        return [replace(s, **asdict(bias.intervals[part])) for s, part in zip(plain, parts, strict=True)]
+
+    def at_equal_turn(self, name: str, places: "np.ndarray", *, region: str = "") -> Score:
+        """The gain of what the turn of the head does not explain."""
+        from mien.metrics.asymmetry import gain_at_equal_turn
+
+        a, name = self.answers, f"{name}/gain_at_equal_turn" + (f"/{region}" if region else "")
+        points = a.predicted_px[places], a.truth_px[places], a.yaw_rad[places]
+        try:
+            value, interval = gain_at_equal_turn(*points, region=region, resamples=self.resamples, seed=self.seed)
+        except MienError as error:
+            return Score(name, None, n=len(places), note=f"{self.note}; {error}")
+        return replace(Score(name, value, n=len(places), note=self.note), **(asdict(interval) if interval else {}))
+
+
+def frontal_faces(answers: "PointAnswers") -> "tuple[np.ndarray, str]":
+    """Places of the faces that asymmetry is measured on, and what they are, in words."""
+    import numpy as np
+
+    if not np.all(np.isfinite(answers.yaw_rad)):
+        return np.arange(len(answers)), "all faces, also turned ones, since their pose is unknown"
+    frontal = np.abs(np.rad2deg(answers.yaw_rad)) <= FRONTAL_DEG
+    by = " (estimated from the true points)" if answers.yaw_estimated else ""
+    return np.flatnonzero(frontal), f"the {int(frontal.sum()):,} faces turned by up to {FRONTAL_DEG:g} degrees{by}"
+
+
+def found_scores(found: "Found", normaliser: "Normaliser", *, looked_at: int, resamples: int) -> list[Score]:
+    """What a detector's misses do to the numbers: their share, the failures with them, and the other crops without.
+
+    `CROP_crop/nme_.../found`: on the faces that the detector found only, so that crops compare on the same faces.
+    """
+    from mien.engine.landmark_evaluation import face_errors
+
+    detected = [name for name in found.answers if name in DETECTED]
+    if not detected:
+        return []
+    scores = []
+    for name in detected:
+        errors = face_errors(found.answers[name], normaliser)
+        failed = sum(bool(error > 0.1) for error in errors.values()) + len(found.missed)
+        told = {"missed": len(found.missed), f"fr@10_{normaliser}_or_missed": failed}
+        scores += [share(f"{name}_crop/{k}", count, looked_at, intervals=resamples > 0) for k, count in told.items()]
+    keys = found.answers[detected[0]].keys
+    for name, answers in found.answers.items():
+        if name not in detected:
+            errors = face_errors(answers, normaliser)
+            mean = sum(float(errors[key]) for key in keys) / len(keys)
+            scores.append(Score(f"{name}_crop/nme_{normaliser}/found", mean, n=len(keys)))
+    return scores
