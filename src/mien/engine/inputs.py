@@ -65,7 +65,7 @@ def landmarker_of(wanted: str, bundle: str | None, **options: Any) -> "Landmarke
     if wanted == "no" or (wanted == "auto" and bundle is None and shipped_landmarks() is None):
         return None
     if options["precision"] == "bf16":
-        options["precision"] = "auto"  # points would be off by half a pixel
+        options["precision"] = "auto"  # bf16 moves points, see Runner
     return Landmarker(bundle_of(bundle), **options)
 
 

@@ -2,8 +2,9 @@
 
 OpenVINO is taken by itself where it is installed (`pip install mien[fast]`), else ONNX Runtime. Large networks run in
 bfloat16 where OpenVINO and the CPU can; small ones stay in float32, where bfloat16 would save a millisecond and change
-the third digit of a probability. So do networks that find points: bfloat16 has 8 significant bits, half a pixel of a
-crop of 128. The weights are checked against the SHA-256 in `system.json` before they are loaded.
+the third digit of a probability. So do networks that find points: bfloat16 moved those of the small landmark model by
+0.1 pixels of its crop of 48 on average and by 0.3 at most, and 0.02 is what reading allows itself. The weights are
+checked against the SHA-256 in `system.json` before they are loaded.
 """
 
 import os
