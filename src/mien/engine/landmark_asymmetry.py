@@ -81,28 +81,3 @@ def frontal_faces(answers: "PointAnswers") -> "tuple[np.ndarray, str]":
     frontal = np.abs(np.rad2deg(answers.yaw_rad)) <= FRONTAL_DEG
     by = " (estimated from the true points)" if answers.yaw_estimated else ""
     return np.flatnonzero(frontal), f"the {int(frontal.sum()):,} faces turned by up to {FRONTAL_DEG:g} degrees{by}"
-
-
-def found_scores(found: "Found", normaliser: "Normaliser", *, looked_at: int, resamples: int) -> list[Score]:
-    """What a detector's misses do to the numbers: their share, the failures with them, and the other crops without.
-
-    `CROP_crop/nme_.../found`: on the faces that the detector found only, so that crops compare on the same faces.
-    """
-    from mien.engine.landmark_evaluation import face_errors
-
-    detected = [name for name in found.answers if name in DETECTED]
-    if not detected:
-        return []
-    scores = []
-    for name in detected:
-        errors = face_errors(found.answers[name], normaliser)
-        failed = sum(bool(error > 0.1) for error in errors.values()) + len(found.missed)
-        told = {"missed": len(found.missed), f"fr@10_{normaliser}_or_missed": failed}
-        scores += [share(f"{name}_crop/{k}", count, looked_at, intervals=resamples > 0) for k, count in told.items()]
-    keys = found.answers[detected[0]].keys
-    for name, answers in found.answers.items():
-        if name not in detected:
-            errors = face_errors(answers, normaliser)
-            mean = sum(float(errors[key]) for key in keys) / len(keys)
-            scores.append(Score(f"{name}_crop/nme_{normaliser}/found", mean, n=len(keys)))
-    return scores

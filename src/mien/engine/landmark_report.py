@@ -24,11 +24,11 @@ CROP_WORDS = {
 CAVEATS = (
     "An error is a distance over a size of the face, and the size is part of the number: errors over the eye corners, "
     "the pupils and the box do not compare, nor do those of sets with other points.",
-    "People who mark points differ by about 2 to 4 percent of the eye corners' distance, most along the jaw. Below "
-    "that a smaller error says little.",
-    "Errors are not spread evenly over people. Networks trained on healthy faces are worse on faces with a palsy, and "
-    "tend to draw them more symmetric than they are (Guarin et al., Facial Plastic Surgery & Aesthetic Medicine 22(1), "
-    "2020). A measure of asymmetry from such points is too small.",
+    "People who mark points differ too, most along the jaw and least at the corners of the eyes. An error far below that "
+    "says little.",
+    "Errors are not spread evenly over people. Public detectors were measurably worse on patients with a facial palsy "
+    "than on healthy people (Guarin et al., Facial Plastic Surgery & Aesthetic Medicine 22(1), 2020). Where a network "
+    "draws faces more symmetric than they are, every measure of asymmetry made from its points is too small.",
     "Not a medical device. Points and measures made from them describe a picture and diagnose nothing.",
 )
 

@@ -9,12 +9,13 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 from mien.core.errors import MienError
+from mien.engine.landmark_crops import DETECTED
 from mien.engine.scores import Score
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from mien.engine.landmark_answers import PointAnswers
+    from mien.engine.landmark_answers import Found, PointAnswers
     from mien.metrics.alignment import Normaliser
 
 THRESHOLDS = (8, 10)  # percent
@@ -25,9 +26,9 @@ def score_points(
     answers: "PointAnswers", *, normaliser: "Normaliser", resamples: int = 2000, seed: int = 0
 ) -> list[Score]:
     """All that can be said of these faces. resamples=0 leaves the intervals out."""
-    scorer = _Scorer(answers, normaliser, resamples, seed)
     from mien.engine.landmark_asymmetry import scores_of_asymmetry
 
+    scorer = _Scorer(answers, normaliser, resamples, seed)
     found = [
         *scorer.over_set(),
         *scorer.groups(),
@@ -214,6 +215,31 @@ class _Scorer:
         import numpy as np
 
         return np.linalg.norm(self.answers.predicted_px - self.answers.truth_px, axis=-1)
+
+
+def found_scores(found: "Found", normaliser: "Normaliser", *, looked_at: int, resamples: int) -> list[Score]:
+    """What a detector's misses do to the numbers: their share, the failures with them, and the other crops without.
+
+    `CROP_crop/nme_.../found`: on the faces that the detector found only, so that crops compare on the same faces.
+    """
+    from mien.engine.landmark_evaluation import face_errors
+
+    detected = [name for name in found.answers if name in DETECTED]
+    if not detected:
+        return []
+    scores = []
+    for name in detected:
+        errors = face_errors(found.answers[name], normaliser)
+        failed = sum(bool(error > 0.1) for error in errors.values()) + len(found.missed)
+        told = {"missed": len(found.missed), f"fr@10_{normaliser}_or_missed": failed}
+        scores += [share(f"{name}_crop/{k}", count, looked_at, intervals=resamples > 0) for k, count in told.items()]
+    keys = found.answers[detected[0]].keys
+    for name, answers in found.answers.items():
+        if name not in detected:
+            errors = face_errors(answers, normaliser)
+            mean = sum(float(errors[key]) for key in keys) / len(keys)
+            scores.append(Score(f"{name}_crop/nme_{normaliser}/found", mean, n=len(keys)))
+    return scores
 
 
 def share(metric: str, count: int, n: int, *, intervals: bool = True, note: str = "") -> Score:
