@@ -30,6 +30,7 @@ _STYLE = """<style>
 .pairs2 { display: grid; grid-template-columns: 1fr 1fr; gap: 0 20px; }
 .right { color: var(--series-1); font-weight: 600; } .left-side { color: var(--series-2); font-weight: 600; }
 .measures th, .measures td { padding: 3px 8px; } .measures table { font-size: 14px; }
+.measures tbody th { white-space: nowrap; } .why { color: var(--muted); font-size: 0.93em; }
 .definitions { font-size: 13px; color: var(--muted); columns: 2; column-gap: 28px; } .definitions p { margin: 2px 0; }
 .fails { color: var(--warn); font-weight: 600; } td.yes { font-weight: 600; }
 @media print {
@@ -38,7 +39,9 @@ _STYLE = """<style>
   .exam th, .exam td, .measures th, .measures td { padding: 1.5px 5px; } .definitions { font-size: 8.5px; }
   .definitions p { margin: 0; } p { margin: 2px 0; max-width: none; } .figures { grid-template-columns: 1fr 1fr; }
   .warning { margin: 6px 0; padding: 4px 12px; } .exam p, .exam caption { line-height: 1.3; padding-top: 2px; }
-  .subtitle { margin: 0; } section:has(.exam) { break-inside: avoid; } .scale { break-inside: avoid; }
+  .pairs2 img { max-height: 52mm; } .pairs2 figure { margin: 4px 0; } .figures figure { margin: 2px 0; }
+  .figures svg { max-height: 36mm; } .subtitle { margin: 0; }
+  section:has(.exam) { break-inside: avoid; } .scale { break-inside: avoid; }
 }
 </style>"""
 _NO_VALUE = "<small>&ndash;</small>"
@@ -180,7 +183,7 @@ def _film(film: "FilmExamination") -> list[Section]:
     words = f"{_words(moved.task)}, " if moved.task else ""
     intro = (
         f"{words}{len(moved.times_s)} frames; the {moved.target} moves. Rest at {moved.times_s[moved.rest]:.2f} s, "
-        f"height at {moved.times_s[moved.peak]:.2f} s. {side}{missing}"
+        f"largest at {moved.times_s[moved.peak]:.2f} s. {side}{missing}"
     )
     figures = [
         sides_figure(
@@ -205,23 +208,26 @@ def _quantities(quantities: "Sequence[Quantity]") -> str:
         digits = 2 if q.unit in ("", "s") else 1 if q.unit == "mm" else 0
         title = f"{escape(q.title)} <small>{q.unit}</small>"
         values = (_number(q.right, digits), _number(q.left, digits), _number(q.value, digits))
-        rows.append((title, *values, f"<small>{escape(q.text)}</small>"))
-    html = report.table(("of the movement", "right", "left", "both", ""), rows, left=(0, 4))
-    return f'<div class="measures">{html.replace("td small", "td")}</div>'
+        rows.append((title, *values, f'<span class="why">{escape(q.text)}</span>'))
+    columns = ("of the movement", "right", "left", "both", "")
+    return f'<div class="measures">{report.table(columns, rows, left=(0, 4))}</div>'
 
 
 def _scales(scales: "Sequence[ScaleEstimate]") -> str:
+    from mien.runtime.asymmetry.scales import NO_MATERIAL
+
     side = scales[0].affected
     taken = f"Taken as affected: the person's {side} side." if side else "No side is known to be affected (--affected)."
     parts = [f'<p style="break-after: avoid">{taken}</p>']
     for scale in scales:
-        value = escape(scale.value) if scale.value else "cannot be estimated from this material"
+        value = escape(scale.value) if scale.value else NO_MATERIAL
         missing = f" Photos missing: {', '.join(map(_words, scale.missing))}." if scale.missing else ""
         sums = "; ".join(f"{name} {number:.0f}" for name, number in scale.parts.items())
         rows = [
             (escape(_words(item.name)), escape(item.part), _NO_VALUE if item.value is None else f"{item.value:.0f}",
-             f"<small>{escape(item.rule)}</small>")
+             f'<span class="why">{escape(item.rule)}</span>')
             for item in scale.items
+            if not item.rule.startswith(NO_MATERIAL)
         ]  # fmt: skip
         items = report.table(("item", "part", "estimate", "by what"), rows, left=(0, 1, 3))
         said = f"<p><b>{escape(scale.name)}: {value}</b>{f' ({escape(sums)})' if sums else ''}.{escape(missing)}</p>"

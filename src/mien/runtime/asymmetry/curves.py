@@ -7,7 +7,7 @@ Curve = Float[np.ndarray, "*batch points 2"]
 
 
 def chord(curve: Curve, x: np.ndarray) -> np.ndarray:
-    """y at x on the polyline; beyond its ends that of the nearer end. [*batch]."""
+    """y at x on the polyline; beyond its ends that of the nearer end. [*batch], as x."""
     start, end = curve[..., :-1, :], curve[..., 1:, :]
     run = end[..., 0] - start[..., 0]
     share = (x[..., None] - start[..., 0]) / np.where(run == 0, 1, run)

@@ -12,7 +12,7 @@ from mien.core.records import FacePoints
 from mien.runtime.asymmetry.frame import METHOD, Method, axes_of, in_axes, upright
 from mien.runtime.asymmetry.measures import BY_NAME, Estimate, both_sides, mirrored
 from mien.runtime.asymmetry.motion import Phases, crossing, phases_of, principal, smoothed, steadied
-from mien.runtime.asymmetry.static import FaceMeasures, analyse
+from mien.runtime.asymmetry.static import analyse
 from mien.runtime.asymmetry.tasks import Target, task_of
 
 Sides = Float[np.ndarray, "frames 2"]  # the person's right, left
@@ -41,9 +41,10 @@ class Quantity:
 
 @dataclass(frozen=True, eq=False)
 class Movement:
-    """A recording. times_s: of the frames with a face. curves: name -> [frames, 2], right and left, mm. rest, peak:
-    places in times_s; rest is the frame nearest to the resting face. affected: the side that moves less, "" where the
-    difference is within chance. at_rest, at_peak: those faces, measured.
+    """A recording. times_s: of the frames with a face. curves: name -> [frames, 2], right and left, mm. rest, peak,
+    typical: places in times_s; rest is the frame nearest to the resting face, peak that of the largest movement,
+    typical the one nearest to the face at the height, so that no blink is shown. affected: the side that moves less, ""
+    where the difference is within chance. missing: frames without a face.
     """
 
     task: str
@@ -55,8 +56,7 @@ class Movement:
     peak: int
     affected: str
     quantities: tuple[Quantity, ...]
-    at_rest: FaceMeasures
-    at_peak: FaceMeasures
+    typical: int
     missing: int = 0
 
     def __getitem__(self, name: str) -> Quantity:
@@ -137,17 +137,20 @@ class _Track:
         wide = fissure.min(1) >= 0.7 * np.median(fissure.min(1))
         signal = fissure.mean(1) if target == "eye" else principal(self.moved(what).reshape(len(self.mm), -1))
         phases = phases_of(signal, wide)
-        resting = np.median(self.mm[phases.rest], axis=0)
-        rest = int(np.argmin(np.where(phases.rest, ((self.mm - resting) ** 2).sum((1, 2)), np.inf)))
+        rest = self.nearest(phases.rest)
         path, speed = self._paths(what, phases)
         curves = {"displacement": path, **{name: self.curve(name) for name in _CURVES}}
         sides = _Sides(self, what, target, phases, rest, path, speed)
         weaker = affected or sides.weaker()
         return Movement(
             task, target, self.times, curves, phases, rest, phases.peak, weaker, sides.quantities(weaker),
-            analyse(self.faces[rest], method=self.method), analyse(self.faces[phases.peak], method=self.method),
-            missing,
+            self.nearest(phases.height), missing,
         )  # fmt: skip
+
+    def nearest(self, chosen: np.ndarray) -> int:
+        """Of the chosen frames [frames] the one nearest to their median face."""
+        middle = np.median(self.mm[chosen], axis=0)
+        return int(np.argmin(np.where(chosen, ((self.mm - middle) ** 2).sum((1, 2)), np.inf)))
 
     def _paths(self, what: str, phases: Phases) -> tuple[Sides, Sides]:
         """How far from rest each side is, mean over its points, mm; and how fast that grows, mm a second."""

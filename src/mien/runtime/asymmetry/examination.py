@@ -15,7 +15,7 @@ from mien.media.detect import Detection, Detector, create_detector
 from mien.media.video import Frame as VideoFrame
 from mien.runtime.asymmetry.dynamic import Movement, analyse_track
 from mien.runtime.asymmetry.frame import METHOD, Method
-from mien.runtime.asymmetry.mirror import MirrorTest, mirror_test
+from mien.runtime.asymmetry.mirror import MirrorTest, Read, mean_of, mirror_test, read_mirrored
 from mien.runtime.asymmetry.quality import Check, check_quality
 from mien.runtime.asymmetry.static import FaceMeasures, analyse
 from mien.runtime.landmarks import Landmarker
@@ -43,7 +43,7 @@ class Examination:
 
 @dataclass(frozen=True, eq=False)
 class FilmExamination:
-    """A film. at_rest, at_peak: those two frames, examined."""
+    """A film. at_rest, at_peak: a frame of rest and one of the height."""
 
     source: str
     movement: Movement
@@ -102,7 +102,7 @@ def examine_picture(
         raise MienError(
             f"{source or 'the picture'}: no face found. The face should fill a third of the picture's height."
         )
-    tested = _tested(pixels, face, read, method) if mirror else None
+    tested = mirror_test(pixels, _near_mirrored(pixels, face, read), face=face, method=method) if mirror else None
     best = tested.averaged if tested else face
     checks = tuple(check_quality(best, pixels))
     return Examination(source, task, pixels, analyse(best, method=method), checks, tested)
@@ -117,21 +117,19 @@ def examine_film(
     mirror: every frame is read twice, which takes twice the time. Raises MienError for too few frames with a face.
     """
     times: list[float] = []
-    faces = list(_faces(play(), read, times, mirror, method))
+    faces = list(_faces(play(), read, times, mirror))
     movement = analyse_track(faces, times, task=task, affected=affected, method=method)
-    wanted = {float(movement.times_s[k]) for k in (movement.rest, movement.peak)}
+    wanted = {float(movement.times_s[k]) for k in (movement.rest, movement.typical)}
     kept = {frame.timestamp_s: frame.pixels for frame in play() if frame.timestamp_s in wanted}
     shown = []
-    for k, name in ((movement.rest, "rest"), (movement.peak, task or "height of the movement")):
+    for k, name in ((movement.rest, "rest"), (movement.typical, task or "height of the movement")):
         time = float(movement.times_s[k])
         place = f"{source}, {time:.2f} s"
         shown.append(examine_picture(kept[time], read, source=place, task=name, mirror=mirror, method=method))
     return FilmExamination(source, movement, shown[0], shown[1])
 
 
-def _faces(
-    frames: Iterable[VideoFrame], read: Reader, times: list[float], mirror: bool, method: Method
-) -> Iterator[FacePoints | None]:
+def _faces(frames: Iterable[VideoFrame], read: Reader, times: list[float], mirror: bool) -> Iterator[FacePoints | None]:
     """Of each frame; its time goes into `times`."""
     near: Box | None = None
     for frame in frames:
@@ -139,8 +137,8 @@ def _faces(
         face = read(frame.pixels, near=near)
         if face is not None:
             near = box_around(face)
-            tested = _tested(frame.pixels, face, read, method) if mirror else None
-            face = tested.averaged if tested else face
+            other = read_mirrored(frame.pixels, _near_mirrored(frame.pixels, face, read)) if mirror else None
+            face = mean_of(face, other) if other else face
         yield face
 
 
@@ -150,12 +148,12 @@ def box_around(face: FacePoints) -> Box:
     return x0, y0, x1, y1
 
 
-def _tested(pixels: Pixels, face: FacePoints, read: Reader, method: Method) -> MirrorTest | None:
-    """The other reading must be of the same face."""
+def _near_mirrored(pixels: Pixels, face: FacePoints, read: Reader) -> Read:
+    """Reads mirrored pictures where that face is then: the other reading must be of the same face."""
     x0, y0, x1, y1 = box_around(face)
     width = pixels.shape[1]
     near = (width - 1 - x1, y0, width - 1 - x0, y1)
-    return mirror_test(pixels, lambda flipped: read(flipped, near=near), face=face, method=method)
+    return lambda flipped: read(flipped, near=near)
 
 
 def _chosen(found: list[Detection], near: Box | None) -> Detection | None:

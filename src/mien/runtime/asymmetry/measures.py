@@ -159,9 +159,9 @@ def _gap(p: Points, x: np.ndarray) -> np.ndarray:
 
 def _dental_area(p: Points) -> np.ndarray:
     corner = np.minimum(p[..., 60, 0], 0)
-    middles = (np.arange(_STRIPS) + 0.5) / _STRIPS
-    inside = [np.where(share * corner > p[..., 64, 0], 0, _gap(p, share * corner)) for share in middles]
-    return np.mean(inside, axis=0) * -corner
+    x = corner[..., None] * (np.arange(_STRIPS) + 0.5) / _STRIPS
+    gaps = np.where(x > p[..., 64, :1], 0, _gap(p[..., None, :, :], x))
+    return np.asarray(gaps.mean(-1) * -corner)
 
 
 def _distance(first: int, second: int) -> Formula:

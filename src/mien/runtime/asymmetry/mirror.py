@@ -52,10 +52,9 @@ def mirror_test(
 ) -> MirrorTest | None:
     """face: what `read` says of the picture, where it is known already. None where one of the two is not found."""
     first = face if face is not None else read(pixels)
-    flipped = read(np.ascontiguousarray(pixels[:, ::-1]))
-    if first is None or flipped is None:
+    second = read_mirrored(pixels, read)
+    if first is None or second is None:
         return None
-    second = mirrored_points(flipped, width=pixels.shape[1])
     gaps = np.linalg.norm(first.landmarks_px - second.landmarks_px, axis=1)
     size = float(SCHEME_68.interocular(np.asarray(first.landmarks_px)))
     exact = replace(method, draws=0)
@@ -64,10 +63,18 @@ def mirror_test(
     for a, b in zip(one.measures, two.measures, strict=True):
         sides = [(x, y) for x, y in ((a.right, b.right), (a.left, b.left), (a.difference, b.difference)) if x and y]
         measures[a.name] = tuple(abs(x.value - y.value) for x, y in sides)
-    return MirrorTest(gaps, 100 * float(gaps.mean()) / size, measures, _mean(first, second))
+    return MirrorTest(gaps, 100 * float(gaps.mean()) / size, measures, mean_of(first, second))
 
 
-def _mean(first: FacePoints, second: FacePoints) -> FacePoints:
+def read_mirrored(pixels: UInt8[np.ndarray, "height width 3"], read: Read) -> FacePoints | None:
+    """What `read` says of the mirror image, brought back into the picture."""
+    flipped = read(np.ascontiguousarray(pixels[:, ::-1]))
+    return None if flipped is None else mirrored_points(flipped, width=pixels.shape[1])
+
+
+def mean_of(first: FacePoints, second: FacePoints) -> FacePoints:
+    """The mean of two readings of one face; what only one of them says is None."""
+
     def middle(a: np.ndarray | None, b: np.ndarray | None) -> np.ndarray | None:
         return None if a is None or b is None else (np.asarray(a) + np.asarray(b)) / 2
 

@@ -17,6 +17,7 @@ from mien.runtime.asymmetry.tasks import TASKS, task_of
 
 Side = Literal["right", "left"]
 Faces = Mapping[str, FaceMeasures]  # task -> that photo's measures
+NO_MATERIAL = "cannot be estimated from this material"
 _LEAST_MM = 1.5  # of the healthy side's movement; less is no movement to compare with
 _GRADES = (("I", 95), ("II", 75), ("III", 50), ("IV", 25), ("V", 5), ("VI", -1))
 EFACE_REFERENCE = (
@@ -153,7 +154,7 @@ class _Pairs:
 
 
 def _needs(name: str, *tasks: str, part: str = "") -> Item:
-    return Item(name, None, f"cannot be estimated from this material: needs {' and '.join(tasks)}", part)
+    return Item(name, None, f"{NO_MATERIAL}: needs {' and '.join(tasks)}", part)
 
 
 def _score(name: str, x: float, rule: str, part: str) -> Item:
