@@ -36,13 +36,9 @@ class Menpo2d(LandmarkSet):
 
     name = "menpo2d"
     signs = (
-        "menpo_*.ljson",
-        "csv/menpo_*.ljson",
-        "*menpo*/*.pts",
-        "semifrontal/*.pts",
-        "*/profile/*.pts",
-        "profile/*.pts",
-    )
+        "menpo_*.ljson", "csv/menpo_*.ljson", "*menpo*/*.pts", "semifrontal/*.pts", "*/semifrontal/*.pts",
+        "profile/*.pts", "*/profile/*.pts",
+    )  # fmt: skip
     aliases = MappingProxyType({"full": "test"})
 
     def __init__(self, root: Path, *, points: int = 68, others: str = "skip") -> None:

@@ -29,7 +29,7 @@ class NeuroFace(LandmarkSet):
     """
 
     name = "neuroface"
-    signs = ("*.lmk2d.txt", "*/*.lmk2d.txt", "HealthyControls.tar", "ALS.tar")
+    signs = ("*.lmk2d.txt", "*/*.lmk2d.txt", "HealthyControls.tar", "ALS.tar", "all.tar")
 
     def __init__(self, root: Path, *, box: str = "rect") -> None:
         super().__init__(root)

@@ -70,7 +70,7 @@ def write_wflw(folder: Path, faces: Iterable[Face]) -> list[Written]:
         name = f"{face.number % 3}--Drawn/{face.number % 3}_Drawn_Face_{face.number}.jpg"
         write_picture(folder / "WFLW_images" / name, in_scene(face.pixels, size))
         numbers = [f"{value:.6f}" for value in points.ravel()] + [str(round(edge)) for edge in box_of(points)]
-        attributes = [str(face.number >> bit & 1) for bit in range(6)]
+        attributes = [str(int((face.number + bit) % 3 == 0)) for bit in range(6)]
         lines[face.split].append(" ".join([*numbers, *attributes, name]))
         key = f"WFLW_images/{name}#{len(lines[face.split])}"
         written.append(Written(key, face.split, None, box=box_of(points), landmarks_px=points))
