@@ -157,5 +157,5 @@ def test_at_equal_turn_the_flattening_shows_that_the_turn_hides() -> None:
     assert asymmetry.gain_at_equal_turn(truth, truth, yaw, resamples=0) == (pytest.approx(1), None)
     mouth, _ = asymmetry.gain_at_equal_turn(predicted, truth, yaw, region="mouth", resamples=0)
     assert mouth == pytest.approx(0.5, abs=0.05)
-    with pytest.raises(MienError, match="at least five faces"):
+    with pytest.raises(MienError, match="at least eight faces"):
         asymmetry.gain_at_equal_turn(truth[:4], truth[:4], yaw[:4])

@@ -139,7 +139,7 @@ def evaluate(
         )
     if (crop, ocular_norm, benchmark, eval_3d) != ("data", "outer", False, False):
         raise MienError(
-            "--crop, --ocular_norm, --benchmark and --eval_3d are for bundles that read landmarks; "
+            "--crop, --ocular-norm, --benchmark and --eval-3d are for bundles that read landmarks; "
             f"{bundle} reads {kind}."
         )
     return _evaluate_expressions(

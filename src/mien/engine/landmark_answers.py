@@ -51,7 +51,7 @@ class PointAnswers:
 
         if self.depth_px is None or self.true_depth_px is None:
             lacking = "data have" if self.true_depth_px is None else "bundle gives"
-            raise MienError(f"Errors in 3D need depth; the {lacking} none. Leave out --eval_3d.")
+            raise MienError(f"Errors in 3D need depth; the {lacking} none. Leave out --eval-3d.")
         pairs = (self.predicted_px, self.depth_px), (self.truth_px, self.true_depth_px)
         predicted, truth = (np.concatenate([flat, z[..., None]], axis=-1) for flat, z in pairs)
         return predicted, truth

@@ -24,8 +24,8 @@ CROP_WORDS = {
 CAVEATS = (
     "An error is a distance over a size of the face, and the size is part of the number: errors over the eye corners, "
     "the pupils and the box do not compare, nor do those of sets with other points.",
-    "People who mark points differ too, most along the jaw and least at the corners of the eyes. An error far below that "
-    "says little.",
+    "People who mark points differ too, most along the jaw and least at the corners of the eyes. An error far below "
+    "that says little.",
     "Errors are not spread evenly over people. Public detectors were measurably worse on patients with a facial palsy "
     "than on healthy people (Guarin et al., Facial Plastic Surgery & Aesthetic Medicine 22(1), 2020). Where a network "
     "draws faces more symmetric than they are, every measure of asymmetry made from its points is too small.",
@@ -206,7 +206,7 @@ def print_landmark_summary(result: "LandmarkEvaluation", folder: Path) -> None:
     table.add_column("metric", no_wrap=True)
     alone = len(result.answers) == 1  # else the intervals, which the report has, would not fit
     for crop in result.answers:
-        table.add_column(f"{crop} crop", justify="right", no_wrap=True)
+        table.add_column(crop if len(result.answers) > 1 else f"{crop} crop", justify="right", no_wrap=True)
     if alone:
         table.add_column("95 % interval", justify="right", no_wrap=True)
     names = dict.fromkeys(s.metric.partition("/")[2] for s in result.scores if _is_told(s.metric))
@@ -223,4 +223,6 @@ def print_landmark_summary(result: "LandmarkEvaluation", folder: Path) -> None:
 
 def _is_told(metric: str) -> bool:
     """On standard output: not the single points, the line's lesser numbers, or every level of a coverage."""
-    return "/point/" not in metric and not metric.endswith(("/intercept", "/r2", "@50", "@80", "@95"))
+    return not any(f"/{part}/" in metric for part in ("point", "gain_at_equal_turn")) and not metric.endswith(
+        ("/intercept", "/r2", "@50", "@80", "@95")
+    )

@@ -200,5 +200,5 @@ def worst(result: "LandmarkEvaluation", *, show_faces: bool) -> str:
         note = "Green: the truth. Orange: the answer. Every face is in points.csv."
         return f'<div class="pairs">{"".join(figures)}</div><p class="note">{note}</p>'
     rows = [[f'<span class="code">{escape(key)}</span>', value] for key, value in told.items()]
-    caption = "No faces are shown; --show_faces embeds them, for your own eyes. Every face is in points.csv."
+    caption = "No faces are shown; --show-faces embeds them, for your own eyes. Every face is in points.csv."
     return report.table(["file", "mean error"], rows, caption=caption)

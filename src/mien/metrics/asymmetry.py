@@ -166,10 +166,10 @@ def gain_at_equal_turn(
 
     From the gaps of each pair, predicted and true, their straight line over sin(yaw) is taken away first: the picture
     of a turned head is unequal whatever the face, and a model may follow the turn and still flatten the face. region:
-    a name of REGIONS, for its pairs alone. Raises MienError for fewer than five faces, and where nothing is left.
+    a name of REGIONS, for its pairs alone. Raises MienError for fewer than eight faces, and where nothing is left.
     """
-    if predicted.shape != truth.shape or truth.ndim != 3 or len(truth) < 5 or len(yaw_rad) != len(truth):
-        raise MienError(f"The gain at equal turn needs at least five faces and their yaw; got {len(truth)}.")
+    if predicted.shape != truth.shape or truth.ndim != 3 or len(truth) < 8 or len(yaw_rad) != len(truth):
+        raise MienError(f"The gain at equal turn needs at least eight faces and their yaw; got {len(truth)}.")
     size = SCHEME_68.interocular(to_68(truth))[:, None, None]
     turn = np.stack([np.ones(len(truth)), np.sin(yaw_rad)], axis=-1)
     left = []
