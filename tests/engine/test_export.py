@@ -80,3 +80,44 @@ def test_mistakes_are_one_line(bundle: Path, tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(MienError, match=r"Export needs onnx, .*pip install"):
         module._needs_onnx()
+
+
+def test_a_network_of_points_keeps_all_its_outputs(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    options = {name: value for name, value in TINY.items() if name != "landmark_depths"}
+    system = create_model("poster_v2_landmarks_small", **options, landmark_depths=(1, 1, 1))
+    outputs = type(system).outputs
+
+    class Told(type(system)):  # type: ignore[misc]
+        """Says more of its points than the stream alone does."""
+
+        def outputs(self, image):
+            points = outputs(self, image)["landmarks"]
+            return {"landmarks": points, "sigma": points.std(2) + 0.01, "depth": points[..., 0] - points[..., 1]}
+
+    system.__class__ = Told
+    save_bundle(tmp_path / "bundle", system)
+    module.write_onnx(system.eval(), tmp_path / "bundle" / "model.onnx")
+    found = module.compare(system, tmp_path / "bundle" / "model.onnx")
+    assert found.main == "landmarks" and found.difference < 1e-5 and found.same == 1.0
+    module._describe(tmp_path / "bundle", tmp_path / "bundle")
+    images = np.random.default_rng(0).normal(0, 1, (5, 3, 32, 32)).astype(np.float32)
+    with torch.inference_mode():
+        wanted = {name: value.numpy() for name, value in system.outputs(torch.from_numpy(images)).items()}
+    for backend in ("onnxruntime", "openvino"):
+        if backend == "openvino":
+            pytest.importorskip("openvino")
+        run = Runner(tmp_path / "bundle", backend=backend, threads=1)
+        assert run.main == "landmarks" and set(run.names) == set(wanted) and run.precision == "fp32"
+        for some in (images, images[:2]):
+            got = run.outputs(some)
+            for name, values in wanted.items():
+                np.testing.assert_allclose(got[name], values[: len(some)], atol=1e-4)
+        np.testing.assert_array_equal(run(images), run.outputs(images)["landmarks"])
+        assert run.outputs(images[:0])["sigma"].shape == (0, 68)
+
+
+def test_the_landmark_bundle_says_how_it_is_read(tmp_path: Path) -> None:
+    said = export("poster_v2_landmarks_small_300w", output=str(tmp_path / "light"))
+    assert "landmarks within" in said and "the same points on 100%" in said
+    assert f"mien analyze PHOTO --landmark-bundle {tmp_path / 'light'}" in said

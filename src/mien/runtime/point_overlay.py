@@ -33,7 +33,7 @@ def draw_points(pixels: Pixels, face: FacePoints) -> None:
     thick = max(1, round(side / 260))
     if len(points) == 68:
         _lines(region, points, SHADOW, thick + max(1, round(side / 200)), _SHADOW_OPACITY)
-        _lines(region, points, LINE, thick, _LINE_OPACITY)
+        _lines(region, points, LINE, thick, _LINE_OPACITY if side >= _DOTS_FROM else 0.8 * _LINE_OPACITY)
     if side >= _DOTS_FROM or len(points) != 68:
         hidden = np.zeros(len(points), bool) if face.visible is None else face.visible < 0.5
         _dots(region, points, hidden, side)
