@@ -7,7 +7,7 @@ import pytest
 
 from mien.core.errors import MienError
 from mien.core.records import Sample
-from mien.data.framing import framed, landmark_box
+from mien.data.framing import detector_box, framed, landmark_box
 from mien.data.options import DataOptions
 from mien.data.readers.points import box_of
 
@@ -69,3 +69,12 @@ def test_the_option_reaches_training_and_evaluation(replicas: dict[str, Path]) -
     assert all(sample.box == pytest.approx(landmark_box(sample.landmarks_px)) for sample in samples)
     with pytest.raises(MienError, match=r"data.crop_source: no 'landmark'. Did you mean 'landmarks'\?"):
         DataOptions(crop_source="landmark")
+
+
+def test_a_detectors_box_is_a_square_over_the_upper_face() -> None:
+    """The points' rectangle is 100 wide and 160 high with its middle at (120, 140)."""
+    x0, y0, x1, y1 = detector_box(face())
+    assert (x1 - x0, y1 - y0) == pytest.approx((160, 160))
+    assert ((x0 + x1) / 2 - 0.5, (y0 + y1) / 2 - 0.5) == pytest.approx((120, 140 - 0.11 * 160))
+    boxes = [s.box for s in framed([Sample("a", Path("a"), landmarks_px=face())], "detector")]
+    assert boxes == [detector_box(face())]

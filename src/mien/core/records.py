@@ -57,8 +57,8 @@ class Batch(Generic[ArrayT]):
     image: [batch, 3, height, width], normalised. index: [batch], positions of the samples in their list.
     expression: [batch] class indices. distribution: [batch, classes]. landmarks: [batch, points, 2] in crop sides,
     0 at the left or upper edge of the crop and 1 at the other. depth: [batch, points] in crop sides, larger is nearer,
-    mean 0 over a face's points. visible: [batch, points], 1 or 0; 1 where nobody said. Fields that the data do not have
-    are None.
+    mean 0 over a face's points. visible: [batch, points], 1 or 0, NaN where nobody said; 0 outside the crop. Fields
+    that the data do not have are None.
     """
 
     image: ArrayT

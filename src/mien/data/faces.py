@@ -135,7 +135,8 @@ class FaceSet:
         batch.landmarks = (np.stack(points) + 0.5) / np.float32(self.spec.size)
         pairs = [(self.samples[i], face) for i, face in zip(batch.index.tolist(), moved, strict=True)]
         visible = np.stack([_visible(sample, face) for sample, face in pairs])
-        batch.visible = visible * ((batch.landmarks >= 0) & (batch.landmarks <= 1)).all(-1)
+        inside = ((batch.landmarks >= 0) & (batch.landmarks <= 1)).all(-1)
+        batch.visible = np.where(inside, visible, np.float32(0))
         if all(sample.depth_px is not None for sample, _ in pairs):
             scales = [np.float32(face.scale / side) for face, side in zip(moved, sides, strict=True)]
             batch.depth = np.stack([_depth(*pair) * scale for pair, scale in zip(pairs, scales, strict=True)])
@@ -199,10 +200,10 @@ def _distribution(sample: Sample, classes: int) -> Float[np.ndarray, " classes"]
 
 
 def _visible(sample: Sample, face: Augmented) -> Float[np.ndarray, " points"]:
-    """float32, 1 or 0; all 1 where the data set does not say."""
+    """float32, 1 or 0; NaN where the data set does not say."""
     assert face.landmarks_px is not None
     if sample.visible is None:
-        return np.ones(len(face.landmarks_px), np.float32)
+        return np.full(len(face.landmarks_px), np.nan, np.float32)
     return np.asarray(sample.visible, np.float32)[_order(face)]
 
 

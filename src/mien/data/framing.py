@@ -1,4 +1,6 @@
-"""Where a face is cut out: by the data set's box, or by its points as ParFace and 3FabRec cut faces out."""
+"""Where a face is cut out: by the data set's box, by its points as ParFace and 3FabRec cut faces out, or about where
+a face detector would put its box, so that a network learns the crops that it will read in.
+"""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -38,6 +40,22 @@ def landmark_box(landmarks_px: Float[np.ndarray, "points 2"]) -> Box:
     return x - float(half), y - float(half), x + float(half), y + float(half)
 
 
+def detector_box(landmarks_px: Float[np.ndarray, "points 2"]) -> Box:
+    """About the box that dlib's detector gives a face with these points, in edge coordinates.
+
+    A square with the longer side of the points' rectangle; its middle lies 0.11 heights above the rectangle's.
+    Measured on 244 faces of 300-W; dlib's own spread about it by 8 % of a side across and in size, 5 % up and down.
+    """
+    low, high = np.asarray(landmarks_px, float).min(0), np.asarray(landmarks_px, float).max(0)
+    width, height = (float(value) for value in high - low)
+    half = max(width, height) / 2
+    x, y = float(low[0]) + width / 2 + 0.5, float(low[1]) + (0.5 - 0.11) * height + 0.5
+    return x - half, y - half, x + half, y + half
+
+
+_BOXES = {"landmarks": landmark_box, "detector": detector_box}
+
+
 def framed(samples: Sequence[Sample], crop_source: str) -> list[Sample]:
     """The samples with the box that `crop_source` names; InputSpec's box_scale and box_shift come after it.
 
@@ -46,13 +64,13 @@ def framed(samples: Sequence[Sample], crop_source: str) -> list[Sample]:
     if crop_source == "box":
         return list(samples)
     if without := next((sample for sample in samples if sample.landmarks_px is None), None):
-        raise MienError(f"data.crop_source: landmarks needs points of every face; {without.key} has none. Use box.")
-    return [replace(sample, box=_of(sample)) for sample in samples]
+        raise MienError(f"data.crop_source: {crop_source} needs points of every face; {without.key} has none. Use box.")
+    return [replace(sample, box=_of(sample, crop_source)) for sample in samples]
 
 
-def _of(sample: Sample) -> Box:
+def _of(sample: Sample, crop_source: str) -> Box:
     assert sample.landmarks_px is not None
     try:
-        return landmark_box(sample.landmarks_px)
+        return _BOXES[crop_source](sample.landmarks_px)
     except MienError as error:
-        raise MienError(f"data.crop_source: landmarks: {sample.key}: {error}") from error
+        raise MienError(f"data.crop_source: {crop_source}: {sample.key}: {error}") from error

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 SAMPLERS = ("shuffle", "imbalanced")
 CACHES = ("none", "memory")
 ON_BROKEN = ("stop", "skip")
-CROP_SOURCES = ("box", "landmarks")
+CROP_SOURCES = ("box", "landmarks", "detector")
 LEAKS = ("refuse", "drop", "report", "ignore")
 
 
@@ -39,7 +39,7 @@ class DataOptions:
         batch_size: Faces in a training batch, on each process.
         eval_batch_size: Faces in an evaluation batch; 0 is the same as batch_size.
         workers: Processes that prepare faces; 0 is the main one.
-        crop_source: Where a face is cut out: "box" (the data set's), or "landmarks" (by its points, as ParFace does).
+        crop_source: Where a face is cut out: "box" (its own), "landmarks" (ParFace's), "detector" (like one's).
         augmentation: Name of a recipe (published, published_other, reproduction, strong, daug0 to daug7, none).
         augment: Single values of the recipe to change, such as rotation_deg or flip.
         sampler: "shuffle", or "imbalanced": every class equally often, with replacement.

@@ -116,14 +116,17 @@ class Landmarks(ParFaceStage):
     def _counted(self, batch: TorchBatch, like: Tensor) -> Tensor:
         if batch.visible is None or self.options.count_hidden:
             return torch.ones_like(like)
-        return batch.visible.to(like)
+        return (batch.visible != 0).to(like)  # where nobody said, a point counts
 
     def _visibility_terms(self, batch: TorchBatch, seen: Seen) -> dict[str, Tensor]:
         head = self.system.visibility_head
         if head is None or batch.visible is None or not self.options.visibility:
             return {}
-        logits = head(seen.latent).float()
-        return {"visibility": self.options.visibility * F.binary_cross_entropy_with_logits(logits, batch.visible)}
+        known = ~batch.visible.isnan()
+        losses = F.binary_cross_entropy_with_logits(
+            head(seen.latent).float(), batch.visible.nan_to_num(), weight=known.float(), reduction="sum"
+        )
+        return {"visibility": self.options.visibility * losses / known.sum().clamp(min=1)}
 
     # How it is measured
 
@@ -138,7 +141,7 @@ class Landmarks(ParFaceStage):
         if batch.depth is not None and system.depth_head is not None:
             depth = system.depths(maps, seen.latent).float()
             found |= {"depth": depth - depth.mean(1, keepdim=True), "true_depth": batch.depth.float()}
-        return {name: value.cpu().numpy() for name, value in found.items()}
+        return {name: value.detach().cpu().numpy() for name, value in found.items()}
 
     def judge(self, predicted: dict[str, np.ndarray]) -> dict[str, float]:
         points, truth = predicted["landmarks"], predicted["truth"]
