@@ -25,6 +25,7 @@ def asymmetry(
     pupil_distance_mm: float | None = None,
     iris_px: float | None = None,
     mm_per_px: float | None = None,
+    distance_m: float | None = None,
     bundle: str | None = None,
     detector: Literal["dlib", "yunet"] = "dlib",
     detector_weights: str | None = None,
@@ -45,6 +46,7 @@ def asymmetry(
         pupil_distance_mm: the person's own, for millimetres that are right; 63 otherwise.
         iris_px: diameter of the iris in the picture, taken as 11.77 mm, instead of the pupil distance.
         mm_per_px: known from a ruler, instead.
+        distance_m: from the camera to the face, where it is known; with depth, perspective is taken out, too.
         bundle: folder of a bundle that reads landmarks; by default the one that ships with mien.
         detector: dlib needs no file; yunet finds turned faces too, from OpenCV's weight file.
         detector_weights: YuNet's file.
@@ -59,7 +61,7 @@ def asymmetry(
     from mien.runtime.asymmetry.examination import FaceReader
     from mien.runtime.asymmetry.frame import Method
 
-    method = Method(_scale(pupil_distance_mm, iris_px, mm_per_px), line=line, frontal=frontal)
+    method = Method(_scale(pupil_distance_mm, iris_px, mm_per_px), line=line, frontal=frontal, distance_m=distance_m)
     named = named_inputs(inputs, task)
     folder, step = writable(Path(output)), positive(every, "every") or 1
     reader = FaceReader(bundle_of(bundle), detector=detector, weights=detector_weights, threads=threads)

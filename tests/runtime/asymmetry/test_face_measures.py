@@ -149,6 +149,16 @@ def test_a_turned_head_is_not_unequal_where_there_is_depth(turn: int) -> None:
     assert flat.frame.turn_deg is None and "not taken out" in flat.frame.note
 
 
+def test_a_near_camera_does_no_harm_where_its_distance_is_known() -> None:
+    near = face({}, camera=replace(FAR, distance=1.0, yaw_rad=0.35))
+    unknown, known = (analyse(near, method=Method(draws=0, distance_m=d)) for d in (None, 1.0))
+    assert unknown["commissure_excursion"].index.value > 8
+    assert known["commissure_excursion"].index.value < 4
+    assert "taken out for 1 m" in known.frame.note and "not given" in unknown.frame.note
+    with pytest.raises(MienError, match="in metres"):
+        Method(distance_m=0)
+
+
 def test_a_turned_palsy_measures_as_the_frontal_one() -> None:
     palsy = severe("L", 0.8)
     frontal = analyse(face(SMILE, palsy=palsy), method=EXACT)

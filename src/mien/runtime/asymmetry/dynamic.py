@@ -9,7 +9,7 @@ from jaxtyping import Float
 from mien.core.errors import MienError
 from mien.core.landmarks import SCHEME_68
 from mien.core.records import FacePoints
-from mien.runtime.asymmetry.frame import METHOD, Method, axes_of, in_axes, upright
+from mien.runtime.asymmetry.frame import METHOD, Method, axes_of, in_axes, prepared
 from mien.runtime.asymmetry.measures import BY_NAME, Estimate, both_sides, mirrored
 from mien.runtime.asymmetry.motion import Phases, crossing, phases_of, principal, smoothed, steadied
 from mien.runtime.asymmetry.static import analyse
@@ -100,7 +100,7 @@ class _Track:
     @classmethod
     def of(cls, faces: list[FacePoints], times: np.ndarray, method: Method) -> "_Track":
         depth = method.frontal and all(face.depth_px is not None for face in faces)
-        points = np.stack([upright(face, depth=depth) for face in faces])
+        points = np.stack([prepared(face, replace(method, frontal=depth)) for face in faces])
         middle = points[len(points) // 2]
         still = steadied(points, middle)
         reference = np.median(still, axis=0)

@@ -59,14 +59,20 @@ class Scale:
 @dataclass(frozen=True)
 class Method:
     """How a face is measured. line: what the pupil line goes through. frontal: where depth is there, take the head's
-    turn out first (weak perspective; the pitch comes from pose_rad). draws: jittered copies for the uncertainties; 0
-    for none.
+    turn out first (the pitch comes from pose_rad). draws: jittered copies for the uncertainties; 0 for none.
+    distance_m: from the camera to the face, where it is known: then depth takes perspective out, too. Raises MienError
+    for a distance below 0.1 m.
     """
 
     scale: Scale = Scale()
     line: Line = "canthi"
     frontal: bool = True
     draws: int = 400
+    distance_m: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.distance_m is not None and not self.distance_m >= 0.1:
+            raise MienError(f"The camera's distance is in metres, 0.1 or more; got {self.distance_m:g}.")
 
 
 METHOD = Method()
@@ -87,13 +93,14 @@ class Frame:
     axes: Float[np.ndarray, "dims dims"]
     mm_per_px: float
     turn_deg: tuple[float, float] | None = None
+    distance_m: float | None = None
 
     @property
     def roll_deg(self) -> float:
         return float(-np.degrees(np.arctan2(self.axes[0, 1], self.axes[0, 0])))
 
     def to_picture(self, points_mm: Float[np.ndarray, "*batch dims"]) -> np.ndarray:
-        """Millimetres of the frame to pixels of the picture, [*batch, 2]."""
+        """Millimetres of the frame to pixels of the picture, [*batch, 2]; perspective is not put back."""
         upright_px = self.origin + np.asarray(points_mm, float) @ self.axes / self.mm_per_px
         return upright_px[..., :2] * (1, -1)
 
@@ -106,6 +113,9 @@ class Frame:
             if self.turn_deg is None
             else f"head turn taken out by depth: yaw {self.turn_deg[0]:+.1f}, pitch {self.turn_deg[1]:+.1f} degrees"
         )
+        if self.turn_deg is not None:
+            far = f"taken out for {self.distance_m:g} m" if self.distance_m else "not taken out (distance not given)"
+            turned += f"; perspective {far}"
         return f"scale: {self.scale.name}; pupil line through the {through}; {turned}"
 
 
@@ -124,6 +134,21 @@ def eyes(points: Points, line: Line) -> tuple[np.ndarray, np.ndarray]:
     groups = _LIDS if line == "pupils" else _CANTHI
     right, left = (points[..., list(group), :].mean(-2) for group in groups)
     return right, left
+
+
+def prepared(face: FacePoints, method: Method) -> np.ndarray:
+    """The face's upright points, with depth where there is some and the method uses it, without perspective where the
+    distance is known. x and y about the face's middle shrink by 1 - z / distance: the optical axis is taken to meet it.
+    """
+    points = upright(face, depth=method.frontal)
+    if method.distance_m is None or points.shape[1] == 2:
+        return points
+    right, left = eyes(points, method.line)
+    length = method.scale.length_px or float(np.linalg.norm(left - right))
+    distance_px = 1000 * method.distance_m * length / method.scale.mm
+    middle = points.mean(0)
+    away = points - middle
+    return middle + away * np.stack([1 - away[:, 2] / distance_px] * 2 + [np.ones(len(points))], axis=1)
 
 
 def axes_of(points: Points, *, line: Line = "canthi", pitch_rad: float = 0.0) -> np.ndarray:

@@ -7,7 +7,7 @@ from jaxtyping import Float
 
 from mien.core.records import FacePoints
 from mien.metrics.asymmetry import asymmetry_index, region_asymmetry
-from mien.runtime.asymmetry.frame import METHOD, Frame, Line, Method, Scale, axes_of, eyes, in_axes, upright
+from mien.runtime.asymmetry.frame import METHOD, Frame, Line, Method, Scale, axes_of, eyes, in_axes, prepared
 from mien.runtime.asymmetry.measures import DEFINITIONS, Definition, Estimate, Measure, both_sides, mirrored
 
 SEED = 68
@@ -49,9 +49,9 @@ def analyse(face: FacePoints, *, method: Method = METHOD) -> FaceMeasures:
     """Measures a face. The jittered copies are always the same; each point's errors are taken as round, independent and
     with mean distance sigma_px, in depth too. Raises MienError for other than 68 points.
     """
-    points = upright(face, depth=method.frontal)
+    points = prepared(face, method)
     pitch = face.pose_rad[0] if face.pose_rad is not None and points.shape[1] == 3 else 0.0
-    placed = _Placed(method.scale, method.line, pitch)
+    placed = _Placed(method.scale, method.line, pitch, method.distance_m)
     own, frame = placed.one(points)
     copies = _copies(points, face.sigma_px, method.draws)
     jittered = None if copies is None else placed.many(copies)
@@ -66,6 +66,7 @@ class _Placed:
     scale: Scale
     line: Line
     pitch_rad: float
+    distance_m: float | None
 
     def one(self, points: np.ndarray) -> tuple[np.ndarray, Frame]:
         axes = axes_of(points, line=self.line, pitch_rad=self.pitch_rad)
@@ -76,7 +77,7 @@ class _Placed:
             across = axes[0]
             yaw = float(-np.degrees(np.arctan2(across[2], np.hypot(across[0], across[1]))))
             turn = (yaw, float(np.degrees(self.pitch_rad)))
-        return placed, Frame(self.line, self.scale, (right + left) / 2, axes, float(ratio), turn)
+        return placed, Frame(self.line, self.scale, (right + left) / 2, axes, float(ratio), turn, self.distance_m)
 
     def many(self, points: np.ndarray) -> np.ndarray:
         axes = axes_of(points, line=self.line, pitch_rad=self.pitch_rad)
