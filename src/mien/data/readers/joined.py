@@ -5,7 +5,8 @@
       - {name: ferplus, root: datasets/ferplus, reader: {majority: soft}}
       - {name: people, root: datasets/people, splits: {train: train}}
 
-`root` is taken from the file's own folder. `splits` says which split of ours is which of theirs; without it all of
+`root` is taken from the file's own folder, and so is `split_file`, which `mien data split` wrote: its parts then take
+the place of that set's own splits. `splits` says which split of ours is which of theirs; without it all of
 theirs keep their names. Keys begin with the set's name, subjects and clips too.
 """
 
@@ -22,7 +23,7 @@ from mien.core.records import Sample
 from mien.data.readers.reader import Reader
 from mien.data.relabelling import relabelled
 
-_KEYS = ("name", "root", "reader", "splits")
+_KEYS = ("name", "root", "reader", "splits", "split_file")
 
 
 class Joined(Reader):
@@ -59,6 +60,7 @@ class Joined(Reader):
     def _open(self, sets: list[Any], options: dict[str, dict[str, Any]]) -> dict[str, tuple[Reader, dict[str, str]]]:
         """Reader and splits (ours → theirs) by a name of its own: `ferplus`, or `ferplus_2` for a second one."""
         from mien.data.readers import open_reader
+        from mien.data.split_file import Divided, read_split_file
 
         opened: dict[str, tuple[Reader, dict[str, str]]] = {}
         times: Counter[str] = Counter()
@@ -68,6 +70,9 @@ class Joined(Reader):
             own = entry["name"] if times[entry["name"]] == 1 else f"{entry['name']}_{times[entry['name']]}"
             given = entry.get("reader", {}) | options.get(own, {})
             reader = open_reader(entry["name"], self.root / Path(entry["root"]).expanduser(), **given)
+            if "split_file" in entry:
+                divided_by = self.root / Path(entry["split_file"]).expanduser()
+                reader = Divided(reader, read_split_file(divided_by), where=str(divided_by))
             splits = entry.get("splits") or {split: split for split in reader.splits}
             opened[own] = reader, {ours: reader.resolve(theirs) for ours, theirs in splits.items()}
         for name in options:
