@@ -127,7 +127,8 @@ def _quality(photo: "Examination") -> str:
 def _checked(check: "Check") -> str:
     if check.value is None:
         return _NO_VALUE
-    return f"{check.value:.3f}" if check.limit < 1 else f"{check.value:.0f}"
+    digits = 3 if check.limit < 0.1 else 2 if check.limit < 1 else 0
+    return f"{round(check.value, digits) + 0.0:.{digits}f}"
 
 
 def _passed(check: "Check") -> str:
@@ -171,7 +172,8 @@ def _number(estimate: "Estimate | None", digits: int, *, signed: bool = False) -
     """`25.2 ±0.5`."""
     if estimate is None or isnan(estimate.value):
         return _NO_VALUE
-    value = f"{estimate.value:+.{digits}f}" if signed else f"{estimate.value:.{digits}f}"
+    rounded = round(estimate.value, digits) + 0.0  # no -0
+    value = f"{rounded:+.{digits}f}" if signed else f"{rounded:.{digits}f}"
     value = value.replace("-", "&minus;")
     return value if estimate.sd is None else f"{value}&nbsp;<small>±{estimate.sd:.{digits}f}</small>"
 

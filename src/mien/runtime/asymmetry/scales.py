@@ -302,14 +302,14 @@ def _sunnybrook_synkinesis(pairs: _Pairs) -> list[Item]:
         if ways is None:
             found.append(_needs(TASKS[task].name, "rest", task, part="synkinesis"))
         else:
-            more = ways[0] - ways[1]
+            more = round(ways[0] - ways[1], 1) + 0.0  # no -0
             found.append(_synkinesis(task, more, [1.5, 3, 5], f"corner of the mouth moves {more:.1f} mm more"))
     for task in ("smile", "snarl", "pucker"):
         shut = pairs.narrowing(task)
         if shut is None:
             found.append(_needs(TASKS[task].name, "rest", task, part="synkinesis"))
         else:
-            more = shut[0] - shut[1]
+            more = round(shut[0] - shut[1]) + 0.0
             found.append(_synkinesis(task, more, [10, 25, 50], f"eye narrows {more:.0f} % more"))
     return found
 
