@@ -125,3 +125,33 @@ def test_published_levels_stay_in_their_ranges(level: int) -> None:
         assert low - 1e-9 <= min(found) and max(found) <= high + 1e-9
         assert np.ptp(found) == pytest.approx(high - low, rel=0.1, abs=1e-9)
     assert (np.abs(np.subtract(widths, heights)).max() > 0.01) == (level > 0)
+
+
+@pytest.mark.parametrize("name", ["aflw", "aflw2000"])
+def test_what_is_prepared_keeps_depth_and_visibility(name: str, replicas: dict[str, Path], tmp_path: Path) -> None:
+    from mien.engine.data_prepare import prepare
+
+    prepare(name, root=str(replicas[name]), output=str(tmp_path / "made"), size=32, detector="none", min_face=4,
+            box_scale=1.0, box_shift_y=0.0, encoding="png", workers=1)  # fmt: skip
+    source = open_reader(name, replicas[name]).samples("test")
+    made = open_reader("manifest", tmp_path / "made").samples("test")
+    assert [s.key for s in made] == [s.key for s in source]
+    ours, theirs = batch(source), batch(made)
+    np.testing.assert_allclose(theirs.landmarks, ours.landmarks, atol=1e-5)
+    assert (ours.depth is None) == (theirs.depth is None) == (name == "aflw")
+    if ours.depth is not None:
+        np.testing.assert_allclose(theirs.depth, ours.depth, atol=1e-5)
+    for left, right in zip(source, made, strict=True):
+        assert (left.visible is None) == (right.visible is None) and np.all(left.visible == right.visible)
+
+
+def test_a_table_says_depth_and_visibility_of_each_point(tmp_path: Path) -> None:
+    (tmp_path / "a.png").touch()
+    head = "path,landmarks,landmark_depth,landmark_visible\n"
+    (tmp_path / "manifest.csv").write_text(head + "a.png,1 2 3 4,0.5 -1,1 0\n")
+    (sample,) = open_reader("manifest", tmp_path).samples("all")
+    assert sample.depth_px is not None and sample.depth_px.tolist() == [0.5, -1]
+    assert sample.visible is not None and sample.visible.tolist() == [True, False]
+    (tmp_path / "manifest.csv").write_text(head + "a.png,1 2 3 4,0.5,1 0\n")
+    with pytest.raises(MienError, match="landmark_depth is a finite number for each of 2 points; got 1"):
+        open_reader("manifest", tmp_path).samples("all")

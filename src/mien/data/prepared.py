@@ -34,6 +34,7 @@ PARTS, TABLE, FAILURES = "parts", "manifest.parquet", "failures.csv"
 _FEWEST, _MOST, _PARTS = 16, 1000, 64  # faces of a part; at least so many parts where the set is large enough
 _TEXT = ("path", "expression", "split", "subject", "clip", "key")
 _WHOLE = ("offset", "length")
+_LISTS = ("landmarks", "landmark_depth", "landmark_visible")
 _REAL = ("valence", "arousal", "crop_x", "crop_y", "crop_width", "crop_height", "crop_roll_rad", "score")
 Row = dict[str, Any]
 
@@ -135,10 +136,17 @@ def _prepared(sample: Sample, part: Part) -> tuple[bytes, Row]:
         "expression": None if sample.expression is None else part.classes[sample.expression],
         "distribution": sample.distribution, "subject": sample.subject, "clip": sample.clip,
         "valence": sample.valence, "arousal": sample.arousal, "landmarks": points,
+        "landmark_depth": _scaled(sample, len(face.pixels) / (sum(face.crop.sides) / 2)),
+        "landmark_visible": None if sample.visible is None else np.asarray(sample.visible, float).tolist(),
         "crop_x": face.crop.centre[0], "crop_y": face.crop.centre[1], "crop_width": face.crop.sides[0],
         "crop_height": face.crop.sides[1], "crop_roll_rad": face.crop.roll_rad, "score": face.score,
     }  # fmt: skip
     return encoded(face.pixels, part.how), row
+
+
+def _scaled(sample: Sample, scale: float) -> list[float] | None:
+    """Depth in pixels of the prepared picture."""
+    return None if sample.depth_px is None else (np.asarray(sample.depth_px, float) * scale).tolist()
 
 
 def _write_pictures(folder: Path, pictures: Sequence[tuple[str, bytes]]) -> list[Row]:
@@ -192,10 +200,11 @@ def _write_table(path: Path, rows: Sequence[Row], labels: LabelSet | None) -> No
     from arro3.io import write_parquet
 
     columns = {name: Array([row.get(name) for row in rows], type=kind) for name, kind in _kinds(rows, DataType)}
-    if any(row["landmarks"] for row in rows):
-        points = [np.array(row["landmarks"] or (), np.float32) for row in rows]
-        offsets = np.concatenate([[0], np.cumsum([len(values) for values in points])]).astype(np.int32)
-        columns["landmarks"] = list_array(Array.from_numpy(offsets), Array.from_numpy(np.concatenate(points)))
+    for name in _LISTS:
+        if any(row.get(name) for row in rows):
+            lists = [np.array(row.get(name) or (), np.float32) for row in rows]
+            offsets = np.concatenate([[0], np.cumsum([len(values) for values in lists])]).astype(np.int32)
+            columns[name] = list_array(Array.from_numpy(offsets), Array.from_numpy(np.concatenate(lists)))
     columns |= dict(_votes(rows, labels, Array, DataType))
     schema = Schema([Field(name, array.type, nullable=True) for name, array in columns.items()])
     with atomic_path(path) as temporary:

@@ -13,6 +13,7 @@ from mien.data.readers.reader import Reader
 
 Column = Sequence[Any]
 _AT_A_TIME = 10_000
+_LISTS = ("landmarks", "landmark_depth", "landmark_visible")
 # Few words that stand in many rows: kept once each.
 _REPEATED = ("expression", "label", "split", "subject", "clip")
 
@@ -64,7 +65,7 @@ def read_parquet(path: Path) -> dict[str, Column]:
 
 
 def _rows(name: str, column: Any) -> Column:
-    if name == "landmarks":
+    if name in _LISTS:
         return _lists(column)
     values = list(column.to_pylist())
     words: dict[Any, Any] = {}

@@ -3,8 +3,9 @@
 path (below the table's folder, or absolute); expression, or label (a class name), and/or one column of votes or
 probabilities a class (without expression the highest counts); split, subject, clip; x0, y0, x1, y1 (the face's box in
 picture pixels, edges); valence, arousal; landmarks (`x y x y ...` in picture pixels, pixel centres at whole numbers; in
-Parquet a list); offset, length (bytes of the picture inside the file, such as a shard); key (the face's own name).
-Other columns are ignored. A picture may have several rows; without a key their keys are the path and `#2`, `#3`, ...
+Parquet a list), landmark_depth (one a point, in picture pixels, larger is nearer), landmark_visible (1 or 0); offset,
+length (bytes of the picture inside the file, such as a shard); key (the face's own name). Other columns are ignored. A
+picture may have several rows; without a key their keys are the path and `#2`, `#3`, ...
 """
 
 import difflib
@@ -25,7 +26,8 @@ from mien.data.readers.reader import SPLIT_WORDS, Listing, Reader, need_column
 
 _BOX = ("x0", "y0", "x1", "y1")
 _SPAN = ("offset", "length")
-_OPTIONAL = ("expression", "split", "subject", "clip", "key", "valence", "arousal", "landmarks", *_SPAN, *_BOX)
+_POINTS = ("landmarks", "landmark_depth", "landmark_visible")
+_OPTIONAL = ("expression", "split", "subject", "clip", "key", "valence", "arousal", *_POINTS, *_SPAN, *_BOX)
 PREPARED = "prepared.json"  # what `mien data prepare` writes beside its table; says the order of the classes
 
 
@@ -127,7 +129,8 @@ class Manifest(Reader):
             self._keys(listed, rows), places, *self._labels(rows), self._boxes(rows),
             self._each("landmarks", rows, self._landmarks), self._affect("valence", rows),
             self._affect("arousal", rows), self._words("subject", rows), self._words("clip", rows),
-            self._each("offset", rows, self._span),
+            self._each("offset", rows, self._span), self._each("landmark_depth", rows, self._depth),
+            self._each("landmark_visible", rows, self._visible),
         )  # fmt: skip
         return [
             Sample(key, place, split, *rest) for key, place, *rest in zip(*columns, strict=True) if place is not None
@@ -228,15 +231,36 @@ class Manifest(Reader):
 
     def _landmarks(self, row: int) -> np.ndarray | None:
         """float32 [points, 2] or None."""
-        if "landmarks" not in self._columns or (given := self._columns["landmarks"][row]) is None:
-            return None
-        try:
-            points = np.asarray(given.split() if isinstance(given, str) else given, np.float32)
-        except ValueError:
-            raise self._bad(row, f"landmarks are numbers `x y x y ...`; got {str(given)[:40]!r}.") from None
+        points = self._numbers("landmarks", row)
         if len(points) % 2 or not np.isfinite(points).all():
             raise self._bad(row, f"landmarks are pairs of finite numbers; got {len(points)} values.")
         return points.reshape(-1, 2) if len(points) else None
+
+    def _depth(self, row: int) -> np.ndarray | None:
+        """float32 [points] or None."""
+        return self._of_points("landmark_depth", row)
+
+    def _visible(self, row: int) -> np.ndarray | None:
+        """bool [points] or None."""
+        found = self._of_points("landmark_visible", row)
+        return None if found is None else found > 0.5
+
+    def _of_points(self, name: str, row: int) -> np.ndarray | None:
+        values = self._numbers(name, row)
+        count = len(self._numbers("landmarks", row)) // 2
+        if len(values) not in (0, count) or not np.isfinite(values).all():
+            raise self._bad(row, f"{name} is a finite number for each of {count} points; got {len(values)} values.")
+        return values if len(values) else None
+
+    def _numbers(self, name: str, row: int) -> np.ndarray:
+        """float32, empty where nothing is given."""
+        if name not in self._columns or (given := self._columns[name][row]) is None:
+            return np.zeros(0, np.float32)
+        try:
+            return np.asarray(given.split() if isinstance(given, str) else given, np.float32)
+        except ValueError:
+            said = "numbers `x y x y ...`" if name == "landmarks" else "numbers"
+            raise self._bad(row, f"{name} are {said}; got {str(given)[:40]!r}.") from None
 
     def _box(self, row: int) -> Box | None:
         if not self._given(row, "x0"):
