@@ -5,18 +5,15 @@ says what the points alone would give by a stated rule. It is no grade and no di
 is left out by name.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
 
 from mien.core.errors import MienError
-from mien.runtime.asymmetry.static import FaceMeasures
+from mien.runtime.asymmetry.pairs import Faces, Pairs, Side
 from mien.runtime.asymmetry.tasks import TASKS, task_of
 
-Side = Literal["right", "left"]
-Faces = Mapping[str, FaceMeasures]  # task -> that photo's measures
 NO_MATERIAL = "cannot be estimated from this material"
 _LEAST_MM = 1.5  # of the healthy side's movement; less is no movement to compare with
 _GRADES = (("I", 95), ("II", 75), ("III", 50), ("IV", 25), ("V", 5), ("VI", -1))
@@ -70,7 +67,7 @@ def estimate_scales(faces: Faces, *, affected: Side | Literal["auto"] = "auto") 
     side = affected if affected != "auto" else weaker_side(faces)
     if side not in ("right", "left", ""):
         raise MienError(f"The affected side is right, left or auto; got {affected!r}.")
-    pairs = _Pairs(faces if side else {}, side or "right")
+    pairs = Pairs(faces if side else {}, side or "right")
     return [_named(make(pairs), faces, side) for make in (_eface, _sunnybrook, _house_brackmann)]
 
 
@@ -82,75 +79,13 @@ def _named(scale: ScaleEstimate, faces: Faces, side: str) -> ScaleEstimate:
 
 def weaker_side(faces: Faces) -> Side | Literal[""]:
     """The side with the smaller sum of movements in the tasks; "" without rest and a task."""
-    pairs = _Pairs(faces, "right")
+    pairs = Pairs(faces, "right")
     ratios = [move() for move in (pairs.brow, pairs.smile, pairs.closure_gap, pairs.pucker, pairs.snarl)]
     known = [(first, second) for first, second in filter(None, ratios)]
     if not known:
         return ""
     right, left = (sum(values) for values in zip(*known, strict=True))
     return "right" if right < left else "left"
-
-
-@dataclass(frozen=True)
-class _Pairs:
-    """(affected, healthy) pairs of movements, mm or percent; None where a photo is missing."""
-
-    faces: Faces
-    affected: Side
-
-    def at(self, task: str, name: str) -> tuple[float, float] | None:
-        if task not in self.faces:
-            return None
-        measure = self.faces[task][name]
-        if measure.right is None or measure.left is None:
-            return None
-        sides = measure.right.value, measure.left.value
-        return sides if self.affected == "right" else sides[::-1]
-
-    def change(self, task: str, name: str) -> tuple[float, float] | None:
-        """From rest to the task."""
-        before, after = self.at("rest", name), self.at(task, name)
-        return None if before is None or after is None else (after[0] - before[0], after[1] - before[1])
-
-    def corner(self, task: str) -> tuple[float, float] | None:
-        """How far the corners of the mouth went, mm."""
-        if "rest" not in self.faces or task not in self.faces:
-            return None
-        before, after = (self.faces[name].points_mm[[48, 54], :2] for name in ("rest", task))
-        ways = np.linalg.norm(after - before, axis=1)
-        return (ways[0], ways[1]) if self.affected == "right" else (ways[1], ways[0])
-
-    def brow(self) -> tuple[float, float] | None:
-        return self.change("brow_raise", "brow_height")
-
-    def smile(self) -> tuple[float, float] | None:
-        return self.corner("smile")
-
-    def pucker(self) -> tuple[float, float] | None:
-        return self.corner("pucker")
-
-    def snarl(self) -> tuple[float, float] | None:
-        moved = self.change("snarl", "upper_lip_depth")
-        return None if moved is None else (-moved[0], -moved[1])
-
-    def closure(self, task: str) -> tuple[float, float] | None:
-        """100 (rest - closed) / rest; a fissure below 1 mm is closed."""
-        before, after = self.at("rest", "palpebral_fissure"), self.at(task, "palpebral_fissure")
-        if before is None or after is None or min(before) <= 0:
-            return None
-        a, b = (100 * (open_ - (shut if shut >= 1 else 0)) / open_ for open_, shut in zip(before, after, strict=True))
-        return a, b
-
-    def closure_gap(self) -> tuple[float, float] | None:
-        """The same in tenths of a percent, to be added to millimetres of other movements."""
-        closed = self.closure("eyes_closed_gently")
-        return None if closed is None else (closed[0] / 10, closed[1] / 10)
-
-    def narrowing(self, task: str) -> tuple[float, float] | None:
-        before, after = self.at("rest", "palpebral_fissure"), self.at(task, "palpebral_fissure")
-        if before is None or after is None or min(before) <= 0:
-            return None
-        return 100 * (1 - after[0] / before[0]), 100 * (1 - after[1] / before[1])
 
 
 def _needs(name: str, *tasks: str, part: str = "") -> Item:
@@ -167,7 +102,7 @@ def _share(moved: tuple[float, float] | None) -> float | None:
     return None if moved is None or moved[1] < _LEAST_MM else 100 * moved[0] / moved[1]
 
 
-def _eface(pairs: _Pairs) -> ScaleEstimate:
+def _eface(pairs: Pairs) -> ScaleEstimate:
     items = [*_eface_rest(pairs), *_eface_moves(pairs), _eface_synkinesis(pairs)]
     rule = (
         "each item 100 - |100 - x| with x = affected over healthy in percent (exceptions named); parts are means of "
@@ -186,7 +121,7 @@ def _eface(pairs: _Pairs) -> ScaleEstimate:
     return ScaleEstimate("eFACE", value, rule, EFACE_REFERENCE, tuple(items), _absent(pairs, wanted), parts)
 
 
-def _eface_rest(pairs: _Pairs) -> list[Item]:
+def _eface_rest(pairs: Pairs) -> list[Item]:
     names = ("brow at rest", "palpebral fissure at rest", "commissure at rest")
     brow, lids = pairs.at("rest", "brow_height"), pairs.at("rest", "palpebral_fissure")
     depth, out = pairs.at("rest", "commissure_depth"), pairs.at("rest", "commissure_excursion")
@@ -201,7 +136,7 @@ def _eface_rest(pairs: _Pairs) -> list[Item]:
     ]
 
 
-def _eface_moves(pairs: _Pairs) -> list[Item]:
+def _eface_moves(pairs: Pairs) -> list[Item]:
     teeth = pairs.at("lower_teeth", "dental_show")
     moves: list[tuple[str, float | None, str, str]] = [
         ("brow elevation", _share(pairs.brow()), "brow_raise", "rise of the brow, affected / healthy"),
@@ -226,7 +161,7 @@ def _eface_moves(pairs: _Pairs) -> list[Item]:
     return found
 
 
-def _eface_synkinesis(pairs: _Pairs) -> Item:
+def _eface_synkinesis(pairs: Pairs) -> Item:
     ratios = []
     for task in ("smile", "pucker"):
         lids = pairs.at(task, "palpebral_fissure")
@@ -238,7 +173,7 @@ def _eface_synkinesis(pairs: _Pairs) -> Item:
     return _score("ocular synkinesis", min(*ratios, 100), rule, "synkinesis")
 
 
-def _sunnybrook(pairs: _Pairs) -> ScaleEstimate:
+def _sunnybrook(pairs: Pairs) -> ScaleEstimate:
     items = [*_sunnybrook_moves(pairs), *_sunnybrook_rest(pairs), *_sunnybrook_synkinesis(pairs)]
     rule = (
         "composite = 4 x voluntary - 5 x rest - synkinesis. Our steps: a movement of 10, 40, 70, 90 percent of the "
@@ -258,7 +193,7 @@ def _sunnybrook(pairs: _Pairs) -> ScaleEstimate:
     return ScaleEstimate("Sunnybrook", value, rule, SUNNYBROOK_REFERENCE, tuple(items), missing, sums)
 
 
-def _sunnybrook_moves(pairs: _Pairs) -> list[Item]:
+def _sunnybrook_moves(pairs: Pairs) -> list[Item]:
     closed = pairs.closure("eyes_closed_gently")
     closing = None if closed is None or closed[1] < 20 else 100 * closed[0] / closed[1]
     shares = {
@@ -280,7 +215,7 @@ def _sunnybrook_moves(pairs: _Pairs) -> list[Item]:
     return found
 
 
-def _sunnybrook_rest(pairs: _Pairs) -> list[Item]:
+def _sunnybrook_rest(pairs: Pairs) -> list[Item]:
     lids, corners = pairs.at("rest", "palpebral_fissure"), pairs.at("rest", "commissure_depth")
     cheek = Item("cheek", None, "cannot be estimated: the nasolabial fold is not among the points; 0 to 2", "rest")
     if lids is None or corners is None or min(lids) <= 0:
@@ -295,7 +230,7 @@ def _sunnybrook_rest(pairs: _Pairs) -> list[Item]:
     ]
 
 
-def _sunnybrook_synkinesis(pairs: _Pairs) -> list[Item]:
+def _sunnybrook_synkinesis(pairs: Pairs) -> list[Item]:
     found = []
     for task in ("brow_raise", "eyes_closed_gently"):
         ways = pairs.corner(task)
@@ -319,7 +254,7 @@ def _synkinesis(task: str, more: float, steps: list[float], said: str) -> Item:
     return Item(task, float(np.searchsorted(steps, more, side="right")), words, "synkinesis")
 
 
-def _house_brackmann(pairs: _Pairs) -> ScaleEstimate:
+def _house_brackmann(pairs: Pairs) -> ScaleEstimate:
     rule = (
         "mean of two shares, affected over healthy: rise of the brow, way of the corner of the mouth in a smile; "
         "each at most 100 %. From 95 % I, 75 II, 50 III, 25 IV, 5 V, below VI. Only an ordinal hint: the grade also "
@@ -340,5 +275,5 @@ def _house_brackmann(pairs: _Pairs) -> ScaleEstimate:
     return ScaleEstimate("House-Brackmann", f"like {grade}", rule, HOUSE_REFERENCE, tuple(items), missing, parts)
 
 
-def _absent(pairs: _Pairs, wanted: tuple[str, ...]) -> tuple[str, ...]:
+def _absent(pairs: Pairs, wanted: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(task for task in wanted if task not in pairs.faces)
