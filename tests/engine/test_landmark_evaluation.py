@@ -321,6 +321,46 @@ def test_errors_in_3d(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: p
     assert printed[6].startswith("STD_GTE: ")
 
 
+def test_the_crop_source_of_the_data_is_obeyed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from mien.data.framing import landmark_box
+
+    install(monkeypatch, {"cafe": answering(same)})
+    data = options(folder_of_points(tmp_path / "set"), crop_source="landmarks")
+    found = evaluate("cafe", data=data, split="challenging", output=str(tmp_path / "out"), bootstrap=0)
+    assert isinstance(found, LandmarkEvaluation)
+    np.testing.assert_allclose(found.main.crops[0].box, crop_of_box(landmark_box(true_points(0)), SPEC).box, rtol=1e-5)
+    assert not found.oracle
+
+
+def test_synthetic_people_with_a_palsy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A planted network that takes half of every asymmetry away; it is asked in the order of the faces."""
+    from mien.data.readers import open_reader
+    from mien.data.synthetic.people import PeopleOptions
+    from mien.data.synthetic.people_folder import Plan, write_people
+
+    how = PeopleOptions(size=48, palsy=0.6, yaw_max_deg=8, occluders=False, degradations=False)
+    write_people(tmp_path / "people", Plan(faces=12, pictures=1, shares=(0, 0, 1)), options=how)
+    samples = open_reader("people", str(tmp_path / "people")).samples("test")
+    asked = iter(samples)
+
+    def outputs(images: np.ndarray) -> dict[str, np.ndarray]:
+        found = []
+        for _ in images:
+            truth, box = (sample := next(asked)).landmarks_px, sample.box
+            assert truth is not None and box is not None
+            halved = (3 * truth + mirror_of(truth)(truth)[SCHEME_68.mirror]) / 4
+            found.append((crop_of_box(box, SPEC).to_crop(halved) + 0.5) / SPEC.size)
+        return {"landmarks": np.stack(found)}
+
+    install(monkeypatch, {"cafe": outputs})
+    data = DataOptions(name="people", root=str(tmp_path / "people"))
+    evaluate("cafe", data=data, output=str(tmp_path / "out"), bootstrap=50)
+    lines = lines_of(tmp_path / "out")
+    assert 3 <= lines["data_crop/nme_interocular/half/affected"]["n"] < 12
+    for metric in ("asymmetry/slope", "asymmetry/gain", "asymmetry_of_palsy/slope", "asymmetry/gain_at_equal_turn"):
+        assert lines[f"data_crop/{metric}"]["value"] == pytest.approx(0.5, abs=0.03), metric
+
+
 def test_two_models_are_compared_on_the_same_faces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     install(monkeypatch, {"far": answering(moved((6, 8))), "near": answering(moved((3, 4)))})
     result = run(folder_of_points(tmp_path / "set"), tmp_path / "out", "far", compare="near")

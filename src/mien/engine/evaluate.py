@@ -131,7 +131,7 @@ def evaluate(
         from mien.engine.landmark_evaluation import evaluate_landmarks, write_landmarks
 
         found = evaluate_landmarks(
-            networks, names, reader, split=split, leaks=data.leaks, crop=crop, ocular_norm=ocular_norm,
+            networks, names, reader, split=split, data=data, crop=crop, ocular_norm=ocular_norm,
             eval_3d=eval_3d, batch_size=batch_size, bootstrap=bootstrap, seed=seed,
         )  # fmt: skip
         return write_landmarks(

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from mien.core.bundle import BundleInfo
     from mien.core.records import Sample
+    from mien.data.options import DataOptions
     from mien.data.readers import Reader
     from mien.engine.landmark_answers import PointAnswers
     from mien.engine.landmark_crops import CropName
@@ -76,8 +77,12 @@ class LandmarkEvaluation:
         return next(iter(self.answers.values()))
 
 
-def landmark_target(reader: "Reader", split: str, points: int) -> Target:
-    """The split's samples whose points the model's can be compared with. Raises MienError where there are none."""
+def landmark_target(reader: "Reader", split: str, points: int, *, crop_source: str = "box") -> Target:
+    """The split's samples whose points the model's can be compared with. Raises MienError where there are none.
+
+    crop_source: what makes their boxes, as DataOptions says.
+    """
+    from mien.data.framing import framed
     from mien.data.splits import split_hash
 
     samples = reader.samples(split)
@@ -93,22 +98,24 @@ def landmark_target(reader: "Reader", split: str, points: int) -> Target:
         data=reader.name,
         split=reader.resolve(split),
         split_hash=split_hash(samples),
-        samples=kept,
+        samples=framed(kept, crop_source),
         dropped={f"{count} points": n for count, n in counts.items() if count and count not in usable},
         unlabelled=counts.get(0, 0),
     )
 
 
 def evaluate_landmarks(
-    networks: "Sequence[Network]", names: Sequence[str], reader: "Reader", *, split: str, leaks: str, crop: CropChoice,
-    ocular_norm: OcularNorm, eval_3d: bool, batch_size: int, bootstrap: int, seed: int,
+    networks: "Sequence[Network]", names: Sequence[str], reader: "Reader", *, split: str, data: "DataOptions",
+    crop: CropChoice, ocular_norm: OcularNorm, eval_3d: bool, batch_size: int, bootstrap: int, seed: int,
 ) -> LandmarkEvaluation:  # fmt: skip
     """One network on a split, or two on the same faces."""
     from mien.engine.seen import checked
     from mien.metrics.published_alignment import normaliser_of
 
-    targets = [landmark_target(reader, split, len(network.info.labels)) for network in networks]
-    targets, warnings, told = checked(targets, names, [network.info for network in networks], leaks=leaks)
+    targets = [
+        landmark_target(reader, split, len(network.info.labels), crop_source=data.crop_source) for network in networks
+    ]
+    targets, warnings, told = checked(targets, names, [network.info for network in networks], leaks=data.leaks)
     found = [
         _measured(
             network, target, bundle=name, normaliser=normaliser_of(ocular_norm), crop=crop, seen=lines, leaks=told,
