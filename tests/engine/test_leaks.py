@@ -95,3 +95,12 @@ def test_the_command_lists_what_it_finds(faces: Path, leaking: Path, tmp_path: P
     assert "test: 14 pictures" in said and f"train and {faces} train: 42 pictures" in said
     with pytest.raises(MienError, match="is the set itself"):
         leaks("image_folder", root=str(faces), against=other, output=str(tmp_path / "three"))
+
+
+def test_a_part_of_a_split_is_no_leak_of_it(tmp_path: Path) -> None:
+    """300-W's common and challenging sets are parts of its test set."""
+    from mien.data.synthetic.layouts import write_drawn
+    from mien.engine.data_leaks import leaks
+
+    folder = write_drawn(tmp_path / "w300", faces=21, layout="w300", size=40, test_share=0.5)
+    assert leaks("w300", root=str(folder), output=str(tmp_path / "out")).startswith("No leaks.")

@@ -54,7 +54,9 @@ def check(
     found.release = nearest_release(opened.name, found.counts)
     console = Console(soft_wrap=True, highlight=False)
     console.print(f"{opened.name}, {root}\n{counts_table(found.counts, found.release)}", markup=False)
-    faces = list({sample.key: sample for samples in splits.values() for sample in samples}.values())
+    # A face of two splits counts in the first: train and test come before what holds both, or is a part of one.
+    firsts = {sample.key: sample for samples in reversed(splits.values()) for sample in samples}
+    faces = [firsts[key] for key in dict.fromkeys(sample.key for samples in splits.values() for sample in samples)]
     if decode:
         _look(faces, opened, found, near=duplicates, workers=workers)
     found.notes += opened.notes
