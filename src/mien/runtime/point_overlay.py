@@ -21,12 +21,14 @@ Pixels = UInt8[np.ndarray, "height width 3"]
 def draw_points(pixels: Pixels, face: FacePoints) -> None:
     """Draws in place. 68 points get their lines; other schemes dots alone."""
     points = face.landmarks_px.astype(np.float64)
+    if not np.isfinite(points).all():
+        return
     height, width = pixels.shape[:2]
     side = float(np.ptp(points, axis=0).max())
     pad = side * 0.05 + 3
     low = np.clip(np.floor(points.min(0) - pad), 0, [width, height]).astype(int)
     high = np.clip(np.ceil(points.max(0) + pad), 0, [width, height]).astype(int)
-    if not np.isfinite(points).all() or (high <= low).any():
+    if (high <= low).any():
         return
     region = pixels[low[1] : high[1], low[0] : high[0]]
     points = points - low
