@@ -25,23 +25,39 @@ POSTER: dict[str, Any] = {
 }  # fmt: skip
 
 
+PARFACE: dict[str, Any] = {"size": 128, "width": 0.125, "latent": 12}
+
+
 @dataclass(frozen=True)
 class Small:
-    """options: that make the system small. stage: that trains it. reads: whether its outputs are expressions."""
+    """options: that make the system small. stage: that trains it. reads: what its outputs are. data: what it trains on,
+    drawn faces or, where depth is needed, people."""
 
     options: dict[str, Any]
     stage: str
-    reads: bool = True
+    reads: str
     more: dict[str, str] = field(default_factory=dict)
+    data: str = "drawn"
 
 
+ANEW = {"init": "random"}
 SMALL = {
-    "poster_v2": Small(POSTER, "expression", more={"init": "random"}),
-    "poster_v2_small": Small(POSTER, "expression", more={"init": "random"}),
-    "poster_v2_landmarks": Small(POSTER, "landmarks", reads=False),
-    "poster_v2_landmarks_small": Small(POSTER, "landmarks", reads=False),
+    "poster_v2": Small(POSTER, "expression", "expression", ANEW),
+    "poster_v2_small": Small(POSTER, "expression", "expression", ANEW),
+    "poster_v2_landmarks": Small(POSTER, "landmarks", "landmarks"),
+    "poster_v2_landmarks_small": Small(POSTER, "landmarks", "landmarks"),
+    "parface": Small({**PARFACE, "uncertainty": True}, "landmarks", "landmarks", ANEW),
+    "parface_3d": Small(PARFACE, "depth", "landmarks", ANEW, data="people"),
+    "parface_small": Small({**PARFACE, "visibility": True}, "landmarks_encoder", "landmarks", ANEW, data="people"),
+    "parface_autoencoder": Small(
+        PARFACE,
+        "self_supervised",
+        "picture",
+        {"stage.options": '{"perceptual": 0}', "optim.sam_rho": "0"},  # VGG-19's weights are a download
+    ),
 }
-READERS = [name for name, small in SMALL.items() if small.reads]
+READERS = [name for name, small in SMALL.items() if small.reads == "expression"]
+POINTERS = [name for name, small in SMALL.items() if small.reads == "landmarks"]
 
 
 def test_every_registered_system_is_tested_here() -> None:
@@ -56,9 +72,21 @@ def faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def runs(faces: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
+def people(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from mien.data.synthetic.people import PeopleOptions
+    from mien.data.synthetic.people_folder import Plan, write_people
+
+    folder = tmp_path_factory.mktemp("people")
+    plan = Plan(faces=48, pictures=2, seed=0, shares=(0.6, 0.2, 0.2))
+    write_people(folder, plan, options=PeopleOptions(size=64, palsy=0.5), workers=1)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def runs(faces: Path, people: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """name -> run folder, fitted by the command for two epochs when first asked for."""
     made: dict[str, Path] = {}
+    roots = {"drawn": faces, "people": people}
 
     def run(name: str) -> Path:
         if name not in made:
@@ -66,7 +94,8 @@ def runs(faces: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
             small = SMALL[name]
             words = {
                 "system.name": name, "system.options": json.dumps(small.options), "stage.name": small.stage,
-                "data.name": "drawn", "data.root": faces, "data.batch_size": 14, "data.augmentation": "none",
+                "data.name": small.data, "data.root": roots[small.data], "data.batch_size": 14,
+                "data.augmentation": "none",
                 "optim.lr": "1e-3", "trainer.epochs": 2, "trainer.device": "cpu", "trainer.progress": "false",
                 "output": folder, **small.more,
             }  # fmt: skip
@@ -141,8 +170,23 @@ def test_evaluate_writes_its_tables_and_report(name: str, runs: Any, faces: Path
     assert "<html" in (tmp_path / "out" / "report.html").read_text("utf-8")
 
 
-@pytest.mark.parametrize("name", [name for name in SMALL if name not in READERS])
-def test_evaluate_refuses_what_says_no_expression(
+@pytest.mark.parametrize("name", POINTERS)
+def test_evaluate_measures_points(
+    name: str, runs: Any, people: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--data.name", "people", "--data.root", str(people), "--split", "test", "--output", str(tmp_path / "out")]
+    run = runs(name)
+    capsys.readouterr()
+    assert main(["evaluate", str(run), *words, "--bootstrap", "50", "--benchmark", "true"]) == 0
+    said = capsys.readouterr().out
+    assert all(line in said for line in ("NME", "STD", "FR@10", "AUC"))
+    lines = [json.loads(line) for line in (tmp_path / "out" / "metrics.jsonl").read_text("utf-8").splitlines()]
+    assert any(line["metric"] == "data_crop/nme_interocular" and line["value"] > 0 for line in lines), lines[:3]
+    assert "<html" in (tmp_path / "out" / "report.html").read_text("utf-8")
+
+
+@pytest.mark.parametrize("name", [name for name in SMALL if name not in (*READERS, *POINTERS)])
+def test_evaluate_refuses_what_reads_neither_expressions_nor_points(
     name: str, runs: Any, faces: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = runs(name)
@@ -166,6 +210,26 @@ def test_export_then_analyze_without_the_weights_beside(name: str, runs: Any, fa
     assert len(read) >= 2
     for row in read:
         assert sum(float(value) for key, value in row.items() if key.startswith("prob_")) == pytest.approx(1, abs=1e-4)
+
+
+@pytest.mark.parametrize("name", POINTERS)
+def test_export_then_landmarks_and_asymmetry_without_the_weights_beside(name: str, runs: Any, tmp_path: Path) -> None:
+    pytest.importorskip("onnx")
+    bundle = tmp_path / "reading"
+    assert main(["export", str(runs(name)), "--output", str(bundle)]) == 0
+    pictures = _portraits(tmp_path / "pictures")
+    words = ["--bundle", str(bundle), "--threads", "1"]
+    assert main(["landmarks", str(pictures), *words, "--output", str(tmp_path / "points")]) == 0
+    assert len(list((tmp_path / "points").rglob("*.pts"))) >= 2
+    assert main(["asymmetry", str(pictures / "neutral.png"), *words, "--output", str(tmp_path / "sides")]) == 0
+    assert "<html" in (tmp_path / "sides" / "report.html").read_text("utf-8")
+
+
+@pytest.mark.parametrize("name", [name for name, small in SMALL.items() if small.reads == "picture"])
+def test_reconstruct_shows_the_picture_again(name: str, runs: Any, tmp_path: Path) -> None:
+    words = ["--bundle", str(runs(name) / "bundle"), "--output", str(tmp_path / "out")]
+    assert main(["reconstruct", str(_portraits(tmp_path / "pictures")), *words]) == 0
+    assert list((tmp_path / "out").glob("*.png")) or list((tmp_path / "out").glob("*.jpg"))
 
 
 def _portraits(folder: Path) -> Path:

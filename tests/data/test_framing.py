@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from mien.core.errors import MienError
+from mien.core.framing import box_of, detector_box, landmark_box
 from mien.core.records import Sample
-from mien.data.framing import detector_box, framed, landmark_box
+from mien.data.framing import framed
 from mien.data.options import DataOptions
-from mien.data.readers.points import box_of
 
 
 def face() -> np.ndarray:

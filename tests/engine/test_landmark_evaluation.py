@@ -14,6 +14,7 @@ from PIL import Image
 
 from mien.core.bundle import BundleInfo
 from mien.core.errors import MienError
+from mien.core.framing import box_of
 from mien.core.geometry import Crop, crop_of_box
 from mien.core.labels import LabelSet
 from mien.core.landmarks import SCHEME_68
@@ -24,7 +25,7 @@ from mien.engine import landmark_crops, networks
 from mien.engine.evaluate import evaluate
 from mien.engine.landmark_evaluation import FILES, LandmarkEvaluation
 from mien.engine.networks import Network
-from mien.media.points import box_of, write_pts
+from mien.media.points import write_pts
 from mien.metrics.asymmetry import mirror_of
 from mien.runtime.pose import neutral_face
 
@@ -322,7 +323,7 @@ def test_errors_in_3d(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: p
 
 
 def test_the_crop_source_of_the_data_is_obeyed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from mien.data.framing import landmark_box
+    from mien.core.framing import landmark_box
 
     install(monkeypatch, {"cafe": answering(same)})
     data = options(folder_of_points(tmp_path / "set"), crop_source="landmarks")

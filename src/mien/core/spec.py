@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from mien.core.errors import MienError, nearest
 
+POINT_BOX_NAMES = ("rectangle", "landmarks", "detector")
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
@@ -17,6 +18,8 @@ class InputSpec:
     fit: what happens to a picture that is itself the face crop and is not square: "squash" (as published) or "pad".
     box_scale, box_shift: how a detector's box becomes the data set's own framing: a square of side
     box_scale * (mean of box width and height), its centre moved by box_shift (x, y) times that mean.
+    point_box: where a face's points are known and no box is, the box they stand for (core.framing): "rectangle",
+    "landmarks" or "detector".
     resample: "bilinear" (anti-aliased, the Pillow convention) or "nearest".
     """
 
@@ -28,6 +31,7 @@ class InputSpec:
     box_scale: float = 1.0
     box_shift: tuple[float, float] = (0.0, 0.0)
     resample: Literal["bilinear", "nearest"] = "bilinear"
+    point_box: Literal["rectangle", "landmarks", "detector"] = "rectangle"
 
     def __post_init__(self) -> None:
         rules = {
@@ -35,6 +39,7 @@ class InputSpec:
             "color": (self.color in ("rgb", "grey"), "'rgb' or 'grey'"),
             "fit": (self.fit in ("squash", "pad"), "'squash' or 'pad'"),
             "resample": (self.resample in ("bilinear", "nearest"), "'bilinear' or 'nearest'"),
+            "point_box": (self.point_box in POINT_BOX_NAMES, "'rectangle', 'landmarks' or 'detector'"),
             "std": (all(s > 0 for s in self.std), "above 0"),
             "box_scale": (self.box_scale > 0, "above 0"),
         }

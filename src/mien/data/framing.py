@@ -5,55 +5,9 @@ a face detector would put its box, so that a network learns the crops that it wi
 from collections.abc import Sequence
 from dataclasses import replace
 
-import numpy as np
-from jaxtyping import Float
-
 from mien.core.errors import MienError
-from mien.core.landmarks import to_68
+from mien.core.framing import POINT_BOXES
 from mien.core.records import Box, Sample
-
-_ABOVE, _BELOW = 0.25, 0.15  # of the points' height
-_TOWARDS_CHIN = 0.25
-# Published: the square, enlarged by the root of 2, becomes 363 pixels, of which the middle 256 are seen.
-_SEEN = 256 * np.sqrt(2) / 363
-
-
-def landmark_box(landmarks_px: Float[np.ndarray, "points 2"]) -> Box:
-    """The square that ParFace's landmark crop shows, in edge coordinates; 68, 84 or 98 points.
-
-    h is the height of the points; the square has 1.4 h as its side (0.25 h above them, 0.15 h below), times 0.9973. Its
-    middle lies on a quarter of the way from the eyes (the mean of their corners) to the chin, across. The published
-    code rounds the edges down to whole pixels; here they are exact. Points with x <= 0 do not count for h: lists pad
-    with zeros. Raises MienError for other points, and for points without height.
-    """
-    points = to_68(np.asarray(landmarks_px, float))
-    eyes, chin = points[[36, 39, 42, 45]].mean(0), points[8]
-    across = (eyes + _TOWARDS_CHIN * (chin - eyes))[0]
-    counted = points[points[:, 0] > 0] if (points[:, 0] > 0).any() else points
-    top, bottom = counted[:, 1].min(), counted[:, 1].max()
-    height = bottom - top
-    if not height > 0:
-        raise MienError("A face's points that all lie on one line across have no landmark crop.")
-    middle = (top - _ABOVE * height + bottom + _BELOW * height) / 2
-    half = (1 + _ABOVE + _BELOW) * height * _SEEN / 2
-    x, y = float(across) + 0.5, float(middle) + 0.5
-    return x - float(half), y - float(half), x + float(half), y + float(half)
-
-
-def detector_box(landmarks_px: Float[np.ndarray, "points 2"]) -> Box:
-    """About the box that dlib's detector gives a face with these points, in edge coordinates.
-
-    A square with the longer side of the points' rectangle; its middle lies 0.11 heights above the rectangle's.
-    Measured on 244 faces of 300-W; dlib's own spread about it by 8 % of a side across and in size, 5 % up and down.
-    """
-    low, high = np.asarray(landmarks_px, float).min(0), np.asarray(landmarks_px, float).max(0)
-    width, height = (float(value) for value in high - low)
-    half = max(width, height) / 2
-    x, y = float(low[0]) + width / 2 + 0.5, float(low[1]) + (0.5 - 0.11) * height + 0.5
-    return x - half, y - half, x + half, y + half
-
-
-_BOXES = {"landmarks": landmark_box, "detector": detector_box}
 
 
 def framed(samples: Sequence[Sample], crop_source: str) -> list[Sample]:
@@ -71,6 +25,6 @@ def framed(samples: Sequence[Sample], crop_source: str) -> list[Sample]:
 def _of(sample: Sample, crop_source: str) -> Box:
     assert sample.landmarks_px is not None
     try:
-        return _BOXES[crop_source](sample.landmarks_px)
+        return POINT_BOXES[crop_source](sample.landmarks_px)
     except MienError as error:
         raise MienError(f"data.crop_source: {crop_source}: {sample.key}: {error}") from error

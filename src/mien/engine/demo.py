@@ -143,12 +143,14 @@ def _train(tour: Tour, epochs: int) -> None:
 
 def _measure(tour: Tour) -> None:
     from mien.data.options import DataOptions
-    from mien.engine.evaluate import evaluate
+    from mien.engine.evaluate import Evaluation, evaluate
 
     tour.step("3  Measuring it on drawings that it has not seen")
     data = DataOptions(name="drawn", root=str(tour.folder / "faces"))
     output = str(tour.folder / "evaluation")
-    tour.evaluation = evaluate(str(tour.folder / "expression"), data=data, split="test", output=output)
+    result = evaluate(str(tour.folder / "expression"), data=data, split="test", output=output)
+    assert isinstance(result, Evaluation)
+    tour.evaluation = result
 
 
 def _read(tour: Tour) -> None:

@@ -126,7 +126,8 @@ def build(config: "FitConfig") -> tuple["Stage", "FaceDataModule"]:
     options = config.system.options | ({"legacy": True} if config.legacy else {})
     torch.manual_seed(step_seed(config.trainer.seed, 0, 0))
     system = create_model(kind.system_name(config.system.name), labels=labels, **options)
-    system.input_spec = InputSpec.from_dict(system.input_spec.to_dict() | config.input)
+    framed = {} if config.data.crop_source == "box" else {"point_box": config.data.crop_source}
+    system.input_spec = InputSpec.from_dict(system.input_spec.to_dict() | framed | config.input)
     data = FaceDataModule(config.data, system.input_spec, labels)
     data.setup("fit")
     trainer = config.trainer

@@ -164,7 +164,7 @@ def boxes_are_the_points(samples: "Sequence[Sample]") -> bool:
     """Whether the data's own boxes are the rectangles around the true points, as 300-W's are."""
     import numpy as np
 
-    from mien.media.points import box_of
+    from mien.core.framing import box_of
 
     few = [s for s in samples[:20] if s.box is not None and s.landmarks_px is not None]
     return bool(few) and all(np.allclose(s.box, box_of(np.asarray(s.landmarks_px)), atol=0.6) for s in few)  # type: ignore[arg-type]

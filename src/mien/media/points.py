@@ -1,4 +1,4 @@
-"""Points in files: `.pts`, the text format of 300-W, and the box that such points span.
+"""Points in files: `.pts`, the text format of 300-W.
 
 `.pts` is 1-based (the first pixel's centre is 1, 1). Sagonas et al., 300 Faces in-the-Wild, ICCV workshops 2013.
 """
@@ -9,7 +9,6 @@ import numpy as np
 from jaxtyping import Float
 
 from mien.core.errors import MienError
-from mien.core.records import Box
 from mien.media.files import write_text
 
 
@@ -31,9 +30,3 @@ def write_pts(path: Path | str, landmarks_px: Float[np.ndarray, "points 2"]) -> 
     """The genuine text format, 1-based, six decimals; whole or not at all."""
     rows = "\n".join(f"{x + 1:.6f} {y + 1:.6f}" for x, y in landmarks_px)
     write_text(Path(path), f"version: 1\nn_points:  {len(landmarks_px)}\n{{\n{rows}\n}}\n")
-
-
-def box_of(landmarks_px: Float[np.ndarray, "points 2"]) -> Box:
-    """The upright rectangle around the points' centres, in edge coordinates."""
-    (x0, y0), (x1, y1) = landmarks_px.min(0) + 0.5, landmarks_px.max(0) + 0.5
-    return float(x0), float(y0), float(x1), float(y1)

@@ -14,12 +14,12 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from mien.core.errors import MienError
+from mien.core.framing import POINT_BOXES
 from mien.core.geometry import Crop, crop_of_box, crop_of_picture
 from mien.core.landmarks import LandmarkScheme, scheme_of
 from mien.core.records import Box, FacePoints
 from mien.core.spec import InputSpec
 from mien.media.crop import normalise, prepare
-from mien.media.points import box_of
 from mien.runtime.pose import head_pose
 from mien.runtime.runner import MODEL_FILE, Outputs, Runner
 
@@ -104,7 +104,7 @@ def next_crop(crop: Crop, landmarks: Float[np.ndarray, "points 2"], *, spec: Inp
     points = _in_picture(crop, landmarks)
     roll = _eye_line(points, scheme_of(len(points)))
     turn = np.array([[np.cos(roll), np.sin(roll)], [-np.sin(roll), np.cos(roll)]])
-    x0, y0, x1, y1 = box_of(points @ turn.T)
+    x0, y0, x1, y1 = POINT_BOXES[spec.point_box](points @ turn.T)
     if not (x1 - x0 > 1e-3 and y1 - y0 > 1e-3):  # all points in one place: no better crop can be made of them
         return crop
     middle = turn.T @ np.array([(x0 + x1) / 2 - 0.5, (y0 + y1) / 2 - 0.5]) + 0.5

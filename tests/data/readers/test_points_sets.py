@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from mien.core.errors import MienError
+from mien.core.framing import box_of
 from mien.core.landmarks import to_68
 from mien.data.readers import open_reader
-from mien.data.readers.points import box_of
 from mien.data.readers.recognise import looks_like
 from mien.data.synthetic.layouts import LAYOUTS
 from mien.data.synthetic.layouts.landmarks_3d import _t7

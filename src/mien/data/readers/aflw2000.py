@@ -12,10 +12,10 @@ from types import MappingProxyType
 
 import numpy as np
 
+from mien.core.framing import box_of
 from mien.core.records import Sample
 from mien.data.readers.landmark_set import LandmarkSet
 from mien.data.readers.matlab import read_mat
-from mien.data.readers.points import box_of
 
 _YAW = {"0_to_30": (-1.0, 30.0), "30_to_60": (30.0, 60.0), "60_to_90": (60.0, 1000.0)}  # degrees: above, to
 _TABLES = ("reannotated_pts68.csv", "AFLW2000-3D-Reannotated.pts68.npy")

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from mien.core.errors import nearest
+from mien.core.framing import box_of
 from mien.core.labels import label_set
 from mien.core.records import Sample
-from mien.data.readers.points import box_of
 from mien.data.readers.reader import Reader, file_names, folder_names, is_picture
 
 _PLACES = {

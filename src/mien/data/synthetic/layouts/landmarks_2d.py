@@ -5,8 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
+from mien.core.framing import box_of
 from mien.core.records import Box
-from mien.data.readers.points import box_of, write_pts
+from mien.data.readers.points import write_pts
 from mien.data.synthetic.layouts.face import Face, Written
 from mien.data.synthetic.layouts.matlab import Column, write_mat
 from mien.data.synthetic.layouts.picture import encoded, in_scene, middle, write_lines, write_picture, write_tar

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mien.data.readers.points import box_of
+from mien.core.framing import box_of
 from mien.data.synthetic.layouts.face import Face, Written
 from mien.data.synthetic.layouts.matlab import write_mat
 from mien.data.synthetic.layouts.picture import write_picture, write_rows

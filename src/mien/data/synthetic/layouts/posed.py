@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
+from mien.core.framing import box_of
 from mien.core.labels import label_set
-from mien.data.readers.points import box_of
 from mien.data.synthetic.layouts.face import Face, Shot, Written
 from mien.data.synthetic.layouts.picture import grey, in_scene, middle, write_lines, write_picture
 

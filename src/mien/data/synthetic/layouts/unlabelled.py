@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from pathlib import Path
 
+from mien.core.framing import box_of
 from mien.core.records import Box
-from mien.data.readers.points import box_of
 from mien.data.synthetic.layouts.face import Face, Written
 from mien.data.synthetic.layouts.picture import (
     encoded,
