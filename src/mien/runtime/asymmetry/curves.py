@@ -18,15 +18,21 @@ def chord(curve: Curve, x: np.ndarray) -> np.ndarray:
 
 
 def cubic(curve: Curve, x: np.ndarray) -> np.ndarray:
-    """y at x on the polynomial through all points (Lagrange): for the four points of a lid. [*batch]."""
+    """y at x on the polynomial through all points (Lagrange): for the four points of a lid. [*batch].
+
+    On the polyline where two points stand one above the other, as the lids of a profile may: no polynomial goes there.
+    """
     result = np.zeros_like(x)
+    apart = curve[..., :, None, 0] - curve[..., None, :, 0]
+    apart = np.where(apart == 0, np.inf, apart)
     for i in range(curve.shape[-2]):
         weight = np.ones_like(x)
         for j in range(curve.shape[-2]):
             if j != i:
-                weight = weight * (x - curve[..., j, 0]) / (curve[..., i, 0] - curve[..., j, 0])
+                weight = weight * (x - curve[..., j, 0]) / apart[..., i, j]
         result = result + weight * curve[..., i, 1]
-    return result
+    upright = np.isinf(apart).sum((-2, -1)) > curve.shape[-2]  # beside each point and itself
+    return np.where(upright, chord(curve, x), result)
 
 
 def parabola(curve: Curve, x: np.ndarray) -> np.ndarray:
