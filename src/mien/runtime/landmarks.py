@@ -23,7 +23,7 @@ from mien.media.crop import normalise, prepare
 from mien.runtime.pose import head_pose
 from mien.runtime.runner import MODEL_FILE, Outputs, Runner
 
-SHIPPED_LANDMARKS = "poster_v2_landmarks_small_300w"
+SHIPPED_LANDMARKS = "parface_small_300w"
 NEAR = 0.05  # of the distance of the outer eye corners: a point nearer than this to its place is called right
 PASSES = 2
 _BATCH = 16  # crops through the network at once
