@@ -49,6 +49,7 @@ SMALL = {
     "parface": Small({**PARFACE, "uncertainty": True}, "landmarks", "landmarks", ANEW),
     "parface_3d": Small(PARFACE, "depth", "landmarks", ANEW, data="people"),
     "parface_small": Small({**PARFACE, "visibility": True}, "landmarks_encoder", "landmarks", ANEW, data="people"),
+    "parface_small_3d": Small({**PARFACE, "visibility": True}, "depth", "landmarks", ANEW, data="people"),
     "parface_autoencoder": Small(
         PARFACE,
         "self_supervised",

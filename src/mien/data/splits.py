@@ -120,23 +120,3 @@ def split_hash(samples: Sequence[Sample]) -> str:
     """First 12 digits of SHA-256 over the sorted keys and classes: equal lists of faces have equal hashes anywhere."""
     lines = sorted(f"{sample.key}\t{sample.expression}" for sample in samples)
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:12]
-
-
-def refuse_overlap(first: Sequence[Sample], second: Sequence[Sample], *, names: tuple[str, str]) -> None:
-    """Raises MienError when a picture (key) or a known subject stands on both sides."""
-    for what in ("key", "subject"):
-        sides = [{value for s in side if (value := getattr(s, what)) is not None} for side in (first, second)]
-        if what == "key":  # two faces of one picture have the same file
-            sides = [{_picture(s) for s in side} for side in (first, second)]
-        shared = sorted(sides[0] & sides[1])
-        if shared:
-            thing = "subjects" if what == "subject" else "pictures"
-            raise MienError(
-                f"{len(shared)} {thing} stand in both {names[0]} and {names[1]}, first {shared[0]!r}. "
-                "A score on seen faces means nothing: make the splits disjoint."
-            )
-
-
-def _picture(sample: Sample) -> str:
-    """The file, and where in it the picture begins when it holds several."""
-    return str(sample.path) if sample.span is None else f"{sample.path}#{sample.span[0]}"

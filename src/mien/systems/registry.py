@@ -21,6 +21,7 @@ SYSTEMS: dict[str, tuple[str, str]] = {
     "parface": ("mien.systems.parface.network:ParFace", "base"),
     "parface_3d": ("mien.systems.parface.network:ParFace", "3d"),
     "parface_small": ("mien.systems.parface.network:ParFace", "small"),
+    "parface_small_3d": ("mien.systems.parface.network:ParFace", "small_3d"),
     "parface_autoencoder": ("mien.systems.parface.network:ParFace", "autoencoder"),
 }
 

@@ -57,11 +57,11 @@ class ParFaceConfig:
     and depth head; 3FabRec, whose files have the same names and shapes, is "relu". points: landmarks; only 68 for now.
     heads: "landmarks", and "depth" on top of it; none is the autoencoder alone. discriminators: which of "latent" and
     "picture" there are, needed for training the autoencoder only. width: times which every channel count is taken,
-    rounded to multiples of 8; widest: no published count above it is taken. head_layers: decoder layers between the
-    transfer convolutions; the maps' side doubles with each. lateral: adds the encoder's maps to the transfer
-    convolutions' inputs, through 1x1 convolutions that start at zero (not in the paper; for networks whose latent
-    vector alone is too narrow). sigma: of the targets, in map pixels. uncertainty: `outputs` has sigma. visibility:
-    `outputs` has visible. legacy: released decoding.
+    rounded to multiples of 8; depth_width: of the depth head, if another; widest: no published count above it is
+    taken. head_layers: decoder layers between the transfer convolutions; the maps' side doubles with each. lateral:
+    adds the encoder's maps to the transfer convolutions' inputs, through 1x1 convolutions that start at zero (not in
+    the paper; for networks whose latent vector alone is too narrow). sigma: of the targets, in map pixels. uncertainty:
+    `outputs` has sigma. visibility: `outputs` has visible. legacy: released decoding.
     """
 
     size: int = 256
@@ -72,6 +72,7 @@ class ParFaceConfig:
     discriminators: tuple[str, ...] = DISCRIMINATORS
     width: float = 1.0
     widest: int = 512
+    depth_width: float | None = None
     head_layers: int = 3
     lateral: bool = False
     sigma: float = 7.0
@@ -92,6 +93,7 @@ class ParFaceConfig:
             "points": (self.points >= 1, "at least 1"),
             "heads": ("depth" not in self.heads or "landmarks" in self.heads, "with 'landmarks' where 'depth' is"),
             "width": (0 < self.width <= 4, "above 0 and at most 4"),
+            "depth_width": (self.depth_width is None or 0 < self.depth_width <= 4, "above 0 and at most 4, or null"),
             "head_layers": (1 <= self.head_layers <= layers, f"in 1..{layers} for size {self.size}"),
             "sigma": (self.sigma > 0, "above 0"),
             "lateral": (not self.lateral or self.side(self.head_layers) <= self.size // 2, "False for so many layers"),
@@ -100,9 +102,10 @@ class ParFaceConfig:
             if not holds:
                 raise MienError(f"parface: {name} must be {rule}; got {getattr(self, name)!r}.")
 
-    def widths(self, published: Collection[int]) -> tuple[int, ...]:
-        """Channel counts, scaled."""
-        return tuple(max(8, round(min(each, self.widest) * self.width / 8) * 8) for each in published)
+    def widths(self, published: Collection[int], *, width: float | None = None) -> tuple[int, ...]:
+        """Channel counts, scaled by `width`, or that given."""
+        factor = self.width if width is None else width
+        return tuple(max(8, round(min(each, self.widest) * factor / 8) * 8) for each in published)
 
     def side(self, layer: int) -> int:
         """Side of the map that goes into transfer convolution `layer`, 0 for the first: 8, 16, ..."""
@@ -112,6 +115,20 @@ class ParFaceConfig:
     def maps(self) -> int:
         """Side of the heat maps: 128 as published, whatever the picture's size."""
         return self.side(self.head_layers + 1)
+
+
+# For laptops: 128 pixels, 0.3 GMAC, 2.8 M weights; the encoder's own maps help the latent vector.
+SMALL: dict[str, Any] = {
+    "size": 128,
+    "width": 0.5,
+    "widest": 256,
+    "head_layers": 2,
+    "lateral": True,
+    "sigma": 2.0,
+    "discriminators": (),
+    "uncertainty": True,
+    "visibility": True,
+}
 
 
 class Seen(NamedTuple):
@@ -134,18 +151,8 @@ class ParFace(System):
         "base": {},
         "3d": {"heads": ("landmarks", "depth")},
         "autoencoder": {"heads": ()},
-        # For laptops: 128 pixels, 0.3 GMAC, 2.8 M weights; the encoder's own maps help the latent vector.
-        "small": {
-            "size": 128,
-            "width": 0.5,
-            "widest": 256,
-            "head_layers": 2,
-            "lateral": True,
-            "sigma": 2.0,
-            "discriminators": (),
-            "uncertainty": True,
-            "visibility": True,
-        },
+        "small": SMALL,
+        "small_3d": SMALL | {"heads": ("landmarks", "depth"), "depth_width": 0.25},
     }
     calibration: Tensor
 
@@ -180,8 +187,9 @@ class ParFace(System):
             seen = [self.encoder.widths[i] for i in self._seen_places]
             self.landmark_head = LandmarkHead(self.decoder.widths[1 : c.head_layers + 2], c.points, laterals=seen)
         if "depth" in c.heads:
+            depth_widths = c.widths(ENCODER_WIDTHS, width=c.depth_width)
             self.depth_head = PlaneEncoder(
-                maps=c.points, latent=c.latent, side=c.maps, outputs=c.points, widths=encoder_widths, **shape
+                maps=c.points, latent=c.latent, side=c.maps, outputs=c.points, widths=depth_widths, **shape
             )
         if c.visibility and "landmarks" in c.heads:
             self.visibility_head = nn.Linear(c.latent, c.points)
