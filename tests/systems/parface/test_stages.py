@@ -9,9 +9,10 @@ import torch
 
 from mien.core.errors import MienError
 from mien.core.records import Batch
+from mien.nn.heatmaps import targets, to_map
 from mien.nn.losses import reconstruction
 from mien.systems.optim import OptimOptions
-from mien.systems.parface.alignment import Depth, Landmarks
+from mien.systems.parface.alignment import OPENINGS, Depth, Landmarks
 from mien.systems.parface.calibration import fit_calibration
 from mien.systems.parface.reconstruction import FineTune, Inversion, SelfSupervised
 from mien.systems.parface.stages import ORDER, STAGES
@@ -200,6 +201,31 @@ def test_hidden_points_teach_nothing_unless_asked():
         assert (a != b) is counts
     batch.visible[:] = 0
     assert stage_of(Landmarks).loss_terms(batch)["adaptive_wing"].item() == 0
+
+
+def test_places_and_openings_see_a_lid_that_lies_a_little_lower():
+    """By the points read from the maps: nothing for the truth; a lid half a hundredth lower gives the wing of that."""
+    stage = stage_of(Landmarks, places=2.0, openings=3.0)
+    batch, size = faces(2), stage.system.config.maps
+    batch.landmarks.copy_(0.3 + 0.4 * torch.rand(1, 68, 2, generator=torch.Generator().manual_seed(3)))
+    batch.landmarks[:, 41] = batch.landmarks[:, 37] + torch.tensor([0.0, 0.04])  # one above the other
+
+    def terms(points):
+        maps = targets(to_map(points, size=size), size=size, sigma=stage.system.config.sigma).requires_grad_()
+        return stage._place_terms(batch, maps), maps
+
+    assert all(float(value.detach()) < 1e-2 for value in terms(batch.landmarks)[0].values())
+    lower = batch.landmarks.clone()
+    lower[:, 41, 1] += 0.005
+    found, maps = terms(lower)
+    wing = 10 * np.log1p(0.5 / 2)
+    assert float(found["places"].detach()) == pytest.approx(2 * wing / 68, rel=0.02)
+    assert float(found["openings"].detach()) == pytest.approx(3 * wing / len(OPENINGS), rel=0.02)
+    sum(found.values()).backward()
+    assert (maps.grad.abs().amax((0, 2, 3)) > 1e-2).nonzero().flatten().tolist() == [37, 41]
+    batch.visible[:, 41] = 0  # hidden: neither the point nor what it ends counts
+    assert all(float(value.detach()) < 1e-2 for value in terms(lower)[0].values())
+    assert not stage_of(Landmarks)._place_terms(batch, maps)
 
 
 def test_visibility_is_learned_where_there_is_a_head():

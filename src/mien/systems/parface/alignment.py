@@ -25,6 +25,12 @@ from mien.systems.steps import Objective
 
 MapLoss = Callable[[Tensor, Tensor], Tensor]
 LOSSES = ("adaptive_wing", "mse")
+# Of 68 points, what opens and closes: lids, brows above lids, lips.
+OPENINGS = (
+    *((37, 41), (38, 40), (43, 47), (44, 46)),
+    *((18, 37), (19, 37), (20, 38), (23, 43), (24, 44), (25, 44)),
+    *((50, 58), (51, 57), (52, 56), (61, 67), (62, 66), (63, 65)),
+)
 
 
 @dataclass(frozen=True)
@@ -34,7 +40,9 @@ class AlignmentOptions:
     trained parts' BatchNorm follows the batches (published: it stands still in every landmark stage). train_decoder:
     the decoder learns too, at the full rate, for a network that no stage without labels came before; then
     `--init random` starts it. count_hidden: points that cannot be seen count too. visibility: weight of the visibility
-    head's cross-entropy, where there is one.
+    head's cross-entropy, where there is one. places: weight of the wing loss on the points as they are read from the
+    maps; openings: on the distances between opposite points of lids, brows and lips (both in hundredths of the crop).
+    Squared errors of maps hardly see a lid that lies a pixel lower, so a network learns the eye's mean shape from them.
     """
 
     loss: Literal["adaptive_wing", "mse"] = "adaptive_wing"
@@ -45,9 +53,11 @@ class AlignmentOptions:
     train_decoder: bool = False
     count_hidden: bool = False
     visibility: float = 1.0
+    places: float = 0.0
+    openings: float = 0.0
 
     def __post_init__(self) -> None:
-        positive = ("weight", "weight_map", "encoder_rate", "visibility")
+        positive = ("weight", "weight_map", "encoder_rate", "visibility", "places", "openings")
         check_choices(self, {"loss": LOSSES}, dict.fromkeys(positive, 0.0))
 
 
@@ -87,7 +97,7 @@ class Landmarks(ParFaceStage):
 
     def loss_terms(self, batch: TorchBatch) -> dict[str, Tensor]:
         seen, maps = self._seen(batch)
-        return self._map_terms(batch, maps) | self._visibility_terms(batch, seen)
+        return self._map_terms(batch, maps) | self._place_terms(batch, maps) | self._visibility_terms(batch, seen)
 
     def _seen(self, batch: TorchBatch) -> tuple[Seen, Tensor]:
         with torch.set_grad_enabled(self.with_encoder and torch.is_grad_enabled()):
@@ -102,6 +112,24 @@ class Landmarks(ParFaceStage):
         per_point = losses.mean((-2, -1))
         weights = self._counted(batch, per_point)
         return {options.loss: options.weight * (per_point * weights).sum() / weights.sum().clamp(min=1)}
+
+    def _place_terms(self, batch: TorchBatch, maps: Tensor) -> dict[str, Tensor]:
+        options = self.options
+        if not (options.places or options.openings):
+            return {}
+        truth, points = 100 * _landmarks(batch, self.name), 100 * self.system.points(maps)
+        counted = self._counted(batch, truth[..., 0])
+        losses = {"places": (alignment.wing(points - truth).sum(-1), counted)}
+        if options.openings:
+            ends = torch.tensor(OPENINGS, device=points.device).T
+            wide, want = (torch.linalg.vector_norm(p[:, ends[0]] - p[:, ends[1]], dim=-1) for p in (points, truth))
+            losses["openings"] = alignment.wing(wide - want), counted[:, ends].amin(1)
+        weight = {"places": options.places, "openings": options.openings}
+        return {
+            name: weight[name] * (loss * count).sum() / count.sum().clamp(min=1)
+            for name, (loss, count) in losses.items()
+            if weight[name]
+        }
 
     def _map_loss(self) -> MapLoss:
         if self.options.loss == "mse":
