@@ -141,6 +141,26 @@ def turned(faces: np.ndarray, yaw: np.ndarray) -> np.ndarray:
     return middle + away
 
 
+def test_eyes_drawn_alike_are_found_where_the_index_hides_them() -> None:
+    """The model copies the whole face, and finds a third of what the right eye opens wider than the left one."""
+    rng = np.random.default_rng(4)
+    truth = MEAN_FACE + 2 * rng.normal(size=(200, 68, 2))
+    wider = rng.normal(size=(200, 1))
+    predicted = truth.copy()
+    for faces, share in ((truth, 1.0), (predicted, 1 / 3)):
+        for upper, lower, sign in (((37, 38), (41, 40), 1), ((43, 44), (47, 46), -1)):
+            faces[:, lower] = MEAN_FACE[list(lower)]
+            faces[:, upper] = faces[:, lower]
+            faces[:, upper, 1] -= 6 + sign * share * wider
+    value, interval = asymmetry.opening_gain(predicted, truth, opening="lids", resamples=100)
+    assert value == pytest.approx(1 / 3)
+    assert interval is not None and interval.low == pytest.approx(1 / 3)
+    assert asymmetry_bias(predicted, truth, resamples=0).slope > 0.95
+    assert asymmetry.opening_gain(truth, truth, opening="brows", resamples=0) == (pytest.approx(1), None)
+    with pytest.raises(MienError, match="open alike"):
+        asymmetry.opening_gain(predicted, np.repeat(MEAN_FACE[None], 200, axis=0), opening="lids")
+
+
 def test_at_equal_turn_the_flattening_shows_that_the_turn_hides() -> None:
     """The model follows the turn of the head fully and halves what is the face's own."""
     rng = np.random.default_rng(3)

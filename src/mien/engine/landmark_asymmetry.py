@@ -7,9 +7,12 @@ from mien.core.errors import MienError
 from mien.engine.scores import Score
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import numpy as np
 
     from mien.engine.landmark_answers import PointAnswers
+    from mien.metrics.significance import Interval
 
 FRONTAL_DEG = 15.0  # up to here a turned head changes the asymmetry of its picture little
 LEAST_FACES = 3  # for a line
@@ -19,7 +22,7 @@ def scores_of_asymmetry(answers: "PointAnswers", *, resamples: int, seed: int) -
     """Of frontal faces where the pose is known, else of all; in 3D of all. Empty for points without 68 among them."""
     import numpy as np
 
-    from mien.metrics.asymmetry import REGIONS
+    from mien.metrics.asymmetry import OPENINGS, REGIONS
 
     if answers.truth_px.shape[1] not in (68, 84, 98):
         return []
@@ -32,6 +35,7 @@ def scores_of_asymmetry(answers: "PointAnswers", *, resamples: int, seed: int) -
     if answers.has_depth:
         deep = replace(scorer, note="in 3D, all faces")
         found += deep.line("asymmetry_3d", *answers.in_3d(), np.arange(len(answers)))
+    found += [scorer.opening(places, name) for name in OPENINGS]
     if not np.all(np.isfinite(answers.yaw_rad)):
         return found
     found += [scorer.at_equal_turn("asymmetry", places, region=region) for region in ("", *REGIONS)]
@@ -59,17 +63,35 @@ class _Scorer:
             return plain
         return [replace(s, **asdict(bias.intervals[part])) for s, part in zip(plain, parts, strict=True)]
 
+    def opening(self, places: "np.ndarray", opening: str) -> Score:
+        """How much of a difference between the right and the left opening is found."""
+        from mien.metrics.asymmetry import opening_gain
+
+        points = self.answers.predicted_px[places], self.answers.truth_px[places]
+        return self._gain(
+            f"asymmetry/opening_gain/{opening}",
+            len(places),
+            lambda: opening_gain(*points, opening=opening, resamples=self.resamples, seed=self.seed),
+        )
+
     def at_equal_turn(self, name: str, places: "np.ndarray", *, region: str = "") -> Score:
         """The gain of what the turn of the head does not explain."""
         from mien.metrics.asymmetry import gain_at_equal_turn
 
         a, name = self.answers, f"{name}/gain_at_equal_turn" + (f"/{region}" if region else "")
         points = a.predicted_px[places], a.truth_px[places], a.yaw_rad[places]
+        return self._gain(
+            name,
+            len(places),
+            lambda: gain_at_equal_turn(*points, region=region, resamples=self.resamples, seed=self.seed),
+        )
+
+    def _gain(self, name: str, n: int, measured: "Callable[[], tuple[float, Interval | None]]") -> Score:
         try:
-            value, interval = gain_at_equal_turn(*points, region=region, resamples=self.resamples, seed=self.seed)
+            value, interval = measured()
         except MienError as error:
-            return Score(name, None, n=len(places), note=f"{self.note}; {error}")
-        return replace(Score(name, value, n=len(places), note=self.note), **(asdict(interval) if interval else {}))
+            return Score(name, None, n=n, note=f"{self.note}; {error}")
+        return replace(Score(name, value, n=n, note=self.note), **(asdict(interval) if interval else {}))
 
 
 def frontal_faces(answers: "PointAnswers") -> "tuple[np.ndarray, str]":

@@ -107,14 +107,17 @@ def asymmetry(result: "LandmarkEvaluation") -> str:
         "The index is the mean distance between a point and the mirror image of its counterpart, over the distance of "
         "the outer eye corners: 0 is symmetric. Slope: how much of one more unit of true asymmetry is found; below 1 "
         "unequal faces are drawn too equal. Gain: the same from the directions of the gaps, which random errors do not "
-        "change; at equal turn: of what the turn of the head does not explain, which is what a palsy is seen by. Where "
-        "people marked the true points, their own errors make all of these smaller. "
+        "change; at equal turn: of what the turn of the head does not explain, which is what a palsy is seen by; by "
+        "region it is the gain at equal turn, and of lids and brows the gain of the difference between right and left. "
+        "Where people marked the true points, their own errors make all of these smaller. "
         f"Measured on {slope.note}."
     )
     figure = report.figure(_asymmetry_figure(result, slope))
     table = report.table(columns, rows)
     regions = [row(s.metric.rpartition("/")[2], s) for s in below(result, "asymmetry/gain_at_equal_turn/")]
-    by_region = report.table(["region", "faces", "gain at equal turn", "95 % interval"], regions) if regions else ""
+    openings = {"lids": "right against left opening of the lids", "brows": "height of the brows above them"}
+    regions += [row(openings[s.metric.rpartition("/")[2]], s) for s in below(result, "asymmetry/opening_gain/")]
+    by_region = report.table(["region", "faces", "gain", "95 % interval"], regions) if regions else ""
     beside = f'<div class="beside">{figure}<div>{by_region}</div></div><p class="note">{escape(text)}</p>'
     return f"<p>{escape(_verdict(slope, score_of(result, 'asymmetry/gain_at_equal_turn')))}</p>{table}{beside}"
 

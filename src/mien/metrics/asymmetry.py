@@ -28,6 +28,10 @@ REGIONS = {
     "mouth": SCHEME_68.regions["mouth"],
     "jaw": SCHEME_68.regions["jaw"],
 }  # names -> points; a pair belongs to the region of its first point
+OPENINGS = {
+    "lids": ((37, 41), (38, 40)),
+    "brows": ((18, 37), (19, 37), (20, 38)),
+}  # names -> the ends of distances on the person's right side; brows above the upper lid
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,6 +188,43 @@ def gain_at_equal_turn(
         return float(above / below), None
     drawn = bootstrap_means(products, resamples=resamples, seed=seed)
     return float(above / below), percentiles(drawn[:, 0] / drawn[:, 1], level)
+
+
+def opening_gain(
+    predicted: Float[np.ndarray, "faces points dims"],
+    truth: Float[np.ndarray, "faces points dims"],
+    *,
+    opening: str,
+    resamples: int = RESAMPLES,
+    level: float = 0.95,
+    seed: int = 0,
+) -> tuple[float, Interval | None]:
+    """How much of a difference between the right and the left opening is found, and its interval (None without
+    resamples): the predicted differences on the true ones, through 0.
+
+    opening: a name of OPENINGS. What the index of a face hides: its mouth may be drawn as it is and both eyes alike.
+    Raises MienError for fewer than three faces, and where all true faces open alike.
+    """
+    if predicted.shape != truth.shape or truth.ndim != 3 or len(truth) < 3:
+        raise MienError(f"The gain of an opening needs two equal lists of at least three faces; got {len(truth)}.")
+    size = SCHEME_68.interocular(to_68(truth))
+    ends = np.array(OPENINGS[opening]).T
+    found, true = (_right_minus_left(_checked(points), ends) / size for points in (predicted, truth))
+    products = np.stack([found * true, true**2], axis=-1)
+    above, below = products.mean(0)
+    if not below > 1e-12:
+        raise MienError(f"The gain of the {opening} is undefined: right and left open alike in all true faces.")
+    if not resamples:
+        return float(above / below), None
+    drawn = bootstrap_means(products, resamples=resamples, seed=seed)
+    return float(above / below), percentiles(drawn[:, 0] / drawn[:, 1], level)
+
+
+def _right_minus_left(points: np.ndarray, ends: np.ndarray) -> Float[np.ndarray, " faces"]:
+    right, left = (
+        np.linalg.norm(points[:, a] - points[:, b], axis=-1).mean(1) for a, b in (ends, SCHEME_68.mirror[ends])
+    )
+    return right - left
 
 
 def _upright_gaps(points: Float[np.ndarray, "faces points dims"]) -> Float[np.ndarray, "faces pairs 2"]:
