@@ -60,7 +60,7 @@ def answering(change: Change, *, mirrored: bool = False, sigma: float | None = N
     """A network that sees by the brightness which face it is, and answers with its changed true points."""
 
     def outputs(images: np.ndarray) -> dict[str, np.ndarray]:
-        numbers = np.round(images.mean((1, 2, 3)) * 255 / 20).astype(int) - 1
+        numbers = np.round(images.mean((1, 2, 3)) * 255 / 20).astype(int).clip(1) - 1
         found = []
         for number in numbers:
             truth = true_points(number)
@@ -306,7 +306,7 @@ def test_errors_in_3d(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: p
     flat = answering(same)
 
     def outputs(images: np.ndarray) -> dict[str, np.ndarray]:
-        numbers = np.round(images.mean((1, 2, 3)) * 255 / 20).astype(int) - 1
+        numbers = np.round(images.mean((1, 2, 3)) * 255 / 20).astype(int).clip(1) - 1
         side = np.array([crop_of_box(box_of(true_points(n)), SPEC).sides[0] for n in numbers])
         return flat(images) | {"depth": 2 * (depth - depth.mean()) / side[:, None]}
 
@@ -320,6 +320,14 @@ def test_errors_in_3d(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: p
     printed = capsys.readouterr().out.splitlines()
     assert printed[5] == f"GTE: {100 * off.mean() / corners:8.3f}"
     assert printed[6].startswith("STD_GTE: ")
+
+    def never(*rest: object, **words: object) -> None:
+        raise AssertionError("the faces were read first")
+
+    install(monkeypatch, {"cafe": flat})
+    monkeypatch.setattr("mien.engine.landmark_answers.point_answers", never)
+    with pytest.raises(MienError, match="Errors in 3D need depth; the bundle gives none"):
+        run(tmp_path / "set", tmp_path / "flat", eval_3d=True)
 
 
 def test_the_crop_source_of_the_data_is_obeyed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,6 +15,11 @@ if TYPE_CHECKING:
     from mien.engine.networks import Network
 
 
+def no_depth(lacking: str) -> MienError:
+    """lacking: "data have" or "bundle gives"."""
+    return MienError(f"Errors in 3D need depth; the {lacking} none. Leave out --eval-3d.")
+
+
 @dataclass(frozen=True, eq=False)
 class PointAnswers:
     """Points of faces, in pixels of their pictures; all lists are [faces, ...] in one order.
@@ -50,8 +55,7 @@ class PointAnswers:
         import numpy as np
 
         if self.depth_px is None or self.true_depth_px is None:
-            lacking = "data have" if self.true_depth_px is None else "bundle gives"
-            raise MienError(f"Errors in 3D need depth; the {lacking} none. Leave out --eval-3d.")
+            raise no_depth("data have" if self.true_depth_px is None else "bundle gives")
         pairs = (self.predicted_px, self.depth_px), (self.truth_px, self.true_depth_px)
         predicted, truth = (np.concatenate([flat, z[..., None]], axis=-1) for flat, z in pairs)
         return predicted, truth

@@ -115,6 +115,8 @@ def evaluate_landmarks(
     targets = [
         landmark_target(reader, split, len(network.info.labels), crop_source=data.crop_source) for network in networks
     ]
+    if eval_3d:
+        _check_depth(networks[0], targets[0])
     targets, warnings, told = checked(targets, names, [network.info for network in networks], leaks=data.leaks)
     found = [
         _measured(
@@ -123,9 +125,6 @@ def evaluate_landmarks(
         )
         for network, target, name, lines in zip(networks, targets, names, warnings, strict=True)
     ]  # fmt: skip
-    if eval_3d:
-        for answers in found[0].answers.values():
-            answers.in_3d()
     if len(found) == 1:
         return found[0]
     return replace(found[0], against=found[1], differences=differences(*found, resamples=bootstrap or 2000, seed=seed))
@@ -158,6 +157,19 @@ def _measured(
         answers=found.answers, failures=found.failures, missed=found.missed, scores=scores, seconds=seconds,
         seen=[*seen, *seen_before(network.info, target)], oracle=boxes_are_the_points(target.samples), leaks=leaks,
     )  # fmt: skip
+
+
+def _check_depth(network: "Network", target: Target) -> None:
+    """Before hours are spent: raises MienError where the data have no depth, and where the network gives none."""
+    import numpy as np
+
+    from mien.engine.landmark_answers import no_depth
+
+    if not any(s.depth_px is not None for s in target.samples):
+        raise no_depth("data have")
+    blank = np.zeros((1, 3, network.info.input.size, network.info.input.size), np.float32)
+    if network.outputs is None or "depth" not in network.outputs(blank):
+        raise no_depth("bundle gives")
 
 
 def boxes_are_the_points(samples: "Sequence[Sample]") -> bool:
