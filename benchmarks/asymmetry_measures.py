@@ -9,6 +9,7 @@ the bundle gives it; without, neither is. Faces are cut out by the set's own box
 """
 
 import argparse
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,6 +30,7 @@ def main() -> None:
     parser.add_argument("--faces", type=int, default=1000, help="at most so many")
     parser.add_argument("--turn-deg", type=float, default=90.0, help="only heads turned by less")
     parser.add_argument("--flat", action="store_true", help="leave the bundle's depth unused")
+    parser.add_argument("--json", type=Path, help="write what is found, for `measures_found` in a bundle's provenance")
     options = parser.parse_args()
     reader = Landmarker(options.bundle)
     people = open_reader("people", options.people)
@@ -40,11 +42,15 @@ def main() -> None:
     read = [differences(face if deep else replace(face, depth_px=None, pose_rad=None)) for face in found]
     print(f"{reader}, {len(faces)} faces, {'turned to the front by depth' if deep else 'as they are in the picture'}")
     print(f"{'difference, right minus left':30s} {'truth, sd':>10s} {'found':>6s} {'r':>6s} {'rms error':>10s}")
+    shares = {}
     for name in true[0]:
         x, y = (np.array([row[name] for row in rows]) for rows in (true, read))
         if x.std() > 1e-9:
             slope, r = np.polyfit(x, y, 1)[0], np.corrcoef(x, y)[0, 1]
+            shares[name] = round(float(slope), 2)
             print(f"{name:30s} {x.std():10.2f} {slope:6.2f} {r:6.2f} {np.sqrt(np.mean((y - x) ** 2)):10.2f}")
+    if options.json:
+        options.json.write_text(json.dumps(shares))
 
 
 def truth(sample: Sample, *, deep: bool) -> FacePoints:

@@ -42,7 +42,8 @@ class Oracle:
 
     def __init__(self, *_: object, **__: object) -> None:
         labels = LabelSet("landmarks_68", tuple(f"p{k}" for k in range(68)))
-        self.info = BundleInfo("oracle", {}, InputSpec(64), labels, provenance={"scores": {"val/nme_interocular": 0.0}})
+        told = {"scores": {"val/nme_interocular": 0.0}, "measures_found": {"palpebral_fissure": 0.64}}
+        self.info = BundleInfo("oracle", {}, InputSpec(64), labels, provenance=told)
 
     def __call__(self, pixels: np.ndarray, *, near: object = None) -> FacePoints | None:
         if pixels.shape != (SIZE, SIZE, 3):
@@ -99,6 +100,7 @@ def test_the_page_stands_alone_and_says_what_it_is_not(photos: Path, tmp_path: P
     assert "no diagnosis" in page and "pupil distance 61 mm, as given" in page and "@page" in page
     assert "<script" not in page and not re.search(r"(src|href)=\"(?!data:)", page)
     assert page.count("data:image/jpeg") == 1 and "cannot be estimated" in page and "Mirror test" in page
+    assert page.count("64 %") == 1 and "Found in tests" in page
 
 
 @pytest.mark.usefixtures("oracle")
