@@ -4,8 +4,9 @@
     python benchmarks/asymmetry_measures.py palsy [BUNDLE]
 
 Of each measure's difference, right minus left: the spread of the truth, how much of it is found (slope of a straight
-line), the correlation, and the root mean square error. Truth and reading are both turned to the front by depth, where
-the bundle gives it; without, neither is. Faces are cut out by the set's own boxes, which lie about as a detector's.
+line), the correlation, and the root mean square error. The truth is the head turned to the front by its exact depth;
+the reading is turned by the bundle's, if it has one. Faces are cut out by the set's own boxes, which lie about as a
+detector's.
 """
 
 import argparse
@@ -38,7 +39,7 @@ def main() -> None:
     faces = [s for s in faces if abs(np.degrees(s.pose_rad[1])) < options.turn_deg][: options.faces]
     found = [reader.read(load_image(s.path).pixels, s.box) for s in faces]
     deep = "depth" in reader.outputs and not options.flat
-    true = [differences(truth(s, deep=deep)) for s in faces]
+    true = [differences(truth(s)) for s in faces]
     read = [differences(face if deep else replace(face, depth_px=None, pose_rad=None)) for face in found]
     print(f"{reader}, {len(faces)} faces, {'turned to the front by depth' if deep else 'as they are in the picture'}")
     print(f"{'difference, right minus left':30s} {'truth, sd':>10s} {'found':>6s} {'r':>6s} {'rms error':>10s}")
@@ -53,11 +54,8 @@ def main() -> None:
         options.json.write_text(json.dumps(shares))
 
 
-def truth(sample: Sample, *, deep: bool) -> FacePoints:
-    points = np.asarray(sample.landmarks_px, float)
-    if not deep:
-        return FacePoints(points)
-    depth = np.asarray(sample.depth_px, float)
+def truth(sample: Sample) -> FacePoints:
+    points, depth = np.asarray(sample.landmarks_px, float), np.asarray(sample.depth_px, float)
     return FacePoints(points, depth_px=depth - depth.mean(), pose_rad=head_pose(points, depth))
 
 
