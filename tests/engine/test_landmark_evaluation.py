@@ -23,7 +23,8 @@ from mien.data.options import DataOptions
 from mien.data.readers.w300 import W300
 from mien.engine import landmark_crops, networks
 from mien.engine.evaluate import evaluate
-from mien.engine.landmark_evaluation import FILES, LandmarkEvaluation
+from mien.engine.evaluation import LandmarkEvaluation
+from mien.engine.landmark_evaluation import FILES
 from mien.engine.networks import Network
 from mien.media.points import write_pts
 from mien.metrics.asymmetry import mirror_of

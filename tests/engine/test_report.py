@@ -15,7 +15,7 @@ from mien.core.labels import LabelSet
 from mien.core.spec import InputSpec
 from mien.engine import plots, report
 from mien.engine.canvas import Words
-from mien.engine.evaluate import Evaluation, Target
+from mien.engine.evaluation import Evaluation, Target
 from mien.engine.evaluation_report import MEANING, shown, shown_interval, write_report
 from mien.engine.evaluation_tables import write_tables
 from mien.engine.report import Section

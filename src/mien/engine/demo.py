@@ -17,7 +17,7 @@ from mien.core.errors import MienError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from mien.engine.evaluate import Evaluation
+    from mien.engine.evaluation import Evaluation
     from mien.engine.report import Section
 
 # What the tour writes into its folder; a second tour in the same folder replaces just these.
@@ -143,7 +143,8 @@ def _train(tour: Tour, epochs: int) -> None:
 
 def _measure(tour: Tour) -> None:
     from mien.data.options import DataOptions
-    from mien.engine.evaluate import Evaluation, evaluate
+    from mien.engine.evaluate import evaluate
+    from mien.engine.evaluation import Evaluation
 
     tour.step("3  Measuring it on drawings that it has not seen")
     data = DataOptions(name="drawn", root=str(tour.folder / "faces"))

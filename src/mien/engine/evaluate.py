@@ -6,23 +6,20 @@ Bundles that read landmarks go on to landmark_evaluation.py.
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from mien.core.errors import MienError
 from mien.data.options import DataOptions
+from mien.engine.evaluation import Evaluation, Target
 from mien.engine.networks import RunnerName
 
 if TYPE_CHECKING:
-    from mien.core.bundle import BundleInfo
     from mien.core.labels import LabelSet
-    from mien.core.records import Sample
     from mien.data.readers import Reader
-    from mien.engine.compare import Comparison
     from mien.engine.landmark_evaluation import LandmarkEvaluation
     from mien.engine.networks import Network
-    from mien.engine.scores import Answers, Score
 
 FILES = (
     "predictions.csv", "predictions.parquet", "failures.csv", "confusion.csv", "confusion.png", "reliability.png",
@@ -37,44 +34,6 @@ NOT_IN_HELP = tuple(
         "workers", "augmentation", "augment", "sampler", "soft_labels", "drop_last", "cache", "on_broken", "seed",
     )
 )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Target:
-    """What a model is asked about. samples: their expression counts in the model's LabelSet.
-
-    dropped: samples by class that the model does not have. unlabelled: samples without a label. split_hash: of the
-    whole split, in the data set's own classes. split_file: hash of the file that made the split, and the fold.
-    """
-
-    data: str
-    split: str
-    split_hash: str
-    samples: "list[Sample]"
-    dropped: dict[str, int] = field(default_factory=dict)
-    unlabelled: int = 0
-    split_file: str = ""
-
-
-@dataclass(frozen=True, eq=False)
-class Evaluation:
-    """What came out, all that the report says. failures: (key, reason) of pictures that could not be read."""
-
-    bundle: str
-    info: "BundleInfo"
-    engine: str
-    target: Target
-    answers: "Answers"
-    failures: list[tuple[str, str]]
-    scores: "list[Score]"
-    seconds: float
-    seen: list[str]
-    leaks: dict[str, Any] = field(default_factory=dict)
-    comparison: "Comparison | None" = None
-
-    @property
-    def model(self) -> str:
-        return self.info.model_id
 
 
 def evaluate(
@@ -226,6 +185,7 @@ def measure(
     """
     from mien.engine.networks import answers_of
     from mien.engine.scores import score
+    from mien.engine.seen import seen_before
 
     start = time.perf_counter()
     answers, failures = answers_of(network, target.samples, batch_size=batch_size)
@@ -242,29 +202,6 @@ def measure(
         seen=[*seen, *seen_before(network.info, target)],
         leaks=leaks or {},
     )
-
-
-def seen_before(info: "BundleInfo", target: Target) -> list[str]:
-    """Lines of warning where the bundle's provenance says that it was trained or chosen on these faces.
-
-    Read from provenance (or its `data`): the data set's name as `data` or `name`, and `train` and `val`, each with
-    `split` and `hash` (of the faces in the model's classes).
-    """
-    from mien.data.splits import split_hash
-
-    known = info.provenance["data"] if isinstance(info.provenance.get("data"), dict) else info.provenance
-    same_set = target.data in (known.get("data"), known.get("name"))
-    asked = split_hash(target.samples)
-    warnings = []
-    for side, use in (("train", "trained"), ("val", "chosen")):
-        about = known.get(side)
-        about = about if isinstance(about, dict) else {"split": about}
-        split = f"{target.data}, split {target.split}"
-        if about.get("hash") and about["hash"] == asked:
-            warnings.append(f"The model was {use} on these very faces ({split}): this is no test of new faces.")
-        elif same_set and about.get("split") == target.split:
-            warnings.append(f"The model was {use} on faces of {split}: this is no test of new faces.")
-    return warnings
 
 
 def _compared(first: Evaluation, second: Evaluation, *, bootstrap: int, seed: int) -> Evaluation:

@@ -11,7 +11,7 @@ from mien.engine.seen import UNKNOWN
 
 if TYPE_CHECKING:
     from mien.engine.compare import Comparison
-    from mien.engine.evaluate import Evaluation
+    from mien.engine.evaluation import Evaluation
 
 MEANING = {
     "accuracy": "share of all faces answered as labelled",

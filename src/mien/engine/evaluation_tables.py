@@ -5,8 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mien.engine.evaluate import Evaluation
-    from mien.engine.landmark_evaluation import LandmarkEvaluation
+    from mien.engine.evaluation import Evaluation, LandmarkEvaluation
 
 
 def write_tables(folder: Path, result: "Evaluation") -> None:

@@ -2,79 +2,23 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from mien.core.errors import MienError
-from mien.engine.evaluate import Target
+from mien.engine.evaluation import Difference, LandmarkEvaluation, Target, face_errors
 
 if TYPE_CHECKING:
-    import numpy as np
-
-    from mien.core.bundle import BundleInfo
     from mien.core.records import Sample
     from mien.data.options import DataOptions
     from mien.data.readers import Reader
-    from mien.engine.landmark_answers import PointAnswers
-    from mien.engine.landmark_crops import CropName
     from mien.engine.networks import Network
-    from mien.engine.scores import Score
     from mien.metrics.alignment import Normaliser
-    from mien.metrics.significance import Interval
 
 FILES = ("points.csv", "points.parquet", "failures.csv", "ced.png", "metrics.jsonl", "report.html")
 CropChoice = Literal["data", "landmarks", "detector", "reading", "both", "all"]
 OcularNorm = Literal["outer", "pupil", "bb", "none"]
-
-
-@dataclass(frozen=True, eq=False)
-class Difference:
-    """NME of the second model minus that of the first on the same faces, with its paired bootstrap interval."""
-
-    crop: str
-    first: float
-    second: float
-    interval: "Interval"
-    n: int
-
-    @property
-    def value(self) -> float:
-        return self.second - self.first
-
-
-@dataclass(frozen=True, eq=False)
-class LandmarkEvaluation:
-    """What came out, all that the report says. answers: by kind of crop. missed: faces that the detector did not find.
-
-    against: the second model's answers and name, where two were compared. oracle: the data's boxes are the rectangles
-    around the true points.
-    """
-
-    bundle: str
-    info: "BundleInfo"
-    engine: str
-    target: Target
-    normaliser: "Normaliser"
-    answers: "dict[CropName, PointAnswers]"
-    failures: list[tuple[str, str]]
-    missed: list[str]
-    scores: "list[Score]"
-    seconds: float
-    seen: list[str]
-    oracle: bool = False
-    leaks: dict[str, Any] = field(default_factory=dict)
-    against: "LandmarkEvaluation | None" = None
-    differences: tuple[Difference, ...] = ()
-
-    @property
-    def model(self) -> str:
-        return self.info.model_id
-
-    @property
-    def main(self) -> "PointAnswers":
-        """The answers that the headline is about: on the first kind of crop."""
-        return next(iter(self.answers.values()))
 
 
 def landmark_target(reader: "Reader", split: str, points: int, *, crop_source: str = "box") -> Target:
@@ -136,10 +80,10 @@ def _measured(
 ) -> LandmarkEvaluation:  # fmt: skip
     import time
 
-    from mien.engine.evaluate import seen_before
     from mien.engine.landmark_answers import point_answers
     from mien.engine.landmark_crops import CROPS
     from mien.engine.landmark_scores import found_scores, score_points
+    from mien.engine.seen import seen_before
 
     if crop not in CROPS:
         raise MienError(f"No crop {crop!r}. Known: {', '.join(CROPS)}.")
@@ -202,14 +146,6 @@ def differences(
             Difference(crop, float(values[:, 0].mean()), float(values[:, 1].mean()), percentiles(drawn), len(keys))
         )
     return tuple(found)
-
-
-def face_errors(answers: "PointAnswers", normaliser: "Normaliser") -> "dict[str, np.float64]":
-    """key -> NME of the face."""
-    from mien.metrics.alignment import nme_per_face
-
-    errors = nme_per_face(answers.predicted_px, answers.truth_px, normaliser=normaliser)
-    return dict(zip(answers.keys, errors, strict=True))
 
 
 def write_landmarks(

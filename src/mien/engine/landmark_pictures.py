@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from mien.engine.landmark_evaluation import LandmarkEvaluation
+    from mien.engine.evaluation import LandmarkEvaluation
 
 SIDE = 192  # pixels of the picture in the report
 TRUE, ANSWERED = (0, 200, 110), (255, 120, 20)

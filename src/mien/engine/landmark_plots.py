@@ -9,7 +9,7 @@ from mien.engine.plots import tick_text, ticks
 if TYPE_CHECKING:
     import numpy as np
 
-    from mien.engine.landmark_evaluation import LandmarkEvaluation
+    from mien.engine.evaluation import LandmarkEvaluation
     from mien.metrics.uncertainty import SigmaBins
 
 CED_TO = 0.10  # of the face's size
@@ -94,8 +94,8 @@ def ced_figure(result: "LandmarkEvaluation", *, title: str = "") -> Scene:
 
 def _ced_curves(result: "LandmarkEvaluation") -> "dict[str, tuple[Sequence[float], int]]":
     """Words -> sorted errors and how many faces there were to find."""
+    from mien.engine.evaluation import face_errors
     from mien.engine.landmark_crops import DETECTED
-    from mien.engine.landmark_evaluation import face_errors
 
     found: dict[str, tuple[Sequence[float], int]] = {}
     for one in (result, result.against):

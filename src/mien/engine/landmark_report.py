@@ -13,7 +13,7 @@ from mien.engine.landmark_words import score_of, shown, shown_interval
 from mien.engine.report import Section
 
 if TYPE_CHECKING:
-    from mien.engine.landmark_evaluation import LandmarkEvaluation
+    from mien.engine.evaluation import LandmarkEvaluation
 
 CROP_WORDS = {
     "data": "the data set's own boxes",

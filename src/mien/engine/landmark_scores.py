@@ -222,7 +222,7 @@ def found_scores(found: "Found", normaliser: "Normaliser", *, looked_at: int, re
 
     `CROP_crop/nme_.../found`: on the faces that the detector found only, so that crops compare on the same faces.
     """
-    from mien.engine.landmark_evaluation import face_errors
+    from mien.engine.evaluation import face_errors
 
     detected = [name for name in found.answers if name in DETECTED]
     if not detected:

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     import numpy as np
 
     from mien.engine.canvas import Scene
+    from mien.engine.evaluation import LandmarkEvaluation
     from mien.engine.landmark_answers import PointAnswers
-    from mien.engine.landmark_evaluation import LandmarkEvaluation
 
 WORST_SHOWN = 12
 
@@ -190,7 +190,7 @@ _SIGMA_WORDS = {
 
 def worst(result: "LandmarkEvaluation", *, show_faces: bool) -> str:
     """The faces with the largest errors, by file name; with their pictures only when asked."""
-    from mien.engine.landmark_evaluation import face_errors
+    from mien.engine.evaluation import face_errors
     from mien.engine.landmark_pictures import face_with_points
 
     errors = sorted(face_errors(result.main, result.normaliser).items(), key=lambda pair: -pair[1])[:WORST_SHOWN]

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import numpy as np
 
+    from mien.engine.evaluation import LandmarkEvaluation
     from mien.engine.landmark_answers import PointAnswers
-    from mien.engine.landmark_evaluation import LandmarkEvaluation
 
 
 def write_points(folder: Path, result: "LandmarkEvaluation") -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from mien.engine.scores import Score
 
 if TYPE_CHECKING:
-    from mien.engine.landmark_evaluation import LandmarkEvaluation
+    from mien.engine.evaluation import LandmarkEvaluation
 
 _SPACE = "\N{NO-BREAK SPACE}"
 

@@ -10,7 +10,7 @@ from mien.core.errors import MienError
 if TYPE_CHECKING:
     from mien.core.bundle import BundleInfo
     from mien.data.selection import Selection
-    from mien.engine.evaluate import Target
+    from mien.engine.evaluation import Target
 
 UNKNOWN = "this bundle carries no fingerprints of its training faces; only the names of splits were compared"
 
@@ -94,3 +94,26 @@ def _without(target: "Target", keys: set[str]) -> "Target":
     if not kept:
         raise MienError(f"data.leaks: drop leaves no face of {target.data}, split {target.split}: all were trained on.")
     return replace(target, samples=kept)
+
+
+def seen_before(info: "BundleInfo", target: "Target") -> list[str]:
+    """Lines of warning where the bundle's provenance says that it was trained or chosen on these faces.
+
+    Read from provenance (or its `data`): the data set's name as `data` or `name`, and `train` and `val`, each with
+    `split` and `hash` (of the faces in the model's classes).
+    """
+    from mien.data.splits import split_hash
+
+    known = info.provenance["data"] if isinstance(info.provenance.get("data"), dict) else info.provenance
+    same_set = target.data in (known.get("data"), known.get("name"))
+    asked = split_hash(target.samples)
+    warnings = []
+    for side, use in (("train", "trained"), ("val", "chosen")):
+        about = known.get(side)
+        about = about if isinstance(about, dict) else {"split": about}
+        split = f"{target.data}, split {target.split}"
+        if about.get("hash") and about["hash"] == asked:
+            warnings.append(f"The model was {use} on these very faces ({split}): this is no test of new faces.")
+        elif same_set and about.get("split") == target.split:
+            warnings.append(f"The model was {use} on faces of {split}: this is no test of new faces.")
+    return warnings
