@@ -23,6 +23,7 @@ from mien.engine import evaluate as module
 from mien.engine import networks
 from mien.engine.evaluate import FILES, evaluate
 from mien.engine.networks import Network
+from mien.engine.seen import seen_before
 from mien.media.files import sha256_of
 
 CLASSES = ("anger", "happiness", "neutral", "sadness")  # a folder set's own order: sorted
@@ -218,7 +219,7 @@ def test_the_very_faces_of_training_are_recognised_by_hash(tmp_path: Path, monke
     target = module.target_of(reader, "test", MODEL)
     stored = Selection(train=target.samples, val=target.samples[:3], names={"train": "elsewhere"}).provenance()
     info = BundleInfo("stand_in", {}, SPEC, MODEL, provenance={"data": "image_folder", **stored})
-    warnings = module.seen_before(info, target)
+    warnings = seen_before(info, target)
     assert len(warnings) == 1
     assert "trained on these very faces" in warnings[0]
 
