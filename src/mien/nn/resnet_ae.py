@@ -248,6 +248,8 @@ class PlaneEncoder(ResNetEncoder):
         """The first convolution's output, as if the planes were there."""
         conv, kinds = self.stem_conv, len(self.rows)
         x = F.conv2d(maps, conv.weight[:, : self.map_count], conv.bias, stride=2, padding=3)
+        if conv.in_channels == self.map_count:
+            return x
         added = (latent @ self.plane_sums()).unflatten(1, (-1, kinds, kinds))
         return x + added[:, :, self.place][:, :, :, self.place]
 

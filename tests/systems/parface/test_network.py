@@ -164,7 +164,21 @@ def test_the_constant_planes_are_never_built():
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("options", [{}, {"lateral": True, "legacy": True}, {"activation": "relu", "head_layers": 2}])
+def test_without_the_latent_vector_depth_comes_from_the_maps_alone():
+    maps, z = torch.rand(2, 68, 128, 128), torch.randn(2, 2, 12)
+    for depth_latent in (True, False):
+        net = build(depth_latent=depth_latent, depth_width=0.25).eval()
+        first, second = (net.depths(maps, latent) for latent in z)
+        assert torch.equal(first, second) != depth_latent
+        assert net.depth_head.stem_conv.in_channels == 68 + 12 * depth_latent
+        assert net.depth_head.stem_conv.out_channels == 16
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"lateral": True, "legacy": True}, {"activation": "relu", "head_layers": 2}, {"depth_latent": False}],
+)
 def test_lean_network_gives_the_same(options):
     net, image = build(uncertainty=True, visibility=True, **options).eval().double(), pictures().double()
     lean = net.for_inference()

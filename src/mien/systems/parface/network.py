@@ -58,9 +58,11 @@ class ParFaceConfig:
     heads: "landmarks", and "depth" on top of it; none is the autoencoder alone. discriminators: which of "latent" and
     "picture" there are, needed for training the autoencoder only. width: times which every channel count is taken,
     rounded to multiples of 8; depth_width: of the depth head, if another; widest: no published count above it is
-    taken. head_layers: decoder layers between the transfer convolutions; the maps' side doubles with each. lateral:
-    adds the encoder's maps to the transfer convolutions' inputs, through 1x1 convolutions that start at zero (not in
-    the paper; for networks whose latent vector alone is too narrow). sigma: of the targets, in map pixels. uncertainty:
+    taken. depth_latent: the depth head sees the latent vector, as published, and so whether a picture is a photograph;
+    False for one that learns from synthetic people alone. head_layers: decoder layers between the transfer
+    convolutions; the maps' side doubles with each. lateral: adds the encoder's maps to the transfer convolutions'
+    inputs, through 1x1 convolutions that start at zero (not in the paper; for networks whose latent vector alone is too
+    narrow). sigma: of the targets, in map pixels. uncertainty:
     `outputs` has sigma. visibility: `outputs` has visible. legacy: released decoding.
     """
 
@@ -73,6 +75,7 @@ class ParFaceConfig:
     width: float = 1.0
     widest: int = 512
     depth_width: float | None = None
+    depth_latent: bool = True
     head_layers: int = 3
     lateral: bool = False
     sigma: float = 7.0
@@ -152,7 +155,7 @@ class ParFace(System):
         "3d": {"heads": ("landmarks", "depth")},
         "autoencoder": {"heads": ()},
         "small": SMALL,
-        "small_3d": SMALL | {"heads": ("landmarks", "depth"), "depth_width": 0.25},
+        "small_3d": SMALL | {"heads": ("landmarks", "depth"), "depth_width": 0.25, "depth_latent": False},
     }
     calibration: Tensor
 
@@ -188,8 +191,9 @@ class ParFace(System):
             self.landmark_head = LandmarkHead(self.decoder.widths[1 : c.head_layers + 2], c.points, laterals=seen)
         if "depth" in c.heads:
             depth_widths = c.widths(ENCODER_WIDTHS, width=c.depth_width)
+            latent = c.latent if c.depth_latent else 0
             self.depth_head = PlaneEncoder(
-                maps=c.points, latent=c.latent, side=c.maps, outputs=c.points, widths=depth_widths, **shape
+                maps=c.points, latent=latent, side=c.maps, outputs=c.points, widths=depth_widths, **shape
             )
         if c.visibility and "landmarks" in c.heads:
             self.visibility_head = nn.Linear(c.latent, c.points)
