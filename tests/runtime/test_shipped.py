@@ -1,15 +1,18 @@
-"""The model that ships: whole, as good as its card says, and little moved by a detector's jitter."""
+"""The models that ship: whole, as good as its card says, and little moved by a detector's jitter."""
 
 import importlib.util
 from pathlib import Path
 
+import numpy as np
 import pytest
 from skimage.data import astronaut
 
 import mien
 from mien.data.readers import open_reader
 from mien.media.files import sha256_of
+from mien.media.image import load_image
 from mien.runtime.analyzer import shipped_bundle
+from mien.runtime.landmarks import Landmarker, shipped_landmarks
 from mien.runtime.runner import Runner
 
 
@@ -67,3 +70,32 @@ def test_the_shipped_landmark_stream_finds_eyes_nose_and_mouth():
     right_eye, left_eye, nose, mouth = (points[i].mean(0) for i in (range(36, 42), range(42, 48), [30], range(48, 68)))
     assert right_eye[0] < nose[0] < left_eye[0]
     assert max(right_eye[1], left_eye[1]) < nose[1] < mouth[1]
+
+
+def test_the_shipped_landmarks_are_whole():
+    folder = shipped_landmarks()
+    info = Runner(folder).info
+    assert info.files == {name: sha256_of(folder / name) for name in ("model.onnx", "seen_faces.npz")}
+    assert info.reads == "landmarks"
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    assert "Research only" in card and "300-W" in card and "no diagnosis" in card
+
+
+def test_the_shipped_landmarks_see_which_side_is_weak(tmp_path):
+    """On people drawn for this test, most with a palsy; the card has the numbers of 700 others."""
+    from mien.data.synthetic.people import PeopleOptions
+    from mien.data.synthetic.people_folder import Plan, write_people
+    from mien.metrics import alignment, asymmetry
+
+    how = PeopleOptions(size=200, palsy=0.9, yaw_max_deg=10, occluders=False, degradations=False)
+    write_people(tmp_path, Plan(faces=60, pictures=1, shares=(0, 0, 1), seed=977), options=how)
+    people = open_reader("people", tmp_path).samples("test")
+    read = Landmarker(threads=1).read_many([(load_image(s.path).pixels, s.box) for s in people])
+    points = np.stack([face.landmarks_px for face in read])
+    truth = np.stack([s.landmarks_px for s in people])
+    assert alignment.nme(points, truth, normaliser="interocular") < 0.03
+    assert 0.8 < asymmetry.asymmetry_bias(points, truth, resamples=0).slope < 1.2
+    assert asymmetry.opening_gain(points, truth, opening="lids", resamples=0)[0] > 0.4
+    assert asymmetry.opening_gain(points, truth, opening="brows", resamples=0)[0] > 0.5
+    depth = np.array([np.corrcoef(face.depth_px, s.depth_px)[0, 1] for face, s in zip(read, people, strict=True)])
+    assert np.median(depth) > 0.95
