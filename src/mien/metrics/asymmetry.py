@@ -181,13 +181,9 @@ def gain_at_equal_turn(
         gaps = (_upright_gaps(points) / size)[:, _pairs_of(region)].reshape(len(truth), -1)
         left.append(gaps - turn @ np.linalg.lstsq(turn, gaps, rcond=None)[0])
     products = np.stack([(left[0] * left[1]).sum(1), (left[0] ** 2).sum(1)], axis=-1)
-    above, below = products.mean(0)
-    if not below > 1e-12:
+    if not products[:, 1].mean() > 1e-12:
         raise MienError("The gain at equal turn is undefined: the true faces differ by their turn alone.")
-    if not resamples:
-        return float(above / below), None
-    drawn = bootstrap_means(products, resamples=resamples, seed=seed)
-    return float(above / below), percentiles(drawn[:, 0] / drawn[:, 1], level)
+    return _ratio(products, resamples=resamples, level=level, seed=seed)
 
 
 def opening_gain(
@@ -211,13 +207,9 @@ def opening_gain(
     ends = np.array(OPENINGS[opening]).T
     found, true = (_right_minus_left(_checked(points), ends) / size for points in (predicted, truth))
     products = np.stack([found * true, true**2], axis=-1)
-    above, below = products.mean(0)
-    if not below > 1e-12:
+    if not products[:, 1].mean() > 1e-12:
         raise MienError(f"The gain of the {opening} is undefined: right and left open alike in all true faces.")
-    if not resamples:
-        return float(above / below), None
-    drawn = bootstrap_means(products, resamples=resamples, seed=seed)
-    return float(above / below), percentiles(drawn[:, 0] / drawn[:, 1], level)
+    return _ratio(products, resamples=resamples, level=level, seed=seed)
 
 
 def _right_minus_left(points: np.ndarray, ends: np.ndarray) -> Float[np.ndarray, " faces"]:
@@ -225,6 +217,18 @@ def _right_minus_left(points: np.ndarray, ends: np.ndarray) -> Float[np.ndarray,
         np.linalg.norm(points[:, a] - points[:, b], axis=-1).mean(1) for a, b in (ends, SCHEME_68.mirror[ends])
     )
     return right - left
+
+
+def _ratio(
+    products: Float[np.ndarray, "faces 2"], *, resamples: int, level: float, seed: int
+) -> tuple[float, Interval | None]:
+    """Of the means, the first over the second, and its interval over the drawn sets of faces where there is one."""
+    above, below = products.mean(0)
+    if not resamples:
+        return float(above / below), None
+    drawn = bootstrap_means(products, resamples=resamples, seed=seed)
+    defined = drawn[drawn[:, 1] > 0]
+    return float(above / below), percentiles(defined[:, 0] / defined[:, 1], level)
 
 
 def _upright_gaps(points: Float[np.ndarray, "faces points dims"]) -> Float[np.ndarray, "faces pairs 2"]:
