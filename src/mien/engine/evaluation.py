@@ -8,12 +8,11 @@ if TYPE_CHECKING:
 
     from mien.core.bundle import BundleInfo
     from mien.core.records import Sample
-    from mien.engine.compare import Comparison
+    from mien.engine.compare import Comparison, Difference
     from mien.engine.landmark_answers import PointAnswers
     from mien.engine.landmark_crops import CropName
     from mien.engine.scores import Answers, Score
     from mien.metrics.alignment import Normaliser
-    from mien.metrics.significance import Interval
 
 
 @dataclass(frozen=True)
@@ -55,25 +54,11 @@ class Evaluation:
 
 
 @dataclass(frozen=True, eq=False)
-class Difference:
-    """NME of the second model minus that of the first on the same faces, with its paired bootstrap interval."""
-
-    crop: str
-    first: float
-    second: float
-    interval: "Interval"
-    n: int
-
-    @property
-    def value(self) -> float:
-        return self.second - self.first
-
-
-@dataclass(frozen=True, eq=False)
 class LandmarkEvaluation:
     """What came out, all that the report says. answers: by kind of crop. missed: faces that the detector did not find.
 
-    against: the second model's answers and name, where two were compared. oracle: the data's boxes are the rectangles
+    against: the second model's answers and name, where two were compared; differences: of their NME on the same faces,
+    by kind of crop. oracle: the data's boxes are the rectangles
     around the true points.
     """
 
@@ -91,7 +76,7 @@ class LandmarkEvaluation:
     oracle: bool = False
     leaks: dict[str, Any] = field(default_factory=dict)
     against: "LandmarkEvaluation | None" = None
-    differences: tuple[Difference, ...] = ()
+    differences: "tuple[Difference, ...]" = ()
 
     @property
     def model(self) -> str:

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from mien.core.errors import MienError
-from mien.engine.evaluation import Difference, LandmarkEvaluation, Target, face_errors
+from mien.engine.compare import Difference
+from mien.engine.evaluation import LandmarkEvaluation, Target, face_errors
 
 if TYPE_CHECKING:
     from mien.core.records import Sample

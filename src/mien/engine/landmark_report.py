@@ -135,7 +135,7 @@ def comparison(result: "LandmarkEvaluation") -> str:
         return ""
     factor, unit = (1, " px") if result.normaliser == "none" else (100, " %")
     rows = [
-        [escape(CROP_WORDS[d.crop]), f"{factor * d.first:.2f}{unit}", f"{factor * d.second:.2f}{unit}",
+        [escape(CROP_WORDS[d.name]), f"{factor * d.first:.2f}{unit}", f"{factor * d.second:.2f}{unit}",
          f"{factor * d.value:+.2f}",
          f"<small>{factor * d.interval.low:+.2f} to {factor * d.interval.high:+.2f}</small>", f"{d.n:,}"]
         for d in result.differences

@@ -14,6 +14,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mien.core.errors import MienError
+from mien.core.landmarks import SCHEME_68
+from mien.metrics import asymmetry
 from mien.metrics.alignment import nme, nme_3d
 from mien.nn.heatmaps import targets, to_map
 from mien.nn.losses import alignment
@@ -25,12 +27,10 @@ from mien.systems.steps import Objective
 
 MapLoss = Callable[[Tensor, Tensor], Tensor]
 LOSSES = ("adaptive_wing", "mse")
-# Of 68 points, what opens and closes: lids, brows above lids, lips.
-OPENINGS = (
-    *((37, 41), (38, 40), (43, 47), (44, 46)),
-    *((18, 37), (19, 37), (20, 38), (23, 43), (24, 44), (25, 44)),
-    *((50, 58), (51, 57), (52, 56), (61, 67), (62, 66), (63, 65)),
-)
+# Of 68 points, what opens and closes: lids and brows above them, on both sides, and lips.
+_RIGHT = np.array([ends for pairs in asymmetry.OPENINGS.values() for ends in pairs])
+_LIPS = [(50, 58), (51, 57), (52, 56), (61, 67), (62, 66), (63, 65)]
+OPENINGS = np.concatenate([_RIGHT, SCHEME_68.mirror[_RIGHT], _LIPS])
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ class Landmarks(ParFaceStage):
         counted = self._counted(batch, truth[..., 0])
         losses = {"places": (alignment.wing(points - truth).sum(-1), counted)}
         if options.openings:
-            ends = torch.tensor(OPENINGS, device=points.device).T
+            ends = torch.from_numpy(OPENINGS.T).to(points.device)
             wide, want = (torch.linalg.vector_norm(p[:, ends[0]] - p[:, ends[1]], dim=-1) for p in (points, truth))
             losses["openings"] = alignment.wing(wide - want), counted[:, ends].amin(1)
         weight = {"places": options.places, "openings": options.openings}
