@@ -22,7 +22,7 @@ from torchvision.datasets import ImageFolder
 from mien.core.spec import IMAGENET_MEAN, IMAGENET_STD, InputSpec
 from mien.data.faces import FaceSet
 from mien.data.readers import open_reader
-from mien.data.synthetic.drawn import write_drawn
+from mien.data.replicas import write_drawn
 from mien.data.transforms import augmentation
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from mien.core.geometry import crop_of_box
-from mien.engine.networks import bundle_folder
+from mien.engine.bundles.predictor import bundle_folder
 from mien.media.crop import normalise, prepare
 from mien.runtime.landmarks import SHIPPED_LANDMARKS, Landmarker, decode
 
@@ -43,7 +43,7 @@ def shortest_ms(work: Callable[[], object], repeats: int) -> float:
 
 def random_bundle(system: str, folder: Path) -> Path:
     from mien import create_model
-    from mien.engine.export import export
+    from mien.engine.bundles.export import export
     from mien.systems.bundle import save_bundle
 
     save_bundle(folder, create_model(system))

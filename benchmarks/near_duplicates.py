@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from mien.core.records import Sample
-from mien.data.duplicates import candidates, groups, near_duplicates
-from mien.data.fingerprints import fingerprints_of
+from mien.data.leakage.duplicates import candidates, groups, near_duplicates
+from mien.data.leakage.fingerprints import fingerprints_of
 from mien.media.image import picture_files
 
 

@@ -16,9 +16,9 @@ import threading
 import time
 from pathlib import Path
 
-from mien.data.synthetic.drawn import write_drawn
-from mien.data.workers import cores
-from mien.engine.data_prepare import prepare
+from mien.data.parallel import cores
+from mien.data.replicas import write_drawn
+from mien.engine.datasets.prepare import prepare
 
 
 def main() -> None:

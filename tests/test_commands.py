@@ -13,8 +13,8 @@ from typing import Any, Literal
 import pytest
 
 from mien import __main__ as cli
+from mien.cli import grammar
 from mien.core.errors import MienError
-from mien.engine import grammar
 
 NOT_FOR_HELP = ("torch", "lightning", "cv2", "numpy", "onnxruntime", "matplotlib", "pandas")
 
@@ -277,7 +277,7 @@ def test_lists_name_what_there_is(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.fixture
 def drawn(tmp_path: Path) -> Path:
-    from mien.data.synthetic.drawn import write_drawn
+    from mien.data.replicas import write_drawn
 
     return write_drawn(tmp_path / "faces", faces=28, size=32, layout="drawn", test_share=0.5)
 
@@ -304,7 +304,7 @@ def test_a_shipped_bundle_verifies_and_a_changed_one_does_not(
 ) -> None:
     import shutil
 
-    from mien.engine.models import shipped_bundles
+    from mien.engine.bundles.models import shipped_bundles
 
     for folder, info in shipped_bundles():
         assert mien("weights", "verify", folder, capsys=capsys)[0] == 0
@@ -415,7 +415,7 @@ def test_broken_pictures_do_not_stop_the_others(tmp_path: Path, capsys: pytest.C
     import cv2
     import numpy as np
 
-    from mien.data.synthetic.drawn import draw_face
+    from mien.synthetic.drawn import draw_face
 
     folder = tmp_path / "photos"
     folder.mkdir()
@@ -478,7 +478,7 @@ def test_the_tour_ends_with_a_report_that_stands_alone(tmp_path: Path, capsys: p
 def test_the_tour_reads_only_where_training_is_not_installed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from mien.engine import demo
+    from mien.engine.demo import tour as demo
 
     monkeypatch.setattr(demo, "find_spec", lambda name: None)
     code, said, _ = mien("demo", "--output", tmp_path / "tour", "--faces", "14", capsys=capsys)

@@ -67,15 +67,15 @@ def test_every_registered_system_is_tested_here() -> None:
 
 @pytest.fixture(scope="module")
 def faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from mien.data.synthetic.drawn import write_drawn
+    from mien.data.replicas import write_drawn
 
     return write_drawn(tmp_path_factory.mktemp("faces"), faces=56, size=40, layout="drawn", test_share=0.25)
 
 
 @pytest.fixture(scope="module")
 def people(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from mien.data.synthetic.people import PeopleOptions
-    from mien.data.synthetic.people_folder import Plan, write_people
+    from mien.data.replicas.people import Plan, write_people
+    from mien.synthetic.people import PeopleOptions
 
     folder = tmp_path_factory.mktemp("people")
     plan = Plan(faces=48, pictures=2, seed=0, shares=(0.6, 0.2, 0.2))
@@ -237,7 +237,7 @@ def _portraits(folder: Path) -> Path:
     import cv2
     import numpy as np
 
-    from mien.data.synthetic.drawn import draw_face
+    from mien.synthetic.drawn import draw_face
 
     folder.mkdir()
     for i, expression in enumerate(("happiness", "surprise", "neutral")):

@@ -1,6 +1,6 @@
 """The command line: `mien COMMAND ...`. Printing the list of commands imports no parser and nothing heavy.
 
-A command is a plain function; its parser is made from its signature and docstring (engine/grammar.py) when it is asked
+A command is a plain function; its parser is made from its signature and docstring (cli/grammar.py) when it is asked
 for. What a user can mend ends as one line and exit code 2; `MIEN_DEBUG=1` shows where it came from.
 """
 
@@ -15,29 +15,29 @@ from mien import __version__
 from mien.core.errors import MienError, nearest
 
 COMMANDS: dict[str, tuple[str, str]] = {
-    "demo": ("mien.engine.demo:demo", "two-minute tour: draws faces, trains on them, reads pictures, writes a report"),
-    "fit": ("mien.engine.fit:fit_command", "train a system on labelled faces"),
-    "evaluate": ("mien.engine.evaluate:evaluate", "measure a bundle on a labelled split, with intervals and a report"),
-    "compare": ("mien.engine.compare:compare", "compare two evaluations of the same faces"),
-    "analyze": ("mien.engine.analyze:analyze", "read the faces in photos, folders and videos"),
-    "asymmetry": ("mien.engine.asymmetry:asymmetry", "measure left against right in photos and films of a face"),
-    "landmarks": ("mien.engine.landmarks:landmarks", "the 68 points of faces in photos: drawn, as .pts, in 3D"),
-    "reconstruct": ("mien.engine.reconstruct:reconstruct", "faces beside what an autoencoder makes of them"),
-    "export": ("mien.engine.export:export", "write a bundle's network as ONNX, checked against the original"),
-    "data list": ("mien.engine.data:list_data", "data sets that can be read, their layouts and classes"),
-    "data check": ("mien.engine.data_check:check", "is a data set whole? counts, broken and doubled pictures"),
-    "data stats": ("mien.engine.data_stats:stats", "what a data set is like: sizes, light, balance, people, affect"),
-    "data prepare": ("mien.engine.data_prepare:prepare", "find, align and cut out every face once, to train on"),
-    "data synth": ("mien.engine.data_synth:synth", "make people who do not exist, or a replica of a data set"),
-    "data split": ("mien.engine.data_split:split", "divide a data set: no person, clip or photograph on two sides"),
-    "data leaks": ("mien.engine.data_leaks:leaks", "find faces that stand on two sides, of splits, sets and bundles"),
-    "models": ("mien.engine.models:models", "systems that can be built, bundles that ship"),
-    "weights list": ("mien.engine.weights:list_weights", "released weight files that can be read"),
-    "weights convert": ("mien.engine.weights:convert", "released weight files to a bundle"),
-    "weights verify": ("mien.engine.weights:verify", "check a bundle's files against their SHA-256"),
+    "demo": ("mien.engine.demo.tour:demo", "two-minute tour: draws faces, trains on them, reads pictures"),
+    "fit": ("mien.engine.training.fit:fit_command", "train one stage of a system"),
+    "evaluate": ("mien.engine.evaluation.evaluate:evaluate", "measure a bundle on a labelled split, with a report"),
+    "compare": ("mien.engine.evaluation.compare:compare", "compare two evaluations of the same faces"),
+    "analyze": ("mien.engine.reading.analyze:analyze", "read the faces in photos, folders and videos"),
+    "asymmetry": ("mien.engine.reading.asymmetry:asymmetry", "measure left against right in photos and videos"),
+    "landmarks": ("mien.engine.reading.landmarks:landmarks", "the 68 points of faces in photos: drawn, .pts, 3D"),
+    "reconstruct": ("mien.engine.reading.reconstruct:reconstruct", "faces beside what an autoencoder makes of them"),
+    "export": ("mien.engine.bundles.export:export", "write a bundle's network as ONNX, checked against the original"),
+    "data list": ("mien.engine.datasets.list:list_data", "data sets that can be read, their layouts and classes"),
+    "data check": ("mien.engine.datasets.check:check", "is a data set whole? counts, broken and doubled pictures"),
+    "data stats": ("mien.engine.datasets.stats:stats", "what a data set is like: sizes, light, balance, people"),
+    "data prepare": ("mien.engine.datasets.prepare:prepare", "find, align and cut out every face once, to train on"),
+    "data synth": ("mien.engine.datasets.synth:synth", "make synthetic people, or a replica of a data set"),
+    "data split": ("mien.engine.datasets.split:split", "divide a data set: no person, clip or photograph twice"),
+    "data leaks": ("mien.engine.datasets.leaks:leaks", "find faces that stand in two splits, sets or bundles"),
+    "models": ("mien.engine.bundles.models:models", "systems that can be built, bundles that ship"),
+    "weights list": ("mien.engine.bundles.weights:list_weights", "released weight files that can be read"),
+    "weights convert": ("mien.engine.bundles.weights:convert", "released weight files to a bundle"),
+    "weights verify": ("mien.engine.bundles.weights:verify", "check a bundle's files against their SHA-256"),
 }
 # fit takes every key of its configs as an option, so it reads its words itself: a module with `help_text`.
-OWN_WORDS = {"fit": "mien.engine.config"}
+OWN_WORDS = {"fit": "mien.engine.training.config"}
 EXTRAS = {
     "train": ("torch", "torchvision", "timm", "lightning", "torchmetrics", "safetensors", "scipy", "skimage",
               "tensorboard", "matplotlib", "pandas", "pyarrow", "onnx", "onnxscript"),
@@ -86,7 +86,7 @@ def run(words: list[str]) -> str:
     if name in OWN_WORDS:
         function(rest)
         return ""
-    grammar = import_module("mien.engine.grammar")
+    grammar = import_module("mien.cli.grammar")
     if wants_help:
         return str(grammar.help_text(function, f"mien {name}"))
     result = grammar.call(function, rest, command=f"mien {name}")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from mien.data.synthetic.layouts import LAYOUTS, Written, faces_of
+from mien.data.replicas import LAYOUTS, Written, faces_of
 
 
 @pytest.fixture(scope="session")

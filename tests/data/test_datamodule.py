@@ -13,7 +13,7 @@ from mien.core.spec import InputSpec
 from mien.data.faces import FaceSet, prepare_face
 from mien.data.options import DataOptions
 from mien.data.readers import open_reader
-from mien.data.synthetic.drawn import write_drawn
+from mien.data.replicas import write_drawn
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("lightning")

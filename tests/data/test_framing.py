@@ -43,7 +43,7 @@ def test_it_moves_and_grows_with_the_face() -> None:
 
 
 def test_98_points_frame_as_their_68(written) -> None:  # type: ignore[no-untyped-def]
-    from mien.data.synthetic.layouts.schemes import as_98
+    from mien.data.replicas.schemes import as_98
 
     truth = written["w300"][1][0].landmarks_px
     assert landmark_box(as_98(truth)) == pytest.approx(landmark_box(truth), abs=0.01)

@@ -129,7 +129,7 @@ def test_published_levels_stay_in_their_ranges(level: int) -> None:
 
 @pytest.mark.parametrize("name", ["aflw", "aflw2000"])
 def test_what_is_prepared_keeps_depth_and_visibility(name: str, replicas: dict[str, Path], tmp_path: Path) -> None:
-    from mien.engine.data_prepare import prepare
+    from mien.engine.datasets.prepare import prepare
 
     prepare(name, root=str(replicas[name]), output=str(tmp_path / "made"), size=32, detector="none", min_face=4,
             box_scale=1.0, box_shift_y=0.0, encoding="png", workers=1)  # fmt: skip

@@ -86,7 +86,7 @@ def test_a_split_file_is_read_back_and_guards_itself(tmp_path: Path) -> None:
 
 
 def test_readers_obey_a_split_file(replicas: dict[str, Path], tmp_path: Path) -> None:
-    from mien.engine.data_split import split
+    from mien.engine.datasets.split import split
 
     said = split("manifest", root=str(replicas["manifest"]), output=str(tmp_path / "s.csv"), parts="train=.5,test=.5")
     assert "known subjects stay on one side each" in said

@@ -22,7 +22,7 @@ TINY = [  # POSTER V2 with every part of the paper, small enough to be trained i
 @pytest.fixture(scope="session")
 def faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Seven times eight drawn faces, 32 pixels: 42 to train on and 14 to test."""
-    from mien.data.synthetic.layouts import write_drawn
+    from mien.data.replicas import write_drawn
 
     return write_drawn(tmp_path_factory.mktemp("faces"), faces=56, size=32, test_share=0.25)
 

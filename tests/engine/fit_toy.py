@@ -2,7 +2,7 @@
 
 import sys
 
-from mien.engine.fit import fit_command
+from mien.engine.training.fit import fit_command
 from mien.systems import registry
 
 registry.SYSTEMS["toy"] = ("toy.network:Toy", "base")

@@ -5,8 +5,8 @@ import signal
 import sys
 from typing import Any
 
-from mien.engine.fit import fit_command
-from mien.engine.training import Keeper
+from mien.engine.training.fit import fit_command
+from mien.engine.training.loop import Keeper
 
 last = int(sys.argv[1])
 proceed = Keeper.on_train_batch_end

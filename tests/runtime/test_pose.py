@@ -8,7 +8,7 @@ from mien.runtime.pose import angles_of, head_pose, neutral_face
 
 def turned(pitch: float, yaw: float, roll: float) -> np.ndarray:
     """Rotation as data.synthetic's cameras turn heads, degrees."""
-    from mien.data.synthetic.picture.camera import turn
+    from mien.synthetic.picture.camera import turn
 
     return turn(yaw_rad=np.radians(yaw), pitch_rad=np.radians(pitch), roll_rad=np.radians(roll))
 
@@ -40,7 +40,7 @@ def test_signs_can_be_seen() -> None:
 
 
 def test_the_neutral_face_is_the_synthetic_peoples() -> None:
-    from mien.data.synthetic.face.model import face_model
+    from mien.synthetic.face.model import face_model
 
     model = face_model()
     np.testing.assert_allclose(model.landmarks(model.vertices())[0], neutral_face(), atol=2e-5)
@@ -48,8 +48,8 @@ def test_the_neutral_face_is_the_synthetic_peoples() -> None:
 
 def test_synthetic_people_are_read_within_five_degrees() -> None:
     """The points as they are, other faces, expressions and cameras than the neutral ones; median errors in degrees."""
-    from mien.data.synthetic.face.expressions import sample_action_units
-    from mien.data.synthetic.people import CLASSES, PeopleOptions, model_of, person_of, scene_of
+    from mien.synthetic.face.expressions import sample_action_units
+    from mien.synthetic.people import CLASSES, PeopleOptions, model_of, person_of, scene_of
 
     options, errors, solid, yaws = PeopleOptions(size=256), [], [], []
     model = model_of(options)

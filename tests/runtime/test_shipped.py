@@ -59,7 +59,7 @@ def test_accuracy_and_what_a_jittered_box_costs(shared):
 def test_the_shipped_landmark_stream_finds_eyes_nose_and_mouth():
     torch = pytest.importorskip("torch")
     from mien.core.geometry import crop_of_box
-    from mien.engine.networks import bundle_folder
+    from mien.engine.bundles.predictor import bundle_folder
     from mien.media.crop import normalise, prepare
 
     system = mien.load(bundle_folder("poster_v2_landmarks_small_300w"))
@@ -83,9 +83,9 @@ def test_the_shipped_landmarks_are_whole():
 
 def test_the_shipped_landmarks_see_which_side_is_weak(tmp_path):
     """On people drawn for this test, most with a palsy; the card has the numbers of 700 others."""
-    from mien.data.synthetic.people import PeopleOptions
-    from mien.data.synthetic.people_folder import Plan, write_people
+    from mien.data.replicas.people import Plan, write_people
     from mien.metrics import alignment, asymmetry
+    from mien.synthetic.people import PeopleOptions
 
     how = PeopleOptions(size=200, palsy=0.9, yaw_max_deg=10, occluders=False, degradations=False)
     write_people(tmp_path, Plan(faces=60, pictures=1, shares=(0, 0, 1), seed=977), options=how)

@@ -7,9 +7,9 @@ from itertools import combinations
 from mien.core.errors import MienError
 from mien.core.labels import LabelSet
 from mien.core.records import Sample
-from mien.data.duplicates import pairs_of_keys
 from mien.data.framing import framed
-from mien.data.leaks import find_leaks, leak_counts, refuse, summary, without
+from mien.data.leakage.duplicates import pairs_of_keys
+from mien.data.leakage.leaks import find_leaks, leak_counts, refuse, summary, without
 from mien.data.options import DataOptions
 from mien.data.readers import Reader
 from mien.data.relabelling import relabelled

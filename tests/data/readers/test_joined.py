@@ -6,7 +6,7 @@ import pytest
 
 from mien.core.errors import MienError
 from mien.data.readers import open_reader
-from mien.data.synthetic.layouts import write_drawn
+from mien.data.replicas import write_drawn
 
 
 @pytest.fixture(scope="module")

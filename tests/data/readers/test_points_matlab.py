@@ -9,7 +9,7 @@ import pytest
 
 from mien.core.errors import MienError
 from mien.data.readers.matlab import read_mat
-from mien.data.synthetic.layouts.matlab import Column, write_mat
+from mien.data.replicas.matlab import Column, write_mat
 
 BOXES = [
     {"imgName": "a 1.jpg", "bb_detector": np.array([[1.5, 2, 3, 4]])},

@@ -14,10 +14,10 @@ from mien.core.framing import box_of
 from mien.core.landmarks import to_68
 from mien.data.readers import open_reader
 from mien.data.readers.recognise import looks_like
-from mien.data.synthetic.layouts import LAYOUTS
-from mien.data.synthetic.layouts.landmarks_3d import _t7
-from mien.data.synthetic.layouts.matlab import write_mat
-from mien.data.synthetic.layouts.picture import write_picture, write_tar
+from mien.data.replicas import LAYOUTS
+from mien.data.replicas.landmarks_3d import _t7
+from mien.data.replicas.matlab import write_mat
+from mien.data.replicas.picture import write_picture, write_tar
 
 SETS = ("w300", "w300lp", "w300lp_mat", "aflw2000", "wflw", "menpo2d", "ls3d", "aflw", "neuroface", "parface_palsy",
         "meei", "celeba", "vggface2", "ffhq")  # fmt: skip

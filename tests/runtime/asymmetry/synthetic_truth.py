@@ -5,9 +5,9 @@ from collections.abc import Mapping
 import numpy as np
 
 from mien.core.records import FacePoints
-from mien.data.synthetic.face.model import face_model
-from mien.data.synthetic.face.palsy import Palsy
-from mien.data.synthetic.picture.camera import Camera
+from mien.synthetic.face.model import face_model
+from mien.synthetic.face.palsy import Palsy
+from mien.synthetic.picture.camera import Camera
 
 FAR = Camera(size=512, face_side=400, distance=8)  # nearly without perspective
 EYES = "AU43 AU45 AU7"

@@ -8,10 +8,10 @@ import pytest
 from synthetic_truth import FAR, both, face, severe
 
 from mien.core.records import FacePoints
-from mien.data.synthetic.people import PeopleOptions, person_of, photograph, scene_of
-from mien.data.synthetic.picture.camera import Camera
 from mien.runtime.asymmetry import analyse, check_quality, mirror_test, mirrored_points
 from mien.runtime.asymmetry.quality import failed, sharpness
+from mien.synthetic.people import PeopleOptions, person_of, photograph, scene_of
+from mien.synthetic.picture.camera import Camera
 
 BLANK = np.zeros((512, 512, 3), np.uint8)
 SMILE = both({"AU12": 0.8, "AU25": 0.5})

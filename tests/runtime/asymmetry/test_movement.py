@@ -7,10 +7,10 @@ import pytest
 from synthetic_truth import FAR, both, landmarks, noisy, seen, severe
 
 from mien.core.errors import MienError
-from mien.data.synthetic.clips import blinks, onset_apex_offset, wander
-from mien.data.synthetic.face.palsy import Palsy
 from mien.runtime.asymmetry import Movement, analyse_track
 from mien.runtime.asymmetry.motion import smoothed, split_level
+from mien.synthetic.clips import blinks, onset_apex_offset, wander
+from mien.synthetic.face.palsy import Palsy
 
 TIMES = np.arange(75) / 25
 SMILE = both({"AU12": 0.9, "AU25": 0.5, "AU6": 0.3})

@@ -5,9 +5,9 @@ import pytest
 from synthetic_truth import TASKS, both, landmarks, seen, severe
 
 from mien.core.errors import MienError
-from mien.data.synthetic.face.palsy import Palsy
 from mien.runtime.asymmetry import FaceMeasures, Method, ScaleEstimate, analyse, estimate_scales
 from mien.runtime.asymmetry.scales import weaker_side
+from mien.synthetic.face.palsy import Palsy
 
 
 def examination(palsy: Palsy | None = None) -> dict[str, FaceMeasures]:

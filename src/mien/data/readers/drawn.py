@@ -9,7 +9,7 @@ from mien.data.readers.points import read_pts
 
 
 class Drawn(ImageFolder):
-    """What `synthetic.drawn.write_drawn` writes. The picture's own framing is the face crop (no box)."""
+    """What `data.replicas.write_drawn` writes. The picture's own framing is the face crop (no box)."""
 
     name = "drawn"
 

@@ -1,0 +1,104 @@
+"""What single pictures are: readable or not, their bytes, size, light, sharpness; in parallel where there are many."""
+
+import hashlib
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import cv2
+
+from mien.core.errors import MienError
+from mien.core.records import Sample
+from mien.core.spec import InputSpec
+from mien.data.faces import cut_face
+from mien.data.parallel import cores, silence_stderr, spread, stopped
+from mien.media.image import load_image
+
+SIDE = 112  # pixels of the crop that light and sharpness are measured in, so that they compare between pictures
+_CHUNK = 200
+_ALONE = 600  # pictures from which processes are worth starting
+
+
+class Facts(NamedTuple):
+    """Of one picture. why_broken: empty for one that can be read. sha256: of the bytes of the file or its part.
+
+    mean, square: by channel of the face crop, of values in 0..1 and of their squares. brightness: mean luminance, 0..1.
+    sharpness: standard deviation of the Laplacian of luminance, in grey levels.
+    """
+
+    why_broken: str = ""
+    sha256: bytes = b""
+    size: tuple[int, int] = (0, 0)
+    mean: tuple[float, ...] = ()
+    square: tuple[float, ...] = ()
+    brightness: float = 0.0
+    sharpness: float = 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class _Chunk:
+    samples: Sequence[Sample]
+    spec: InputSpec | None
+
+
+def inspect(
+    samples: Sequence[Sample], *, spec: InputSpec | None = None, advance: Callable[[int], None] = lambda done: None,
+    workers: int | None = None,
+) -> list[Facts]:  # fmt: skip
+    """Facts in the order of the samples. With a spec the faces are cut out and measured, else the files are hashed."""
+    chunks = [_Chunk(samples[i : i + _CHUNK], spec) for i in range(0, len(samples), _CHUNK)]
+    found: list[list[Facts]] = [[] for _ in chunks]
+    workers = 1 if len(samples) < _ALONE else workers or cores()
+    for position, facts in spread(_facts_of, chunks, workers=workers):
+        found[position] = facts
+        advance(len(facts))
+    return [facts for share in found for facts in share]
+
+
+def _facts_of(chunk: _Chunk) -> list[Facts]:
+    look = _hashed if chunk.spec is None else _measured
+    facts = []
+    with quiet_libraries():
+        for sample in chunk.samples:
+            if stopped():
+                break
+            try:
+                facts.append(look(sample, chunk.spec))
+            except (MienError, OSError) as error:
+                facts.append(Facts(why_broken=str(error)))
+    return facts
+
+
+def _hashed(sample: Sample, spec: InputSpec | None) -> Facts:
+    with sample.path.open("rb") as file:
+        if sample.span is not None:
+            file.seek(sample.span[0])
+        content = file.read(sample.span[1] if sample.span else -1)
+    return Facts("", hashlib.sha256(content).digest(), load_image(sample.path, span=sample.span).size)
+
+
+def _measured(sample: Sample, spec: InputSpec | None) -> Facts:
+    assert spec is not None
+    picture = load_image(sample.path, span=sample.span, min_side=spec.size if sample.box is None else None)
+    crop = cut_face(sample, picture, spec)[0]
+    mean, std = (values.ravel() / 255 for values in cv2.meanStdDev(crop))
+    grey = cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY)
+    sharpness = cv2.meanStdDev(cv2.Laplacian(grey, cv2.CV_16S))[1].item()
+    return Facts(
+        size=picture.size, mean=tuple(mean.tolist()), square=tuple((std**2 + mean**2).tolist()),
+        brightness=cv2.mean(grey)[0] / 255, sharpness=sharpness,
+    )  # fmt: skip
+
+
+@contextmanager
+def quiet_libraries() -> Iterator[None]:
+    """What C libraries print to the terminal about damaged files (libtiff, libpng) goes nowhere meanwhile."""
+    kept = os.dup(2)
+    silence_stderr()
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)

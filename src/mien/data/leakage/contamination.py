@@ -1,0 +1,143 @@
+"""SeenFaces: what a bundle remembers of the faces it was made with, so that a test set can be checked without them.
+
+24 bytes a picture (data/fingerprints.py), 8 a person or recording: no picture can be drawn from them, and names are
+hashed. Two codes agree here without a look at the pixels, so the limits are stricter than between two folders: copies
+that were re-encoded, resized, mirrored or made brighter are found, other crops of a photograph are not.
+"""
+
+import hashlib
+import io
+import zipfile
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8, UInt64
+
+from mien.core.bundle import SEEN_FACES, BundleInfo
+from mien.core.errors import MienError
+from mien.core.records import Sample
+from mien.data.leakage.duplicates import candidates
+from mien.data.leakage.fingerprints import PRINT, VERSION, fine_agreement, fingerprints_of, is_blank
+from mien.media.files import sha256_of
+
+# Of 400 million pairs of FER2013's training faces these limits join 1,900 of the 4,100 near-duplicates, and of 2
+# million pairs of drawn faces one.
+CODE, FINE = 0.97, 0.90
+_FORMAT = 1
+
+
+@dataclass(frozen=True, eq=False)
+class SeenFaces:
+    """trained, chosen: codes and fine signs of the pictures trained on, and of those an epoch was chosen by.
+
+    subjects, clips: hashes of the people and recordings trained on, sorted. Earlier stages are included.
+    """
+
+    trained: UInt8[np.ndarray, "faces 24"]
+    chosen: UInt8[np.ndarray, "faces 24"]
+    subjects: UInt64[np.ndarray, " people"]
+    clips: UInt64[np.ndarray, " recordings"]
+
+    def joined(self, other: "SeenFaces") -> "SeenFaces":
+        """Both, each face once."""
+        return SeenFaces(*(
+            np.unique(np.concatenate([getattr(self, f.name), getattr(other, f.name)]), axis=0) for f in fields(self)
+        ))  # fmt: skip
+
+    def to_bytes(self) -> bytes:
+        """An .npz archive; the same faces give the same bytes."""
+        file = io.BytesIO()
+        arrays = {f.name: getattr(self, f.name) for f in fields(self)}
+        np.savez(file, format=np.array([_FORMAT, VERSION]), **arrays)
+        return file.getvalue()
+
+    def met_in(self, samples: Sequence[Sample], *, data: str) -> "Met":
+        """Which of the samples (of data set `data`) are among these."""
+        prints = fingerprints_of(samples)
+        subjects = np.array([hashed(data, "subject", s.subject) for s in samples], np.uint64)
+        clips = np.array([hashed(data, "clip", s.clip) for s in samples], np.uint64)
+        return Met(
+            trained=_alike(prints, self.trained), chosen=_alike(prints, self.chosen),
+            subjects=np.isin(subjects, self.subjects) & (subjects > 0), clips=np.isin(clips, self.clips) & (clips > 0),
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Met:
+    """bool [samples] each: the picture was trained on; an epoch was chosen by it; its person or recording was seen."""
+
+    trained: np.ndarray
+    chosen: np.ndarray
+    subjects: np.ndarray
+    clips: np.ndarray
+
+    @property
+    def seen(self) -> np.ndarray:
+        """bool [samples]: trained on, in any way."""
+        return np.asarray(self.trained | self.subjects | self.clips)
+
+    def said(self, samples: Sequence[Sample]) -> str:
+        """`12 near-duplicates of faces it was trained on, 2 subjects`; "" when nothing was met."""
+        people = {s.subject for s, met in zip(samples, self.subjects, strict=True) if met}
+        clips = {s.clip for s, met in zip(samples, self.clips, strict=True) if met}
+        counts = ((int(self.trained.sum()), "copy", "copies"), (len(people), "subject", "subjects"),
+                  (len(clips), "clip", "clips"))  # fmt: skip
+        return ", ".join(f"{n:,} {one if n == 1 else many}" for n, one, many in counts if n)
+
+
+def seen_faces(train: Sequence[Sample], val: Sequence[Sample], *, data: str) -> SeenFaces:
+    """Of a training run on data set `data`."""
+    return SeenFaces(
+        trained=_rows(fingerprints_of(train)), chosen=_rows(fingerprints_of(val)),
+        subjects=_hashes(hashed(data, "subject", s.subject) for s in train),
+        clips=_hashes(hashed(data, "clip", s.clip) for s in train),
+    )  # fmt: skip
+
+
+def read_seen(folder: Path, info: BundleInfo) -> SeenFaces | None:
+    """What the bundle remembers; None for one that carries no such file. Raises MienError for a changed one."""
+    path = folder / SEEN_FACES
+    if SEEN_FACES not in info.files:
+        return None
+    if not path.is_file() or sha256_of(path) != info.files[SEEN_FACES]:
+        raise MienError(f"{path} is missing or not the file that system.json names. Copy the bundle again.")
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            if arrays["format"].tolist() != [_FORMAT, VERSION]:
+                raise MienError(f"{path} was written by another version of mien, whose fingerprints differ.")
+            return SeenFaces(*(arrays[f.name] for f in fields(SeenFaces)))
+    except (KeyError, ValueError, OSError, zipfile.BadZipFile) as error:
+        raise MienError(
+            f"{path} is not a file of seen faces ({type(error).__name__}). Copy the bundle again."
+        ) from error
+
+
+def hashed(data: str, kind: str, name: str | None) -> int:
+    """64 bits for a person or recording of a data set; 0 for an unknown one. A joined set's names carry their set's."""
+    if name is None:
+        return 0
+    whole = name if data == "joined" else f"{data}/{name}"
+    return int.from_bytes(hashlib.blake2b(f"{kind}|{whole}".encode("utf-8", "replace"), digest_size=8).digest()) or 1
+
+
+def _hashes(values: Iterable[int]) -> np.ndarray:
+    return np.unique(np.array([value for value in values if value], np.uint64))
+
+
+def _rows(prints: np.ndarray) -> UInt8[np.ndarray, "faces 24"]:
+    """code and fine of pictures that show something, each once."""
+    kept = prints[~is_blank(prints)]
+    fine = np.ascontiguousarray(kept["fine"]).view(np.uint8).reshape(-1, 8)
+    return np.unique(np.concatenate([kept["code"].reshape(-1, 16), fine], axis=1), axis=0)
+
+
+def _alike(prints: np.ndarray, rows: UInt8[np.ndarray, "faces 24"]) -> np.ndarray:
+    known = np.zeros(len(rows), PRINT)
+    known["code"], known["fine"] = rows[:, :16], np.ascontiguousarray(rows[:, 16:]).view("<u8")[:, 0]
+    pairs = candidates(prints, known, least=CODE)
+    alike = fine_agreement(prints[pairs[:, 0]], known[pairs[:, 1]], mirrored=pairs[:, 2] > 0) >= FINE
+    met = np.zeros(len(prints), bool)
+    met[pairs[alike, 0]] = True
+    return met

@@ -1,0 +1,136 @@
+"""A folder of synthetic people: pictures, `people.csv` with what one number can say, `truth.npz` with the rest.
+
+`pictures/000001.png`; people.csv has a row a picture in the order of truth.npz's arrays; people.json says what made it.
+"""
+
+import csv
+import io
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mien import __version__
+from mien.core.errors import MienError
+from mien.synthetic.face.palsy import REGIONS
+from mien.synthetic.people import CLASSES, PeopleOptions, Truth, described, model_of, portrait, units_of_model
+
+TABLE, ARRAYS, ABOUT, PICTURES = "people.csv", "truth.npz", "people.json", "pictures"
+ARRAY_NAMES = ("mixture", "action_units", "landmarks_px", "landmarks_3d", "visible")
+NUMBERS = ("intensity", "valence", "arousal", "yaw_deg", "pitch_deg", "roll_deg", "focal_px", "distance_m")
+BOX = ("x0", "y0", "x1", "y1")
+SEVERITIES = (*REGIONS, "flaccid", "oral_ocular", "ocular_oral")
+PALSY = ("palsy_side", *(f"palsy_{name}" for name in SEVERITIES))
+COLUMNS = ("path", "split", "person", "expression", *NUMBERS, *BOX, *PALSY)
+_AT_A_TIME = 16
+
+
+@dataclass(frozen=True)
+class Plan:
+    """faces: pictures, every expression equally often. pictures: of each person. shares: of persons for train, valid,
+    test.
+    """
+
+    faces: int = 2000
+    pictures: int = 4
+    seed: int = 0
+    shares: tuple[float, float, float] = (0.8, 0.1, 0.1)
+
+    def __post_init__(self) -> None:
+        if self.faces < 1 or self.pictures < 1 or self.seed < 0:
+            raise MienError(
+                f"People need faces and pictures of at least 1 and a seed of at least 0; got faces = {self.faces}, "
+                f"pictures = {self.pictures}, seed = {self.seed}."
+            )
+
+    def person(self, number: int) -> int:
+        return number // self.pictures
+
+    def split(self, number: int) -> str:
+        """Of picture `number`, from 0: the first persons train, the last are the test."""
+        persons = -(-self.faces // self.pictures)
+        place = (self.person(number) + 0.5) / persons
+        return "train" if place < self.shares[0] else "valid" if place < sum(self.shares[:2]) else "test"
+
+    def expression(self, number: int) -> str:
+        """A person's pictures take turns from a start of their own, so that every person shows different ones."""
+        return CLASSES[(number + self.person(number) * (self.pictures % len(CLASSES) == 0)) % len(CLASSES)]
+
+
+def write_people(
+    folder: Path, plan: Plan, *, options: PeopleOptions = PeopleOptions(), workers: int = 1,  # noqa: B008 - frozen
+    shown: Callable[[Iterator[Any]], Iterator[Any]] = iter,
+) -> list[Truth]:  # fmt: skip
+    """Writes the whole folder; what is in it depends on plan and options only, not on `workers`. Returns the truth.
+
+    shown: wraps the iterator of finished pictures, for a progress bar.
+    """
+    from mien.data.parallel import spread
+
+    model_of(options)  # a wrong file is told before any work
+    (folder / PICTURES).mkdir(parents=True, exist_ok=True)
+    parts = [range(i, min(i + _AT_A_TIME, plan.faces)) for i in range(0, plan.faces, _AT_A_TIME)]
+    paint = partial(_paint, folder=folder, plan=plan, options=options)
+    found: dict[int, Truth] = {}
+
+    def done() -> Iterator[tuple[int, Truth]]:
+        for place, truths in spread(paint, parts, workers=workers):
+            yield from zip(parts[place], truths, strict=True)
+
+    for number, truth in shown(done()):
+        found[number] = truth
+    ordered = [found[number] for number in range(plan.faces)]
+    _write_truth(folder, plan, options, ordered)
+    return ordered
+
+
+def _paint(numbers: Sequence[int], *, folder: Path, plan: Plan, options: PeopleOptions) -> list[Truth]:
+    import cv2
+
+    truths = []
+    for number in numbers:
+        pixels, truth = portrait(
+            plan.seed, number, person=plan.person(number), expression=plan.expression(number), options=options
+        )
+        path = folder / picture_name(number)
+        if not cv2.imwrite(str(path), np.ascontiguousarray(pixels[..., ::-1])):
+            raise MienError(f"Cannot write {path}. Is the disk full, or the folder read-only?")
+        truths.append(truth)
+    return truths
+
+
+def picture_name(number: int) -> str:
+    return f"{PICTURES}/{number + 1:06d}.png"
+
+
+def _write_truth(folder: Path, plan: Plan, options: PeopleOptions, truths: Sequence[Truth]) -> None:
+    with (folder / TABLE).open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        writer.writerows(_row(plan, number, truth) for number, truth in enumerate(truths))
+    arrays = {name: np.stack([getattr(truth, name) for truth in truths]) for name in ARRAY_NAMES}
+    content = io.BytesIO()
+    names = {"action_unit_names": np.array(units_of_model(options)), "classes": np.array(CLASSES)}
+    np.savez_compressed(content, **arrays, **names)  # type: ignore[arg-type]
+    (folder / ARRAYS).write_bytes(content.getvalue())
+    about = {
+        "mien": __version__,
+        "plan": asdict(plan),
+        "options": described(options),
+        "licence": "no person is in them",
+    }
+    (folder / ABOUT).write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+
+
+def _row(plan: Plan, number: int, truth: Truth) -> list[object]:
+    palsy = truth.palsy
+    return [
+        picture_name(number), plan.split(number), f"person{truth.person + 1:05d}", truth.expression,
+        *(f"{getattr(truth, name):.5g}" for name in NUMBERS), *(f"{value:.2f}" for value in truth.box),
+        *([""] + ["0"] * len(SEVERITIES) if palsy is None else
+          [palsy.side, *(f"{getattr(palsy, name):.3g}" for name in SEVERITIES)]),
+    ]  # fmt: skip

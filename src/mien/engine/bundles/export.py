@@ -1,0 +1,287 @@
+"""`mien export`: a bundle's network as ONNX, checked against the original before it takes its place."""
+
+import shutil
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from mien.core.bundle import SEEN_FACES
+from mien.core.errors import MienError, nearest
+from mien.media.files import atomic_path, sha256_of, write_text
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from mien.core.spec import InputSpec
+    from mien.systems.system import System
+
+FORMATS = ("onnx",)
+OPSET = 20  # the first with Gelu and LayerNormalization as one node each; ONNX Runtime 1.18 and OpenVINO 2024 read it
+SMALL = 1024  # values below which halving a weight saves nothing worth a node
+# A heat map of noise may have two peaks of one height, of which rounding chooses: so many points may be elsewhere.
+TIED = 0.02
+SAME_POINT = 1e-3  # sides of the crop
+_READS_WITH = {"logits": "--bundle", "landmarks": "--landmark-bundle"}
+MODEL, DESCRIPTION, CARD = "model.onnx", "system.json", "README.md"
+
+
+def export(
+    bundle: str,
+    *,
+    to: Literal["onnx"] = "onnx",
+    output: str | None = None,
+    half: bool = False,
+    tolerance: float = 1e-3,
+) -> str:
+    """Write a bundle's network as ONNX, after comparing its outputs with the original's.
+
+    Args:
+        bundle: folder of the bundle or of a training run.
+        to: the format.
+        output: folder of a new bundle for reading only (ONNX, description, card); by default model.onnx goes beside the
+            weights it was made from.
+        half: store the weights in fp16, which halves the file; they are computed with in fp32 as before.
+        tolerance: largest difference that is accepted, of a logit as a share of the largest logit, of a point in sides
+            of the crop.
+    """
+    if to not in FORMATS:
+        raise MienError(f"No format {to!r}.{nearest(to, FORMATS)}")
+    from mien.engine.bundles.predictor import bundle_folder
+
+    source = bundle_folder(bundle)
+    _needs_onnx()
+    from mien.systems.bundle import load
+
+    system = load(source)
+    folder = Path(output) if output else source
+    _refuse_foreign(folder, source)
+    with atomic_path(folder / MODEL) as path:
+        write_onnx(system, path)
+        if half:
+            halve_weights(path)
+        found = compare(system, path)
+        if not (found.difference <= tolerance and found.same == 1.0):
+            raise MienError(
+                f"The exported network of {source} differs from the original: by {found.difference:.1e} "
+                f"{found.of_what} (accepted: {tolerance:g}), {found.agreement} of the check's pictures. "
+                "Nothing was written."
+            )
+    _describe(source, folder)
+    megabytes, bundle_option = (folder / MODEL).stat().st_size / 1e6, _READS_WITH.get(found.main, "")
+    said = f"{folder / MODEL}: {megabytes:.1f} MB, {found.main} within {found.difference:.1e} of the original "
+    said += f"({found.of_what}), {found.agreement}."
+    return said + (f"\nRead pictures with it: mien analyze PHOTO {bundle_option} {folder}" if bundle_option else "")
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How an exported network compares with the original.
+
+    main: the compared output. difference: the largest of any output, in the unit `of_what`. same: share of the check's
+    pictures given the same class; of systems without classes, those within the tolerance that reading needs.
+    """
+
+    main: str
+    difference: float
+    same: float
+
+    @property
+    def of_what(self) -> str:
+        return {"landmarks": "sides of the crop"}.get(self.main, "share of the largest")
+
+    @property
+    def agreement(self) -> str:
+        return f"the same {'class' if self.main == 'logits' else 'points'} on {self.same:.0%}"
+
+
+def write_onnx(system: "System", path: Path) -> None:
+    """The network for inference: input `image` [batch, 3, size, size], any batch; outputs named by System.outputs."""
+    import torch
+
+    size = system.input_spec.size
+    network, names = _named_outputs(system)
+    with _quietly():
+        program = torch.onnx.export(
+            network,
+            (torch.zeros(2, 3, size, size),),
+            dynamo=True,
+            optimize=True,
+            opset_version=OPSET,
+            input_names=["image"],
+            output_names=names,
+            dynamic_shapes=({0: torch.export.Dim("batch", min=1, max=65536)},),
+            verbose=False,
+        )
+        assert program is not None
+        program.save(str(path), external_data=False)
+    strip_notes(path)
+
+
+def _named_outputs(system: "System") -> tuple[Any, list[str]]:
+    """The network for inference with its outputs as a tuple, and their names in that order."""
+    import torch
+
+    lean = system.for_inference()
+    answer = getattr(lean, "outputs", None) or (lambda image: {"logits": lean(image)})
+    with torch.inference_mode():
+        names = list(answer(torch.zeros(1, 3, system.input_spec.size, system.input_spec.size)))
+
+    class Named(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.network = lean
+
+        def forward(self, image: torch.Tensor) -> tuple[torch.Tensor, ...]:
+            outputs = answer(image)
+            return tuple(outputs[name] for name in names)
+
+    return Named().eval(), names
+
+
+def strip_notes(path: Path) -> None:
+    """Takes out what the exporter notes at each node: stack traces, that is paths of the machine it ran on."""
+    import onnx
+
+    model = onnx.load(str(path))
+    for noted in (model, model.graph, *model.graph.node, *model.graph.value_info, *model.graph.initializer):
+        del noted.metadata_props[:]
+        noted.doc_string = ""
+    onnx.save(model, str(path))
+
+
+def halve_weights(path: Path) -> None:
+    """Stores the network's larger weights in fp16, each behind a cast that the runtimes carry out once, on loading."""
+    import numpy as np
+    import onnx
+
+    model = onnx.load(str(path))
+    casts = []
+    for weight in model.graph.initializer:
+        if weight.data_type != onnx.TensorProto.FLOAT or np.prod(weight.dims) < SMALL:
+            continue
+        name, values = weight.name, onnx.numpy_helper.to_array(weight)
+        weight.CopyFrom(onnx.numpy_helper.from_array(values.astype(np.float16), f"{name}_half"))
+        casts.append(onnx.helper.make_node("Cast", [f"{name}_half"], [name], to=onnx.TensorProto.FLOAT))
+    nodes = [*casts, *model.graph.node]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    onnx.checker.check_model(model)
+    onnx.save(model, str(path))
+
+
+def compare(system: "System", path: Path) -> Agreement:
+    """The ONNX file, on ONNX Runtime in fp32, against the system, on pictures of no one.
+
+    Noise and smooth colours; for points faces, synthetic ones: noise gives a heat map many summits of one height.
+    """
+    import numpy as np
+    import onnxruntime
+    import torch
+
+    spec = system.input_spec
+    images = _check_faces(spec) if system.labels.name.startswith("landmarks_") else _check_pictures(spec.size)
+    with torch.inference_mode():
+        wanted = {name: value.numpy() for name, value in system.eval().outputs(torch.from_numpy(images)).items()}
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    names = [output.name for output in session.get_outputs()]
+    # One by one and together: the batch must be free.
+    single = [session.run(names, {"image": image[None]}) for image in images]
+    alone = {name: np.concatenate([answer[k] for answer in single]) for k, name in enumerate(names)}
+    together = dict(zip(names, session.run(names, {"image": images}), strict=True))
+    main = names[0]
+    differences = [_difference(name, got[name], wanted[name]) for got in (alone, together) for name in names]
+    if main == "logits":
+        same = (alone[main].argmax(1) == wanted[main].argmax(1)).mean()
+    else:
+        apart = np.abs(alone[main] - wanted[main]).reshape(len(images), -1)
+        same = (np.quantile(apart, 1 - TIED, axis=1) <= SAME_POINT).mean()
+    return Agreement(main, max(differences), float(same))
+
+
+def _difference(name: str, got: "np.ndarray", wanted: "np.ndarray") -> float:
+    """Largest difference, as a share of the largest value; of points in sides of the crop, all but a share TIED."""
+    import numpy as np
+
+    apart = np.abs(got - wanted)
+    if name in ("landmarks", "sigma", "visible", "depth"):
+        return float(np.quantile(apart, 1 - TIED))
+    return float(apart.max()) / max(float(np.abs(wanted).max()), 1e-6)
+
+
+def _check_pictures(size: int, count: int = 16) -> "np.ndarray":
+    """float32 [count, 3, size, size] of about unit variance; the second half are smooth."""
+    import cv2
+    import numpy as np
+
+    rng = np.random.default_rng(0)
+    noise = rng.normal(0, 1, (count // 2, 3, size, size))
+    coarse = rng.normal(0, 1, (count - count // 2, 7, 7, 3)).astype(np.float32)
+    smooth = [cv2.resize(picture, (size, size), interpolation=cv2.INTER_CUBIC).transpose(2, 0, 1) for picture in coarse]
+    return np.concatenate([noise, np.stack(smooth)]).astype(np.float32)
+
+
+def _check_faces(spec: "InputSpec", count: int = 16) -> "np.ndarray":
+    """float32 [count, 3, size, size]: synthetic people, cut out and normalised as the system asks."""
+    import numpy as np
+
+    from mien.core.framing import POINT_BOXES
+    from mien.core.geometry import crop_of_box
+    from mien.media.crop import normalise, prepare
+    from mien.synthetic.people import portrait
+
+    crops = []
+    for number in range(count):
+        pixels, truth = portrait(0, number)
+        crops.append(prepare(pixels, crop_of_box(POINT_BOXES[spec.point_box](truth.landmarks_px), spec), spec))
+    return normalise(np.stack(crops), spec)
+
+
+def _describe(source: Path, folder: Path) -> None:
+    """system.json with the hash of model.onnx; in another folder it names only what lies there, and its source."""
+    from mien.systems.bundle import read_info
+
+    info = read_info(source)
+    digest = {MODEL: sha256_of(folder / MODEL)}
+    if folder.resolve() == source.resolve():
+        info = replace(info, files=info.files | digest)
+    else:
+        if SEEN_FACES in info.files:
+            shutil.copyfile(source / SEEN_FACES, folder / SEEN_FACES)
+            digest[SEEN_FACES] = sha256_of(folder / SEEN_FACES)
+        info = replace(info, files=digest, provenance=info.provenance | {"exported_from": info.model_id})
+        if (source / CARD).is_file():
+            write_text(folder / CARD, (source / CARD).read_text(encoding="utf-8"))
+    write_text(folder / DESCRIPTION, info.to_json())
+
+
+def _refuse_foreign(folder: Path, source: Path) -> None:
+    if folder.resolve() == source.resolve() or not folder.exists():
+        return
+    if not folder.is_dir() or (any(folder.iterdir()) and not (folder / DESCRIPTION).is_file()):
+        raise MienError(f"{folder} is there and is not a bundle, so nothing is written into it. Name another --output.")
+
+
+def _needs_onnx() -> None:
+    from importlib.util import find_spec
+
+    for package in ("onnx", "onnxscript"):
+        if not find_spec(package):
+            raise MienError(f"Export needs {package}, which is not installed: pip install 'mien[train,export]'.")
+
+
+def _quietly() -> Any:
+    """torch's exporter prints and warns of its own doings; what matters raises."""
+    import contextlib
+    import io
+    import logging
+    import warnings
+
+    stack = contextlib.ExitStack()
+    stack.enter_context(warnings.catch_warnings())
+    warnings.simplefilter("ignore")
+    stack.enter_context(contextlib.redirect_stdout(io.StringIO()))
+    for name in ("torch.onnx", "onnxscript", "onnx_ir"):
+        logger = logging.getLogger(name)
+        stack.callback(logger.setLevel, logger.level)
+        logger.setLevel(logging.ERROR)
+    return stack

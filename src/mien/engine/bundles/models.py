@@ -1,0 +1,54 @@
+"""`mien models`: the systems that can be built, and the bundles that ship."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mien.cli.text import columns
+
+if TYPE_CHECKING:
+    from mien.core.bundle import BundleInfo
+
+
+def models() -> str:
+    """Systems by the name that --system.name takes, and the bundles that come with mien, by what they are for."""
+    from mien.systems.registry import SYSTEMS, list_models
+
+    systems = [(name, SYSTEMS[name][0].partition(":")[2], f"variant {SYSTEMS[name][1]}") for name in list_models()]
+    bundles = [
+        (
+            folder.name,
+            _used_by(info),
+            f"{info.input.size} px",
+            _says(info),
+        )
+        for folder, info in shipped_bundles()
+    ]
+    return (
+        f"Systems (--system.name, mien.create_model):\n{columns(systems)}\n\n"
+        f"Bundles that ship:\n{columns(bundles) or 'none'}"
+    )
+
+
+def _used_by(info: "BundleInfo") -> str:
+    """The option that takes it."""
+    if "model.onnx" not in info.files:
+        return "fit --init"
+    return "analyze --landmark-bundle" if info.reads == "landmarks" else "analyze --bundle"
+
+
+def _says(info: "BundleInfo") -> str:
+    """What a bundle's outputs are: the class names, or how many where they are numbered."""
+    names = info.labels.classes
+    return ", ".join(names) if len(names) <= 16 else f"{len(names)} points"
+
+
+def shipped_bundles() -> Iterator[tuple[Path, "BundleInfo"]]:
+    """The folders under `mien/runtime/bundles`, and what their `system.json` says."""
+    from importlib import resources
+
+    from mien.core.bundle import BundleInfo
+
+    root = Path(str(resources.files("mien.runtime"))) / "bundles"
+    for path in sorted(root.glob("*/system.json")):
+        yield path.parent, BundleInfo.from_json(path.read_text(encoding="utf-8"), where=str(path))

@@ -1,0 +1,205 @@
+"""`mien data leaks`: what stands on two sides, of splits, data sets and bundles, as a table and as pictures."""
+
+from collections.abc import Sequence
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mien.core.errors import MienError
+
+if TYPE_CHECKING:
+    from mien.core.records import Sample
+    from mien.data.leakage.leaks import Leak
+    from mien.data.readers import Reader
+
+COLUMNS = ("kind", "first_side", "first", "second_side", "second", "value", "likeness", "mirrored")
+SHOWN = 120  # pairs of pictures in the page
+PIXELS = 96
+
+
+def leaks(
+    name: str,
+    *,
+    root: str,
+    against: str = "",
+    output: str = "leaks",
+    strict: bool = False,
+    pictures: bool = True,
+    split_file: str = "",
+    fold: int = -1,
+    reader: dict[str, Any] | None = None,
+) -> str:
+    """Find files, near-duplicate pictures, subjects and clips that stand on two sides.
+
+    Between the splits of a data set; or between it and another set; or between it and the faces that a bundle was
+    trained on. Writes leaks.csv and leaks.html, which shows the pairs, for your own eyes.
+
+    Args:
+        name: the reader, as `mien data list` names it.
+        root: folder of the data set.
+        against: another set as NAME=DIR, or a bundle (folder, run folder or the name of one that ships).
+        output: folder for the table and the page.
+        strict: end with exit code 2 when there are leaks.
+        pictures: open every picture; false compares names only.
+        split_file: a split file whose parts are the sides, in place of the set's own splits.
+        fold: with a split file of folds, the fold that is the test split.
+        reader: options of the reader, such as --reader.majority soft.
+    """
+    from mien.data.leakage.leaks import find_leaks, summary
+    from mien.data.options import DataOptions
+
+    opened = DataOptions(name=name, root=root, reader=reader or {}, split_file=split_file, fold=fold).open()
+    sides = {split: opened.samples(split) for split in opened.splits}
+    if against and "=" in against:
+        found = _against_set(opened, sides, against, pictures)
+    elif against:
+        found = _against_bundle(against, sides, opened.name)
+    else:
+        found = [leak for leak in find_leaks(sides, pictures=pictures) if not _nested(sides, leak.sides)]
+    folder = Path(output)
+    write_table(folder / "leaks.csv", found)
+    write_leaks_page(folder / "leaks.html", f"Leaks of {opened.name}", found, _looked_at(sides, against, pictures))
+    where = f"{folder / 'leaks.csv'}, {folder / 'leaks.html'}"
+    said = f"{_by_sides(found)}. {where}" if found else f"No leaks. {where}"
+    if strict and found:
+        raise MienError(f"{summary(found)} on two sides. {where}")
+    return said
+
+
+def _nested(sides: dict[str, list["Sample"]], pair: tuple[str, str]) -> bool:
+    """Whether one of two splits is a part of the other, as 300-W's common set is of its test set."""
+    first, second = ({sample.key for sample in sides[side]} for side in pair)
+    return first <= second or second <= first
+
+
+def _against_set(reader: "Reader", sides: dict[str, list["Sample"]], against: str, pictures: bool) -> list["Leak"]:
+    """Every split of the one with every split of the other."""
+    from mien.data.leakage.leaks import find_leaks
+    from mien.data.readers import open_reader
+
+    name, _, root = against.partition("=")
+    other = open_reader(name, root)
+    mine, theirs = (reader.name, other.name) if reader.name != other.name else (str(reader.root), str(other.root))
+    if mine == theirs:
+        raise MienError(f"--against {against} is the set itself: leave it out to compare its splits.")
+    found: list[Leak] = []
+    for split, samples in sides.items():
+        for their_split in other.splits:
+            names = f"{mine} {split}", f"{theirs} {their_split}"
+            data = dict(zip(names, (reader.name, other.name), strict=True))
+            pair = {names[0]: samples, names[1]: other.samples(their_split)}
+            found += find_leaks(pair, data=data, pictures=pictures)
+    return found
+
+
+def _against_bundle(bundle: str, sides: dict[str, list["Sample"]], data: str) -> list["Leak"]:
+    """The faces that the bundle was trained on or chosen by. Raises MienError for one that does not remember any."""
+    from mien.core.bundle import BundleInfo
+    from mien.data.leakage.contamination import read_seen
+    from mien.data.leakage.leaks import Leak
+    from mien.engine.bundles.predictor import bundle_folder
+
+    folder = bundle_folder(bundle)
+    description = folder / "system.json"
+    seen = read_seen(folder, BundleInfo.from_json(description.read_text(encoding="utf-8"), where=str(description)))
+    if seen is None:
+        raise MienError(f"{bundle} carries no fingerprints of its training faces, so nothing can be compared with it.")
+    found = []
+    for split, samples in sides.items():
+        met = seen.met_in(samples, data=data)
+        for use, kind, hits in (
+            ("trained on", "near-duplicate", met.trained), ("chosen by", "near-duplicate", met.chosen),
+            ("trained on", "subject", met.subjects), ("trained on", "clip", met.clips),
+        ):  # fmt: skip
+            named = {s.key if kind == "near-duplicate" else str(getattr(s, kind)): s
+                     for s, hit in zip(samples, hits, strict=True) if hit}  # fmt: skip
+            is_picture = kind == "near-duplicate"
+            found += [
+                Leak(kind, (f"{bundle} ({use})", split), s, s, "" if is_picture else name, float("nan"))
+                for name, s in named.items()
+            ]
+    return found
+
+
+def write_table(path: Path, found: Sequence["Leak"]) -> None:
+    """leaks.csv: a row for each pair, with the columns COLUMNS."""
+    import csv
+
+    from mien.media.files import atomic_path
+
+    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(COLUMNS)
+        for leak in found:
+            known = leak.likeness == leak.likeness  # not so for a bundle's faces, of which there is no picture
+            pair = leak.kind == "near-duplicate" and known
+            writer.writerow([
+                leak.kind, leak.sides[0], leak.first.key if known else "", leak.sides[1], leak.second.key, leak.value,
+                f"{leak.likeness:.4f}" if pair else "", str(leak.mirrored).lower() if pair else "",
+            ])  # fmt: skip
+
+
+def write_leaks_page(path: Path, title: str, found: Sequence["Leak"], subtitle: str) -> None:
+    """leaks.html: counts, then the pairs as pictures, each kind for itself. One file, nothing from elsewhere."""
+    from mien.data.leakage.leaks import KINDS
+    from mien.report import page as report
+
+    sections = [report.Section("", f"<p>{escape(_by_sides(found) or 'No leaks were found')}.</p>")]
+    for kind, (_, meaning) in KINDS.items():
+        here = [leak for leak in found if leak.kind == kind]
+        if here:
+            sections.append(report.Section(f"{kind}: {meaning}, {len(here):,} pairs", _sheet(here)))
+    report.write_page(path, title, sections, subtitle=subtitle)
+
+
+def _sheet(found: Sequence["Leak"]) -> str:
+    """The least alike first: there the doubtful ones would be."""
+    ordered = sorted(found, key=lambda leak: (leak.likeness, leak.value, leak.second.key))
+    figures = "".join(_figure(leak) for leak in ordered[:SHOWN])
+    more = f"<p>{len(found) - SHOWN:,} more are in leaks.csv.</p>" if len(found) > SHOWN else ""
+    return f'<div class="pairs">{figures}</div>{more}'
+
+
+def _figure(leak: "Leak") -> str:
+    from mien.report import page as report
+
+    known = leak.likeness == leak.likeness
+    shown = [leak.first, leak.second] if known else [leak.second]
+    lines = [f"{side}: {sample.key}" for side, sample in zip(leak.sides[-len(shown) :], shown, strict=True)]
+    lines += [f"{leak.kind} {leak.value}"] if leak.value else []
+    if known and leak.kind == "near-duplicate":
+        lines.append(f"likeness {leak.likeness:.3f}{', mirrored' if leak.mirrored else ''}")
+    caption = "<br>".join(escape(line) for line in lines)
+    pictures = report.picture(_jpeg(shown), alt=" beside ".join(sample.key for sample in shown), kind="jpeg")
+    return f"<figure>{pictures}<figcaption><small>{caption}</small></figcaption></figure>"
+
+
+def _jpeg(samples: Sequence["Sample"]) -> bytes:
+    import cv2
+    import numpy as np
+
+    from mien.data.leakage.fingerprints import grey_picture
+
+    def tile(sample: "Sample") -> np.ndarray:
+        try:
+            grey = grey_picture(sample)
+        except (MienError, OSError):
+            grey = np.full((48, 48), 128, np.uint8)
+        return cv2.resize(grey, (PIXELS, PIXELS), interpolation=cv2.INTER_CUBIC)
+
+    content = cv2.imencode(".jpg", np.hstack([tile(sample) for sample in samples]), [cv2.IMWRITE_JPEG_QUALITY, 80])[1]
+    return bytes(content)
+
+
+def _by_sides(found: Sequence["Leak"]) -> str:
+    """`train and valid: 159 near-duplicates; train and test: 1 subject`."""
+    from mien.data.leakage.leaks import summary
+
+    sides = dict.fromkeys(leak.sides for leak in found)
+    return "; ".join(f"{a} and {b}: {summary(x for x in found if x.sides == (a, b))}" for a, b in sides)
+
+
+def _looked_at(sides: dict[str, list["Sample"]], against: str, pictures: bool) -> str:
+    counts = ", ".join(f"{split} {len(samples):,}" for split, samples in sides.items())
+    how = "files, near-duplicate pictures, subjects and clips" if pictures else "file names, subjects and clips"
+    return f"Looked at: {counts} faces{f', against {against}' if against else ''}; for equal {how}."

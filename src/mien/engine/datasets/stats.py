@@ -1,0 +1,204 @@
+"""`mien data stats`: what a data set is like in numbers, as a table, a file and a picture."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mien.cli.text import columns
+from mien.core.errors import MienError
+
+if TYPE_CHECKING:
+    from mien.core.records import Sample
+    from mien.data.inspection.pictures import Facts
+    from mien.data.readers import Reader
+    from mien.report.svg import Scene
+
+
+def stats(
+    name: str,
+    *,
+    root: str,
+    output: str | None = None,
+    reader: dict[str, Any] | None = None,
+    box_scale: float = 1.18,
+    box_shift_y: float = -0.075,
+    limit: int = 0,
+    seed: int = 0,
+    workers: int | None = None,
+) -> str:
+    """What is a data set like? Channel means for a config, sizes, light, sharpness, balance, people, affect, points.
+
+    Light and sharpness are measured in the face crop, at 112 pixels, so that data sets compare.
+
+    Args:
+        name: the reader, as `mien data list` names it.
+        root: folder of the data set (of manifest: the table).
+        output: folder for stats.json and stats.png.
+        reader: options of the reader, such as --reader.majority strict.
+        box_scale: side of the crop in sides of the face's box, where the set has boxes.
+        box_shift_y: how far down the crop's centre lies from the box's, in sides of the box.
+        limit: measure so many faces, drawn by lot; 0 is all.
+        seed: of that lot.
+        workers: processes; by default one for each core.
+    """
+    from mien.core.spec import InputSpec
+    from mien.data.inspection.pictures import SIDE
+    from mien.data.inspection.published import count
+    from mien.data.inspection.statistics import describe
+    from mien.data.readers import open_reader
+    from mien.engine.datasets.check import folder_for
+
+    opened = open_reader(name, root, **(reader or {}))
+    folder = folder_for(output, opened)
+    splits = {split: opened.samples(split) for split in opened.splits}
+    faces = list({sample.key: sample for samples in splits.values() for sample in samples}.values())
+    spec = InputSpec(size=SIDE, box_scale=box_scale, box_shift=(0.0, box_shift_y))
+    samples, facts, broken = _measured(_drawn(faces, limit, seed), spec, workers)
+    found = describe(splits, samples, facts) | {"broken": broken, "counts": count(splits, opened.labels)}
+    found["imbalance"] = _imbalance(found["counts"])
+    if folder:
+        _write(folder, found, opened)
+    files = f"\n{folder}: stats.json, stats.png" if folder else ""
+    return f"{opened.name}, {root}\n{columns(_table(found))}{files}"
+
+
+def _drawn(faces: "list[Sample]", limit: int, seed: int) -> "list[Sample]":
+    import numpy as np
+
+    if limit < 0:
+        raise MienError(f"--limit must be at least 0; got {limit}.")
+    if not limit or limit >= len(faces):
+        return faces
+    lot = np.random.Generator(np.random.PCG64(seed)).permutation(len(faces))[:limit]
+    return [faces[i] for i in sorted(lot.tolist())]
+
+
+def _measured(faces: "list[Sample]", spec: Any, workers: int | None) -> "tuple[list[Sample], list[Facts], int]":
+    """The faces that can be read, their facts, and how many cannot."""
+    from mien.cli.progress import bar
+    from mien.data.inspection.pictures import inspect
+
+    with bar("measuring faces", len(faces)) as advance:
+        facts = inspect(faces, spec=spec, advance=advance, workers=workers)
+    whole = [(face, fact) for face, fact in zip(faces, facts, strict=True) if not fact.why_broken]
+    if not whole:
+        raise MienError(f"None of {len(faces)} pictures can be read; the first: {facts[0].why_broken}")
+    return [face for face, _ in whole], [fact for _, fact in whole], len(faces) - len(whole)
+
+
+def _imbalance(counts: dict[str, dict[str, int]]) -> dict[str, float | None]:
+    """The largest class over the smallest by split; None where a class has no face."""
+    found = {}
+    for split, numbers in counts.items():
+        classes = [n for name, n in numbers.items() if name not in ("all", "no expression")]
+        if len(classes) > 1:
+            found[split] = round(max(classes) / min(classes), 1) if min(classes) else None
+    return found
+
+
+def _table(found: dict[str, Any]) -> list[list[object]]:
+    """A row a fact: its name, and the smallest, the middle and the largest, or words."""
+    rows: list[list[object]] = [["", "5 %", "middle", "95 %", ""]]
+    for name, title, digits in (
+        ("width", "width, pixels", 0), ("height", "height, pixels", 0), ("face_side", "face box side, pixels", 0),
+        ("brightness", "brightness, 0..1", 2), ("sharpness", "sharpness, grey levels", 1),
+    ):  # fmt: skip
+        if (spread := found[name])["count"]:
+            whole = f"{spread['p0']:.{digits}f} to {spread['p100']:.{digits}f}"
+            rows.append([title, *(f"{spread[p]:.{digits}f}" for p in ("p5", "p50", "p95")), whole])
+    words: list[list[object]] = [[title, "", "", "", text] for title, text in _lines(found)]
+    return rows + words
+
+
+def _lines(found: dict[str, Any]) -> list[tuple[str, str]]:
+    lines = [
+        ("faces", f"{found['faces']:,} measured" + (f", {found['broken']:,} broken" if found["broken"] else "")),
+        ("channel mean", " ".join(f"{v:.4f}" for v in found["channels"]["mean"])),
+        ("channel std", " ".join(f"{v:.4f}" for v in found["channels"]["std"])),
+    ]
+    for split, ratio in found["imbalance"].items():
+        lines.append((f"imbalance, {split}", f"{ratio:g} : 1" if ratio else "a class has no face"))
+    for name in ("subjects", "clips"):
+        known, each = found[name]["known"], found[name]["pictures_each"]
+        text, rest = "not known", found[name]["unknown_pictures"]
+        if known:
+            text = f"{known:,}, {each['p0']:.0f} to {each['p100']:.0f} pictures each (middle {each['p50']:.0f})"
+            text += f", {rest:,} pictures without" if rest else ""
+        lines.append((name, text))
+    lines += [(f"subjects in {pair}", f"{number:,}") for pair, number in found["shared_subjects"].items()]
+    points = found["landmarks"]
+    text = "none"
+    if points["faces"]:
+        counts = ", ".join(map(str, points["points"]))
+        text = f"{counts} on {points['faces']:,} faces; {100 * points['outside_share']:.2f} % lie outside the picture"
+    lines.append(("landmarks", text))
+    for name in ("valence", "arousal"):
+        if values := found["affect"].get(name):
+            lines.append((name, f"mean {values['mean']:+.3f} on {values['faces']:,} faces"))
+    return lines
+
+
+def _write(folder: Path, found: dict[str, Any], reader: "Reader") -> None:
+    from mien.media.files import write_text
+
+    write_text(folder / "stats.json", json.dumps({"data": reader.name, **found}, indent=2) + "\n")
+    stats_figure(found, title=reader.name).png(folder / "stats.png")
+
+
+def stats_figure(found: dict[str, Any], *, title: str) -> "Scene":
+    """Classes by split, then histograms of brightness, sharpness, valence and arousal, as far as there are any."""
+    from mien.report.svg import Scene, Words
+
+    panels = [(name, found["histograms"][name]) for name in ("brightness", "sharpness")]
+    panels += [(name, found["affect"][name]) for name in ("valence", "arousal") if name in found["affect"]]
+    names = [name for name in next(iter(found["counts"].values())) if name != "all"]
+    top = 60.0
+    height = top + 22 * len(names) * bool(names) + 30 + 170 * ((len(panels) + 1) // 2)
+    scene = Scene(720, height, f"{title}: {found['faces']:,} faces by class, brightness and sharpness.")
+    means = ", ".join(f"{v:.3f}" for v in found["channels"]["mean"])
+    about = f"{found['faces']:,} faces; channel mean {means}; std {found['channels']['std'][0]:.3f}"
+    scene.add(Words(16, 22, title, 17, bold=True), Words(16, 42, about, 12, fill="muted"))
+    bottom = _add_classes(scene, found["counts"], names, top) if names else top
+    for place, (name, values) in enumerate(panels):
+        _add_histogram(scene, name, values, 16 + 352 * (place % 2), bottom + 26 + 170 * (place // 2))
+    return scene
+
+
+def _add_classes(scene: "Scene", counts: dict[str, dict[str, int]], names: list[str], top: float) -> float:
+    """Bars of each class, the splits side by side in one bar of their own colours. Returns where they end."""
+    from mien.report.svg import Rect, Words
+
+    most = max(sum(numbers.get(name, 0) for numbers in counts.values()) for name in names) or 1
+    left = 20.0 + 8 * max(map(len, names))
+    for place, name in enumerate(names):
+        x, y = left, top + 22 * place
+        scene.add(Words(left - 8, y + 8, name, 12, "end"))
+        for number, numbers in enumerate(counts.values()):
+            width = (560 - left) * numbers.get(name, 0) / most
+            scene.add(Rect(x, y, width, 16, f"series-{number % 6 + 1}", 0.85))
+            x += width
+        text = " + ".join(f"{numbers.get(name, 0):,}" for numbers in counts.values())
+        scene.add(Words(x + 6, y + 8, text, 11, fill="muted"))
+    for number, split in enumerate(counts):
+        scene.add(Rect(590 - 84 * (len(counts) - 1) + 84 * number, 16, 12, 12, f"series-{number % 6 + 1}", 0.85))
+        scene.add(Words(608 - 84 * (len(counts) - 1) + 84 * number, 22, split, 12))
+    return top + 22 * len(names)
+
+
+def _add_histogram(scene: "Scene", name: str, values: dict[str, Any], left: float, top: float) -> None:
+    from mien.report.svg import Line, Rect, Words
+
+    width, height, counts = 330.0, 110.0, values["counts"]
+    step, most = width / len(counts), max(counts) or 1
+    scene.add(Words(left, top, name, 13, bold=True))
+    for place, number in enumerate(counts):
+        tall = height * number / most
+        scene.add(Rect(left + step * place + 1, top + 14 + height - tall, step - 2, tall, "accent", 0.8))
+    base = top + 14 + height
+    scene.add(Line(((left, base), (left + width, base)), "muted", 1))
+    for share in (0.0, 0.5, 1.0):
+        value = values["low"] + share * (values["high"] - values["low"])
+        anchor: Any = {0.0: "start", 0.5: "middle", 1.0: "end"}[share]
+        scene.add(
+            Words(left + width * share, base + 12, f"{value:g}" if value % 1 == 0 else f"{value:.2g}", 11, anchor)
+        )

@@ -1,0 +1,226 @@
+"""`mien demo`: the tour. Draws faces, trains a tiny POSTER V2 on them, measures it, reads pictures, writes one report.
+
+Everything is made on the spot: no download, no data set. Without PyTorch the tour reads pictures only.
+"""
+
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mien.core.errors import MienError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from mien.engine.evaluation.result import Evaluation
+    from mien.report.page import Section
+
+# What the tour writes into its folder; a second tour in the same folder replaces just these.
+PARTS = ("faces", "landmarks", "expression", "evaluation", "pictures", "readings", "report.html")
+NEEDS = ("torch", "lightning", "safetensors", "onnx", "onnxscript")
+FACE, PORTRAIT = 64, 448  # sides in pixels: of a face to train on, and of a portrait to read
+# The small variant made smaller still: 0.6 M weights, 2 s an epoch on one core, every part of the paper present.
+NETWORK = {
+    "stem": 16, "widths": [16, 32, 64], "depths": [1, 1, 2], "landmark_widths": [16, 32, 48], "landmark_features": 64,
+    "landmark_depths": [1, 2, 1], "head_dim": 16, "token_width": 96, "vit_heads": 4, "drop_path": 0.0,
+}  # fmt: skip
+
+
+@dataclass(eq=False)
+class Tour:
+    """Where the tour writes, and what it has found so far."""
+
+    folder: Path
+    console: "Console"
+    seed: int
+    evaluation: "Evaluation | None" = None
+    reader: str = ""
+    readings: list[Any] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def step(self, title: str) -> None:
+        self.console.print(f"\n{title}", style="bold")
+
+    def tell(self, text: str) -> None:
+        self.console.print(text, markup=False)
+
+    def skip(self, text: str) -> None:
+        self.skipped.append(text)
+        self.tell(text)
+
+
+def demo(*, output: str = "mien-demo", faces: int = 1050, epochs: int = 14, seed: int = 0) -> str:
+    """Two-minute tour: draws faces, trains on them, measures the result, reads pictures, writes a report.
+
+    Args:
+        output: folder for everything that it makes; an earlier tour in it is replaced.
+        faces: drawn faces to train and test on, seven expressions.
+        epochs: passes over them; the landmark stream gets half as many before.
+        seed: of the drawings and of training.
+    """
+    from rich.console import Console
+
+    start = time.perf_counter()
+    tour = Tour(_emptied(Path(output)), Console(soft_wrap=True, highlight=False), seed)
+    _draw(tour, faces)
+    missing = [name for name in NEEDS if find_spec(name) is None]
+    if missing:
+        tour.skip(f"Training and measuring are left out: they need {missing[0]} (pip install 'mien[train]').")
+    else:
+        with _one_thread():
+            _train(tour, epochs)
+            _measure(tour)
+    _read(tour)
+    tour.seconds["all"] = time.perf_counter() - start
+    report = _report(tour)
+    return f"\nThe tour took {tour.seconds['all']:.0f} s. Open its report:\n{report.resolve()}"
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """A network this small gains little from a second core, and loses all where another program wants it too."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _emptied(folder: Path) -> Path:
+    """The folder without an earlier tour. Raises MienError where it holds something else."""
+    if folder.exists() and (not folder.is_dir() or any(path.name not in PARTS for path in folder.iterdir())):
+        raise MienError(f"{folder} holds something that is not of an earlier tour. Name another --output.")
+    for part in PARTS:
+        if (folder / part).is_dir():
+            shutil.rmtree(folder / part)
+        (folder / part).unlink(missing_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _draw(tour: Tour, faces: int) -> None:
+    from mien.data.replicas import write_drawn
+    from mien.synthetic.drawn import EXPRESSIONS
+
+    tour.step(f"1  Drawing {faces} faces, {len(EXPRESSIONS)} expressions")
+    write_drawn(tour.folder / "faces", faces=faces, seed=tour.seed, layout="drawn", size=FACE)
+    tour.tell(f"nobody's faces, but labelled exactly: {tour.folder / 'faces'}")
+
+
+def _train(tour: Tour, epochs: int) -> None:
+    """Stage 0 on the drawings' own points, then the classifier on top of it, as on real data."""
+    from mien.engine.training.fit import fit
+
+    tour.step("2  Training a tiny POSTER V2, first its landmark stream, then the classifier")
+    start = time.perf_counter()
+    common: dict[str, Any] = {
+        "system.name": "poster_v2_small", "system.options": NETWORK, "data.name": "drawn",
+        "data.root": str(tour.folder / "faces"), "data.cache": "memory", "data.batch_size": 32,
+        "data.augment": {"erase_probability": 0.0}, "optim.name": "adamw", "optim.schedule": "cosine",
+        "optim.sam_rho": 0.0, "optim.warmup_epochs": 2, "optim.clip": 1.0, "trainer.seed": tour.seed,
+        "data.seed": tour.seed, "trainer.device": "cpu",
+    }  # fmt: skip
+    landmarks: dict[str, Any] = {"stage.name": "landmarks", "optim.lr": 4e-3, "trainer.epochs": max(1, epochs // 2)}
+    found = fit(output=str(tour.folder / "landmarks"), **common, **landmarks)
+    bundle = str(found[0].bundle)
+    expression: dict[str, Any] = {
+        "stage.name": "expression",
+        "optim.lr": 1e-3,
+        "trainer.epochs": epochs,
+        "init": bundle,
+    }
+    fit(output=str(tour.folder / "expression"), **common, **expression)
+    tour.seconds["training"] = time.perf_counter() - start
+
+
+def _measure(tour: Tour) -> None:
+    from mien.data.options import DataOptions
+    from mien.engine.evaluation.evaluate import evaluate
+    from mien.engine.evaluation.result import Evaluation
+
+    tour.step("3  Measuring it on drawings that it has not seen")
+    data = DataOptions(name="drawn", root=str(tour.folder / "faces"))
+    output = str(tour.folder / "evaluation")
+    result = evaluate(str(tour.folder / "expression"), data=data, split="test", output=output)
+    assert isinstance(result, Evaluation)
+    tour.evaluation = result
+
+
+def _read(tour: Tour) -> None:
+    """Portraits that nobody framed: the detector has to find the faces first."""
+    from mien.engine.reading.analyze import analyze
+
+    tour.step("4  Reading pictures")
+    _paint_pictures(tour)
+    bundle = _reading_bundle(tour)
+    if bundle is None:
+        tour.skip("Reading is left out: no model ships with this version, and none could be trained here.")
+        return
+    output = tour.folder / "readings"
+    said = analyze([str(tour.folder / "pictures")], output=str(output), bundle=bundle)
+    tour.tell(said)
+    tour.readings = _rows(output / "readings.csv")
+
+
+def _paint_pictures(tour: Tour) -> None:
+    """One synthetic person for each expression, in front of a camera that does not frame the face."""
+    import cv2
+
+    from mien.synthetic.drawn import EXPRESSIONS
+    from mien.synthetic.people import unframed_portrait
+
+    folder = tour.folder / "pictures"
+    folder.mkdir()
+    for i, expression in enumerate(EXPRESSIONS):
+        pixels = unframed_portrait(tour.seed, i, expression=expression, size=PORTRAIT)
+        cv2.imwrite(str(folder / f"person_{i + 1}_{expression}.png"), pixels[..., ::-1])
+    if find_spec("skimage") is not None:
+        from skimage.data import astronaut
+
+        cv2.imwrite(str(folder / "astronaut.png"), astronaut()[..., ::-1])
+    else:
+        tour.skip("The astronaut's portrait is left out: it comes with scikit-image (pip install 'mien[train]').")
+
+
+def _reading_bundle(tour: Tour) -> str | None:
+    """The model that ships, else the one just trained, exported; None where there is neither."""
+    from mien.engine.bundles.export import export
+    from mien.engine.bundles.models import shipped_bundles
+
+    for folder, info in shipped_bundles():
+        if "model.onnx" not in info.files or info.reads != "expression":
+            continue
+        tour.reader = f"the model that ships with mien, {info.model_id}"
+        return str(folder)
+    if tour.evaluation is None:
+        return None
+    tour.reader = "the tiny model that was just trained on drawings, since no model ships with this version"
+    tour.tell(f"Reading with {tour.reader}.")
+    tour.tell(export(str(tour.folder / "expression")))
+    return str(tour.folder / "expression" / "bundle")
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    import csv
+
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def _report(tour: Tour) -> Path:
+    from mien.engine.demo.report import sections
+    from mien.report.page import write_page
+
+    path = tour.folder / "report.html"
+    found: list[Section] = sections(tour)
+    write_page(path, "mien: the tour", found, subtitle="Drawn, trained, measured and read on this machine, offline.")
+    return path

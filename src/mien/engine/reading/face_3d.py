@@ -1,0 +1,120 @@
+"""A face's points in three dimensions, as files: OBJ for other programs, a page that turns them for a person.
+
+The page is one file: its picture is inside it, its script is our own and short, and nothing is fetched.
+"""
+
+import base64
+import io
+import json
+from html import escape
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mien.core.face_lines import edges
+from mien.core.landmarks import SCHEME_68
+from mien.media.files import write_text
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from mien.core.records import FacePoints
+
+PHOTO_SIDE = 720  # pixels, of the picture inside a page
+AROUND = 0.35  # of the points' size, what is shown around them
+
+
+def write_obj(path: Path, face: "FacePoints", *, model: str) -> None:
+    """Wavefront OBJ: a vertex for each point, x to the right, y up, z towards the viewer, in pixels of the picture;
+    lines along jaw, brows, eyes, nose and lips, each region a group."""
+    assert face.depth_px is not None
+    lines = [
+        f"# 68 points of a face, read by mien with {model}",
+        "# unit: pixels of the picture; y up, z to the viewer",
+    ]
+    for (x, y), z in zip(face.landmarks_px, face.depth_px, strict=True):
+        lines.append(f"v {x:.3f} {-y:.3f} {z:.3f}")
+    for name, indices in SCHEME_68.regions.items():
+        lines.append(f"g {name}")
+        lines += [f"l {a + 1} {b + 1}" for a, b in edges() if a in indices]
+    write_text(path, "\n".join(lines) + "\n")
+
+
+def write_page(path: Path, photo: "np.ndarray", face: "FacePoints", *, name: str, model: str) -> None:
+    """photo: the picture with the points drawn, RGB, of the face alone."""
+    page = resources.files("mien.engine.reading").joinpath("face_3d.html").read_text(encoding="utf-8")
+    # Own texts first, the user's last: a file called __DATA__ stays a name.
+    fields = {
+        "__DATA__": _script_safe(json.dumps(_plain(face))),
+        "__PHOTO__": _data_uri(photo),
+        "__LEGEND__": _legend(face),
+        "__NOTE__": _note(),
+        "__SUBTITLE__": escape(f"{pose_in_words(face)} Read by {model}."),
+        "__TITLE__": escape(name),
+    }
+    for field, value in fields.items():
+        page = page.replace(field, value)
+    write_text(path, page)
+
+
+def pose_in_words(face: "FacePoints") -> str:
+    """`The head is turned 12° to the viewer's right, 3° up and tilted 2° clockwise.`"""
+    import math
+
+    if face.pose_rad is None:
+        return "The head's turn is not known."
+    pitch, yaw, roll = (round(math.degrees(angle)) for angle in face.pose_rad)
+    sides = f"{abs(yaw)}° to the viewer's {'right' if yaw >= 0 else 'left'}", f"{abs(pitch)}° {_up_or_down(pitch)}"
+    return f"The head is turned {', '.join(sides)} and tilted {abs(roll)}° {'counter' if roll < 0 else ''}clockwise."
+
+
+def _up_or_down(pitch: float) -> str:
+    return "up" if pitch >= 0 else "down"
+
+
+def _plain(face: "FacePoints") -> dict[str, Any]:
+    import numpy as np
+
+    from mien.runtime.pose import rotation_of
+
+    assert face.depth_px is not None
+    region = {i: name.replace("_", " ") for name, indices in SCHEME_68.regions.items() for i in indices}
+    flip = np.diag([1.0, -1.0, 1.0])  # the page's y points down
+    rotation = rotation_of(*face.pose_rad) if face.pose_rad else np.eye(3)
+    solid = np.column_stack([face.landmarks_px, face.depth_px])
+    return {
+        "points": np.round(solid, 2).tolist(),
+        "edges": edges(),
+        "regions": [region[i] for i in range(68)],
+        "frontal": np.round(flip @ rotation.T @ flip, 6).tolist(),
+        "confidence": None if face.confidence is None else np.round(face.confidence, 3).tolist(),
+        "visible": None if face.visible is None else np.round(face.visible, 3).tolist(),
+    }
+
+
+def _script_safe(text: str) -> str:
+    return text.replace("<", "\\u003c")
+
+
+def _legend(face: "FacePoints") -> str:
+    if face.confidence is None:
+        return '<p class="legend">This model does not say how sure it is of its points.</p>'
+    hidden = '<div class="legend">○ hidden</div>' if face.visible is not None else ""
+    return f'<div class="legend">confidence 0 <i></i> 1</div>{hidden}'
+
+
+def _note() -> str:
+    return (
+        "Depth is in pixels of the picture, larger is nearer, and only differences within a face mean something. "
+        "Confidence is the probability that a point is off by less than 5 % of the distance of the outer eye corners."
+    )
+
+
+def _data_uri(photo: "np.ndarray") -> str:
+    from PIL import Image
+
+    image = Image.fromarray(photo)
+    image.thumbnail((PHOTO_SIDE, PHOTO_SIDE))
+    held = io.BytesIO()
+    image.save(held, format="JPEG", quality=88)
+    return "data:image/jpeg;base64," + base64.b64encode(held.getvalue()).decode()

@@ -1,0 +1,121 @@
+"""`mien reconstruct`: faces of photographs beside what an autoencoder makes of them, and where the two differ."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from mien.core.errors import MienError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from mien.systems.system import System
+
+GAP, CAPTION = 16, 34  # pixels between and below the panels
+LEAST_SIDE = 256  # of a panel; smaller crops are shown enlarged
+GAIN = 3  # times which a difference is shown
+
+
+def reconstruct(
+    inputs: list[str],
+    *,
+    bundle: str,
+    output: str,
+    detector: Literal["dlib", "yunet"] = "dlib",
+    detector_weights: str | None = None,
+    min_face: float | None = None,
+) -> str:
+    """Show what an autoencoder makes of faces: the face, its reconstruction, the difference.
+
+    Args:
+        inputs: photos, folders, patterns such as 'photos/*.jpg'.
+        bundle: folder of a bundle with an autoencoder (ParFace-Net's stages, with or without landmarks); needs torch.
+        output: folder for PHOTO.png, of further faces PHOTO_1.png, ...
+        detector: dlib needs no file; yunet finds turned faces too, from OpenCV's weight file.
+        detector_weights: YuNet's file.
+        min_face: side in pixels of the smallest face to look for.
+    """
+    from mien.engine.reading.inputs import files_of, overlay_names, writable
+    from mien.media.detect import create_detector
+    from mien.media.image import load_image
+
+    system = _autoencoder(bundle)
+    folder = writable(Path(output))
+    files = files_of(inputs, folder, videos=False)
+    find = create_detector(detector, weights=detector_weights, min_face=min_face)
+    names, said, errors = overlay_names(files), [], []
+    for path in files:
+        try:
+            pixels = load_image(path).pixels
+        except MienError as error:
+            errors.append(str(error))
+            said.append(f"not read: {error}")
+            continue
+        faces = sorted(find(pixels), key=lambda face: -face.side)
+        off = [
+            _write(system, pixels, face.box, folder / _numbered(Path(names[path]).stem, number))
+            for number, face in enumerate(faces)
+        ]
+        told = "; ".join(f"{100 * each:.1f} %" for each in off)
+        said.append(f"{path}: off by {told} of full scale on average" if off else f"{path}: no face found")
+    if len(errors) == len(files):
+        raise MienError(f"Nothing could be read. {errors[0]}")
+    assert system.info is not None
+    return "\n".join([*said, f"reconstructed by {system.info.model_id}, in {folder}"])
+
+
+def _numbered(name: str, number: int) -> str:
+    return f"{name}_{number}.png" if number else f"{name}.png"
+
+
+def _autoencoder(bundle: str) -> "System":
+    from importlib.util import find_spec
+
+    from mien.engine.bundles.predictor import bundle_folder
+
+    folder = bundle_folder(bundle)
+    if find_spec("torch") is None:
+        raise MienError("Reconstructing needs torch, which is not installed: pip install 'mien[train]'.")
+    from mien.systems.bundle import load
+
+    system = load(folder)
+    if not hasattr(system, "reconstruct"):
+        raise MienError(f"{bundle} is a {system.name}, which does not reconstruct pictures. Name a parface bundle.")
+    return system
+
+
+def _write(system: "System", pixels: "np.ndarray", box: Any, path: Path) -> float:
+    """Draws one face's panels; the mean absolute difference, of 1."""
+    import numpy as np
+    import torch
+
+    from mien.core.geometry import crop_of_box
+    from mien.media.crop import normalise, prepare
+
+    spec = system.input_spec
+    crop = prepare(pixels, crop_of_box(box, spec), spec)
+    with torch.inference_mode():
+        answer = system.reconstruct(torch.from_numpy(normalise(crop[None], spec)))[0]  # type: ignore[operator]
+    shares = answer.numpy().transpose(1, 2, 0) * np.array(spec.std) + np.array(spec.mean)
+    made = np.round(255 * shares.clip(0, 1)).astype(np.uint8)
+    apart = np.abs(made.astype(int) - crop)
+    mean = float(apart.mean()) / 255
+    shown = np.clip(GAIN * apart, 0, 255).astype(np.uint8)
+    captions = ("picture", "reconstruction", f"difference x {GAIN}, mean {100 * mean:.1f} %")
+    _save_panels([crop, made, shown], captions, path)
+    return mean
+
+
+def _save_panels(panels: "list[np.ndarray]", captions: tuple[str, ...], path: Path) -> None:
+    from PIL import Image, ImageDraw, ImageFont
+
+    from mien.media.files import atomic_path
+
+    side = max(LEAST_SIDE, panels[0].shape[0])
+    image = Image.new("RGB", (GAP + len(panels) * (side + GAP), GAP + side + CAPTION), "white")
+    canvas, font = ImageDraw.Draw(image), ImageFont.load_default(15)
+    for number, (panel, caption) in enumerate(zip(panels, captions, strict=True)):
+        left = GAP + number * (side + GAP)
+        image.paste(Image.fromarray(panel).resize((side, side), Image.Resampling.BICUBIC), (left, GAP))
+        canvas.text((left, GAP + side + 8), caption, fill="#1b1f24", font=font)
+    with atomic_path(path) as temporary:
+        image.save(temporary, format="PNG")

@@ -1,0 +1,204 @@
+"""Planted leaks of every kind are found, none is invented, and what bundles remember tells them again."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from mien.core.errors import MienError
+from mien.core.records import Sample
+from mien.data.leakage.contamination import SeenFaces, hashed, seen_faces
+from mien.data.leakage.duplicates import groups, near_duplicates, pairs_of_keys
+from mien.data.leakage.fingerprint_store import Store, cache_folder
+from mien.data.leakage.fingerprints import fingerprints_of, is_blank, keys_of
+from mien.data.leakage.leaks import find_leaks, leak_counts, refuse, summary, without
+
+
+def sample(path: Path, **known: object) -> Sample:
+    return Sample(path.name, path, **known)  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> list[Sample]:
+    """300 different drawn faces of 96 pixels."""
+    from mien.data.replicas import write_drawn
+
+    folder = write_drawn(tmp_path_factory.mktemp("faces"), faces=300, size=96, seed=5)
+    return [Sample(str(path.relative_to(folder)), path) for path in sorted(folder.rglob("*.png"))]
+
+
+def half(face: np.ndarray) -> np.ndarray:
+    return cv2.resize(face, None, fx=0.6, fy=0.6, interpolation=cv2.INTER_AREA)
+
+
+VARIANTS: dict[str, tuple[str, Callable[[np.ndarray], np.ndarray]]] = {
+    "re-encoded": (".jpg", lambda face: face),
+    "resized": (".png", half),
+    "resized and re-encoded": (".jpg", half),
+    "mirrored": (".png", lambda face: face[:, ::-1]),
+    "mirrored and re-encoded": (".jpg", lambda face: face[:, ::-1]),
+    "brighter": (".png", lambda face: np.clip(face * 0.7 + 60, 0, 255).astype(np.uint8)),
+    "darker": (".png", lambda face: (face * 0.6).astype(np.uint8)),
+    "cropped": (".png", lambda face: face[2:-2, 1:-3]),
+}
+
+
+def planted(faces: list[Sample], folder: Path, variant: str) -> list[Sample]:
+    suffix, change = VARIANTS[variant]
+    made = []
+    for face in faces:
+        path = folder / f"{face.path.parent.name}_{face.path.stem}{suffix}"
+        cv2.imwrite(str(path), change(cv2.imread(str(face.path))), [cv2.IMWRITE_JPEG_QUALITY, 60] * (suffix == ".jpg"))
+        made.append(sample(path))
+    return made
+
+
+def test_no_near_duplicate_is_invented_among_300_faces(drawn: list[Sample]) -> None:
+    assert len(drawn) == 300 and near_duplicates(drawn) == []
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_changed_copies_are_found(drawn: list[Sample], tmp_path: Path, variant: str) -> None:
+    copies = planted(drawn[::30], tmp_path, variant)
+    leaks = find_leaks({"train": drawn, "test": copies})
+    places = {copy.key: face.key for copy, face in zip(copies, drawn[::30], strict=True)}
+    assert all(leak.kind == "near-duplicate" and places[leak.second.key] == leak.first.key for leak in leaks)
+    # Of small noisy pictures some are missed once they are cut or coarse: the limits are set for certainty.
+    assert len(leaks) >= (2 if variant in ("cropped", "resized and re-encoded") else 10)
+    assert all(leak.mirrored == ("mirrored" in variant) for leak in leaks)
+
+
+def test_the_same_file_under_another_name(drawn: list[Sample], tmp_path: Path) -> None:
+    other = tmp_path / "renamed.png"
+    other.write_bytes(drawn[7].path.read_bytes())
+    (leak,) = find_leaks({"train": drawn[:50], "test": [*drawn[50:60], sample(other)]})
+    assert (leak.kind, leak.first.key, leak.second.key) == ("file", drawn[7].key, "renamed.png")
+
+
+def test_the_same_file_listed_twice_is_found_without_opening_it(drawn: list[Sample]) -> None:
+    (leak,) = find_leaks({"train": drawn[:3], "test": [replace(drawn[1], key="again")]}, pictures=False)
+    assert leak.kind == "file"
+    rows = [replace(drawn[0], key=str(i), span=(100 * i, 100)) for i in range(2)]
+    assert find_leaks({"train": rows[:1], "test": rows[1:]}, pictures=False) == []
+
+
+def test_people_and_recordings_on_both_sides(drawn: list[Sample]) -> None:
+    train = [replace(face, subject=f"p{i // 4}", clip=f"c{i // 2}") for i, face in enumerate(drawn[:20])]
+    test = [replace(drawn[30], subject="p1", clip="new"), replace(drawn[31], subject="new", clip="c3"), drawn[32]]
+    leaks = find_leaks({"train": train, "test": test})
+    assert [(leak.kind, leak.value) for leak in leaks] == [("subject", "p1"), ("clip", "c3")]
+    assert summary(leaks) == "1 subject, 1 clip" and leak_counts(leaks) == {"subject": 1, "clip": 1}
+    assert find_leaks({"train": train, "test": test}, data={"train": "a", "test": "b"}) == []
+    assert [s.key for s in without(train, leaks, side=0)] == [s.key for s in [*train[:4], *train[8:]]]
+    with pytest.raises(
+        MienError, match=r"1 subject, 1 clip in both train and test, first 'p1'\. A score on seen faces"
+    ):
+        refuse(leaks, ways_out="")
+
+
+def test_blank_and_broken_pictures_resemble_nothing(tmp_path: Path) -> None:
+    blank = []
+    for i, level in enumerate((0, 0, 128, 255)):
+        cv2.imwrite(str(tmp_path / f"{i}.png"), np.full((48, 48, 3), level, np.uint8))
+        blank.append(sample(tmp_path / f"{i}.png"))
+    (tmp_path / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0nothing")
+    blank += [sample(tmp_path / "broken.jpg"), sample(tmp_path / "missing.jpg")]
+    assert is_blank(fingerprints_of(blank)).all()
+    assert near_duplicates(blank) == [] and find_leaks({"a": blank[:2], "b": blank[2:]}) == []
+
+
+def test_pairs_are_the_same_from_both_sides(drawn: list[Sample], tmp_path: Path) -> None:
+    copies = planted(drawn[:40], tmp_path, "cropped")
+    there = {(t.first, t.second, t.likeness) for t in near_duplicates(drawn[:40], copies)}
+    back = {(t.second, t.first, t.likeness) for t in near_duplicates(copies, drawn[:40])}
+    together = {(t.first, t.second - 40, t.likeness) for t in near_duplicates([*drawn[:40], *copies])}
+    assert there == back == together and there
+
+
+def test_a_box_is_compared_not_the_picture_around_it(drawn: list[Sample], tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (300, 400, 3), np.uint8)
+    noise[100:196, 200:296] = cv2.imread(str(drawn[0].path))
+    cv2.imwrite(str(tmp_path / "scene.png"), noise)
+    face = sample(tmp_path / "scene.png", box=(200.0, 100.0, 296.0, 196.0))
+    assert [(t.first, t.second) for t in near_duplicates(drawn[:20], [face])] == [(0, 0)]
+
+
+def test_groups_join_through_others() -> None:
+    assert groups(7, [(0, 3), (3, 5), (6, 2)]) == [[0, 3, 5], [2, 6]] and groups(3, []) == []
+
+
+def test_fingerprints_are_made_once_and_anew_for_a_changed_file(
+    drawn: list[Sample], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MIEN_CACHE", str(tmp_path / "cache"))
+    path = tmp_path / "face.png"
+    path.write_bytes(drawn[0].path.read_bytes())
+    first, key = fingerprints_of([sample(path)]), keys_of([sample(path)])
+    with Store() as store:
+        assert set(store.prints(key)) == set(key)
+    monkeypatch.setattr("mien.data.leakage.fingerprints.grey_picture", lambda sample: pytest.fail("opened again"))
+    assert fingerprints_of([sample(path)]) == first
+    monkeypatch.undo()
+    monkeypatch.setenv("MIEN_CACHE", str(tmp_path / "cache"))
+    path.write_bytes(drawn[1].path.read_bytes())
+    assert fingerprints_of([sample(path)]) != first
+    content = (cache_folder() / "fingerprints.sqlite").read_bytes()
+    assert b"face.png" not in content
+
+
+@pytest.mark.parametrize("state", ["damaged", "a file where the folder belongs"])
+def test_a_useless_store_costs_time_only(
+    drawn: list[Sample], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, state: str
+) -> None:
+    cache = tmp_path / "cache"
+    monkeypatch.setenv("MIEN_CACHE", str(cache))
+    if state == "damaged":
+        cache.mkdir()
+        (cache / "fingerprints.sqlite").write_bytes(b"not a database" * 100)
+    else:
+        cache.write_text("")
+    assert not is_blank(fingerprints_of(drawn[:3])).any()
+    assert pairs_of_keys(drawn[:3]) == []
+
+
+def test_what_a_bundle_remembers(drawn: list[Sample], tmp_path: Path) -> None:
+    train = [replace(face, subject=f"p{i}") for i, face in enumerate(drawn[:200])]
+    seen = seen_faces(train, drawn[200:220], data="set")
+    assert seen.trained.shape == (200, 24) and seen.to_bytes() == seen.to_bytes() and b"p17" not in seen.to_bytes()
+    copies = planted(drawn[:10], tmp_path, "mirrored and re-encoded")
+    met = seen.met_in([*copies, *drawn[200:203], *drawn[220:300], replace(drawn[299], subject="p3")], data="set")
+    assert met.trained[:10].all() and not met.trained[10:].any()
+    assert met.chosen.nonzero()[0].tolist() == [10, 11, 12] and met.subjects.nonzero()[0].tolist() == [93]
+    assert not seen.met_in([replace(drawn[299], subject="p3")], data="another set").subjects.any()
+    assert hashed("joined", "subject", "set/p3") == hashed("set", "subject", "p3")
+    assert met.said([*copies, *drawn[200:203], *drawn[220:300], replace(drawn[299], subject="p3")]) == (
+        "10 copies, 1 subject"
+    )
+
+
+def test_two_memories_join(drawn: list[Sample]) -> None:
+    first, second = seen_faces(drawn[:6], [], data="a"), seen_faces(drawn[4:9], drawn[:1], data="b")
+    both: SeenFaces = first.joined(second)
+    assert len(both.trained) == 9 and len(both.chosen) == 1
+
+
+@pytest.mark.shared
+@pytest.mark.slow
+def test_fer2013_repeats_itself(shared: Path) -> None:
+    """Over a thousand of its training pictures have a twin, exact or not."""
+    folder = shared / "expressions/ferplus/FER2013Train"
+    faces = [sample(path) for path in sorted(folder.glob("*.png"))]
+    twins = near_duplicates(faces)
+    assert len({place for twin in twins for place in twin[:2]}) > 4000
+    assert len(groups(len(faces), [twin[:2] for twin in twins])) > 1500 and any(twin.mirrored for twin in twins)
+
+
+@pytest.mark.shared
+def test_lfw_has_no_leaks(shared: Path) -> None:
+    from mien.data.readers import open_reader
+
+    reader = open_reader("rafdb", shared / "expressions/lfw_rafstyle")
+    assert find_leaks({split: reader.samples(split) for split in ("train", "test")}) == []

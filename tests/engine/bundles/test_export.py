@@ -1,0 +1,123 @@
+"""Export: the ONNX file answers as the network does, or it is not written."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mien.core.errors import MienError
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("onnxscript")
+
+from mien import create_model  # noqa: E402
+from mien.engine.bundles import export as module  # noqa: E402
+from mien.engine.bundles.export import export  # noqa: E402
+from mien.runtime.runner import Runner  # noqa: E402
+from mien.systems.bundle import load, save_bundle  # noqa: E402
+
+TINY = {
+    "input_size": 32, "trunk_size": 32, "widths": (8, 16, 24), "depths": (1, 1, 1), "stem": 8, "head_dim": 8,
+    "landmark_widths": (8, 16, 16), "landmark_features": 16, "landmark_depths": (1, 1, 1), "token_width": 16,
+    "vit_heads": 2, "vit_depth": 1,
+}  # fmt: skip
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Path:
+    torch.manual_seed(0)
+    system = create_model("poster_v2_small", labels="ferplus", **TINY)
+    with torch.no_grad():
+        for tensor in system.state_dict().values():
+            if tensor.is_floating_point():
+                tensor.add_(0.2 * torch.rand_like(tensor))
+    save_bundle(tmp_path / "bundle", system, card="# a card\n")
+    return tmp_path / "bundle"
+
+
+def test_the_exported_network_answers_as_the_bundle_does(bundle: Path) -> None:
+    said = export(str(bundle))
+    assert "MB, logits within" in said and "the same class on 100%" in said
+    x = np.random.default_rng(0).normal(0, 1, (5, 3, 32, 32)).astype(np.float32)
+    with torch.inference_mode():
+        wanted = load(bundle)(torch.from_numpy(x)).numpy()
+    for backend in ("onnxruntime", "openvino"):
+        if backend == "openvino":
+            pytest.importorskip("openvino")
+        run = Runner(bundle, backend=backend, precision="fp32", threads=1)
+        np.testing.assert_allclose(run(x), wanted, atol=1e-4 * np.abs(wanted).max())
+        np.testing.assert_allclose(run(x[:1]), wanted[:1], atol=1e-4 * np.abs(wanted).max())
+
+
+def test_a_bundle_for_reading_only_names_what_lies_in_it(bundle: Path, tmp_path: Path) -> None:
+    export(str(bundle), output=str(tmp_path / "light"))
+    assert sorted(path.name for path in (tmp_path / "light").iterdir()) == ["README.md", "model.onnx", "system.json"]
+    described = json.loads((tmp_path / "light" / "system.json").read_text())
+    assert list(described["files"]) == ["model.onnx"]
+    assert described["provenance"]["exported_from"] == load(bundle).info.model_id
+    assert not (bundle / "model.onnx").exists()
+    assert Runner(tmp_path / "light").info.labels == load(bundle).labels
+
+
+def test_a_network_that_differs_is_not_written(bundle: Path) -> None:
+    before = (bundle / "system.json").read_text()
+    with pytest.raises(MienError, match=r"differs from the original: by .* Nothing was written"):
+        export(str(bundle), tolerance=-1.0)
+    assert not (bundle / "model.onnx").exists() and (bundle / "system.json").read_text() == before
+    assert sorted(path.name for path in bundle.iterdir()) == ["README.md", "model.safetensors", "system.json"]
+
+
+def test_mistakes_are_one_line(bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(MienError, match="Did you mean 'onnx'"):
+        export(str(bundle), to="onx")  # type: ignore[arg-type]
+    with pytest.raises(MienError, match="is not a bundle"):
+        export(str(tmp_path / "absent"))
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "thesis.txt").write_text("x")
+    with pytest.raises(MienError, match="is there and is not a bundle"):
+        export(str(bundle), output=str(tmp_path / "full"))
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(MienError, match=r"Export needs onnx, .*pip install"):
+        module._needs_onnx()
+
+
+def test_a_network_of_points_keeps_all_its_outputs(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    options = {name: value for name, value in TINY.items() if name != "landmark_depths"}
+    system = create_model("poster_v2_landmarks_small", **options, landmark_depths=(1, 1, 1))
+    outputs = type(system).outputs
+
+    class Told(type(system)):  # type: ignore[misc]
+        """Says more of its points than the stream alone does."""
+
+        def outputs(self, image):
+            points = outputs(self, image)["landmarks"]
+            return {"landmarks": points, "sigma": points.std(2) + 0.01, "depth": points[..., 0] - points[..., 1]}
+
+    system.__class__ = Told
+    save_bundle(tmp_path / "bundle", system)
+    module.write_onnx(system.eval(), tmp_path / "bundle" / "model.onnx")
+    found = module.compare(system, tmp_path / "bundle" / "model.onnx")
+    assert found.main == "landmarks" and found.difference < 1e-5 and found.same == 1.0
+    module._describe(tmp_path / "bundle", tmp_path / "bundle")
+    images = np.random.default_rng(0).normal(0, 1, (5, 3, 32, 32)).astype(np.float32)
+    with torch.inference_mode():
+        wanted = {name: value.numpy() for name, value in system.outputs(torch.from_numpy(images)).items()}
+    for backend in ("onnxruntime", "openvino"):
+        if backend == "openvino":
+            pytest.importorskip("openvino")
+        run = Runner(tmp_path / "bundle", backend=backend, threads=1)
+        assert run.main == "landmarks" and set(run.names) == set(wanted) and run.precision == "fp32"
+        for some in (images, images[:2]):
+            got = run.outputs(some)
+            for name, values in wanted.items():
+                np.testing.assert_allclose(got[name], values[: len(some)], atol=1e-4)
+        np.testing.assert_array_equal(run(images), run.outputs(images)["landmarks"])
+        assert run.outputs(images[:0])["sigma"].shape == (0, 68)
+
+
+def test_the_landmark_bundle_says_how_it_is_read(tmp_path: Path) -> None:
+    said = export("poster_v2_landmarks_small_300w", output=str(tmp_path / "light"))
+    assert "landmarks within" in said and "the same points on 100%" in said
+    assert f"mien analyze PHOTO --landmark-bundle {tmp_path / 'light'}" in said

@@ -1,0 +1,217 @@
+"""`mien analyze`: what lies in the output folder, whatever lies in the input."""
+
+import csv
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mien.core.errors import MienError
+from mien.engine.reading.analyze import _Sampled, analyze, overlay_names
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "runtime"))
+from tiny_bundle import write_tiny_bundle
+from tiny_points import frontal_face, write_point_bundle
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return str(write_tiny_bundle(tmp_path_factory.mktemp("bundle")))
+
+
+@pytest.fixture(scope="module")
+def dots(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Answers every face with the same frontal one, with depth."""
+    face = frontal_face()
+    outputs = {"landmarks": face[:, :2], "depth": face[:, 2], "sigma": np.full(68, 0.01)}
+    return str(write_point_bundle(tmp_path_factory.mktemp("dots"), outputs))
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Two folders with a picture of the same name, a picture without a face, two broken files."""
+    astronaut = pytest.importorskip("skimage.data").astronaut()
+    for name in ("photos/a.jpg", "photos/more/a.jpg", "photos/more/b.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(astronaut).save(tmp_path / name)
+    Image.new("RGB", (320, 240), "grey").save(tmp_path / "photos" / "nobody.png")
+    (tmp_path / "photos" / "empty.jpg").touch()
+    (tmp_path / "photos" / "text.jpg").write_text("hello")
+    return tmp_path / "photos"
+
+
+def rows(output: Path) -> list[dict[str, str]]:
+    with (output / "readings.csv").open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def run(*inputs, output: Path, bundle: str, **options) -> str:
+    options = {"backend": "onnxruntime", "threads": 1, "landmarks": "no"} | options
+    return analyze([str(item) for item in inputs], output=str(output), bundle=bundle, **options)
+
+
+def test_a_folder_gives_tables_overlays_and_a_contact_sheet(photos: Path, tmp_path: Path, bundle: str) -> None:
+    output = tmp_path / "out"
+    said = run(photos, output=output, bundle=bundle)
+    assert {str(path.relative_to(output)) for path in output.rglob("*") if path.is_file()} == {
+        "readings.csv", "readings.parquet", "readings.json", "contact_sheet.jpg", "overlays/photos__a.jpg",
+        "overlays/more__a.jpg", "overlays/b.jpg", "overlays/nobody.jpg",
+    }  # fmt: skip
+    table = rows(output)
+    assert [(Path(row["source"]).name, row["success"]) for row in table] == [
+        ("a.jpg", "1"), ("empty.jpg", "0"), ("a.jpg", "1"), ("b.png", "1"), ("nobody.png", "0"), ("text.jpg", "0"),
+    ]  # fmt: skip
+    assert "6 pictures" in said and "3 faces" in said and "1 without a face" in said
+    assert "2 files could not be read" in said and str(output / "readings.csv") in said
+    sidecar = json.loads((output / "readings.json").read_text())
+    assert sidecar["state"] == "complete" and sidecar["engine"] == "onnxruntime fp32" and sidecar["faces"] == 3
+
+
+def test_one_picture_needs_no_contact_sheet(photos: Path, tmp_path: Path, bundle: str) -> None:
+    run(photos / "a.jpg", output=tmp_path / "out", bundle=bundle)
+    assert not (tmp_path / "out" / "contact_sheet.jpg").exists()
+    pixels = np.asarray(Image.open(tmp_path / "out" / "overlays" / "a.jpg"))
+    assert pixels.shape == (512, 512, 3)
+
+
+def test_the_table_alone(photos: Path, tmp_path: Path, bundle: str) -> None:
+    run(photos, output=tmp_path / "out", bundle=bundle, overlay=False, limit=2)
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "readings.csv", "readings.json", "readings.parquet",
+    ]  # fmt: skip
+    assert len(rows(tmp_path / "out")) == 2
+
+
+def test_a_second_time_does_not_read_its_own_overlays(photos: Path, bundle: str) -> None:
+    for _ in range(2):
+        run(photos, output=photos / "out", bundle=bundle)
+        assert len(rows(photos / "out")) == 6
+    with pytest.raises(MienError, match="which is the output folder"):
+        run(photos / "out" / "overlays", output=photos / "out", bundle=bundle)
+
+
+def test_names_from_standard_input(photos: Path, tmp_path: Path, bundle: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    import io
+
+    monkeypatch.setattr("sys.stdin", io.StringIO(f"{photos / 'a.jpg'}\n\n{photos / 'nobody.png'}\n"))
+    run("-", output=tmp_path / "out", bundle=bundle)
+    assert [Path(row["source"]).name for row in rows(tmp_path / "out")] == ["a.jpg", "nobody.png"]
+
+
+def test_what_was_read_is_kept_when_it_is_interrupted(
+    photos: Path, tmp_path: Path, bundle: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mien.engine.reading import analyze as module
+
+    written = []
+
+    def stop(pixels, path) -> None:
+        written.append(path)
+        if len(written) == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, "_write_jpeg", stop)
+    with pytest.raises(KeyboardInterrupt):
+        run(photos, output=tmp_path / "out", bundle=bundle)
+    table = rows(tmp_path / "out")
+    assert 2 <= len(table) < 6 and table[0]["success"] == "1"
+    assert json.loads((tmp_path / "out" / "readings.json").read_text())["state"] == "interrupted"
+
+
+def test_nothing_readable_is_a_mistake_with_its_reason_and_a_table(photos: Path, tmp_path: Path, bundle: str) -> None:
+    with pytest.raises(MienError, match=r"Nothing could be read: .*empty\.jpg: the file is empty.*\(and 1 others\)"):
+        run(photos / "empty.jpg", photos / "text.jpg", output=tmp_path / "out", bundle=bundle)
+    assert [row["success"] for row in rows(tmp_path / "out")] == ["0", "0"]
+
+
+def test_an_output_that_cannot_be_written_is_told_before_the_work(photos: Path, tmp_path: Path, bundle: str) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(MienError, match=r"Cannot write .*file"):
+        run(photos, output=tmp_path / "file", bundle=bundle)
+    with pytest.raises(MienError, match="no such file or folder"):
+        run(tmp_path / "photoz", output=tmp_path / "out", bundle=bundle)
+    with pytest.raises(MienError, match="--every must be 1 or more; got 0"):
+        run(photos, output=tmp_path / "out", bundle=bundle, every=0)
+
+
+def test_every_file_has_an_overlay_name_of_its_own() -> None:
+    files = [Path(name) for name in ("x/a.jpg", "x/a.png", "y/a.jpg", "z/x/a.jpg", "q/b.jpg", "q/A.jpg", "q/c.mp4")]
+    names = overlay_names(files)
+    assert len({name.casefold() for name in names.values()}) == len(files)
+    assert names[Path("x/a.jpg")] == "x__a.jpg" and names[Path("q/b.jpg")] == "b.jpg"
+
+
+def test_frames_of_a_long_video_are_shown_evenly(monkeypatch: pytest.MonkeyPatch) -> None:
+    from mien.core.records import Reading
+    from mien.media.image import Picture
+    from mien.runtime.analyzer import PictureReadings
+
+    shown, picture = _Sampled(4), Picture(np.zeros((8, 8, 3), np.uint8), 1.0, (8, 8))
+    for index in range(100):
+        shown.offer(PictureReadings("v", picture, [Reading("v", False, frame=index, timestamp_s=float(index))]))
+    times = [float(caption.split()[0]) for caption, _ in shown.kept]
+    assert 2 <= len(times) <= 4 and times[0] == 0 and len(set(np.diff(times))) == 1
+
+
+def test_a_video_gives_rows_with_times_and_a_sheet_of_frames(photos: Path, tmp_path: Path, bundle: str) -> None:
+    av = pytest.importorskip("av")
+    pixels = np.asarray(Image.open(photos / "more" / "b.png"))
+    with av.open(str(tmp_path / "film.mp4"), "w") as container:
+        stream = container.add_stream("mpeg4", rate=5)
+        stream.width, stream.height, stream.pix_fmt = 512, 512, "yuv420p"
+        for _ in range(4):
+            for packet in stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")):
+                container.mux(packet)
+        for packet in stream.encode():
+            container.mux(packet)
+    (tmp_path / "broken.mp4").write_bytes(b"no film")
+    said = run(tmp_path / "film.mp4", tmp_path / "broken.mp4", output=tmp_path / "out", bundle=bundle)
+    table = rows(tmp_path / "out")
+    assert [row["success"] for row in table] == ["0", "1", "1", "1", "1"]
+    assert [float(row["timestamp"]) for row in table[1:]] == pytest.approx([0, 0.2, 0.4, 0.6])
+    assert "broken.mp4" in table[0]["source"] and "1 files could not be read" in said
+    assert (tmp_path / "out" / "overlays" / "film.jpg").is_file()
+
+
+def test_the_words_of_the_command(bundle: str, tmp_path: Path, photos: Path, capsys: pytest.CaptureFixture) -> None:
+    from mien.__main__ import main
+
+    words = ["analyze", str(photos / "a.jpg"), "--output", str(tmp_path / "o"), "--bundle", bundle, "--no-overlay"]
+    assert main(words) == 0
+    assert "1 faces" in capsys.readouterr().out
+    assert main([*words, "--detektor", "dlib"]) == 2
+    assert "Did you mean '--detector'" in capsys.readouterr().err
+
+
+def test_points_go_into_the_table_the_pts_files_and_the_pictures(
+    photos: Path, tmp_path: Path, bundle: str, dots: str
+) -> None:
+    from mien.media.points import read_pts
+
+    with_points, without = tmp_path / "with", tmp_path / "without"
+    options = {"landmarks": "auto", "landmark_bundle": dots, "points": True}
+    said = run(photos / "a.jpg", photos / "nobody.png", output=with_points, bundle=bundle, **options)
+    run(photos / "a.jpg", output=without, bundle=bundle)
+    face, nobody = rows(with_points)
+    assert "points by tiny_points@" in said and nobody["x_0"] == "" and "x_0" not in rows(without)[0]
+    points = read_pts(with_points / "points" / "a.pts")
+    np.testing.assert_allclose(points[5], [float(face["x_5"]), float(face["y_5"])], atol=2e-3)
+    assert [path.name for path in (with_points / "points").iterdir()] == ["a.pts"]
+    assert abs(float(face["pose_yaw"])) < 1 and 0 < float(face["confidence_0"]) < 1 and float(face["z_30"]) > 0
+    drawn, plain = (np.asarray(Image.open(folder / "overlays" / "a.jpg")) for folder in (with_points, without))
+    assert (np.abs(drawn.astype(int) - plain).max(-1) > 40).sum() > 100
+
+
+def test_mistakes_about_landmarks_are_one_line(photos: Path, tmp_path: Path, bundle: str, dots: str) -> None:
+    output = tmp_path / "out"
+    with pytest.raises(MienError, match=r"reads landmarks_68, not expressions. Give it as --landmark-bundle"):
+        run(photos / "a.jpg", output=output, bundle=dots)
+    with pytest.raises(MienError, match=r"reads ferplus, not landmarks"):
+        run(photos / "a.jpg", output=output, bundle=bundle, landmarks="yes", landmark_bundle=bundle)
+    with pytest.raises(MienError, match="--points needs landmarks"):
+        run(photos / "a.jpg", output=output, bundle=bundle, points=True)
+    with pytest.raises(MienError, match="--landmarks is auto, yes or no; got 'maybe'"):
+        run(photos / "a.jpg", output=output, bundle=bundle, landmarks="maybe")

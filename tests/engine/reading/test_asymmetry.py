@@ -1,0 +1,168 @@
+"""`mien asymmetry`: from files to a table and a page. The points are the truth of the pictures."""
+
+import csv
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mien.__main__ import main
+from mien.core.bundle import BundleInfo
+from mien.core.errors import MienError
+from mien.core.labels import LabelSet
+from mien.core.records import FacePoints
+from mien.core.spec import InputSpec
+from mien.engine.reading.asymmetry import asymmetry, named_inputs
+from mien.runtime.asymmetry import mirrored_points
+from mien.synthetic.face.palsy import Palsy
+from mien.synthetic.people import PeopleOptions, person_of, photograph, scene_of
+from mien.synthetic.picture.camera import Camera
+
+SIZE = 240
+SMILE = {f"{unit}_{side}": 0.8 for unit in ("AU12", "AU25") for side in "LR"}
+
+
+def shot(units: dict[str, float]) -> tuple[np.ndarray, FacePoints]:
+    options = PeopleOptions(size=SIZE, occluders=False, degradations=False)
+    who = replace(person_of(5, 3, options=options), palsy=Palsy("L", 0.8, 0.8, 0.8, 0.8))
+    scene = replace(scene_of(np.random.default_rng(0), who, options=options), camera=Camera(SIZE, 190, 3.0))
+    pixels, truth = photograph(who, units, scene, options=options)
+    return pixels, FacePoints(truth["landmarks_px"].astype(float), sigma_px=np.full(68, 0.4), pose_rad=(0.0, 0.0, 0.0))
+
+
+class Oracle:
+    """In place of FaceReader: it has seen these pictures; a film's frames it knows by their light."""
+
+    known: list[tuple[np.ndarray, FacePoints]] = []  # noqa: RUF012
+    sigma_source = "given"
+
+    def __init__(self, *_: object, **__: object) -> None:
+        labels = LabelSet("landmarks_68", tuple(f"p{k}" for k in range(68)))
+        told = {"scores": {"val/nme_interocular": 0.0}, "measures_found": {"palpebral_fissure": 0.64}}
+        self.info = BundleInfo("oracle", {}, InputSpec(64), labels, provenance=told)
+
+    def __call__(self, pixels: np.ndarray, *, near: object = None) -> FacePoints | None:
+        if pixels.shape != (SIZE, SIZE, 3):
+            return None
+        found = []
+        for picture, face in self.known:
+            for image, points in ((picture, face), (picture[:, ::-1], mirrored_points(face, width=SIZE))):
+                found.append((float(np.abs(image.astype(int) - pixels).mean()), points))
+        return min(found, key=lambda pair: pair[0])[1]
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("photos")
+    Oracle.known = [shot({}), shot(SMILE)]
+    for name, (pixels, _) in zip(("rest", "anna_smile"), Oracle.known, strict=True):
+        Image.fromarray(pixels).save(folder / f"{name}.png")
+    return folder
+
+
+@pytest.fixture
+def oracle(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mien.runtime.asymmetry.examination.FaceReader", Oracle)
+
+
+def rows(folder: Path) -> dict[tuple[str, str], dict[str, str]]:
+    with (folder / "measures.csv").open(encoding="utf-8", newline="") as file:
+        return {(row["task"], row["measure"]): row for row in csv.DictReader(file)}
+
+
+@pytest.mark.usefixtures("oracle")
+def test_photos_become_a_table_and_a_page(photos: Path, tmp_path: Path) -> None:
+    said = asymmetry([str(photos)], output=str(tmp_path), affected="left")
+    assert "Estimates, no diagnosis" in said and "anna_smile.png (smile)" in said
+    found = rows(tmp_path)
+    drop = found["smile", "commissure_depth"]
+    assert float(drop["left"]) > float(drop["right"]) + 5 and drop["clear"] == "1" and drop["unit"] == "mm"
+    assert float(drop["difference"]) == pytest.approx(float(drop["right"]) - float(drop["left"]), abs=1e-3)
+    assert float(drop["mirror_difference"]) == pytest.approx(0, abs=1e-6)
+    assert found["rest", "asymmetry_whole_face"]["unit"] == "%"
+    told = json.loads((tmp_path / "measures.json").read_text(encoding="utf-8"))
+    assert "no diagnosis" in told["note"] and set(told["columns"]) == set(drop)
+    assert {row["measure"] for row in told["measures"]} <= set(told["definitions"]) | {
+        name for _, name in found if name.startswith("asymmetry_")
+    }
+    assert [scale["name"] for scale in told["scales"]] == ["eFACE", "Sunnybrook", "House-Brackmann"]
+    assert told["scales"][2]["missing"] == ["brow_raise"]
+
+
+@pytest.mark.usefixtures("oracle")
+def test_the_page_stands_alone_and_says_what_it_is_not(photos: Path, tmp_path: Path) -> None:
+    asymmetry([str(photos / "rest.png")], output=str(tmp_path), pupil_distance_mm=61)
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "no diagnosis" in page and "pupil distance 61 mm, as given" in page and "@page" in page
+    assert "<script" not in page and not re.search(r"(src|href)=\"(?!data:)", page)
+    assert page.count("data:image/jpeg") == 1 and "cannot be estimated" in page and "Mirror test" in page
+    assert page.count("64 %") == 1 and "Found in tests" in page
+
+
+@pytest.mark.usefixtures("oracle")
+def test_a_film_becomes_curves(photos: Path, tmp_path: Path) -> None:
+    pytest.importorskip("av")
+    from mien.media.video import write_video
+
+    (rest, _), (smile, _) = Oracle.known  # the codec changes them a little: the oracle takes the nearest
+    film = tmp_path / "smile.mp4"
+    write_video(film, np.stack([rest] * 8 + [smile] * 8 + [rest] * 8), rate_hz=20)
+    said = asymmetry([str(film)], output=str(tmp_path / "out"))
+    assert "left side moves less" in said
+    found = rows(tmp_path / "out")
+    ratio = float(found["smile", "excursion_ratio"]["value"])
+    assert 0 < ratio < 0.6
+    with (tmp_path / "out" / "curves_1.csv").open(encoding="utf-8") as file:
+        curves = list(csv.DictReader(file))
+    assert len(curves) == 24 and {"time_s", "displacement_right", "palpebral_fissure_left"} <= set(curves[0])
+    assert (tmp_path / "out" / "report.html").read_text(encoding="utf-8").count("<svg") == 4
+
+
+@pytest.mark.usefixtures("oracle")
+def test_a_photo_without_a_face_is_told_and_the_others_measured(photos: Path, tmp_path: Path) -> None:
+    empty = tmp_path / "wall.png"
+    Image.new("RGB", (300, 300), "white").save(empty)
+    said = asymmetry([str(photos / "rest.png"), str(empty)], output=str(tmp_path / "out"))
+    assert "not measured: wall.png: no face found" in said
+    assert "wall.png: no face found" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    with pytest.raises(MienError, match="Nothing could be measured"):
+        asymmetry([str(empty)], output=str(tmp_path / "none"))
+
+
+@pytest.mark.usefixtures("oracle")
+def test_two_photos_of_one_task_make_no_scale(photos: Path, tmp_path: Path) -> None:
+    twice = [f"rest={photos / 'rest.png'}", f"rest={photos / 'anna_smile.png'}"]
+    asymmetry(twice, output=str(tmp_path))
+    assert json.loads((tmp_path / "measures.json").read_text(encoding="utf-8"))["scales"] == []
+
+
+def test_a_task_is_said_or_read_off_the_name(photos: Path) -> None:
+    smile, rest = str(photos / "anna_smile.png"), str(photos / "rest.png")
+    assert [task for task, _ in named_inputs([smile, rest], None)] == ["smile", "rest"]
+    assert [task for task, _ in named_inputs([smile, rest], "pucker")] == ["pucker", "pucker"]
+    assert named_inputs([f"snarl={smile}"], None) == [("snarl", Path(smile))]
+    with pytest.raises(MienError, match="smile"):
+        named_inputs([f"smil={smile}"], None)
+
+
+def test_mistakes_end_in_one_line(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    wrong = ["--iris-px", "20", "--mm-per-px", "0.3"]
+    assert main(["asymmetry", str(photos), "--output", str(tmp_path / "o"), *wrong]) == 2
+    assert "One scale only" in capsys.readouterr().err
+
+
+def test_the_shipped_reader_reads_a_photo(tmp_path: Path) -> None:
+    from mien.runtime.landmarks import shipped_landmarks
+
+    if shipped_landmarks() is None:
+        pytest.skip("no landmark model ships with this copy")
+    picture = tmp_path / "rest.png"
+    Image.fromarray(pytest.importorskip("skimage.data").astronaut()).save(picture)
+    asymmetry([str(picture)], output=str(tmp_path / "out"), threads=1)
+    found = rows(tmp_path / "out")
+    assert 5 < float(found["rest", "palpebral_fissure"]["right"]) < 18
+    assert float(found["rest", "commissure_depth"]["mirror_difference"]) < 8, "another face in the mirrored picture"

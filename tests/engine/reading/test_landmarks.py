@@ -1,0 +1,91 @@
+"""`mien landmarks`: a drawing and .pts for every face, and where there is depth, what turns."""
+
+import json
+import re
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mien.core.errors import MienError
+from mien.engine.reading.landmarks import landmarks
+from mien.media.points import read_pts
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "runtime"))
+from tiny_points import frontal_face, write_point_bundle
+
+
+def bundle(folder: Path, *, solid: bool) -> str:
+    face = frontal_face()
+    outputs = {"landmarks": face[:, :2], "sigma": np.full(68, 0.01), "visible": np.full(68, 0.9)}
+    return str(write_point_bundle(folder, outputs | ({"depth": face[:, 2]} if solid else {})))
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    astronaut = pytest.importorskip("skimage.data").astronaut()
+    Image.fromarray(astronaut).save(tmp_path / "a&b.jpg")
+    return tmp_path / "a&b.jpg"
+
+
+def run(*inputs: Path, output: Path, bundle: str, **options) -> str:
+    return landmarks([str(item) for item in inputs], output=str(output), bundle=bundle, threads=1, **options)
+
+
+def test_a_face_with_depth_can_be_turned(photo: Path, tmp_path: Path) -> None:
+    said = run(photo, output=tmp_path / "out", bundle=bundle(tmp_path / "b", solid=True))
+    assert "1 face. The head is turned 0° to the viewer's" in said and "Mean confidence" in said
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "a&b.html", "a&b.obj", "a&b.png", "a&b.pts",
+    ]  # fmt: skip
+    points = read_pts(tmp_path / "out" / "a&b.pts")
+    lines = (tmp_path / "out" / "a&b.obj").read_text().splitlines()
+    vertices = np.array([line.split()[1:] for line in lines if line.startswith("v ")], float)
+    np.testing.assert_allclose(vertices[:, :2] * [1, -1], points, atol=2e-3)
+    assert vertices[30, 2] > vertices[0, 2]  # the nose is nearer than the ear
+    joined = [tuple(map(int, line.split()[1:])) for line in lines if line.startswith("l ")]
+    assert len(joined) == 63 and max(max(pair) for pair in joined) == 68 and (37, 38) in joined
+
+
+def test_the_page_stands_alone(photo: Path, tmp_path: Path) -> None:
+    run(photo, output=tmp_path / "out", bundle=bundle(tmp_path / "b", solid=True))
+    page = (tmp_path / "out" / "a&b.html").read_text(encoding="utf-8")
+    assert "<title>a&amp;b</title>" in page and "http" not in page.replace("http-equiv", "")
+    assert not re.search(r"__[A-Z]+__", page) and "data:image/jpeg;base64," in page
+    found = re.search(r"const face = (\{.*\});", page)
+    assert found
+    data = json.loads(found[1])
+    assert len(data["points"]) == 68 and len(data["confidence"]) == 68 and data["regions"][30] == "nose"
+    np.testing.assert_allclose(data["frontal"], np.eye(3), atol=0.02)
+
+
+def test_without_depth_it_says_so(photo: Path, tmp_path: Path) -> None:
+    Image.new("RGB", (320, 240), "grey").save(tmp_path / "nobody.png")
+    (tmp_path / "empty.jpg").touch()
+    files = (photo, tmp_path / "nobody.png", tmp_path / "empty.jpg")
+    said = run(*files, output=tmp_path / "out", bundle=bundle(tmp_path / "b", solid=False))
+    assert "No 3D: tiny_points@" in said and "nobody.png: no face found" in said and "not read: " in said
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a&b.png", "a&b.pts", "nobody.png"]
+    drawn, plain = (np.asarray(Image.open(p).convert("RGB")) for p in (tmp_path / "out" / "a&b.png", photo))
+    assert (np.abs(drawn.astype(int) - plain).max(-1) > 40).sum() > 100
+
+
+def test_mistakes_are_one_line(photo: Path, tmp_path: Path) -> None:
+    five = str(write_point_bundle(tmp_path / "five", {"landmarks": np.full((5, 2), 0.5)}))
+    with pytest.raises(MienError, match="reads 5 points; this command draws 68"):
+        run(photo, output=tmp_path / "out", bundle=five)
+    with pytest.raises(MienError, match="reads ferplus, not landmarks"):
+        run(photo, output=tmp_path / "out", bundle="poster_v2_small_ferplus")
+    (tmp_path / "empty.jpg").touch()
+    with pytest.raises(MienError, match=r"Nothing could be read\. .*empty\.jpg: the file is empty"):
+        run(tmp_path / "empty.jpg", output=tmp_path / "out", bundle=bundle(tmp_path / "b", solid=False))
+
+
+def test_the_words_of_the_command(photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from mien.__main__ import main
+
+    words = ["landmarks", str(photo), "--output", str(tmp_path / "o"), "--bundle", bundle(tmp_path / "b", solid=True)]
+    assert main(words) == 0
+    assert "points by tiny_points@" in capsys.readouterr().out

@@ -1,0 +1,270 @@
+"""A training run as a user sees it: what it leaves behind, what it says, what it refuses."""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from mien.core.errors import MienError
+from mien.engine.training.fit import fit, fit_command
+from mien.systems.bundle import load, read_info
+
+TOY = ["--system.name=toy", "--stage.name=guess", "--trainer.device=cpu", "--trainer.progress=false", "--optim.lr=1e-2",
+       "--data.name=drawn", "--data.batch_size=8", "--data.cache=memory", "--data.augmentation=none"]  # fmt: skip
+
+
+def files_below(folder: Path) -> set[str]:
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.fixture
+def toy_run(toy, faces, tmp_path):
+    """A finished run of two epochs, and its folder."""
+    folder = tmp_path / "run"
+    (result,) = fit_command([*TOY, f"--data.root={faces}", "--trainer.epochs=2", f"--output={folder}"])
+    return result, folder
+
+
+def test_the_run_folder_holds_exactly_these_files(toy_run):
+    _, folder = toy_run
+    found = files_below(folder)
+    logs = {name for name in found if name.startswith("logs/events.out.tfevents.")}
+    assert len(logs) == 1
+    assert found - logs == {
+        "config.yaml", "metrics.jsonl", "curves.png", "report.html", "checkpoints/last.ckpt",
+        "bundle/model.safetensors", "bundle/system.json", "bundle/README.md", "bundle/seen_faces.npz",
+    }  # fmt: skip
+
+
+def test_metrics_say_epoch_by_epoch_and_of_the_bundle_what_was_measured(toy_run):
+    result, folder = toy_run
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    by_epoch = [line for line in lines if "epoch" in line]
+    assert {(line["metric"], line["epoch"]) for line in by_epoch} == {
+        (name, epoch) for name in ("train/cross_entropy", "val/accuracy", "lr", "seconds") for epoch in (1, 2)
+    }
+    (kept,) = [line for line in lines if line["metric"] == "val/accuracy" and "bundle" in line]
+    assert kept["bundle"] == read_info(folder / "bundle").weight_hash
+    assert kept["value"] == result.scores["val/accuracy"]
+    assert kept["value"] == max(line["value"] for line in by_epoch if line["metric"] == "val/accuracy")
+    assert kept["protocol"] == "epoch with the highest accuracy on 0.1 of train, stratified, seed 0"
+    assert kept["seconds"] > 0
+
+
+def test_the_bundle_scores_what_the_run_says(toy_run, faces):
+    from mien.engine.training.config import parse_fit
+    from mien.engine.training.fit import build
+
+    result, folder = toy_run
+    system = load(result.bundle)
+    _, data = build(parse_fit(["--output", str(folder)]))
+    with torch.inference_mode():
+        right = [system(b.image).argmax(-1) == b.expression for b in data.val_dataloader()]
+    assert float(torch.cat(right).double().mean()) == result.scores["val/accuracy"]
+
+
+def test_the_resolved_config_repeats_the_run(toy_run, toy, tmp_path):
+    _, folder = toy_run
+    again = tmp_path / "again"
+    fit(str(folder / "config.yaml"), output=str(again))
+    first, second = (load_file(f / "bundle" / "model.safetensors") for f in (folder, again))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_frozen_weights_do_not_move_and_the_others_do(toy_run, toy, faces):
+    from mien.engine.training.config import parse_fit
+    from mien.engine.training.fit import build
+
+    _, folder = toy_run
+    before = build(parse_fit(["--output", str(folder)]))[0].system.state_dict()
+    after = load(folder / "bundle").state_dict()
+    same = {name for name in before if torch.equal(before[name], after[name])}
+    assert same == {"frozen.weight", "frozen.bias"}
+
+
+def test_a_run_is_not_written_over_and_goes_on_only_with_its_own_config(toy_run, toy, faces):
+    _, folder = toy_run
+    words = [*TOY, f"--data.root={faces}", f"--output={folder}"]
+    with pytest.raises(MienError, match=r"holds a run. Go on with it: --resume true"):
+        fit_command([*words, "--trainer.epochs=2"])
+    with pytest.raises(MienError, match=r"was begun with optim.lr 0.01, not 0.02"):
+        fit_command([*words, "--optim.lr=0.02", "--resume"])
+    (result,) = fit_command([*words, "--trainer.epochs=3", "--resume"])
+    assert len([line for line in (folder / "metrics.jsonl").read_text().splitlines() if '"epoch": 3' in line]) == 4
+    assert result.seconds > 0
+
+
+def test_other_faces_than_the_run_began_with_are_refused(toy_run, toy, tmp_path):
+    from mien.data.replicas import write_drawn
+
+    _, folder = toy_run
+    others = write_drawn(tmp_path / "others", faces=49, size=32, test_share=0.2)
+    words = [f"--data.root={others}", f"--output={folder}", "--trainer.epochs=3", "--resume"]
+    with pytest.raises(MienError, match="faces changed since this run began"):
+        fit_command([*TOY, *words])
+
+
+@pytest.mark.parametrize("legacy", ["false", "true"])
+def test_selecting_on_the_test_split_is_refused_also_with_legacy(toy, faces, tmp_path, legacy):
+    words = [*TOY, f"--data.root={faces}", "--data.val_split=test", f"--legacy={legacy}", f"--output={tmp_path / 'r'}"]
+    with pytest.raises(MienError, match="'test' is the test split"):
+        fit_command(words)
+    assert not (tmp_path / "r").exists()
+
+
+def test_patience_ends_a_run_and_a_loss_that_explodes_is_said(toy, faces, tmp_path):
+    words = [*TOY, f"--data.root={faces}", "--optim.sam_rho=0"]
+    (result,) = fit_command(
+        [*words, "--optim.lr=1e-12", "--trainer.epochs=9", "--trainer.patience=2", f"--output={tmp_path / 'still'}"]
+    )
+    assert result.best_epoch == 1
+    assert '"epoch": 3' in (tmp_path / "still" / "metrics.jsonl").read_text()
+    assert '"epoch": 4' not in (tmp_path / "still" / "metrics.jsonl").read_text()
+    with pytest.raises(MienError, match=r"'cross_entropy' is (nan|inf) in epoch 1. Lower --optim.lr"):
+        fit_command([*words, "--stage.options.scale=1e39", f"--output={tmp_path / 'boom'}"])
+
+
+def test_repeated_seeds_run_into_their_own_folders_and_are_summed_up(toy, faces, tmp_path, capsys):
+    words = [*TOY, f"--data.root={faces}", "--trainer.epochs=1", "--trainer.seeds=[3, 5]", f"--output={tmp_path / 'r'}"]
+    results = fit_command(words)
+    assert [r.folder.name for r in results] == ["seed_3", "seed_5"]
+    assert "seed: 5" in (tmp_path / "r" / "seed_5" / "config.yaml").read_text()
+    values = [r.scores["val/accuracy"] for r in results]
+    (line,) = [json.loads(text) for text in (tmp_path / "r" / "metrics.jsonl").read_text().splitlines()]
+    assert line["mean"] == pytest.approx(np.mean(values)) and line["sd"] == pytest.approx(np.std(values, ddof=1))
+    assert "over 2 seeds" in capsys.readouterr().out
+    again = fit_command([f"--output={tmp_path / 'r'}", "--resume"])  # finished runs stay as they are
+    assert [r.scores for r in again] == [r.scores for r in results]
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_last_batch_of_one_face_is_left_out(tiny, faces, tmp_path, workers):
+    """35 faces in batches of 17 leave one over, on which the landmark head's BatchNorm cannot train."""
+    words = [*tiny, "--stage.name=landmarks", "--data.name=drawn", f"--data.root={faces}", "--data.batch_size=17"]
+    fit_command([*words, "--trainer.epochs=2", f"--data.workers={workers}", f"--output={tmp_path / 'r'}"])
+    state = torch.load(tmp_path / "r" / "checkpoints" / "last.ckpt", weights_only=True)
+    assert state["position"] == {"epoch": 2, "batch": 0, "step": 4}
+
+
+def test_what_is_said(toy, faces, tmp_path, capsys):
+    fit_command([*TOY, f"--data.root={faces}", "--trainer.epochs=1", f"--output={tmp_path / 'r'}"])
+    said = capsys.readouterr().out
+    assert "classes: surprise 5, fear 5," in said
+    assert "epoch 1/1  train cross_entropy " in said and "accuracy 0." in said
+    assert f"bundle {tmp_path / 'r' / 'bundle'}" in said
+
+
+def test_an_output_that_cannot_be_written_is_one_line(toy, faces, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(MienError, match=r"Cannot write .*config.yaml: File exists"):
+        fit_command([*TOY, f"--data.root={faces}", f"--output={tmp_path / 'file'}"])
+
+
+def test_a_full_disk_keeps_what_was_written(toy, faces, tmp_path, monkeypatch):
+    words = [*TOY, f"--data.root={faces}", f"--output={tmp_path / 'r'}"]
+    fit_command([*words, "--trainer.epochs=1"])
+    before = (tmp_path / "r" / "checkpoints" / "last.ckpt").read_bytes()
+
+    def full(state, path):
+        Path(path).write_bytes(b"half")
+        raise RuntimeError("PytorchStreamWriter failed writing file data/7: file write failed")
+
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(MienError, match=r"Cannot write .*last.ckpt.* What was written before is kept"):
+        fit_command([*words, "--trainer.epochs=2", "--resume"])
+    assert (tmp_path / "r" / "checkpoints" / "last.ckpt").read_bytes() == before
+    assert [p.name for p in (tmp_path / "r" / "checkpoints").iterdir()] == ["last.ckpt"]
+
+
+def test_without_the_train_extra_the_way_out_is_named(monkeypatch, tmp_path):
+    from mien.engine.training import fit as module
+
+    monkeypatch.setattr(module, "find_spec", lambda name: None)
+    with pytest.raises(MienError, match=r"pip install 'mien\[train\]'"):
+        fit_command(["--output", str(tmp_path / "r")])
+
+
+def test_a_frozen_landmark_stream_must_come_trained(tiny, faces, tmp_path):
+    words = [*tiny, "--data.name=drawn", f"--data.root={faces}", f"--output={tmp_path / 'r'}"]
+    with pytest.raises(MienError, match="The landmark network is frozen, so it must come trained: --init BUNDLE"):
+        fit_command(words)
+    with pytest.raises(MienError, match=r"poster_v2_small has no stage 'expresion'. Did you mean 'expression'"):
+        fit_command([*words, "--stage.name=expresion"])
+    with pytest.raises(MienError, match=r"no option 'drop_pth'. Did you mean 'drop_path'"):
+        fit_command([*words, "--system.options.drop_pth=0.1", "--init=random"])
+
+
+def test_landmarks_first_then_expressions(tiny, faces, tmp_path):
+    words = [*tiny, "--data.name=drawn", f"--data.root={faces}", "--data.augmentation=none", "--data.batch_size=8",
+             "--optim.lr=1e-3", "--trainer.epochs=1"]  # fmt: skip
+    (first,) = fit_command([*words, "--stage.name=landmarks", f"--output={tmp_path / '0'}"])
+    assert set(first.scores) == {"val/nme_interocular"}
+    (second,) = fit_command([*words, f"--init={first.bundle}", f"--output={tmp_path / '1'}"])
+    landmarks, whole = load(first.bundle), load(second.bundle)
+    trained = landmarks.landmark_net.state_dict()
+    assert all(torch.equal(value, trained[name]) for name, value in whole.landmark_net.state_dict().items())
+    assert whole.info.provenance["init"] == landmarks.info.model_id
+
+
+def test_ctrl_c_leaves_a_state_to_resume_from(toy, faces, tmp_path, monkeypatch, capsys):
+    import signal
+
+    from mien.engine.training.loop import Keeper
+
+    before = signal.getsignal(signal.SIGINT)  # a background job of a shell begins with it ignored
+    words = [*TOY, f"--data.root={faces}", "--trainer.epochs=2", f"--output={tmp_path / 'r'}"]
+    proceed = Keeper.on_train_batch_end
+
+    def and_interrupt(self, trainer, stage, *rest):
+        if stage.position.step == 2:
+            signal.raise_signal(signal.SIGINT)
+        proceed(self, trainer, stage, *rest)
+
+    monkeypatch.setattr(Keeper, "on_train_batch_end", and_interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        fit_command(words)
+    assert f"Go on: mien fit --output {tmp_path / 'r'} --resume true" in capsys.readouterr().out
+    monkeypatch.undo()
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="needs kill -9")
+def test_a_run_killed_in_mid_epoch_goes_on_as_if_nothing_had_happened(tiny, faces, tmp_path, run_script, one_thread):
+    words = [*tiny, "--data.name=drawn", f"--data.root={faces}", "--data.augmentation=strong", "--data.batch_size=8",
+             "--optim.lr=1e-3", "--optim.sam_rho=0.05", "--optim.ema=0.9", "--system.options.drop_path=0.3",
+             "--trainer.epochs=3", "--trainer.checkpoint_steps=3", "--init=random"]  # fmt: skip
+    killed = run_script("kill_at_step.py", "8", *words, f"--output={tmp_path / 'killed'}")
+    assert killed.returncode == -9, killed.stderr
+    state = torch.load(tmp_path / "killed" / "checkpoints" / "last.ckpt", weights_only=True)
+    assert state["position"] == {"epoch": 1, "batch": 1, "step": 6}  # of 5 steps an epoch: in mid-epoch
+    fit_command([f"--output={tmp_path / 'killed'}", "--resume"])
+    fit_command([*words, f"--output={tmp_path / 'whole'}"])
+    ends = [
+        torch.load(tmp_path / name / "checkpoints" / "last.ckpt", weights_only=True) for name in ("killed", "whole")
+    ]
+    for part in ("system", "ema"):
+        assert all(torch.equal(ends[0][part][name], value) for name, value in ends[1][part].items())
+    for number, moments in ends[1]["optimizer"]["state"].items():
+        assert all(torch.equal(ends[0]["optimizer"]["state"][number][name], m) for name, m in moments.items())
+    bundles = [(tmp_path / name / "bundle" / "model.safetensors").read_bytes() for name in ("killed", "whole")]
+    assert bundles[0] == bundles[1]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="needs gloo")
+def test_two_processes_train_what_one_trains_on_both_their_batches(toy, faces, tmp_path, run_script, one_thread):
+    words = [*TOY, f"--data.root={faces}", "--trainer.epochs=2", "--data.drop_last=true"]
+    launcher = (sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--standalone")
+    ran = run_script("fit_toy.py", *words, "--data.batch_size=4", f"--output={tmp_path / 'two'}", launcher=launcher)
+    assert ran.returncode == 0, ran.stderr[-2000:]
+    fit_command([*words, "--data.batch_size=8", f"--output={tmp_path / 'one'}"])
+    two, one = (load_file(tmp_path / name / "bundle" / "model.safetensors") for name in ("two", "one"))
+    for name, value in one.items():
+        torch.testing.assert_close(two[name], value, rtol=0, atol=2e-6)
+    assert ran.stdout.count("epoch 2/2") == 1  # one process speaks and writes
+    assert len(list((tmp_path / "two" / "logs").iterdir())) == 1
