@@ -7,14 +7,14 @@ import pytest
 from mien.core.bundle import FORMAT, BundleInfo
 from mien.core.errors import MienError
 from mien.core.labels import label_set
-from mien.core.spec import InputSpec
+from mien.core.spec import PictureInput
 
 
 def info(**changes: object) -> BundleInfo:
     values = {
         "system": "poster_v2",
         "config": {"num_classes": 8, "size": "small"},
-        "input": InputSpec(size=48, box_shift=(0.0, -0.1)),
+        "input": PictureInput(size=48, box_shift=(0.0, -0.1)),
         "labels": label_set("ferplus"),
         "temperature": 1.25,
         "files": {"model.onnx": "ab" * 32, "model.safetensors": "cd" * 32},

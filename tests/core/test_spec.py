@@ -5,13 +5,13 @@ import json
 import pytest
 
 from mien.core.errors import MienError
-from mien.core.spec import InputSpec
+from mien.core.spec import PictureInput
 
 
 def test_json_round_trip():
-    spec = InputSpec(size=48, color="grey", fit="pad", box_scale=1.3, box_shift=(0.1, -0.2), resample="nearest")
-    assert InputSpec.from_dict(json.loads(json.dumps(spec.to_dict()))) == spec
-    assert InputSpec.from_dict({}) == InputSpec()
+    spec = PictureInput(size=48, color="grey", fit="pad", box_scale=1.3, box_shift=(0.1, -0.2), resample="nearest")
+    assert PictureInput.from_dict(json.loads(json.dumps(spec.to_dict()))) == spec
+    assert PictureInput.from_dict({}) == PictureInput()
 
 
 @pytest.mark.parametrize(
@@ -22,10 +22,10 @@ def test_json_round_trip():
     ],
 )  # fmt: skip
 def test_a_wrong_value_states_the_rule(field, value, rule):
-    with pytest.raises(MienError, match=f"InputSpec.{field} must be {rule}"):
-        InputSpec(**{field: value})
+    with pytest.raises(MienError, match=f"PictureInput.{field} must be {rule}"):
+        PictureInput(**{field: value})
 
 
 def test_an_unknown_field_names_the_nearest():
     with pytest.raises(MienError, match=r"no field 'box_skale'. Did you mean 'box_scale'"):
-        InputSpec.from_dict({"box_skale": 1.0})
+        PictureInput.from_dict({"box_skale": 1.0})

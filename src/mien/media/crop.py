@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from mien.core.geometry import Crop
-from mien.core.spec import InputSpec
+from mien.core.spec import PictureInput
 
 _REST = 3  # box averages leave at least this reduction to the fitted filter, where there is as much
 _PAIRS = 5  # from this reduction on at least pairs are averaged: what is left is still 2.5, at a quarter of the time
@@ -23,7 +23,7 @@ _STEPS = 48  # filters are fitted to reductions in steps of 1/48 octave (1.5 %)
 
 
 def prepare(
-    pixels: UInt8[np.ndarray, "height width 3"], crop: Crop, spec: InputSpec
+    pixels: UInt8[np.ndarray, "height width 3"], crop: Crop, spec: PictureInput
 ) -> UInt8[np.ndarray, "size size 3"]:
     """The crop as the spec wants it, RGB. For a grey spec: ITU-R 601 luminance, repeated. `crop.size` is the side."""
     face = _nearest(pixels, crop) if spec.resample == "nearest" else _bilinear(pixels, crop)
@@ -32,7 +32,9 @@ def prepare(
     return face
 
 
-def normalise(crops: UInt8[np.ndarray, "n height width 3"], spec: InputSpec) -> Float[np.ndarray, "n 3 height width"]:
+def normalise(
+    crops: UInt8[np.ndarray, "n height width 3"], spec: PictureInput
+) -> Float[np.ndarray, "n 3 height width"]:
     """(crops / 255 - mean) / std per channel, float32, contiguous."""
     n, height, width, _ = crops.shape
     out = np.empty((n, 3, height, width), np.float32)

@@ -206,8 +206,9 @@ def _bundle(folder: Path) -> list[Section]:
     provenance = {name: _words(value) for name, value in info.provenance.items() if name != "scores"}
     about = {
         "model": info.model_id,
-        "classes": ", ".join(info.labels.classes),
-        "input": f"{info.input.size} px",
+        "outputs": info.gives,
+        "classes": "; ".join(", ".join(output.names) for output in info.outputs_of("classes").values()) or "none",
+        "input": f"{info.picture.size} px",
         "temperature": f"{info.temperature:.4g}",
     }
     return [Section("The bundle it made", facts(about | provenance))]

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from mien.core.bundle import BundleInfo
+from mien.core.bundle import BundleInfo, with_outputs_found
 from mien.core.errors import MienError, nearest
 from mien.media.files import sha256_of
 
@@ -30,10 +30,10 @@ Forward = Callable[[np.ndarray], Outputs]
 
 
 class Runner:
-    """images float32 [n, 3, size, size], prepared as `info.input` says -> float32 [n, ...], any n.
+    """images float32 [n, 3, size, size], prepared as `info.picture` says -> float32 [n, ...], any n.
 
     Called it gives the main output: logits [n, classes], or landmarks [n, points, 2] in crop sides, or the picture.
-    `outputs` gives all of them by name (`names`), as System.outputs says. info: what the bundle says. backend,
+    `outputs` gives all of them by name (`names`), as the bundle declares them. info: what the bundle says. backend,
     precision: what is really used. threads: None is every core that this process may use. Raises MienError, one line,
     for a folder that is no bundle, weights that are missing, changed or damaged, and a backend that is not installed.
     """
@@ -48,12 +48,14 @@ class Runner:
         if precision not in PRECISIONS:
             raise MienError(f"No precision {precision!r}.{nearest(precision, PRECISIONS)}")
         path = _verified_model(self.folder, self.info)
-        if precision == "auto" and (self.info.reads != "expression" or path.stat().st_size < LARGE_BYTES):
+        only_classes = all(output.kind == "classes" for output in self.info.outputs.values())
+        if precision == "auto" and (not only_classes or path.stat().st_size < LARGE_BYTES):
             precision = "fp32"
         load = _load_openvino if self.backend == "openvino" else _load_onnxruntime
         self._forward, self.precision = load(path, self.threads, precision)
-        self.main, self._shapes = self._checked_outputs()
-        self.names = tuple(self._shapes)
+        self._shapes = self._checked_outputs()
+        self.info = with_outputs_found(self.info, self._shapes)
+        self.names, self.main = tuple(self._shapes), next(iter(self.info.outputs))
 
     def __call__(self, images: Float[np.ndarray, "n 3 side side"]) -> Float[np.ndarray, "n *output"]:
         """The main output. Raises MienError as `outputs` does."""
@@ -61,40 +63,47 @@ class Runner:
 
     def outputs(self, images: Float[np.ndarray, "n 3 side side"]) -> Outputs:
         """Raises MienError for another shape, and when the network answers with something that is not a number."""
-        size = self.info.input.size
+        size = self.info.picture.size
         if images.ndim != 4 or images.shape[1:] != (3, size, size):
             raise MienError(f"{self.info.system} reads float32 [n, 3, {size}, {size}]; got {list(images.shape)}.")
         if len(images) == 0:
             return {name: np.zeros((0, *shape), np.float32) for name, shape in self._shapes.items()}
-        outputs = self._forward(np.ascontiguousarray(images, np.float32))
+        outputs = self._named(self._forward(np.ascontiguousarray(images, np.float32)))
         for name, values in outputs.items():
             if not np.isfinite(values).all():
                 where = f"on {self.backend} ({self.precision})"
                 raise MienError(f"{self.folder / MODEL_FILE} gives {name} that are not finite {where}.")
         return outputs
 
-    def _checked_outputs(self) -> tuple[str, dict[str, tuple[int, ...]]]:
-        """One empty-looking picture through the network: it must take what system.json promises, and answer with it.
+    def _named(self, found: Outputs) -> Outputs:
+        """The graph's outputs by their declared names: a graph with one output may call it what it likes."""
+        declared = list(self.info.outputs)
+        return {declared[0]: next(iter(found.values()))} if len(found) == 1 else found
 
-        Gives the main output's name and the shapes for one picture.
+    def _checked_outputs(self) -> dict[str, tuple[int, ...]]:
+        """The shapes for one picture, by output, from a blank picture through the network.
+
+        Raises MienError for a network that does not take or give what `system.json` declares.
         """
-        size, count = self.info.input.size, len(self.info.labels)
+        size = self.info.picture.size
         try:
-            found = self._forward(np.zeros((1, 3, size, size), np.float32))
+            found = self._named(self._forward(np.zeros((1, 3, size, size), np.float32)))
         except Exception as error:
             raise MienError(
                 f"{self.folder / MODEL_FILE} does not run on [1, 3, {size}, {size}]: {_one_line(error)}"
             ) from error
         shapes = {name: values.shape[1:] for name, values in found.items()}
-        wanted = {"expression": ("logits", (count,)), "landmarks": ("landmarks", (count, 2))}
-        main, shape = wanted.get(self.info.reads, ("picture", (3, size, size)))
-        if main not in shapes and len(shapes) == 1:  # a network from elsewhere may call its one output what it likes
-            main = next(iter(shapes))
-        if shapes.get(main) != shape:
-            what = "points" if self.info.reads == "landmarks" else "classes"
-            got = list(found[main].shape) if main in found else sorted(shapes)
-            raise MienError(f"{self.folder / MODEL_FILE} answers with {got}, but {INFO_FILE} names {count} {what}.")
-        return main, shapes
+        for name, output in self.info.outputs.items():
+            if name not in shapes:
+                raise MienError(f"{self.folder / MODEL_FILE} gives {sorted(shapes)}, but {INFO_FILE} names {name!r}.")
+            wanted = {"points": (len(output.names), 2), "picture": (3, size, size)}.get(
+                output.kind, (len(output.names),)
+            )
+            if output.kind != "vector" and shapes[name] != wanted:
+                what = f"{len(output.names)} {output.kind}" if output.names else f"a picture of {size} pixels"
+                got = list(found[name].shape)
+                raise MienError(f"{self.folder / MODEL_FILE} gives {name} of {got}, but {INFO_FILE} names {what}.")
+        return shapes
 
 
 def read_info(folder: Path) -> BundleInfo:

@@ -12,7 +12,7 @@ from mien.media.files import atomic_path, sha256_of, write_text
 if TYPE_CHECKING:
     import numpy as np
 
-    from mien.core.spec import InputSpec
+    from mien.core.spec import Output, PictureInput
     from mien.systems.system import System
 
 FORMATS = ("onnx",)
@@ -21,7 +21,7 @@ SMALL = 1024  # values below which halving a weight saves nothing worth a node
 # A heat map of noise may have two peaks of one height, of which rounding chooses: so many points may be elsewhere.
 TIED = 0.02
 SAME_POINT = 1e-3  # sides of the crop
-_READS_WITH = {"logits": "--bundle", "landmarks": "--landmark-bundle"}
+_READS_WITH = {"classes": "--bundle", "points": "--landmark-bundle"}
 MODEL, DESCRIPTION, CARD = "model.onnx", "system.json", "README.md"
 
 
@@ -67,7 +67,7 @@ def export(
                 "Nothing was written."
             )
     _describe(source, folder)
-    megabytes, bundle_option = (folder / MODEL).stat().st_size / 1e6, _READS_WITH.get(found.main, "")
+    megabytes, bundle_option = (folder / MODEL).stat().st_size / 1e6, _READS_WITH.get(found.kind, "")
     said = f"{folder / MODEL}: {megabytes:.1f} MB, {found.main} within {found.difference:.1e} of the original "
     said += f"({found.of_what}), {found.agreement}."
     return said + (f"\nRead pictures with it: mien analyze PHOTO {bundle_option} {folder}" if bundle_option else "")
@@ -82,23 +82,24 @@ class Agreement:
     """
 
     main: str
+    kind: str
     difference: float
     same: float
 
     @property
     def of_what(self) -> str:
-        return {"landmarks": "sides of the crop"}.get(self.main, "share of the largest")
+        return {"points": "sides of the crop"}.get(self.kind, "share of the largest")
 
     @property
     def agreement(self) -> str:
-        return f"the same {'class' if self.main == 'logits' else 'points'} on {self.same:.0%}"
+        return f"the same {'class' if self.kind == 'classes' else self.kind} on {self.same:.0%}"
 
 
 def write_onnx(system: "System", path: Path) -> None:
-    """The network for inference: input `image` [batch, 3, size, size], any batch; outputs named by System.outputs."""
+    """The network for inference, input `image` [batch, 3, size, size], any batch; outputs as the system declares."""
     import torch
 
-    size = system.input_spec.size
+    size = system.picture.size
     network, names = _named_outputs(system)
     with _quietly():
         program = torch.onnx.export(
@@ -122,9 +123,7 @@ def _named_outputs(system: "System") -> tuple[Any, list[str]]:
     import torch
 
     lean = system.for_inference()
-    answer = getattr(lean, "outputs", None) or (lambda image: {"logits": lean(image)})
-    with torch.inference_mode():
-        names = list(answer(torch.zeros(1, 3, system.input_spec.size, system.input_spec.size)))
+    names = list(system.outputs)
 
     class Named(torch.nn.Module):
         def __init__(self) -> None:
@@ -132,7 +131,7 @@ def _named_outputs(system: "System") -> tuple[Any, list[str]]:
             self.network = lean
 
         def forward(self, image: torch.Tensor) -> tuple[torch.Tensor, ...]:
-            outputs = answer(image)
+            outputs = self.network(image)
             return tuple(outputs[name] for name in names)
 
     return Named().eval(), names
@@ -178,32 +177,35 @@ def compare(system: "System", path: Path) -> Agreement:
     import onnxruntime
     import torch
 
-    spec = system.input_spec
-    images = _check_faces(spec) if system.labels.name.startswith("landmarks_") else _check_pictures(spec.size)
+    spec = system.picture
+    main = next(iter(system.outputs))
+    points = system.outputs[main].kind == "points"
+    images = _check_faces(spec) if points else _check_pictures(spec.size)
     with torch.inference_mode():
-        wanted = {name: value.numpy() for name, value in system.eval().outputs(torch.from_numpy(images)).items()}
+        wanted = {name: value.numpy() for name, value in system.eval()(torch.from_numpy(images)).items()}
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     names = [output.name for output in session.get_outputs()]
     # One by one and together: the batch must be free.
     single = [session.run(names, {"image": image[None]}) for image in images]
     alone = {name: np.concatenate([answer[k] for answer in single]) for k, name in enumerate(names)}
     together = dict(zip(names, session.run(names, {"image": images}), strict=True))
-    main = names[0]
-    differences = [_difference(name, got[name], wanted[name]) for got in (alone, together) for name in names]
-    if main == "logits":
+    differences = [
+        _difference(system.outputs[name], got[name], wanted[name]) for got in (alone, together) for name in names
+    ]
+    if system.outputs[main].kind == "classes":
         same = (alone[main].argmax(1) == wanted[main].argmax(1)).mean()
     else:
         apart = np.abs(alone[main] - wanted[main]).reshape(len(images), -1)
         same = (np.quantile(apart, 1 - TIED, axis=1) <= SAME_POINT).mean()
-    return Agreement(main, max(differences), float(same))
+    return Agreement(main, system.outputs[main].kind, max(differences), float(same))
 
 
-def _difference(name: str, got: "np.ndarray", wanted: "np.ndarray") -> float:
+def _difference(output: "Output", got: "np.ndarray", wanted: "np.ndarray") -> float:
     """Largest difference, as a share of the largest value; of points in sides of the crop, all but a share TIED."""
     import numpy as np
 
     apart = np.abs(got - wanted)
-    if name in ("landmarks", "sigma", "visible", "depth"):
+    if output.kind == "points" or output.of:
         return float(np.quantile(apart, 1 - TIED))
     return float(apart.max()) / max(float(np.abs(wanted).max()), 1e-6)
 
@@ -220,7 +222,7 @@ def _check_pictures(size: int, count: int = 16) -> "np.ndarray":
     return np.concatenate([noise, np.stack(smooth)]).astype(np.float32)
 
 
-def _check_faces(spec: "InputSpec", count: int = 16) -> "np.ndarray":
+def _check_faces(spec: "PictureInput", count: int = 16) -> "np.ndarray":
     """float32 [count, 3, size, size]: synthetic people, cut out and normalised as the system asks."""
     import numpy as np
 
