@@ -175,12 +175,12 @@ class Output:
     @classmethod
     def points(cls, count: int) -> "Output":
         """Points in the order of a landmark scheme."""
-        return cls("points", tuple(f"point_{i}" for i in range(count)), unit="crop sides")
+        return cls("points", _point_names(count), unit="crop sides")
 
     @classmethod
     def per_point(cls, of: str, count: int, *, unit: str, limits: tuple[float, float] | None = None) -> "Output":
         """One value for each point of the output `of`."""
-        return cls("values", tuple(f"point_{i}" for i in range(count)), unit=unit, range=limits, of=of)
+        return cls("values", _point_names(count), unit=unit, range=limits, of=of)
 
     @property
     def scheme(self) -> str:
@@ -188,10 +188,12 @@ class Output:
         return scheme_of(len(self.names)).name
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values; fields with their default are left out."""
+        """Plain values; fields with their default are left out, and numbered points are counted."""
         values: dict[str, Any] = {"kind": self.kind}
         if self.labels is not None:
             values["labels"] = self.labels.to_dict()
+        elif self.names == _point_names(len(self.names)) and self.names:
+            values["points"] = len(self.names)
         elif self.names:
             values["names"] = list(self.names)
         optional = {"unit": self.unit, "range": list(self.range) if self.range else None, "of": self.of}
@@ -204,7 +206,13 @@ class Output:
         if "labels" in values:
             values["labels"] = LabelSet.from_dict(values["labels"])
             values.setdefault("names", values["labels"].classes)
+        if "points" in values:
+            values["names"] = _point_names(values.pop("points"))
         return _from_dict(cls, values)
+
+
+def _point_names(count: int) -> tuple[str, ...]:
+    return tuple(f"point_{i}" for i in range(count))
 
 
 def input_to_dict(given: Input) -> dict[str, Any]:
