@@ -175,10 +175,11 @@ def compare(system: "System", path: Path) -> Agreement:
     Noise and smooth colours; for points faces, synthetic ones: noise gives a heat map many summits of one height.
     """
     import numpy as np
-    import onnxruntime
     import torch
 
-    spec = system.input_spec
+    from mien.runtime.backends import import_onnxruntime
+
+    onnxruntime, spec = import_onnxruntime(), system.input_spec
     images = _check_faces(spec) if system.labels.name.startswith("landmarks_") else _check_pictures(spec.size)
     with torch.inference_mode():
         wanted = {name: value.numpy() for name, value in system.eval().outputs(torch.from_numpy(images)).items()}

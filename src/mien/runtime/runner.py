@@ -19,6 +19,7 @@ from jaxtyping import Float
 from mien.core.bundle import BundleInfo
 from mien.core.errors import MienError, nearest
 from mien.media.files import sha256_of
+from mien.runtime.backends import import_onnxruntime, import_openvino
 
 MODEL_FILE, INFO_FILE = "model.onnx", "system.json"
 BACKENDS, PRECISIONS = ("auto", "onnxruntime", "openvino"), ("auto", "fp32", "bf16")
@@ -147,8 +148,7 @@ def _thread_count(threads: int | None) -> int:
 
 
 def _load_onnxruntime(path: Path, threads: int, precision: str) -> tuple[Forward, str]:
-    import onnxruntime
-
+    onnxruntime = import_onnxruntime()
     if precision == "bf16":
         raise MienError("ONNX Runtime computes in fp32 here. Take --backend openvino for bf16.")
     options = onnxruntime.SessionOptions()
@@ -166,9 +166,7 @@ def _load_onnxruntime(path: Path, threads: int, precision: str) -> tuple[Forward
 
 
 def _load_openvino(path: Path, threads: int, precision: str) -> tuple[Forward, str]:
-    import openvino
-
-    core = openvino.Core()
+    core = import_openvino().Core()
     capable = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     if precision == "bf16" and not capable:
         raise MienError("This CPU does not compute in bf16 (no AVX512_BF16 or AMX). Take --precision fp32.")
