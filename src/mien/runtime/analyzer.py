@@ -72,8 +72,9 @@ class Analyzer:
     bundle: its folder; None is the model that ships with mien. detector: "dlib" or "yunet" (`weights`: its file).
     min_face: side in pixels of the original picture of the smallest face to look for. threads: for the network, and for
     decoding and detection beside it; None is every core. backend, precision: as for Runner. landmarks: reads the points
-    of each face too. smooth: of a video, with less trembling (see smoothing.py). Raises MienError for a bundle or a
-    detector that cannot be used, and for a bundle that does not read expressions.
+    of each face too. smooth: of a video, with less trembling (see smoothing.py). One object may be used from many
+    threads; a face has the same numbers alone and among others. Raises MienError for a bundle or a detector that cannot
+    be used, and for a bundle that does not read expressions.
     """
 
     def __init__(
@@ -231,7 +232,7 @@ class Analyzer:
             pool.shutdown(wait=False, cancel_futures=True)
 
     def _readings(self, ready: "list[tuple[_Task, _Faces]]") -> list[PictureReadings]:
-        """All their faces through the network at once."""
+        """All their faces through the network."""
         crops = [crop for _, faces in ready for crop in faces.crops]
         spec, rows = self.info.picture, iter(())
         if crops:

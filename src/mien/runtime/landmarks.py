@@ -33,8 +33,8 @@ Pixels = UInt8[np.ndarray, "height width 3"]
 class Landmarker:
     """bundle: its folder; None is the one that ships with mien. backend, precision, threads: as for Runner.
 
-    passes: 1 reads each face once, 2 cuts it out again by the points first found. Raises MienError for a bundle that
-    cannot be used or does not read landmarks.
+    passes: 1 reads each face once, 2 cuts it out again by the points first found. One object may be used from many
+    threads. Raises MienError for a bundle that cannot be used or does not read landmarks.
     """
 
     def __init__(

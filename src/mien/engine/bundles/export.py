@@ -174,9 +174,11 @@ def compare(system: "System", path: Path) -> Agreement:
     Noise and smooth colours; for points faces, synthetic ones: noise gives a heat map many summits of one height.
     """
     import numpy as np
-    import onnxruntime
     import torch
 
+    from mien.runtime.backends import import_onnxruntime
+
+    onnxruntime = import_onnxruntime()
     spec = system.picture
     main = next(iter(system.outputs))
     points = system.outputs[main].kind == "points"
