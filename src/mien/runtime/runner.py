@@ -14,7 +14,7 @@ a face takes ten times that.
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
@@ -26,25 +26,26 @@ from jaxtyping import Float
 
 from mien.core.bundle import BundleInfo, with_outputs_found
 from mien.core.errors import MienError, nearest
+from mien.core.spec import Output
 from mien.media.files import sha256_of
 from mien.runtime.backends import import_onnxruntime, import_openvino
 
 MODEL_FILE, INFO_FILE = "model.onnx", "system.json"
 BACKENDS, PRECISIONS = ("auto", "onnxruntime", "openvino"), ("auto", "fp32", "bf16")
 LARGE_BYTES = 50_000_000  # model.onnx from here on is computed in bf16 by itself
-Outputs = dict[str, np.ndarray]
-Forward = Callable[[np.ndarray], Outputs]
+Arrays = dict[str, np.ndarray]
+Outputs = Arrays
+Forward = Callable[[Arrays], Arrays]
 
 
 class Runner:
-    """images float32 [n, 3, size, size], prepared as `info.picture` says -> float32 [n, ...], any n.
+    """Inputs float32 [n, ...], prepared as `info.inputs` says -> outputs float32 [n, ...] by name, any n.
 
-    Called it gives the main output: logits [n, classes], or landmarks [n, points, 2] in crop sides, or the picture.
-    `outputs` gives all of them by name (`names`), as the bundle declares them. info: what the bundle says. backend,
-    precision: what is really used. threads: None is every core that this process may use. One object may be called from
-    any number of threads: they share its workers, and each gets its own answer, bit for bit what a call alone gives.
-    Raises MienError, one line, for a folder that is no bundle, weights that are missing, changed or damaged, and a
-    backend that is not installed.
+    Where the network has one input, the array alone will do. Called it gives the main output, the first one declared;
+    `outputs` gives all (`names`). info: what the bundle says. backend, precision: what is really used. threads: None is
+    every core that this process may use. One object may be called from any number of threads: they share its workers,
+    and each gets its own outputs, bit for bit what a call alone gives. Raises MienError, one line, for a folder that is
+    no bundle, weights that are missing, changed or damaged, and a backend that is not installed.
     """
 
     def __init__(
@@ -68,60 +69,79 @@ class Runner:
         self.info = with_outputs_found(self.info, self._shapes)
         self.names, self.main = tuple(self._shapes), next(iter(self.info.outputs))
 
-    def __call__(self, images: Float[np.ndarray, "n 3 side side"]) -> Float[np.ndarray, "n *output"]:
+    def __call__(self, inputs: np.ndarray | Mapping[str, np.ndarray]) -> Float[np.ndarray, "n *output"]:
         """The main output. Raises MienError as `outputs` does."""
-        return self.outputs(images)[self.main]
+        return self.outputs(inputs)[self.main]
 
-    def outputs(self, images: Float[np.ndarray, "n 3 side side"]) -> Outputs:
-        """Raises MienError for another shape, and when the network answers with something that is not a number."""
-        size = self.info.picture.size
-        if images.ndim != 4 or images.shape[1:] != (3, size, size):
-            raise MienError(f"{self.info.system} reads float32 [n, 3, {size}, {size}]; got {list(images.shape)}.")
-        if len(images) == 0:
+    def outputs(self, inputs: np.ndarray | Mapping[str, np.ndarray]) -> Outputs:
+        """Raises MienError for missing inputs and other shapes, and when an output is not finite."""
+        arrays = self._checked_inputs(inputs)
+        if len(next(iter(arrays.values()))) == 0:
             return {name: np.zeros((0, *shape), np.float32) for name, shape in self._shapes.items()}
-        outputs = self._named(self._forward(np.ascontiguousarray(images, np.float32)))
+        outputs = self._named(self._forward(arrays))
         for name, values in outputs.items():
             if not np.isfinite(values).all():
                 where = f"on {self.backend} ({self.precision})"
                 raise MienError(f"{self.folder / MODEL_FILE} gives {name} that are not finite {where}.")
         return outputs
 
+    def _checked_inputs(self, inputs: np.ndarray | Mapping[str, np.ndarray]) -> Arrays:
+        """Contiguous float32 arrays by input name, in the declared order."""
+        declared = self.info.inputs
+        given = inputs if isinstance(inputs, Mapping) else {next(iter(declared)): inputs}
+        if given.keys() != declared.keys():
+            raise MienError(
+                f"{self.info.system} takes {' and '.join(declared)}; got {' and '.join(given) or 'nothing'}."
+            )
+        for name, about in declared.items():
+            if given[name].shape[1:] != about.shape:
+                wanted = ", ".join(map(str, about.shape))
+                raise MienError(f"{self.info.system} takes {name} [n, {wanted}]; got {list(given[name].shape)}.")
+        if len({len(given[name]) for name in declared}) > 1:
+            counts = ", ".join(f"{len(given[name])} of {name}" for name in declared)
+            raise MienError(f"{self.info.system} takes as many of each input; got {counts}.")
+        return {name: np.ascontiguousarray(given[name], np.float32) for name in declared}
+
     def _named(self, found: Outputs) -> Outputs:
         """The graph's outputs by their declared names: a graph with one output may call it what it likes."""
         declared = list(self.info.outputs)
         return {declared[0]: next(iter(found.values()))} if len(found) == 1 else found
 
-    def _forward(self, images: np.ndarray) -> Outputs:
-        """Each picture by itself; several on the workers, one in the calling thread."""
-        alone = (images[i : i + 1] for i in range(len(images)))
-        side_by_side = self._workers > 1 and len(images) > 1
+    def _forward(self, inputs: Arrays) -> Outputs:
+        """Each sample by itself; several on the workers, one in the calling thread."""
+        count = len(next(iter(inputs.values())))
+        alone = ({name: values[i : i + 1] for name, values in inputs.items()} for i in range(count))
+        side_by_side = self._workers > 1 and count > 1
         parts = list((self._pool.map if side_by_side else map)(self._one, alone))
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
     def _checked_outputs(self) -> dict[str, tuple[int, ...]]:
-        """The shapes for one picture, by output, from a blank picture through the network.
+        """The shapes for one sample, by output, from blank inputs through the network.
 
         Raises MienError for a network that does not take or give what `system.json` declares.
         """
-        size = self.info.picture.size
+        blank = {name: np.zeros((1, *about.shape), np.float32) for name, about in self.info.inputs.items()}
         try:
-            found = self._named(self._forward(np.zeros((1, 3, size, size), np.float32)))
+            found = self._named(self._forward(blank))
         except Exception as error:
-            raise MienError(
-                f"{self.folder / MODEL_FILE} does not run on [1, 3, {size}, {size}]: {_one_line(error)}"
-            ) from error
-        shapes = {name: values.shape[1:] for name, values in found.items()}
+            shapes = " and ".join(str(list(values.shape)) for values in blank.values())
+            raise MienError(f"{self.folder / MODEL_FILE} does not run on {shapes}: {_one_line(error)}") from error
         for name, output in self.info.outputs.items():
-            if name not in shapes:
-                raise MienError(f"{self.folder / MODEL_FILE} gives {sorted(shapes)}, but {INFO_FILE} names {name!r}.")
-            wanted = {"points": (len(output.names), 2), "picture": (3, size, size)}.get(
-                output.kind, (len(output.names),)
-            )
-            if output.kind != "vector" and shapes[name] != wanted:
-                what = f"{len(output.names)} {output.kind}" if output.names else f"a picture of {size} pixels"
+            if name not in found:
+                raise MienError(f"{self.folder / MODEL_FILE} gives {sorted(found)}, but {INFO_FILE} names {name!r}.")
+            if (wanted := self._declared_shape(output)) is not None and found[name].shape[1:] != wanted:
+                what = f"{len(output.names)} {output.kind}" if output.names else f"a picture of {list(wanted)}"
                 got = list(found[name].shape)
                 raise MienError(f"{self.folder / MODEL_FILE} gives {name} of {got}, but {INFO_FILE} names {what}.")
-        return shapes
+        return {name: values.shape[1:] for name, values in found.items()}
+
+    def _declared_shape(self, output: Output) -> tuple[int, ...] | None:
+        """Of one sample; None where the declaration leaves it open."""
+        if output.kind == "points":
+            return len(output.names), 2
+        if output.kind == "picture":
+            return self.info.picture.shape
+        return (len(output.names),) if output.names else None
 
 
 def read_info(folder: Path) -> BundleInfo:
@@ -174,7 +194,7 @@ def _thread_count(threads: int | None) -> int:
 
 
 def _load_onnxruntime(path: Path, threads: int, workers: int, precision: str) -> tuple[Forward, str]:
-    """What gives the outputs of one picture [1, 3, size, size], from up to `workers` threads at a time."""
+    """What gives the outputs of one sample, from up to `workers` threads at a time."""
     onnxruntime = import_onnxruntime()
     if precision == "bf16":
         raise MienError("ONNX Runtime computes in fp32 here. Take --backend openvino for bf16.")
@@ -188,8 +208,12 @@ def _load_onnxruntime(path: Path, threads: int, workers: int, precision: str) ->
         session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime has a dozen exception types, none public
         raise MienError(f"{path} is not a network that ONNX Runtime can load: {_one_line(error)}") from error
-    name, outputs = session.get_inputs()[0].name, [output.name for output in session.get_outputs()]
-    return lambda images: dict(zip(outputs, session.run(outputs, {name: images}), strict=True)), "fp32"
+    inputs, outputs = ([port.name for port in ports] for ports in (session.get_inputs(), session.get_outputs()))
+
+    def one(arrays: Arrays) -> Outputs:
+        return dict(zip(outputs, session.run(outputs, _by_graph_name(arrays, inputs)), strict=True))
+
+    return one, "fp32"
 
 
 def _load_openvino(path: Path, threads: int, workers: int, precision: str) -> tuple[Forward, str]:
@@ -206,7 +230,7 @@ def _load_openvino(path: Path, threads: int, workers: int, precision: str) -> tu
     }
     try:
         model = core.read_model(path)
-        model.reshape([1, *(dimension.get_length() for dimension in list(model.inputs[0].partial_shape)[1:])])
+        model.reshape({port: [1, *_lengths(port)] for port in model.inputs})
         compiled = core.compile_model(model, "CPU", settings)
     except Exception as error:
         raise MienError(f"{path} is not a network that OpenVINO can load: {_one_line(error)}") from error
@@ -214,16 +238,28 @@ def _load_openvino(path: Path, threads: int, workers: int, precision: str) -> tu
     for _ in range(workers):
         free.put(compiled.create_infer_request())
 
-    def one(image: np.ndarray) -> Outputs:
+    inputs = [port.any_name for port in compiled.inputs]
+
+    def one(arrays: Arrays) -> Outputs:
         request = free.get()
         try:
             # Copies: the results lie in memory that the request's next forward writes to.
-            found = request.infer([image], share_inputs=True)
+            found = request.infer(_by_graph_name(arrays, inputs), share_inputs=True)
             return {port.any_name: np.array(values, np.float32) for port, values in found.items()}
         finally:
             free.put(request)
 
     return one, used
+
+
+def _lengths(port: Any) -> list[int]:
+    """Of all axes after the batch."""
+    return [dimension.get_length() for dimension in list(port.partial_shape)[1:]]
+
+
+def _by_graph_name(arrays: Arrays, names: Sequence[str]) -> Arrays:
+    """The arrays under the graph's names: a graph with one input may call it what it likes."""
+    return {names[0]: next(iter(arrays.values()))} if len(names) == 1 and len(arrays) == 1 else arrays
 
 
 def _one_line(error: Exception) -> str:

@@ -98,11 +98,11 @@ def test_a_network_of_points_keeps_all_its_outputs(tmp_path: Path) -> None:
 
     system.__class__ = Described
     system.outputs |= {name: Output.per_point("landmarks", 68, unit="crop sides") for name in ("sigma", "depth")}
-    save_bundle(tmp_path / "bundle", system)
+    info = save_bundle(tmp_path / "bundle", system)
     module.write_onnx(system.eval(), tmp_path / "bundle" / "model.onnx")
     found = module.compare(system, tmp_path / "bundle" / "model.onnx")
     assert found.main == "landmarks" and found.difference < 1e-5 and found.same == 1.0
-    module._describe(tmp_path / "bundle", tmp_path / "bundle")
+    module._describe(info, tmp_path / "bundle", tmp_path / "bundle")
     images = np.random.default_rng(0).normal(0, 1, (5, 3, 32, 32)).astype(np.float32)
     with torch.inference_mode():
         wanted = {name: value.numpy() for name, value in system(torch.from_numpy(images)).items()}

@@ -5,8 +5,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from mien.core.bundle import SEEN_FACES
+from mien.core.bundle import SEEN_FACES, BundleInfo
 from mien.core.errors import MienError, nearest
+from mien.core.spec import SoundInput
 from mien.media.files import atomic_path, sha256_of, write_text
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ SMALL = 1024  # values below which halving a weight saves nothing worth a node
 # A heat map of noise may have two peaks of one height, of which rounding chooses: so many points may be elsewhere.
 TIED = 0.02
 SAME_POINT = 1e-3  # sides of the crop
+CHECKED = 16  # samples that the exported network is compared on
 _READS_WITH = {"classes": "--bundle", "points": "--landmark-bundle"}
 MODEL, DESCRIPTION, CARD = "model.onnx", "system.json", "README.md"
 
@@ -66,7 +68,8 @@ def export(
                 f"{found.of_what} (accepted: {tolerance:g}), {found.agreement} of the check's pictures. "
                 "Nothing was written."
             )
-    _describe(source, folder)
+    assert system.info is not None
+    _describe(system.info, source, folder)
     megabytes, bundle_option = (folder / MODEL).stat().st_size / 1e6, _READS_WITH.get(found.kind, "")
     said = f"{folder / MODEL}: {megabytes:.1f} MB, {found.main} within {found.difference:.1e} of the original "
     said += f"({found.of_what}), {found.agreement}."
@@ -96,21 +99,22 @@ class Agreement:
 
 
 def write_onnx(system: "System", path: Path) -> None:
-    """The network for inference, input `image` [batch, 3, size, size], any batch; outputs as the system declares."""
+    """The network for inference; inputs and outputs named and shaped as the system declares them, any batch."""
     import torch
 
-    size = system.picture.size
-    network, names = _named_outputs(system)
+    free_batch = {0: torch.export.Dim("batch", min=1, max=65536)}
     with _quietly():
         program = torch.onnx.export(
-            network,
-            (torch.zeros(2, 3, size, size),),
+            _with_outputs_in_order(system),
+            tuple(torch.zeros(2, *system.inputs[name].shape) for name in system.input_names),
             dynamo=True,
             optimize=True,
             opset_version=OPSET,
-            input_names=["image"],
-            output_names=names,
-            dynamic_shapes=({0: torch.export.Dim("batch", min=1, max=65536)},),
+            input_names=list(system.input_names),
+            output_names=list(system.outputs),
+            dynamic_shapes={
+                "inputs": tuple({0: torch.export.Dim("batch", min=1, max=65536)} for _ in system.input_names)
+            },
             verbose=False,
         )
         assert program is not None
@@ -118,23 +122,22 @@ def write_onnx(system: "System", path: Path) -> None:
     strip_notes(path)
 
 
-def _named_outputs(system: "System") -> tuple[Any, list[str]]:
-    """The network for inference with its outputs as a tuple, and their names in that order."""
+def _with_outputs_in_order(system: "System") -> Any:
+    """The network for inference with its outputs as a tuple in the declared order."""
     import torch
 
-    lean = system.for_inference()
-    names = list(system.outputs)
+    lean, names = system.for_inference(), list(system.outputs)
 
-    class Named(torch.nn.Module):
+    class InOrder(torch.nn.Module):
         def __init__(self) -> None:
             super().__init__()
             self.network = lean
 
-        def forward(self, image: torch.Tensor) -> tuple[torch.Tensor, ...]:
-            outputs = self.network(image)
+        def forward(self, *inputs: torch.Tensor) -> tuple[torch.Tensor, ...]:
+            outputs = self.network(*inputs)
             return tuple(outputs[name] for name in names)
 
-    return Named().eval(), names
+    return InOrder().eval()
 
 
 def strip_notes(path: Path) -> None:
@@ -169,37 +172,49 @@ def halve_weights(path: Path) -> None:
 
 
 def compare(system: "System", path: Path) -> Agreement:
-    """The ONNX file, on ONNX Runtime in fp32, against the system, on pictures of no one.
-
-    Noise and smooth colours; for points faces, synthetic ones: noise gives a heat map many summits of one height.
-    """
+    """The ONNX file, on ONNX Runtime in fp32, against the system, on inputs of no one."""
     import numpy as np
     import torch
 
     from mien.runtime.backends import import_onnxruntime
 
-    onnxruntime = import_onnxruntime()
-    spec = system.picture
-    main = next(iter(system.outputs))
-    points = system.outputs[main].kind == "points"
-    images = _check_faces(spec) if points else _check_pictures(spec.size)
+    inputs = _check_inputs(system)
     with torch.inference_mode():
-        wanted = {name: value.numpy() for name, value in system.eval()(torch.from_numpy(images)).items()}
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+        found = system.eval()(*(torch.from_numpy(inputs[name]) for name in system.input_names))
+    wanted = {name: value.numpy() for name, value in found.items()}
+    session = import_onnxruntime().InferenceSession(str(path), providers=["CPUExecutionProvider"])
     names = [output.name for output in session.get_outputs()]
     # One by one and together: the batch must be free.
-    single = [session.run(names, {"image": image[None]}) for image in images]
-    alone = {name: np.concatenate([answer[k] for answer in single]) for k, name in enumerate(names)}
-    together = dict(zip(names, session.run(names, {"image": images}), strict=True))
+    single = [session.run(names, {k: v[i : i + 1] for k, v in inputs.items()}) for i in range(CHECKED)]
+    alone = {name: np.concatenate([outputs[k] for outputs in single]) for k, name in enumerate(names)}
+    together = dict(zip(names, session.run(names, inputs), strict=True))
     differences = [
         _difference(system.outputs[name], got[name], wanted[name]) for got in (alone, together) for name in names
     ]
-    if system.outputs[main].kind == "classes":
+    main = names[0]
+    kind = system.outputs[main].kind
+    if kind == "classes":
         same = (alone[main].argmax(1) == wanted[main].argmax(1)).mean()
     else:
-        apart = np.abs(alone[main] - wanted[main]).reshape(len(images), -1)
+        apart = np.abs(alone[main] - wanted[main]).reshape(CHECKED, -1)
         same = (np.quantile(apart, 1 - TIED, axis=1) <= SAME_POINT).mean()
-    return Agreement(main, system.outputs[main].kind, max(differences), float(same))
+    return Agreement(main, kind, max(differences), float(same))
+
+
+def _check_inputs(system: "System") -> "dict[str, np.ndarray]":
+    """CHECKED samples of each input: noise and smooth colours, noise for sounds; synthetic faces where points are
+    read, since noise gives a heat map many summits of one height."""
+    import numpy as np
+
+    points = any(output.kind == "points" for output in system.outputs.values())
+    found = {}
+    for name in system.input_names:
+        about = system.inputs[name]
+        if isinstance(about, SoundInput):
+            found[name] = np.random.default_rng(0).random((CHECKED, *about.shape)).astype(np.float32)
+        else:
+            found[name] = _check_faces(about) if points else _check_pictures(about.size)
+    return found
 
 
 def _difference(output: "Output", got: "np.ndarray", wanted: "np.ndarray") -> float:
@@ -212,7 +227,7 @@ def _difference(output: "Output", got: "np.ndarray", wanted: "np.ndarray") -> fl
     return float(apart.max()) / max(float(np.abs(wanted).max()), 1e-6)
 
 
-def _check_pictures(size: int, count: int = 16) -> "np.ndarray":
+def _check_pictures(size: int, count: int = CHECKED) -> "np.ndarray":
     """float32 [count, 3, size, size] of about unit variance; the second half are smooth."""
     import cv2
     import numpy as np
@@ -224,7 +239,7 @@ def _check_pictures(size: int, count: int = 16) -> "np.ndarray":
     return np.concatenate([noise, np.stack(smooth)]).astype(np.float32)
 
 
-def _check_faces(spec: "PictureInput", count: int = 16) -> "np.ndarray":
+def _check_faces(spec: "PictureInput", count: int = CHECKED) -> "np.ndarray":
     """float32 [count, 3, size, size]: synthetic people, cut out and normalised as the system asks."""
     import numpy as np
 
@@ -240,11 +255,8 @@ def _check_faces(spec: "PictureInput", count: int = 16) -> "np.ndarray":
     return normalise(np.stack(crops), spec)
 
 
-def _describe(source: Path, folder: Path) -> None:
+def _describe(info: BundleInfo, source: Path, folder: Path) -> None:
     """system.json with the hash of model.onnx; in another folder it names only what lies there, and its source."""
-    from mien.systems.bundle import read_info
-
-    info = read_info(source)
     digest = {MODEL: sha256_of(folder / MODEL)}
     if folder.resolve() == source.resolve():
         info = replace(info, files=info.files | digest)
