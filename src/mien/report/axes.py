@@ -146,8 +146,9 @@ def step_of(marks: Sequence[float]) -> float:
 
 
 def tick_text(value: float, step: float, *, percent: bool = False) -> str:
-    """The value with as many digits as distinguish neighbouring ticks."""
+    """The value with as many digits as distinguish neighbouring ticks, and a minus sign in place of a hyphen."""
     if step < 1e-4 and not percent:
         return f"{value:.3g}"
     digits = max(0, math.ceil(-math.log10(100 * step if percent else step) - 1e-9))
-    return f"{value:.{digits}%}" if percent else f"{value:.{digits}f}"
+    text = f"{value:.{digits}%}" if percent else f"{value:.{digits}f}"
+    return text.replace("-", "\N{MINUS SIGN}")

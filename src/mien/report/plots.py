@@ -109,18 +109,20 @@ def curves_figure(curves: Mapping[str, Curve], *, title: str, percent: bool = Fa
     """Values over epochs, one line a name, its last value as a dot. The scale spans the data."""
     left, top, width, height = 64.0, 46.0, 420.0, 210.0
     points = [point for curve in curves.values() for point in curve]
-    entries = [(name, series_colour(k), 1.0) for k, name in enumerate(curves)]
+    colours = {name: series_colour(k) for k, name in enumerate(curves)}
+    entries = [(name, colour, 1.0) for name, colour in colours.items() if name != title]
     last = ", ".join(f"{name} {curve[-1][1]:.4g}" for name, curve in curves.items() if curve)
     label = f"{title} by epoch; last: {last}."
-    scene = Scene(left + width + 20, top + height + 34 + legend_height(entries, width), label)
+    scene = Scene(left + width + 20, top + height + 52 + legend_height(entries, width), label)
     scene.add(Text(14, 20, cut_end(title, 56), 15, bold=True))
     x, y = span_of([x for x, _ in points]), span_of([y for _, y in points], pad=0.06)
     axes = Axes(scene, (left, top, width, height), x, y)
     axes.add_y_ticks(percent=percent)
     axes.add_x_ticks(whole=True)
-    for (_, colour, _), curve in zip(entries, curves.values(), strict=True):
+    axes.add_titles(x="epoch")
+    for colour, curve in zip(colours.values(), curves.values(), strict=True):
         if len(curve) > 1:
             axes.add_curve(curve, colour)
         scene.add(*(Dot(*axes.place(*point), 3, colour) for point in curve[-1:]))
-    add_legend(scene, entries, left, top + height + 28, width)
+    add_legend(scene, entries, left, top + height + 46, width)
     return scene

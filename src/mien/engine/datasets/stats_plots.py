@@ -10,7 +10,7 @@ from mien.report.text import cut_end
 Counts = Mapping[str, Mapping[str, int]]
 _WIDTH, _MARGIN, _HEADER = 720.0, 16.0, 60.0
 _ROW, _BAR = 22.0, 16.0  # of a class: line height, bar height
-_PANEL_WIDTH, _PANEL_HEIGHT, _PLOT_WIDTH, _PLOT_HEIGHT = 352.0, 170.0, 330.0, 110.0
+_PANEL_WIDTH, _PANEL_HEIGHT, _PLOT_WIDTH, _PLOT_HEIGHT = 356.0, 170.0, 316.0, 110.0
 _LONGEST_NAME = 30  # characters
 
 

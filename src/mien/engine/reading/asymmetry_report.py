@@ -1,6 +1,6 @@
 """The page of `mien asymmetry`: pictures with their lines, right beside left, significance, and the model's own error.
 
-Laid out to be printed on A4: one page for a photo, two for a video.
+Laid out for A4: a page for each photo, one for a movement, one for scales and definitions.
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 TEMPLATE = "asymmetry.html"
 CURVES = {
-    "displacement": "displacement from rest of the part that should move",
+    "displacement": "displacement from rest",
     "palpebral_fissure": "palpebral fissure",
     "brow_height": "brow height",
     "commissure_excursion": "commissure excursion",
@@ -108,7 +108,7 @@ def _checked_value(check: "Check") -> parts.Cell:
     if check.value is None:
         return _missing()
     digits = 3 if check.limit < 0.1 else 2 if check.limit < 1 else 0
-    return f"{round(check.value, digits) + 0.0:.{digits}f}"  # + 0.0: no -0
+    return f"{round(check.value, digits) + 0.0:.{digits}f}".replace("-", "\N{MINUS SIGN}")  # + 0.0: no -0
 
 
 def _measures(photo: "Examination", recall: Mapping[str, float]) -> Markup:

@@ -29,8 +29,8 @@ ASYMMETRY_SETS = {
 ASYMMETRY_COLUMNS = ("slope", "gain", "gain_at_equal_turn", "intercept", "r2")
 OPENINGS = {"lids": "right against left opening of the lids", "brows": "height of the brows above them"}
 SIGMA_TEXT = {
-    "error_over_sigma": "mean measured over mean predicted error",
-    "correlation": "correlation of predicted and measured errors",
+    "error_over_sigma": "measured over predicted error",
+    "correlation": "correlation of both",
 }
 _CALIBRATED = (0.9, 1.1)  # measured over predicted error within which sigma counts as calibrated
 
@@ -166,7 +166,7 @@ def predicted_errors(result: "LandmarkEvaluation") -> Markup | str:
 
 
 def _sigma_text(name: str) -> str:
-    return SIGMA_TEXT.get(name) or f"points within the radius that should hold {name.partition('@')[2]} %"
+    return SIGMA_TEXT.get(name) or f"points within the {name.partition('@')[2]} % radius"
 
 
 def largest_errors(result: "LandmarkEvaluation", *, show_faces: bool) -> Markup:
