@@ -26,7 +26,7 @@ class Tile:
     """A thumbnail."""
 
     caption: str
-    """Stands below it; cut in the middle where it is too long."""
+    """Drawn below it; its middle is left out where it is too long."""
 
     pixels: Pixels | None
     """RGB, at most as wide and high as the sheet's tiles; None for a picture that cannot be read."""
@@ -37,13 +37,13 @@ class Row:
     """Thumbnails that belong together, on as many lines as they need."""
 
     title: str
-    """Stands at their left; "" for none."""
+    """Drawn at their left; "" for none."""
 
     tiles: Sequence[Tile]
     """In the order shown."""
 
     note: str = ""
-    """Stands below the title in small print."""
+    """Drawn below the title in small print."""
 
     warns: bool = False
     """Whether the note is in the warning colour."""
@@ -51,7 +51,7 @@ class Row:
 
 @dataclass(frozen=True)
 class _Layout:
-    """Where everything stands on a sheet; all in pixels."""
+    """Positions on a sheet; all in pixels."""
 
     side: int
     height: int

@@ -26,7 +26,7 @@ class Section:
     """The heading; "" for a section without one."""
 
     html: Markup | str
-    """What stands below it. A plain str is escaped."""
+    """The content below it. A plain str is escaped."""
 
 
 def page(title: str, sections: Iterable[Section], *, subtitle: str = "", styles: Sequence[str] = ()) -> str:
@@ -60,7 +60,7 @@ def macro(template: str, name: str, /, *values: Any, **named: Any) -> Markup:
 
 
 def caveats() -> Section:
-    """What the numbers of an expression report do not say; every such report ends with it."""
+    """The limits of the numbers in an expression report; every such report ends with them."""
     return Section("How to read this", macro("parts.html", "caveats"))
 
 

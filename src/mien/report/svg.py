@@ -137,7 +137,7 @@ class Text:
     """One line of text. Unprintable characters are drawn as escapes."""
 
     x: float
-    """Where the anchor stands, across."""
+    """Of the anchor, across."""
 
     y: float
     """The middle of the line, downwards."""
@@ -149,7 +149,7 @@ class Text:
     """Font size in units of the scene."""
 
     anchor: Anchor = "start"
-    """Which part of the text stands at x."""
+    """Which part of the text is at x."""
 
     fill: str = "ink"
     """A name of COLOURS."""

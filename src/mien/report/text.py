@@ -1,4 +1,4 @@
-"""Text from data as it may stand in a page or a picture: every character visible, long names cut to a length."""
+"""Text from data, made fit for a page or a picture: every character visible, long names cut to a length."""
 
 import re
 

@@ -18,7 +18,7 @@ SIDE = 112  # pixels of a face
 PER_LINE = 10
 BOX_SCALE = 1.3  # a box with what is around it; the whole picture where the set has no boxes
 POINT = (0, 229, 160)  # colour of a landmark
-_CAPTION = 20  # characters that stand below a face
+_CAPTION = 20  # characters of a caption
 
 
 def random_faces(

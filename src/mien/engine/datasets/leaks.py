@@ -1,4 +1,4 @@
-"""`mien data leaks`: what stands on two sides, of splits, data sets and bundles, as a table and as pictures."""
+"""`mien data leaks`: faces shared by two splits, data sets or bundles, as a table and as pictures."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -60,12 +60,11 @@ def leaks(
         found = [leak for leak in find_leaks(sides, pictures=pictures) if not _nested(sides, leak.sides)]
     folder = Path(output)
     write_table(folder / "leaks.csv", found)
-    write_leaks_page(folder / "leaks.html", f"Leaks of {opened.name}", found, _looked_at(sides, against, pictures))
+    write_leaks_page(folder / "leaks.html", f"Leaks of {opened.name}", found, _scope(sides, against, pictures))
     where = f"{folder / 'leaks.csv'}, {folder / 'leaks.html'}"
-    said = f"{_by_sides(found)}. {where}" if found else f"No leaks. {where}"
     if strict and found:
         raise MienError(f"{summary(found)} on two sides. {where}")
-    return said
+    return f"{_by_sides(found)}. {where}" if found else f"No leaks. {where}"
 
 
 def _nested(sides: dict[str, list["Sample"]], pair: tuple[str, str]) -> bool:
@@ -213,7 +212,7 @@ def _by_sides(found: Sequence["Leak"]) -> str:
     return "; ".join(f"{a} and {b}: {summary(x for x in found if x.sides == (a, b))}" for a, b in sides)
 
 
-def _looked_at(sides: dict[str, list["Sample"]], against: str, pictures: bool) -> str:
+def _scope(sides: dict[str, list["Sample"]], against: str, pictures: bool) -> str:
     counts = ", ".join(f"{split} {len(samples):,}" for split, samples in sides.items())
     how = "files, near-duplicate pictures, subjects and clips" if pictures else "file names, subjects and clips"
-    return f"Looked at: {counts} faces{f', against {against}' if against else ''}; for equal {how}."
+    return f"Compared: {counts} faces{f', against {against}' if against else ''}; for equal {how}."
