@@ -39,8 +39,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
 # fit takes every key of its configs as an option, so it reads its words itself: a module with `help_text`.
 OWN_WORDS = {"fit": "mien.engine.training.config"}
 EXTRAS = {
-    "train": ("torch", "torchvision", "timm", "lightning", "torchmetrics", "safetensors", "scipy", "skimage",
-              "tensorboard", "matplotlib", "pandas", "pyarrow", "onnx", "onnxscript"),
+    "train": ("torch", "lightning", "safetensors", "scipy", "skimage", "tensorboard", "onnx", "onnxscript"),
     "video": ("av",),
     "audio": ("soundfile", "soxr"),
     "fast": ("openvino",),

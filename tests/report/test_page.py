@@ -13,14 +13,15 @@ from mien.core.bundle import BundleInfo
 from mien.core.errors import MienError
 from mien.core.labels import LabelSet
 from mien.core.spec import Output, PictureInput
-from mien.engine.evaluation.classes.report import MEANING, shown, shown_interval, write_report
+from mien.engine.evaluation.classes.report import write_report
 from mien.engine.evaluation.classes.tables import write_tables
+from mien.engine.evaluation.classes.text import MEANING, format_interval, format_value
 from mien.engine.evaluation.result import Evaluation, Target
 from mien.engine.evaluation.scores import Answers, Score, score
-from mien.report import page as report
-from mien.report import plots
-from mien.report.page import Section
-from mien.report.svg import Words
+from mien.report import parts, plots
+from mien.report.page import Section, write_page
+from mien.report.svg import Text
+from mien.report.training import training_report
 
 LABELS = LabelSet("own", ("neutral", "happiness", "<b>odd & named</b>"))
 INPUTS, OUTPUTS = {"image": PictureInput(size=32)}, {"expression": Output.classes(LABELS)}
@@ -121,12 +122,12 @@ def test_the_report_says_what_metrics_jsonl_says(folder: Path) -> None:
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     scores = {line["metric"]: Score(line["metric"], line["value"], line["low"], line["high"]) for line in lines}
     for name in MEANING:
-        assert rows[name][1:3] == [shown(scores[name]), shown_interval(scores[name])]
+        assert rows[name][1:3] == [format_value(scores[name]), format_interval(scores[name])]
     for name in LABELS.classes:
         cells = next(r for r in Reader((folder / "report.html").read_text()).rows if r[0] == name and len(r) == 7)
-        wanted = [shown(scores[f"{metric}/{name}"]) for metric in ("recall", "precision", "f1")]
+        wanted = [format_value(scores[f"{metric}/{name}"]) for metric in ("recall", "precision", "f1")]
         assert [cells[3], cells[5], cells[6]] == wanted
-        assert cells[4] == shown_interval(scores[f"recall/{name}"])
+        assert cells[4] == format_interval(scores[f"recall/{name}"])
 
 
 def test_the_number_stands_beside_the_majority_class_and_the_caveats(folder: Path) -> None:
@@ -142,12 +143,12 @@ def test_the_number_stands_beside_the_majority_class_and_the_caveats(folder: Pat
 
 
 def test_sections_compose(tmp_path: Path) -> None:
-    table = report.table(["a", "b"], [["1", "2"]], caption="what <it> is")
-    report.write_page(tmp_path / "p.html", "A & B", [Section("One", table), Section("", report.cards({"x": "1"}))])
+    table = parts.table(["a", "b"], [["1", "2"]], caption="what <it> is")
+    write_page(tmp_path / "p.html", "A & B", [Section("One", table), Section("", parts.cards({"x": "1"}))])
     reader = Reader((tmp_path / "p.html").read_text())
     assert ["1", "2"] in reader.rows
     assert "<title>A &amp; B</title>" in (tmp_path / "p.html").read_text()
-    assert report.warning() == ""
+    assert parts.warning() == ""
 
 
 def write_run(folder: Path) -> None:
@@ -173,7 +174,7 @@ def test_training_report_of_a_run_folder(tmp_path: Path) -> None:
         provenance={"epoch": 3, "train": {"faces": 7}},
     )
     (tmp_path / "bundle/system.json").write_text(info.to_json())
-    path = report.training_report(tmp_path)
+    path = training_report(tmp_path)
     text = path.read_text()
     assert path == tmp_path / "report.html"
     figures = [str(a["aria-label"]) for tag, a in Reader(text).tags if tag == "svg"]
@@ -190,9 +191,9 @@ def test_training_report_of_a_run_folder(tmp_path: Path) -> None:
 
 def test_training_report_in_mid_run_and_without_metrics(tmp_path: Path) -> None:
     with pytest.raises(MienError, match=r"No metrics\.jsonl in"):
-        report.training_report(tmp_path)
+        training_report(tmp_path)
     (tmp_path / "metrics.jsonl").write_text("")
-    assert "No epoch has ended yet." in report.training_report(tmp_path).read_text()
+    assert "No epoch has ended yet." in training_report(tmp_path).read_text()
 
 
 def test_ticks_tell_their_neighbours_apart() -> None:
@@ -200,7 +201,7 @@ def test_ticks_tell_their_neighbours_apart() -> None:
         for percent in (False, True):
             curve = [(1.0, values[0]), (2.0, values[1])]
             shapes = plots.curves_figure({"a": curve}, title="t", percent=percent).shapes
-            ticks = [s.text for s in shapes if isinstance(s, Words) and s.anchor == "end"]
+            ticks = [s.text for s in shapes if isinstance(s, Text) and s.anchor == "end"]
             assert len(ticks) >= 3
             assert len(set(ticks)) == len(ticks), ticks
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mien.core.records import Reading
-from mien.runtime.overlay import COLOURS, contact_sheet, draw, label_of, letter_height, place, plate_size, thumbnail
+from mien.runtime.overlay import COLOURS, draw, label_of, letter_height, place, plate_size, thumbnail
 
 NAMES = ("neutral", "happiness", "contempt")
 
@@ -105,11 +105,3 @@ def test_slivers_are_drawn_without_complaint(shape) -> None:
     assert draw(np.zeros(shape, np.uint8), []).shape == shape
     small = thumbnail(np.zeros(shape, np.uint8), [face((0, 0, 1, 1))], side=320)
     assert max(small.shape[:2]) <= 320
-
-
-def test_a_contact_sheet_holds_every_thumbnail(astronaut: np.ndarray) -> None:
-    small = thumbnail(astronaut, [face((179, 83, 267, 171))], side=100)
-    assert small.shape == (100, 100, 3)
-    sheet = contact_sheet([("a.jpg", small), ("b" * 200, None), ("c.jpg", small)], side=100)
-    assert sheet.dtype == np.uint8 and sheet.shape[1] == 2 * 105 + 5
-    assert sheet.shape[0] < 2 * 130 + 10

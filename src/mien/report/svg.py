@@ -1,4 +1,4 @@
-"""Scene: a small picture of rectangles, lines and words that is drawn once and written as SVG (reports) or PNG (files).
+"""Scene: a figure of rectangles, lines, dots and text, written as SVG (in reports) or PNG (as a file).
 
 Colours are names. In a report they follow the page's light or dark theme (`var(--ink)`); in a PNG they are those of the
 light theme. Needs nothing but Pillow, so a light installation draws the same figures as a full one.
@@ -6,12 +6,15 @@ light theme. Needs nothing but Pillow, so a light installation draws the same fi
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from html import escape
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
-# The light theme of report.css, for PNG. "series-N" are Okabe and Ito's colours, told apart by colour-blind readers.
+from markupsafe import Markup, escape
+
+from mien.report.text import printable
+
+# The light theme of report.css, for PNG. "series-N" are Okabe and Ito's, which colour-blind readers can distinguish.
 COLOURS = {
     "paper": (255, 255, 255),
     "ink": (27, 31, 36),
@@ -32,20 +35,40 @@ Anchor = Literal["start", "middle", "end"]
 Point = tuple[float, float]
 
 
+def series_colour(number: int) -> str:
+    """The colour of the n-th curve, from 0; the seventh has the colour of the first."""
+    return f"series-{number % 6 + 1}"
+
+
 @dataclass(frozen=True)
 class Rect:
+    """A filled rectangle."""
+
     x: float
+    """Left edge."""
+
     y: float
+    """Upper edge."""
+
     width: float
+    """To the right."""
+
     height: float
+    """Downwards."""
+
     fill: str
+    """A name of COLOURS."""
+
     opacity: float = 1.0
+    """0 is invisible, 1 solid."""
 
     def svg(self) -> str:
+        """The element as SVG text."""
         place = f'x="{self.x:.1f}" y="{self.y:.1f}" width="{self.width:.1f}" height="{self.height:.1f}"'
         return f'<rect {place} style="fill:var(--{self.fill})" fill-opacity="{self.opacity:.3f}"/>'
 
     def paint(self, draw: Any) -> None:
+        """Draws it on a Pillow ImageDraw."""
         corners = [self.x, self.y, self.x + self.width, self.y + self.height]
         if self.width > 0 and self.height > 0:
             draw.rectangle([v * PNG_SCALE for v in corners], fill=mixed(self.fill, self.opacity))
@@ -53,18 +76,29 @@ class Rect:
 
 @dataclass(frozen=True)
 class Line:
+    """A line through points."""
+
     points: tuple[Point, ...]
+    """At least one; (x, y) in units of the scene."""
+
     stroke: str
+    """A name of COLOURS."""
+
     width: float = 1.5
+    """In units of the scene."""
+
     dashed: bool = False
+    """Dashes in place of a solid line."""
 
     def svg(self) -> str:
+        """The element as SVG text."""
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in self.points)
         dash = ' stroke-dasharray="5 4"' if self.dashed else ""
         look = f'style="stroke:var(--{self.stroke})" stroke-width="{self.width}" stroke-linejoin="round"{dash}'
         return f'<polyline points="{path}" fill="none" {look}/>'
 
     def paint(self, draw: Any) -> None:
+        """Draws it on a Pillow ImageDraw."""
         scaled = [(x * PNG_SCALE, y * PNG_SCALE) for x, y in self.points]
         for start, end in pairwise(scaled):
             for part in _dashes(start, end) if self.dashed else [(start, end)]:
@@ -73,73 +107,106 @@ class Line:
 
 @dataclass(frozen=True)
 class Dot:
+    """A filled circle."""
+
     x: float
+    """Its centre, across."""
+
     y: float
+    """Its centre, downwards."""
+
     radius: float
+    """In units of the scene."""
+
     fill: str
+    """A name of COLOURS."""
 
     def svg(self) -> str:
-        return f'<circle cx="{self.x:.1f}" cy="{self.y:.1f}" r="{self.radius}" style="fill:var(--{self.fill})"/>'
+        """The element as SVG text."""
+        return f'<circle cx="{self.x:.1f}" cy="{self.y:.1f}" r="{self.radius:.2f}" style="fill:var(--{self.fill})"/>'
 
     def paint(self, draw: Any) -> None:
+        """Draws it on a Pillow ImageDraw."""
         r = self.radius
         corners = [self.x - r, self.y - r, self.x + r, self.y + r]
         draw.ellipse([v * PNG_SCALE for v in corners], fill=COLOURS[self.fill])
 
 
 @dataclass(frozen=True)
-class Words:
-    """y is the middle of the line of text."""
+class Text:
+    """One line of text. Unprintable characters are drawn as escapes."""
 
     x: float
+    """Of the anchor, across."""
+
     y: float
+    """The middle of the line, downwards."""
+
     text: str
+    """Plain text; it is escaped."""
+
     size: float = 12
+    """Font size in units of the scene."""
+
     anchor: Anchor = "start"
+    """Which part of the text is at x."""
+
     fill: str = "ink"
+    """A name of COLOURS."""
+
     bold: bool = False
+    """A heavier font."""
 
     def svg(self) -> str:
+        """The element as SVG text."""
         place = f'x="{self.x:.1f}" y="{self.y:.1f}" font-size="{self.size}" text-anchor="{self.anchor}"'
         weight = ' font-weight="600"' if self.bold else ""
         look = f'style="fill:var(--{self.fill})" dominant-baseline="central"{weight}'
-        return f"<text {place} {look}>{escape(self.text)}</text>"
+        return f"<text {place} {look}>{escape(printable(self.text))}</text>"
 
     def paint(self, draw: Any) -> None:
+        """Draws it on a Pillow ImageDraw."""
         from PIL import ImageFont
 
         anchor = {"start": "lm", "middle": "mm", "end": "rm"}[self.anchor]
         font = ImageFont.load_default(self.size * PNG_SCALE)
         place = (self.x * PNG_SCALE, self.y * PNG_SCALE)
         stroke = 0.6 if self.bold else 0
-        draw.text(place, self.text, fill=COLOURS[self.fill], font=font, anchor=anchor, stroke_width=stroke)
+        draw.text(place, printable(self.text), COLOURS[self.fill], font, anchor=anchor, stroke_width=stroke)
 
 
-Shape = Rect | Line | Dot | Words
+Shape = Rect | Line | Dot | Text
 
 
 @dataclass
 class Scene:
-    """width and height in units (CSS pixels); `label` says in words what is to be seen, for those who cannot see it."""
+    """A figure: shapes on a sheet, the last on top."""
 
     width: float
+    """In units, which are CSS pixels."""
+
     height: float
+    """In units, which are CSS pixels."""
+
     label: str
+    """What the figure shows, in a sentence, for those who cannot see it."""
+
     shapes: list[Shape] = field(default_factory=list)
+    """In the order in which they are drawn."""
 
     def add(self, *shapes: Shape) -> None:
+        """Puts shapes on top of those there are."""
         self.shapes.extend(shapes)
 
-    def svg(self) -> str:
+    def svg(self) -> Markup:
         """An inline <svg> that scales down with the page."""
         size = f'viewBox="0 0 {self.width:.0f} {self.height:.0f}" width="{self.width:.0f}" height="{self.height:.0f}"'
         body = "".join(shape.svg() for shape in self.shapes)
-        return (
-            f'<svg role="img" aria-label="{escape(self.label)}" {size}><title>{escape(self.label)}</title>{body}</svg>'
-        )
+        label = escape(printable(self.label))
+        return Markup(f'<svg role="img" aria-label="{label}" {size}><title>{label}</title>{body}</svg>')
 
     def png(self, path: Path) -> None:
-        """A PNG on white, two pixels per unit, written whole or not at all."""
+        """A PNG on white, two pixels per unit, written atomically."""
         from PIL import Image, ImageDraw
 
         from mien.media.files import atomic_path

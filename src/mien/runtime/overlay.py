@@ -1,4 +1,4 @@
-"""Readings drawn on their pictures, legible at any size: boxes, plates with class and probability, contact sheets.
+"""Readings drawn on their pictures, legible at any size: boxes, plates with class and probability.
 
 Lines and letters grow with the picture. A plate stands above its face where there is room, else below, inside or beside
 it, wherever it hides least of the other faces and plates; it never leaves the picture.
@@ -200,28 +200,3 @@ def scaled(reading: Reading, factor: float) -> Reading:
     x0, y0, x1, y1 = reading.box
     points = None if reading.points is None else scaled_points(reading.points, factor)
     return replace(reading, box=(x0 * factor, y0 * factor, x1 * factor, y1 * factor), points=points)
-
-
-def contact_sheet(items: Sequence[tuple[str, Pixels | None]], *, columns: int = 6, side: int = 320) -> Pixels:
-    """Thumbnails of at most side x side, each with its name below; None is a file that could not be read."""
-    columns = min(columns, max(1, int(np.ceil(np.sqrt(len(items))))))
-    font = ImageFont.load_default(side / 20)
-    assert isinstance(font, ImageFont.FreeTypeFont)
-    gap, caption = side // 20, round(side / 20 * 1.6)
-    rows = -(-len(items) // columns)
-    tall = max([pixels.shape[0] for _, pixels in items if pixels is not None], default=side // 2)
-    sheet = Image.new("RGB", (columns * (side + gap) + gap, rows * (tall + caption + gap) + gap), "white")
-    canvas = ImageDraw.Draw(sheet)
-    for number, (name, pixels) in enumerate(items):
-        left, top = gap + number % columns * (side + gap), gap + number // columns * (tall + caption + gap)
-        if pixels is None:
-            canvas.rectangle((left, top, left + side - 1, top + tall - 1), fill="#eeeeee")
-            canvas.text((left + side / 2, top + tall / 2), "not readable", fill="#555555", font=font, anchor="mm")
-        else:
-            height, width = pixels.shape[:2]
-            sheet.paste(Image.fromarray(pixels), (left + (side - width) // 2, top + (tall - height) // 2))
-        letters = len(name)
-        while letters > 5 and font.getlength(_cut(name, letters)) > side:
-            letters -= 1
-        canvas.text((left + side / 2, top + tall + caption * 0.1), _cut(name, letters), "#222222", font, anchor="ma")
-    return np.asarray(sheet)

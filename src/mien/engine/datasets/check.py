@@ -38,7 +38,7 @@ def check(
         reader: options of the reader, such as --reader.majority strict.
         decode: open every picture; false only counts, and looks for no duplicates.
         duplicates: look for the same photograph in other bytes too, mirrored or another size.
-        seed: of the lot that draws the faces on the sheet.
+        seed: of the random faces on the contact sheet.
         workers: processes; by default one for each core.
     """
     from rich.console import Console
@@ -180,7 +180,7 @@ def sizes(found: Sequence[tuple[int, int]]) -> dict[str, Any]:
 def _write(folder: Path, found: Findings, splits: "dict[str, list[Sample]]", reader: "Reader", seed: int) -> None:
     from mien.data.readers.reader import printable
     from mien.data.splits import split_hash
-    from mien.engine.datasets.contact_sheet import PER_LINE, drawn_by_lot, write_contact_sheet
+    from mien.engine.datasets.contact_sheet import PER_LINE, random_faces, write_contact_sheet
     from mien.media.files import atomic_path, write_text
 
     release = {"release": found.release.name, "source": found.release.source} if found.release else {}
@@ -199,6 +199,6 @@ def _write(folder: Path, found: Findings, splits: "dict[str, list[Sample]]", rea
         writer = csv.DictWriter(file, ["kind", "group", "split", "key", "detail", "picture"])
         writer.writeheader()
         writer.writerows(found.problems)
-    rows = drawn_by_lot(splits, reader.labels, each=PER_LINE if reader.labels else 3 * PER_LINE, seed=seed)
-    note = f"{sum(n for n, _ in rows.values()):,} faces, some of each drawn by lot (seed {seed})"
+    rows = random_faces(splits, reader.labels, each=PER_LINE if reader.labels else 3 * PER_LINE, seed=seed)
+    note = f"{sum(n for n, _ in rows.values()):,} faces, a random sample of each (seed {seed})"
     write_contact_sheet(folder / "contact.png", rows, title=f"{reader.name}: {printable(reader.root.name)}", note=note)

@@ -1,18 +1,20 @@
-"""`mien data leaks`: what stands on two sides, of splits, data sets and bundles, as a table and as pictures."""
+"""`mien data leaks`: faces shared by two splits, data sets or bundles, as a table and as pictures."""
 
 from collections.abc import Sequence
-from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mien.core.errors import MienError
 
 if TYPE_CHECKING:
+    from markupsafe import Markup
+
     from mien.core.records import Sample
     from mien.data.leakage.leaks import Leak
     from mien.data.readers import Reader
 
 COLUMNS = ("kind", "first_side", "first", "second_side", "second", "value", "likeness", "mirrored")
+TEMPLATE = "leaks.html"
 SHOWN = 120  # pairs of pictures in the page
 PIXELS = 96
 
@@ -58,12 +60,11 @@ def leaks(
         found = [leak for leak in find_leaks(sides, pictures=pictures) if not _nested(sides, leak.sides)]
     folder = Path(output)
     write_table(folder / "leaks.csv", found)
-    write_leaks_page(folder / "leaks.html", f"Leaks of {opened.name}", found, _looked_at(sides, against, pictures))
+    write_leaks_page(folder / "leaks.html", f"Leaks of {opened.name}", found, _scope(sides, against, pictures))
     where = f"{folder / 'leaks.csv'}, {folder / 'leaks.html'}"
-    said = f"{_by_sides(found)}. {where}" if found else f"No leaks. {where}"
     if strict and found:
         raise MienError(f"{summary(found)} on two sides. {where}")
-    return said
+    return f"{_by_sides(found)}. {where}" if found else f"No leaks. {where}"
 
 
 def _nested(sides: dict[str, list["Sample"]], pair: tuple[str, str]) -> bool:
@@ -131,7 +132,7 @@ def write_table(path: Path, found: Sequence["Leak"]) -> None:
         writer = csv.writer(file)
         writer.writerow(COLUMNS)
         for leak in found:
-            known = leak.likeness == leak.likeness  # not so for a bundle's faces, of which there is no picture
+            known = _is_pair(leak)
             pair = leak.kind == "near-duplicate" and known
             writer.writerow([
                 leak.kind, leak.sides[0], leak.first.key if known else "", leak.sides[1], leak.second.key, leak.value,
@@ -142,53 +143,65 @@ def write_table(path: Path, found: Sequence["Leak"]) -> None:
 def write_leaks_page(path: Path, title: str, found: Sequence["Leak"], subtitle: str) -> None:
     """leaks.html: counts, then the pairs as pictures, each kind for itself. One file, nothing from elsewhere."""
     from mien.data.leakage.leaks import KINDS
-    from mien.report import page as report
+    from mien.report.page import Section, macro, write_page
 
-    sections = [report.Section("", f"<p>{escape(_by_sides(found) or 'No leaks were found')}.</p>")]
+    sections = [Section("", macro(TEMPLATE, "summary", _by_sides(found)))]
     for kind, (_, meaning) in KINDS.items():
         here = [leak for leak in found if leak.kind == kind]
         if here:
-            sections.append(report.Section(f"{kind}: {meaning}, {len(here):,} pairs", _sheet(here)))
-    report.write_page(path, title, sections, subtitle=subtitle)
+            sections.append(Section(f"{kind}: {meaning}, {len(here):,} pair{'s' * (len(here) > 1)}", _pairs(here)))
+    write_page(path, title, sections, subtitle=subtitle)
 
 
-def _sheet(found: Sequence["Leak"]) -> str:
+def _pairs(found: Sequence["Leak"]) -> "Markup":
     """The least alike first: there the doubtful ones would be."""
+    from mien.report.page import macro
+
     ordered = sorted(found, key=lambda leak: (leak.likeness, leak.value, leak.second.key))
-    figures = "".join(_figure(leak) for leak in ordered[:SHOWN])
-    more = f"<p>{len(found) - SHOWN:,} more are in leaks.csv.</p>" if len(found) > SHOWN else ""
-    return f'<div class="pairs">{figures}</div>{more}'
+    pairs = [(_pictures(leak), _caption(leak)) for leak in ordered[:SHOWN]]
+    return macro(TEMPLATE, "pairs", pairs, max(len(found) - SHOWN, 0))
 
 
-def _figure(leak: "Leak") -> str:
-    from mien.report import page as report
+def _shown(leak: "Leak") -> list["Sample"]:
+    """Both faces; of a bundle's training faces there is no picture, so the second alone."""
+    return [leak.first, leak.second] if _is_pair(leak) else [leak.second]
 
-    known = leak.likeness == leak.likeness
-    shown = [leak.first, leak.second] if known else [leak.second]
+
+def _is_pair(leak: "Leak") -> bool:
+    """Whether both faces are known: not so for the faces that a bundle was trained on."""
+    return leak.likeness == leak.likeness  # not NaN
+
+
+def _caption(leak: "Leak") -> list[str]:
+    """The lines below a pair."""
+    shown = _shown(leak)
     lines = [f"{side}: {sample.key}" for side, sample in zip(leak.sides[-len(shown) :], shown, strict=True)]
     lines += [f"{leak.kind} {leak.value}"] if leak.value else []
-    if known and leak.kind == "near-duplicate":
+    if _is_pair(leak) and leak.kind == "near-duplicate":
         lines.append(f"likeness {leak.likeness:.3f}{', mirrored' if leak.mirrored else ''}")
-    caption = "<br>".join(escape(line) for line in lines)
-    pictures = report.picture(_jpeg(shown), alt=" beside ".join(sample.key for sample in shown), kind="jpeg")
-    return f"<figure>{pictures}<figcaption><small>{caption}</small></figcaption></figure>"
+    return lines
 
 
-def _jpeg(samples: Sequence["Sample"]) -> bytes:
+def _pictures(leak: "Leak") -> list[tuple[str, str]]:
+    """(base64 of a JPEG, alternative text) of each face."""
+    import base64
+
+    return [(base64.b64encode(_jpeg(sample)).decode(), f"the picture {sample.key}") for sample in _shown(leak)]
+
+
+def _jpeg(sample: "Sample") -> bytes:
+    """The grey picture that was compared; plain grey where it cannot be read."""
     import cv2
     import numpy as np
 
     from mien.data.leakage.fingerprints import grey_picture
 
-    def tile(sample: "Sample") -> np.ndarray:
-        try:
-            grey = grey_picture(sample)
-        except (MienError, OSError):
-            grey = np.full((48, 48), 128, np.uint8)
-        return cv2.resize(grey, (PIXELS, PIXELS), interpolation=cv2.INTER_CUBIC)
-
-    content = cv2.imencode(".jpg", np.hstack([tile(sample) for sample in samples]), [cv2.IMWRITE_JPEG_QUALITY, 80])[1]
-    return bytes(content)
+    try:
+        grey = grey_picture(sample)
+    except (MienError, OSError):
+        grey = np.full((PIXELS, PIXELS), 128, np.uint8)
+    resized = cv2.resize(grey, (PIXELS, PIXELS), interpolation=cv2.INTER_CUBIC)
+    return bytes(cv2.imencode(".jpg", resized, [cv2.IMWRITE_JPEG_QUALITY, 80])[1])
 
 
 def _by_sides(found: Sequence["Leak"]) -> str:
@@ -199,7 +212,7 @@ def _by_sides(found: Sequence["Leak"]) -> str:
     return "; ".join(f"{a} and {b}: {summary(x for x in found if x.sides == (a, b))}" for a, b in sides)
 
 
-def _looked_at(sides: dict[str, list["Sample"]], against: str, pictures: bool) -> str:
+def _scope(sides: dict[str, list["Sample"]], against: str, pictures: bool) -> str:
     counts = ", ".join(f"{split} {len(samples):,}" for split, samples in sides.items())
     how = "files, near-duplicate pictures, subjects and clips" if pictures else "file names, subjects and clips"
-    return f"Looked at: {counts} faces{f', against {against}' if against else ''}; for equal {how}."
+    return f"Compared: {counts} faces{f', against {against}' if against else ''}; for equal {how}."

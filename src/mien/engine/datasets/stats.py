@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from mien.core.records import Sample
     from mien.data.inspection.pictures import Facts
     from mien.data.readers import Reader
-    from mien.report.svg import Scene
 
 
 def stats(
@@ -37,8 +36,8 @@ def stats(
         reader: options of the reader, such as --reader.majority strict.
         box_scale: side of the crop in sides of the face's box, where the set has boxes.
         box_shift_y: how far down the crop's centre lies from the box's, in sides of the box.
-        limit: measure so many faces, drawn by lot; 0 is all.
-        seed: of that lot.
+        limit: measure a random sample of so many faces; 0 is all.
+        seed: of that sample.
         workers: processes; by default one for each core.
     """
     from mien.core.spec import PictureInput
@@ -53,7 +52,7 @@ def stats(
     splits = {split: opened.samples(split) for split in opened.splits}
     faces = list({sample.key: sample for samples in splits.values() for sample in samples}.values())
     spec = PictureInput(size=SIDE, box_scale=box_scale, box_shift=(0.0, box_shift_y))
-    samples, facts, broken = _measured(_drawn(faces, limit, seed), spec, workers)
+    samples, facts, broken = _measured(_sampled(faces, limit, seed), spec, workers)
     found = describe(splits, samples, facts) | {"broken": broken, "counts": count(splits, opened.labels)}
     found["imbalance"] = _imbalance(found["counts"])
     if folder:
@@ -62,15 +61,15 @@ def stats(
     return f"{opened.name}, {root}\n{columns(_table(found))}{files}"
 
 
-def _drawn(faces: "list[Sample]", limit: int, seed: int) -> "list[Sample]":
+def _sampled(faces: "list[Sample]", limit: int, seed: int) -> "list[Sample]":
     import numpy as np
 
     if limit < 0:
         raise MienError(f"--limit must be at least 0; got {limit}.")
     if not limit or limit >= len(faces):
         return faces
-    lot = np.random.Generator(np.random.PCG64(seed)).permutation(len(faces))[:limit]
-    return [faces[i] for i in sorted(lot.tolist())]
+    chosen = np.random.Generator(np.random.PCG64(seed)).permutation(len(faces))[:limit]
+    return [faces[i] for i in sorted(chosen.tolist())]
 
 
 def _measured(faces: "list[Sample]", spec: Any, workers: int | None) -> "tuple[list[Sample], list[Facts], int]":
@@ -97,7 +96,7 @@ def _imbalance(counts: dict[str, dict[str, int]]) -> dict[str, float | None]:
 
 
 def _table(found: dict[str, Any]) -> list[list[object]]:
-    """A row a fact: its name, and the smallest, the middle and the largest, or words."""
+    """A row a fact: its name, and the smallest, the middle and the largest, or text."""
     rows: list[list[object]] = [["", "5 %", "middle", "95 %", ""]]
     for name, title, digits in (
         ("width", "width, pixels", 0), ("height", "height, pixels", 0), ("face_side", "face box side, pixels", 0),
@@ -106,8 +105,8 @@ def _table(found: dict[str, Any]) -> list[list[object]]:
         if (spread := found[name])["count"]:
             whole = f"{spread['p0']:.{digits}f} to {spread['p100']:.{digits}f}"
             rows.append([title, *(f"{spread[p]:.{digits}f}" for p in ("p5", "p50", "p95")), whole])
-    words: list[list[object]] = [[title, "", "", "", text] for title, text in _lines(found)]
-    return rows + words
+    texts: list[list[object]] = [[title, "", "", "", text] for title, text in _lines(found)]
+    return rows + texts
 
 
 def _lines(found: dict[str, Any]) -> list[tuple[str, str]]:
@@ -139,66 +138,8 @@ def _lines(found: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def _write(folder: Path, found: dict[str, Any], reader: "Reader") -> None:
+    from mien.engine.datasets.stats_plots import stats_figure
     from mien.media.files import write_text
 
     write_text(folder / "stats.json", json.dumps({"data": reader.name, **found}, indent=2) + "\n")
     stats_figure(found, title=reader.name).png(folder / "stats.png")
-
-
-def stats_figure(found: dict[str, Any], *, title: str) -> "Scene":
-    """Classes by split, then histograms of brightness, sharpness, valence and arousal, as far as there are any."""
-    from mien.report.svg import Scene, Words
-
-    panels = [(name, found["histograms"][name]) for name in ("brightness", "sharpness")]
-    panels += [(name, found["affect"][name]) for name in ("valence", "arousal") if name in found["affect"]]
-    names = [name for name in next(iter(found["counts"].values())) if name != "all"]
-    top = 60.0
-    height = top + 22 * len(names) * bool(names) + 30 + 170 * ((len(panels) + 1) // 2)
-    scene = Scene(720, height, f"{title}: {found['faces']:,} faces by class, brightness and sharpness.")
-    means = ", ".join(f"{v:.3f}" for v in found["channels"]["mean"])
-    about = f"{found['faces']:,} faces; channel mean {means}; std {found['channels']['std'][0]:.3f}"
-    scene.add(Words(16, 22, title, 17, bold=True), Words(16, 42, about, 12, fill="muted"))
-    bottom = _add_classes(scene, found["counts"], names, top) if names else top
-    for place, (name, values) in enumerate(panels):
-        _add_histogram(scene, name, values, 16 + 352 * (place % 2), bottom + 26 + 170 * (place // 2))
-    return scene
-
-
-def _add_classes(scene: "Scene", counts: dict[str, dict[str, int]], names: list[str], top: float) -> float:
-    """Bars of each class, the splits side by side in one bar of their own colours. Returns where they end."""
-    from mien.report.svg import Rect, Words
-
-    most = max(sum(numbers.get(name, 0) for numbers in counts.values()) for name in names) or 1
-    left = 20.0 + 8 * max(map(len, names))
-    for place, name in enumerate(names):
-        x, y = left, top + 22 * place
-        scene.add(Words(left - 8, y + 8, name, 12, "end"))
-        for number, numbers in enumerate(counts.values()):
-            width = (560 - left) * numbers.get(name, 0) / most
-            scene.add(Rect(x, y, width, 16, f"series-{number % 6 + 1}", 0.85))
-            x += width
-        text = " + ".join(f"{numbers.get(name, 0):,}" for numbers in counts.values())
-        scene.add(Words(x + 6, y + 8, text, 11, fill="muted"))
-    for number, split in enumerate(counts):
-        scene.add(Rect(590 - 84 * (len(counts) - 1) + 84 * number, 16, 12, 12, f"series-{number % 6 + 1}", 0.85))
-        scene.add(Words(608 - 84 * (len(counts) - 1) + 84 * number, 22, split, 12))
-    return top + 22 * len(names)
-
-
-def _add_histogram(scene: "Scene", name: str, values: dict[str, Any], left: float, top: float) -> None:
-    from mien.report.svg import Line, Rect, Words
-
-    width, height, counts = 330.0, 110.0, values["counts"]
-    step, most = width / len(counts), max(counts) or 1
-    scene.add(Words(left, top, name, 13, bold=True))
-    for place, number in enumerate(counts):
-        tall = height * number / most
-        scene.add(Rect(left + step * place + 1, top + 14 + height - tall, step - 2, tall, "accent", 0.8))
-    base = top + 14 + height
-    scene.add(Line(((left, base), (left + width, base)), "muted", 1))
-    for share in (0.0, 0.5, 1.0):
-        value = values["low"] + share * (values["high"] - values["low"])
-        anchor: Any = {0.0: "start", 0.5: "middle", 1.0: "end"}[share]
-        scene.add(
-            Words(left + width * share, base + 12, f"{value:g}" if value % 1 == 0 else f"{value:.2g}", 11, anchor)
-        )

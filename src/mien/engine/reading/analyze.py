@@ -175,7 +175,7 @@ class _Run:
 
     def _write_page(self, *, last: bool) -> None:
         """The contact sheet, numbered when there is more than one."""
-        from mien.runtime.overlay import contact_sheet
+        from mien.report.contact_sheet import contact_sheet
 
         if not self._page or (last and self._pages == 0 and len(self._page) == 1):
             return
@@ -200,7 +200,7 @@ class _Run:
             self.unreadable.append(str(error))
             self.readings.append(Reading(str(path), False, model=self.analyzer.info.model_id, note=str(error)))
         if shown.kept:
-            from mien.runtime.overlay import contact_sheet
+            from mien.report.contact_sheet import contact_sheet
 
             _write_jpeg(contact_sheet(shown.kept), self.folder / OVERLAYS / name)
 

@@ -1,16 +1,18 @@
-"""Curves of a film: the person's right and left over time, with rest and the height of the movement shaded."""
+"""Curves of a video: the person's right and left over time, with rest and the height of the movement shaded."""
 
-import math
-from collections.abc import Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from mien.report.svg import Line, Rect, Scene, Words
+from mien.report.axes import Axes, Entry, add_legend, legend_height
+from mien.report.svg import Rect, Scene, Text
 
 if TYPE_CHECKING:
     import numpy as np
 
 _LEFT, _TOP, _WIDTH, _HEIGHT = 46.0, 40.0, 360.0, 150.0
+_LEGEND: tuple[Entry, ...] = (
+    ("right", "series-1", 1), ("left", "series-2", 1), ("rest", "grid", 0.9), ("height", "series-6", 0.4),
+)  # fmt: skip
 
 
 def sides_figure(
@@ -18,45 +20,27 @@ def sides_figure(
 ) -> Scene:
     """curve: [frames, 2], right and left. rest, height: bool [frames]."""
     low, high = float(min(curve.min(), 0)), float(curve.max())
-    span = (low, high + 0.08 * max(high - low, 1e-6))
     start, end = float(times_s[0]), float(times_s[-1])
     label = f"{title} over time: right up to {curve[:, 0].max():.1f}, left up to {curve[:, 1].max():.1f}."
-    scene = Scene(_LEFT + _WIDTH + 14, _TOP + _HEIGHT + 40, label)
-    scene.add(Words(8, 14, title, 14, bold=True))
-
-    def place(x: float, y: float) -> tuple[float, float]:
-        across, up = (x - start) / max(end - start, 1e-9), (y - span[0]) / (span[1] - span[0])
-        return _LEFT + _WIDTH * across, _TOP + _HEIGHT * (1 - up)
-
-    for chosen, colour, opacity in ((rest, "grid", 0.55), (height, "series-6", 0.22)):
-        for first, last in _runs(chosen):
-            x0, x1 = place(float(times_s[first]), 0)[0], place(float(times_s[last]), 0)[0]
-            scene.add(Rect(x0, _TOP, max(x1 - x0, 1.5), _HEIGHT, colour, opacity))
-    for tick in _ticks(*span):
-        y = place(start, tick)[1]
-        scene.add(
-            Line(((_LEFT, y), (_LEFT + _WIDTH, y)), "grid", 1), Words(_LEFT - 6, y, f"{tick:g}", 11, "end", "muted")
-        )
-    for tick in _ticks(start, end):
-        x = place(tick, span[0])[0]
-        scene.add(Words(x, _TOP + _HEIGHT + 12, f"{tick:g} s", 11, "middle", "muted"))
+    scene = Scene(_LEFT + _WIDTH + 20, _TOP + _HEIGHT + 30 + legend_height(_LEGEND, _WIDTH), label)
+    scene.add(Text(8, 14, title, 14, bold=True))
+    y = low, high + 0.08 * max(high - low, 1e-6)
+    axes = Axes(scene, (_LEFT, _TOP, _WIDTH, _HEIGHT), (start, max(end, start + 1e-9)), y)
+    _shade(axes, times_s, rest, "grid", 0.55)
+    _shade(axes, times_s, height, "series-6", 0.22)
+    axes.add_y_ticks(count=4)
+    axes.add_x_ticks(unit=" s", count=4)
     for side, colour in ((0, "series-1"), (1, "series-2")):
-        points = zip(times_s.tolist(), curve[:, side].tolist(), strict=True)
-        scene.add(Line(tuple(place(x, y) for x, y in points), colour, 2))
-    _key(scene)
+        axes.add_curve(zip(times_s.tolist(), curve[:, side].tolist(), strict=True), colour)
+    add_legend(scene, _LEGEND, _LEFT, _TOP + _HEIGHT + 24, _WIDTH)
     return scene
 
 
-def _key(scene: Scene) -> None:
-    y, x = _TOP + _HEIGHT + 30, _LEFT
-    for words, colour, opacity, wide in (
-        ("right", "series-1", 1, 60),
-        ("left", "series-2", 1, 55),
-        ("rest", "grid", 0.9, 55),
-        ("height", "series-6", 0.4, 0),
-    ):
-        scene.add(Rect(x, y - 5, 14, 10, colour, opacity), Words(x + 19, y, words, 11))
-        x += wide + 10
+def _shade(axes: Axes, times_s: "np.ndarray", chosen: "np.ndarray", colour: str, opacity: float) -> None:
+    """A band behind each run of chosen frames."""
+    for first, last in _runs(chosen):
+        x0, x1 = (axes.place(float(times_s[frame]), 0)[0] for frame in (first, last))
+        axes.scene.add(Rect(x0, axes.box[1], max(x1 - x0, 1.5), axes.box[3], colour, opacity))
 
 
 def _runs(chosen: "np.ndarray") -> list[tuple[int, int]]:
@@ -68,11 +52,3 @@ def _runs(chosen: "np.ndarray") -> list[tuple[int, int]]:
             found.append((place, place + length - 1))
         place += length
     return found
-
-
-def _ticks(low: float, high: float) -> Sequence[float]:
-    """About four round numbers between low and high."""
-    raw = max(high - low, 1e-9) / 4
-    power = 10.0 ** math.floor(math.log10(raw))
-    step = power * next(m for m in (1, 2, 5, 10) if m * power >= raw)
-    return [round(k * step, 10) for k in range(math.ceil(low / step), math.floor(high / step) + 1)]

@@ -5,15 +5,13 @@ The page is one file: its picture is inside it, its script is our own and short,
 
 import base64
 import io
-import json
-from html import escape
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mien.core.face_lines import edges
 from mien.core.landmarks import SCHEME_68
 from mien.media.files import write_text
+from mien.report.page import render
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,7 +27,7 @@ def write_obj(path: Path, face: "FacePoints", *, model: str) -> None:
     lines along jaw, brows, eyes, nose and lips, each region a group."""
     assert face.depth_px is not None
     lines = [
-        f"# 68 points of a face, read by mien with {model}",
+        f"# 68 points of a face, predicted by mien with {model}",
         "# unit: pixels of the picture; y up, z to the viewer",
     ]
     for (x, y), z in zip(face.landmarks_px, face.depth_px, strict=True):
@@ -42,18 +40,10 @@ def write_obj(path: Path, face: "FacePoints", *, model: str) -> None:
 
 def write_page(path: Path, photo: "np.ndarray", face: "FacePoints", *, name: str, model: str) -> None:
     """photo: the picture with the points drawn, RGB, of the face alone."""
-    page = resources.files("mien.engine.reading").joinpath("face_3d.html").read_text(encoding="utf-8")
-    # Own texts first, the user's last: a file called __DATA__ stays a name.
-    fields = {
-        "__DATA__": _script_safe(json.dumps(_plain(face))),
-        "__PHOTO__": _data_uri(photo),
-        "__LEGEND__": _legend(face),
-        "__NOTE__": _note(),
-        "__SUBTITLE__": escape(f"{pose_in_words(face)} Read by {model}."),
-        "__TITLE__": escape(name),
-    }
-    for field, value in fields.items():
-        page = page.replace(field, value)
+    page = render(
+        "face_3d.html", title=name, subtitle=f"{pose_in_words(face)} Predicted by {model}.", photo=_jpeg(photo),
+        face=_plain(face), confidence=face.confidence is not None, visibility=face.visible is not None,
+    )  # fmt: skip
     write_text(path, page)
 
 
@@ -92,29 +82,12 @@ def _plain(face: "FacePoints") -> dict[str, Any]:
     }
 
 
-def _script_safe(text: str) -> str:
-    return text.replace("<", "\\u003c")
-
-
-def _legend(face: "FacePoints") -> str:
-    if face.confidence is None:
-        return '<p class="legend">This model does not say how sure it is of its points.</p>'
-    hidden = '<div class="legend">○ hidden</div>' if face.visible is not None else ""
-    return f'<div class="legend">confidence 0 <i></i> 1</div>{hidden}'
-
-
-def _note() -> str:
-    return (
-        "Depth is in pixels of the picture, larger is nearer, and only differences within a face mean something. "
-        "Confidence is the probability that a point is off by less than 5 % of the distance of the outer eye corners."
-    )
-
-
-def _data_uri(photo: "np.ndarray") -> str:
+def _jpeg(photo: "np.ndarray") -> str:
+    """Base64 of the photo as JPEG, at most PHOTO_SIDE pixels on a side."""
     from PIL import Image
 
     image = Image.fromarray(photo)
     image.thumbnail((PHOTO_SIDE, PHOTO_SIDE))
-    held = io.BytesIO()
-    image.save(held, format="JPEG", quality=88)
-    return "data:image/jpeg;base64," + base64.b64encode(held.getvalue()).decode()
+    encoded = io.BytesIO()
+    image.save(encoded, format="JPEG", quality=88)
+    return base64.b64encode(encoded.getvalue()).decode()

@@ -243,7 +243,7 @@ def _provenance(config: "FitConfig", stage: "Stage", data: "FaceDataModule") -> 
 
 
 def _finish(run: "RunFolder", diary: "Diary", console: "Console") -> FitResult:
-    from mien.report.page import training_report
+    from mien.report.training import training_report
     from mien.systems.bundle import read_info
 
     if not diary.best:

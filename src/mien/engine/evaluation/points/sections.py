@@ -1,12 +1,14 @@
-"""Sections of a landmark report: where errors are, on whom, the bias towards symmetry, stated errors, worst faces."""
+"""Sections of a landmark report: error by region, side and yaw, asymmetry bias, predicted errors, largest errors."""
 
-from html import escape
 from typing import TYPE_CHECKING
 
+from markupsafe import Markup
+
 from mien.core.errors import MienError
-from mien.engine.evaluation.points.text import below, row, score_of, shown, shown_interval
+from mien.engine.evaluation.points.text import format_interval, format_value, row_of, score_of, scores_below
 from mien.engine.evaluation.scores import Score
-from mien.report import page as report
+from mien.report import parts
+from mien.report.page import macro
 
 if TYPE_CHECKING:
     import numpy as np
@@ -15,131 +17,116 @@ if TYPE_CHECKING:
     from mien.engine.evaluation.result import LandmarkEvaluation
     from mien.report.svg import Scene
 
-WORST_SHOWN = 12
+TEMPLATE = "points.html"
+LARGEST_SHOWN = 12
+SIDES = {
+    "right": "the person's right side", "left": "the person's left side", "affected": "the side with the palsy",
+    "healthy": "the other side of these faces", "affected_minus_healthy": "affected minus healthy",
+}  # fmt: skip
+ASYMMETRY_SETS = {
+    "asymmetry": "all faces", "asymmetry_of_palsy": "faces with a palsy", "asymmetry_3d": "all faces, points in 3D",
+}  # fmt: skip
+ASYMMETRY_COLUMNS = ("slope", "gain", "gain_at_equal_turn", "intercept", "r2")
+OPENINGS = {"lids": "right against left opening of the lids", "brows": "height of the brows above them"}
+SIGMA_TEXT = {
+    "error_over_sigma": "measured over predicted error",
+    "correlation": "correlation of both",
+}
+_CALIBRATED = (0.9, 1.1)  # measured over predicted error within which sigma counts as calibrated
 
 
-def places(result: "LandmarkEvaluation") -> str:
+def places(result: "LandmarkEvaluation") -> Markup:
     """Errors by region as bars beside a face whose dots are as large as their errors."""
     from mien.engine.evaluation.points.plots import face_figure
 
-    prefix = f"nme_{result.normaliser}/region/"
-    found = [s for s in below(result, prefix)]
+    found = scores_below(result, f"nme_{result.normaliser}/region/")
     largest = max((s.value or 0 for s in found), default=1) or 1
     rows = [
-        [escape(s.metric.rpartition("/")[2].replace("_", " ")), report.bar((s.value or 0) / largest, shown(s)),
-         f"<small>{shown_interval(s)}</small>"]
+        [_plain(_last(s)), parts.bar((s.value or 0) / largest, format_value(s)), parts.small(format_interval(s))]
         for s in found
-    ]  # fmt: skip
-    table = report.table(["region", "mean error", "95 % interval"], rows)
-    shape, errors = mean_face(result.main)
-    text = (
-        "Each dot is as large, on this mean face, as the mean error of its point; orange: more than one and a half "
-        "times the mean. Right and left are the person's own, so the right eye is on the left here."
-    )
-    figure = report.figure(face_figure(shape, errors))
-    return f'<div class="beside">{figure}<div>{table}<p class="note">{text}</p></div></div>'
+    ]
+    return macro(TEMPLATE, "places", face_figure(*mean_face(result.main)), rows)
 
 
-def mean_face(answers: "PointAnswers") -> "tuple[np.ndarray, np.ndarray]":
+def mean_face(predictions: "PointAnswers") -> "tuple[np.ndarray, np.ndarray]":
     """Mean of the true points, each face upright and of size 1, and mean error of each point in that unit."""
     import numpy as np
 
     from mien.core.geometry import fit_similarity
     from mien.metrics.alignment import errors
 
-    whole = "bbox"
-    size = np.sqrt(np.ptp(answers.truth_px, axis=1).prod(-1))[:, None, None]
-    faces = (answers.truth_px - answers.truth_px.mean(1, keepdims=True)) / size
+    truth = predictions.truth_px
+    size = np.sqrt(np.ptp(truth, axis=1).prod(-1))[:, None, None]
+    faces = (truth - truth.mean(1, keepdims=True)) / size
     first = faces[np.argmin(np.abs(faces - np.median(faces, axis=0)).sum((1, 2)))]
-    turned = []
+    aligned = []
     for face in faces:
         try:
             _, rotation, _ = fit_similarity(face, first)
         except MienError:
             continue
-        turned.append(face @ rotation.T)
-    return np.mean(turned, axis=0), errors(answers.predicted_px, answers.truth_px, normaliser=whole).mean(0)  # type: ignore[arg-type]
+        aligned.append(face @ rotation.T)
+    return np.mean(aligned, axis=0), errors(predictions.predicted_px, truth, normaliser="bbox").mean(0)
 
 
-def halves(result: "LandmarkEvaluation") -> str:
-    """Right and left; with palsy affected and healthy."""
-    words = {
-        "right": "the person's right half", "left": "the person's left half", "affected": "the half with the palsy",
-        "healthy": "the other half of these faces", "affected_minus_healthy": "affected minus healthy",
-    }  # fmt: skip
-    found = {s.metric.rpartition("/")[2]: s for s in below(result, f"nme_{result.normaliser}/half/")}
-    rows = [row(words[name], score) for name, score in found.items()]
+def sides(result: "LandmarkEvaluation") -> Markup | str:
+    """Right and left; with a palsy affected and healthy. "" without such scores."""
+    found = {_last(s): s for s in scores_below(result, f"nme_{result.normaliser}/half/")}
+    rows = [row_of(SIDES[name], score) for name, score in found.items()]
     for name, text in (("palsy", "faces with a palsy, whole"), ("no_palsy", "faces without, whole")):
         if (score := score_of(result, f"nme_{result.normaliser}/{name}")) is not None:
-            rows.append(row(text, score))
-    caption = "Points on the midline belong to no half."
-    return report.table(["half", "faces", "mean error", "95 % interval"], rows, caption=caption) if rows else ""
+            rows.append(row_of(text, score))
+    caption = "Points on the midline belong to neither side."
+    return parts.table(["side", "faces", "mean error", "95 % interval"], rows, caption=caption) if rows else ""
 
 
-def yaw(result: "LandmarkEvaluation") -> str:
+def yaw(result: "LandmarkEvaluation") -> Markup | str:
+    """A row for each range of head yaw."""
+    found = {_last(s): s for s in scores_below(result, f"nme_{result.normaliser}/yaw/")}
     rows = [
-        row(name.replace("-", " to ") + " degrees" if "-" in name else "mean of the ranges", score)
-        for score in below(result, f"nme_{result.normaliser}/yaw/")
-        for name in [score.metric.rpartition("/")[2]]
+        row_of(name.replace("-", " to ") + " degrees" if "-" in name else "mean of the ranges", score)
+        for name, score in found.items()
     ]
     how = "estimated from the true points" if result.main.yaw_estimated else "as the data set states it"
-    caption = f"How far the head is turned to either side, {how}."
-    return report.table(["turned by", "faces", "mean error", "95 % interval"], rows, caption=caption) if rows else ""
+    caption = f"Head yaw to either side, {how}."
+    return parts.table(["yaw", "faces", "mean error", "95 % interval"], rows, caption=caption) if rows else ""
 
 
-def asymmetry(result: "LandmarkEvaluation") -> str:
-    """The line of predicted over true asymmetry, in a sentence, a figure and a table."""
+def asymmetry(result: "LandmarkEvaluation") -> Markup | str:
+    """The regression of predicted on true asymmetry, in a sentence, a figure and a table."""
     slope = score_of(result, "asymmetry/slope")
     if slope is None:
         return ""
     if slope.value is None:
-        return f"<p>{escape(slope.note)}</p>"
-    rows = []
-    for name in ("asymmetry", "asymmetry_of_palsy", "asymmetry_3d"):
-        found = [
-            score_of(result, f"{name}/{part}") for part in ("slope", "gain", "gain_at_equal_turn", "intercept", "r2")
-        ]
+        return macro(TEMPLATE, "paragraph", slope.note)
+    regions = [row_of(_last(s), s) for s in scores_below(result, "asymmetry/gain_at_equal_turn/")]
+    regions += [row_of(OPENINGS[_last(s)], s) for s in scores_below(result, "asymmetry/opening_gain/")]
+    verdict = _asymmetry_verdict(slope, score_of(result, "asymmetry/gain_at_equal_turn"))
+    figure = _asymmetry_figure(result, slope)
+    return macro(TEMPLATE, "asymmetry", verdict, _asymmetry_rows(result), figure, regions, slope.note)
+
+
+def _asymmetry_rows(result: "LandmarkEvaluation") -> list[list[parts.Cell]]:
+    rows: list[list[parts.Cell]] = []
+    for name, text in ASYMMETRY_SETS.items():
+        found = [score_of(result, f"{name}/{column}") for column in ASYMMETRY_COLUMNS]
         if found[0] is not None:
-            cells = [f"{shown(s)}<br><small>{shown_interval(s)}</small>" for s in found]
-            rows.append([escape(_ASYMMETRY_WORDS[name]), f"{found[0].n:,}", *cells])
-    columns = ["of", "faces", "slope", "gain", "gain at equal turn", "intercept", "R²"]
-    text = (
-        "The index is the mean distance between a point and the mirror image of its counterpart, over the distance of "
-        "the outer eye corners: 0 is symmetric. Slope: how much of one more unit of true asymmetry is found; below 1 "
-        "unequal faces are drawn too equal. Gain: the same from the directions of the gaps, which random errors do not "
-        "change; at equal turn: of what the turn of the head does not explain, which is what a palsy is seen by; by "
-        "region it is the gain at equal turn, and of lids and brows the gain of the difference between right and left. "
-        "Where people marked the true points, their own errors make all of these smaller. "
-        f"Measured on {slope.note}."
-    )
-    figure = report.figure(_asymmetry_figure(result, slope))
-    table = report.table(columns, rows)
-    regions = [row(s.metric.rpartition("/")[2], s) for s in below(result, "asymmetry/gain_at_equal_turn/")]
-    openings = {"lids": "right against left opening of the lids", "brows": "height of the brows above them"}
-    regions += [row(openings[s.metric.rpartition("/")[2]], s) for s in below(result, "asymmetry/opening_gain/")]
-    by_region = report.table(["region", "faces", "gain", "95 % interval"], regions) if regions else ""
-    beside = f'<div class="beside">{figure}<div>{by_region}</div></div><p class="note">{escape(text)}</p>'
-    return f"<p>{escape(_verdict(slope, score_of(result, 'asymmetry/gain_at_equal_turn')))}</p>{table}{beside}"
+            cells = [macro(TEMPLATE, "asymmetry_cell", format_value(s), format_interval(s)) for s in found]
+            rows.append([text, f"{found[0].n:,}", *cells])
+    return rows
 
 
-_ASYMMETRY_WORDS = {
-    "asymmetry": "all of them", "asymmetry_of_palsy": "faces with a palsy", "asymmetry_3d": "all, from points in 3D",
-}  # fmt: skip
-
-
-def _verdict(slope: Score, gain: Score | None) -> str:
+def _asymmetry_verdict(slope: Score, gain: Score | None) -> str:
     """By the gain at equal turn where the turn is known, else by the slope."""
-    by, what = (
-        (gain, "what is unequal in a face itself") if gain and gain.value is not None else (slope, "true asymmetry")
-    )
+    by, name = (gain, "gain at equal turn") if gain and gain.value is not None else (slope, "slope")
     assert by.value is not None
     low, high = (by.low, by.high) if by.low is not None and by.high is not None else (by.value,) * 2
-    name = "gain at equal turn" if by is gain else "slope"
+    number = f"{name} {by.value:.2f}" + (f", 95 % interval {low:.2f} to {high:.2f}" if by.low is not None else "")
     if high < 1:
-        return f"Yes: of {what}, {by.value:.0%} is found ({name})."
+        return f"Faces are predicted more symmetric than they are ({number})."
     if low > 1:
-        return f"No, rather more unequal: of {what}, {by.value:.0%} is found ({name})."
-    return f"That cannot be told from these faces: the {name} is {by.value:.2f}, and its interval holds 1."
+        return f"Faces are predicted less symmetric than they are ({number})."
+    return f"No bias towards symmetry is significant on these faces ({number}, which includes 1)."
 
 
 def _asymmetry_figure(result: "LandmarkEvaluation", slope: Score) -> "Scene":
@@ -149,59 +136,56 @@ def _asymmetry_figure(result: "LandmarkEvaluation", slope: Score) -> "Scene":
     from mien.engine.evaluation.points.plots import asymmetry_figure
     from mien.metrics.asymmetry import asymmetry_index
 
-    a, intercept = result.main, score_of(result, "asymmetry/intercept")
-    chosen, _ = frontal_faces(a)
+    predictions, intercept = result.main, score_of(result, "asymmetry/intercept")
+    chosen, _ = frontal_faces(predictions)
     assert slope.value is not None and intercept is not None and intercept.value is not None
-    return asymmetry_figure(
-        asymmetry_index(a.truth_px[chosen]), asymmetry_index(a.predicted_px[chosen]), slope.value, intercept.value,
-        marked=np.array(a.affected)[chosen] != "",
-    )  # fmt: skip
+    truth, predicted = (asymmetry_index(p[chosen]) for p in (predictions.truth_px, predictions.predicted_px))
+    marked = np.array(predictions.affected)[chosen] != ""
+    return asymmetry_figure(truth, predicted, slope.value, intercept.value, marked=marked)
 
 
-def stated(result: "LandmarkEvaluation") -> str:
-    """Stated errors against found ones."""
+def predicted_errors(result: "LandmarkEvaluation") -> Markup | str:
+    """Predicted errors (sigma) against measured ones. "" for a network without sigma."""
     import numpy as np
 
     from mien.engine.evaluation.points.plots import sigma_figure
     from mien.metrics.alignment import errors, face_sizes
     from mien.metrics.uncertainty import sigma_bins
 
-    a, rows = result.main, []
-    if a.sigma_px is None:
+    found, normaliser = result.main, result.normaliser
+    if found.sigma_px is None:
         return ""
-    for score in below(result, "sigma/"):
-        name = score.metric.rpartition("/")[2]
-        text = _SIGMA_WORDS.get(name) or f"points within the radius that should hold {name.partition('@')[2]} %"
-        rows.append(row(text, score))
-    n = result.normaliser
-    sigma = a.sigma_px / face_sizes(a.truth_px, normaliser=n)[:, None]
-    figure = report.figure(sigma_figure(sigma_bins(sigma, errors(a.predicted_px, a.truth_px, normaliser=n))))
-    ratio = float(np.mean(errors(a.predicted_px, a.truth_px, normaliser="none")) / np.mean(a.sigma_px))
-    leaning = "too sure of itself" if ratio > 1.1 else "not sure enough" if ratio < 0.9 else "right on average"
-    table = report.table(["", "faces", "value", "95 % interval"], rows)
-    text = f"<p>Errors are {ratio:.2f} times as large as the network states: it is {leaning}.</p>"
-    return f'{text}<div class="beside">{figure}<div>{table}</div></div>'
+    sigma = found.sigma_px / face_sizes(found.truth_px, normaliser=normaliser)[:, None]
+    figure = sigma_figure(sigma_bins(sigma, errors(found.predicted_px, found.truth_px, normaliser=normaliser)))
+    measured_px = errors(found.predicted_px, found.truth_px, normaliser="none")
+    ratio = float(np.mean(measured_px) / np.mean(found.sigma_px))
+    low, high = _CALIBRATED
+    finding = "overconfident" if ratio > high else "underconfident" if ratio < low else "calibrated on average"
+    rows = [row_of(_sigma_text(_last(score)), score) for score in scores_below(result, "sigma/")]
+    return macro(TEMPLATE, "sigma", ratio, finding, figure, rows)
 
 
-_SIGMA_WORDS = {
-    "error_over_sigma": "mean error over the mean stated one", "correlation": "correlation of stated and found errors",
-}  # fmt: skip
+def _sigma_text(name: str) -> str:
+    return SIGMA_TEXT.get(name) or f"points within the {name.partition('@')[2]} % radius"
 
 
-def worst(result: "LandmarkEvaluation", *, show_faces: bool) -> str:
+def largest_errors(result: "LandmarkEvaluation", *, show_faces: bool) -> Markup:
     """The faces with the largest errors, by file name; with their pictures only when asked."""
     from mien.engine.evaluation.points.pictures import face_with_points
     from mien.engine.evaluation.result import face_errors
 
-    errors = sorted(face_errors(result.main, result.normaliser).items(), key=lambda pair: -pair[1])[:WORST_SHOWN]
-    told = {key: f"{error:.2f} px" if result.normaliser == "none" else f"{error:.2%}" for key, error in errors}
+    errors = sorted(face_errors(result.main, result.normaliser).items(), key=lambda pair: -pair[1])[:LARGEST_SHOWN]
+    shown = [(key, f"{error:.2f} px" if result.normaliser == "none" else f"{error:.2%}") for key, error in errors]
     if show_faces:
-        figures = (
-            f"<figure>{face_with_points(result, key)}<figcaption>{escape(key)}<br>{value}</figcaption></figure>"
-            for key, value in told.items()
-        )
-        note = "Green: the truth. Orange: the answer. Every face is in points.csv."
-        return f'<div class="pairs">{"".join(figures)}</div><p class="note">{note}</p>'
-    rows = [[f'<span class="code">{escape(key)}</span>', value] for key, value in told.items()]
-    caption = "No faces are shown; --show-faces embeds them, for your own eyes. Every face is in points.csv."
-    return report.table(["file", "mean error"], rows, caption=caption)
+        faces = [(key, error, face_with_points(result, key)) for key, error in shown]
+        return macro(TEMPLATE, "largest_pictures", faces)
+    return macro(TEMPLATE, "largest", [[parts.code(key), error] for key, error in shown])
+
+
+def _last(score: Score) -> str:
+    """The last part of the metric's name."""
+    return score.metric.rpartition("/")[2]
+
+
+def _plain(name: str) -> str:
+    return name.replace("_", " ")

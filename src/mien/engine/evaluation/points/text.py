@@ -1,14 +1,27 @@
-"""A landmark evaluation's scores by name, as people write them: errors in percent, the rest in three decimals."""
+"""A landmark evaluation's scores as text: errors in percent or pixels, other metrics with two or three decimals."""
 
-from html import escape
 from typing import TYPE_CHECKING
 
 from mien.engine.evaluation.scores import Score
+from mien.report import parts
 
 if TYPE_CHECKING:
     from mien.engine.evaluation.result import LandmarkEvaluation
 
 _SPACE = "\N{NO-BREAK SPACE}"
+NORMALISER_TEXT = {
+    "interocular": "distance of the outer eye corners",
+    "interpupil": "distance of the pupils",
+    "corners": "mean distance of the inner and the outer eye corners",
+    "bbox": "size of the points' box, sqrt(w h)",
+    "none": "pixel",
+}
+CROP_TEXT = {
+    "data": "the data set's own boxes",
+    "landmarks": "boxes around the true points, which no new picture has (an oracle)",
+    "detector": "a face detector's boxes (dlib)",
+    "reading": "a face detector's boxes, then the points found there, as mien analyze reads",
+}
 
 
 def score_of(result: "LandmarkEvaluation", name: str, *, crop: str = "") -> Score | None:
@@ -17,20 +30,32 @@ def score_of(result: "LandmarkEvaluation", name: str, *, crop: str = "") -> Scor
     return next((s for s in result.scores if s.metric == wanted), None)
 
 
-def shown(score: Score | None) -> str:
-    """A value as people write it: errors and shares in percent, the rest in three decimals."""
+def scores_below(result: "LandmarkEvaluation", prefix: str) -> list[Score]:
+    """The scores whose names begin so, on the headline's crop."""
+    whole = f"{result.main.crop}_crop/{prefix}"
+    return [s for s in result.scores if s.metric.startswith(whole)]
+
+
+def format_value(score: Score | None) -> str:
+    """`4.13 %`, `2.50 px`, `0.93` or `undefined`; "" for None."""
     if score is None:
         return ""
-    return "undefined" if score.value is None else _written(score.metric, score.value)
+    return "undefined" if score.value is None else _format(score.metric, score.value)
 
 
-def shown_interval(score: Score | None) -> str:
+def format_interval(score: Score | None) -> str:
+    """`3.98 % to 4.29 %`; "" for a score without an interval."""
     if score is None or score.low is None or score.high is None:
         return ""
-    return f"{_written(score.metric, score.low)} to {_written(score.metric, score.high)}"
+    return f"{_format(score.metric, score.low)} to {_format(score.metric, score.high)}"
 
 
-def _written(metric: str, value: float) -> str:
+def row_of(text: str, score: Score) -> list[parts.Cell]:
+    """Cells: the text, the number of faces, the value, its interval."""
+    return [text, f"{score.n:,}", format_value(score), parts.small(format_interval(score))]
+
+
+def _format(metric: str, value: float) -> str:
     name = metric.partition("/")[2]
     if _in_pixels(name):
         return f"{value:.2f}{_SPACE}px"
@@ -44,12 +69,3 @@ def _written(metric: str, value: float) -> str:
 def _in_pixels(name: str) -> bool:
     protocol = name.partition("/")[0]
     return name.endswith("_px") or (protocol.endswith("_none") and not name.startswith(("fr@", "auc@")))
-
-
-def row(text: str, score: Score) -> list[str]:
-    return [escape(text), f"{score.n:,}", shown(score), f"<small>{shown_interval(score)}</small>"]
-
-
-def below(result: "LandmarkEvaluation", prefix: str) -> list[Score]:
-    whole = f"{result.main.crop}_crop/{prefix}"
-    return [s for s in result.scores if s.metric.startswith(whole)]

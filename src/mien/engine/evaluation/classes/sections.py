@@ -1,0 +1,128 @@
+"""Sections of a classification report: headline, classes, confusion, calibration, mistakes, metrics, comparison."""
+
+import io
+from typing import TYPE_CHECKING
+
+from markupsafe import Markup
+
+from mien.engine.evaluation.classes.text import MEANING, bounds, format_interval, format_value
+from mien.engine.evaluation.scores import Score, value_of
+from mien.report import parts
+from mien.report.page import macro
+from mien.report.plots import interval_figure, reliability_figure
+
+if TYPE_CHECKING:
+    from mien.core.records import Sample
+    from mien.engine.evaluation.compare import Comparison
+    from mien.engine.evaluation.result import Evaluation
+
+TEMPLATE = "classes.html"
+CARDS = {"balanced_accuracy": "balanced accuracy", "f1_macro": "macro F1", "kappa": "Cohen's kappa", "ece@15": "ECE"}
+MISTAKES_SHOWN = 12
+_CALIBRATED = 0.02  # largest difference between mean confidence and accuracy that counts as calibrated
+
+
+def headline(result: "Evaluation", *, warnings: "list[str]") -> Markup:
+    """The accuracy with its interval, in a sentence and a figure, beside the majority class; warnings."""
+    accuracy, baseline = value_of(result.scores, "accuracy"), value_of(result.scores, "majority_accuracy")
+    assert accuracy.value is not None and baseline.value is not None
+    low, high = bounds(accuracy)
+    predictions = result.answers
+    return macro(
+        TEMPLATE, "headline",
+        accuracy=accuracy.value, interval=(low, high) if accuracy.low is not None else None, baseline=baseline.value,
+        figure=interval_figure(accuracy.value, low, high, baseline.value),
+        right=int(predictions.right.sum()), faces=len(predictions),
+        majority=predictions.labels.classes[int(predictions.confusion.sum(1).argmax())],
+        cards={text: format_value(value_of(result.scores, name)) for name, text in CARDS.items()},
+        warnings=warnings,
+    )  # fmt: skip
+
+
+def metrics_table(scores: list[Score]) -> Markup:
+    """Every metric over the whole set, with its meaning."""
+    rows = [
+        [s.metric, format_value(s), parts.small(format_interval(s)), MEANING[s.metric] + (f"; {s.note}" * bool(s.note))]
+        for s in scores
+        if s.metric in MEANING
+    ]
+    caption = "metrics.jsonl holds these values to full precision. Intervals of calibration errors are biased upwards."
+    return parts.table(["metric", "value", "95 % interval", "meaning"], rows, left=(0, 3), caption=caption)
+
+
+def classes_table(result: "Evaluation") -> Markup:
+    """Recall, precision and F1 as bars; the recall's interval; how often the class is the label and the prediction."""
+    rows = [_class_row(result, index) for index in range(len(result.answers.labels.classes))]
+    columns = ["class", "faces", "predicted", "recall", "95 % interval", "precision", "F1"]
+    caption = "Recall: of the faces with this label, the share found. Precision: of these predictions, the share right."
+    return parts.table(columns, rows, caption=caption)
+
+
+def _class_row(result: "Evaluation", index: int) -> list[parts.Cell]:
+    name = result.answers.labels.classes[index]
+    recall, precision, f1 = (value_of(result.scores, f"{metric}/{name}") for metric in ("recall", "precision", "f1"))
+    labelled, predicted = (f"{int(result.answers.confusion.sum(axis)[index]):,}" for axis in (1, 0))
+    return [name, labelled, predicted, _bar(recall), parts.small(format_interval(recall)), _bar(precision), _bar(f1)]
+
+
+def _bar(score: Score) -> parts.Cell:
+    return "undefined" if score.value is None else parts.bar(score.value, format_value(score))
+
+
+def confusion_table(result: "Evaluation") -> Markup:
+    """Counts and shares of the row, shaded by the share."""
+    names, confusion = result.answers.labels.classes, result.answers.confusion
+    rows = [(name, [(int(count), int(row.sum())) for count in row]) for name, row in zip(names, confusion, strict=True)]
+    return macro(TEMPLATE, "confusion", names, rows)
+
+
+def reliability(result: "Evaluation") -> Markup:
+    """The reliability diagram beside mean confidence and accuracy."""
+    confidence, accuracy = float(result.answers.probabilities.max(-1).mean()), float(result.answers.right.mean())
+    leaning = "overconfident" if confidence > accuracy else "underconfident"
+    finding = leaning if abs(confidence - accuracy) > _CALIBRATED else "calibrated on average"
+    figure = reliability_figure(result.answers.reliability)
+    return macro(TEMPLATE, "reliability", figure, confidence=confidence, accuracy=accuracy, finding=finding)
+
+
+def mistakes(result: "Evaluation", *, show_faces: bool) -> Markup:
+    """The wrong predictions with the highest probability, by file name; with their pictures only when asked."""
+    predictions, names = result.answers, result.answers.labels.classes
+    samples = {sample.key: sample for sample in result.target.samples} if show_faces else {}
+    rows: list[list[parts.Cell]] = []
+    for i in predictions.mistakes(MISTAKES_SHOWN):
+        key, confidence = predictions.keys[i], f"{predictions.probabilities[i].max():.1%}"
+        rows.append([parts.code(key), names[predictions.truth[i]], names[predictions.predicted[i]], confidence])
+        if show_faces:
+            rows[-1].append(_thumbnail(result, samples[key]))
+    columns = ["file", "label", "prediction", "confidence", *(["face"] if show_faces else [])]
+    return macro(TEMPLATE, "mistakes", columns, rows, show_faces=show_faces)
+
+
+def _thumbnail(result: "Evaluation", sample: "Sample") -> Markup:
+    from PIL import Image
+
+    from mien.data.faces import prepare_face
+
+    image = Image.fromarray(prepare_face(sample, result.info.picture)[0]).resize((96, 96))
+    encoded = io.BytesIO()
+    image.save(encoded, format="JPEG", quality=80)
+    return parts.picture(encoded.getvalue(), alt=f"the face in {sample.key}", css_class="face", kind="jpeg")
+
+
+def comparison(compared: "Comparison") -> Markup:
+    """Verdict, McNemar's test, and the differences with their paired intervals."""
+    test = compared.mcnemar
+    rows = [
+        [d.name, f"{d.first:.1%}", f"{d.second:.1%}", f"{100 * d.value:+.1f}",
+         parts.small(f"{100 * d.interval.low:+.1f} to {100 * d.interval.high:+.1f}"), f"{d.n:,}"]
+        for d in compared.differences
+    ]  # fmt: skip
+    about = {
+        "first": compared.first,
+        "second": compared.second,
+        "same prediction": f"{compared.agreement:.1%} of {compared.n:,} faces",
+        "right only in the first, only in the second": f"{test.only_first:,}, {test.only_second:,}",
+        "McNemar's test": f"p = {test.p_value:.3g} ({test.method})",
+    }
+    return macro(TEMPLATE, "comparison", compared.verdict, about, rows)

@@ -1,0 +1,38 @@
+"""A classification's scores as text (shares in percent, other metrics with three decimals), and what each means."""
+
+from mien.engine.evaluation.scores import Score
+
+MEANING = {
+    "accuracy": "share of all faces predicted as labelled",
+    "balanced_accuracy": "mean recall: every class counts the same",
+    "f1_macro": "mean F1 of the classes",
+    "f1_weighted": "mean F1, classes weighted by their size",
+    "kappa": "agreement beyond chance (Cohen)",
+    "majority_accuracy": "accuracy of always predicting the most frequent class",
+    "ece@15": "calibration error over 15 bins; 0 is best",
+    "nll": "negative log-likelihood of the label, in nats",
+    "brier": "squared error of the probabilities, 0 to 2",
+}
+IN_PERCENT = ("accuracy", "balanced_accuracy", "majority_accuracy", "ece@15")
+
+
+def format_value(score: Score) -> str:
+    """`61.3%`, `0.482` or `undefined`."""
+    if score.value is None:
+        return "undefined"
+    share = score.metric in IN_PERCENT or score.metric.split("/")[0] in ("precision", "recall")
+    return f"{score.value:.1%}" if share else f"{score.value:.3f}"
+
+
+def format_interval(score: Score) -> str:
+    """`58.0% to 64.5%`; "" for a score without an interval."""
+    if score.low is None or score.high is None:
+        return ""
+    low, high = (format_value(Score(score.metric, value)) for value in (score.low, score.high))
+    return f"{low} to {high}"
+
+
+def bounds(score: Score) -> tuple[float, float]:
+    """The ends of the interval; the value twice where there is none."""
+    assert score.value is not None
+    return (score.low, score.high) if score.low is not None and score.high is not None else (score.value, score.value)
