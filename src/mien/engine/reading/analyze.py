@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from mien.core.errors import MienError
-from mien.engine.reading.inputs import bundle_of, files_of, landmarker_of, overlay_names, positive, writable
-from mien.media.files import atomic_path
+from mien.engine.reading.inputs import bundle_of, files_of, landmarker_of, overlay_names, positive
+from mien.media.files import atomic_path, writable_folder
 
 if TYPE_CHECKING:
     import numpy as np
@@ -65,7 +65,7 @@ def analyze(
     """
     from mien.runtime.analyzer import Analyzer
 
-    folder = writable(Path(output))
+    folder = writable_folder(output)
     files = files_of(inputs, folder)[: positive(limit, "limit")]
     landmarker = landmarker_of(landmarks, landmark_bundle, backend=backend, precision=precision, threads=threads)
     if points and landmarker is None:
