@@ -63,11 +63,11 @@ def home_expanded(path: Path | str) -> Path:
 
     Raises MienError where the user has no home folder.
     """
-    path = Path(path)
-    if path.parts[:1] != ("~",):
-        return path
+    text = os.fspath(path)
+    if text != "~" and not text.startswith(("~/", f"~{os.sep}")):
+        return Path(path)
     try:
-        return path.expanduser()
+        return Path(path).expanduser()
     except RuntimeError as error:
         raise MienError(f"{path}: this user has no home folder (HOME is not set). Write the whole path.") from error
 
