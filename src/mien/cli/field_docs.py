@@ -4,8 +4,9 @@ import ast
 import inspect
 from dataclasses import is_dataclass
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 
 @cache
@@ -17,7 +18,7 @@ def field_texts(kind: Any) -> dict[str, str]:
     found: dict[str, str] = {}
     for base in reversed(kind.__mro__):
         if is_dataclass(base):
-            found |= _own_texts(base)
+            found |= _own_texts(cast(type, base))
     return found
 
 
@@ -26,7 +27,7 @@ def _own_texts(kind: type) -> dict[str, str]:
     body = classes[kind.__qualname__].body if kind.__qualname__ in classes else []
     return {
         field.target.id: inspect.cleandoc(text.value.value).replace("\n", " ")
-        for field, text in zip(body, body[1:], strict=False)
+        for field, text in pairwise(body)
         if isinstance(field, ast.AnnAssign)
         and isinstance(field.target, ast.Name)
         and isinstance(text, ast.Expr)

@@ -1,78 +1,132 @@
-"""The words of a command: parser and help, made from the signature and the docstring of its function.
+"""The grammar of every command: its parser and its help, made from the signature and the docstring of a function.
 
 Parameters that may be given by position become inputs, keyword-only ones become options (`min_face` is `--min-face`), a
-dataclass becomes a section of dotted options (`--data.root`). The docstring's `Args:` say what each is for.
+dataclass becomes a section of dotted options (`--data.root`), and `**overrides: Annotated[Any, OptionsFrom(...)]` takes
+options that depend on the inputs. The docstring's `Args:` describe parameters; a string under a field describes it.
+
+    --key value   --key=value   --flag   --no-flag   -- INPUT ...
 """
 
 import inspect
+import json
 import re
 import shutil
 import textwrap
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields, is_dataclass
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from importlib import import_module
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
-from mien.core.errors import MienError, nearest
+from mien.cli.field_docs import field_texts
+from mien.cli.option_keys import unknown_option
+from mien.cli.values import FALSE, TRUE, alternatives, check_keys, checked, merged, nested, parse_value
+from mien.core.errors import MienError
 
-TRUE_OR_FALSE = ("true", "false", "yes", "no")
 NO_VALUE = inspect.Parameter.empty
 
 
 @dataclass(frozen=True)
-class Word:
-    """An input or an option. key: as the function spells it, dotted in sections; default: NO_VALUE where needed."""
+class Parameter:
+    """An input or an option of a command."""
 
     key: str
+    """As the function spells it, dotted in sections."""
     kind: Any
+    """Its type."""
     default: Any
+    """NO_VALUE where it must be given."""
     text: str
+    """What it means, for `--help`."""
     positional: bool = False
+    """An input rather than an option."""
     many: bool = False
+    """Takes all inputs that are left."""
+    group: str = ""
+    """Heading that `--help` prints above it and its neighbours."""
 
     @property
-    def shown(self) -> str:
+    def spelling(self) -> str:
         """As the user writes it: keys of sections keep the underscores that they have in YAML."""
         return self.key if "." in self.key else self.key.replace("_", "-")
 
     @property
-    def values(self) -> str:
-        """What may stand after it."""
-        if get_origin(self.kind) is Literal:
-            return "|".join(map(str, get_args(self.kind)))
-        return {bool: "true|false", int: "N", float: "X"}.get(self.plain) or self.key.rpartition(".")[2].upper()
+    def placeholder(self) -> str:
+        """What `--help` shows after it."""
+        kinds = [kind for kind in alternatives(self.kind) if kind is not type(None)]
+        return "|".join(dict.fromkeys(self._placeholder(kind) for kind in kinds))
+
+    def _placeholder(self, kind: Any) -> str:
+        origin, members = get_origin(kind), get_args(kind)
+        if origin is Literal:
+            return "|".join(map(str, members))
+        if origin in (list, tuple):
+            inner = ["TEXT" if kind is str else self._placeholder(kind) for kind in members if kind is not Ellipsis]
+            return f"[{', '.join(inner)}{', ...' if origin is list or Ellipsis in members else ''}]"
+        last = self.key.rpartition(".")[2].upper()
+        return {bool: "true|false", int: "N", float: "X", dict: "{KEY: VALUE}"}.get(origin or kind) or last
 
     @property
-    def plain(self) -> Any:
-        """The type without `| None`."""
-        return next((kind for kind in get_args(self.kind) if kind is not type(None)), self.kind)
+    def is_flag(self) -> bool:
+        return bool in alternatives(self.kind)
 
     @property
-    def needed(self) -> bool:
+    def is_mapping(self) -> bool:
+        """Takes dotted keys of its own, such as `--data.reader.KEY VALUE`."""
+        return any((get_origin(kind) or kind) is dict for kind in alternatives(self.kind))
+
+    @property
+    def required(self) -> bool:
         return self.default is NO_VALUE
 
 
-def words_of(function: Callable[..., Any]) -> list[Word]:
+@dataclass(frozen=True)
+class OptionsFrom:
+    """Marks `**overrides` of a command: where its options come from."""
+
+    target: str
+    """`module:function` of (inputs, options as text, detailed=bool), which returns the Parameters for them. With
+    detailed=False it must be light unless one of the options given needs more."""
+    inputs: str = ""
+    """`module:function` that returns (name, description) of each input known by name."""
+
+
+def parameters_of(function: Callable[..., Any]) -> list[Parameter]:
     """The inputs and options of a command, in the order of its signature, sections unfolded."""
-    texts, words = argument_texts(function), []
+    texts, found = argument_texts(function), []
     for name, parameter in inspect.signature(function).parameters.items():
         kind = _resolved(parameter.annotation, function)
-        if is_dataclass(kind):
-            words += list(_section(kind, name))
-            continue
-        positional = parameter.kind is not parameter.KEYWORD_ONLY
-        many = parameter.kind is parameter.VAR_POSITIONAL or (
-            positional and re.search("list|Sequence", str(kind)) is not None
-        )
-        words.append(Word(name, kind, parameter.default, texts.get(name, ""), positional, many))
-    return words
+        if parameter.kind is parameter.VAR_KEYWORD:
+            found += _imported(_options_from(function).target)([], {}, detailed=False)
+        elif is_dataclass(kind):
+            found += section(kind, f"{name}.", group=texts.get(name, ""))
+        else:
+            positional = parameter.kind is not parameter.KEYWORD_ONLY
+            many = parameter.kind is parameter.VAR_POSITIONAL or (positional and get_origin(kind) is list)
+            default = () if parameter.kind is parameter.VAR_POSITIONAL else parameter.default
+            found.append(Parameter(name, kind, default, texts.get(name, ""), positional, many))
+    return found
 
 
-def _section(kind: Any, prefix: str) -> Iterator[Word]:
-    texts, hints = argument_texts(kind), get_type_hints(kind)
+def section(kind: Any, prefix: str, *, group: str = "", defaults: Any = None) -> Iterator[Parameter]:
+    """The fields of a dataclass as options, those of dataclasses in it as options of a section.
+
+    defaults: an instance that holds the default values; without it, those of the class.
+    """
+    texts, hints = field_texts(kind), get_type_hints(kind)
     for field in fields(kind):
-        default = field.default_factory() if field.default_factory is not MISSING else field.default
-        default = NO_VALUE if default is MISSING else default
-        yield Word(f"{prefix}.{field.name}", hints[field.name], default, texts.get(field.name, ""))
+        default = _default_of(field) if defaults is None else getattr(defaults, field.name)
+        text, hint = texts.get(field.name, ""), hints[field.name]
+        if is_dataclass(hint):
+            instance = None if default is NO_VALUE else default
+            yield from section(hint, f"{prefix}{field.name}.", group=text, defaults=instance)
+        else:
+            yield Parameter(f"{prefix}{field.name}", hint, default, text, group=group)
+
+
+def _default_of(field: Any) -> Any:
+    if field.default_factory is not MISSING:
+        return field.default_factory()
+    return NO_VALUE if field.default is MISSING else field.default
 
 
 def _resolved(annotation: Any, function: Callable[..., Any]) -> Any:
@@ -80,9 +134,23 @@ def _resolved(annotation: Any, function: Callable[..., Any]) -> Any:
     if not isinstance(annotation, str):
         return annotation
     try:
-        return eval(annotation, function.__globals__)  # our own source, not a user's words
+        return eval(annotation, function.__globals__)  # source code of this package, nothing that a user gave
     except NameError:
         return annotation
+
+
+def _options_from(function: Callable[..., Any]) -> OptionsFrom:
+    for parameter in inspect.signature(function).parameters.values():
+        kind = _resolved(parameter.annotation, function)
+        if get_origin(kind) is Annotated:
+            return next(mark for mark in get_args(kind) if isinstance(mark, OptionsFrom))
+    raise AssertionError(f"{function.__name__} has no parameter that is marked with OptionsFrom")
+
+
+def _imported(target: str) -> Callable[..., Any]:
+    module, _, name = target.partition(":")
+    found: Callable[..., Any] = getattr(import_module(module), name)
+    return found
 
 
 def argument_texts(described: Any) -> dict[str, str]:
@@ -101,17 +169,26 @@ def argument_texts(described: Any) -> dict[str, str]:
 
 
 def call(function: Callable[..., Any], arguments: Sequence[str], *, command: str) -> Any:
-    """What the function returns for these words. Raises MienError for words that do not fit its signature."""
-    words = words_of(function)
-    inputs, options = sorted_out(arguments, words, command=command)
-    given = _inputs(inputs, words, command=command)
-    for word in words:
-        if word.needed and not word.positional and word.key not in options:
-            raise MienError(f"{command} needs --{word.shown} {word.values}: {word.text}")
-    return function(*given, **_values(function, options, words))
+    """What the function returns for these arguments. Raises MienError for arguments that do not fit its signature."""
+    parameters = parameters_of(function)
+    given, options = split_arguments(arguments, parameters, command=command)
+    inputs = _inputs(given, parameters, command=command)
+    if _takes_overrides(function):
+        parameters = _imported(_options_from(function).target)(given, options, detailed=False)
+        return function(*inputs, **values_of(options, parameters, command=command))
+    for parameter in parameters:
+        if parameter.required and not parameter.positional and parameter.key not in options:
+            raise MienError(f"{command} needs --{parameter.spelling} {parameter.placeholder}: {parameter.text}")
+    return function(*inputs, **_keywords(function, values_of(options, parameters, command=command), command))
 
 
-def sorted_out(arguments: Sequence[str], words: Sequence[Word], *, command: str) -> tuple[list[str], dict[str, str]]:
+def _takes_overrides(function: Callable[..., Any]) -> bool:
+    return any(p.kind is p.VAR_KEYWORD for p in inspect.signature(function).parameters.values())
+
+
+def split_arguments(
+    arguments: Sequence[str], parameters: Sequence[Parameter], *, command: str
+) -> tuple[list[str], dict[str, str]]:
     """Inputs and options {key: text}, however they are mixed; after `--` all is input.
 
     `--flag` alone is true, `--no-flag` false.
@@ -120,130 +197,182 @@ def sorted_out(arguments: Sequence[str], words: Sequence[Word], *, command: str)
     options: dict[str, str] = {}
     rest = list(arguments)
     while rest:
-        word = rest.pop(0)
-        if word == "--":
+        argument = rest.pop(0)
+        if argument == "--":
             return inputs + rest, options
-        if not re.match(r"--?[A-Za-z]", word):
-            inputs.append(word)
+        if not re.match(r"--?[A-Za-z]", argument):
+            inputs.append(argument)
             continue
-        spelled, equals, value = word.lstrip("-").partition("=")
-        option, negated = _option(spelled, words, command=command)
+        spelling, equals, value = argument.lstrip("-").partition("=")
+        option, key, negated = _option(spelling, parameters, command=command)
         if not equals:
             value = _value_after(option, negated, rest)
-        options[spelled.replace("-", "_") if "." in spelled else option.key] = value
+        options[key] = value
     return inputs, options
 
 
-def _option(spelled: str, words: Sequence[Word], *, command: str) -> tuple[Word, bool]:
-    """The option of that name, and whether it was written with `no-`."""
-    key = spelled.replace("-", "_")
-    for word in words:
-        if word.positional:
-            continue
-        if key == word.key or (word.plain is bool and key == f"no_{word.key}"):
-            return word, key != word.key
-        if key.startswith(f"{word.key}.") and "dict" in str(word.kind):
-            return word, False
-    known = [f"--{word.shown}" for word in words if not word.positional]
-    raise MienError(f"{command} has no option --{spelled}.{nearest(f'--{spelled}', known) or ' It has none.'}")
+def _option(spelling: str, parameters: Sequence[Parameter], *, command: str) -> tuple[Parameter, str, bool]:
+    """The option of that name, the whole key, and whether it was written with `no-`."""
+    key = spelling.replace("-", "_")
+    options = [parameter for parameter in parameters if not parameter.positional]
+    for name, negated in ((key, False), (key.removeprefix("no_"), True)):
+        for option in options:
+            if name == option.key and (option.is_flag or not negated):
+                return option, name, negated and name != key
+            if option.is_mapping and name.startswith(f"{option.key}."):
+                return Parameter(name, Any, NO_VALUE, option.text), name, negated and name != key
+    inside = [option.key for option in options if option.key.startswith(f"{key}.")]
+    if inside:  # a section, given as a mapping
+        return Parameter(key, dict[str, Any], NO_VALUE, f"it has options of its own, such as --{inside[0]}"), key, False
+    raise MienError(unknown_option(spelling, [option.spelling for option in options], owner=command))
 
 
-def _value_after(option: Word, negated: bool, rest: list[str]) -> str:
+def _value_after(option: Parameter, negated: bool, rest: list[str]) -> str:
     if negated:
         return "false"
-    if option.plain is bool:
-        return rest.pop(0) if rest and rest[0].lower() in TRUE_OR_FALSE else "true"
+    if option.is_flag:
+        return rest.pop(0) if rest and rest[0].lower() in (*TRUE, *FALSE) else "true"
     if not rest or rest[0].startswith("--"):
-        raise MienError(f"--{option.shown} needs a value after it: {option.text or option.values}")
+        if option.kind is Any:  # of a mapping: what it takes is not known here
+            return "true"
+        raise MienError(f"--{option.spelling} needs a value after it: {option.text or option.placeholder}")
     return rest.pop(0)
 
 
-def _inputs(given: list[str], words: Sequence[Word], *, command: str) -> list[Any]:
+def _inputs(given: list[str], parameters: Sequence[Parameter], *, command: str) -> list[Any]:
     """The values by position. Raises MienError where one is missing or left over."""
-    wanted = [word for word in words if word.positional]
+    wanted = [parameter for parameter in parameters if parameter.positional]
     rest = list(given)
     values: list[Any] = []
-    for word in wanted:
-        if word.many:
+    for parameter in wanted:
+        missing = MienError(f"{command} needs {parameter.spelling.upper()}: {parameter.text} See {command} --help.")
+        if parameter.many:
             taken, rest = rest, []
-            if not taken and (word.needed or word.default is None):
-                raise MienError(f"{command} needs {word.shown.upper()}: {word.text} See {command} --help.")
-            star = "list" not in str(word.kind) and "Sequence" not in str(word.kind)
-            values += taken if star else [taken]
+            if not taken and (parameter.required or parameter.default is None):
+                raise missing
+            values += [taken] if get_origin(parameter.kind) is list else taken
         elif rest:
             values.append(rest.pop(0))
-        elif word.needed:
-            raise MienError(f"{command} needs {word.shown.upper()}: {word.text} See {command} --help.")
+        elif parameter.required:
+            raise missing
     if rest:
-        names = " ".join(word.shown.upper() for word in wanted) or "no input"
+        names = " ".join(parameter.spelling.upper() for parameter in wanted) or "no input"
         raise MienError(f"{command} takes {names}; {rest[0]!r} is one word too many.")
     return values
 
 
-def _values(function: Callable[..., Any], options: dict[str, str], words: Sequence[Word]) -> dict[str, Any]:
-    """The options as the types that the signature names, checked by jsonargparse."""
-    from jsonargparse import ArgumentError, ArgumentParser
-
-    parser = ArgumentParser(exit_on_error=False)
-    skipped: set[str | int] = {word.key for word in words if word.positional}
-    parser.add_function_arguments(function, as_group=False, skip=skipped, fail_untyped=False)
-    try:
-        parsed = parser.parse_args([f"--{key}={value}" for key, value in options.items()])
-    except ArgumentError as error:
-        raise MienError(_plainly(str(error), options)) from error
-    return dict(vars(parser.instantiate(parsed)))
-
-
-def _plainly(text: str, options: dict[str, str]) -> str:
-    """jsonargparse's message about a value of the wrong kind, in one line."""
-    line = " ".join(text.split())
-    key = found[1] if (found := re.search(r'Parser key "([\w.]+)"', line)) else ""
-    if "required" in line and not key:
-        return line
-    kinds = [k for k in dict.fromkeys(re.findall(r"<class '(\w+)'>|Literal(\[[^]]*\])", line)) if "NoneType" not in k]
-    wanted = " or ".join(kind or f"one of {choices.strip('[]')}" for kind, choices in kinds)
-    came = options.get(key, "")
-    return (
-        f"--{key if '.' in key else key.replace('_', '-')} must be {wanted or 'of another kind'}; got {came!r}."
-        if key
-        else line
-    )
+def values_of(options: Mapping[str, str], parameters: Iterable[Parameter], *, command: str) -> dict[str, Any]:
+    """{key: value} of options {key: text}, each read as the type of its parameter."""
+    known = {parameter.key: parameter for parameter in parameters if not parameter.positional}
+    values: dict[str, Any] = {}
+    for key, text in options.items():
+        if key in known:
+            values[key] = parse_value(text, known[key].kind, key=known[key].spelling)
+        elif any(option.is_mapping and key.startswith(f"{option.key}.") for option in known.values()):
+            values[key] = parse_value(text, Any, key=key)
+        elif any(name.startswith(f"{key}.") for name in known):
+            values[key] = _section_value(key, text, known)
+        else:
+            raise MienError(unknown_option(key, [option.spelling for option in known.values()], owner=command))
+    return values
 
 
-def help_text(function: Callable[..., Any], command: str) -> str:
+def _section_value(key: str, text: str, known: Iterable[str]) -> Any:
+    """A mapping; its keys and values are checked where the section is built."""
+    value = parse_value(text, Any, key=key)
+    if not isinstance(value, dict):
+        first = next(name for name in known if name.startswith(f"{key}."))
+        raise MienError(f"{key} has options of its own (such as {first}); got {value!r}.")
+    return value
+
+
+def _keywords(function: Callable[..., Any], values: Mapping[str, Any], command: str) -> dict[str, Any]:
+    """The keyword arguments: options of sections gathered in their dataclass, which checks them together."""
+    gathered: dict[str, Any] = {}
+    for key, value in values.items():
+        gathered = merged(gathered, nested(key, value))
+    for name, parameter in inspect.signature(function).parameters.items():
+        kind = _resolved(parameter.annotation, function)
+        if is_dataclass(kind):
+            check_keys(gathered.get(name, {}), kind, owner=command)
+            gathered[name] = checked(gathered.get(name, {}), kind, key=name)
+    return gathered
+
+
+def help_text(function: Callable[..., Any], command: str, arguments: Sequence[str] = ()) -> str:
     """Usage, what the command does, its inputs and its options with their defaults.
 
-    Its module's `NOT_IN_HELP` names options that it takes without using them.
+    arguments: what stands beside `--help`; options that depend on inputs follow them. The module's `NOT_IN_HELP` names
+    options that the command takes without using them.
     """
-    words, unused = words_of(function), function.__globals__.get("NOT_IN_HELP", ())
-    inputs, options = [w for w in words if w.positional], [w for w in words if not w.positional and w.key not in unused]
+    parameters = parameters_of(function)
+    named_inputs: list[tuple[str, str]] = []
+    if _takes_overrides(function):
+        parameters, named_inputs = _dependent(function, parameters, arguments, command)
+    unused = function.__globals__.get("NOT_IN_HELP", ())
+    inputs = [parameter for parameter in parameters if parameter.positional]
+    options = [p for p in parameters if not p.positional and p.key not in unused]
     about = inspect.cleandoc(function.__doc__ or "").partition("\nArgs:\n")[0].strip()
-    usage = [command, *(_usage(word) for word in inputs), *(f"--{w.shown} {w.values}" for w in options if w.needed)]
-    usage += ["[--option value ...]"] if options else []
-    lines = [f"usage: {' '.join(usage)}", "", about, ""]
-    lines += [line for word in inputs for line in _row(f"  {word.shown.upper()}", word.text)]
+    lines = [f"usage: {' '.join([command, *_usage(inputs, options)])}", "", about, ""]
+    lines += [line for one in inputs for line in _row(f"  {one.spelling.upper()}", one.text)]
+    lines += list(_one_line_each(named_inputs))
     lines += [""] if inputs else []
-    lines += [line for word in options for line in _row(f"  --{word.shown} {word.values}", word.text + _default(word))]
-    return "\n".join(lines).rstrip()
+    return "\n".join([*lines, *_option_rows(options)]).rstrip()
 
 
-def _usage(word: Word) -> str:
-    name = word.shown.upper() + (" ..." if word.many else "")
-    return name if word.needed else f"[{name}]"
+def _dependent(
+    function: Callable[..., Any], parameters: list[Parameter], arguments: Sequence[str], command: str
+) -> tuple[list[Parameter], list[tuple[str, str]]]:
+    """The parameters for what stands beside `--help`, or, where nothing does, also the inputs known by name."""
+    mark = _options_from(function)
+    given, options = split_arguments(arguments, parameters, command=command)
+    inputs = [parameter for parameter in parameters if parameter.positional]
+    found = _imported(mark.target)(given, options, detailed=bool(given or options))
+    named = _imported(mark.inputs)() if mark.inputs and not (given or options) else []
+    return [*inputs, *found], list(named)
 
 
-def _default(word: Word) -> str:
-    if word.needed:
-        return " [needed]"
-    return (
-        ""
-        if word.default in (None, "", {}, ())
-        else f" [{str(word.default).lower() if word.plain is bool else word.default}]"
-    )
+def _usage(inputs: Sequence[Parameter], options: Sequence[Parameter]) -> Iterator[str]:
+    for one in inputs:
+        name = one.spelling.upper() + (" ..." if one.many else "")
+        yield name if one.required else f"[{name}]"
+    yield from (f"--{option.spelling} {option.placeholder}" for option in options if option.required)
+    if options:
+        yield "[--option value ...]"
+
+
+def _option_rows(options: Sequence[Parameter]) -> Iterator[str]:
+    """Ungrouped options first, then each group under its heading."""
+    for group in dict.fromkeys(["", *(option.group for option in options)]):
+        if group:
+            yield from ("", group.rstrip(".") + ":")
+        for option in options:
+            if option.group == group:
+                yield from _row(f"  --{option.spelling} {option.placeholder}", option.text + _default_text(option))
+
+
+def _default_text(option: Parameter) -> str:
+    if option.required:
+        return " [required]"
+    value = option.default
+    if value is None or value in ("", {}):
+        return ""
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return f" {text}" if isinstance(value, list | tuple) else f" [{text}]"
+
+
+def _one_line_each(rows: Sequence[tuple[str, str]]) -> Iterator[str]:
+    column = max((len(name) for name, _ in rows), default=0) + 6
+    for name, text in rows:
+        yield f"    {name:<{column - 4}}{textwrap.shorten(text, _width() - column, placeholder=' ...')}"
+
+
+def _width() -> int:
+    return max(60, min(120, shutil.get_terminal_size((100, 24)).columns))
 
 
 def _row(left: str, text: str) -> list[str]:
-    column, width = 30, max(60, min(120, shutil.get_terminal_size((100, 24)).columns))
+    column, width = 30, _width()
     lines = textwrap.wrap(text, width - column) or [""]
     first = [f"{left:<{column}}{lines[0]}"] if len(left) < column else [left, " " * column + lines[0]]
     return [*first, *(" " * column + line for line in lines[1:])]

@@ -69,7 +69,7 @@ class _Loader(yaml.SafeLoader):
             self.sizes[event.anchor] = self.values - before
         return node
 
-    def _count_alias(self, anchor: str) -> None:
+    def _count_alias(self, anchor: Any) -> None:
         if anchor in self.anchors and anchor not in self.sizes:
             raise yaml.YAMLError(f"*{anchor} stands inside the value that it refers to")
         self.aliases += 1
