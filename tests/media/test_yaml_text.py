@@ -3,9 +3,10 @@
 import time
 
 import pytest
+import yaml
 
 from mien.core.errors import MienError
-from mien.media.yaml_text import MAX_CHARACTERS, parse_yaml, read_yaml
+from mien.media.yaml_text import MAX_CHARACTERS, parse_yaml, read_yaml, yaml_of
 
 BOMB = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"{name}: &{name} [{', '.join([f'*{before}'] * 10)}]\n" for before, name in zip("abcdefgh", "bcdefghi", strict=True)
@@ -80,3 +81,13 @@ def test_a_file_is_read_up_to_the_limit(tmp_path):
     (tmp_path / "c.yaml").write_text("x" * (MAX_CHARACTERS + 1))
     with pytest.raises(MienError, match="at most 200,000 characters"):
         read_yaml(tmp_path / "c.yaml")
+
+
+@pytest.mark.parametrize(
+    "text", ["1e3", "no", "2026-11-26", "010", "12:30", "null", "", " x ", "#2", "@a", "~", "é", "a: b"]
+)
+def test_what_is_written_reads_back_equal(text):
+    value = {"b": [text, 1e-9, 3, None, True], "a": {text: text}}
+    assert parse_yaml(yaml_of(value), source="x") == value
+    assert yaml.safe_load(yaml_of(value)) == value
+    assert list(parse_yaml(yaml_of(value), source="x")) == ["b", "a"]

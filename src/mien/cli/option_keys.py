@@ -27,10 +27,10 @@ def _first_unknown_part(key: str, known: list[str]) -> tuple[str, str, list[str]
 
 
 def _way_out(key: str, wrong: str, section: str, names: list[str], known: list[str]) -> str:
-    """The nearest name in the section, else an option elsewhere with the same last part, else the nearest key."""
-    if close := difflib.get_close_matches(wrong, names, n=1, cutoff=0.6):
+    """The nearest name in the section, else an option elsewhere with the same last part, else the nearest."""
+    if close := difflib.get_close_matches(wrong, names, n=1, cutoff=0.5):
         return f" Did you mean '--{section}{close[0]}'?"
     same = [other for other in known if other.rpartition(".")[2] == key.rpartition(".")[2]]
-    if close := same or difflib.get_close_matches(key, known, n=1, cutoff=0.4):
+    if close := same or ([] if section and names else difflib.get_close_matches(key, known, n=1, cutoff=0.4)):
         return f" Did you mean '--{close[0]}'?"
     return f" Known: {', '.join(f'--{section}{name}' for name in names)}." if names else " It has none."

@@ -47,7 +47,8 @@ def checked(value: Any, kind: Any, *, key: str, given: Any = None) -> Any:
             return _as(value, each, key)
         except _WrongType:
             pass
-    raise MienError(f"--{key} must be {description(kind)}; got {value if given is None else given!r}.")
+    quotes = " Write it in quotes." if given is None and str in alternatives(kind) else ""
+    raise MienError(f"--{key} must be {description(kind)}; got {value if given is None else given!r}.{quotes}")
 
 
 class _WrongType(Exception):  # noqa: N818 (never leaves this module)

@@ -34,6 +34,11 @@ def parse_yaml(text: str, *, source: str) -> Any:
         raise MienError(f"{source} is not YAML: {' '.join(str(error).split())[:300].rstrip('.')}.") from error
 
 
+def yaml_of(value: Any) -> str:
+    """The value as a YAML document, keys in their order; `parse_yaml` and PyYAML read it back to an equal one."""
+    return yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
+
+
 def read_yaml(path: Path) -> Any:
     """The value of a YAML file in UTF-8. Raises MienError as `parse_yaml`, and for other encodings."""
     try:
@@ -92,3 +97,13 @@ _Loader.yaml_implicit_resolvers = {
 }
 _Loader.add_implicit_resolver("tag:yaml.org,2002:float", _FLOAT, list("-+.0123456789"))
 _Loader.add_implicit_resolver("tag:yaml.org,2002:int", _INT, list("-+0123456789"))
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes also the texts that only this module takes for numbers, such as '1e3'."""
+
+
+_Dumper.yaml_implicit_resolvers = {
+    first: list(found) for first, found in yaml.SafeDumper.yaml_implicit_resolvers.items()
+}
+_Dumper.add_implicit_resolver("tag:yaml.org,2002:float", _FLOAT, list("-+.0123456789"))

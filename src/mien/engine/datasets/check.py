@@ -96,12 +96,12 @@ def folder_for(output: str | None, reader: "Reader") -> Path | None:
 
 def _look(faces: "Sequence[Sample]", reader: "Reader", found: Findings, *, near: bool, workers: int | None) -> None:
     """Opens every picture; fills `found`."""
-    from mien.cli.progress import bar
+    from mien.cli.progress import progress_bar
     from mien.data.inspection.pictures import inspect
     from mien.data.readers.reader import printable
 
     pictures = list({(sample.path, sample.span): sample for sample in faces}.values())
-    with bar("opening pictures", len(pictures)) as advance:
+    with progress_bar("opening pictures", len(pictures)) as advance:
         facts = inspect(pictures, advance=advance, workers=workers)
     for sample, fact in zip(pictures, facts, strict=True):
         if fact.why_broken:

@@ -12,8 +12,6 @@ from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast, get_type_hints
 
-import yaml
-
 from mien.cli.field_docs import field_texts
 from mien.cli.grammar import OptionsFrom, Parameter, call, section, values_of
 from mien.cli.option_keys import unknown_option
@@ -21,7 +19,7 @@ from mien.cli.values import check_keys, checked, dotted_keys, merged, nested
 from mien.core.errors import MienError, nearest
 from mien.data.options import DataOptions
 from mien.media.files import home_expanded
-from mien.media.yaml_text import read_yaml
+from mien.media.yaml_text import read_yaml, yaml_of
 from mien.systems.optim import OptimOptions
 
 MAX_SEEDS = 1000
@@ -127,7 +125,7 @@ class FitConfig:
 
     def to_yaml(self) -> str:
         """The whole config, every value written out; `parse_fit` reads it back to an equal one."""
-        return yaml.safe_dump(_plain(asdict(self)), sort_keys=False, allow_unicode=True)
+        return yaml_of(_plain(asdict(self)))
 
 
 def parse_fit(arguments: Sequence[str]) -> FitConfig:
