@@ -13,7 +13,7 @@ from importlib import import_module
 from typing import Any
 
 from mien import __version__
-from mien.cli.signals import Terminated, sigterm_raises
+from mien.cli.signals import Interruption
 from mien.core.errors import MienError, nearest
 
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -45,20 +45,21 @@ EXTRAS = {
     "audio": ("soundfile", "soxr"),
     "fast": ("openvino",),
 }  # fmt: skip
-MISTAKE, INTERRUPTED, PIPE_CLOSED, TERMINATED = 2, 130, 141, 143  # from 128 on: 128 + the signal's number
+MISTAKE, INTERRUPTED, PIPE_CLOSED = 2, 130, 141  # from 128 on: 128 + the number of a signal
 HELP = ("--help", "-h")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code.
 
-    0: done. 2: a mistake that the user can correct. 130: Ctrl-C. 141: the reader of the output is gone. 143: SIGTERM.
+    0: done. 2: a mistake that the user can correct. 130: Ctrl-C. 143: SIGTERM. 129: SIGHUP. 141: the reader of the
+    output is gone.
     """
     open_missing_streams()
     if isinstance(sys.stdout, io.TextIOWrapper):  # a file name that is not UTF-8 is printed as \udcff
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        with sigterm_raises():
+        with Interruption():
             text = run(list(sys.argv[1:] if arguments is None else arguments))
         if text:
             print(text)
@@ -66,11 +67,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     except BrokenPipeError:
         return _pipe_closed()
-    except Terminated:
-        return print_error("terminated.", TERMINATED)
-    except KeyboardInterrupt:
-        return print_error("stopped.", INTERRUPTED)
-    except (MienError, OSError, ImportError) as error:
+    except KeyboardInterrupt as error:
+        return print_error("stopped.", getattr(error, "exit_code", INTERRUPTED))
+    except (MienError, OSError, ImportError, RuntimeError) as error:
         message = message_of(error)
         if not message or os.environ.get("MIEN_DEBUG"):
             raise
@@ -82,9 +81,11 @@ def open_missing_streams() -> None:
 
     Else the next file that is opened would take its place, and what is printed would go into that file.
     """
-    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+    for descriptor, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
         if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115 (open to the end)
+            null = open(os.devnull, mode, encoding="utf-8")  # noqa: PTH123, SIM115 (open to the end)
+            os.set_inheritable(null.fileno(), null.fileno() == descriptor)  # for processes that are started
+            setattr(sys, name, null)
 
 
 def run(arguments: list[str]) -> str:
@@ -147,6 +148,10 @@ def message_of(error: BaseException) -> str:
         return f"This needs {missing}, which is not installed: pip install 'mien[{extra}]'." if extra else ""
     if isinstance(error, OSError) and error.strerror:
         return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
+    if isinstance(error, RuntimeError):
+        if "Could not determine home directory" not in str(error):  # pathlib's message
+            return ""
+        return "~ stands in a path and this user has no home folder. Set HOME, or write the whole path."
     return " ".join(str(error).split())
 
 

@@ -52,6 +52,8 @@ class Parameter:
     @property
     def placeholder(self) -> str:
         """What `--help` shows after it."""
+        if self.is_repeated:
+            return self.key.upper()
         kinds = [kind for kind in alternatives(self.kind) if kind is not type(None)]
         return "|".join(dict.fromkeys(self._placeholder(kind) for kind in kinds))
 
@@ -73,6 +75,11 @@ class Parameter:
     def is_mapping(self) -> bool:
         """Takes dotted keys of its own, such as `--data.reader.KEY VALUE`."""
         return any((get_origin(kind) or kind) is dict for kind in alternatives(self.kind))
+
+    @property
+    def is_repeated(self) -> bool:
+        """An option that may be given several times, once for each text of a list."""
+        return not self.positional and list[str] in alternatives(self.kind)
 
     @property
     def required(self) -> bool:
@@ -188,13 +195,13 @@ def _takes_overrides(function: Callable[..., Any]) -> bool:
 
 def split_arguments(
     arguments: Sequence[str], parameters: Sequence[Parameter], *, command: str
-) -> tuple[list[str], dict[str, str]]:
+) -> tuple[list[str], dict[str, str | list[str]]]:
     """Inputs and options {key: text}, however they are mixed; after `--` all is input.
 
-    `--flag` alone is true, `--no-flag` false.
+    `--flag` alone is true, `--no-flag` false. An option that may be repeated has the list of its texts.
     """
     inputs: list[str] = []
-    options: dict[str, str] = {}
+    options: dict[str, str | list[str]] = {}
     rest = list(arguments)
     while rest:
         argument = rest.pop(0)
@@ -207,7 +214,8 @@ def split_arguments(
         option, key, negated = _option(spelling, parameters, command=command)
         if not equals:
             value = _value_after(option, negated, rest)
-        options[key] = value
+        earlier = options.get(key, [])
+        options[key] = [*earlier, value] if option.is_repeated else value
     return inputs, options
 
 
@@ -261,12 +269,16 @@ def _inputs(given: list[str], parameters: Sequence[Parameter], *, command: str) 
     return values
 
 
-def values_of(options: Mapping[str, str], parameters: Iterable[Parameter], *, command: str) -> dict[str, Any]:
+def values_of(
+    options: Mapping[str, str | list[str]], parameters: Iterable[Parameter], *, command: str
+) -> dict[str, Any]:
     """{key: value} of options {key: text}, each read as the type of its parameter."""
     known = {parameter.key: parameter for parameter in parameters if not parameter.positional}
     values: dict[str, Any] = {}
     for key, text in options.items():
-        if key in known:
+        if isinstance(text, list):
+            values[key] = text
+        elif key in known:
             values[key] = parse_value(text, known[key].kind, key=known[key].spelling)
         elif any(option.is_mapping and key.startswith(f"{option.key}.") for option in known.values()):
             values[key] = parse_value(text, Any, key=key)

@@ -106,7 +106,7 @@ class FitConfig:
     stage: StageOptions = field(default_factory=StageOptions)
     """Training objective."""
     input: dict[str, Any] = field(default_factory=dict)
-    """Fields of the InputSpec that differ from the system's own, such as fit, box_scale and box_shift."""
+    """Fields of the network's input that replace the system's own, such as fit, box_scale and box_shift."""
     data: DataOptions = field(default_factory=DataOptions)
     """Data set, split, augmentation and loading."""
     optim: OptimOptions = field(default_factory=OptimOptions)

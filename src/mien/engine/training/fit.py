@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any
 
 from mien.cli.grammar import OptionsFrom
+from mien.cli.signals import Interruption
 from mien.core.errors import MienError
 from mien.media.files import write_text
 
@@ -206,7 +207,8 @@ def _train(
     )  # fmt: skip
     start_at(trainer, epoch=stage.position.epoch)
     try:
-        trainer.fit(stage.train(), datamodule=Feed(data, stage))
+        with Interruption() as interruption, interruption.held():  # SIGTERM: saved at the end of the step, then raised
+            trainer.fit(stage.train(), datamodule=Feed(data, stage))
     except Interrupted as error:
         console.print(f"Stopped in epoch {stage.position.epoch + 1}. Go on: mien fit --output {root} --resume true")
         raise KeyboardInterrupt from error
