@@ -14,6 +14,7 @@ import pytest
 
 from mien import __main__ as cli
 from mien.cli import grammar
+from mien.cli.parameters import parameters_of
 from mien.core.errors import MienError
 
 NOT_FOR_HELP = ("torch", "lightning", "cv2", "numpy", "onnxruntime", "matplotlib", "pandas")
@@ -51,7 +52,7 @@ def test_each_command_explains_itself(name: str, capsys: pytest.CaptureFixture[s
     assert said.startswith(f"usage: mien {name}")
     function = cli.imported(cli.COMMANDS[name][0])
     unused = function.__globals__.get("NOT_IN_HELP", ())
-    parameters = [p for p in grammar.parameters_of(function) if p.key not in unused]
+    parameters = [p for p in parameters_of(function) if p.key not in unused]
     assert [p.key for p in parameters if not p.text] == [], "a parameter without a description"
     assert all(f"--{p.spelling} " in said or p.spelling.upper() in said for p in parameters)
 

@@ -1,19 +1,19 @@
 """The command line: `mien COMMAND ...`. Printing the list of commands imports no parser and nothing heavy.
 
-A command is a plain function; its parser is made from its signature and docstring (cli/grammar.py) when it runs. A
+A command is a plain function; its parser is made from its signature and docstring (mien.cli) when it runs. A
 user's mistake ends as one line and exit code 2; `MIEN_DEBUG=1` shows its traceback.
 """
 
 import io
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from importlib import import_module
-from typing import Any
 
 from mien import __version__
 from mien.cli.signals import Interruption
+from mien.cli.targets import imported
 from mien.core.errors import MienError, nearest
 
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -98,11 +98,10 @@ def run(arguments: list[str]) -> str:
     if name not in COMMANDS:
         return overview(name + " ")
     function = imported(COMMANDS[name][0])
-    grammar = import_module("mien.cli.grammar")
     if any(argument in HELP for argument in rest[: rest.index("--") if "--" in rest else len(rest)]):
         others = [argument for argument in rest if argument not in HELP]
-        return str(grammar.help_text(function, f"mien {name}", others))
-    result = grammar.call(function, rest, command=f"mien {name}")
+        return str(import_module("mien.cli.help").help_text(function, f"mien {name}", others))
+    result = import_module("mien.cli.grammar").call(function, rest, command=f"mien {name}")
     return result if isinstance(result, str) else ""
 
 
@@ -131,13 +130,6 @@ def overview(prefix: str = "") -> str:
     return "\n".join(
         [f"usage: mien {prefix or 'COMMAND '}...", about, *rows, "", "mien COMMAND --help says more of each."]
     )
-
-
-def imported(target: str) -> Callable[..., Any]:
-    """The function behind `module:function`."""
-    module, attribute = target.split(":")
-    found: Callable[..., Any] = getattr(import_module(module), attribute)
-    return found
 
 
 def message_of(error: BaseException) -> str:

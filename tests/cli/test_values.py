@@ -64,7 +64,7 @@ def test_other_types_are_yaml(text: str, kind: Any, value: Any) -> None:
         ("maybe", bool, "--x must be true or false; got 'maybe'."),
         ("16", Literal["fp32", "bf16"], "--x must be one of 'fp32', 'bf16'; got '16'."),
         ("x", int | list[int], "--x must be int or a list of int; got 'x'."),
-        ("[1, x]", list[int], "--x must be int; got [1, 'x']."),
+        ("[1, x]", list[int], "--x must be a list of int; got '[1, x]'."),
         ("[1]", tuple[float, float], "--x must be a list of 2 values, each float; got '[1]'."),
         ("3", dict[str, Any], "--x must be a mapping of keys to values; got '3'."),
         ("{1: 2}", dict[str, Any], "--x must be a mapping of keys to values; got '{1: 2}'."),

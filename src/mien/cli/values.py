@@ -7,6 +7,7 @@ import math
 import os
 import types
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import fields, is_dataclass
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -42,13 +43,12 @@ def checked(value: Any, kind: Any, *, key: str, given: Any = None) -> Any:
     """
     if is_dataclass(kind):
         return _dataclass(value, kind, key)
-    for each in alternatives(kind):
-        try:
-            return _as(value, each, key)
-        except _WrongType:
-            pass
-    quotes = " Write it in quotes." if given is None and str in alternatives(kind) else ""
-    raise MienError(f"--{key} must be {description(kind)}; got {value if given is None else given!r}.{quotes}")
+    try:
+        return _as_any_of(value, kind, key)
+    except _WrongType:
+        quotes = " Write it in quotes." if given is None and str in alternatives(kind) else ""
+        came = value if given is None else given
+        raise MienError(f"--{key} must be {description(kind)}; got {came!r}.{quotes}") from None
 
 
 class _WrongType(Exception):  # noqa: N818 (never leaves this module)
@@ -78,6 +78,14 @@ def _description(kind: Any) -> str:
     return found or str(getattr(kind, "__name__", kind))
 
 
+def _as_any_of(value: Any, kind: Any, key: str) -> Any:
+    """The value as the first member of a union that takes it."""
+    for each in alternatives(kind):
+        with suppress(_WrongType):
+            return _as(value, each, key)
+    raise _WrongType
+
+
 def _as(value: Any, kind: Any, key: str) -> Any:
     origin, members = get_origin(kind), get_args(kind)
     if kind is Any or isinstance(kind, str):  # a string: a name that is known to type checkers only
@@ -88,9 +96,9 @@ def _as(value: Any, kind: Any, key: str) -> Any:
     elif origin is tuple and isinstance(value, Sequence) and not isinstance(value, str):
         kinds = members[:1] * len(value) if Ellipsis in members else members
         if len(kinds) == len(value):
-            return tuple(checked(each, one, key=key, given=value) for each, one in zip(value, kinds, strict=True))
+            return tuple(_as_any_of(each, one, key) for each, one in zip(value, kinds, strict=True))
     elif origin is list and isinstance(value, Sequence) and not isinstance(value, str):
-        return [checked(each, members[0], key=key, given=value) for each in value]
+        return [_as_any_of(each, members[0], key) for each in value]
     elif origin is dict and isinstance(value, Mapping) and all(isinstance(name, str) for name in value):
         return {name: checked(each, members[1], key=f"{key}.{name}") for name, each in value.items()}
     elif isinstance(kind, type):
@@ -144,9 +152,13 @@ def _dataclass(value: Any, kind: Any, key: str) -> Any:
     )
 
 
-def check_keys(values: Any, kind: Any, *, owner: str = "") -> None:
-    """Raises MienError for the first key, at any depth, that the dataclass has not, with the nearest that it has."""
-    _check_keys(values, kind, "", tuple(dotted_keys(kind)), owner)
+def check_keys(values: Any, kind: Any, *, key: str = "", owner: str = "") -> None:
+    """Raises MienError for the first key, at any depth, that the dataclass has not, with the nearest that it has.
+
+    key: of the section that the dataclass is; "" for the whole of a config. owner: the command, for the message.
+    """
+    prefix = f"{key}." if key else ""
+    _check_keys(values, kind, prefix, tuple(dotted_keys(kind, prefix)), owner)
 
 
 def _check_keys(values: Any, kind: Any, prefix: str, known: tuple[str, ...], owner: str) -> None:

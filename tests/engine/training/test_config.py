@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from mien.cli.grammar import help_text
+from mien.cli.help import help_text
 from mien.core.errors import MienError
 from mien.engine.training.config import FitConfig, find_config, list_configs, option_keys, parse_fit, resolve
 from mien.engine.training.fit import fit

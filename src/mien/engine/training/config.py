@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, cast, get_type_hints
 
 from mien.cli.field_docs import field_texts
-from mien.cli.grammar import OptionsFrom, Parameter, call, section, values_of
+from mien.cli.grammar import call, values_of
 from mien.cli.option_keys import unknown_option
+from mien.cli.parameters import OptionsFrom, Parameter, section
 from mien.cli.values import check_keys, checked, dotted_keys, merged, nested
 from mien.core.errors import MienError, nearest
 from mien.data.options import DataOptions

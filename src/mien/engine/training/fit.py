@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any
 
-from mien.cli.grammar import OptionsFrom
+from mien.cli.parameters import OptionsFrom
 from mien.cli.signals import Interruption
 from mien.core.errors import MienError
 from mien.media.files import write_text
