@@ -58,7 +58,7 @@ def _option_rows(options: Sequence[Parameter]) -> Iterator[str]:
     """Ungrouped options first, then each group under its heading."""
     for group in dict.fromkeys(["", *(option.group for option in options)]):
         if group:
-            yield from ("", group.rstrip(".") + ":")
+            yield from ("", f"{group[0].upper()}{group[1:].rstrip('.')}:")
         for option in options:
             if option.group == group:
                 yield from _row(f"  --{option.spelling} {option.placeholder}", option.text + _default_text(option))
