@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 
 SMALL = [
-    "--system.name=poster_v2_small", "--system.options.input_size=32", "--system.options.trunk_size=32", "--init=random",
+    "--system.name=poster_v2_small", "--system.options.input_size=32", "--system.options.trunk_size=32",
     "--system.options.widths=[8,16,24]", "--system.options.depths=[1,1,1]", "--system.options.stem=8",
     "--system.options.landmark_widths=[8,16,16]", "--system.options.landmark_features=16",
     "--system.options.landmark_depths=[1,1,1]", "--system.options.token_width=16", "--system.options.head_dim=8",
     "--system.options.vit_heads=2", "--system.options.vit_depth=1", "--data.name=drawn", "--data.batch_size=2",
     "--optim.sam_rho=0", "--trainer.epochs=100", "--trainer.device=cpu",
+    "--init=random",
 ]  # fmt: skip
 
 
