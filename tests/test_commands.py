@@ -14,6 +14,7 @@ import pytest
 
 from mien import __main__ as cli
 from mien.cli import grammar
+from mien.cli.parameters import parameters_of
 from mien.core.errors import MienError
 
 NOT_FOR_HELP = ("torch", "lightning", "onnxruntime", "matplotlib", "pandas")
@@ -49,11 +50,11 @@ def test_each_command_explains_itself(name: str, capsys: pytest.CaptureFixture[s
     code, said, errors = mien(*name.split(), "--help", capsys=capsys)
     assert (code, errors) == (0, "")
     assert said.startswith(f"usage: mien {name}")
-    if name not in cli.OWN_WORDS:
-        function = cli.imported(cli.COMMANDS[name][0])
-        words = [w for w in grammar.words_of(function) if w.key not in function.__globals__.get("NOT_IN_HELP", ())]
-        assert [word.key for word in words if not word.text] == [], "an option without a line in the docstring"
-        assert all(word.shown in said or word.shown.upper() in said for word in words)
+    function = cli.imported(cli.COMMANDS[name][0])
+    unused = function.__globals__.get("NOT_IN_HELP", ())
+    parameters = [p for p in parameters_of(function) if p.key not in unused]
+    assert [p.key for p in parameters if not p.text] == [], "a parameter without a description"
+    assert all(f"--{p.spelling} " in said or p.spelling.upper() in said for p in parameters)
 
 
 def test_help_of_evaluate_shows_what_it_uses(capsys: pytest.CaptureFixture[str]) -> None:
@@ -124,7 +125,10 @@ def test_asking_what_there_is_is_no_mistake(words: list[str], capsys: pytest.Cap
         (["weights", "convert", "x", "--output", "o", "--system", "poster"], "Did you mean 'poster_v2'?"),
         (["fit", "nowhere.yaml"], "No config nowhere.yaml"),
         (["fit", "poster_v2/rafbd"], "Did you mean 'poster_v2/rafdb'?"),
-        (["fit", "poster_v2/rafdb", "--trainer.epoch", "1"], "Did you mean '--trainer.epochs'?"),
+        (
+            ["fit", "poster_v2/rafdb", "--trainer.epoch", "1"],
+            "mien fit has no option --trainer.epoch. Did you mean '--trainer.epochs'?",
+        ),
         (["models", "all"], "mien models takes no input; 'all' is one word too many."),
     ],
 )
@@ -197,15 +201,12 @@ def test_a_closed_pipe_is_quiet() -> None:
 
 @dataclass(frozen=True)
 class Section:
-    """Where.
-
-    Args:
-        name: which one.
-        options: of its own.
-    """
+    """Where."""
 
     name: str = "first"
+    """Which one."""
     options: dict[str, Any] | None = None
+    """Of its own."""
 
 
 def test_a_flag_that_may_be_left_open_is_a_flag() -> None:

@@ -1,22 +1,24 @@
 """The command line: `mien COMMAND ...`. Printing the list of commands imports no parser and nothing heavy.
 
-A command is a plain function; its parser is made from its signature and docstring (cli/grammar.py) when it is asked
-for. What a user can mend ends as one line and exit code 2; `MIEN_DEBUG=1` shows where it came from.
+A command is a plain function; its parser is made from its signature and docstring (mien.cli) when it runs. A
+user's mistake ends as one line and exit code 2; `MIEN_DEBUG=1` shows its traceback.
 """
 
 import io
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
-from typing import Any
 
 from mien import __version__
+from mien.cli.signals import Interruption
+from mien.cli.targets import imported
 from mien.core.errors import MienError, nearest
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("mien.engine.demo.tour:demo", "two-minute tour: draws faces, trains on them, reads pictures"),
-    "fit": ("mien.engine.training.fit:fit_command", "train one stage of a system"),
+    "fit": ("mien.engine.training.fit:fit", "train one stage of a system"),
     "evaluate": ("mien.engine.evaluation.evaluate:evaluate", "measure a bundle on a labelled split, with a report"),
     "compare": ("mien.engine.evaluation.compare:compare", "compare two evaluations of the same faces"),
     "analyze": ("mien.engine.reading.analyze:analyze", "read the faces in photos, folders and videos"),
@@ -36,68 +38,78 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "weights convert": ("mien.engine.bundles.weights:convert", "released weight files to a bundle"),
     "weights verify": ("mien.engine.bundles.weights:verify", "check a bundle's files against their SHA-256"),
 }
-# fit takes every key of its configs as an option, so it reads its words itself: a module with `help_text`.
-OWN_WORDS = {"fit": "mien.engine.training.config"}
 EXTRAS = {
     "train": ("torch", "lightning", "safetensors", "scipy", "skimage", "tensorboard", "onnx", "onnxscript"),
     "video": ("av",),
     "audio": ("soundfile", "soxr"),
     "fast": ("openvino",),
 }  # fmt: skip
-MISTAKE, INTERRUPTED, PIPE_CLOSED = 2, 130, 141
+MISTAKE, INTERRUPTED, PIPE_CLOSED = 2, 130, 141  # from 128 on: 128 + the number of a signal
+HELP = ("--help", "-h")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command and returns its exit code: 0, 2 for a mistake that the user can mend, 130 when interrupted."""
+    """Runs one command and returns its exit code.
+
+    0: done. 2: a mistake that the user can correct. 130: Ctrl-C. 143: SIGTERM. 129: SIGHUP. 141: the reader of the
+    output is gone.
+    """
+    open_missing_streams()
     if isinstance(sys.stdout, io.TextIOWrapper):  # a file name that is not UTF-8 is printed as \udcff
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        text = run(list(sys.argv[1:] if arguments is None else arguments))
+        with Interruption():
+            text = run(list(sys.argv[1:] if arguments is None else arguments))
         if text:
             print(text)
         sys.stdout.flush()
         return 0
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains while it closes it
-        return PIPE_CLOSED
-    except KeyboardInterrupt:
-        return _say("stopped.", INTERRUPTED)
-    except (MienError, OSError, ImportError) as error:
-        message = said(error)
+        return _pipe_closed()
+    except KeyboardInterrupt as error:
+        return print_error("stopped.", getattr(error, "exit_code", INTERRUPTED))
+    except (MienError, OSError, ImportError, RuntimeError) as error:
+        message = message_of(error)
         if not message or os.environ.get("MIEN_DEBUG"):
             raise
-        return _say(message, MISTAKE)
+        return print_error(message, MISTAKE)
 
 
-def run(words: list[str]) -> str:
-    """Does what the words say; returns what remains to be printed."""
-    if not words or words[0] in ("--help", "-h", "help"):
+def open_missing_streams() -> None:
+    """Opens the null device for each standard stream that the process was started without (`>&-`, pythonw).
+
+    Else the next file that is opened would take its place, and what is printed would go into that file.
+    """
+    for descriptor, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
+        if getattr(sys, name) is None:
+            null = open(os.devnull, mode, encoding="utf-8")  # noqa: PTH123, SIM115 (open to the end)
+            os.set_inheritable(null.fileno(), null.fileno() == descriptor)  # for processes that are started
+            setattr(sys, name, null)
+
+
+def run(arguments: list[str]) -> str:
+    """Runs the command that the arguments name; returns what remains to be printed."""
+    if not arguments or arguments[0] in (*HELP, "help"):
         return overview()
-    if words[0] in ("--version", "-V"):
+    if arguments[0] in ("--version", "-V"):
         return f"mien {__version__}"
-    name, rest = command_of(words)
+    name, rest = command_of(arguments)
     if name not in COMMANDS:
         return overview(name + " ")
-    wants_help = any(word in ("--help", "-h") for word in rest)
-    if name in OWN_WORDS and wants_help:
-        return str(import_module(OWN_WORDS[name]).help_text()).rstrip()
     function = imported(COMMANDS[name][0])
-    if name in OWN_WORDS:
-        function(rest)
-        return ""
-    grammar = import_module("mien.cli.grammar")
-    if wants_help:
-        return str(grammar.help_text(function, f"mien {name}"))
-    result = grammar.call(function, rest, command=f"mien {name}")
+    if any(argument in HELP for argument in rest[: rest.index("--") if "--" in rest else len(rest)]):
+        others = [argument for argument in rest if argument not in HELP]
+        return str(import_module("mien.cli.help").help_text(function, f"mien {name}", others))
+    result = import_module("mien.cli.grammar").call(function, rest, command=f"mien {name}")
     return result if isinstance(result, str) else ""
 
 
-def command_of(words: Sequence[str]) -> tuple[str, list[str]]:
-    """The command's name (one word or two) and the words after it; a lone first half, such as `data`, is a name too.
+def command_of(arguments: Sequence[str]) -> tuple[str, list[str]]:
+    """The command's name (one word or two) and what follows it; a lone first half, such as `data`, is a name too.
 
     Raises MienError for an unknown command, with the nearest one.
     """
-    first, rest = words[0], list(words[1:])
+    first, rest = arguments[0], list(arguments[1:])
     if first in COMMANDS:
         return first, rest
     second = sorted(name.split()[1] for name in COMMANDS if name.startswith(first + " "))
@@ -119,27 +131,38 @@ def overview(prefix: str = "") -> str:
     )
 
 
-def imported(target: str) -> Callable[..., Any]:
-    """The function behind `module:function`."""
-    module, attribute = target.split(":")
-    found: Callable[..., Any] = getattr(import_module(module), attribute)
-    return found
-
-
-def said(error: BaseException) -> str:
-    """The error in one line; empty for one that no user can mend."""
+def message_of(error: BaseException) -> str:
+    """The error in one line; empty for one that no user can correct."""
     if isinstance(error, ImportError):
         missing = (error.name or "").split(".")[0]
         extra = next((extra for extra, packages in EXTRAS.items() if missing in packages), "")
         return f"This needs {missing}, which is not installed: pip install 'mien[{extra}]'." if extra else ""
     if isinstance(error, OSError) and error.strerror:
         return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
+    if isinstance(error, RuntimeError):
+        if "Could not determine home directory" not in str(error):  # pathlib's message
+            return ""
+        return "~ stands in a path and this user has no home folder. Set HOME, or write the whole path."
     return " ".join(str(error).split())
 
 
-def _say(message: str, code: int) -> int:
-    print(f"mien: {message}", file=sys.stderr)
+def print_error(message: str, code: int) -> int:
+    """Prints `mien: message` to standard error and returns the exit code."""
+    with suppress(OSError):  # its reader may be gone
+        print(f"mien: {message}", file=sys.stderr, flush=True)
     return code
+
+
+def _pipe_closed() -> int:
+    """Sends what is still buffered to the null device, else Python complains when it closes the streams."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+            continue
+        with suppress(OSError, ValueError):
+            os.dup2(null, stream.fileno())
+    return PIPE_CLOSED
 
 
 if __name__ == "__main__":

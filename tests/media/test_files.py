@@ -3,11 +3,12 @@
 import hashlib
 import os
 import stat
+from pathlib import Path
 
 import pytest
 
 from mien.core.errors import MienError
-from mien.media.files import atomic_path, sha256_of, write_text
+from mien.media.files import atomic_path, home_expanded, sha256_of, writable_folder, write_text
 
 
 def test_a_file_appears_when_the_block_ends_with_its_suffix_kept(tmp_path):
@@ -59,3 +60,31 @@ def test_others_may_read_it_as_the_umask_says(tmp_path):
 def test_sha256(tmp_path):
     (tmp_path / "a").write_bytes(b"abc" * 100_000)
     assert sha256_of(tmp_path / "a") == hashlib.sha256(b"abc" * 100_000).hexdigest()
+
+
+def test_a_folder_is_made_and_tried_before_work(tmp_path):
+    assert writable_folder(tmp_path / "a" / "b") == tmp_path / "a" / "b"
+    assert list((tmp_path / "a" / "b").iterdir()) == []
+    (tmp_path / "file").touch()
+    with pytest.raises(MienError, match=r"Cannot write --output .*file: it is a file; a folder is needed"):
+        writable_folder(tmp_path / "file")
+    with pytest.raises(MienError, match=r"Cannot write --output .*sub: Not a directory"):
+        writable_folder(tmp_path / "file" / "sub")
+
+
+def test_only_a_tilde_alone_means_the_home_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert home_expanded("~") == tmp_path
+    assert home_expanded("~/faces/a.png") == tmp_path / "faces" / "a.png"
+    for name in ("~draft.jpg", "~root", "a/~/b", "./~"):
+        assert str(home_expanded(name)) == str(Path(name))
+
+
+def test_without_a_home_folder_a_tilde_is_refused_in_one_line(monkeypatch):
+    def nowhere(path):
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "expanduser", nowhere)
+    assert home_expanded("~draft.jpg") == Path("~draft.jpg")
+    with pytest.raises(MienError, match="no home folder"):
+        home_expanded("~/faces")

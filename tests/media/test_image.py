@@ -310,3 +310,13 @@ def test_nothing_found_says_what_was_looked_for(album):
 def test_is_video():
     assert is_video("a/B.MP4")
     assert not is_video("a/b.jpg")
+
+
+def test_a_picture_whose_name_begins_with_a_tilde_is_a_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    (tmp_path / "home").mkdir()
+    for name in ("~draft.jpg", "home/a.jpg"):
+        Image.new("RGB", (8, 8)).save(tmp_path / name)
+    assert picture_files(["~draft.jpg"]) == [Path("~draft.jpg")]
+    assert picture_files(["~"]) == picture_files(["~/a.jpg"]) == [tmp_path / "home" / "a.jpg"]

@@ -1,4 +1,4 @@
-"""DataOptions: what a user says about data, in `fit` and `evaluate` alike (`--data.name`, `--data.root`, ...).
+"""DataOptions: the data set, split and loading options of `fit` and `evaluate` (`--data.name`, `--data.root`, ...).
 
 Light to import: the command line builds its parser from it.
 """
@@ -23,61 +23,62 @@ LEAKS = ("refuse", "drop", "report", "ignore")
 
 @dataclass(frozen=True)
 class DataOptions:
-    """Where faces come from and how they are served.
-
-    Args:
-        name: Data set reader, such as rafdb or manifest; `mien data list` names all.
-        root: Folder of the data set (for manifest: the table).
-        reader: Options of the reader, such as majority of ferplus or classes of image_folder.
-        eval_reader: Options of the reader that differ for validation and test.
-        labels: Published class order to train in; none is the data set's own.
-        train_split: Split to train on.
-        val_split: Split to select on; "auto" is the set's own or else a cut of train, "cut" always a cut.
-        test_split: Split to report on. Selecting on it is refused.
-        val_fraction: Share of train that is cut for validation.
-        limit: Train on about so many faces, each class in its share; 0 is all.
-        batch_size: Faces in a training batch, on each process.
-        eval_batch_size: Faces in an evaluation batch; 0 is the same as batch_size.
-        workers: Processes that prepare faces; 0 is the main one.
-        crop_source: Where a face is cut out: "box" (its own), "landmarks" (ParFace's), "detector" (like one's).
-        augmentation: Name of a recipe (published, published_other, reproduction, strong, daug0 to daug7, none).
-        augment: Single values of the recipe to change, such as rotation_deg or flip.
-        sampler: "shuffle", or "imbalanced": every class equally often, with replacement.
-        soft_labels: Serve the distribution of votes beside the class.
-        drop_last: Leave out the last, smaller training batch.
-        cache: "memory" keeps the prepared 8-bit crops, for sets of small pictures.
-        on_broken: What a broken picture does: "stop", or "skip" (named once, left out).
-        seed: Decides the cut, the order and every augmentation.
-        split_file: A split that `mien data split` wrote; its parts take the place of the set's own splits.
-        fold: With a split file of folds, the one to report on.
-        leaks: Faces on both sides: "refuse", "drop" (leave them out), "report" (go on and say so), "ignore".
-    """
+    """The data set, its split, and how samples are loaded."""
 
     name: str = ""
+    """Reader of the data set, such as rafdb or manifest; `mien data list` prints all."""
     root: str = ""
+    """Folder of the data set; for manifest, the table."""
     reader: dict[str, Any] = field(default_factory=dict)
+    """Options of the reader, such as majority of ferplus or classes of image_folder: --data.reader.KEY VALUE."""
     eval_reader: dict[str, Any] = field(default_factory=dict)
+    """Options of the reader that differ for validation and test."""
     labels: str | None = None
+    """Published class order to train in, such as rafdb or affectnet7; by default that of the data set."""
     train_split: str = "train"
+    """Split to train on."""
     val_split: str = "auto"
+    """Split to select the epoch on; auto is the set's validation split, or a part held out of train where there is
+    none; cut always holds out a part of train."""
     test_split: str = "test"
+    """Split that results are reported on; selecting on it is refused."""
     val_fraction: float = 0.1
+    """Share of train held out for validation, between 0 and 1, stratified by class."""
     limit: int = 0
+    """Approximate number of training samples to use, stratified by class; 0 uses all."""
     batch_size: int = 64
+    """Samples in a training batch of each process."""
     eval_batch_size: int = 0
+    """Samples in an evaluation batch; 0 takes batch_size."""
     workers: int = 0
+    """Processes that load samples; 0 loads them in the main process."""
     crop_source: str = "box"
+    """Box that the face is cropped by: box is the data set's own, landmarks is ParFace's box around the true points,
+    detector imitates a face detector's box."""
     augmentation: str = "published"
+    """Augmentation recipe: published, published_other, reproduction, strong, daug0 to daug7, or none."""
     augment: dict[str, Any] = field(default_factory=dict)
+    """Values that replace those of the recipe, such as rotation_deg or flip: --data.augment.KEY VALUE."""
     sampler: str = "shuffle"
+    """shuffle draws each sample once an epoch; imbalanced draws every class equally often, with replacement."""
     soft_labels: bool = False
+    """Use the distribution of the annotators' votes as target, where the data set has it."""
     drop_last: bool = False
+    """Drop the last training batch of an epoch when it is smaller than the others."""
     cache: str = "none"
+    """memory keeps the cropped 8-bit images in memory after the first epoch, for sets of small images; none reads them
+    each time."""
     on_broken: str = "stop"
+    """What an image that cannot be read does: stop ends the run, skip reports it once and leaves it out."""
     seed: int = 0
+    """Seed of the held-out split, the order of samples and their augmentation."""
     split_file: str = ""
+    """Split file written by `mien data split`; its parts replace the data set's own splits."""
     fold: int = -1
+    """Fold to report on, of a split file with folds; -1 for a split file without."""
     leaks: str = "refuse"
+    """What faces on both sides of a split do: refuse stops, drop leaves them out of train, report goes on and lists
+    them, ignore does not search."""
 
     def __post_init__(self) -> None:
         choices = {

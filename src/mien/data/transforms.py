@@ -44,34 +44,44 @@ class Augmented(NamedTuple):
 
 @dataclass(frozen=True)
 class Augmentation:
-    """A recipe; the defaults are POSTER V2's on RAF-DB (official code: flip, then RandomErasing).
-
-    flip, erase_probability: probabilities. rotation_deg: largest turn either way. scale: range of the size factor;
-    scale_apart: width and height have one each. shear_deg: by how much the vertical leans, at most, either way.
-    shift: largest shift either way, in sides. brightness, contrast, saturation: factors within 1 - x .. 1 + x; hue:
-    in turns, as a rotation of the chromatic plane. gamma: exponents within exp(-x) .. exp(x). blur: largest Gaussian
-    sigma in sides. noise: largest standard deviation of grey noise, in 0..1. erase_scale: share of the area;
-    erase_ratio: height by width; erase_count: holes at most. border: "reflect", or "black" outside the picture.
-    """
+    """An augmentation recipe; the defaults are POSTER V2's on RAF-DB (official code: flip, then RandomErasing)."""
 
     flip: float = 0.5
+    """Probability of a horizontal flip, 0..1."""
     rotation_deg: float = 0.0
+    """Largest rotation to either side, in degrees."""
     scale: tuple[float, float] = (1.0, 1.0)
+    """Range of the size factor, drawn log-uniformly."""
     scale_apart: bool = False
+    """Draw separate size factors for width and height."""
     shear_deg: float = 0.0
+    """Largest shear of the vertical axis to either side, in degrees."""
     shift: float = 0.0
+    """Largest translation to either side in x and in y, in crop sides, 0..1."""
     brightness: float = 0.0
+    """Brightness factor within 1 - x .. 1 + x; x in 0..1."""
     contrast: float = 0.0
+    """Contrast factor within 1 - x .. 1 + x; x in 0..1."""
     saturation: float = 0.0
+    """Saturation factor within 1 - x .. 1 + x; x in 0..1."""
     hue: float = 0.0
+    """Largest hue rotation to either side, in turns of the chromatic plane, 0..1."""
     gamma: float = 0.0
+    """Gamma exponent within exp(-x) .. exp(x)."""
     blur: float = 0.0
+    """Largest standard deviation of Gaussian blur, in crop sides."""
     noise: float = 0.0
+    """Largest standard deviation of grey Gaussian noise, in the range of pixel values 0..1."""
     erase_probability: float = 0.5
+    """Probability that rectangles are erased, 0..1."""
     erase_scale: tuple[float, float] = (0.02, 0.1)
+    """Range of the area of an erased rectangle, as a share of the crop."""
     erase_ratio: tuple[float, float] = (0.3, 3.3)
+    """Range of the height of an erased rectangle divided by its width, drawn log-uniformly."""
     erase_count: int = 1
+    """Largest number of erased rectangles."""
     border: str = "reflect"
+    """Fill outside the image after the warp: reflect or black."""
 
     def __post_init__(self) -> None:
         for name in ("scale", "erase_scale", "erase_ratio"):

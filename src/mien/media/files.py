@@ -40,6 +40,38 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
+def writable_folder(path: Path | str) -> Path:
+    """The folder, made where it is missing, once a file could be written into it: tried before the work, not after it.
+
+    Raises MienError for a path that is a file, and for a folder that cannot be made or written.
+    """
+    folder = Path(path)
+    if folder.is_file():
+        raise MienError(f"Cannot write --output {folder}: it is a file; a folder is needed.")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=folder, prefix=".mien_")
+        os.close(handle)
+        Path(name).unlink()
+    except OSError as error:
+        raise MienError(f"Cannot write --output {folder}: {error.strerror}. Name another folder.") from error
+    return folder
+
+
+def home_expanded(path: Path | str) -> Path:
+    """The path with a leading `~` or `~/` replaced by the home folder; `~draft.jpg` is a file's own name.
+
+    Raises MienError where the user has no home folder.
+    """
+    text = os.fspath(path)
+    if text != "~" and not text.startswith(("~/", f"~{os.sep}")):
+        return Path(path)
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise MienError(f"{path}: this user has no home folder (HOME is not set). Write the whole path.") from error
+
+
 def sha256_of(path: Path) -> str:
     """Hexadecimal SHA-256 of a file's bytes."""
     with Path(path).open("rb") as file:

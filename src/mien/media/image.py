@@ -19,6 +19,7 @@ from jaxtyping import UInt8
 from PIL import ExifTags, Image
 
 from mien.core.errors import MienError
+from mien.media.files import home_expanded
 from mien.media.parts import Span, part_of
 
 # Pillow warns of damaged metadata, which a picture can be read without; damaged pixels raise.
@@ -227,11 +228,12 @@ def picture_files(inputs: Sequence[Path | str], *, videos: bool = False) -> list
     extensions = PICTURES + VIDEOS if videos else PICTURES
     found: dict[str, Path] = {}
     for item in inputs:
-        matches = sorted(_matches(Path(item).expanduser(), extensions))
+        path = home_expanded(item)
+        matches = sorted(_matches(path, extensions))
         if not matches:
-            raise MienError(_nothing(Path(item).expanduser(), videos))
-        for path in matches:
-            found.setdefault(os.path.realpath(path), path)
+            raise MienError(_nothing(path, videos))
+        for match in matches:
+            found.setdefault(os.path.realpath(match), match)
     return sorted(found.values())
 
 

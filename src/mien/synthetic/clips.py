@@ -32,16 +32,20 @@ _BLINKS_PER_MINUTE = {False: 17.0, True: 26.0}  # silent, speaking
 
 @dataclass(frozen=True)
 class ClipOptions:
-    """seconds: of a silent clip; a spoken one lasts as long as its voice. voice: whether somebody speaks. disagree:
-    share of spoken clips whose voice carries another expression than the face. people: how pictures are made.
-    """
+    """Content of a set of synthetic clips."""
 
     frames_per_s: float = 25.0
+    """Frame rate, in frames per second, 1..120."""
     seconds: float = 3.0
+    """Duration of a silent clip, in seconds, 0.5..60; a spoken clip lasts as long as its voice."""
     syllables: int = 9
+    """Number of syllables of a spoken clip."""
     voice: bool = True
+    """Add a spoken voice track and mouth movement."""
     disagree: float = 0.5
+    """Share of spoken clips whose voice carries another expression than the face, 0..1."""
     people: PeopleOptions = field(default_factory=lambda: PeopleOptions(yaw_max_deg=25, occluders=False))
+    """Content of the frames."""
 
     def __post_init__(self) -> None:
         if not 1 <= self.frames_per_s <= 120 or not 0.5 <= self.seconds <= 60:

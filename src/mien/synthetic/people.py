@@ -34,22 +34,24 @@ _PERSON, _PICTURE = 0, 1  # streams of random numbers that never meet
 
 @dataclass(frozen=True)
 class PeopleOptions:
-    """What a set of pictures shows.
-
-    size: side in pixels. mixtures: share of pictures that mix two expressions. palsy: share of persons with a one-sided
-    palsy. yaw_max_deg: largest turn of the head. occluders, degradations: whether hands, masks, glasses come before
-    faces; whether pictures are blurred, noisy, compressed. least_intensity: of an expression, 0..1. face_model: npz of
-    a scanned model (see face/files.py); by default our own.
-    """
+    """Content of a set of synthetic photographs."""
 
     size: int = 128
+    """Side of an image, in pixels, 32..2048."""
     mixtures: float = 0.15
+    """Share of images that mix two expressions, 0..1."""
     palsy: float = 0.0
+    """Share of persons with a one-sided facial palsy, 0..1."""
     yaw_max_deg: float = 60.0
+    """Largest yaw of the head to either side, in degrees, 0..90."""
     occluders: bool = True
+    """Place hands, masks and glasses in front of some faces."""
     degradations: bool = True
+    """Blur, add noise to, and compress some images."""
     least_intensity: float = 0.45
+    """Smallest intensity of an expression, 0..1."""
     face_model: str = ""
+    """File of a scanned face model (npz, see synthetic/face/files.py); empty for the built-in model."""
 
     def __post_init__(self) -> None:
         if not isinstance(self.face_model, str):

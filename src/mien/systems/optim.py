@@ -1,4 +1,4 @@
-"""How weights move: optimiser, learning rate, SAM, clipping, averaging. Options are read without torch."""
+"""Optimiser, learning rate, SAM, gradient clipping and weight averaging. The options are read without torch."""
 
 import math
 from collections.abc import Mapping
@@ -15,37 +15,36 @@ OPTIMISERS, SCHEDULES = ("adam", "adamw", "sgd"), ("constant", "exponential", "c
 
 @dataclass(frozen=True)
 class OptimOptions:
-    """How weights move. The defaults are POSTER V2's published training.
-
-    Args:
-        name: adam, adamw or sgd.
-        lr: The highest learning rate.
-        weight_decay: On weights with more than one axis.
-        momentum: Of sgd.
-        betas: Of adam and adamw.
-        schedule: constant, exponential (times gamma each epoch), or cosine (from lr to min_lr, step by step).
-        gamma: Of the exponential schedule.
-        min_lr: Where the cosine ends.
-        warmup_epochs: The rate rises in a line over these first.
-        sam_rho: Length of SAM's climb; 0 for no SAM, which halves the time of a step.
-        sam_adaptive: Climb relative to each weight (ASAM).
-        clip: Largest L2 norm of the gradient; 0 for any.
-        ema: Decay per step of averaged weights, which are then measured and kept; 0 for none.
-    """
+    """Optimiser, learning-rate schedule, SAM, clipping and weight averaging; the defaults are POSTER V2's training."""
 
     name: Literal["adam", "adamw", "sgd"] = "adam"
+    """Optimiser."""
     lr: float = 3.5e-5
+    """Peak learning rate, above 0."""
     weight_decay: float = 0.0
+    """Weight decay of parameters with more than one axis; biases and norms have none."""
     momentum: float = 0.9
+    """Momentum of sgd."""
     betas: tuple[float, float] = (0.9, 0.999)
+    """Decay rates of the first and second moment of adam and adamw."""
     schedule: Literal["constant", "exponential", "cosine"] = "exponential"
+    """constant; exponential multiplies by gamma each epoch; cosine falls from lr to min_lr, step by step."""
     gamma: float = 0.98
+    """Factor of the exponential schedule per epoch, above 0 and at most 1."""
     min_lr: float = 0.0
+    """Final learning rate of the cosine schedule, in 0..lr."""
     warmup_epochs: float = 0.0
+    """Epochs over which the learning rate first rises linearly."""
     sam_rho: float = 0.05
+    """Neighbourhood radius of sharpness-aware minimisation; each step then costs two forward and backward passes. 0
+    turns SAM off."""
     sam_adaptive: bool = False
+    """Scale SAM's perturbation by the magnitude of each weight (ASAM)."""
     clip: float = 0.0
+    """Largest L2 norm of the gradient; 0 does not clip."""
     ema: float = 0.0
+    """Decay per step of the exponential moving average of the weights, which is then validated and saved; in 0..1, 0
+    for none."""
 
     def __post_init__(self) -> None:
         for name, known in (("name", OPTIMISERS), ("schedule", SCHEDULES)):

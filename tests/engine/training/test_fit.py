@@ -194,7 +194,7 @@ def test_a_frozen_landmark_stream_must_come_trained(tiny, faces, tmp_path):
         fit_command(words)
     with pytest.raises(MienError, match=r"poster_v2_small has no stage 'expresion'. Did you mean 'expression'"):
         fit_command([*words, "--stage.name=expresion"])
-    with pytest.raises(MienError, match=r"no option 'drop_pth'. Did you mean 'drop_path'"):
+    with pytest.raises(MienError, match=r"no option --system.options.drop_pth. Did you mean '--system.*drop_path'"):
         fit_command([*words, "--system.options.drop_pth=0.1", "--init=random"])
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from mien.core.errors import MienError
 
@@ -102,9 +102,11 @@ def crops_of(
     import os
     from concurrent.futures import ThreadPoolExecutor
 
+    from mien.cli.progress import progress_bar
+
     batches = [range(i, min(i + batch_size, len(samples))) for i in range(0, len(samples), batch_size)]
-    with progress_bar() as progress, ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        task = progress.add_task("reading faces", total=len(samples))
+    workers = min(8, os.cpu_count() or 1)
+    with progress_bar("reading faces", len(samples)) as advance, ThreadPoolExecutor(workers) as pool:
         ahead = [pool.submit(_crop_or_reason, samples[i], spec) for i in batches[0]]
         for number, batch in enumerate(batches):
             following = batches[number + 1] if number + 1 < len(batches) else ()
@@ -113,7 +115,7 @@ def crops_of(
             good = [(i, r) for i, r in zip(batch, results, strict=True) if not isinstance(r, str)]
             broken = [(samples[i].key, r) for i, r in zip(batch, results, strict=True) if isinstance(r, str)]
             yield [i for i, _ in good], [crop for _, crop in good], broken
-            progress.advance(task, len(batch))
+            advance(len(batch))
 
 
 def _crop_or_reason(sample: "Sample", spec: "PictureInput") -> "np.ndarray | str":
@@ -164,12 +166,3 @@ def _onnx_network(folder: Path) -> Network:
 def _network(info: "BundleInfo", engine: str, outputs: "Callable[[np.ndarray], dict[str, np.ndarray]]") -> Network:
     main = next(iter(info.outputs))
     return Network(info, engine, lambda images: outputs(images)[main].astype("float64"), outputs)
-
-
-def progress_bar() -> Any:
-    """On stderr, gone when it is done."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    return Progress(*columns, console=Console(stderr=True), transient=True)

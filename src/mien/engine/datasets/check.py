@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from mien.core.errors import MienError
 from mien.engine.datasets.findings import TINY, Findings, counts_table, in_words
+from mien.media.files import writable_folder
 
 if TYPE_CHECKING:
     from mien.core.records import Sample
@@ -90,21 +91,17 @@ def folder_for(output: str | None, reader: "Reader") -> Path | None:
     folder = Path(output).expanduser()
     if folder.resolve().is_relative_to(reader.root.resolve()):
         raise MienError(f"--output {folder} lies inside the data set {reader.root}, which is never written to.")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise MienError(f"Cannot write --output {folder}: {error.strerror}. Name another folder.") from error
-    return folder
+    return writable_folder(folder)
 
 
 def _look(faces: "Sequence[Sample]", reader: "Reader", found: Findings, *, near: bool, workers: int | None) -> None:
     """Opens every picture; fills `found`."""
-    from mien.cli.progress import bar
+    from mien.cli.progress import progress_bar
     from mien.data.inspection.pictures import inspect
     from mien.data.readers.reader import printable
 
     pictures = list({(sample.path, sample.span): sample for sample in faces}.values())
-    with bar("opening pictures", len(pictures)) as advance:
+    with progress_bar("opening pictures", len(pictures)) as advance:
         facts = inspect(pictures, advance=advance, workers=workers)
     for sample, fact in zip(pictures, facts, strict=True):
         if fact.why_broken:

@@ -111,13 +111,13 @@ class _Run:
         return self._summary(note)
 
     def _work(self, parts: "list[Part]", workers: int) -> None:
-        from mien.cli.progress import bar
+        from mien.cli.progress import progress_bar
         from mien.data.parallel import spread
         from mien.data.preparation.prepared import write_part
 
         _sweep(self.folder)
         total = sum(len(part.samples) for part in self.parts)
-        with bar("preparing faces", total) as advance:
+        with progress_bar("preparing faces", total) as advance:
             advance(total - sum(len(part.samples) for part in parts))
             for position, _ in spread(write_part, parts, workers=workers):
                 advance(len(parts[position].samples))

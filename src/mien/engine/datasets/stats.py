@@ -74,10 +74,10 @@ def _sampled(faces: "list[Sample]", limit: int, seed: int) -> "list[Sample]":
 
 def _measured(faces: "list[Sample]", spec: Any, workers: int | None) -> "tuple[list[Sample], list[Facts], int]":
     """The faces that can be read, their facts, and how many cannot."""
-    from mien.cli.progress import bar
+    from mien.cli.progress import progress_bar
     from mien.data.inspection.pictures import inspect
 
-    with bar("measuring faces", len(faces)) as advance:
+    with progress_bar("measuring faces", len(faces)) as advance:
         facts = inspect(faces, spec=spec, advance=advance, workers=workers)
     whole = [(face, fact) for face, fact in zip(faces, facts, strict=True) if not fact.why_broken]
     if not whole:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mien.cli.progress import shown
+from mien.cli.progress import tracked
 from mien.core.errors import MienError
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def synth(
         workers=_workers(workers, faces * layout.frames) or cores(),
     )  # fmt: skip
     with _in_place_of(folder, replace=replace) as temporary:
-        written = layout.write(temporary, shown(drawn, f"drawing {name}", faces))
+        written = layout.write(temporary, tracked(drawn, f"drawing {name}", faces))
     return _said(name, folder, layout, written)
 
 

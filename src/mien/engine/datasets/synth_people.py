@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from mien.cli.progress import shown
+from mien.cli.progress import tracked
 from mien.core.errors import MienError, nearest
 
 Options = TypeVar("Options")
@@ -31,7 +31,7 @@ def make(
     model_of(people)  # a wrong file is told before any work
     if name == "people":
         truths = write_people(
-            folder, plan, options=people, workers=workers, shown=partial(shown, title="photographing", total=faces)
+            folder, plan, options=people, workers=workers, shown=partial(tracked, title="photographing", total=faces)
         )
         counts, what = Counter(plan.split(i) for i in range(len(truths))), "pictures"
     else:
@@ -40,7 +40,7 @@ def make(
         own = {key: value for key, value in options.items() if key in clip_names}
         clips = _checked(ClipOptions, own | {"people": people})
         rows = write_clips(
-            folder, plan, options=clips, workers=workers, shown=partial(shown, title="filming", total=faces)
+            folder, plan, options=clips, workers=workers, shown=partial(tracked, title="filming", total=faces)
         )
         counts, what = Counter(row.split for row in rows), "clips"
     persons = len({plan.person(number) for number in range(faces)})

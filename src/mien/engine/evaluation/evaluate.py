@@ -14,6 +14,7 @@ from mien.core.errors import MienError
 from mien.data.options import DataOptions
 from mien.engine.bundles.predictor import RunnerName
 from mien.engine.evaluation.result import Evaluation, Target
+from mien.media.files import writable_folder
 
 if TYPE_CHECKING:
     from mien.core.labels import LabelSet
@@ -81,7 +82,7 @@ def evaluate(
     for option, value, least in (("batch_size", batch_size, 1), ("bootstrap", bootstrap, 0), ("seed", seed, 0)):
         if value < least:
             raise MienError(f"--{option} must be at least {least}; got {value}.")
-    folder = _writable(Path(output))
+    folder = writable_folder(output)
     names = [name for name in (bundle, compare) if name]
     networks = [open_network(name, runner=runner, device=device) for name in names]
     kind = _what_they_read(networks, names)
@@ -210,16 +211,3 @@ def _compared(first: Evaluation, second: Evaluation, *, bootstrap: int, seed: in
     names = (first.bundle, second.bundle)
     comparison = compare_answers(first.answers, second.answers, names=names, resamples=bootstrap or 2000, seed=seed)
     return replace(first, comparison=comparison)
-
-
-def _writable(folder: Path) -> Path:
-    """The folder, made and tried before the work begins. Raises MienError when nothing can be written there."""
-    from mien.media.files import atomic_path
-
-    if folder.is_file():
-        raise MienError(f"--output {folder} is a file; a folder is needed.")
-    probe = folder / ".writable"
-    with atomic_path(probe):
-        pass
-    probe.unlink()
-    return folder

@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from mien.cli.progress import ProgressBars, progress_bars
 from mien.core.errors import MienError
-from mien.engine.reading.inputs import bundle_of, files_of, landmarker_of, overlay_names, positive, writable
-from mien.media.files import atomic_path
+from mien.engine.reading.inputs import bundle_of, files_of, landmarker_of, overlay_names, positive
+from mien.media.files import atomic_path, writable_folder
 
 if TYPE_CHECKING:
     import numpy as np
-    from rich.progress import Progress
 
     from mien.core.records import Reading
     from mien.runtime.analyzer import Analyzer, PictureReadings
@@ -65,7 +65,7 @@ def analyze(
     """
     from mien.runtime.analyzer import Analyzer
 
-    folder = writable(Path(output))
+    folder = writable_folder(output)
     files = files_of(inputs, folder)[: positive(limit, "limit")]
     landmarker = landmarker_of(landmarks, landmark_bundle, backend=backend, precision=precision, threads=threads)
     if points and landmarker is None:
@@ -100,8 +100,8 @@ class _Run:
         """Reads everything; what was read is in the tables also when this is interrupted. Returns the summary."""
         start = time.perf_counter()
         try:
-            with _bar() as bar:
-                self._read(bar, every)
+            with progress_bars() as bars:
+                self._read(bars, every)
             self._write_page(last=True)
         except BaseException as error:
             kept = "interrupted" if isinstance(error, KeyboardInterrupt) else f"stopped: {error}"
@@ -123,22 +123,22 @@ class _Run:
         write_tables(self.readings, self.folder / TABLE, info=info, points=columns, **details)
         self._saved = time.monotonic()
 
-    def _read(self, bar: "Progress", every: int) -> None:
+    def _read(self, bars: ProgressBars, every: int) -> None:
         from mien.media.image import is_video
 
         names = overlay_names(self.files)
         pictures = [path for path in self.files if not is_video(path)]
-        task = bar.add_task("pictures", total=len(pictures), visible=bool(pictures))
+        advance = bars.add("pictures", len(pictures))
         for path, read in zip(pictures, self.analyzer.read_files(pictures), strict=True):
             self._take(read, names[path])
             if read.picture is None:
                 self.unreadable.append(read.readings[0].note)
             if self.overlay:
                 self._draw(path, read, names[path])
-            bar.advance(task)
+            advance(1)
         for path in self.files:
             if is_video(path):
-                self._read_video(bar, path, every, names[path])
+                self._read_video(bars, path, every, names[path])
 
     def _take(self, read: "PictureReadings", name: str) -> None:
         self.readings += read.readings
@@ -185,17 +185,17 @@ class _Run:
         _write_jpeg(contact_sheet(self._page), self.folder / name)
         self._page = []
 
-    def _read_video(self, bar: "Progress", path: Path, every: int, name: str) -> None:
+    def _read_video(self, bars: ProgressBars, path: Path, every: int, name: str) -> None:
         from mien.core.records import Reading
 
         shown = _Sampled(FRAMES_SHOWN)
         try:
-            task = bar.add_task(path.name, total=_frame_count(path, every))
+            advance = bars.add(path.name, _frame_count(path, every))
             for read in self.analyzer.read_video(path, every=every):
                 self._take(read, name)
                 if self.overlay:
                     shown.offer(read)
-                bar.advance(task)
+                advance(1)
         except MienError as error:
             self.unreadable.append(str(error))
             self.readings.append(Reading(str(path), False, model=self.analyzer.info.model_id, note=str(error)))
@@ -254,22 +254,3 @@ def _write_jpeg(pixels: "np.ndarray", path: Path) -> None:
 
     with atomic_path(path) as temporary:
         Image.fromarray(pixels).save(temporary, quality=90, format="JPEG")
-
-
-def _bar() -> "Progress":
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TaskProgressColumn,
-        TextColumn,
-        TimeRemainingColumn,
-    )
-
-    console = Console(stderr=True)
-    return Progress(
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
-        TaskProgressColumn(show_speed=True, text_format="", text_format_no_percentage=""), TimeRemainingColumn(),
-        console=console, disable=not console.is_terminal, transient=True,
-    )  # fmt: skip

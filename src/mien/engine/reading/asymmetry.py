@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from mien.core.errors import MienError
+from mien.media.files import writable_folder
 
 if TYPE_CHECKING:
     from mien.runtime.asymmetry.examination import Examination, FaceReader, FilmExamination
@@ -57,13 +58,13 @@ def asymmetry(
         every: of a film, every N-th frame.
         threads: by default one for each core.
     """
-    from mien.engine.reading.inputs import bundle_of, positive, writable
+    from mien.engine.reading.inputs import bundle_of, positive
     from mien.runtime.asymmetry.examination import FaceReader
     from mien.runtime.asymmetry.frame import Method
 
     method = Method(_scale(pupil_distance_mm, iris_px, mm_per_px), line=line, frontal=frontal, distance_m=distance_m)
     named = named_inputs(inputs, task)
-    folder, step = writable(Path(output)), positive(every, "every") or 1
+    folder, step = writable_folder(output), positive(every, "every") or 1
     reader = FaceReader(bundle_of(bundle), detector=detector, weights=detector_weights, threads=threads)
     items, unread = _examined(named, reader, method, mirror=mirror, affected=affected, every=step)
     scales = _scales(items, affected)

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mien.core.errors import MienError
-from mien.media.files import atomic_path
 
 if TYPE_CHECKING:
     from mien.runtime.landmarks import Landmarker
@@ -67,18 +66,6 @@ def landmarker_of(wanted: str, bundle: str | None, **options: Any) -> "Landmarke
     if options["precision"] == "bf16":
         options["precision"] = "auto"  # bf16 moves points, see Runner
     return Landmarker(bundle_of(bundle), **options)
-
-
-def writable(folder: Path) -> Path:
-    """Tried before the work, not after it."""
-    probe = folder / ".mien_can_write"
-    try:
-        with atomic_path(probe) as path:
-            path.write_text("x")
-    except MienError as error:
-        raise MienError(str(error).replace(f"{probe}", f"into {folder}")) from error
-    probe.unlink(missing_ok=True)
-    return folder
 
 
 def positive(number: int | None, name: str) -> int | None:

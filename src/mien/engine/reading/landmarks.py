@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from mien.core.errors import MienError
+from mien.media.files import writable_folder
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,11 +38,11 @@ def landmarks(
         backend: what computes; openvino is taken by itself where it is installed.
         threads: by default one for each core.
     """
-    from mien.engine.reading.inputs import bundle_of, files_of, overlay_names, writable
+    from mien.engine.reading.inputs import bundle_of, files_of, overlay_names
     from mien.media.detect import create_detector
     from mien.runtime.landmarks import Landmarker
 
-    folder = writable(Path(output))
+    folder = writable_folder(output)
     files = files_of(inputs, folder, videos=False)
     landmarker = Landmarker(bundle_of(bundle), backend=backend, threads=threads)
     if landmarker.scheme.points != 68:

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from mien.core.errors import MienError
+from mien.media.files import writable_folder
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,12 +35,12 @@ def reconstruct(
         detector_weights: YuNet's file.
         min_face: side in pixels of the smallest face to look for.
     """
-    from mien.engine.reading.inputs import files_of, overlay_names, writable
+    from mien.engine.reading.inputs import files_of, overlay_names
     from mien.media.detect import create_detector
     from mien.media.image import load_image
 
     system = _autoencoder(bundle)
-    folder = writable(Path(output))
+    folder = writable_folder(output)
     files = files_of(inputs, folder, videos=False)
     find = create_detector(detector, weights=detector_weights, min_face=min_face)
     names, said, errors = overlay_names(files), [], []

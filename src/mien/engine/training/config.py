@@ -5,84 +5,81 @@
 Later files and overrides win, key by key. A key that does not exist is refused with the nearest one that does.
 """
 
-import difflib
-import json
-import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, is_dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal, cast, get_type_hints
+from typing import Annotated, Any, Literal, cast, get_type_hints
 
-import yaml
-
+from mien.cli.field_docs import field_texts
+from mien.cli.grammar import call, values_of
+from mien.cli.option_keys import unknown_option
+from mien.cli.parameters import OptionsFrom, Parameter, section
+from mien.cli.values import check_keys, checked, dotted_keys, merged, nested
 from mien.core.errors import MienError, nearest
 from mien.data.options import DataOptions
+from mien.media.files import home_expanded
+from mien.media.yaml_text import read_yaml, yaml_of
 from mien.systems.optim import OptimOptions
+
+MAX_SEEDS = 1000
+SYSTEM, STAGE, AUGMENT = "system.options", "stage.options", "data.augment"
 
 
 @dataclass(frozen=True)
 class SystemOptions:
-    """Which network.
-
-    Args:
-        name: As listed by `mien models`.
-        options: Fields of the system's config, such as drop_path or landmark_branch.
-    """
+    """The network to train."""
 
     name: str = "poster_v2"
+    """Registered name of the system; `mien models` lists all."""
     options: dict[str, Any] = field(default_factory=dict)
+    """Fields of the system's config, `--system.options.KEY VALUE`; `mien fit CONFIG --help` lists them."""
 
 
 @dataclass(frozen=True)
 class StageOptions:
-    """With which objective.
-
-    Args:
-        name: One of the system's stages; poster_v2 has landmarks (stage 0) and expression.
-        options: The stage's own; expression has label_smoothing, class_weights, monitor; landmarks has loss.
-    """
+    """The training objective."""
 
     name: str = "expression"
+    """Stage of the system: landmarks or expression of poster_v2, self_supervised to depth of parface."""
     options: dict[str, Any] = field(default_factory=dict)
+    """Fields of the stage's options, `--stage.options.KEY VALUE`; `mien fit CONFIG --help` lists them."""
 
 
 @dataclass(frozen=True)
 class TrainerOptions:
-    """For how long, and on what machine.
-
-    Args:
-        epochs: At most so many.
-        patience: Stop after so many epochs without a better score; 0 for never.
-        seed: Of first weights and dropout. (Of cut, order and augmentation: data.seed.)
-        seeds: Repeat with seeds 0..n-1 (a number) or these (a list), of data too; mean and sd are printed.
-        device: auto, cpu or cuda.
-        devices: Processes on this machine; torchrun sets it by itself.
-        nodes: Machines.
-        precision: fp32, or bf16 for autocast.
-        accumulate: A batch is computed in so many parts, for memory.
-        checkpoint_steps: What resuming needs is written after so many steps too; 0 for not.
-        checkpoint_minutes: The same after so many minutes.
-        compile: Use torch.compile.
-        channels_last: Memory layout that makes convolutions faster.
-        progress: Show a bar while an epoch runs.
-    """
+    """Duration, seeds, device and checkpoints of a run."""
 
     epochs: int = 200
+    """Largest number of epochs, at least 1."""
     patience: int = 0
+    """Epochs without a better validation score after which training stops; 0 never stops early."""
     seed: int = 0
+    """Seed of initial weights and dropout; data.seed is that of split, order and augmentation."""
     seeds: int | list[int] = 0
+    """Repeat the run with seeds 0..n-1 (a number n) or with the seeds of a list, each also as data.seed, and print mean
+    and standard deviation; 0 is a single run."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Device of the network; auto takes a GPU where there is one."""
     devices: int = 1
+    """Processes on this machine, one for each GPU; torchrun sets it."""
     nodes: int = 1
+    """Machines that train together; torchrun sets it."""
     precision: Literal["fp32", "bf16"] = "fp32"
+    """fp32, or bf16 for autocast to bfloat16: less memory and faster on recent GPUs."""
     accumulate: int = 1
+    """Parts in which the gradient of a batch is accumulated; more parts need less memory."""
     checkpoint_steps: int = 0
+    """Optimiser steps between checkpoints within an epoch; 0 for none by steps."""
     checkpoint_minutes: float = 10.0
+    """Minutes between checkpoints within an epoch; 0 for none by time."""
     compile: bool = False
+    """Compile the network with torch.compile."""
     channels_last: bool = True
+    """Store images and convolution weights channels last, which is faster on most devices."""
     progress: bool = True
+    """Show a progress bar on a terminal."""
 
     def __post_init__(self) -> None:
         for name in ("epochs", "accumulate", "devices", "nodes"):
@@ -91,6 +88,9 @@ class TrainerOptions:
         for name in ("patience", "seed", "checkpoint_steps", "checkpoint_minutes"):
             if getattr(self, name) < 0:
                 raise MienError(f"trainer.{name} must be 0 or above; got {getattr(self, name)}.")
+        count = self.seeds if isinstance(self.seeds, int) else len(self.seeds)
+        if not 0 <= count <= MAX_SEEDS or (isinstance(self.seeds, list) and min(self.seeds, default=0) < 0):
+            raise MienError(f"trainer.seeds is 0 to {MAX_SEEDS} seeds, each 0 or above; got {self.seeds!r:.80}.")
 
     @property
     def repeated(self) -> tuple[int, ...]:
@@ -100,66 +100,71 @@ class TrainerOptions:
 
 @dataclass(frozen=True)
 class FitConfig:
-    """A training run.
-
-    Args:
-        system: Which network.
-        stage: With which objective.
-        input: Fields of the PictureInput that differ from the system's own, such as fit or box_scale.
-        data: On what.
-        optim: How weights move.
-        trainer: For how long, and on what machine.
-        init: Bundle of an earlier stage, or the name of one that ships; "random" insists on untrained weights.
-        output: Run folder; runs/SYSTEM/CONFIG unless said.
-        resume: Go on with the run in the output folder.
-        legacy: The published behaviour, faults included (never selection on the test split).
-    """
+    """A training run."""
 
     system: SystemOptions = field(default_factory=SystemOptions)
+    """Network."""
     stage: StageOptions = field(default_factory=StageOptions)
+    """Training objective."""
     input: dict[str, Any] = field(default_factory=dict)
+    """Fields of the network's input that replace the system's own, such as fit, box_scale and box_shift."""
     data: DataOptions = field(default_factory=DataOptions)
+    """Data set, split, augmentation and loading."""
     optim: OptimOptions = field(default_factory=OptimOptions)
+    """Optimiser, learning-rate schedule, SAM, gradient clipping and weight averaging."""
     trainer: TrainerOptions = field(default_factory=TrainerOptions)
+    """Duration, seeds, device and checkpoints."""
     init: str = ""
+    """Bundle whose weights training starts from (a folder or the name of a shipped one); random for untrained weights
+    where a stage expects a bundle."""
     output: str = ""
+    """Run folder, for the bundle, checkpoints, metrics and curves; by default runs/SYSTEM/STAGE_DATA."""
     resume: bool = False
+    """Continue the run in the output folder from its last checkpoint."""
     legacy: bool = False
+    """Reproduce the released code with its faults; the test split is still refused for selection."""
 
     def to_yaml(self) -> str:
         """The whole config, every value written out; `parse_fit` reads it back to an equal one."""
-        return yaml.safe_dump(_plain(asdict(self)), sort_keys=False, allow_unicode=True)
+        return yaml_of(_plain(asdict(self)))
 
 
 def parse_fit(arguments: Sequence[str]) -> FitConfig:
-    """The config of a command line: YAML files, and `--key.of.option value` (or `--key=value`).
+    """The config of a command line, as every command reads one: YAML files, and `--key.of.option value`.
 
-    Raises MienError for a file that is not there, an unknown key and a value of the wrong kind.
+    Raises MienError for a file that is not there, an unknown key and a value of the wrong type.
     """
-    files, overrides = _sorted_out(arguments)
-    return resolve(files, overrides)
+    return cast(FitConfig, call(_resolved, arguments, command="mien fit"))
+
+
+def _resolved(
+    *configs: str,
+    **overrides: Annotated[Any, OptionsFrom("mien.engine.training.config:fit_parameters")],
+) -> FitConfig:
+    return resolve(configs, overrides)
 
 
 def resolve(files: Sequence[str], overrides: Mapping[str, Any]) -> FitConfig:
     """The config of files and overrides {dotted key: value}. Without files, `output` may hold a run to go on with."""
     values: dict[str, Any] = {}
     for file in files:
-        values = _merged(values, _read(find_config(file)))
+        path = find_config(file)
+        values = merged(values, _mapping(path))
     if not files and (run := _config_of_run(overrides)):
-        values = _read(run)
+        values = _mapping(run)
     elif not files and overrides.get("resume") and overrides.keys() <= {"output", "resume"}:
         raise MienError(
             f"{overrides.get('output') or '--output'} holds no run to go on with. Name its folder: --output RUN."
         )
     for key, value in overrides.items():
-        values = _merged(values, _nested(key, value))
-    _check_keys(FitConfig, values, prefix="")
-    return cast(FitConfig, _instantiate(values))
+        values = merged(values, nested(key, value))
+    check_keys(values, FitConfig)
+    return cast(FitConfig, checked(values, FitConfig, key=""))
 
 
 def find_config(name: str) -> Path:
     """A path as given, or the packaged config of that name: `poster_v2/rafdb`, also with `configs/` and `.yaml`."""
-    path = Path(name).expanduser()
+    path = home_expanded(name)
     if path.is_file():
         return path
     wanted = name.removeprefix("configs/").removesuffix(".yaml") + ".yaml"
@@ -181,6 +186,20 @@ def list_configs() -> list[str]:
     return sorted(found)
 
 
+def described_configs() -> list[tuple[str, str]]:
+    """Each config that mien brings, with the first sentence of the comment that it begins with."""
+    return [(name, _first_sentence(find_config(name).read_text(encoding="utf-8"))) for name in list_configs()]
+
+
+def _first_sentence(text: str) -> str:
+    comment: list[str] = []
+    for line in text.splitlines():
+        if not line.startswith("# ") or line.startswith("#  "):
+            break
+        comment.append(line.removeprefix("# "))
+    return " ".join(comment).partition(". ")[0].rstrip(".")
+
+
 @cache
 def _config_folders() -> tuple[Path, ...]:
     package = Path(str(resources.files("mien")))
@@ -193,21 +212,8 @@ def _config_of_run(overrides: Mapping[str, Any]) -> Path | None:
     return path if overrides.get("output") and path.is_file() else None
 
 
-class _Loader(yaml.SafeLoader):
-    """YAML, where 1e-4 is a number (YAML 1.1 wants 1.0e-4 and would give a word)."""
-
-
-_Loader.yaml_implicit_resolvers = {k: list(v) for k, v in yaml.SafeLoader.yaml_implicit_resolvers.items()}
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"), list("-+.0123456789")
-)
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        values = yaml.load(path.read_text(encoding="utf-8-sig"), _Loader)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise MienError(f"{path} is not YAML: {' '.join(str(error).split())}.") from error
+def _mapping(path: Path) -> dict[str, Any]:
+    values = read_yaml(path)
     if values is None:
         return {}
     if not isinstance(values, dict):
@@ -215,107 +221,66 @@ def _read(path: Path) -> dict[str, Any]:
     return values
 
 
-def _sorted_out(arguments: Sequence[str]) -> tuple[list[str], dict[str, Any]]:
-    """Files, and overrides with their values read as YAML. `--flag` alone is true."""
-    files: list[str] = []
-    overrides: dict[str, Any] = {}
-    rest = list(arguments)
-    while rest:
-        word = rest.pop(0)
-        if not word.startswith("--"):
-            files.append(word)
-            continue
-        key, equals, value = word[2:].partition("=")
-        if not equals:
-            alone = not rest or (rest[0].startswith("--"))
-            value = "true" if alone else rest.pop(0)
-        overrides[key.replace("-", "_")] = _value(key, value)
-    return files, overrides
-
-
-def _value(key: str, text: str) -> Any:
-    try:
-        return yaml.load(text, _Loader)
-    except yaml.YAMLError as error:
-        raise MienError(f"--{key}: {text!r} cannot be read ({error.__class__.__name__}). Quote it.") from error
-
-
-def _nested(key: str, value: Any) -> dict[str, Any]:
-    for part in reversed(key.split(".")):
-        value = {part: value}
-    return cast(dict[str, Any], value)
-
-
-def _merged(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
-    merged = dict(first)
-    for key, value in second.items():
-        both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
-        merged[key] = _merged(merged[key], value) if both else value
-    return merged
-
-
-def _check_keys(config_class: type, values: Any, *, prefix: str) -> None:
-    """Raises MienError for the first key that no dataclass has; the nearest is sought in all of them."""
-    hints = get_type_hints(config_class)
-    if not isinstance(values, Mapping):
-        raise MienError(
-            f"{prefix.rstrip('.')} has options of its own (such as {prefix}{next(iter(hints))}); got {values!r}."
-        )
-    for key, value in values.items():
-        name = f"{prefix}{key}"
-        if key not in hints:
-            raise MienError(f"No option --{name}.{_nearest_key(name, prefix, hints)}")
-        if is_dataclass(hints[key]):
-            _check_keys(cast(type, hints[key]), value, prefix=f"{name}.")
-
-
-def _nearest_key(name: str, prefix: str, siblings: Iterable[str]) -> str:
-    """The close word in the same section, else the same last word in another, else the closest whole key."""
-    last = name.rpartition(".")[2]
-    if close := difflib.get_close_matches(last, list(siblings), n=1, cutoff=0.6):
-        return f" Did you mean '--{prefix}{close[0]}'?"
-    same = [key for key in option_keys() if key.rpartition(".")[2] == last]
-    close = same or difflib.get_close_matches(name, option_keys(), n=1, cutoff=0.4)
-    return f" Did you mean '--{close[0]}'?" if close else f" Known: {', '.join(siblings)}."
-
-
 @cache
 def option_keys() -> tuple[str, ...]:
     """Every dotted key of a FitConfig, sections not counted."""
-    return tuple(_keys(FitConfig, ""))
+    return tuple(dotted_keys(FitConfig))
 
 
-def _keys(config_class: type, prefix: str) -> Iterator[str]:
-    for name, hint in get_type_hints(config_class).items():
-        if is_dataclass(hint):
-            yield from _keys(cast(type, hint), f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}"
+def fit_parameters(configs: Sequence[str], options: Mapping[str, str], *, detailed: bool) -> list[Parameter]:
+    """The options of `mien fit` for these configs and options, with the defaults that they set.
+
+    detailed: those of the system, the stage and the augmentation one by one. Without it they are so only where one of
+    them is given, since torch must be imported to know them.
+    """
+    common = list(section(FitConfig, ""))
+    own = tuple(f"{name}." for name in (SYSTEM, STAGE))
+    if not detailed and not any(key.startswith(own) for key in options):
+        return common
+    given = {key: text for key, text in options.items() if not key.startswith((*own, f"{AUGMENT}."))}
+    config = resolve(configs, values_of(given, common, command="mien fit"))
+    details = {SYSTEM: _system_parameters, STAGE: _stage_parameters}
+    details |= {AUGMENT: _augment_parameters} if detailed else {}
+    found: list[Parameter] = []
+    for parameter in section(FitConfig, "", defaults=config):
+        found += details[parameter.key](config, parameter.group) if parameter.key in details else [parameter]
+    return found
 
 
-def _instantiate(values: Mapping[str, Any]) -> FitConfig:
-    """The dataclasses, each value checked against its type."""
-    from jsonargparse import ArgumentError, ArgumentParser
+def _system_parameters(config: FitConfig, group: str) -> Iterator[Parameter]:
+    from mien.systems.registry import SYSTEMS, stage_class, system_class
 
-    parser = ArgumentParser(exit_on_error=False)
-    parser.add_argument("--fit", type=FitConfig)
-    try:
-        parsed = parser.parse_object({"fit": dict(values)})
-        build = getattr(parser, "instantiate", None) or parser.instantiate_classes  # renamed in jsonargparse 4.49
-        return cast(FitConfig, build(parsed).fit)
-    except ArgumentError as error:
-        raise MienError(_said_plainly(str(error))) from error
+    name = stage_class(config.system.name, config.stage.name).system_name(config.system.name)
+    kind = system_class(name)
+    legacy = {"legacy": True} if config.legacy else {}
+    values = kind.variants[SYSTEMS[name][1]] | config.system.options | legacy
+    return _fields(kind.config_class, SYSTEM, values, group)
 
 
-def _said_plainly(text: str) -> str:
-    """jsonargparse's message about a value of the wrong kind, as one line with our name for the key."""
-    line = " ".join(text.split())
-    found = re.search(r'"fit\.([\w.]+)": (?:Expected a )?(.*?)\.? Got value: (.*)$', line)
-    if not found:
-        return line.replace("fit.", "--")
-    key, wanted, came = found.groups()
-    wanted = re.sub(r"<class '(\w+)'>", r"\1", wanted).replace("typing.", "").replace("Literal", "one of ")
-    return f"--{key} must be {wanted}; got {came!r}."
+def _stage_parameters(config: FitConfig, group: str) -> Iterator[Parameter]:
+    from mien.systems.registry import stage_class
+
+    kind = stage_class(config.system.name, config.stage.name)
+    return _fields(kind.options_class, STAGE, config.stage.options, group)
+
+
+def _augment_parameters(config: FitConfig, group: str) -> Iterator[Parameter]:
+    from mien.data.transforms import Augmentation, augmentation
+
+    recipe = augmentation(config.data.augmentation, **config.data.augment)
+    return _fields(Augmentation, AUGMENT, asdict(recipe), group)
+
+
+def _fields(kind: Any, prefix: str, values: Mapping[str, Any], group: str) -> Iterator[Parameter]:
+    """The fields of a config dataclass as options, with these values as defaults."""
+    defaults = {parameter.key: parameter.default for parameter in section(kind, "")}
+    for key in values:
+        if key not in defaults:
+            known = [f"{prefix}.{name}" for name in defaults]
+            raise MienError(unknown_option(f"{prefix}.{key}", known))
+    texts, hints = field_texts(kind), get_type_hints(kind)
+    for name, default in defaults.items():
+        yield Parameter(f"{prefix}.{name}", hints[name], values.get(name, default), texts.get(name, ""), group=group)
 
 
 def _plain(value: Any) -> Any:
@@ -323,29 +288,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: _plain(inner) for key, inner in value.items()}
     return [_plain(inner) for inner in value] if isinstance(value, list | tuple) else value
-
-
-def help_text() -> str:
-    """What `mien fit --help` prints: the packaged configs, and every key with its default and meaning."""
-    lines = [
-        "usage: mien fit CONFIG.yaml ... [--key value ...]",
-        "",
-        "Trains one stage of a system; the run folder (--output) gets a bundle, the checkpoints, metrics and curves.",
-        "A CONFIG is a file or one that mien brings: " + ", ".join(list_configs()) + ".",
-        "",
-        "Keys, with their defaults:",
-        *_help_of(FitConfig, FitConfig(), ""),
-    ]
-    return "\n".join(lines) + "\n"
-
-
-def _help_of(config_class: type, default: Any, prefix: str) -> Iterator[str]:
-    texts = dict(re.findall(r"^ {8}(\w+): (.*)$", config_class.__doc__ or "", re.MULTILINE))
-    for name, hint in get_type_hints(config_class).items():
-        value = getattr(default, name)
-        if is_dataclass(hint):
-            yield f"\n{texts.get(name, '').rstrip('.')}:"
-            yield from _help_of(cast(type, hint), value, f"{prefix}{name}.")
-        else:
-            shown = json.dumps(_plain(value)) if value not in ("", None) else ""
-            yield f"  --{prefix}{name} {shown}".ljust(38) + f"  {texts.get(name, '')}"

@@ -8,8 +8,10 @@ from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
+from mien.cli.parameters import OptionsFrom
+from mien.cli.signals import Interruption
 from mien.core.errors import MienError
 from mien.media.files import write_text
 
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from mien.engine.training.run_folder import RunFolder
     from mien.systems.stage import Stage
 
+CONFIG = "mien.engine.training.config"
 NEEDS = ("torch", "lightning", "safetensors", "tensorboard")
 
 
@@ -39,16 +42,26 @@ class FitResult:
     seconds: float
 
 
-def fit(*configs: str, output: str = "", resume: bool = False, **overrides: Any) -> list[FitResult]:
-    """Trains and returns one result a seed.
+def fit(
+    *configs: str,
+    **overrides: Annotated[
+        Any,
+        OptionsFrom(
+            "mien.engine.training.config:fit_parameters", inputs="mien.engine.training.config:described_configs"
+        ),
+    ],
+) -> list[FitResult]:
+    """Train one stage of a system; the run folder gets a bundle, checkpoints, metrics and curves.
 
-    configs: YAML files or packaged names, later ones win; output alone goes on with the run it holds. overrides: dotted
-    keys, `**{"data.root": "datasets/rafdb", "trainer.epochs": 20}`. Raises MienError for everything a user can mend.
+    `mien fit CONFIG --help` also lists the options of that network, stage and augmentation, with the config's values.
+
+    Args:
+        configs: YAML files or the names of packaged configs, later ones win; without any, --output RUN continues or
+            repeats the run in that folder.
     """
     from mien.engine.training.config import resolve
 
-    given = {"output": output} if output else {}
-    return fit_config(resolve(configs, overrides | given | ({"resume": True} if resume else {})))
+    return fit_config(resolve(configs, overrides))
 
 
 def fit_command(arguments: Sequence[str]) -> list[FitResult]:
@@ -194,7 +207,8 @@ def _train(
     )  # fmt: skip
     start_at(trainer, epoch=stage.position.epoch)
     try:
-        trainer.fit(stage.train(), datamodule=Feed(data, stage))
+        with Interruption() as interruption, interruption.held():  # SIGTERM: saved at the end of the step, then raised
+            trainer.fit(stage.train(), datamodule=Feed(data, stage))
     except Interrupted as error:
         console.print(f"Stopped in epoch {stage.position.epoch + 1}. Go on: mien fit --output {root} --resume true")
         raise KeyboardInterrupt from error

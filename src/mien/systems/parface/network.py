@@ -51,37 +51,45 @@ PARTS = (*TRUNK, "landmark_head", "depth_head", "visibility_head")
 
 @dataclass(frozen=True)
 class ParFaceConfig:
-    """The defaults are the published network without its depth head (variant "3d" has it).
-
-    size: side of the picture. latent: length of the vector between encoder and decoder. activation: of encoder, decoder
-    and depth head; 3FabRec, whose files have the same names and shapes, is "relu". points: landmarks; only 68 for now.
-    heads: "landmarks", and "depth" on top of it; none is the autoencoder alone. discriminators: which of "latent" and
-    "picture" there are, needed for training the autoencoder only. width: times which every channel count is taken,
-    rounded to multiples of 8; depth_width: of the depth head, if another; widest: no published count above it is
-    taken. depth_latent: the depth head sees the latent vector, as published, and so whether a picture is a photograph;
-    False for one that learns from synthetic people alone. head_layers: decoder layers between the transfer
-    convolutions; the maps' side doubles with each. lateral: adds the encoder's maps to the transfer convolutions'
-    inputs, through 1x1 convolutions that start at zero (not in the paper; for networks whose latent vector alone is too
-    narrow). sigma: of the targets, in map pixels. uncertainty:
-    `sigma` is an output. visibility: `visible` is one. legacy: released decoding.
+    """Configuration of ParFace-Net; the defaults are the published network without its depth head (variant "3d" has
+    it).
     """
 
     size: int = 256
+    """Side of the input image, in pixels: 128, 256 or 512."""
     latent: int = 99
+    """Length of the latent vector between encoder and decoder."""
     activation: Activation = "leaky_relu"
+    """Activation of encoder, decoder and depth head: leaky_relu (ParFace), or relu (3FabRec, whose files have the same
+    names and shapes)."""
     points: int = 68
+    """Number of landmarks; 68."""
     heads: tuple[str, ...] = ("landmarks",)
+    """Output heads: landmarks, and depth on top of it; an empty list is the autoencoder alone."""
     discriminators: tuple[str, ...] = DISCRIMINATORS
+    """Discriminators that the network holds: latent, picture; only the training of the autoencoder uses them."""
     width: float = 1.0
+    """Factor of every channel count, above 0 and at most 4; counts are rounded to multiples of 8."""
     widest: int = 512
+    """Largest published channel count; larger ones are reduced to it before width is applied."""
     depth_width: float | None = None
+    """Factor of the depth head's channel counts; null takes width."""
     depth_latent: bool = True
+    """Feed the latent vector to the depth head, as published; false for a depth head that learns from synthetic faces
+    alone, since the latent vector tells them from photographs."""
     head_layers: int = 3
+    """Decoder layers between the transfer convolutions; each doubles the side of the heat maps."""
     lateral: bool = False
+    """Add the encoder's feature maps to the inputs of the transfer convolutions, through 1x1 convolutions that start at
+    zero (not in the paper; for networks with a narrow latent vector)."""
     sigma: float = 7.0
+    """Standard deviation of the target heat maps, in heat-map pixels, above 0."""
     uncertainty: bool = False
+    """Output the expected error of each landmark (`sigma`, in crop sides)."""
     visibility: bool = False
+    """Add a head for the probability that each landmark is visible."""
     legacy: bool = False
+    """Decode heat maps as the released code does."""
 
     def __post_init__(self) -> None:
         layers = SIZES.index(self.size) + 3 if self.size in SIZES else 3

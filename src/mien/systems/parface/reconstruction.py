@@ -28,36 +28,48 @@ PIXELS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"l1": reconstruction.ab
 
 @dataclass(frozen=True)
 class ReconstructionOptions:
-    """pixels: "l2" (mean square, small) or "l1" (mean distance in grey levels, large). Weights of the terms, 0 for
-    none: reconstruction of pixels, perceptual, structure (published 60; it halves the two before), adversarial,
-    generated (pictures decoded between two faces; published 0.25).
-
-    perceptual_layers: of VGG-19; vgg: its weight file, "" for torchvision's cache. against: "wgan_gp" or "gan".
-    discriminator_every: it steps in every so many steps; discriminator_rate: at this share of the learning rate.
-    generator_every: the adversarial term is there in every so many steps. latent_gan: latent vectors are drawn to a
-    normal distribution; latent_every, latent_discriminator_every: so often. train_encoder, train_decoder: what learns.
-    reset_discriminator: after --init it begins anew. resnet18: an ImageNet weight file the encoder begins with.
-    """
+    """Loss terms and update intervals of the autoencoder's stages; a weight of 0 turns a term off."""
 
     pixels: Literal["l1", "l2"] = "l2"
+    """Reconstruction loss: l2 is the mean squared difference, l1 the mean absolute difference in grey levels, hundreds
+    of times as large."""
     reconstruction: float = 1.0
+    """Weight of the reconstruction loss."""
     perceptual: float = 0.1
+    """Weight of the perceptual loss on VGG-19 features, which needs VGG-19's ImageNet weights."""
     perceptual_layers: tuple[int, ...] = (3, 8, 15, 22)
+    """Indices of the VGG-19 layers whose features are compared."""
     vgg: str = ""
+    """VGG-19 weight file; by default that in torchvision's cache."""
     structure: float = 0.0
+    """Weight of the structural-similarity loss (published: 60); above 0 it halves the reconstruction and perceptual
+    losses."""
     against: Literal["wgan_gp", "gan"] = "wgan_gp"
+    """Adversarial loss: wgan_gp (Wasserstein with gradient penalty) or gan (binary cross-entropy)."""
     adversarial: float = 1.0
+    """Weight of the adversarial loss on reconstructions."""
     generated: float = 0.0
+    """Weight of the adversarial loss on images decoded between the latent vectors of two faces (published: 0.25)."""
     discriminator_every: int = 1
+    """Training steps between updates of the image discriminator."""
     discriminator_rate: float = 0.5
+    """Learning rate of the image discriminator, as a share of optim.lr."""
     generator_every: int = 1
+    """Training steps between those that include the adversarial loss."""
     latent_gan: bool = False
+    """Train latent vectors towards a standard normal distribution with the latent discriminator."""
     latent_every: int = 2
+    """Training steps between those that include the latent adversarial loss."""
     latent_discriminator_every: int = 4
+    """Training steps between updates of the latent discriminator."""
     train_encoder: bool = True
+    """Update the encoder."""
     train_decoder: bool = True
+    """Update the decoder."""
     reset_discriminator: bool = False
+    """Initialise the image discriminator anew after the weights of --init are loaded."""
     resnet18: str = ""
+    """ImageNet ResNet-18 weight file that the encoder starts from; empty for none."""
 
     def __post_init__(self) -> None:
         often = ("discriminator_every", "generator_every", "latent_every", "latent_discriminator_every")
@@ -70,11 +82,15 @@ class ReconstructionOptions:
 
 @dataclass(frozen=True)
 class FineTuneOptions(ReconstructionOptions):
+    """Options of stage 2: absolute pixel differences."""
+
     pixels: Literal["l1", "l2"] = "l1"
 
 
 @dataclass(frozen=True)
 class InversionOptions(ReconstructionOptions):
+    """Options of stage 3: the decoder is frozen."""
+
     train_decoder: bool = False
 
 

@@ -38,40 +38,53 @@ from mien.systems.system import System
 
 @dataclass(frozen=True)
 class PosterV2Config:
-    """The defaults are the published network.
-
-    input_size: side of the picture the data gives. trunk_size: side both backbones see, a multiple of 16.
-    color: what `default_input` asks for. stem, widths, depths: the image trunk. landmark_*: MobileFaceNet; its first
-    two widths are queries as they are and so must equal the trunk's. landmark_branch: False takes the landmark network
-    away, and each scale's own normalised tokens become its queries (the ablation). freeze_landmarks: its weights and
-    BatchNorm statistics never move. head_dim: per head of the cross-attentions. layer_scale: first value of both
-    gammas; None is 0.1, or 1e-5 with legacy. drop_path: rate at the third scale, rising linearly from 0 at the first.
-    dropout: before the classifier. head_width: outputs of the classifier, 0 for num_classes; a wider one (the released
-    three-class files have 7) is trained as it is and cut to num_classes in eval mode. legacy: the released behaviour.
-    """
+    """Configuration of POSTER V2; the defaults are the published network."""
 
     num_classes: int = 7
+    """Number of expression classes, at least 1; set from the data set's labels."""
     input_size: int = 224
+    """Side of the input image, in pixels, at least 8."""
     trunk_size: int = 112
+    """Side that both backbones see, in pixels, a multiple of 16."""
     color: str = "rgb"
+    """Colour of the input: rgb, or grey for luminance on three channels."""
     stem: int = 64
+    """Channels of the image backbone's first convolution."""
     widths: tuple[int, int, int] = (64, 128, 256)
+    """Channels of the image backbone's three scales."""
     depths: tuple[int, int, int] = (3, 4, 14)
+    """Residual blocks of the image backbone at each scale."""
     landmark_branch: bool = True
+    """False removes the landmark network; each scale's own normalised tokens then become its queries (the ablation)."""
     freeze_landmarks: bool = True
+    """Keep weights and BatchNorm statistics of the landmark network fixed."""
     landmark_widths: tuple[int, int, int] = (64, 128, 128)
+    """Channels of the landmark network's three scales; the first two must equal those of the image backbone."""
     landmark_features: int = 512
+    """Channels of the landmark network's last feature map."""
     landmark_depths: tuple[int, int, int] = (4, 6, 2)
+    """Residual blocks of the landmark network at each scale."""
     head_dim: int = 32
+    """Channels of an attention head in the window cross-attentions; divides every width."""
     layer_scale: float | None = None
+    """Initial LayerScale factor of the cross-attention blocks; null is 0.1, or 1e-5 with legacy."""
     drop_path: float = 0.25
+    """Stochastic-depth rate at the third scale, in 0..1, rising linearly from 0 at the first."""
     token_width: int = 768
+    """Channels of a token of the final transformer."""
     vit_depth: int = 2
+    """Blocks of the final transformer, at least 1."""
     vit_heads: int = 8
+    """Attention heads of the final transformer; divides token_width."""
     vit_mlp_ratio: float = 4.0
+    """Hidden width of the final transformer's MLPs, divided by token_width."""
     dropout: float = 0.0
+    """Dropout rate before the classifier, in 0..1."""
     head_width: int = 0
+    """Outputs of the classifier, 0 for num_classes; a wider one (7 in the released three-class files) is trained as it
+    is and cut to num_classes in eval mode."""
     legacy: bool = False
+    """Reproduce the released code, faults included."""
 
     def __post_init__(self) -> None:
         same = not self.landmark_branch or self.landmark_widths[:2] == self.widths[:2]

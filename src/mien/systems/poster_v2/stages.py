@@ -28,9 +28,10 @@ LANDMARK_LOSSES: dict[str, Callable[[Tensor], Tensor]] = {"wing": wing, "l1": to
 
 @dataclass(frozen=True)
 class LandmarkOptions:
-    """loss: of the distance in x and in y, in hundredths of the crop's side."""
+    """Options of the landmark stage."""
 
     loss: Literal["wing", "l1", "l2"] = "wing"
+    """Loss of each coordinate's error, in hundredths of the crop's side."""
 
     def __post_init__(self) -> None:
         if self.loss not in LANDMARK_LOSSES:
@@ -75,15 +76,14 @@ class Landmarks(Stage):
 
 @dataclass(frozen=True)
 class ExpressionOptions:
-    """label_smoothing: share of the target spread over all classes. class_weights: "balanced" weighs each class by
-    1 / its count (mean 1 over the samples). monitor: by which an epoch is chosen.
-
-    Where the data serve a distribution of votes (data.soft_labels), that is the target.
-    """
+    """Options of the expression stage. With data.soft_labels the target is the distribution of votes."""
 
     label_smoothing: float = 0.0
+    """Share of the target probability spread evenly over all classes, in 0..1."""
     class_weights: Literal["none", "balanced"] = "none"
+    """Weights of the classes in the loss: balanced is 1 / class count, scaled to mean 1 over the samples."""
     monitor: Literal["accuracy", "balanced_accuracy"] = "accuracy"
+    """Validation score by which the best epoch is selected."""
 
     def __post_init__(self) -> None:
         for name, known in (

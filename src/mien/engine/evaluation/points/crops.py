@@ -38,7 +38,7 @@ def cut_batches(
     import os
     from concurrent.futures import ThreadPoolExecutor
 
-    from mien.engine.bundles.predictor import progress_bar
+    from mien.cli.progress import progress_bar
 
     detectors = threading.local()
 
@@ -49,14 +49,14 @@ def cut_batches(
             return str(error)
 
     batches = [samples[i : i + batch_size] for i in range(0, len(samples), batch_size)]
-    with progress_bar() as progress, ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        task = progress.add_task("reading faces", total=len(samples))
+    workers = min(8, os.cpu_count() or 1)
+    with progress_bar("reading faces", len(samples)) as advance, ThreadPoolExecutor(workers) as pool:
         ahead = [pool.submit(cut, sample) for sample in batches[0]]
         for number, batch in enumerate(batches):
             following = batches[number + 1] if number + 1 < len(batches) else ()
             current, ahead = ahead, [pool.submit(cut, sample) for sample in following]
             yield [(sample, future.result()) for sample, future in zip(batch, current, strict=True)]
-            progress.advance(task, len(batch))
+            advance(len(batch))
 
 
 def _views(
