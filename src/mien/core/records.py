@@ -7,13 +7,26 @@ training (torch) and reading (numpy) share it.
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float
 
 ArrayT = TypeVar("ArrayT")
 Box = tuple[float, float, float, float]  # x0, y0, x1, y1 in pixels of the picture; x to the right, y down
+
+
+@runtime_checkable
+class StoredPoints(Protocol):
+    """Points that stay in their file until `numpy.asarray`, an item or an attribute of the array is asked for."""
+
+    def read(self) -> np.ndarray: ...
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray: ...
+
+    def __getitem__(self, item: Any) -> Any: ...
+
+    def __len__(self) -> int: ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,7 +52,7 @@ class Sample:
     expression: int | None = None
     distribution: tuple[float, ...] | None = None
     box: Box | None = None
-    landmarks_px: Float[np.ndarray, "points 2"] | None = None
+    landmarks_px: Float[np.ndarray, "points 2"] | StoredPoints | None = None
     valence: float | None = None
     arousal: float | None = None
     subject: str | None = None
