@@ -184,7 +184,9 @@ def _cut(text: str, letters: int) -> str:
     return f"{text[:half]}…{text[-half:]}"
 
 
-def thumbnail(pixels: Pixels, readings: Sequence[Reading], *, side: int) -> Pixels:
+def thumbnail(
+    pixels: Pixels, readings: Sequence[Reading], *, side: int
+) -> UInt8[np.ndarray, "small_height small_width 3"]:
     """The picture fitted into side x side, small ones enlarged, with its labels drawn at that size."""
     height, width = pixels.shape[:2]
     factor = min(side / width, side / height)
@@ -202,7 +204,9 @@ def scaled(reading: Reading, factor: float) -> Reading:
     return replace(reading, box=(x0 * factor, y0 * factor, x1 * factor, y1 * factor), points=points)
 
 
-def contact_sheet(items: Sequence[tuple[str, Pixels | None]], *, columns: int = 6, side: int = 320) -> Pixels:
+def contact_sheet(
+    items: Sequence[tuple[str, UInt8[np.ndarray, "_ _ 3"] | None]], *, columns: int = 6, side: int = 320
+) -> Pixels:
     """Thumbnails of at most side x side, each with its name below; None is a file that could not be read."""
     columns = min(columns, max(1, int(np.ceil(np.sqrt(len(items))))))
     font = ImageFont.load_default(side / 20)

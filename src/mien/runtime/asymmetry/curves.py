@@ -42,7 +42,7 @@ def parabola(curve: Curve, x: np.ndarray) -> np.ndarray:
     basis = np.stack([np.ones_like(offset), offset / size, (offset / size) ** 2], axis=-1)
     coefficients = (np.linalg.pinv(basis) @ curve[..., 1:2])[..., 0]
     at = (x - curve[..., 0, 0]) / size[..., 0]
-    return coefficients[..., 0] + coefficients[..., 1] * at + coefficients[..., 2] * at**2
+    return np.asarray(coefficients[..., 0] + coefficients[..., 1] * at + coefficients[..., 2] * at**2)
 
 
 def area(polygon: Curve) -> np.ndarray:
