@@ -48,11 +48,11 @@ def parabola(curve: Curve, x: np.ndarray) -> np.ndarray:
 def area(polygon: Curve) -> np.ndarray:
     """Shoelace formula, without sign. [*batch]."""
     x, y = polygon[..., 0], polygon[..., 1]
-    return np.abs((x * np.roll(y, -1, -1) - y * np.roll(x, -1, -1)).sum(-1)) / 2
+    return np.asarray(np.abs((x * np.roll(y, -1, -1) - y * np.roll(x, -1, -1)).sum(-1)) / 2)
 
 
 def angle(corner: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """Degrees at the corner between the directions to two points, 0..180. [*batch]."""
     a, b = first - corner, second - corner
     cross = a[..., 0] * b[..., 1] - a[..., 1] * b[..., 0]
-    return np.degrees(np.arctan2(np.abs(cross), (a * b).sum(-1)))
+    return np.asarray(np.degrees(np.arctan2(np.abs(cross), (a * b).sum(-1))))
