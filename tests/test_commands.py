@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from dataclasses import dataclass
+from inspect import unwrap
 from pathlib import Path
 from typing import Any, Literal
 
@@ -51,7 +52,9 @@ def test_each_command_explains_itself(name: str, capsys: pytest.CaptureFixture[s
     assert said.startswith(f"usage: mien {name}")
     if name not in cli.OWN_WORDS:
         function = cli.imported(cli.COMMANDS[name][0])
-        words = [w for w in grammar.words_of(function) if w.key not in function.__globals__.get("NOT_IN_HELP", ())]
+        words = [
+            w for w in grammar.words_of(function) if w.key not in unwrap(function).__globals__.get("NOT_IN_HELP", ())
+        ]
         assert [word.key for word in words if not word.text] == [], "an option without a line in the docstring"
         assert all(word.shown in said or word.shown.upper() in said for word in words)
 

@@ -80,7 +80,7 @@ def _resolved(annotation: Any, function: Callable[..., Any]) -> Any:
     if not isinstance(annotation, str):
         return annotation
     try:
-        return eval(annotation, function.__globals__)  # our own source, not a user's words
+        return eval(annotation, inspect.unwrap(function).__globals__)  # our own source, not a user's words
     except NameError:
         return annotation
 
@@ -215,7 +215,7 @@ def help_text(function: Callable[..., Any], command: str) -> str:
 
     Its module's `NOT_IN_HELP` names options that it takes without using them.
     """
-    words, unused = words_of(function), function.__globals__.get("NOT_IN_HELP", ())
+    words, unused = words_of(function), inspect.unwrap(function).__globals__.get("NOT_IN_HELP", ())
     inputs, options = [w for w in words if w.positional], [w for w in words if not w.positional and w.key not in unused]
     about = inspect.cleandoc(function.__doc__ or "").partition("\nArgs:\n")[0].strip()
     usage = [command, *(_usage(word) for word in inputs), *(f"--{w.shown} {w.values}" for w in options if w.needed)]
