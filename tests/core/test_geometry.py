@@ -9,6 +9,7 @@ from PIL import Image
 from mien.core.errors import MienError
 from mien.core.geometry import Crop, crop_of_box, crop_of_picture, fit_similarity
 from mien.core.spec import PictureInput
+from shape_checks import unchecked
 
 number = st.floats(-500, 500)
 crops = st.builds(
@@ -143,7 +144,7 @@ def test_points_that_do_not_span_are_refused():
     for source in (np.ones((4, 2)), np.zeros((3, 2))):
         with pytest.raises(MienError, match="do not all coincide"):
             fit_similarity(source, np.random.default_rng(0).normal(size=source.shape))
-    with pytest.raises(MienError, match="two equal lists"):
+    with pytest.raises(MienError, match="two equal lists"), unchecked():
         fit_similarity(np.zeros((3, 2)), np.zeros((4, 2)))
     with pytest.raises(MienError, match="at least 2 points"):
         fit_similarity(np.zeros((1, 2)), np.zeros((1, 2)))

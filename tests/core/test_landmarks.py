@@ -72,7 +72,7 @@ def test_distances_by_hand():
     eyes[42:48, 0] = [3, 4, 5, 6, 7, 8]  # mean 5.5
     eyes[42:48, 1] = 0
     assert SCHEME_68.interpupil(eyes) == 5.5
-    assert SCHEME_5.interpupil(np.array([[0, 0], [6, 8], [0, 0], [0, 0], [0, 0]])) == 10
+    assert SCHEME_5.interpupil(np.array([[0.0, 0], [6, 8], [0, 0], [0, 0], [0, 0]])) == 10
 
 
 def test_to_5_by_hand():

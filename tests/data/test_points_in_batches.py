@@ -90,7 +90,7 @@ def test_where_only_some_know_nothing_is_invented(samples: list[Sample]) -> None
 
 
 def test_unlike_numbers_of_points_are_refused(samples: list[Sample]) -> None:
-    other = replace(samples[0], landmarks_px=np.zeros((19, 2), np.float32))
+    other = replace(samples[0], landmarks_px=np.zeros((19, 2), np.float32), depth_px=None, visible=None)
     with pytest.raises(MienError, match="faces of 19 and 68 points"):
         batch([other, samples[1]])
 

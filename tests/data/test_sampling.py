@@ -40,7 +40,7 @@ def test_every_face_once_in_another_order_each_epoch() -> None:
 
 def test_the_imbalanced_sampler_evens_the_classes_out() -> None:
     classes = np.repeat([0, 1, 2], [1800, 150, 50])
-    drawn = classes[EpochSampler(2000, seed=0, classes=classes).order()]
+    drawn = classes[EpochSampler(2000, seed=0, classes=classes.tolist()).order()]
     counts = np.bincount(drawn)
     assert counts.sum() == 2000 and np.abs(counts - 2000 / 3).max() < 4 * np.sqrt(2000 * 2 / 9)
 

@@ -9,6 +9,7 @@ import pytest
 
 from mien.core.errors import MienError
 from mien.media.audio import Sound, read_sound, resample, write_sound
+from shape_checks import unchecked
 
 
 def tone(*, hz: float = 440.0, sample_rate_hz: int = 16_000, seconds: float = 0.5) -> Sound:
@@ -131,7 +132,7 @@ def test_what_is_no_sound_is_refused(tmp_path):
     ],
 )
 def test_what_cannot_be_written_is_refused_and_nothing_is_left(tmp_path, samples, message):
-    with pytest.raises(MienError, match=message):
+    with pytest.raises(MienError, match=message), unchecked():
         write_sound(tmp_path / "a.wav", Sound(samples.astype(np.float32), 16_000))
     with pytest.raises(MienError, match=r"\.wav, \.flac, \.ogg; got 'a\.mp3'"):
         write_sound(tmp_path / "a.mp3", tone())

@@ -111,7 +111,7 @@ def test_rolled_crops_turn_the_picture():
     y, x = np.mgrid[0:200, 0:200]
     ramp = np.repeat((x * 0.5 + y * 0.7)[..., None], 3, 2).astype(np.uint8)
     crop = Crop((100.0, 95.0), (90.0, 90.0), 40, roll_rad=np.pi / 6)
-    grid = np.stack(np.meshgrid(np.arange(40), np.arange(40)), -1)
+    grid = np.stack(np.meshgrid(np.arange(40.0), np.arange(40.0)), -1)
     expected = crop.to_picture(grid) @ [0.5, 0.7]
     assert np.abs(prepare(ramp, crop, PictureInput(size=40))[..., 0] - expected).max() <= 1.5
 

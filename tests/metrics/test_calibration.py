@@ -7,6 +7,7 @@ from sklearn import metrics as sklearn
 from mien.core.decode import probabilities
 from mien.core.errors import MienError
 from mien.metrics import calibration
+from shape_checks import unchecked
 
 
 def calibrated(n: int = 20_000, classes: int = 4, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -79,5 +80,5 @@ def test_refusals() -> None:
         calibration.fit_temperature(logits, np.array([0, 1]))
     with pytest.raises(MienError, match="no better than chance"):
         calibration.fit_temperature(logits, np.array([1, 0]))
-    with pytest.raises(MienError, match="as many labels"):
+    with pytest.raises(MienError, match="as many labels"), unchecked():
         calibration.ece(logits, np.array([0]))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from mien.engine.run_folder import RunFolder
+from mien.engine.training.run_folder import RunFolder
 from torch import nn
 
 from mien.core.errors import MienError

@@ -27,7 +27,7 @@ def test_every_point_has_its_dot_and_lines_lead_there() -> None:
 
 def test_a_hidden_point_is_a_ring() -> None:
     points = np.round(FACE * 1200)
-    pixels = drawn(points, visible=np.arange(68) != 8, side=1200)
+    pixels = drawn(points, visible=(np.arange(68) != 8).astype(float), side=1200)
     x, y = points[8].astype(int)
     assert np.abs(pixels[y, x].astype(int) - DOT).max() > 60
     assert np.abs(pixels[y - 3 : y + 4, x - 6 : x + 7].astype(int) - DOT).max(-1).min() < 40

@@ -5,6 +5,7 @@ import torch
 
 from mien.core.errors import MienError
 from mien.systems.optim import OptimOptions, build_optimizer, ema_decay, learning_rate
+from shape_checks import unchecked
 
 
 def rates(options: OptimOptions, steps: list[int], *, per_epoch: int = 10, epochs: int = 4) -> list[float]:
@@ -55,6 +56,7 @@ def test_the_optimiser_asked_for_inside_sam_or_not(name, kind):
         ({"sam_rho": -1.0}, "optim.sam_rho must be 0 or above"),
     ],
 )
+@unchecked()
 def test_wrong_values_are_said(wrong, said):
     with pytest.raises(MienError, match=said):
         OptimOptions(**wrong)

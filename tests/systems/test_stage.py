@@ -17,6 +17,7 @@ from mien.systems.poster_v2.stages import Expression, Landmarks, wing
 from mien.systems.registry import create_model
 from mien.systems.stage import Stage, StepOptions, split, step_seed
 from mien.systems.system import System
+from shape_checks import unchecked
 
 TINY = {"input_size": 32, "trunk_size": 32, "widths": (8, 16, 24), "depths": (1, 1, 1), "stem": 8, "head_dim": 8,
         "landmark_widths": (8, 16, 16), "landmark_features": 16, "landmark_depths": (1, 1, 1), "token_width": 16,
@@ -306,6 +307,7 @@ def test_a_bundle_of_landmarks_or_of_other_classes_gives_what_fits():
         stage.start_from(create_model("poster_v2_small", labels="rafdb", **{**TINY, "vit_depth": 2}))
 
 
+@unchecked()
 def test_wrong_options_and_missing_targets_are_said():
     with pytest.raises(
         MienError, match=r"stage expression has no option 'label_smothing'. Did you mean 'label_smoothing'"

@@ -22,7 +22,7 @@ def help_text(function: Callable[..., Any], command: str, arguments: Sequence[st
     named_inputs: list[tuple[str, str]] = []
     if takes_overrides(function):
         parameters, named_inputs = _dependent(function, parameters, arguments, command)
-    unused = function.__globals__.get("NOT_IN_HELP", ())
+    unused = inspect.unwrap(function).__globals__.get("NOT_IN_HELP", ())
     inputs = [parameter for parameter in parameters if parameter.positional]
     options = [p for p in parameters if not p.positional and p.key not in unused]
     about = inspect.cleandoc(function.__doc__ or "").partition("\nArgs:\n")[0].strip()

@@ -134,7 +134,9 @@ def resolved_type(annotation: Any, function: Callable[..., Any]) -> Any:
     if not isinstance(annotation, str):
         return annotation
     try:
-        return eval(annotation, function.__globals__)  # source code of this package, nothing that a user gave
+        return eval(
+            annotation, inspect.unwrap(function).__globals__
+        )  # source code of this package, nothing that a user gave
     except NameError:
         return annotation
 

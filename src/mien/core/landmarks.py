@@ -37,20 +37,22 @@ class LandmarkScheme:
             order[a], order[b] = b, a
         return order
 
-    def mirrored(self, landmarks: Float[np.ndarray, "*batch points 2"], *, width: float) -> np.ndarray:
+    def mirrored(
+        self, landmarks: Float[np.ndarray, "*batch points dims"], *, width: float
+    ) -> Float[np.ndarray, "*batch points dims"]:
         """The landmarks of the picture flipped left to right; `width` in the landmarks' unit (pixels: width - 1)."""
         flipped = np.take(landmarks, self.mirror, axis=-2).copy()
         flipped[..., 0] = width - flipped[..., 0]
         return flipped
 
-    def interocular(self, landmarks: Float[np.ndarray, "*batch points 2"]) -> np.ndarray:
+    def interocular(self, landmarks: Float[np.ndarray, "*batch points dims"]) -> Float[np.ndarray, "*batch"]:
         """Distance of the outer eye corners, [*batch]. Raises MienError where the scheme has no eye corners."""
         if self.outer_corners is None:
             raise MienError(f"The {self.name} scheme has no outer eye corners.")
         right, left = self.outer_corners
-        return np.linalg.norm(landmarks[..., right, :] - landmarks[..., left, :], axis=-1)
+        return np.asarray(np.linalg.norm(landmarks[..., right, :] - landmarks[..., left, :], axis=-1))
 
-    def interpupil(self, landmarks: Float[np.ndarray, "*batch points 2"]) -> np.ndarray:
+    def interpupil(self, landmarks: Float[np.ndarray, "*batch points dims"]) -> Float[np.ndarray, "*batch"]:
         """Distance of the pupils (the means of the points around each eye), [*batch].
 
         Raises MienError where the scheme has no points of the eyes.
@@ -58,7 +60,7 @@ class LandmarkScheme:
         if not all(self.pupils):
             raise MienError(f"The {self.name} scheme has no points around both eyes.")
         right, left = (landmarks[..., list(group), :].mean(-2) for group in self.pupils)
-        return np.linalg.norm(right - left, axis=-1)
+        return np.asarray(np.linalg.norm(right - left, axis=-1))
 
 
 _EYES_68 = (tuple(range(36, 42)), tuple(range(42, 48)))
@@ -174,7 +176,7 @@ WFLW_TO_68 = (
 _JAW_33_TO_68 = (*range(0, 33, 2), *range(33, 84))
 
 
-def to_68(landmarks: Float[np.ndarray, "*batch points 2"]) -> np.ndarray:
+def to_68(landmarks: Float[np.ndarray, "*batch points dims"]) -> Float[np.ndarray, "*batch 68 dims"]:
     """68 points from 68, 84 or 98. Raises MienError for others."""
     points = landmarks.shape[-2]
     if points == 68:
@@ -184,7 +186,7 @@ def to_68(landmarks: Float[np.ndarray, "*batch points 2"]) -> np.ndarray:
     raise MienError(f"68 points can be taken from 68, 84 or 98 points; got {points}.")
 
 
-def to_5(landmarks: Float[np.ndarray, "*batch points 2"]) -> np.ndarray:
+def to_5(landmarks: Float[np.ndarray, "*batch points dims"]) -> Float[np.ndarray, "*batch 5 dims"]:
     """Eye centres (right, left), nose tip and mouth corners (right, left) from 68 points."""
     points = to_68(landmarks)
     eyes = [points[..., list(group), :].mean(-2) for group in _EYES_68]

@@ -7,7 +7,7 @@ what a person gets. Batch is generic over its array type, so that training (torc
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -16,6 +16,19 @@ from mien.core.errors import MienError
 
 ArrayT = TypeVar("ArrayT")
 Box = tuple[float, float, float, float]  # x0, y0, x1, y1 in pixels of the picture; x to the right, y down
+
+
+@runtime_checkable
+class StoredPoints(Protocol):
+    """Points that stay in their file until `numpy.asarray`, an item or an attribute of the array is asked for."""
+
+    def read(self) -> np.ndarray: ...
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray: ...
+
+    def __getitem__(self, item: Any) -> Any: ...
+
+    def __len__(self) -> int: ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,7 +47,7 @@ class Sample:
     """Probabilities over the LabelSet: votes divided by their sum."""
     box: Box | None = None
     """The face in the picture's pixels after EXIF rotation; None where the picture's own framing is the face crop."""
-    landmarks_px: Float[np.ndarray, "points 2"] | None = None
+    landmarks_px: Float[np.ndarray, "points 2"] | StoredPoints | None = None
     """float32, x then y, pixel centres at whole numbers."""
     valence: float | None = None
     """-1..1, as AffectNet annotates it."""

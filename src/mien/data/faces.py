@@ -58,7 +58,8 @@ def _cut(sample: Sample, picture: Picture, spec: PictureInput) -> CutFace:
     width, height = picture.size
     crop = crop_of_picture(width, height, spec) if sample.box is None else crop_of_box(sample.box, spec)
     rows, columns = picture.pixels.shape[:2]
-    landmarks = None if sample.landmarks_px is None else crop.to_crop(sample.landmarks_px).astype(np.float32)
+    points = sample.landmarks_px
+    landmarks = None if points is None else crop.to_crop(np.asarray(points)).astype(np.float32)
     pixels = prepare(picture.pixels, scaled_crop(crop, columns / width, rows / height), spec)
     return CutFace(pixels, landmarks, sum(crop.sides) / 2)
 

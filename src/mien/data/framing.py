@@ -5,6 +5,8 @@ a face detector would put its box, so that a network learns the crops that it wi
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from mien.core.errors import MienError
 from mien.core.framing import POINT_BOXES
 from mien.core.records import Box, Sample
@@ -25,6 +27,6 @@ def framed(samples: Sequence[Sample], crop_source: str) -> list[Sample]:
 def _of(sample: Sample, crop_source: str) -> Box:
     assert sample.landmarks_px is not None
     try:
-        return POINT_BOXES[crop_source](sample.landmarks_px)
+        return POINT_BOXES[crop_source](np.asarray(sample.landmarks_px))
     except MienError as error:
         raise MienError(f"data.crop_source: {crop_source}: {sample.key}: {error}") from error

@@ -117,6 +117,6 @@ def _triangle(x: np.ndarray) -> np.ndarray:
 
 def _nearest(pixels: np.ndarray, crop: Crop) -> np.ndarray:
     height, width = pixels.shape[:2]
-    x, y = np.meshgrid(np.arange(crop.size), np.arange(crop.size))
+    x, y = np.meshgrid(np.arange(crop.size, dtype=float), np.arange(crop.size, dtype=float))
     points = np.floor(crop.to_picture(np.stack([x, y], -1)) + 0.5).astype(int)
     return pixels[points[..., 1].clip(0, height - 1), points[..., 0].clip(0, width - 1)]

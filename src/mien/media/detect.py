@@ -10,7 +10,7 @@ import copy
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import cv2
 import numpy as np
@@ -46,6 +46,7 @@ class Detection:
         return (self.box[2] - self.box[0] + self.box[3] - self.box[1]) / 2
 
 
+@runtime_checkable
 class Detector(Protocol):
     """Faces of RGB pixels, the best score first."""
 

@@ -96,13 +96,13 @@ def pair_asymmetries(points: Points, *, stable: Sequence[int] = STABLE) -> Float
 
 def asymmetry_index(points: Points, *, stable: Sequence[int] = STABLE) -> Float[np.ndarray, "*faces"]:
     """Mean over the mirror pairs: 0 is symmetric. One number for [68, dims], [faces] for [faces, 68, dims]."""
-    return pair_asymmetries(points, stable=stable).mean(-1)
+    return np.asarray(pair_asymmetries(points, stable=stable).mean(-1))
 
 
 def region_asymmetry(points: Points, *, stable: Sequence[int] = STABLE) -> dict[str, Float[np.ndarray, "*faces"]]:
     """The index of brow, eye, nose, mouth and jaw: the mean over the region's own pairs, about the face's mirror."""
     pairs = pair_asymmetries(points, stable=stable)
-    return {name: pairs[..., _pairs_of(name)].mean(-1) for name in REGIONS}
+    return {name: np.asarray(pairs[..., _pairs_of(name)].mean(-1)) for name in REGIONS}
 
 
 def _pairs_of(region: str) -> list[int]:
@@ -258,10 +258,10 @@ def _line(means: Float[np.ndarray, "*sets 7"]) -> tuple[np.ndarray, ...]:
     with np.errstate(divide="ignore", invalid="ignore"):
         slope = (xy - x * y) / (xx - x * x)
         r2 = np.where(yy - y * y > 1e-12 * yy, (xy - x * y) ** 2 / ((xx - x * x) * (yy - y * y)), 0.0)
-        return slope, y - slope * x, r2, product / square
+        return np.asarray(slope), np.asarray(y - slope * x), r2, np.asarray(product / square)
 
 
-def _checked(points: Points) -> Points:
+def _checked(points: Points) -> Float[np.ndarray, "*faces 68 dims"]:
     points = np.asarray(points, float)
     if points.ndim < 2 or points.shape[-1] not in (2, 3):
         raise MienError(f"The asymmetry needs points [..., 68, 2] or [..., 68, 3]; got {points.shape}.")

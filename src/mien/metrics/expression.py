@@ -109,7 +109,7 @@ def _support(confusion: Confusion) -> np.ndarray:
     return np.asarray(confusion).sum(-1)
 
 
-def _total(confusion: Confusion) -> np.ndarray:
+def _total(confusion: Confusion) -> Int[np.ndarray, "*batch"] | np.integer:
     return np.asarray(confusion).sum((-2, -1))
 
 
@@ -118,8 +118,8 @@ def _f1_all(confusion: Confusion) -> np.ndarray:
     return 2 * _correct(confusion) / np.maximum(both, 1)
 
 
-def _ratio(above: np.ndarray, below: np.ndarray, metric: str, why: str) -> np.ndarray:
+def _ratio(above: np.ndarray | np.number, below: np.ndarray | np.number, metric: str, why: str) -> np.ndarray:
     above, below = np.asarray(above, float), np.asarray(below, float)
     if np.any(below == 0):
         raise MienError(f"The {metric} is undefined: {why}.")
-    return above / below
+    return np.asarray(above / below)

@@ -126,7 +126,7 @@ class InvertedBlock(nn.Module):
         self.shortcut_conv = nn.ConvTranspose2d(inputs, outputs, 4, stride=2, padding=1, bias=False)
         self.shortcut_norm: nn.Module = nn.BatchNorm2d(outputs)
 
-    def forward(self, x: Float[Tensor, "batch inputs h w"]) -> Float[Tensor, "batch outputs 2h 2w"]:
+    def forward(self, x: Float[Tensor, "batch inputs h w"]) -> Float[Tensor, "batch outputs 2*h 2*w"]:
         shortcut = self.shortcut_norm(self.shortcut_conv(x))
         x = self.norm2(self.conv2(self.act(self.norm1(self.conv1(x)))))
         return self.act(x + shortcut)
@@ -190,7 +190,7 @@ class InvertedResNet(nn.Module):
         self.start = start
         del self.linear, self.first_conv, self.first_norm
 
-    def picture(self, last: Float[Tensor, "batch width h w"]) -> Float[Tensor, "batch 3 2h 2w"]:
+    def picture(self, last: Float[Tensor, "batch width h w"]) -> Float[Tensor, "batch 3 2*h 2*w"]:
         return torch.tanh(self.picture_conv(last))
 
     def forward(self, latent: Float[Tensor, "batch latent"]) -> Decoded:
@@ -234,8 +234,8 @@ class PlaneEncoder(ResNetEncoder):
         """Keeps the sums for the weights as they are now, for inference."""
         self._frozen_sums = self.plane_sums().clone()
 
-    def plane_sums(self) -> Float[Tensor, "latent first*kinds*kinds"]:
-        """What one unit of each number of the vector adds, for every kind of row and column."""
+    def plane_sums(self) -> Float[Tensor, "latent sums"]:
+        """What one unit of each number of the vector adds: channels x kinds of rows x kinds of columns, flattened."""
         if self._frozen_sums is not None:
             return self._frozen_sums
         weight = self.stem_conv.weight[:, self.map_count :]

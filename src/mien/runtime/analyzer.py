@@ -119,10 +119,12 @@ class Analyzer:
         smoothing = PointSmoother.settings if self.smooth else None
         return PointColumns(self.landmarks.info, self.landmarks.outputs, smoothing)
 
-    def read(self, picture: str | Path | UInt8[np.ndarray, "height width 3"]) -> list[Reading]:
+    def read(
+        self, picture: str | Path | UInt8[np.ndarray, "height width 3"] | UInt8[np.ndarray, "height width"]
+    ) -> list[Reading]:
         """Every face, largest first; one Reading with success False where there is none.
 
-        Raises MienError for a file that cannot be read and for an array that is not uint8 RGB.
+        Raises MienError for a file that cannot be read and for an array that is not uint8, RGB or grey.
         """
         if isinstance(picture, np.ndarray):
             loaded = _picture_of(picture)

@@ -28,6 +28,7 @@ NEAR = 0.05  # of the distance of the outer eye corners: a point nearer than thi
 PASSES = 2
 _BATCH = 16  # crops through the network at once
 Pixels = UInt8[np.ndarray, "height width 3"]
+AnyPixels = UInt8[np.ndarray, "_ _ 3"]  # of several pictures, each of its own size
 
 
 class Landmarker:
@@ -70,7 +71,7 @@ class Landmarker:
         """
         return self.read_many([(pixels, box)])[0]
 
-    def read_many(self, faces: Sequence[tuple[Pixels, Box | None]]) -> list[FacePoints]:
+    def read_many(self, faces: Sequence[tuple[AnyPixels, Box | None]]) -> list[FacePoints]:
         """As `read` for many, through the network in batches."""
         found: list[FacePoints] = []
         for start in range(0, len(faces), _BATCH):
@@ -90,7 +91,7 @@ class Landmarker:
             ]
         return found
 
-    def _outputs(self, pictures: Sequence[Pixels], crops: Sequence[Crop]) -> Outputs:
+    def _outputs(self, pictures: Sequence[AnyPixels], crops: Sequence[Crop]) -> Outputs:
         spec = self.info.picture
         cut = [prepare(pixels, crop, spec) for pixels, crop in zip(pictures, crops, strict=True)]
         return self._runner.outputs(normalise(np.stack(cut), spec))

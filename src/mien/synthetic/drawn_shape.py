@@ -226,7 +226,7 @@ class FaceShape:
         upper, lower = self.lid(side, s, upper=True), self.lid(side, s, upper=False)
         return np.concatenate([upper, lower[[2, 1]]])
 
-    def _nose_points(self) -> tuple[Points, Points]:
+    def _nose_points(self) -> tuple[Float[np.ndarray, "4 2"], Float[np.ndarray, "5 2"]]:
         return self.bridge(np.linspace(0, 1, 4)), self.nose_base(np.linspace(-0.8, 0.8, 5))
 
     def _mouth_points(self) -> Points:

@@ -12,6 +12,7 @@ from mien.core.errors import MienError
 from mien.core.records import Sample
 from mien.data.inspection.pictures import Facts, inspect
 from mien.data.inspection.statistics import channels, groups, histogram, landmarks, shared_subjects
+from mien.data.readers.points import PointsInFile
 from mien.data.replicas import write_drawn
 from mien.engine.datasets.stats import stats
 
@@ -55,6 +56,13 @@ def test_people_and_clips_are_counted() -> None:
 def test_points_outside_of_the_picture_are_counted() -> None:
     points = np.array([[0, 0], [9, 9], [-3, 0], [5, 12]], np.float32)
     found = landmarks([Sample("a", Path("a"), landmarks_px=points), Sample("b", Path("b"))], [Facts(size=(10, 10))] * 2)
+    assert found == {"faces": 1, "points": [4], "outside_share": 0.5, "faces_with_points_outside": 1}
+
+
+def test_points_that_stay_in_their_file_are_counted_too(tmp_path: Path) -> None:
+    np.save(tmp_path / "points.npy", np.array([0, 0, 9, 9, -3, 0, 5, 12], np.float32))
+    sample = Sample("a", Path("a"), landmarks_px=PointsInFile(str(tmp_path / "points.npy")))
+    found = landmarks([sample], [Facts(size=(10, 10))])
     assert found == {"faces": 1, "points": [4], "outside_share": 0.5, "faces_with_points_outside": 1}
 
 

@@ -71,11 +71,12 @@ def test_broken_files_are_said(tmp_path):
 def test_every_config_that_mien_brings_is_whole(name):
     from mien.data.readers import READERS
     from mien.systems.registry import create_model, stage_class
+    from mien.systems.system import config_from
 
     config = resolve([name], {})
     assert config.data.name in READERS
     stage = stage_class(config.system.name, config.stage.name)
-    stage.options_class(**config.stage.options)
+    config_from(stage.options_class, config.stage.options, where=name)
     create_model(stage.system_name(config.system.name), **config.system.options)
 
 

@@ -45,7 +45,7 @@ def test_formulas_on_a_face_drawn_by_hand() -> None:
     ]  # fmt: skip
     points[[60, 61, 62, 63, 64]] = [(-22, -58), (-10, -57), (0, -57), (10, -57), (22, -58)]
     points[[67, 66, 65]] = [(-10, -61), (0, -61), (10, -61)]
-    values = {name: float(definition.formula(points)) for name, definition in BY_NAME.items()}
+    values = {name: float(definition.formula(points[None])[0]) for name, definition in BY_NAME.items()}
     assert values["mrd1"] == pytest.approx(6.0)
     assert values["mrd2"] == pytest.approx(4.0)
     assert values["palpebral_fissure"] == pytest.approx(10.0)

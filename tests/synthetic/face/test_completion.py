@@ -15,6 +15,7 @@ from mien.synthetic.face.model import FaceModel, face_model, load_face_model
 from mien.synthetic.people import PeopleOptions, person_of, portrait, units_of_model
 from mien.synthetic.picture.camera import Camera
 from mien.synthetic.picture.scene import LABELS, render
+from shape_checks import unchecked
 
 SHAPES = {"mouthSmile": "AU12", "mouthUpperUp": "AU10", "mouthLowerDown": "AU16", "eyeWide": "AU5", "eyeBlink": "AU43"}
 
@@ -135,6 +136,7 @@ def test_people_are_made_with_the_scan(tmp_path: Path, stripped: Path) -> None:
     ("file", "says"),
     [("none.npz", "No face model at"), ("text.npz", "not an npz of plain arrays"), (7, "path of an npz")],
 )
+@unchecked()
 def test_a_wrong_model_is_refused_before_any_work(tmp_path: Path, file: str | int, says: str) -> None:
     (tmp_path / "text.npz").write_text("nothing")
     given = str(tmp_path / file) if isinstance(file, str) else file

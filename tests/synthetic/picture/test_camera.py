@@ -9,7 +9,7 @@ from mien.synthetic.picture.camera import PIVOT, Camera, turn
 
 
 def test_a_metre_away_is_focal_length_over_distance() -> None:
-    camera = Camera(size=101, face_side=22.0, distance=2.0, aim=tuple(PIVOT))
+    camera = Camera(size=101, face_side=22.0, distance=2.0, aim=tuple(PIVOT.tolist()))
     assert camera.focal_px == pytest.approx(200)  # 22 px for 0.22 m at 2 m
     pixels, depth = camera.project(np.array([PIVOT, PIVOT + (0.1, 0, 0), PIVOT + (0, 0.1, 1.0)]))
     np.testing.assert_allclose(pixels, [[50, 50], [60, 50], [50, 30]], atol=1e-4)
@@ -47,7 +47,7 @@ def test_what_is_aimed_at_stands_in_the_middle_however_the_head_turns() -> None:
 
 def test_near_cameras_enlarge_the_nose() -> None:
     nose_and_ears = PIVOT + np.array([[0.02, 0, 0.12], [0.07, 0, 0]])
-    near, far = (Camera(distance=d, aim=tuple(PIVOT)).project(nose_and_ears)[0] for d in (0.4, 4.0))
+    near, far = (Camera(distance=d, aim=tuple(PIVOT.tolist())).project(nose_and_ears)[0] for d in (0.4, 4.0))
     middle = 63.5
     assert (near[0, 0] - middle) / (near[1, 0] - middle) > 1.3 * (far[0, 0] - middle) / (far[1, 0] - middle)
 

@@ -18,6 +18,7 @@ from mien.systems.parface.reconstruction import FineTune, Inversion, SelfSupervi
 from mien.systems.parface.stages import ORDER, STAGES
 from mien.systems.registry import create_model
 from mien.systems.stage import StepOptions
+from shape_checks import unchecked
 
 TINY = {"size": 128, "width": 0.125, "latent": 16, "head_layers": 1, "sigma": 4.0}
 NAMES = {"_autoencoder": "parface_autoencoder", "": "parface", "_3d": "parface_3d"}
@@ -299,6 +300,7 @@ def test_a_stage_takes_over_what_both_networks_have():
     assert not torch.equal(reset.system.discriminator.layers[0].weight, auto.discriminator.layers[0].weight)
 
 
+@unchecked()
 def test_what_a_user_can_get_wrong_is_said_in_a_line():
     with pytest.raises(MienError, match="has activation 'relu', this network 'leaky_relu'"):
         stage_of(Landmarks).start_from(network("_autoencoder", activation="relu"))

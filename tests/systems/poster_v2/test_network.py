@@ -9,6 +9,7 @@ from mien import create_model
 from mien.core.errors import MienError
 from mien.nn.mobilefacenet import MobileFaceNet
 from mien.systems.poster_v2.network import reduce_to
+from shape_checks import unchecked
 
 TINY = {
     "input_size": 32, "trunk_size": 32, "stem": 8, "widths": (8, 16, 32), "depths": (1, 1, 1), "head_dim": 8,
@@ -152,9 +153,7 @@ def test_for_inference_leaves_the_network_as_it_was():
     assert any(p.requires_grad for p in net.parameters())
 
 
-@pytest.mark.skipif(
-    hasattr(reduce_to, "__wrapped__"), reason="jaxtyping's checks, switched on, break graphs themselves"
-)
+@unchecked()  # the checks would break the graph
 def test_for_inference_compiles_without_a_break():
     explained = torch._dynamo.explain(build().for_inference())(picture())
     assert explained.graph_break_count == 0, explained.break_reasons

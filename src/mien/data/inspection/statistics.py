@@ -64,7 +64,8 @@ def shared_subjects(splits: Mapping[str, Sequence[Sample]]) -> dict[str, int]:
 
 def landmarks(samples: Sequence[Sample], facts: Sequence[Facts]) -> dict[str, Any]:
     """How many faces have points, how many points, and the share of them that lies outside of its picture."""
-    pairs = [(s.landmarks_px, f.size) for s, f in zip(samples, facts, strict=True) if s.landmarks_px is not None]
+    known = [(s.landmarks_px, f.size) for s, f in zip(samples, facts, strict=True) if s.landmarks_px is not None]
+    pairs = [(np.asarray(points), size) for points, size in known]
     if not pairs:
         return {"faces": 0}
     outside = [((points < -0.5) | (points > np.array(size) - 0.5)).any(1).mean() for points, size in pairs]

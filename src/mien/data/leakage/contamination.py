@@ -35,8 +35,8 @@ class SeenFaces:
     subjects, clips: hashes of the people and recordings trained on, sorted. Earlier stages are included.
     """
 
-    trained: UInt8[np.ndarray, "faces 24"]
-    chosen: UInt8[np.ndarray, "faces 24"]
+    trained: UInt8[np.ndarray, "trained 24"]
+    chosen: UInt8[np.ndarray, "chosen 24"]
     subjects: UInt64[np.ndarray, " people"]
     clips: UInt64[np.ndarray, " recordings"]
 

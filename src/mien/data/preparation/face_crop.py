@@ -103,7 +103,8 @@ def cut(sample: Sample, how: Preparation) -> Face:
         raise CutError(TOO_SMALL, f"{side:.0f} pixels where {how.min_face:g} are the least (--min-face)")
     rows, columns = picture.pixels.shape[:2]
     decoded = scaled_crop(crop, columns / picture.size[0], rows / picture.size[1])
-    landmarks = None if sample.landmarks_px is None else crop.to_crop(sample.landmarks_px).astype(np.float32)
+    points = sample.landmarks_px
+    landmarks = None if points is None else crop.to_crop(np.asarray(points)).astype(np.float32)
     return Face(prepare(picture.pixels, decoded, how.spec), crop, landmarks, score)
 
 
@@ -112,7 +113,7 @@ def _crop(sample: Sample, picture: Picture, how: Preparation) -> tuple[Crop, flo
     points, box = (sample.landmarks_px, sample.box) if how.own_boxes else (None, None)
     if how.align == "five_points":
         if points is not None:
-            return *_aligned(points, how), None
+            return *_aligned(np.asarray(points), how), None
         found = _found(sample, picture, how)
         if found.landmarks_px is None:
             raise CutError(NO_LANDMARKS, f"neither the data set nor {how.detector} gives points to align by")

@@ -114,7 +114,7 @@ class AffectNet(Reader):
         )
         top = pictures.name
         return [
-            Sample(f"{top}/{path}", place, split, code, None, box, points, valence, arousal)  # type: ignore[arg-type]
+            Sample(f"{top}/{path}", place, split, code, None, box, points, valence, arousal)
             for path, place, code, box, points, valence, arousal in columns
             if place is not None
         ]

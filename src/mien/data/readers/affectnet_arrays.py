@@ -60,7 +60,7 @@ class Annotations:
         return [
             Sample(
                 f"{key}/{name}", self.images / name, split, expression[i], None, None,
-                PointsInFile(f"{annotations}/{name.rpartition('.')[0]}_lnd.npy"), affect[0][i], affect[1][i],  # type: ignore[arg-type]
+                PointsInFile(f"{annotations}/{name.rpartition('.')[0]}_lnd.npy"), affect[0][i], affect[1][i],
             )
             for i, name in enumerate(names) if within[i]
         ]  # fmt: skip

@@ -47,7 +47,9 @@ class Clips(Made):
         self.refuse_missing(absent, listed_in=file, total=len(wanted))
         label = self.labels.index(row["expression"])
         return [
-            self._sample(row, f"{i + 1:04d}.jpg", label, {name: values[i] for name, values in truth.items()})
+            self._sample(
+                row, f"{i + 1:04d}.jpg", label, {name: np.asarray(values[i]) for name, values in truth.items()}
+            )
             for i in wanted
             if f"{i + 1:04d}.jpg" in present
         ]

@@ -6,7 +6,7 @@ A style draws them. `STYLES` is the one place where a style is known: a function
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from importlib import import_module
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -55,6 +55,7 @@ class Written(NamedTuple):
     pose_rad: tuple[float, float, float] | None = None
 
 
+@runtime_checkable
 class Style(Protocol):
     """Draws a recording of `frames` shots, from neutral to the expression; one shot is the expression alone.
 

@@ -42,17 +42,17 @@ def parabola(curve: Curve, x: np.ndarray) -> np.ndarray:
     basis = np.stack([np.ones_like(offset), offset / size, (offset / size) ** 2], axis=-1)
     coefficients = (np.linalg.pinv(basis) @ curve[..., 1:2])[..., 0]
     at = (x - curve[..., 0, 0]) / size[..., 0]
-    return coefficients[..., 0] + coefficients[..., 1] * at + coefficients[..., 2] * at**2
+    return np.asarray(coefficients[..., 0] + coefficients[..., 1] * at + coefficients[..., 2] * at**2)
 
 
 def area(polygon: Curve) -> np.ndarray:
     """Shoelace formula, without sign. [*batch]."""
     x, y = polygon[..., 0], polygon[..., 1]
-    return np.abs((x * np.roll(y, -1, -1) - y * np.roll(x, -1, -1)).sum(-1)) / 2
+    return np.asarray(np.abs((x * np.roll(y, -1, -1) - y * np.roll(x, -1, -1)).sum(-1)) / 2)
 
 
 def angle(corner: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """Degrees at the corner between the directions to two points, 0..180. [*batch]."""
     a, b = first - corner, second - corner
     cross = a[..., 0] * b[..., 1] - a[..., 1] * b[..., 0]
-    return np.degrees(np.arctan2(np.abs(cross), (a * b).sum(-1)))
+    return np.asarray(np.degrees(np.arctan2(np.abs(cross), (a * b).sum(-1))))

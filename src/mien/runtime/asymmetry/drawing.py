@@ -14,7 +14,7 @@ from mien.runtime.asymmetry.static import FaceMeasures, analyse
 # Told apart by colour-blind readers and in grey print (Okabe and Ito); as series-1 and series-2 of reports.
 RIGHT, LEFT, MIDDLE = (0, 114, 178), (213, 94, 0), (255, 255, 255)
 _OUTLINES = (range(17, 22), (36, 37, 38, 39, 40, 41, 36), (48, 49, 50, 51), (48, 59, 58, 57), range(0, 9))
-Lines = list[Float[np.ndarray, "points 2"]]
+Lines = list[Float[np.ndarray, "_ 2"]]  # as many points as each needs
 
 
 def draw_measures(
@@ -64,7 +64,7 @@ def measured_lines_px(measured: FaceMeasures) -> tuple[Lines, Lines]:
 
 
 def _side_lines(points: Float[np.ndarray, "68 2"], flat: FaceMeasures, sign: int) -> Lines:
-    x, y = eye_middle(points)
+    x, y = map(np.asarray, eye_middle(points))
     upper, lower = lids_at(points, x)
     beside = x - 2.5  # two lines that would lie on each other
     lines = [

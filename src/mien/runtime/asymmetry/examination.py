@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import UInt8
@@ -23,6 +23,7 @@ from mien.runtime.landmarks import Landmarker
 Pixels = UInt8[np.ndarray, "height width 3"]
 
 
+@runtime_checkable
 class Reader(Protocol):
     """Points of one face; None where there is none. near: a box that the face must overlap."""
 

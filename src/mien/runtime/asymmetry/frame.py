@@ -173,7 +173,7 @@ def in_axes(points: Points, axes: np.ndarray, scale: Scale, *, line: Line = "can
     if scale.length_px is not None:
         ratio = np.full(points.shape[:-2], scale.mm / scale.length_px)
     else:
-        ratio = scale.mm / np.linalg.norm(left - right, axis=-1)
+        ratio = np.asarray(scale.mm / np.linalg.norm(left - right, axis=-1))
     return turned * ratio[..., None, None], ratio
 
 

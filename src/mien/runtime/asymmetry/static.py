@@ -151,4 +151,4 @@ def _regions(
 def _asymmetries(points: np.ndarray) -> Columns:
     """Percent, the whole face first."""
     parts = {"whole face": asymmetry_index(points), **region_asymmetry(points)}
-    return {name: 100 * np.asarray(value) for name, value in parts.items()}
+    return {name: np.asarray(100 * value) for name, value in parts.items()}

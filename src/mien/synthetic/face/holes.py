@@ -17,9 +17,9 @@ class Holes:
     None: there is no such opening, or something fills it.
     """
 
-    left_eye: Int[np.ndarray, " edge"] | None
-    right_eye: Int[np.ndarray, " edge"] | None
-    mouth: Int[np.ndarray, " edge"] | None
+    left_eye: Int[np.ndarray, " left"] | None
+    right_eye: Int[np.ndarray, " right"] | None
+    mouth: Int[np.ndarray, " mouth"] | None
 
 
 def holes(

@@ -179,7 +179,7 @@ def _name_regions(mesh: Mesh) -> None:
 
 def brow_height(x: np.ndarray) -> np.ndarray:
     """Height of the brows' middle over |x|, 0.12 to 0.67: rises to two thirds, then falls."""
-    return np.interp(x, [0.12, 0.27, 0.42, 0.55, 0.67], [0.215, 0.25, 0.268, 0.243, 0.155])
+    return np.asarray(np.interp(x, [0.12, 0.27, 0.42, 0.55, 0.67], [0.215, 0.25, 0.268, 0.243, 0.155]))
 
 
 @cache

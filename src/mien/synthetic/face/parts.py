@@ -40,8 +40,8 @@ def on_island(island: tuple[float, ...], plane: np.ndarray) -> np.ndarray:
 
 def quads(top: np.ndarray, bottom: np.ndarray) -> list[tuple[int, int, int]]:
     """Triangles of the strip between two rows of indices, counter-clockwise when `bottom` is below `top`."""
-    pairs = zip(top[:-1], top[1:], bottom[:-1], bottom[1:], strict=True)
-    return [t for a, b, c, d in pairs for t in ((a, c, d), (a, d, b))]
+    pairs = zip(pairwise(top.tolist()), pairwise(bottom.tolist()), strict=True)
+    return [t for (a, b), (c, d) in pairs for t in ((a, c, d), (a, d, b))]
 
 
 def eyeball() -> Part:

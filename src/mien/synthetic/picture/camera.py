@@ -73,7 +73,7 @@ class Camera:
         offset = middle - self.focal_px / (self.distance - aimed[2]) * np.array([aimed[0], -aimed[1]])
         depth = self.distance - points[..., 2]
         pixels = points[..., :2] * np.array([1, -1], np.float32) * (scale / depth)[..., None]
-        return (pixels + offset).astype(np.float32), depth.astype(np.float32)
+        return (pixels + offset).astype(np.float32), np.asarray(depth, np.float32)
 
     def project(self, vertices: Float[np.ndarray, "*n 3"]) -> tuple[Float[np.ndarray, "*n 2"], Float[np.ndarray, "*n"]]:
         """Pixels (x right, y down, centres at whole numbers) and depth of points of the head frame."""

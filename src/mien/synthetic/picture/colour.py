@@ -54,7 +54,7 @@ def of_bytes(rgb: tuple[int, int, int]) -> Float[np.ndarray, "3"]:
 
 def luminance(linear: Float[np.ndarray, "*n 3"]) -> Float[np.ndarray, "*n"]:
     """Y of linear sRGB."""
-    return np.asarray(linear) @ np.array([0.2126, 0.7152, 0.0722], np.float32)
+    return np.asarray(linear @ np.array([0.2126, 0.7152, 0.0722], np.float32))
 
 
 def skin_colour(ita_deg: float, *, redness: float = 0.0, yellowness: float = 0.0) -> Float[np.ndarray, "3"]:

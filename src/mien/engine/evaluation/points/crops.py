@@ -62,6 +62,8 @@ def cut_batches(
 def _views(
     sample: "Sample", spec: "PictureInput", crops: "Sequence[CropName]", detector: "Callable[[], Detector]"
 ) -> Views:
+    import numpy as np
+
     from mien.core.framing import POINT_BOXES, box_of
     from mien.core.geometry import crop_of_box, crop_of_picture
     from mien.media.image import load_image
@@ -69,8 +71,9 @@ def _views(
     whole = sample.box is None and tuple(crops) == ("data",)
     picture = load_image(sample.path, span=sample.span, min_side=spec.size if whole else None)
     assert sample.landmarks_px is not None
-    around = box_of(sample.landmarks_px)
-    boxes: dict[str, Box | None] = {"data": sample.box, "landmarks": POINT_BOXES[spec.point_box](sample.landmarks_px)}
+    points = np.asarray(sample.landmarks_px)
+    around = box_of(points)
+    boxes: dict[str, Box | None] = {"data": sample.box, "landmarks": POINT_BOXES[spec.point_box](points)}
     found: Views = {}
     for name in crops:
         if name in DETECTED and "found" not in boxes:
