@@ -10,8 +10,10 @@ import shutil
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import MISSING, dataclass, fields, is_dataclass
+from importlib import import_module
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
+from mien.cli.field_docs import field_texts
 from mien.core.errors import MienError, nearest
 
 TRUE_OR_FALSE = ("true", "false", "yes", "no")
@@ -28,6 +30,7 @@ class Word:
     text: str
     positional: bool = False
     many: bool = False
+    group: str = ""
 
     @property
     def shown(self) -> str:
@@ -51,28 +54,56 @@ class Word:
         return self.default is NO_VALUE
 
 
+Parameter = Word
+
+
+@dataclass(frozen=True)
+class OptionsFrom:
+    """Marks `**options` of a command: where those options come from."""
+
+    target: str
+    """`module:function` of (inputs, options as text, detailed=bool), which returns all options for them."""
+
+
+def _options_from(function: Callable[..., Any]) -> Callable[..., list[Word]] | None:
+    """The function behind the OptionsFrom of a command that has one."""
+    for parameter in inspect.signature(function).parameters.values():
+        for mark in getattr(_resolved(parameter.annotation, function), "__metadata__", ()):
+            if isinstance(mark, OptionsFrom):
+                module, _, name = mark.target.partition(":")
+                found: Callable[..., list[Word]] = getattr(import_module(module), name)
+                return found
+    return None
+
+
 def words_of(function: Callable[..., Any]) -> list[Word]:
     """The inputs and options of a command, in the order of its signature, sections unfolded."""
     texts, words = argument_texts(function), []
+    further = _options_from(function)
     for name, parameter in inspect.signature(function).parameters.items():
+        if further and parameter.kind is parameter.VAR_KEYWORD:
+            continue
+        if further and parameter.kind is parameter.KEYWORD_ONLY:
+            continue  # among those of OptionsFrom
         kind = _resolved(parameter.annotation, function)
         if is_dataclass(kind):
-            words += list(_section(kind, name))
+            words += list(section(kind, f"{name}."))
             continue
         positional = parameter.kind is not parameter.KEYWORD_ONLY
         many = parameter.kind is parameter.VAR_POSITIONAL or (
             positional and re.search("list|Sequence", str(kind)) is not None
         )
         words.append(Word(name, kind, parameter.default, texts.get(name, ""), positional, many))
-    return words
+    return words + (further([], {}, detailed=False) if further else [])
 
 
-def _section(kind: Any, prefix: str) -> Iterator[Word]:
-    texts, hints = argument_texts(kind), get_type_hints(kind)
+def section(kind: Any, prefix: str, *, group: str = "") -> Iterator[Word]:
+    """The fields of a dataclass as options."""
+    texts, hints = argument_texts(kind) | field_texts(kind), get_type_hints(kind)
     for field in fields(kind):
         default = field.default_factory() if field.default_factory is not MISSING else field.default
         default = NO_VALUE if default is MISSING else default
-        yield Word(f"{prefix}.{field.name}", hints[field.name], default, texts.get(field.name, ""))
+        yield Word(f"{prefix}{field.name}", hints[field.name], default, texts.get(field.name, ""), group=group)
 
 
 def _resolved(annotation: Any, function: Callable[..., Any]) -> Any:
@@ -105,6 +136,8 @@ def call(function: Callable[..., Any], arguments: Sequence[str], *, command: str
     words = words_of(function)
     inputs, options = sorted_out(arguments, words, command=command)
     given = _inputs(inputs, words, command=command)
+    if further := _options_from(function):
+        words = further(inputs, options, detailed=False)
     for word in words:
         if word.needed and not word.positional and word.key not in options:
             raise MienError(f"{command} needs --{word.shown} {word.values}: {word.text}")
@@ -186,12 +219,17 @@ def _values(function: Callable[..., Any], options: dict[str, str], words: Sequen
 
     parser = ArgumentParser(exit_on_error=False)
     skipped: set[str | int] = {word.key for word in words if word.positional}
-    parser.add_function_arguments(function, as_group=False, skip=skipped, fail_untyped=False)
+    if _options_from(function):
+        for word in words:
+            parser.add_argument(f"--{word.key}", type=word.kind)
+    else:
+        parser.add_function_arguments(function, as_group=False, skip=skipped, fail_untyped=False)
     try:
         parsed = parser.parse_args([f"--{key}={value}" for key, value in options.items()])
     except ArgumentError as error:
         raise MienError(_plainly(str(error), options)) from error
-    return dict(vars(parser.instantiate(parsed)))
+    values = dict(vars(parser.instantiate(parsed)))
+    return {key: values[key] for key in options} if _options_from(function) else values
 
 
 def _plainly(text: str, options: dict[str, str]) -> str:
@@ -223,7 +261,12 @@ def help_text(function: Callable[..., Any], command: str) -> str:
     lines = [f"usage: {' '.join(usage)}", "", about, ""]
     lines += [line for word in inputs for line in _row(f"  {word.shown.upper()}", word.text)]
     lines += [""] if inputs else []
-    lines += [line for word in options for line in _row(f"  --{word.shown} {word.values}", word.text + _default(word))]
+    for group in dict.fromkeys(word.group for word in options):
+        lines += ["", f"{group}:"] if group else []
+        members = [word for word in options if word.group == group]
+        lines += [
+            line for word in members for line in _row(f"  --{word.shown} {word.values}", word.text + _default(word))
+        ]
     return "\n".join(lines).rstrip()
 
 
