@@ -8,127 +8,13 @@ import inspect
 import re
 import shutil
 import textwrap
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import MISSING, dataclass, fields, is_dataclass
-from importlib import import_module
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from collections.abc import Callable, Sequence
+from typing import Any
 
-from mien.cli.field_docs import field_texts
+from mien.cli.parameters import Word, options_from, words_of
 from mien.core.errors import MienError, nearest
 
 TRUE_OR_FALSE = ("true", "false", "yes", "no")
-NO_VALUE = inspect.Parameter.empty
-
-
-@dataclass(frozen=True)
-class Word:
-    """An input or an option. key: as the function spells it, dotted in sections; default: NO_VALUE where needed."""
-
-    key: str
-    kind: Any
-    default: Any
-    text: str
-    positional: bool = False
-    many: bool = False
-    group: str = ""
-
-    @property
-    def shown(self) -> str:
-        """As the user writes it: keys of sections keep the underscores that they have in YAML."""
-        return self.key if "." in self.key else self.key.replace("_", "-")
-
-    @property
-    def values(self) -> str:
-        """What may stand after it."""
-        if get_origin(self.kind) is Literal:
-            return "|".join(map(str, get_args(self.kind)))
-        return {bool: "true|false", int: "N", float: "X"}.get(self.plain) or self.key.rpartition(".")[2].upper()
-
-    @property
-    def plain(self) -> Any:
-        """The type without `| None`."""
-        return next((kind for kind in get_args(self.kind) if kind is not type(None)), self.kind)
-
-    @property
-    def needed(self) -> bool:
-        return self.default is NO_VALUE
-
-
-Parameter = Word
-
-
-@dataclass(frozen=True)
-class OptionsFrom:
-    """Marks `**options` of a command: where those options come from."""
-
-    target: str
-    """`module:function` of (inputs, options as text, detailed=bool), which returns all options for them."""
-
-
-def _options_from(function: Callable[..., Any]) -> Callable[..., list[Word]] | None:
-    """The function behind the OptionsFrom of a command that has one."""
-    for parameter in inspect.signature(function).parameters.values():
-        for mark in getattr(_resolved(parameter.annotation, function), "__metadata__", ()):
-            if isinstance(mark, OptionsFrom):
-                module, _, name = mark.target.partition(":")
-                found: Callable[..., list[Word]] = getattr(import_module(module), name)
-                return found
-    return None
-
-
-def words_of(function: Callable[..., Any]) -> list[Word]:
-    """The inputs and options of a command, in the order of its signature, sections unfolded."""
-    texts, words = argument_texts(function), []
-    further = _options_from(function)
-    for name, parameter in inspect.signature(function).parameters.items():
-        if further and parameter.kind is parameter.VAR_KEYWORD:
-            continue
-        if further and parameter.kind is parameter.KEYWORD_ONLY:
-            continue  # among those of OptionsFrom
-        kind = _resolved(parameter.annotation, function)
-        if is_dataclass(kind):
-            words += list(section(kind, f"{name}."))
-            continue
-        positional = parameter.kind is not parameter.KEYWORD_ONLY
-        many = parameter.kind is parameter.VAR_POSITIONAL or (
-            positional and re.search("list|Sequence", str(kind)) is not None
-        )
-        words.append(Word(name, kind, parameter.default, texts.get(name, ""), positional, many))
-    return words + (further([], {}, detailed=False) if further else [])
-
-
-def section(kind: Any, prefix: str, *, group: str = "") -> Iterator[Word]:
-    """The fields of a dataclass as options."""
-    texts, hints = argument_texts(kind) | field_texts(kind), get_type_hints(kind)
-    for field in fields(kind):
-        default = field.default_factory() if field.default_factory is not MISSING else field.default
-        default = NO_VALUE if default is MISSING else default
-        yield Word(f"{prefix}{field.name}", hints[field.name], default, texts.get(field.name, ""), group=group)
-
-
-def _resolved(annotation: Any, function: Callable[..., Any]) -> Any:
-    """The type itself where the annotation is a string; the string where its name is known to type checkers only."""
-    if not isinstance(annotation, str):
-        return annotation
-    try:
-        return eval(annotation, function.__globals__)  # our own source, not a user's words
-    except NameError:
-        return annotation
-
-
-def argument_texts(described: Any) -> dict[str, str]:
-    """What the `Args:` of a docstring say of each name; lines that are indented further go on with the one before."""
-    found, name = {}, ""
-    _, _, arguments = inspect.cleandoc(described.__doc__ or "").partition("\nArgs:\n")
-    for line in arguments.splitlines():
-        if start := re.match(r" {4}\*{0,2}(\w+): (.*)", line):
-            name = start[1]
-            found[name] = start[2]
-        elif line.startswith(" " * 8) and name:
-            found[name] += " " + line.strip()
-        else:
-            break
-    return found
 
 
 def call(function: Callable[..., Any], arguments: Sequence[str], *, command: str) -> Any:
@@ -136,7 +22,7 @@ def call(function: Callable[..., Any], arguments: Sequence[str], *, command: str
     words = words_of(function)
     inputs, options = sorted_out(arguments, words, command=command)
     given = _inputs(inputs, words, command=command)
-    if further := _options_from(function):
+    if further := options_from(function):
         words = further(inputs, options, detailed=False)
     for word in words:
         if word.needed and not word.positional and word.key not in options:
@@ -219,7 +105,7 @@ def _values(function: Callable[..., Any], options: dict[str, str], words: Sequen
 
     parser = ArgumentParser(exit_on_error=False)
     skipped: set[str | int] = {word.key for word in words if word.positional}
-    if _options_from(function):
+    if options_from(function):
         for word in words:
             parser.add_argument(f"--{word.key}", type=word.kind)
     else:
@@ -229,7 +115,7 @@ def _values(function: Callable[..., Any], options: dict[str, str], words: Sequen
     except ArgumentError as error:
         raise MienError(_plainly(str(error), options)) from error
     values = dict(vars(parser.instantiate(parsed)))
-    return {key: values[key] for key in options} if _options_from(function) else values
+    return {key: values[key] for key in options} if options_from(function) else values
 
 
 def _plainly(text: str, options: dict[str, str]) -> str:

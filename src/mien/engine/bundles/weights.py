@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from mien.cli.grammar import OptionsFrom, Parameter, section
+from mien.cli.parameters import OptionsFrom, Parameter, section
 from mien.cli.text import columns
 from mien.core.errors import MienError
 from mien.core.spec import primary
