@@ -5,11 +5,10 @@ Each system describes and converts its own files (`systems/NAME/official.py`); n
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from mien.cli.parameters import OptionsFrom, Parameter, section
+from mien.cli.parameters import NO_VALUE, OptionsFrom, Parameter, argument_texts, section
 from mien.cli.text import columns
 from mien.core.errors import MienError
 from mien.core.spec import primary
@@ -28,14 +27,6 @@ if TYPE_CHECKING:
 STATED = ("epoch", "best_acc")  # numbers that a checkpoint may hold beside its weights, kept in the provenance
 
 
-@dataclass(frozen=True)
-class _CommonOptions:
-    output: str
-    """Folder of the bundle."""
-    system: str = ""
-    """The system whose released files they are. By default the first that `mien weights list` shows."""
-
-
 def list_weights() -> str:
     """Released weight files that can be converted, by system. mien contains none of them and downloads nothing."""
     return "\n\n".join(
@@ -52,14 +43,14 @@ def _listed() -> Iterator[list[str]]:
 
 def convert_parameters(inputs: Sequence[str], options: Mapping[str, str], *, detailed: bool = False) -> list[Parameter]:
     """The options of `mien weights convert` for that --system; with neither inputs nor options those of all systems."""
-    common = list(section(_CommonOptions, ""))
+    texts = argument_texts(convert)
+    common = [Parameter("output", str, NO_VALUE, texts["output"]), Parameter("system", str, "", texts["system"])]
+    modules = official_modules()
     if inputs or options:
         name = options.get("system") or _default_system()
-        own = list(section(official_module(name).ConvertOptions, "", group=f"--system {name}"))
-        keys = {parameter.key for parameter in common}
-        check_options(name, {key: value for key, value in options.items() if key not in keys})
-        return common + own
-    for name, module in official_modules().items():
+        modules = {name: official_module(name)}
+        check_options(name, {key: value for key, value in options.items() if key not in ("output", "system")})
+    for name, module in modules.items():
         common += section(module.ConvertOptions, "", group=f"--system {name}")
     return common
 
