@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from mien import create_model
 from mien.nn.sam import SAM, frozen_batch_norm
-from mien.systems.poster_v2.official import to_official
+from mien.systems.poster_v2.official_names import to_official
 from published_poster_v2 import PublishedPosterV2
 
 

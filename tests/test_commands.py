@@ -348,7 +348,7 @@ def test_a_released_classifier_becomes_a_bundle(tmp_path: Path, capsys: pytest.C
     import torch
 
     import mien as package
-    from mien.systems.poster_v2.official import to_official
+    from mien.systems.poster_v2.official_names import to_official
 
     torch.manual_seed(0)
     network = package.create_model("poster_v2", labels="rafdb", legacy=True).eval()
@@ -380,7 +380,7 @@ def test_released_backbones_begin_a_training_and_a_best_file_is_rescued(
     import torch
 
     import mien as package
-    from mien.systems.poster_v2.official import parameter_names, to_official
+    from mien.systems.poster_v2.official_names import parameter_names, to_official
 
     torch.manual_seed(0)
     network = package.create_model("poster_v2", labels="rafdb", legacy=True)

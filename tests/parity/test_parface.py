@@ -14,7 +14,7 @@ import torch
 from mien import create_model
 from mien.nn.heatmaps import blurred
 from mien.systems.parface.network import Seen
-from mien.systems.parface.official import load_official, network_from_official, to_official
+from mien.systems.parface.official_names import load_official, network_from_official, to_official
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))

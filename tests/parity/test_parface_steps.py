@@ -16,7 +16,7 @@ from mien.core.records import Batch
 from mien.nn.heatmaps import to_crop
 from mien.systems.optim import OptimOptions
 from mien.systems.parface import stages
-from mien.systems.parface.official import load_official, official_names, to_official
+from mien.systems.parface.official_names import load_official, official_names, to_official
 from mien.systems.stage import StepOptions
 
 sys.path.insert(0, str(Path(__file__).parent))

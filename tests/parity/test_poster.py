@@ -14,7 +14,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from mien.nn.sam import SAM
-from mien.systems.poster_v2.official import convert, network_from_official, parameter_names, to_official
+from mien.systems.poster_v2.official_names import convert, network_from_official, parameter_names, to_official
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))

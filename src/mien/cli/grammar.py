@@ -28,13 +28,14 @@ def call(function: Callable[..., Any], arguments: Sequence[str], *, command: str
     parameters = parameters_of(function)
     given, options = split_arguments(arguments, parameters, command=command)
     inputs = _inputs(given, parameters, command=command)
-    if takes_overrides(function):
+    overrides = takes_overrides(function)
+    if overrides:
         parameters = imported(options_from(function).target)(given, options, detailed=False)
-        return function(*inputs, **values_of(options, parameters, command=command))
     for parameter in parameters:
         if parameter.required and not parameter.positional and parameter.key not in options:
             raise MienError(f"{command} needs --{parameter.spelling} {parameter.placeholder}: {parameter.text}")
-    return function(*inputs, **_keywords(function, values_of(options, parameters, command=command), command))
+    values = values_of(options, parameters, command=command)
+    return function(*inputs, **(values if overrides else _keywords(function, values, command)))
 
 
 def split_arguments(

@@ -5,7 +5,7 @@ containers are rebuilt, and whatever else a file names becomes an `Inert` stand-
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,8 @@ from mien.nn.inert_pickle import Inert
 from mien.nn.torch_files import read_torch_file
 
 __all__ = [
-    "Inert", "LoadReport", "compare", "is_optimizer_state", "load_weights", "read_checkpoint", "weights_of",
+    "Inert", "LoadReport", "compare", "is_optimizer_state", "load_weights", "read_checkpoint", "weight_names",
+    "weights_of",
 ]  # fmt: skip
 CONTAINERS = ("state_dict", "model_state_dict", "model", "net")
 
@@ -68,12 +69,12 @@ def is_optimizer_state(content: Mapping[str, Any]) -> bool:
 def weights_of(content: Mapping[str, Any], *, where: str = "This checkpoint") -> dict[str, Tensor]:
     """The tensors by name: out of their container, and without the `module.` that DataParallel puts before each name.
 
-    Raises MienError where there are none, and explains the released trainer's "best" files, which hold no model.
+    Raises MienError where there are none, and for an optimiser's state, which holds no model.
     """
     if is_optimizer_state(content):
         raise MienError(
-            f"{where} holds only an optimiser's state: the released trainer writes its '*_best' files so, without a "
-            "model. Its trained weights can be rescued with mien.systems.poster_v2.official.rescue_best."
+            f"{where} holds only an optimiser's state (state, param_groups) and no model. Where its weights can be "
+            "rebuilt, `mien weights convert` does so; in Python `rescue_best` (docs/weights.md)."
         )
     for key in CONTAINERS:
         if isinstance(content.get(key), Mapping):
@@ -88,18 +89,28 @@ def weights_of(content: Mapping[str, Any], *, where: str = "This checkpoint") ->
     return tensors
 
 
+def weight_names(content: Mapping[str, Any]) -> frozenset[str]:
+    """The names that `weights_of` gives; none where it raises."""
+    try:
+        return frozenset(weights_of(content))
+    except MienError:
+        return frozenset()
+
+
 @dataclass(frozen=True)
 class LoadReport:
-    """How given weights meet a network's own: names in both, only in the network, only given, of another shape.
-
-    dropped: names that were left out knowingly (parts that never run).
-    """
+    """How given weights match a network's own, by name and shape."""
 
     matched: tuple[str, ...]
+    """Names in both, of the same shape."""
     missing: tuple[str, ...]
+    """Names of the network that were not given."""
     unexpected: tuple[str, ...]
+    """Names given that the network does not have."""
     mismatched: tuple[str, ...] = ()
-    dropped: tuple[str, ...] = field(default=())
+    """Names in both, of another shape: the name, the shape given and the shape needed."""
+    dropped: tuple[str, ...] = ()
+    """Names left out on purpose: parts that never run."""
 
     def __str__(self) -> str:
         counts = f"{len(self.matched)} matched, {len(self.missing)} missing, {len(self.unexpected)} unexpected"

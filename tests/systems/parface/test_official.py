@@ -10,7 +10,7 @@ import mien
 from mien.__main__ import main
 from mien.core.errors import MienError
 from mien.nn.weights import read_checkpoint
-from mien.systems.parface.official import (
+from mien.systems.parface.official_names import (
     SELF_SUPERVISED,
     converted,
     describe,
@@ -106,10 +106,10 @@ def test_only_the_released_arrangement_is_written():
     assert not any("calib" in name or "visib" in name for name in to_official(extra))
 
 
-def run(capsys, *words):
-    code = main([str(word) for word in words])
-    said = capsys.readouterr()
-    return code, said.out, said.err
+def run(capsys, *arguments):
+    code = main([str(argument) for argument in arguments])
+    printed = capsys.readouterr()
+    return code, printed.out, printed.err
 
 
 def test_a_released_file_becomes_a_bundle(whole, self_supervised, tmp_path, capsys):

@@ -8,8 +8,14 @@ from mien.core.errors import MienError
 from mien.nn.iresnet import IResNet
 from mien.nn.mobilefacenet import MobileFaceNet
 from mien.nn.weights import read_checkpoint, weights_of
-from mien.systems.poster_v2 import official
-from mien.systems.poster_v2.official import convert, from_official, load_backbone, network_from_official, to_official
+from mien.systems.poster_v2 import official_names, rescue
+from mien.systems.poster_v2.official_names import (
+    convert,
+    from_official,
+    load_backbone,
+    network_from_official,
+    to_official,
+)
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +72,7 @@ def test_whole_checkpoint_file_with_module_prefix(tmp_path, network, released):
 def test_what_is_dropped_is_named(released):
     dropped = convert(released)[1].dropped
     assert len(dropped) == 24 + 3  # what never runs, and the position indices
-    assert {k.rpartition(".")[0] for k in dropped if "index" not in k} == set(official.DEAD)
+    assert {k.rpartition(".")[0] for k in dropped if "index" not in k} == set(official_names.DEAD)
 
 
 def test_slim_files_without_what_never_runs_are_fine(released):
@@ -156,7 +162,7 @@ def test_other_arrangements_have_no_released_names():
 
 def best_file(network, released):
     """What the released trainer saves as its best: the optimiser state after a SAM step, every `old_p` in it."""
-    names = official.parameter_names()
+    names = official_names.parameter_names()
     frozen = {k for k in names if k.startswith("face_landback.")}
     dead = set(convert(released)[1].dropped)
     state = {i: {"old_p": released[k].clone()} for i, k in enumerate(names) if k not in frozen | dead}
@@ -173,7 +179,7 @@ def test_a_best_file_is_explained_and_rescued(tmp_path, network, released):
     landmarks = {k: v for k, v in network.state_dict().items() if k.startswith("landmark_net.")}
     rescued.load_landmark_net({k.removeprefix("landmark_net."): v for k, v in landmarks.items()})
     images = [picture(4), picture(4) * 0.5]
-    report = official.rescue_best(content, rescued, images)
+    report = rescue.rescue_best(content, rescued, images)
     assert not rescued.training and len(report.matched) == 252
     for name, value in network.named_parameters():
         assert torch.equal(dict(rescued.named_parameters())[name], value), name
@@ -184,12 +190,12 @@ def test_a_best_file_is_explained_and_rescued(tmp_path, network, released):
 def test_rescue_refuses_what_does_not_fit(network, released):
     best = best_file(network, released)
     with pytest.raises(MienError, match="takes the optimiser state"):
-        official.rescue_best({"state_dict": {}}, network, [])
+        rescue.rescue_best({"state_dict": {}}, network, [])
     gap = {"state": {k: v for k, v in best["state"].items() if k != 200}, "param_groups": best["param_groups"]}
     with pytest.raises(MienError, match=r"251 matched, 1 missing"):
-        official.rescue_best(gap, network, [])
+        rescue.rescue_best(gap, network, [])
     other = {"state": {}, "param_groups": [{"params": [0, 1]}]}
     with pytest.raises(MienError, match="numbers 2 parameters"):
-        official.rescue_best(other, network, [])
+        rescue.rescue_best(other, network, [])
     with pytest.raises(MienError, match="at least one batch"):
-        official.rescue_best(best, network, [])
+        rescue.rescue_best(best, network, [])
