@@ -3,10 +3,10 @@
 Diaz Barros et al., FG 2024, section 3; the losses are weighted as in the published code.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -15,15 +15,16 @@ from torch.nn import functional as F
 
 from mien.core.errors import MienError
 from mien.core.landmarks import SCHEME_68
+from mien.core.records import Sample
 from mien.metrics import asymmetry
 from mien.metrics.alignment import nme, nme_3d
 from mien.nn.heatmaps import targets, to_map
 from mien.nn.losses import alignment
+from mien.systems.optim import OptimOptions
 from mien.systems.parface.calibration import fit_calibration
 from mien.systems.parface.network import ParFace, Seen
 from mien.systems.parface.stage import ParFaceStage, check_choices
-from mien.systems.stage import TorchBatch
-from mien.systems.steps import Objective
+from mien.systems.stage import Objective, ParameterGroup, Predictions, TorchBatch
 
 MapLoss = Callable[[Tensor, Tensor], Tensor]
 LOSSES = ("adaptive_wing", "mse")
@@ -35,26 +36,31 @@ OPENINGS = np.concatenate([_RIGHT, SCHEME_68.mirror[_RIGHT], _LIPS])
 
 @dataclass(frozen=True)
 class AlignmentOptions:
-    """loss: of heat maps; weight: times its mean over pixels. weight_map: pixels near a point weigh so much more, 0 for
-    none (its paper: 10). encoder_rate: the encoder's share of the learning rate, where it learns. moving_norms: the
-    trained parts' BatchNorm follows the batches (published: it stands still in every landmark stage). train_decoder:
-    the decoder learns too, at the full rate, for a network that no stage without labels came before; then
-    `--init random` starts it. count_hidden: points that cannot be seen count too. visibility: weight of the visibility
-    head's cross-entropy, where there is one. places: weight of the wing loss on the points as they are read from the
-    maps; openings: on the distances between opposite points of lids, brows and lips (both in hundredths of the crop).
-    Squared errors of maps hardly see a lid that lies a pixel lower, so a network learns the eye's mean shape from them.
-    """
+    """Options of the landmark stages."""
 
     loss: Literal["adaptive_wing", "mse"] = "adaptive_wing"
+    """Loss of the heat maps."""
     weight: float = 300.0
+    """Times the loss's mean over pixels."""
     weight_map: float = 0.0
+    """Pixels near a point weigh so much more; 0 for none (its paper: 10)."""
     encoder_rate: float = 0.2
-    moving_norms: bool = False
+    """The encoder's learning rate as a multiple of the schedule's, where it learns."""
+    norms_in_train_mode: bool = False
+    """BatchNorm of the trained parts uses and updates batch statistics (published: it is frozen in every landmark
+    stage)."""
     train_decoder: bool = False
+    """The decoder learns too, at the full rate, for a network that no stage without labels came before; then
+    `--init random` starts it."""
     count_hidden: bool = False
+    """Points that cannot be seen count too."""
     visibility: float = 1.0
+    """Weight of the visibility head's cross-entropy, where there is one."""
     places: float = 0.0
+    """Weight of the wing loss on the points as they are read from the maps, in hundredths of the crop."""
     openings: float = 0.0
+    """Weight of the wing loss on the distances between opposite points of lids, brows and lips, in hundredths of the
+    crop. Squared errors of maps hardly see a lid that lies a pixel lower, so a network learns the eye's mean shape."""
 
     def __post_init__(self) -> None:
         positive = ("weight", "weight_map", "encoder_rate", "visibility", "places", "openings")
@@ -74,28 +80,31 @@ class Landmarks(ParFaceStage):
     name = "landmarks"
     options_class: ClassVar[type] = AlignmentOptions
     options: AlignmentOptions
+    renamed_options: ClassVar[Mapping[str, str]] = {"moving_norms": "norms_in_train_mode"}
+    default_optim = OptimOptions(lr=1e-4, schedule="constant")
     monitor = "nme_interocular"
     variant = ""
     with_encoder: ClassVar[bool] = False
 
-    def trained(self) -> Sequence[str]:
+    def trainable_parts(self) -> Sequence[str]:
         parts = ["landmark_head"]
         parts += ["visibility_head"] if "visibility_head" in self.system.parts() else []
         parts += ["decoder"] if self.options.train_decoder else []
         return [*parts, "encoder"] if self.with_encoder else parts
 
-    def moving(self) -> Sequence[str]:
-        return self.trained() if self.options.moving_norms else ()
+    def norms_in_train_mode(self) -> Sequence[str]:
+        return self.trainable_parts() if self.options.norms_in_train_mode else ()
 
     def objectives(self) -> list[Objective]:
-        heads = [part for part in self.trained() if part != "encoder"]
-        shares = {1.0: self.parameters_of(*heads)}
-        if self.with_encoder:
-            encoder = self.parameters_of("encoder")
-            shares[self.options.encoder_rate] = shares.get(self.options.encoder_rate, []) + encoder
-        return [Objective(self.loss_terms, shares)]
+        parts, rate = list(self.trainable_parts()), self.options.encoder_rate
+        if not self.with_encoder or rate == 1:
+            groups = [ParameterGroup(self.parameters_of(*parts))]
+        else:
+            parts.remove("encoder")
+            groups = [ParameterGroup(self.parameters_of(*parts)), ParameterGroup(self.parameters_of("encoder"), rate)]
+        return [Objective("landmarks", self.loss_terms, groups)]
 
-    def loss_terms(self, batch: TorchBatch) -> dict[str, Tensor]:
+    def loss_terms(self, batch: TorchBatch, shared: Any = None) -> dict[str, Tensor]:
         seen, maps = self._seen(batch)
         return self._map_terms(batch, maps) | self._place_terms(batch, maps) | self._visibility_terms(batch, seen)
 
@@ -158,7 +167,7 @@ class Landmarks(ParFaceStage):
 
     # How it is measured
 
-    def predict(self, system: nn.Module, batch: TorchBatch) -> dict[str, np.ndarray]:
+    def predict(self, system: nn.Module, batch: TorchBatch) -> Predictions:
         assert isinstance(system, ParFace)
         seen = system.see(batch.image)
         maps = system.heatmaps(seen).float()
@@ -171,19 +180,19 @@ class Landmarks(ParFaceStage):
             found |= {"depth": depth - depth.mean(1, keepdim=True), "true_depth": batch.depth.float()}
         return {name: value.detach().cpu().numpy() for name, value in found.items()}
 
-    def judge(self, predicted: dict[str, np.ndarray]) -> dict[str, float]:
-        points, truth = predicted["landmarks"], predicted["truth"]
-        if "spread" in predicted:
-            self._calibrate(predicted)
+    def validate(self, predictions: Predictions, samples: Sequence[Sample]) -> dict[str, float]:
+        points, truth = predictions["landmarks"], predictions["truth"]
+        if "spread" in predictions:
+            self._calibrate(predictions)
         normalisers: tuple[Literal["interocular", "bbox"], ...] = ("interocular", "bbox")
         return {f"nme_{normaliser}": nme(points, truth, normaliser=normaliser) for normaliser in normalisers}
 
-    def _calibrate(self, predicted: dict[str, np.ndarray]) -> None:
-        """The expected errors of `outputs` become those of these faces, in both the trained and the kept network."""
-        error = np.linalg.norm(predicted["landmarks"] - predicted["truth"], axis=-1)
-        error = np.where(predicted["counted"] > 0, error, np.nan)
-        fitted = torch.from_numpy(fit_calibration(predicted["spread"], error))
-        for system in (self.system, self.judged):
+    def _calibrate(self, predictions: Predictions) -> None:
+        """Fits the expected errors to these faces, in both the trained and the evaluated network."""
+        error = np.linalg.norm(predictions["landmarks"] - predictions["truth"], axis=-1)
+        error = np.where(predictions["counted"] > 0, error, np.nan)
+        fitted = torch.from_numpy(fit_calibration(predictions["spread"], error))
+        for system in (self.system, self.evaluated):
             assert isinstance(system, ParFace)
             system.calibration.copy_(fitted)
 
@@ -211,13 +220,14 @@ class Landmarks3DAEncoder(Landmarks3DA):
 
 @dataclass(frozen=True)
 class DepthOptions(Alignment3DAOptions):
-    """maps: the depth head reads the "predicted" maps, as in use, or those of the "true" points (published).
-    depth_weight: times the mean squared error in crop sides. finetune_2d: the landmark head goes on learning.
-    """
+    """Options of the stage depth."""
 
     maps: Literal["predicted", "true"] = "predicted"
+    """The depth head reads the predicted maps, as in use, or those of the true points (published)."""
     depth_weight: float = 300.0
+    """Times the mean squared error in crop sides."""
     finetune_2d: bool = False
+    """The landmark head goes on learning."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -230,16 +240,17 @@ class Depth(Landmarks):
     name = "depth"
     options_class = DepthOptions
     options: DepthOptions
+    default_optim = OptimOptions(lr=1e-5, schedule="constant")
     monitor = "gte"
     variant = "_3d"
 
-    def trained(self) -> Sequence[str]:
+    def trainable_parts(self) -> Sequence[str]:
         return ["landmark_head", "depth_head"] if self.options.finetune_2d else ["depth_head"]
 
-    def moving(self) -> Sequence[str]:
+    def norms_in_train_mode(self) -> Sequence[str]:
         return ["depth_head"]
 
-    def loss_terms(self, batch: TorchBatch) -> dict[str, Tensor]:
+    def loss_terms(self, batch: TorchBatch, shared: Any = None) -> dict[str, Tensor]:
         if batch.depth is None:
             raise MienError("The stage depth needs a depth for each point; --data.name w300lp and people have them.")
         options = self.options
@@ -250,14 +261,14 @@ class Depth(Landmarks):
         depth = self.system.depths(read, seen.latent).float()
         return {"depth": options.depth_weight * F.mse_loss(depth, batch.depth), **terms}
 
-    def judge(self, predicted: dict[str, np.ndarray]) -> dict[str, float]:
-        if "true_depth" not in predicted:
-            raise MienError("The stage depth is judged by depths, and the validation faces have none.")
+    def validate(self, predictions: Predictions, samples: Sequence[Sample]) -> dict[str, float]:
+        if "true_depth" not in predictions:
+            raise MienError("The stage depth is validated on depths, which these validation faces do not have.")
         found, truth = (
-            np.concatenate((predicted[xy], predicted[z][..., None]), -1)
+            np.concatenate((predictions[xy], predictions[z][..., None]), -1)
             for xy, z in (("landmarks", "depth"), ("truth", "true_depth"))
         )
-        return {"gte": nme_3d(found, truth), **super().judge(predicted)}
+        return {"gte": nme_3d(found, truth), **super().validate(predictions, samples)}
 
 
 def _landmarks(batch: TorchBatch, stage: str) -> Tensor:
