@@ -46,7 +46,8 @@ def run_script():
     """Runs a script beside the tests with one thread; returns the finished process."""
 
     def run(*words: str, launcher: tuple[str, ...] = (sys.executable,)) -> subprocess.CompletedProcess[str]:
-        environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(HERE)}
+        paths = os.pathsep.join(filter(None, (str(HERE), os.environ.get("PYTHONPATH", ""))))
+        environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": paths}
         command = [*launcher, str(HERE / words[0]), *words[1:]]
         process = subprocess.Popen(
             command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True

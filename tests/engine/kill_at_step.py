@@ -6,17 +6,17 @@ import sys
 from typing import Any
 
 from mien.engine.training.fit import fit_command
-from mien.engine.training.loop import Keeper
+from mien.engine.training.loop import Checkpointer
 
 last = int(sys.argv[1])
-proceed = Keeper.on_train_batch_end
+proceed = Checkpointer.on_train_batch_end
 
 
-def and_die(self: Keeper, trainer: Any, stage: Any, *rest: Any) -> None:
+def and_die(self: Checkpointer, trainer: Any, stage: Any, *rest: Any) -> None:
     proceed(self, trainer, stage, *rest)
     if stage.position.step == last:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-Keeper.on_train_batch_end = and_die  # type: ignore[method-assign]
+Checkpointer.on_train_batch_end = and_die  # type: ignore[method-assign]
 fit_command(sys.argv[2:])

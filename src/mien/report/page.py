@@ -209,7 +209,7 @@ def _bundle(folder: Path) -> list[Section]:
         "outputs": info.gives,
         "classes": "; ".join(", ".join(output.names) for output in info.outputs_of("classes").values()) or "none",
         "input": f"{info.picture.size} px",
-        "temperature": f"{info.temperature:.4g}",
+        "temperature": ", ".join(f"{value:.4g}" for value in info.temperatures.values()) or "1",
     }
     return [Section("The bundle it made", facts(about | provenance))]
 

@@ -16,6 +16,7 @@ from safetensors.torch import load_file, save
 from mien.core.bundle import SEEN_FACES, BundleInfo
 from mien.core.errors import MienError
 from mien.media.files import sha256_of
+from mien.systems.bundle_folder import previous_bundle, replace_bundle
 from mien.systems.registry import config_dict, system_from_info
 from mien.systems.system import System
 
@@ -51,9 +52,7 @@ def save_bundle(
             for name, content in (extra or {}).items():
                 (new / name).write_bytes(content)
             info = _write(new, system, dict(temperatures or {}), dict(provenance or {}), card)
-            if folder.exists():
-                folder.rename(Path(temp) / "old")
-            new.rename(folder)
+            replace_bundle(folder, new)
     except (OSError, SafetensorError) as error:
         raise MienError(f"Cannot write {folder}: {error}. What was written before is kept.") from error
     return info
@@ -81,7 +80,7 @@ def _write(
 
 def read_info(folder: Path | str) -> BundleInfo:
     """What `system.json` says; the weights are not read. Raises MienError when the folder is not a bundle."""
-    path = Path(folder) / DESCRIPTION
+    path = _in_place(Path(folder)) / DESCRIPTION
     if not path.is_file():
         raise MienError(f"{folder} is not a bundle: it has no {DESCRIPTION}.{_hint(Path(folder))}")
     try:
@@ -90,12 +89,18 @@ def read_info(folder: Path | str) -> BundleInfo:
         raise MienError(f"{path}: cannot be read ({error}).") from error
 
 
+def _in_place(folder: Path) -> Path:
+    """The folder, or the former bundle where a kill came before its successor was in place."""
+    previous = previous_bundle(folder)
+    return previous if not folder.exists() and previous.is_dir() else folder
+
+
 def load(folder: Path | str) -> System:
     """The system of a bundle, in eval mode, with `.info`. The weights' hash must be the one `system.json` states.
 
     Raises MienError for a folder that is not a bundle, is incomplete or was changed, and for weights that do not fit.
     """
-    info, path = read_info(folder), Path(folder) / WEIGHTS
+    info, path = read_info(folder), _in_place(Path(folder)) / WEIGHTS
     if not path.is_file():
         only = " It can be read with `mien analyze`, not trained." if "model.onnx" in info.files else ""
         raise MienError(f"{folder}: {WEIGHTS} is missing.{only}")

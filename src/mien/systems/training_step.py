@@ -146,9 +146,9 @@ class TrainingStep(L.LightningModule):
         return learning_rate(options, step=step, steps_per_epoch=self.steps_per_epoch, epochs=self.epochs)
 
     def learning_rates(self) -> dict[str, float]:
-        """Of the last step: `lr` of the config's options, and `lr/NAME` of objectives with options of their own."""
+        """Of the last step: `lr` of the config's options, and `NAME/lr` of objectives with options of their own."""
         options = {"lr": self.optim_options}
-        options |= {f"lr/{o.name}": o.optim for o in self._objectives if o.optim is not None}
+        options |= {f"{o.name}/lr": o.optim for o in self._objectives if o.optim is not None}
         return {name: self.learning_rate(each, step=max(0, self.position.step - 1)) for name, each in options.items()}
 
     def _descend(self, objective: Objective, optimizer: torch.optim.Optimizer, batch: TorchBatch) -> None:

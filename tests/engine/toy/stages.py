@@ -16,14 +16,16 @@ class Guess(Stage):
     options_class = ToyOptions
     monitor = "accuracy"
 
-    def loss_terms(self, batch):
-        return {"cross_entropy": self.options.scale * F.cross_entropy(self(batch.image), batch.expression)}
+    def loss_terms(self, batch, shared=None):
+        logits = self(batch.image)["expression"]
+        return {"cross_entropy": self.options.scale * F.cross_entropy(logits, batch.expression)}
 
     def predict(self, system, batch):
-        return {"logits": system(batch.image).cpu().numpy(), "truth": batch.expression.cpu().numpy()}
+        return {"logits": system(batch.image)["expression"].cpu().numpy(), "truth": batch.expression.cpu().numpy()}
 
-    def judge(self, predicted):
-        return {"accuracy": float(np.mean(predicted["logits"].argmax(-1) == predicted["truth"]))}
+    def validate(self, predictions, samples):
+        assert [sample.expression for sample in samples] == predictions["truth"].tolist()
+        return {"accuracy": float(np.mean(predictions["logits"].argmax(-1) == predictions["truth"]))}
 
 
 STAGES = {"guess": Guess}

@@ -57,13 +57,13 @@ def test_metrics_say_epoch_by_epoch_and_of_the_bundle_what_was_measured(toy_run)
 
 def test_the_bundle_scores_what_the_run_says(toy_run, faces):
     from mien.engine.training.config import parse_fit
-    from mien.engine.training.fit import build
+    from mien.engine.training.setup import build
 
     result, folder = toy_run
     system = load(result.bundle)
     _, data = build(parse_fit(["--output", str(folder)]))
     with torch.inference_mode():
-        right = [system(b.image).argmax(-1) == b.expression for b in data.val_dataloader()]
+        right = [system(b.image)["expression"].argmax(-1) == b.expression for b in data.val_dataloader()]
     assert float(torch.cat(right).double().mean()) == result.scores["val/accuracy"]
 
 
@@ -77,7 +77,7 @@ def test_the_resolved_config_repeats_the_run(toy_run, toy, tmp_path):
 
 def test_frozen_weights_do_not_move_and_the_others_do(toy_run, toy, faces):
     from mien.engine.training.config import parse_fit
-    from mien.engine.training.fit import build
+    from mien.engine.training.setup import build
 
     _, folder = toy_run
     before = build(parse_fit(["--output", str(folder)]))[0].system.state_dict()
@@ -89,7 +89,7 @@ def test_frozen_weights_do_not_move_and_the_others_do(toy_run, toy, faces):
 def test_a_run_is_not_written_over_and_goes_on_only_with_its_own_config(toy_run, toy, faces):
     _, folder = toy_run
     words = [*TOY, f"--data.root={faces}", f"--output={folder}"]
-    with pytest.raises(MienError, match=r"holds a run. Go on with it: --resume true"):
+    with pytest.raises(MienError, match=r"holds a run. Resume it with --resume true"):
         fit_command([*words, "--trainer.epochs=2"])
     with pytest.raises(MienError, match=r"was begun with optim.lr 0.01, not 0.02"):
         fit_command([*words, "--optim.lr=0.02", "--resume"])
@@ -116,7 +116,7 @@ def test_selecting_on_the_test_split_is_refused_also_with_legacy(toy, faces, tmp
     assert not (tmp_path / "r").exists()
 
 
-def test_patience_ends_a_run_and_a_loss_that_explodes_is_said(toy, faces, tmp_path):
+def test_patience_ends_a_run_and_a_loss_that_explodes_is_one_error(toy, faces, tmp_path):
     words = [*TOY, f"--data.root={faces}", "--optim.sam_rho=0"]
     (result,) = fit_command(
         [*words, "--optim.lr=1e-12", "--trainer.epochs=9", "--trainer.patience=2", f"--output={tmp_path / 'still'}"]
@@ -150,12 +150,12 @@ def test_a_last_batch_of_one_face_is_left_out(tiny, faces, tmp_path, workers):
     assert state["position"] == {"epoch": 2, "batch": 0, "step": 4}
 
 
-def test_what_is_said(toy, faces, tmp_path, capsys):
+def test_what_is_printed(toy, faces, tmp_path, capsys):
     fit_command([*TOY, f"--data.root={faces}", "--trainer.epochs=1", f"--output={tmp_path / 'r'}"])
-    said = capsys.readouterr().out
-    assert "classes: surprise 5, fear 5," in said
-    assert "epoch 1/1  train cross_entropy " in said and "accuracy 0." in said
-    assert f"bundle {tmp_path / 'r' / 'bundle'}" in said
+    printed = capsys.readouterr().out
+    assert "classes: surprise 5, fear 5," in printed
+    assert "epoch 1/1  train cross_entropy " in printed and "accuracy 0." in printed
+    assert f"bundle {tmp_path / 'r' / 'bundle'}" in printed
 
 
 def test_an_output_that_cannot_be_written_is_one_line(toy, faces, tmp_path):
@@ -213,21 +213,21 @@ def test_landmarks_first_then_expressions(tiny, faces, tmp_path):
 def test_ctrl_c_leaves_a_state_to_resume_from(toy, faces, tmp_path, monkeypatch, capsys):
     import signal
 
-    from mien.engine.training.loop import Keeper
+    from mien.engine.training.loop import Checkpointer
 
     before = signal.getsignal(signal.SIGINT)  # a background job of a shell begins with it ignored
     words = [*TOY, f"--data.root={faces}", "--trainer.epochs=2", f"--output={tmp_path / 'r'}"]
-    proceed = Keeper.on_train_batch_end
+    proceed = Checkpointer.on_train_batch_end
 
     def and_interrupt(self, trainer, stage, *rest):
         if stage.position.step == 2:
             signal.raise_signal(signal.SIGINT)
         proceed(self, trainer, stage, *rest)
 
-    monkeypatch.setattr(Keeper, "on_train_batch_end", and_interrupt)
+    monkeypatch.setattr(Checkpointer, "on_train_batch_end", and_interrupt)
     with pytest.raises(KeyboardInterrupt):
         fit_command(words)
-    assert f"Go on: mien fit --output {tmp_path / 'r'} --resume true" in capsys.readouterr().out
+    assert f"Resume with: mien fit --output {tmp_path / 'r'} --resume true" in capsys.readouterr().out
     monkeypatch.undo()
     assert signal.getsignal(signal.SIGINT) is before
 
@@ -249,8 +249,9 @@ def test_a_run_killed_in_mid_epoch_goes_on_as_if_nothing_had_happened(tiny, face
     ]
     for part in ("system", "ema"):
         assert all(torch.equal(ends[0][part][name], value) for name, value in ends[1][part].items())
-    for number, moments in ends[1]["optimizer"]["state"].items():
-        assert all(torch.equal(ends[0]["optimizer"]["state"][number][name], m) for name, m in moments.items())
+    states = [end["optimizers"][0]["state"] for end in ends]
+    for number, moments in states[1].items():
+        assert all(torch.equal(states[0][number][name], m) for name, m in moments.items())
     bundles = [(tmp_path / name / "bundle" / "model.safetensors").read_bytes() for name in ("killed", "whole")]
     assert bundles[0] == bundles[1]
 

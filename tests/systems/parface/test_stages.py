@@ -318,7 +318,8 @@ def test_what_a_user_can_get_wrong_is_said_in_a_line():
         stage_of(SelfSupervised, train_encoder=False, train_decoder=False)
     with pytest.raises(MienError, match=r"perceptual must be at least 0; got -1"):
         stage_of(SelfSupervised, perceptual=-1)
-    assert "--init BUNDLE" in stage_of(Landmarks).needs_init("network") and not stage_of(SelfSupervised).needs_init("network")
+    assert "--init BUNDLE" in stage_of(Landmarks).needs_init("network")
+    assert not stage_of(SelfSupervised).needs_init("network")
 
 
 def test_the_perceptual_term_needs_a_file_and_takes_one(tmp_path, monkeypatch):

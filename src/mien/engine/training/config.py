@@ -8,7 +8,7 @@ Later files and overrides win, key by key. A key that does not exist is refused 
 import difflib
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, is_dataclass
 from functools import cache
 from importlib import resources
@@ -109,7 +109,8 @@ class FitConfig:
         data: On what.
         optim: How weights move.
         trainer: For how long, and on what machine.
-        init: Bundle of an earlier stage, or the name of one that ships; "random" insists on untrained weights.
+        init: Bundle of an earlier stage, or the name of one that ships; "random" insists on untrained weights. A stage
+            that starts from several takes each by its role: --init.face RUN --init.voice RUN.
         output: Run folder; runs/SYSTEM/CONFIG unless said.
         resume: Go on with the run in the output folder.
         legacy: The published behaviour, faults included (never selection on the test split).
@@ -121,7 +122,7 @@ class FitConfig:
     data: DataOptions = field(default_factory=DataOptions)
     optim: OptimOptions = field(default_factory=OptimOptions)
     trainer: TrainerOptions = field(default_factory=TrainerOptions)
-    init: str = ""
+    init: str | dict[str, str] = ""
     output: str = ""
     resume: bool = False
     legacy: bool = False
@@ -131,17 +132,28 @@ class FitConfig:
         return yaml.safe_dump(_plain(asdict(self)), sort_keys=False, allow_unicode=True)
 
 
-def parse_fit(arguments: Sequence[str]) -> FitConfig:
+Defaults = Callable[[Mapping[str, Any]], Mapping[str, Any]]
+
+
+def no_defaults(values: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Nothing beside the defaults of the dataclasses."""
+    return {}
+
+
+def parse_fit(arguments: Sequence[str], *, defaults: Defaults = no_defaults) -> FitConfig:
     """The config of a command line: YAML files, and `--key.of.option value` (or `--key=value`).
 
     Raises MienError for a file that is not there, an unknown key and a value of the wrong kind.
     """
     files, overrides = _sorted_out(arguments)
-    return resolve(files, overrides)
+    return resolve(files, overrides, defaults=defaults)
 
 
-def resolve(files: Sequence[str], overrides: Mapping[str, Any]) -> FitConfig:
-    """The config of files and overrides {dotted key: value}. Without files, `output` may hold a run to go on with."""
+def resolve(files: Sequence[str], overrides: Mapping[str, Any], *, defaults: Defaults = no_defaults) -> FitConfig:
+    """The config of files and overrides {dotted key: value}. Without files, `output` may hold a run to go on with.
+
+    defaults: from what is stated to what stands beneath it, such as the optimiser options of the stage.
+    """
     values: dict[str, Any] = {}
     for file in files:
         values = _merged(values, _read(find_config(file)))
@@ -154,7 +166,7 @@ def resolve(files: Sequence[str], overrides: Mapping[str, Any]) -> FitConfig:
     for key, value in overrides.items():
         values = _merged(values, _nested(key, value))
     _check_keys(FitConfig, values, prefix="")
-    return cast(FitConfig, _instantiate(values))
+    return cast(FitConfig, _instantiate(_merged(defaults(values), values)))
 
 
 def find_config(name: str) -> Path:
