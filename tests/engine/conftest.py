@@ -29,11 +29,16 @@ def faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def toy(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Registers the system `toy` of tests/engine/toy."""
+    """Registers the systems of tests/engine/toy; faces without a voice and an affect get some."""
+    from mien.data.faces import FaceSet
     from mien.systems import registry
 
     monkeypatch.syspath_prepend(str(HERE))
-    monkeypatch.setitem(registry.SYSTEMS, "toy", ("toy.network:Toy", "base"))
+    from toy.register import TOYS, batch_with_voice
+
+    for name, target in TOYS.items():
+        monkeypatch.setitem(registry.SYSTEMS, name, target)
+    monkeypatch.setattr(FaceSet, "batch", batch_with_voice)
 
 
 @pytest.fixture

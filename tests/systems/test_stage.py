@@ -63,9 +63,7 @@ class Plain(System):
 
     def __init__(self) -> None:
         labels = LabelSet("three", ("a", "b", "c"))
-        super().__init__(
-            None, inputs={"image": PictureInput(size=32)}, outputs={"expression": Output.classes(labels)}
-        )
+        super().__init__(None, inputs={"image": PictureInput(size=32)}, outputs={"expression": Output.classes(labels)})
         torch.manual_seed(0)
         self.layers = nn.Sequential(nn.Flatten(), nn.Linear(3 * 32 * 32, 8), nn.Tanh(), nn.Linear(8, 3))
 
@@ -256,10 +254,17 @@ def test_bf16_steps_nearly_where_fp32_does():
 
 def test_split_keeps_every_sample_and_its_share():
     pieces = list(split(faces(7, distribution=torch.ones(7, 3)), 3))
-    assert [len(p.image) for p, _ in pieces] == [3, 3, 1]
+    assert [len(p.image) for p, _ in pieces] == [3, 2, 2]
     assert sum(share for _, share in pieces) == pytest.approx(1)
     assert torch.cat([p.index for p, _ in pieces]).tolist() == list(range(7))
     assert all(p.landmarks is None and p.distribution.shape[1] == 3 for p, _ in pieces)
+
+
+def test_no_part_has_a_single_face_unless_all_have():
+    sizes = [
+        [len(p) for p, _ in split(faces(count), parts)] for count, parts in ((3, 2), (4, 4), (2, 4), (5, 3), (8, 2))
+    ]
+    assert sizes == [[3], [1, 1, 1, 1], [1, 1], [3, 2], [4, 4]]
 
 
 def test_wing_is_continuous_and_matches_its_paper():

@@ -113,12 +113,16 @@ def step_seed(seed: int, step: int, rank: int) -> int:
 
 
 def split(batch: TorchBatch, parts: int) -> Iterator[tuple[TorchBatch, float]]:
-    """The batch in (at most) `parts` pieces, each with its share of the samples."""
+    """The batch in (at most) `parts` pieces of about the same size, each with its share of the samples.
+
+    A batch of more than `parts` samples leaves no piece with a single one, on which BatchNorm cannot train.
+    """
+    parts = min(parts, len(batch) if len(batch) <= parts else len(batch) // 2)
     if parts == 1:
         yield batch, 1.0
         return
-    for number in range(len(batch.image.chunk(parts))):
-        piece = batch.map(lambda value, number=number: value.chunk(parts)[number])
+    for number in range(parts):
+        piece = batch.map(lambda value, number=number: value.tensor_split(parts)[number])
         yield piece, len(piece) / len(batch)
 
 

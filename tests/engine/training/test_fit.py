@@ -238,7 +238,7 @@ def test_a_run_killed_in_mid_epoch_goes_on_as_if_nothing_had_happened(tiny, face
     words = [*tiny, "--data.name=drawn", f"--data.root={faces}", "--data.augmentation=strong", "--data.batch_size=8",
              "--optim.lr=1e-3", "--optim.sam_rho=0.05", "--optim.ema=0.9", "--system.options.drop_path=0.3",
              "--trainer.epochs=3", "--trainer.checkpoint_steps=3", "--init=random"]  # fmt: skip
-    killed = run_script("kill_at_step.py", "8", *words, f"--output={tmp_path / 'killed'}")
+    killed = run_script("kill_at_step.py", "SIGKILL", "8", *words, f"--output={tmp_path / 'killed'}")
     assert killed.returncode == -9, killed.stderr
     state = torch.load(tmp_path / "killed" / "checkpoints" / "last.ckpt", weights_only=True)
     assert state["position"] == {"epoch": 1, "batch": 1, "step": 6}  # of 5 steps an epoch: in mid-epoch
