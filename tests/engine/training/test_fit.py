@@ -21,6 +21,33 @@ def files_below(folder: Path) -> set[str]:
     return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
 
 
+def checkpoint(folder: Path) -> dict:
+    return torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
+
+
+def same_bundles(*folders: Path) -> bool:
+    weights = [(folder / "bundle" / "model.safetensors").read_bytes() for folder in folders]
+    return weights[0] == weights[1]
+
+
+def stop_at(step: int, words: list[str]) -> None:
+    """Trains up to a step, as if stopped by Ctrl-C."""
+    import signal
+
+    from mien.engine.training.loop import Checkpointer
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        proceed = Checkpointer.on_train_batch_end
+
+        def and_interrupt(self, trainer, stage, *rest):
+            if stage.position.step == step:
+                signal.raise_signal(signal.SIGINT)
+            proceed(self, trainer, stage, *rest)
+
+        patch.setattr(Checkpointer, "on_train_batch_end", and_interrupt)
+        fit_command(words)
+
+
 @pytest.fixture
 def toy_run(toy, faces, tmp_path):
     """A finished run of two epochs, and its folder."""
@@ -210,26 +237,113 @@ def test_landmarks_first_then_expressions(tiny, faces, tmp_path):
     assert whole.info.provenance["init"] == landmarks.info.model_id
 
 
-def test_ctrl_c_leaves_a_state_to_resume_from(toy, faces, tmp_path, monkeypatch, capsys):
+def test_ctrl_c_leaves_a_state_to_resume_from(toy, faces, tmp_path, capsys):
+    import signal
+
+    before = signal.getsignal(signal.SIGINT)  # a background job of a shell begins with it ignored
+    stop_at(2, [*TOY, f"--data.root={faces}", "--trainer.epochs=2", f"--output={tmp_path / 'r'}"])
+    assert f"Resume with: mien fit --output {tmp_path / 'r'} --resume true" in capsys.readouterr().out
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_stop_in_validation_is_resumed_with_the_validation(toy, faces, tmp_path, one_thread):
     import signal
 
     from mien.engine.training.loop import Checkpointer
 
-    before = signal.getsignal(signal.SIGINT)  # a background job of a shell begins with it ignored
-    words = [*TOY, f"--data.root={faces}", "--trainer.epochs=2", f"--output={tmp_path / 'r'}"]
-    proceed = Checkpointer.on_train_batch_end
+    words = [*TOY, f"--data.root={faces}", "--trainer.epochs=2", "--optim.ema=0.5"]
+    proceed, before = Checkpointer.on_validation_batch_end, signal.getsignal(signal.SIGTERM)
 
-    def and_interrupt(self, trainer, stage, *rest):
-        if stage.position.step == 2:
-            signal.raise_signal(signal.SIGINT)
+    def and_terminate(self, trainer, stage, *rest):
+        if stage.position.epoch == 0:
+            signal.raise_signal(signal.SIGTERM)
         proceed(self, trainer, stage, *rest)
 
-    monkeypatch.setattr(Checkpointer, "on_train_batch_end", and_interrupt)
-    with pytest.raises(KeyboardInterrupt):
-        fit_command(words)
-    assert f"Resume with: mien fit --output {tmp_path / 'r'} --resume true" in capsys.readouterr().out
-    monkeypatch.undo()
-    assert signal.getsignal(signal.SIGINT) is before
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as stopped:
+        patch.setattr(Checkpointer, "on_validation_batch_end", and_terminate)
+        fit_command([*words, f"--output={tmp_path / 'stopped'}"])
+    assert stopped.value.code == 143 and signal.getsignal(signal.SIGTERM) is before
+    assert checkpoint(tmp_path / "stopped")["position"] == {"epoch": 0, "batch": 5, "step": 5}
+    fit_command([f"--output={tmp_path / 'stopped'}", "--resume"])
+    fit_command([*words, f"--output={tmp_path / 'whole'}"])
+    ends = [checkpoint(tmp_path / name) for name in ("stopped", "whole")]
+    for end in ends:
+        for epoch in end["history"]["epochs"]:
+            epoch.pop("seconds")
+    assert ends[0]["history"]["epochs"] == ends[1]["history"]["epochs"]
+    assert same_bundles(tmp_path / "stopped", tmp_path / "whole")
+
+
+def test_a_run_of_the_first_version_is_resumed(toy, faces, tmp_path, one_thread):
+    """Its checkpoint had `optimizer`, `sums` and `diary`, its config fewer options."""
+    words = [*TOY, f"--data.root={faces}", "--trainer.checkpoint_steps=3", f"--output={tmp_path / 'old'}"]
+    stop_at(3, [*words, "--trainer.epochs=2"])
+    state = checkpoint(tmp_path / "old")
+    (optimizer,) = state["optimizers"]
+    for group in optimizer["param_groups"]:
+        group["share"] = group.pop("lr_scale")
+    history = {k: v for k, v in state["history"].items() if k != "temperatures"} | {"temperature": 1.0}
+    old = {name: state[name] for name in ("system", "ema", "position", "faces")}
+    old |= {"optimizer": optimizer, "sums": state["losses"]["sums"], "diary": history}
+    torch.save(old, tmp_path / "old" / "checkpoints" / "last.ckpt")
+    config = (tmp_path / "old" / "config.yaml").read_text().splitlines()
+    new = ("nesterov", "alpha", "eps", "milestones", "cycle_epochs", "cycle_gamma")
+    kept = [line for line in config if line.strip().partition(":")[0] not in new]
+    (tmp_path / "old" / "config.yaml").write_text("\n".join(kept))
+    fit_command([*words, "--trainer.epochs=2", "--resume"])
+    fit_command([*words[:-1], "--trainer.epochs=2", f"--output={tmp_path / 'whole'}"])
+    assert same_bundles(tmp_path / "old", tmp_path / "whole")
+    assert checkpoint(tmp_path / "old")["losses"] == checkpoint(tmp_path / "whole")["losses"]
+
+
+def test_what_a_kill_left_is_removed_at_the_next_start(toy_run, toy, faces):
+    _, folder = toy_run
+    half = [
+        folder / "checkpoints" / ".last.abc.ckpt",
+        folder / ".config.abc.yaml",
+        folder / ".bundle.abc" / "new" / "x",
+    ]
+    for path in half:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"half")
+    fit_command([*TOY, f"--data.root={faces}", f"--output={folder}", "--trainer.epochs=3", "--resume"])
+    assert not any(path.exists() for path in half) and not (folder / ".bundle.abc").exists()
+
+
+def test_a_training_that_diverges_in_an_epochs_last_step_leaves_no_bundle(toy, faces, tmp_path):
+    """The loss of the last step is finite, and then its weights are not."""
+    words = [*TOY, f"--data.root={faces}", "--data.batch_size=9", "--trainer.epochs=1", "--stage.options.spike=1e38"]
+    with pytest.raises(MienError, match=r"Weights are not finite in epoch 1. Lower --optim.lr"):
+        fit_command([*words, "--optim.name=sgd", "--optim.lr=100", f"--output={tmp_path / 'r'}"])
+    assert not (tmp_path / "r" / "bundle").exists()
+
+
+def test_a_score_no_better_than_the_most_frequent_class_is_reported(toy, faces, tmp_path, capsys):
+    words = [*TOY, f"--data.root={faces}", "--optim.lr=1e-12", "--trainer.epochs=1"]
+    (result,) = fit_command([*words, f"--output={tmp_path / 'r'}"])
+    assert result.scores["val/accuracy"] <= 1 / 7
+    assert "does not beat the most frequent class (0.1429)" in capsys.readouterr().out
+
+
+def test_a_stage_has_optimiser_options_of_its_own(toy):
+    from mien.engine.training.config import parse_fit
+    from mien.engine.training.setup import stage_defaults
+
+    words = ["--system.name=toy_face_voice", "--stage.name=together", "--optim.lr=1e-4"]
+    optim = parse_fit(words, defaults=stage_defaults).optim
+    assert (optim.name, optim.schedule, optim.weight_decay, optim.lr) == ("adamw", "cosine", 0.01, 1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="needs signals")
+@pytest.mark.parametrize(("name", "code"), [("SIGTERM", 143), ("SIGHUP", 129)])
+def test_a_terminated_run_leaves_a_checkpoint_and_says_how_to_resume(faces, tmp_path, run_script, name, code):
+    words = [*TOY, f"--data.root={faces}", "--trainer.epochs=2", f"--output={tmp_path / 'r'}"]
+    ended = run_script("kill_at_step.py", name, "2", *words)
+    assert ended.returncode == code, ended.stderr
+    command = f"Resume with: mien fit --output {tmp_path / 'r'} --resume true"
+    assert ended.stdout.splitlines()[-1] == f"Stopped by {name} in epoch 1. {command}"
+    assert checkpoint(tmp_path / "r")["position"] == {"epoch": 0, "batch": 2, "step": 2}
 
 
 @pytest.mark.slow
