@@ -130,11 +130,11 @@ def depends_on_epochs(options: OptimOptions) -> bool:
 def _cyclic(options: OptimOptions, *, step: int, per_epoch: int) -> float:
     from torch.optim.lr_scheduler import CyclicLR
 
-    half = options.cycle_epochs * per_epoch / 2
+    half: Any = options.cycle_epochs * per_epoch / 2  # steps; torch takes halves of one too
     scheduler = CyclicLR(
         _optimiser_of_one(initial_lr=options.min_lr), base_lr=options.min_lr, max_lr=options.lr, step_size_up=half,
         scale_fn=lambda cycle: options.cycle_gamma ** (cycle - 1), cycle_momentum=False, last_epoch=step - 1,
-    )  # type: ignore[arg-type]  # fmt: skip
+    )  # fmt: skip
     return float(scheduler.get_last_lr()[0])
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -122,8 +123,12 @@ def split(batch: TorchBatch, parts: int) -> Iterator[tuple[TorchBatch, float]]:
         yield batch, 1.0
         return
     for number in range(parts):
-        piece = batch.map(lambda value, number=number: value.tensor_split(parts)[number])
+        piece = batch.map(partial(_piece, parts=parts, number=number))
         yield piece, len(piece) / len(batch)
+
+
+def _piece(value: Tensor, *, parts: int, number: int) -> Tensor:
+    return value.tensor_split(parts)[number]
 
 
 def average_over_processes(tensors: Sequence[Tensor], processes: int) -> None:

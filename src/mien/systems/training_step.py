@@ -6,7 +6,7 @@ Everything random in a step comes from torch's generator, seeded from (seed, ste
 that was stopped needs no generator state to go on exactly.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from typing import Any, Self
@@ -35,6 +35,8 @@ from mien.systems.step import (
     step_seed,
 )
 from mien.systems.system import System
+
+Tensors = tuple[Tensor, ...] | list[Tensor]
 
 
 class TrainingStep(L.LightningModule):
@@ -213,7 +215,7 @@ class TrainingStep(L.LightningModule):
         return list(found) if isinstance(found, list | tuple) else [found]
 
     @torch.no_grad()
-    def _average(self, averaged: Sequence[Tensor], current: Sequence[Tensor], steps: Tensor | int) -> None:
+    def _average(self, averaged: Tensors, current: Tensors, steps: Tensor | int) -> None:
         """EMA over the weights and BatchNorm's statistics; whole numbers (its counter) are copied."""
         weight = 1 - ema_decay(self.optim_options, step=self.position.step)
         if averaged[0].is_floating_point():
