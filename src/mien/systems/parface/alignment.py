@@ -36,31 +36,34 @@ OPENINGS = np.concatenate([_RIGHT, SCHEME_68.mirror[_RIGHT], _LIPS])
 
 @dataclass(frozen=True)
 class AlignmentOptions:
-    """Options of the landmark stages."""
+    """Loss terms of the landmark stages; a weight of 0 turns a term off.
+
+    Squared errors of heat maps barely change when an eyelid lies a pixel lower, so a network learns the eye's mean
+    shape from them; `places` and `openings` measure such errors directly.
+    """
 
     loss: Literal["adaptive_wing", "mse"] = "adaptive_wing"
-    """Loss of the heat maps."""
+    """Loss of the heat maps: adaptive wing or mean squared error."""
     weight: float = 300.0
-    """Times the loss's mean over pixels."""
+    """Weight of the heat-map loss, the mean over pixels."""
     weight_map: float = 0.0
-    """Pixels near a point weigh so much more; 0 for none (its paper: 10)."""
+    """Extra weight of heat-map pixels near a landmark; 0 for none (10 in the adaptive wing paper)."""
     encoder_rate: float = 0.2
-    """The encoder's learning rate as a multiple of the schedule's, where it learns."""
+    """Learning rate of the encoder, as a share of optim.lr, in the stages that train it."""
     norms_in_train_mode: bool = False
-    """BatchNorm of the trained parts uses and updates batch statistics (published: it is frozen in every landmark
-    stage)."""
+    """Update BatchNorm statistics of the trained parts; published: fixed in every landmark stage."""
     train_decoder: bool = False
-    """The decoder learns too, at the full rate, for a network that no stage without labels came before; then
-    `--init random` starts it."""
+    """Train the decoder too, at the full learning rate, where no stage without labels preceded; --init random then
+    starts the network."""
     count_hidden: bool = False
-    """Points that cannot be seen count too."""
+    """Include landmarks that are annotated as hidden in the loss."""
     visibility: float = 1.0
-    """Weight of the visibility head's cross-entropy, where there is one."""
+    """Weight of the visibility head's cross-entropy, where there is such a head."""
     places: float = 0.0
-    """Weight of the wing loss on the points as they are read from the maps, in hundredths of the crop."""
+    """Weight of the wing loss on the decoded landmarks, in hundredths of the crop's side."""
     openings: float = 0.0
     """Weight of the wing loss on the distances between opposite points of lids, brows and lips, in hundredths of the
-    crop. Squared errors of maps hardly see a lid that lies a pixel lower, so a network learns the eye's mean shape."""
+    crop's side."""
 
     def __post_init__(self) -> None:
         positive = ("weight", "weight_map", "encoder_rate", "visibility", "places", "openings")
@@ -69,7 +72,7 @@ class AlignmentOptions:
 
 @dataclass(frozen=True)
 class Alignment3DAOptions(AlignmentOptions):
-    """Hidden points count: their true place in the picture is what this annotation adds."""
+    """Options of stage 5: hidden landmarks count, since their true position is what this annotation adds."""
 
     count_hidden: bool = True
 
@@ -220,14 +223,15 @@ class Landmarks3DAEncoder(Landmarks3DA):
 
 @dataclass(frozen=True)
 class DepthOptions(Alignment3DAOptions):
-    """Options of the stage depth."""
+    """Options of the depth stage."""
 
     maps: Literal["predicted", "true"] = "predicted"
-    """The depth head reads the predicted maps, as in use, or those of the true points (published)."""
+    """Heat maps that the depth head reads in training: predicted, as in inference, or true, rendered from the annotated
+    landmarks (published)."""
     depth_weight: float = 300.0
-    """Times the mean squared error in crop sides."""
+    """Weight of the mean squared depth error, in squared crop sides."""
     finetune_2d: bool = False
-    """The landmark head goes on learning."""
+    """Train the landmark head too."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -28,46 +28,48 @@ PIXELS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"l1": reconstruction.ab
 
 @dataclass(frozen=True)
 class ReconstructionOptions:
-    """Options of the stages without labels. The weights of loss terms are 0 for none."""
+    """Loss terms and update intervals of the autoencoder's stages; a weight of 0 turns a term off."""
 
     pixels: Literal["l1", "l2"] = "l2"
-    """l2 (mean square, small) or l1 (mean distance in grey levels, large)."""
+    """Reconstruction loss: l2 is the mean squared difference, l1 the mean absolute difference in grey levels, hundreds
+    of times as large."""
     reconstruction: float = 1.0
-    """Weight of the pixel differences."""
+    """Weight of the reconstruction loss."""
     perceptual: float = 0.1
-    """Weight of the perceptual loss."""
+    """Weight of the perceptual loss on VGG-19 features, which needs VGG-19's ImageNet weights."""
     perceptual_layers: tuple[int, ...] = (3, 8, 15, 22)
-    """Layers of VGG-19 that the perceptual loss compares."""
+    """Indices of the VGG-19 layers whose features are compared."""
     vgg: str = ""
-    """VGG-19's weight file; empty for torchvision's cache."""
+    """VGG-19 weight file; by default that in torchvision's cache."""
     structure: float = 0.0
-    """Weight of the structure loss (published 60); it halves the two before."""
+    """Weight of the structural-similarity loss (published: 60); above 0 it halves the reconstruction and perceptual
+    losses."""
     against: Literal["wgan_gp", "gan"] = "wgan_gp"
-    """Adversarial loss of the picture discriminator."""
+    """Adversarial loss: wgan_gp (Wasserstein with gradient penalty) or gan (binary cross-entropy)."""
     adversarial: float = 1.0
-    """Weight of the adversarial loss."""
+    """Weight of the adversarial loss on reconstructions."""
     generated: float = 0.0
-    """Weight of the adversarial loss of pictures decoded between two faces (published 0.25)."""
+    """Weight of the adversarial loss on images decoded between the latent vectors of two faces (published: 0.25)."""
     discriminator_every: int = 1
-    """The discriminator steps in every so many steps."""
+    """Training steps between updates of the image discriminator."""
     discriminator_rate: float = 0.5
-    """The discriminator's learning rate as a multiple of the schedule's."""
+    """Learning rate of the image discriminator, as a share of optim.lr."""
     generator_every: int = 1
-    """The adversarial term is there in every so many steps."""
+    """Training steps between those that include the adversarial loss."""
     latent_gan: bool = False
-    """Latent vectors are drawn to a normal distribution by a discriminator of their own."""
+    """Train latent vectors towards a standard normal distribution with the latent discriminator."""
     latent_every: int = 2
-    """Their adversarial term is there in every so many steps."""
+    """Training steps between those that include the latent adversarial loss."""
     latent_discriminator_every: int = 4
-    """The latent discriminator steps in every so many steps."""
+    """Training steps between updates of the latent discriminator."""
     train_encoder: bool = True
-    """The encoder learns."""
+    """Update the encoder."""
     train_decoder: bool = True
-    """The decoder learns."""
+    """Update the decoder."""
     reset_discriminator: bool = False
-    """After --init the discriminator begins anew."""
+    """Initialise the image discriminator anew after the weights of --init are loaded."""
     resnet18: str = ""
-    """ImageNet weight file that the encoder begins with."""
+    """ImageNet ResNet-18 weight file that the encoder starts from; empty for none."""
 
     def __post_init__(self) -> None:
         often = ("discriminator_every", "generator_every", "latent_every", "latent_discriminator_every")
@@ -80,18 +82,16 @@ class ReconstructionOptions:
 
 @dataclass(frozen=True)
 class FineTuneOptions(ReconstructionOptions):
-    """Options of the stage fine_tune."""
+    """Options of stage 2: absolute pixel differences."""
 
     pixels: Literal["l1", "l2"] = "l1"
-    """l1 (mean distance in grey levels, large) or l2 (mean square, small)."""
 
 
 @dataclass(frozen=True)
 class InversionOptions(ReconstructionOptions):
-    """Options of the stage inversion."""
+    """Options of stage 3: the decoder is frozen."""
 
     train_decoder: bool = False
-    """The decoder learns."""
 
 
 class Reconstruction(NamedTuple):

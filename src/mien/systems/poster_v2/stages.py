@@ -29,10 +29,10 @@ LANDMARK_LOSSES: dict[str, Callable[[Tensor], Tensor]] = {"wing": wing, "l1": to
 
 @dataclass(frozen=True)
 class LandmarkOptions:
-    """Options of the stage landmarks."""
+    """Options of the landmark stage."""
 
     loss: Literal["wing", "l1", "l2"] = "wing"
-    """Loss of the distance in x and in y, in hundredths of the crop's side."""
+    """Loss of each coordinate's error, in hundredths of the crop's side."""
 
     def __post_init__(self) -> None:
         if self.loss not in LANDMARK_LOSSES:
@@ -77,15 +77,14 @@ class Landmarks(Stage):
 
 @dataclass(frozen=True)
 class ExpressionOptions:
-    """Options of the stage expression. Where the data serve a distribution of votes (data.soft_labels), that is the
-    target."""
+    """Options of the expression stage. With data.soft_labels the target is the distribution of votes."""
 
     label_smoothing: float = 0.0
-    """Share of the target that is spread over all classes."""
+    """Share of the target probability spread evenly over all classes, in 0..1."""
     class_weights: Literal["none", "balanced"] = "none"
-    """balanced weighs each class by 1 / its count, with mean 1 over the samples."""
+    """Weights of the classes in the loss: balanced is 1 / class count, scaled to mean 1 over the samples."""
     monitor: Literal["accuracy", "balanced_accuracy"] = "accuracy"
-    """Score by which an epoch is chosen."""
+    """Validation score by which the best epoch is selected."""
 
     def __post_init__(self) -> None:
         for name, known in (
