@@ -117,7 +117,7 @@ def load(folder: Path | str) -> System:
 
 
 def _fill(system: System, path: Path) -> None:
-    """Strictly: every name and every shape. A wrong class count is said as such."""
+    """Strictly: every name and every shape; a wrong class count has its own message."""
     try:
         state = load_file(path)
     except (SafetensorError, OSError) as error:
@@ -132,8 +132,8 @@ def check_state(system: System, state: Mapping[str, torch.Tensor], *, where: str
     missing, unexpected = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
     if missing or unexpected:
         kinds = (("missing", missing), ("unexpected", unexpected))
-        said = "; ".join(f"{len(names)} {kind} ({names[0]}, ...)" for kind, names in kinds if names)
-        raise MienError(f"{where}: not the weights of this {system.name}: {said}.")
+        differences = "; ".join(f"{len(names)} {kind} ({names[0]}, ...)" for kind, names in kinds if names)
+        raise MienError(f"{where}: not the weights of this {system.name}: {differences}.")
     for name, value in own.items():
         if state[name].shape != value.shape:
             came, wanted = list(state[name].shape), list(value.shape)

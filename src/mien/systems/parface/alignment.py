@@ -156,7 +156,7 @@ class Landmarks(ParFaceStage):
     def _counted(self, batch: TorchBatch, like: Tensor) -> Tensor:
         if batch.visible is None or self.options.count_hidden:
             return torch.ones_like(like)
-        return (batch.visible != 0).to(like)  # where nobody said, a point counts
+        return (batch.visible != 0).to(like)  # a point of unknown visibility counts
 
     def _visibility_terms(self, batch: TorchBatch, seen: Seen) -> dict[str, Tensor]:
         head = self.system.visibility_head
