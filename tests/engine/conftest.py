@@ -29,11 +29,16 @@ def faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def toy(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Registers the system `toy` of tests/engine/toy."""
+    """Registers the systems of tests/engine/toy; faces without a voice and an affect get some."""
+    from mien.data.faces import FaceSet
     from mien.systems import registry
 
     monkeypatch.syspath_prepend(str(HERE))
-    monkeypatch.setitem(registry.SYSTEMS, "toy", ("toy.network:Toy", "base"))
+    from toy.register import TOYS, batch_with_voice
+
+    for name, target in TOYS.items():
+        monkeypatch.setitem(registry.SYSTEMS, name, target)
+    monkeypatch.setattr(FaceSet, "batch", batch_with_voice)
 
 
 @pytest.fixture
@@ -46,7 +51,8 @@ def run_script():
     """Runs a script beside the tests with one thread; returns the finished process."""
 
     def run(*words: str, launcher: tuple[str, ...] = (sys.executable,)) -> subprocess.CompletedProcess[str]:
-        environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(HERE)}
+        paths = os.pathsep.join(filter(None, (str(HERE), os.environ.get("PYTHONPATH", ""))))
+        environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": paths}
         command = [*launcher, str(HERE / words[0]), *words[1:]]
         process = subprocess.Popen(
             command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True

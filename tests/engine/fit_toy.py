@@ -1,9 +1,10 @@
-"""`python fit_toy.py ARGUMENTS...`: `mien fit` with the system `toy` of this folder registered."""
+"""`python fit_toy.py ARGUMENTS...`: `mien fit` with the systems of the folder `toy` registered."""
 
 import sys
 
-from mien.engine.training.fit import fit_command
-from mien.systems import registry
+from toy.register import register
 
-registry.SYSTEMS["toy"] = ("toy.network:Toy", "base")
+from mien.engine.training.fit import fit_command
+
+register()
 fit_command(sys.argv[1:])

@@ -56,7 +56,7 @@ def step(case, stage_class, network, batch, *, lr, betas=(0.9, 0.999), patch=Non
         case.check(f"grad_norm_{part}", torch.stack([norms[name] for name in names]))
     moved = {name.split(".")[0] for name in norms}
     assert moved == set(case.meta["weights_changed"])
-    return stage.term_sums
+    return stage.losses.sums
 
 
 def check_state(case, network):

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from mien.core.errors import MienError
 from mien.core.labels import LabelSet
 from mien.core.records import Batch
-from mien.core.spec import PictureInput
+from mien.core.spec import Output, PictureInput
 from mien.systems.optim import OptimOptions
 from mien.systems.poster_v2.stages import Expression, Landmarks, wing
 from mien.systems.registry import create_model
@@ -63,12 +63,13 @@ class Plain(System):
     name, config_class = "plain", SimpleNamespace
 
     def __init__(self) -> None:
-        super().__init__(None, input_spec=PictureInput(size=32), labels=LabelSet("three", ("a", "b", "c")))
+        labels = LabelSet("three", ("a", "b", "c"))
+        super().__init__(None, inputs={"image": PictureInput(size=32)}, outputs={"expression": Output.classes(labels)})
         torch.manual_seed(0)
         self.layers = nn.Sequential(nn.Flatten(), nn.Linear(3 * 32 * 32, 8), nn.Tanh(), nn.Linear(8, 3))
 
     def forward(self, image):
-        return self.layers(image)
+        return {"expression": self.layers(image)}
 
 
 def after_one_step(stage: Stage, batch: Batch) -> dict[str, torch.Tensor]:
@@ -92,12 +93,12 @@ def test_a_step_is_sam_as_its_paper_writes_it():
     )
     plain = Plain()
     w = list(plain.parameters())
-    g = torch.autograd.grad(F.cross_entropy(plain(batch.image), batch.expression), w)
+    g = torch.autograd.grad(F.cross_entropy(plain(batch.image)["expression"], batch.expression), w)
     norm = torch.sqrt(sum((x**2).sum() for x in g))
     with torch.no_grad():
         for p, x in zip(w, g, strict=True):
             p.add_(x, alpha=float(rho / norm))
-    top = torch.autograd.grad(F.cross_entropy(plain(batch.image), batch.expression), w)
+    top = torch.autograd.grad(F.cross_entropy(plain(batch.image)["expression"], batch.expression), w)
     for (name, p), x, t in zip(plain.named_parameters(), g, top, strict=True):
         expected = p - rho / norm * x - lr * t
         torch.testing.assert_close(stepped[name], expected, rtol=1e-5, atol=1e-6)
@@ -105,7 +106,7 @@ def test_a_step_is_sam_as_its_paper_writes_it():
 
 @pytest.mark.parametrize(("legacy", "updates"), [(False, 1), (True, 2)])
 def test_batch_norm_counts_one_pass_of_sam_or_as_released_both(legacy, updates):
-    stage = expression(poster(legacy=legacy), legacy=legacy)
+    stage = expression(poster(legacy=legacy), legacy=legacy, optim={"sam_rho": 0.05})
     stage.training_step(faces(), 0)
     counts = {n: int(v) for n, v in stage.system.state_dict().items() if n.endswith("num_batches_tracked")}
     assert {v for n, v in counts.items() if not n.startswith("landmark_net")} == {updates}
@@ -125,11 +126,11 @@ def test_it_learns_eight_faces_by_heart():
     batch = faces(8)
     losses = []
     for _ in range(90):
-        stage.term_sums = {}
+        stage.losses.start_epoch()
         stage.training_step(batch, 0)
-        losses.append(float(stage.term_sums["cross_entropy"]))
+        losses.append(float(stage.losses.sums["cross_entropy"]))
     assert losses[0] == pytest.approx(np.log(3), abs=0.1) and losses[-1] < 0.05
-    assert torch.equal(stage.system.train()(batch.image).argmax(-1), batch.expression)
+    assert torch.equal(stage.system.train()(batch.image)["expression"].argmax(-1), batch.expression)
 
 
 def test_landmarks_are_learned_by_heart_from_the_middle_of_the_crop():
@@ -159,7 +160,7 @@ def test_a_step_depends_on_seed_and_number_not_on_what_was_drawn_before():
 
 
 def test_a_snapshot_goes_on_as_if_never_stopped():
-    optim = {"ema": 0.9, "lr": 1e-2}
+    optim = {"ema": 0.9, "lr": 1e-2, "sam_rho": 0.05}
     stage = expression(poster(drop_path=0.5), optim=optim)
     for i in range(3):
         stage.training_step(faces(seed=i), i)
@@ -167,13 +168,13 @@ def test_a_snapshot_goes_on_as_if_never_stopped():
     snapshot = {k: {n: v.clone() for n, v in s.items()} if k in ("system", "ema") else s for k, s in snapshot.items()}
     import copy
 
-    snapshot["optimizer"] = copy.deepcopy(snapshot["optimizer"])
+    snapshot["optimizers"] = copy.deepcopy(snapshot["optimizers"])
     other = expression(poster(drop_path=0.5), optim=optim)
     other.resume(snapshot)
     other.on_fit_start()
     for both in (stage, other):
         both.training_step(faces(seed=9), 3)
-    assert other.position == stage.position and other.term_sums == stage.term_sums
+    assert other.position == stage.position and other.losses.state_dict() == stage.losses.state_dict()
     for part in ("system", "ema"):
         first, second = stage.snapshot()[part], other.snapshot()[part]
         assert all(torch.equal(first[name], second[name]) for name in first)
@@ -191,15 +192,15 @@ def test_the_average_is_the_average_worked_out_by_hand():
     for k, value in enumerate(values[1:], start=1):
         decay = min(0.5, (1 + k) / (10 + k))
         expected = decay * expected + (1 - decay) * value
-    torch.testing.assert_close(stage.judged.state_dict()[name], expected)
-    assert stage.judged is not stage.system and not stage.judged.training
+    torch.testing.assert_close(stage.evaluated.state_dict()[name], expected)
+    assert stage.evaluated is not stage.system and not stage.evaluated.training
 
 
 def test_the_average_keeps_batch_norms_statistics_too():
     stage = expression(optim={"ema": 0.9})
     for i in range(2):
         stage.training_step(faces(seed=i), i)
-    for name, value in stage.judged.state_dict().items():
+    for name, value in stage.evaluated.state_dict().items():
         if name.endswith("num_batches_tracked") and not name.startswith("landmark_net"):
             assert int(value) == 2
         if name.startswith("trunk") and name.endswith("running_var"):
@@ -214,7 +215,7 @@ def test_soft_labels_smoothing_and_class_weights_by_hand():
     def loss(batch, options, counts=()):
         stage = expression(options=options)
         stage.class_counts = counts
-        stage.forward = lambda image: logits
+        stage.forward = lambda image: {"expression": logits}
         return stage.loss_terms(batch)["cross_entropy"]
 
     plain = -(log_p[0, 0] + log_p[1, 2]) / 2
@@ -254,10 +255,17 @@ def test_bf16_steps_nearly_where_fp32_does():
 
 def test_split_keeps_every_sample_and_its_share():
     pieces = list(split(faces(7, distribution=torch.ones(7, 3)), 3))
-    assert [len(p.image) for p, _ in pieces] == [3, 3, 1]
+    assert [len(p.image) for p, _ in pieces] == [3, 2, 2]
     assert sum(share for _, share in pieces) == pytest.approx(1)
     assert torch.cat([p.index for p, _ in pieces]).tolist() == list(range(7))
     assert all(p.landmarks is None and p.distribution.shape[1] == 3 for p, _ in pieces)
+
+
+def test_no_part_has_a_single_face_unless_all_have():
+    sizes = [
+        [len(p) for p, _ in split(faces(count), parts)] for count, parts in ((3, 2), (4, 4), (2, 4), (5, 3), (8, 2))
+    ]
+    assert sizes == [[3], [1, 1, 1, 1], [1, 1], [3, 2], [4, 4]]
 
 
 def test_wing_is_continuous_and_matches_its_paper():
@@ -271,13 +279,13 @@ def test_wing_is_continuous_and_matches_its_paper():
 def test_scores_are_those_of_the_metrics():
     stage = expression()
     logits = np.array([[3.0, 0, 0], [0, 3, 0], [3, 0, 0], [3, 0, 0]])
-    scores = stage.judge({"logits": logits, "truth": np.array([0, 1, 2, 0])})
+    scores = stage.validate({"logits": logits, "truth": np.array([0, 1, 2, 0])}, [])
     assert scores["accuracy"] == 0.75 and scores["balanced_accuracy"] == pytest.approx(2 / 3)
     face = np.random.default_rng(0).uniform(0.2, 0.8, (1, 68, 2))
     face[0, 36], face[0, 45] = (0.3, 0.4), (0.7, 0.4)
     found = face + np.array([0.03, 0.04])
     landmarks = ready(Landmarks(landmark_net(), options={}, optim=OptimOptions(), step=StepOptions(), epochs=1))
-    assert landmarks.judge({"landmarks": found, "truth": face})["nme_interocular"] == pytest.approx(0.05 / 0.4)
+    assert landmarks.validate({"landmarks": found, "truth": face}, [])["nme_interocular"] == pytest.approx(0.05 / 0.4)
 
 
 def test_validation_counts_each_sample_once_in_the_datas_order():
@@ -286,25 +294,26 @@ def test_validation_counts_each_sample_once_in_the_datas_order():
         (torch.tensor([2, 0]), {"truth": np.array([20, 0])}),
         (torch.tensor([1, 2]), {"truth": np.array([10, 20])}),
     ]
-    assert stage.gathered()["truth"].tolist() == [0, 10, 20]
+    index, predictions = stage.gathered()
+    assert index == [0, 1, 2] and predictions["truth"].tolist() == [0, 10, 20]
 
 
 def test_a_bundle_of_landmarks_or_of_other_classes_gives_what_fits():
     net = landmark_net()
     stage = expression()
-    stage.start_from(net)
+    stage.initialize("network", net)
     assert torch.equal(stage.system.landmark_net.conv1.conv.weight, net.landmark_net.conv1.conv.weight)
     torch.manual_seed(5)
     other = create_model("poster_v2_small", labels="rafdb", **TINY)
     head = stage.system.vit.head.weight.clone()
-    stage.start_from(other)
+    stage.initialize("network", other)
     assert torch.equal(stage.system.vit.head.weight, head)
     state, given = stage.system.state_dict(), other.state_dict()
     assert all(torch.equal(state[name], given[name]) for name in state if not name.startswith("vit.head."))
-    with pytest.raises(MienError, match="starts from a bundle of its own stages; got plain"):
-        stage.start_from(Plain())
+    with pytest.raises(MienError, match="takes a poster_v2_landmarks or poster_v2 bundle as --init; got plain"):
+        stage.initialize("network", Plain())
     with pytest.raises(MienError, match="not the weights of this poster_v2"):
-        stage.start_from(create_model("poster_v2_small", labels="rafdb", **{**TINY, "vit_depth": 2}))
+        stage.initialize("network", create_model("poster_v2_small", labels="rafdb", **{**TINY, "vit_depth": 2}))
 
 
 @unchecked()

@@ -250,7 +250,10 @@ def augmentation(recipe: str = "published", **changes: Any) -> Augmentation:
     for name in changes:
         if name not in known:
             raise MienError(f"Augmentation has no option {name!r}.{nearest(name, known)}")
-    return replace(RECIPES[recipe], **changes)
+    given: dict[str, Any] = {
+        k: tuple(v) if isinstance(v, list) else v for k, v in changes.items()
+    }  # YAML has lists only
+    return replace(RECIPES[recipe], **given)
 
 
 def _mean_luminance(crop: np.ndarray) -> float:

@@ -16,6 +16,7 @@ from safetensors.torch import load_file, save
 from mien.core.bundle import SEEN_FACES, BundleInfo
 from mien.core.errors import MienError
 from mien.media.files import sha256_of
+from mien.systems.bundle_folder import previous_bundle, replace_bundle
 from mien.systems.registry import config_dict, system_from_info
 
 if TYPE_CHECKING:
@@ -53,9 +54,7 @@ def save_bundle(
             for name, content in (extra or {}).items():
                 (new / name).write_bytes(content)
             info = _write(new, system, dict(temperatures or {}), dict(provenance or {}), card)
-            if folder.exists():
-                folder.rename(Path(temp) / "old")
-            new.rename(folder)
+            replace_bundle(folder, new)
     except (OSError, SafetensorError) as error:
         raise MienError(f"Cannot write {folder}: {error}. What was written before is kept.") from error
     return info
@@ -83,7 +82,7 @@ def _write(
 
 def read_info(folder: Path | str) -> BundleInfo:
     """What `system.json` says; the weights are not read. Raises MienError when the folder is not a bundle."""
-    path = Path(folder) / DESCRIPTION
+    path = _in_place(Path(folder)) / DESCRIPTION
     if not path.is_file():
         raise MienError(f"{folder} is not a bundle: it has no {DESCRIPTION}.{_hint(Path(folder))}")
     try:
@@ -92,12 +91,18 @@ def read_info(folder: Path | str) -> BundleInfo:
         raise MienError(f"{path}: cannot be read ({error}).") from error
 
 
+def _in_place(folder: Path) -> Path:
+    """The folder, or the former bundle where a kill came before its successor was in place."""
+    previous = previous_bundle(folder)
+    return previous if not folder.exists() and previous.is_dir() else folder
+
+
 def load(folder: Path | str) -> "System":
     """The system of a bundle, in eval mode, with `.info`. The weights' hash must be the one `system.json` states.
 
     Raises MienError for a folder that is not a bundle, is incomplete or was changed, and for weights that do not fit.
     """
-    info, path = read_info(folder), Path(folder) / WEIGHTS
+    info, path = read_info(folder), _in_place(Path(folder)) / WEIGHTS
     if not path.is_file():
         only = " It can be read with `mien analyze`, not trained." if "model.onnx" in info.files else ""
         raise MienError(f"{folder}: {WEIGHTS} is missing.{only}")
@@ -114,7 +119,7 @@ def load(folder: Path | str) -> "System":
 
 
 def _fill(system: "System", path: Path) -> None:
-    """Strictly: every name and every shape. A wrong class count is said as such."""
+    """Strictly: every name and every shape; a wrong class count has its own message."""
     try:
         state = load_file(path)
     except (SafetensorError, OSError) as error:
@@ -129,8 +134,8 @@ def check_state(system: "System", state: Mapping[str, torch.Tensor], *, where: s
     missing, unexpected = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
     if missing or unexpected:
         kinds = (("missing", missing), ("unexpected", unexpected))
-        said = "; ".join(f"{len(names)} {kind} ({names[0]}, ...)" for kind, names in kinds if names)
-        raise MienError(f"{where}: not the weights of this {system.name}: {said}.")
+        differences = "; ".join(f"{len(names)} {kind} ({names[0]}, ...)" for kind, names in kinds if names)
+        raise MienError(f"{where}: not the weights of this {system.name}: {differences}.")
     for name, value in own.items():
         if state[name].shape != value.shape:
             came, wanted = list(state[name].shape), list(value.shape)

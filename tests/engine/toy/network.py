@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from mien.core.spec import PictureInput
+from mien.core.spec import Input, PictureInput
 from mien.systems.system import System
 
 
@@ -23,8 +23,8 @@ class Toy(System):
     config_class = ToyConfig
 
     @classmethod
-    def default_input(cls, config: ToyConfig) -> PictureInput:
-        return PictureInput(size=config.size, mean=(0.5,) * 3, std=(0.25,) * 3)
+    def default_inputs(cls, config: ToyConfig) -> dict[str, Input]:
+        return {"image": PictureInput(size=config.size, mean=(0.5,) * 3, std=(0.25,) * 3)}
 
     def __init__(self, config: ToyConfig, **rest) -> None:
         super().__init__(config, **rest)
@@ -33,5 +33,5 @@ class Toy(System):
         self.frozen = nn.Linear(config.width, config.width).requires_grad_(False)
         self.head = nn.Linear(config.width, config.num_classes)
 
-    def forward(self, image: Tensor) -> Tensor:
-        return self.head(self.frozen(self.dropout(self.first(image.flatten(1)).tanh())))
+    def forward(self, image: Tensor) -> dict[str, Tensor]:
+        return {"expression": self.head(self.frozen(self.dropout(self.first(image.flatten(1)).tanh())))}

@@ -70,8 +70,8 @@ def test_broken_files_are_said(tmp_path):
 @pytest.mark.parametrize("name", list_configs())
 def test_every_config_that_mien_brings_is_whole(name):
     from mien.data.readers import READERS
+    from mien.systems.config import config_from
     from mien.systems.registry import create_model, stage_class
-    from mien.systems.system import config_from
 
     config = resolve([name], {})
     assert config.data.name in READERS

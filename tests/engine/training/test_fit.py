@@ -21,6 +21,33 @@ def files_below(folder: Path) -> set[str]:
     return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
 
 
+def checkpoint(folder: Path) -> dict:
+    return torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
+
+
+def same_bundles(*folders: Path) -> bool:
+    weights = [(folder / "bundle" / "model.safetensors").read_bytes() for folder in folders]
+    return weights[0] == weights[1]
+
+
+def stop_at(step: int, words: list[str]) -> None:
+    """Trains up to a step, as if stopped by Ctrl-C."""
+    import signal
+
+    from mien.engine.training.loop import Checkpointer
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        proceed = Checkpointer.on_train_batch_end
+
+        def and_interrupt(self, trainer, stage, *rest):
+            if stage.position.step == step:
+                signal.raise_signal(signal.SIGINT)
+            proceed(self, trainer, stage, *rest)
+
+        patch.setattr(Checkpointer, "on_train_batch_end", and_interrupt)
+        fit_command(words)
+
+
 @pytest.fixture
 def toy_run(toy, faces, tmp_path):
     """A finished run of two epochs, and its folder."""
@@ -57,13 +84,13 @@ def test_metrics_say_epoch_by_epoch_and_of_the_bundle_what_was_measured(toy_run)
 
 def test_the_bundle_scores_what_the_run_says(toy_run, faces):
     from mien.engine.training.config import parse_fit
-    from mien.engine.training.fit import build
+    from mien.engine.training.setup import build
 
     result, folder = toy_run
     system = load(result.bundle)
     _, data = build(parse_fit(["--output", str(folder)]))
     with torch.inference_mode():
-        right = [system(b.image).argmax(-1) == b.expression for b in data.val_dataloader()]
+        right = [system(b.image)["expression"].argmax(-1) == b.expression for b in data.val_dataloader()]
     assert float(torch.cat(right).double().mean()) == result.scores["val/accuracy"]
 
 
@@ -77,7 +104,7 @@ def test_the_resolved_config_repeats_the_run(toy_run, toy, tmp_path):
 
 def test_frozen_weights_do_not_move_and_the_others_do(toy_run, toy, faces):
     from mien.engine.training.config import parse_fit
-    from mien.engine.training.fit import build
+    from mien.engine.training.setup import build
 
     _, folder = toy_run
     before = build(parse_fit(["--output", str(folder)]))[0].system.state_dict()
@@ -89,7 +116,7 @@ def test_frozen_weights_do_not_move_and_the_others_do(toy_run, toy, faces):
 def test_a_run_is_not_written_over_and_goes_on_only_with_its_own_config(toy_run, toy, faces):
     _, folder = toy_run
     words = [*TOY, f"--data.root={faces}", f"--output={folder}"]
-    with pytest.raises(MienError, match=r"holds a run. Go on with it: --resume true"):
+    with pytest.raises(MienError, match=r"holds a run. Resume it with --resume true"):
         fit_command([*words, "--trainer.epochs=2"])
     with pytest.raises(MienError, match=r"was begun with optim.lr 0.01, not 0.02"):
         fit_command([*words, "--optim.lr=0.02", "--resume"])
@@ -116,7 +143,7 @@ def test_selecting_on_the_test_split_is_refused_also_with_legacy(toy, faces, tmp
     assert not (tmp_path / "r").exists()
 
 
-def test_patience_ends_a_run_and_a_loss_that_explodes_is_said(toy, faces, tmp_path):
+def test_patience_ends_a_run_and_a_loss_that_explodes_is_one_error(toy, faces, tmp_path):
     words = [*TOY, f"--data.root={faces}", "--optim.sam_rho=0"]
     (result,) = fit_command(
         [*words, "--optim.lr=1e-12", "--trainer.epochs=9", "--trainer.patience=2", f"--output={tmp_path / 'still'}"]
@@ -150,12 +177,12 @@ def test_a_last_batch_of_one_face_is_left_out(tiny, faces, tmp_path, workers):
     assert state["position"] == {"epoch": 2, "batch": 0, "step": 4}
 
 
-def test_what_is_said(toy, faces, tmp_path, capsys):
+def test_what_is_printed(toy, faces, tmp_path, capsys):
     fit_command([*TOY, f"--data.root={faces}", "--trainer.epochs=1", f"--output={tmp_path / 'r'}"])
-    said = capsys.readouterr().out
-    assert "classes: surprise 5, fear 5," in said
-    assert "epoch 1/1  train cross_entropy " in said and "accuracy 0." in said
-    assert f"bundle {tmp_path / 'r' / 'bundle'}" in said
+    printed = capsys.readouterr().out
+    assert "classes: surprise 5, fear 5," in printed
+    assert "epoch 1/1  train cross_entropy " in printed and "accuracy 0." in printed
+    assert f"bundle {tmp_path / 'r' / 'bundle'}" in printed
 
 
 def test_an_output_that_cannot_be_written_is_one_line(toy, faces, tmp_path):
@@ -210,26 +237,113 @@ def test_landmarks_first_then_expressions(tiny, faces, tmp_path):
     assert whole.info.provenance["init"] == landmarks.info.model_id
 
 
-def test_ctrl_c_leaves_a_state_to_resume_from(toy, faces, tmp_path, monkeypatch, capsys):
+def test_ctrl_c_leaves_a_state_to_resume_from(toy, faces, tmp_path, capsys):
     import signal
 
-    from mien.engine.training.loop import Keeper
-
     before = signal.getsignal(signal.SIGINT)  # a background job of a shell begins with it ignored
-    words = [*TOY, f"--data.root={faces}", "--trainer.epochs=2", f"--output={tmp_path / 'r'}"]
-    proceed = Keeper.on_train_batch_end
+    stop_at(2, [*TOY, f"--data.root={faces}", "--trainer.epochs=2", f"--output={tmp_path / 'r'}"])
+    assert f"Resume with: mien fit --output {tmp_path / 'r'} --resume true" in capsys.readouterr().out
+    assert signal.getsignal(signal.SIGINT) is before
 
-    def and_interrupt(self, trainer, stage, *rest):
-        if stage.position.step == 2:
-            signal.raise_signal(signal.SIGINT)
+
+def test_a_stop_in_validation_is_resumed_with_the_validation(toy, faces, tmp_path, one_thread):
+    import signal
+
+    from mien.engine.training.loop import Checkpointer
+
+    words = [*TOY, f"--data.root={faces}", "--trainer.epochs=2", "--optim.ema=0.5"]
+    proceed, before = Checkpointer.on_validation_batch_end, signal.getsignal(signal.SIGTERM)
+
+    def and_terminate(self, trainer, stage, *rest):
+        if stage.position.epoch == 0:
+            signal.raise_signal(signal.SIGTERM)
         proceed(self, trainer, stage, *rest)
 
-    monkeypatch.setattr(Keeper, "on_train_batch_end", and_interrupt)
-    with pytest.raises(KeyboardInterrupt):
-        fit_command(words)
-    assert f"Go on: mien fit --output {tmp_path / 'r'} --resume true" in capsys.readouterr().out
-    monkeypatch.undo()
-    assert signal.getsignal(signal.SIGINT) is before
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as stopped:
+        patch.setattr(Checkpointer, "on_validation_batch_end", and_terminate)
+        fit_command([*words, f"--output={tmp_path / 'stopped'}"])
+    assert stopped.value.code == 143 and signal.getsignal(signal.SIGTERM) is before
+    assert checkpoint(tmp_path / "stopped")["position"] == {"epoch": 0, "batch": 5, "step": 5}
+    fit_command([f"--output={tmp_path / 'stopped'}", "--resume"])
+    fit_command([*words, f"--output={tmp_path / 'whole'}"])
+    ends = [checkpoint(tmp_path / name) for name in ("stopped", "whole")]
+    for end in ends:
+        for epoch in end["history"]["epochs"]:
+            epoch.pop("seconds")
+    assert ends[0]["history"]["epochs"] == ends[1]["history"]["epochs"]
+    assert same_bundles(tmp_path / "stopped", tmp_path / "whole")
+
+
+def test_a_run_of_the_first_version_is_resumed(toy, faces, tmp_path, one_thread):
+    """Its checkpoint had `optimizer`, `sums` and `diary`, its config fewer options."""
+    words = [*TOY, f"--data.root={faces}", "--trainer.checkpoint_steps=3", f"--output={tmp_path / 'old'}"]
+    stop_at(3, [*words, "--trainer.epochs=2"])
+    state = checkpoint(tmp_path / "old")
+    (optimizer,) = state["optimizers"]
+    for group in optimizer["param_groups"]:
+        group["share"] = group.pop("lr_scale")
+    history = {k: v for k, v in state["history"].items() if k != "temperatures"} | {"temperature": 1.0}
+    old = {name: state[name] for name in ("system", "ema", "position", "faces")}
+    old |= {"optimizer": optimizer, "sums": state["losses"]["sums"], "diary": history}
+    torch.save(old, tmp_path / "old" / "checkpoints" / "last.ckpt")
+    config = (tmp_path / "old" / "config.yaml").read_text().splitlines()
+    new = ("nesterov", "alpha", "eps", "milestones", "cycle_epochs", "cycle_gamma")
+    kept = [line for line in config if line.strip().partition(":")[0] not in new]
+    (tmp_path / "old" / "config.yaml").write_text("\n".join(kept))
+    fit_command([*words, "--trainer.epochs=2", "--resume"])
+    fit_command([*words[:-1], "--trainer.epochs=2", f"--output={tmp_path / 'whole'}"])
+    assert same_bundles(tmp_path / "old", tmp_path / "whole")
+    assert checkpoint(tmp_path / "old")["losses"] == checkpoint(tmp_path / "whole")["losses"]
+
+
+def test_what_a_kill_left_is_removed_at_the_next_start(toy_run, toy, faces):
+    _, folder = toy_run
+    half = [
+        folder / "checkpoints" / ".last.abc.ckpt",
+        folder / ".config.abc.yaml",
+        folder / ".bundle.abc" / "new" / "x",
+    ]
+    for path in half:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"half")
+    fit_command([*TOY, f"--data.root={faces}", f"--output={folder}", "--trainer.epochs=3", "--resume"])
+    assert not any(path.exists() for path in half) and not (folder / ".bundle.abc").exists()
+
+
+def test_a_training_that_diverges_in_an_epochs_last_step_leaves_no_bundle(toy, faces, tmp_path):
+    """The loss of the last step is finite, and then its weights are not."""
+    words = [*TOY, f"--data.root={faces}", "--data.batch_size=9", "--trainer.epochs=1", "--stage.options.spike=1e38"]
+    with pytest.raises(MienError, match=r"Weights are not finite in epoch 1. Lower --optim.lr"):
+        fit_command([*words, "--optim.name=sgd", "--optim.lr=100", f"--output={tmp_path / 'r'}"])
+    assert not (tmp_path / "r" / "bundle").exists()
+
+
+def test_a_score_no_better_than_the_most_frequent_class_is_reported(toy, faces, tmp_path, capsys):
+    words = [*TOY, f"--data.root={faces}", "--optim.lr=1e-12", "--trainer.epochs=1"]
+    (result,) = fit_command([*words, f"--output={tmp_path / 'r'}"])
+    assert result.scores["val/accuracy"] <= 1 / 7
+    assert "does not beat the most frequent class (0.1429)" in capsys.readouterr().out
+
+
+def test_a_stage_has_optimiser_options_of_its_own(toy):
+    from mien.engine.training.config import parse_fit
+    from mien.engine.training.setup import stage_defaults
+
+    words = ["--system.name=toy_face_voice", "--stage.name=together", "--optim.lr=1e-4"]
+    optim = parse_fit(words, defaults=stage_defaults).optim
+    assert (optim.name, optim.schedule, optim.weight_decay, optim.lr) == ("adamw", "cosine", 0.01, 1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="needs signals")
+@pytest.mark.parametrize(("name", "code"), [("SIGTERM", 143), ("SIGHUP", 129)])
+def test_a_terminated_run_leaves_a_checkpoint_and_says_how_to_resume(faces, tmp_path, run_script, name, code):
+    words = [*TOY, f"--data.root={faces}", "--trainer.epochs=2", f"--output={tmp_path / 'r'}"]
+    ended = run_script("kill_at_step.py", name, "2", *words)
+    assert ended.returncode == code, ended.stderr
+    command = f"Resume with: mien fit --output {tmp_path / 'r'} --resume true"
+    assert ended.stdout.splitlines()[-1] == f"Stopped by {name} in epoch 1. {command}"
+    assert checkpoint(tmp_path / "r")["position"] == {"epoch": 0, "batch": 2, "step": 2}
 
 
 @pytest.mark.slow
@@ -238,7 +352,7 @@ def test_a_run_killed_in_mid_epoch_goes_on_as_if_nothing_had_happened(tiny, face
     words = [*tiny, "--data.name=drawn", f"--data.root={faces}", "--data.augmentation=strong", "--data.batch_size=8",
              "--optim.lr=1e-3", "--optim.sam_rho=0.05", "--optim.ema=0.9", "--system.options.drop_path=0.3",
              "--trainer.epochs=3", "--trainer.checkpoint_steps=3", "--init=random"]  # fmt: skip
-    killed = run_script("kill_at_step.py", "8", *words, f"--output={tmp_path / 'killed'}")
+    killed = run_script("kill_at_step.py", "SIGKILL", "8", *words, f"--output={tmp_path / 'killed'}")
     assert killed.returncode == -9, killed.stderr
     state = torch.load(tmp_path / "killed" / "checkpoints" / "last.ckpt", weights_only=True)
     assert state["position"] == {"epoch": 1, "batch": 1, "step": 6}  # of 5 steps an epoch: in mid-epoch
@@ -249,8 +363,9 @@ def test_a_run_killed_in_mid_epoch_goes_on_as_if_nothing_had_happened(tiny, face
     ]
     for part in ("system", "ema"):
         assert all(torch.equal(ends[0][part][name], value) for name, value in ends[1][part].items())
-    for number, moments in ends[1]["optimizer"]["state"].items():
-        assert all(torch.equal(ends[0]["optimizer"]["state"][number][name], m) for name, m in moments.items())
+    states = [end["optimizers"][0]["state"] for end in ends]
+    for number, moments in states[1].items():
+        assert all(torch.equal(states[0][number][name], m) for name, m in moments.items())
     bundles = [(tmp_path / name / "bundle" / "model.safetensors").read_bytes() for name in ("killed", "whole")]
     assert bundles[0] == bundles[1]
 

@@ -1,13 +1,13 @@
 """Which epoch is the best, when patience ends, and what is written down."""
 
-from mien.engine.training.history import Diary
+from mien.engine.training.history import History
 
 
-def filled(*scores: float, nll: tuple[float, ...] = (), larger_is_better: bool = True) -> Diary:
-    diary = Diary("accuracy", larger_is_better)
+def filled(*scores: float, nll: tuple[float, ...] = (), larger_is_better: bool = True) -> History:
+    history = History("accuracy", larger_is_better)
     for i, score in enumerate(scores):
-        diary.add({"val/accuracy": score, "seconds": 1.5} | ({"val/nll": nll[i]} if nll else {}))
-    return diary
+        history.add({"val/accuracy": score, "seconds": 1.5} | ({"val/nll": nll[i]} if nll else {}))
+    return history
 
 
 def test_the_best_epoch_is_the_first_of_equals_unless_its_nll_is_higher():
@@ -22,9 +22,9 @@ def test_patience_counts_epochs_since_the_best():
 
 
 def test_lines_end_with_the_bundles_own():
-    diary = filled(0.2, 0.5)
-    diary.bundle, diary.temperature = "abc", 1.5
-    lines = diary.lines(seed=3)
+    history = filled(0.2, 0.5)
+    history.bundle, history.temperatures = "abc", {"expression": 1.5}
+    lines = history.lines(seed=3)
     assert lines[0] == {"metric": "val/accuracy", "value": 0.2, "epoch": 1}
     kept = {"seed": 3, "bundle": "abc", "best_epoch": 2, "seconds": 3.0}
     assert lines[-2:] == [

@@ -115,15 +115,15 @@ def autoencoder():
 def test_the_points_of_eight_faces_are_learned_by_heart(name, autoencoder):
     depth = name == "depth"
     stage, batch = stage_of(STAGES[name], lr=3e-3 if depth else 1e-2), faces()
-    stage.start_from(autoencoder[0])
+    stage.initialize("network", autoencoder[0])
     losses = [step_and_loss(stage, batch, "depth" if depth else "adaptive_wing") for _ in range(40)]
     assert min(losses[-3:]) < 0.8 * losses[0]
 
 
 def step_and_loss(stage, batch, term: str) -> float:
-    stage.term_sums = {}
+    stage.losses.start_epoch()
     stage.training_step(batch, 0)
-    return float(stage.term_sums[term])
+    return float(stage.losses.sums[term])
 
 
 def test_eight_faces_are_reconstructed_by_heart_and_a_new_encoder_finds_them_again(autoencoder):
@@ -157,18 +157,18 @@ def test_a_resumed_game_of_two_networks_goes_on_bit_for_bit(options):
     for i in range(3):
         stage.training_step(faces(4, seed=i), i)
     kept = snapshot(stage)
-    assert len(kept["optimizer"]) == len(stage.objectives()) >= 2
+    assert len(kept["optimizers"]) == len(stage.objectives()) >= 2
     other = stage_of(SelfSupervised, ema=0.9, **options)
     other.resume(kept)
     other.on_fit_start()
     for i in range(3, 6):
         for both in (stage, other):
             both.training_step(faces(4, seed=i), i)
-    assert other.position == stage.position and other.term_sums == stage.term_sums
+    assert other.position == stage.position and other.losses.state_dict() == stage.losses.state_dict()
     first, second = stage.snapshot(), other.snapshot()
     for part in ("system", "ema"):
         assert all(torch.equal(first[part][name], second[part][name]) for name in first[part])
-    for a, b in zip(first["optimizer"], second["optimizer"], strict=True):
+    for a, b in zip(first["optimizers"], second["optimizers"], strict=True):
         assert all(torch.equal(x["exp_avg_sq"], b["state"][i]["exp_avg_sq"]) for i, x in a["state"].items())
 
 
@@ -180,8 +180,8 @@ def test_the_critic_steps_as_often_as_asked_and_its_mean_is_right():
         stage.training_step(faces(4, seed=i), i)
         sums.append("discriminator" in moved(before, stage)[0])
     assert sums == [True, False, False] * 2
-    stage.position.batch = 6
-    assert 0 < stage.mean_terms()["penalty"] < 20
+    assert stage.losses.counts == {"critic": 2, "penalty": 2, "reconstruction": 6, "generator": 6}
+    assert 0 < stage.losses.means()["penalty"] < 20
 
 
 def test_in_parts_the_critic_leaves_no_trace_in_batch_norm():
@@ -247,11 +247,11 @@ def test_scores_and_expected_errors_come_with_validation():
         stage.validation_step(faces(), 0)
     stage.on_validation_epoch_end()
     assert stage.scores.keys() == {"nme_interocular", "nme_bbox"}
-    errors = np.linalg.norm(stage.predicted["landmarks"] - stage.predicted["truth"], axis=-1)
+    errors = np.linalg.norm(stage.predictions["landmarks"] - stage.predictions["truth"], axis=-1)
     with torch.inference_mode():
-        expected = stage.judged.outputs(faces().image)["sigma"]
+        expected = stage.evaluated(faces().image)["sigma"]
     assert float(expected.mean()) == pytest.approx(errors.mean(), rel=0.25)
-    assert torch.equal(stage.judged.calibration, stage.system.calibration)
+    assert torch.equal(stage.evaluated.calibration, stage.system.calibration)
     depths = stage_of(Depth)
     depths.on_validation_epoch_start()
     depths.validation_step(faces(), 0)
@@ -259,7 +259,7 @@ def test_scores_and_expected_errors_come_with_validation():
     assert depths.scores.keys() == {"gte", "nme_interocular", "nme_bbox"}
 
 
-def test_reconstructions_are_judged_as_pictures():
+def test_reconstructions_are_scored_as_pictures():
     stage = stage_of(SelfSupervised)
     stage.on_validation_epoch_start()
     with torch.inference_mode():
@@ -289,23 +289,23 @@ def test_a_stage_takes_over_what_both_networks_have():
     for parameter in auto.parameters():
         parameter.data.add_(1)
     own = head.system.landmark_head.to_maps.weight.clone()
-    head.start_from(auto)
+    head.initialize("network", auto)
     assert torch.equal(head.system.encoder.head.weight, auto.encoder.head.weight)
     assert torch.equal(head.system.landmark_head.to_maps.weight, own)
     depth = stage_of(Depth)
-    depth.start_from(head.system)
+    depth.initialize("network", head.system)
     assert torch.equal(depth.system.landmark_head.to_maps.weight, own)
     reset = stage_of(Inversion, reset_discriminator=True)
-    reset.start_from(auto)
+    reset.initialize("network", auto)
     assert not torch.equal(reset.system.discriminator.layers[0].weight, auto.discriminator.layers[0].weight)
 
 
 @unchecked()
 def test_what_a_user_can_get_wrong_is_said_in_a_line():
     with pytest.raises(MienError, match="has activation 'relu', this network 'leaky_relu'"):
-        stage_of(Landmarks).start_from(network("_autoencoder", activation="relu"))
+        stage_of(Landmarks).initialize("network", network("_autoencoder", activation="relu"))
     with pytest.raises(MienError, match=r"another landmark_head .* --system.options as in the run"):
-        stage_of(Landmarks).start_from(create_model("parface", **(TINY | {"head_layers": 2})))
+        stage_of(Landmarks).initialize("network", create_model("parface", **(TINY | {"head_layers": 2})))
     with pytest.raises(MienError, match="trains the landmark_head, which this network has not"):
         stage_of(Landmarks, network("_autoencoder"))
     with pytest.raises(MienError, match="trains the discriminator, which this network has not"):
@@ -320,7 +320,8 @@ def test_what_a_user_can_get_wrong_is_said_in_a_line():
         stage_of(SelfSupervised, train_encoder=False, train_decoder=False)
     with pytest.raises(MienError, match=r"perceptual must be at least 0; got -1"):
         stage_of(SelfSupervised, perceptual=-1)
-    assert "--init BUNDLE" in stage_of(Landmarks).needs_init() and not stage_of(SelfSupervised).needs_init()
+    assert "--init BUNDLE" in stage_of(Landmarks).needs_init("network")
+    assert not stage_of(SelfSupervised).needs_init("network")
 
 
 def test_the_perceptual_term_needs_a_file_and_takes_one(tmp_path, monkeypatch):

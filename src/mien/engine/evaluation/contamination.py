@@ -15,10 +15,12 @@ if TYPE_CHECKING:
 UNKNOWN = "this bundle carries no fingerprints of its training faces; only the names of splits were compared"
 
 
-def remembered(selection: "Selection", *, data: str, leaks: str, init: str) -> tuple[dict[str, bytes], dict[str, Any]]:
+def remembered(
+    selection: "Selection", *, data: str, leaks: str, inits: Sequence[str]
+) -> tuple[dict[str, bytes], dict[str, Any]]:
     """Files for the bundle by name, and what its provenance says of them.
 
-    The faces of the bundle that the run starts from are included. Nothing is written where leaks are ignored, for then
+    The faces of the bundles that the run starts from are included. Nothing is written where leaks are ignored, for then
     the pictures are not fingerprinted.
     """
     from mien.data.leakage.contamination import read_seen, seen_faces
@@ -29,11 +31,12 @@ def remembered(selection: "Selection", *, data: str, leaks: str, init: str) -> t
         return {}, {"seen_faces": "not recorded (data.leaks: ignore)"}
     seen = seen_faces(selection.train, selection.val, data=data)
     about: dict[str, Any] = {"of this stage": len(seen.trained)}
-    if init and init != "random":
-        folder = bundle_folder(init)
-        earlier = read_seen(folder, read_info(folder))
-        about["of earlier stages"] = "unknown" if earlier is None else len(earlier.trained)
-        seen = seen if earlier is None else seen.joined(earlier)
+    earlier = [read_seen(folder, read_info(folder)) for folder in map(bundle_folder, inits)]
+    known = [faces for faces in earlier if faces is not None]
+    if earlier:
+        about["of earlier stages"] = "unknown" if len(known) < len(earlier) else sum(len(f.trained) for f in known)
+    for faces in known:
+        seen = seen.joined(faces)
     return {SEEN_FACES: seen.to_bytes()}, {"seen_faces": about}
 
 

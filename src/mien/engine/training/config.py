@@ -5,7 +5,7 @@
 Later files and overrides win, key by key. A key that does not exist is refused with the nearest one that does.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from importlib import resources
@@ -114,9 +114,9 @@ class FitConfig:
     """Optimiser, learning-rate schedule, SAM, gradient clipping and weight averaging."""
     trainer: TrainerOptions = field(default_factory=TrainerOptions)
     """Duration, seeds, device and checkpoints."""
-    init: str = ""
+    init: str | dict[str, str] = ""
     """Bundle whose weights training starts from (a folder or the name of a shipped one); random for untrained weights
-    where a stage expects a bundle."""
+    where a stage expects a bundle. A stage that starts from several takes each by its role, as in --init.face RUN."""
     output: str = ""
     """Run folder, for the bundle, checkpoints, metrics and curves; by default runs/SYSTEM/STAGE_DATA."""
     resume: bool = False
@@ -129,23 +129,35 @@ class FitConfig:
         return yaml_of(_plain(asdict(self)))
 
 
-def parse_fit(arguments: Sequence[str]) -> FitConfig:
+Defaults = Callable[[Mapping[str, Any]], Mapping[str, Any]]
+
+
+def no_defaults(values: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Nothing beside the defaults of the dataclasses."""
+    return {}
+
+
+def parse_fit(arguments: Sequence[str], *, defaults: Defaults = no_defaults) -> FitConfig:
     """The config of a command line, as every command reads one: YAML files, and `--key.of.option value`.
 
     Raises MienError for a file that is not there, an unknown key and a value of the wrong type.
     """
-    return cast(FitConfig, call(_resolved, arguments, command="mien fit"))
+    configs, overrides = call(_given, arguments, command="mien fit")
+    return resolve(configs, overrides, defaults=defaults)
 
 
-def _resolved(
+def _given(
     *configs: str,
     **overrides: Annotated[Any, OptionsFrom("mien.engine.training.config:fit_parameters")],
-) -> FitConfig:
-    return resolve(configs, overrides)
+) -> tuple[tuple[str, ...], dict[str, Any]]:
+    return configs, overrides
 
 
-def resolve(files: Sequence[str], overrides: Mapping[str, Any]) -> FitConfig:
-    """The config of files and overrides {dotted key: value}. Without files, `output` may hold a run to go on with."""
+def resolve(files: Sequence[str], overrides: Mapping[str, Any], *, defaults: Defaults = no_defaults) -> FitConfig:
+    """The config of files and overrides {dotted key: value}. Without files, `output` may hold a run to go on with.
+
+    defaults: from what is stated to what stands beneath it, such as the optimiser options of the stage.
+    """
     values: dict[str, Any] = {}
     for file in files:
         path = find_config(file)
@@ -159,7 +171,7 @@ def resolve(files: Sequence[str], overrides: Mapping[str, Any]) -> FitConfig:
     for key, value in overrides.items():
         values = merged(values, nested(key, value))
     check_keys(values, FitConfig)
-    return cast(FitConfig, checked(values, FitConfig, key=""))
+    return cast(FitConfig, checked(merged(defaults(values), values), FitConfig, key=""))
 
 
 def find_config(name: str) -> Path:
@@ -212,7 +224,7 @@ def _config_of_run(overrides: Mapping[str, Any]) -> Path | None:
     return path if overrides.get("output") and path.is_file() else None
 
 
-def _mapping(path: Path) -> dict[str, Any]:
+def _mapping(path: Path) -> dict[Any, Any]:
     values = read_yaml(path)
     if values is None:
         return {}

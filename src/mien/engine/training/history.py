@@ -1,24 +1,29 @@
-"""Diary: a training run epoch by epoch. It knows the best epoch and when to stop, and can be written down."""
+"""History: a training run epoch by epoch. It knows the best epoch and when to stop, and can be written down."""
 
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 
 @dataclass
-class Diary:
-    """monitor: the score by which an epoch is chosen. epochs: one dict an epoch, its losses, scores, rate and seconds.
-
-    best: number of the best epoch, from 1; 0 before any. bundle, temperature: of the bundle that epoch made.
-    unfinished_s: seconds already spent in the epoch that is not in `epochs` yet.
-    """
+class History:
+    """What was measured in each epoch."""
 
     monitor: str
+    """Score by which an epoch is chosen."""
     larger_is_better: bool = True
+    """Of that score."""
     epochs: list[dict[str, float]] = field(default_factory=list)
+    """Losses, scores, learning rates and seconds of each epoch, by name."""
     best: int = 0
+    """Number of the best epoch, from 1; 0 before any."""
     bundle: str = ""
-    temperature: float = 1.0
+    """Hash of the weights that the best epoch's bundle holds."""
+    temperatures: dict[str, float] = field(default_factory=dict)
+    """Of that bundle, by output."""
     unfinished_s: float = 0.0
+    """Seconds already spent in the epoch that is not in `epochs` yet."""
 
     @property
     def best_scores(self) -> dict[str, float]:
@@ -54,6 +59,24 @@ class Diary:
             for name, value in epoch.items()
         ]
         scores = {name: value for name, value in self.best_scores.items() if name.startswith("val/")}
-        scores["temperature"] = self.temperature
+        single = len(self.temperatures) == 1
+        scores |= {"temperature" if single else f"temperature/{n}": t for n, t in self.temperatures.items()}
         about = common | {"bundle": self.bundle, "best_epoch": self.best, "seconds": round(self.seconds, 3)}
         return lines + [{"metric": name, "value": value} | about for name, value in scores.items()]
+
+
+def majority_warnings(scores: Mapping[str, float], truth: Sequence[int]) -> list[str]:
+    """A line for each score that a constant prediction of the most frequent class would also have reached.
+
+    scores: on validation, such as `val/accuracy`. truth: the class of each validation sample.
+    """
+    counts = Counter(truth)
+    if not counts:
+        return []
+    reached = {"val/accuracy": max(counts.values()) / len(truth), "val/balanced_accuracy": 1 / len(counts)}
+    return [
+        f"{name.removeprefix('val/')} {scores[name]:.4f} does not beat the most frequent class ({level:.4f}): the "
+        "network has learned nothing that a constant does not know. Train longer or change --optim.lr."
+        for name, level in reached.items()
+        if name in scores and scores[name] <= level
+    ]

@@ -4,28 +4,23 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from itertools import islice
-from types import FrameType
 from typing import Any
 
 import lightning as L
 import torch
 from lightning.pytorch.strategies import DDPStrategy
-from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch.utils.tensorboard import SummaryWriter
 
 from mien.core.records import Batch
 from mien.data.datamodule import FaceDataModule, FaceLoader
-from mien.engine.training.history import Diary
+from mien.engine.training.history import History
 from mien.engine.training.run_folder import RunFolder
+from mien.engine.training.stop_signals import Interrupted, StopSignals
 from mien.systems.stage import Stage
 
 LOG_EVERY_STEPS = 50
-
-
-class Interrupted(Exception):  # noqa: N818 (not an error)
-    """The user asked to stop; the state is written."""
 
 
 class SharedGradients(DDPStrategy):
@@ -40,7 +35,7 @@ class SharedGradients(DDPStrategy):
             torch.distributed.broadcast(value, src=0)
 
 
-class Feed(L.LightningDataModule):
+class ResumableData(L.LightningDataModule):
     """The data's loaders, beginning where the stage's position is."""
 
     def __init__(self, data: FaceDataModule, stage: Stage) -> None:
@@ -64,18 +59,25 @@ class Feed(L.LightningDataModule):
 class EpochLoader:
     """The batches of one epoch that are left. Its length is true, which Lightning needs to validate at the end.
 
-    A last batch of a single face is left out: BatchNorm cannot train on one value.
+    A last batch of a single face is left out: BatchNorm cannot train on one value. Where only the validation of an
+    epoch is left, there is one batch without faces, since Lightning skips an epoch without batches.
     """
 
     def __init__(self, loader: FaceLoader, *, epoch: int, skipped: int) -> None:
         self.loader, self.epoch, self.skipped = loader, epoch, skipped
 
     def __len__(self) -> int:
-        return _batches(self.loader) - self.skipped
+        return max(1, self._left())
 
     def __iter__(self) -> Iterator[Batch[torch.Tensor]]:
         self.loader.batch_sampler.sampler.set_epoch(self.epoch)  # type: ignore[union-attr]
-        yield from islice(self.loader, len(self))
+        if self._left():
+            yield from islice(self.loader, self._left())
+        else:
+            yield Batch(image=torch.zeros(0, 3, 1, 1), index=torch.zeros(0, dtype=torch.int64))
+
+    def _left(self) -> int:
+        return _batches(self.loader) - self.skipped
 
 
 def _batches(loader: FaceLoader) -> int:
@@ -85,23 +87,30 @@ def _batches(loader: FaceLoader) -> int:
     return max(1, len(loader) - int(alone and not batches.drop_last))
 
 
-class Keeper(L.Callback):
-    """Writes the run folder: the checkpoint after steps, minutes and epochs, and after a better epoch the bundle.
+@dataclass(frozen=True)
+class CheckpointOptions:
+    """When the run folder is written, and with what."""
 
-    keep_best: writes the bundle of the stage as it is; returns its hash and its temperature. about: what the scores
-    were measured on, for metrics.jsonl. faces: the data's own state, to see on resuming that they are the same.
-    """
+    steps: int
+    """Within an epoch, after so many steps; 0 for not."""
+    minutes: float
+    """Within an epoch, after so many minutes; 0 for not."""
+    patience: int
+    """Epochs without a better one after which the run stops; 0 for endless."""
+    save_best: Callable[[Stage, dict[str, float]], tuple[str, dict[str, float]]]
+    """Writes the bundle of the stage as it is; returns its hash and its temperatures."""
+    protocol: dict[str, Any]
+    """What the scores were measured on, for metrics.jsonl."""
+    faces: dict[str, Any]
+    """The data's own state, which shows on resuming whether they are the same."""
 
-    def __init__(
-        self, run: RunFolder, diary: Diary, *, steps: int, minutes: float, patience: int,
-        keep_best: Callable[[Stage, dict[str, float]], tuple[str, float]], about: dict[str, Any], faces: dict[str, Any],
-    ) -> None:  # fmt: skip
-        self.run, self.diary = run, diary
-        self.steps, self.minutes, self.patience = steps, minutes, patience
-        self.keep_best, self.about, self.faces = keep_best, about, faces
+
+class Checkpointer(L.Callback):
+    """Writes the run folder: the checkpoint after steps, minutes and epochs, and after a better epoch the bundle."""
+
+    def __init__(self, run: RunFolder, history: History, options: CheckpointOptions, signals: StopSignals) -> None:
+        self.run, self.history, self.options, self.signals = run, history, options, signals
         self._saved_at = self._epoch_began = time.monotonic()
-        self._stop_asked = False
-        self._previous: Any = None
         self._writer: SummaryWriter | None = None
 
     def on_train_start(self, trainer: L.Trainer, stage: L.LightningModule) -> None:
@@ -109,17 +118,9 @@ class Keeper(L.Callback):
         self._saved_at = time.monotonic()
         if trainer.is_global_zero:
             self._writer = SummaryWriter(self.run.logs, purge_step=stage.position.step or None)
-        self._previous = signal.getsignal(signal.SIGINT)
-        signal.signal(signal.SIGINT, self._ask_to_stop)
-
-    def _ask_to_stop(self, number: int, frame: FrameType | None) -> None:
-        """The first Ctrl-C waits for the end of the step, the second does not."""
-        self._stop_asked = True
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        self.signals.install()
 
     def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        if self._previous is not None:
-            signal.signal(signal.SIGINT, self._previous)
         if self._writer is not None:
             self._writer.close()
 
@@ -130,13 +131,19 @@ class Keeper(L.Callback):
         assert isinstance(stage, Stage)
         position = stage.position
         if position.batch < stage.steps_per_epoch:  # the end of the epoch is written after its validation
-            if self._stop_asked or self._due(position.step):
+            stops = self._asked_to_stop(trainer)
+            if stops or self._due(position.step):
                 self._save(stage)
-            if self._stop_asked:
-                raise Interrupted
+            if stops:
+                raise Interrupted(self.signals.received or signal.SIGTERM)
         if position.step % LOG_EVERY_STEPS == 0:
-            means = {f"running/{name}": float(total) / position.batch for name, total in stage.term_sums.items()}
-            self._log(means | {"lr": stage.last_rate}, position.step)
+            means = {f"running/{name}": value for name, value in stage.losses.means().items()}
+            self._log(means | stage.learning_rates(), position.step)
+
+    def _asked_to_stop(self, trainer: L.Trainer) -> bool:
+        """In any of the processes: they must all stop after the same step."""
+        asked = self.signals.received is not None
+        return asked if trainer.world_size == 1 else trainer.strategy.reduce_boolean_decision(asked, all=False)
 
     def _log(self, values: dict[str, float], step: int) -> None:
         if self._writer is not None:
@@ -145,47 +152,47 @@ class Keeper(L.Callback):
 
     def _due(self, step: int) -> bool:
         waited = time.monotonic() - self._saved_at
-        return bool(self.steps and step % self.steps == 0) or bool(self.minutes and waited > 60 * self.minutes)
+        steps, minutes = self.options.steps, self.options.minutes
+        return bool(steps and step % steps == 0) or bool(minutes and waited > 60 * minutes)
 
-    def on_validation_batch_end(self, *rest: Any) -> None:
-        if self._stop_asked:
-            raise Interrupted
+    def on_validation_batch_end(self, trainer: L.Trainer, stage: L.LightningModule, *rest: Any) -> None:
+        """Stops at once: the checkpoint has all steps of the epoch, and the resumed run begins with its validation."""
+        assert isinstance(stage, Stage)
+        if self.signals.received is not None and trainer.world_size == 1:
+            self._save(stage)
+            raise Interrupted(self.signals.received)
 
     def on_train_epoch_end(self, trainer: L.Trainer, stage: L.LightningModule) -> None:
         assert isinstance(stage, Stage)
         epoch = self._measured(stage)
         stage.begin_next_epoch()
-        better = self.diary.add(epoch)
-        trainer.should_stop = trainer.should_stop or self.diary.exhausted(self.patience)
+        better = self.history.add(epoch)
+        trainer.should_stop = trainer.should_stop or self.history.exhausted(self.options.patience)
         self._log(epoch, stage.position.step)
         if trainer.is_global_zero:
             if better:
-                self.diary.bundle, self.diary.temperature = self.keep_best(stage, epoch)
-            self.run.write_metrics(self.diary.lines(**self.about))
+                self.history.bundle, self.history.temperatures = self.options.save_best(stage, epoch)
+            self.run.write_metrics(self.history.lines(**self.options.protocol))
         self._save(stage)
-        if self._stop_asked and not trainer.should_stop and stage.position.epoch < stage.epochs:
-            raise Interrupted
+        if self._asked_to_stop(trainer) and not trainer.should_stop and stage.position.epoch < stage.epochs:
+            raise Interrupted(self.signals.received or signal.SIGTERM)
 
     def _measured(self, stage: Stage) -> dict[str, float]:
-        """What happened in the epoch that ends: training losses, scores, the last rate, seconds."""
-        terms = stage.mean_terms()
-        seconds = time.monotonic() - self._epoch_began + self.diary.unfinished_s
-        self.diary.unfinished_s = 0.0
-        losses = {f"train/{name}": value for name, value in terms.items()}
+        """What happened in the epoch that ends: training losses, scores, learning rates, seconds."""
+        seconds = time.monotonic() - self._epoch_began + self.history.unfinished_s
+        self.history.unfinished_s = 0.0
+        losses = {f"train/{name}": value for name, value in stage.losses.means().items()}
         scores = {f"val/{name}": value for name, value in stage.scores.items()}
-        return {**losses, **scores, "lr": stage.last_rate, "seconds": round(seconds, 3)}
-
-    def on_exception(self, trainer: L.Trainer, stage: L.LightningModule, exception: BaseException) -> None:
-        """A cluster's SIGTERM arrives between two steps."""
-        if isinstance(exception, SIGTERMException) and isinstance(stage, Stage) and stage.position.batch:
-            self._save(stage)
+        return {**losses, **scores, **stage.learning_rates(), "seconds": round(seconds, 3)}
 
     def _save(self, stage: Stage) -> None:
+        """Raises MienError, and leaves the former checkpoint, where the training has diverged."""
+        stage.check_finite()
         self._saved_at = time.monotonic()
         if stage.trainer.is_global_zero:
-            spent = self.diary.unfinished_s + time.monotonic() - self._epoch_began if stage.position.batch else 0.0
-            diary = replace(self.diary, unfinished_s=spent)
-            self.run.save(stage.snapshot() | {"diary": asdict(diary), "faces": self.faces})
+            spent = self.history.unfinished_s + time.monotonic() - self._epoch_began if stage.position.batch else 0.0
+            history = replace(self.history, unfinished_s=spent)
+            self.run.save(stage.snapshot() | {"history": asdict(history), "faces": self.options.faces})
 
 
 def start_at(trainer: L.Trainer, *, epoch: int) -> None:

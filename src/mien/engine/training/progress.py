@@ -1,4 +1,4 @@
-"""What a training run says while it runs: a bar within an epoch on a terminal, one line for each epoch everywhere."""
+"""Progress of a training run: a bar within an epoch on a terminal, one line for each epoch everywhere."""
 
 from typing import Any
 
@@ -6,17 +6,17 @@ import lightning as L
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from mien.engine.training.history import Diary
+from mien.engine.training.history import History
 from mien.systems.stage import Stage
 
 REDRAW_EVERY_S = 0.2
 
 
-class Teller(L.Callback):
-    """Must stand after the Keeper among the callbacks: it reads the diary that the Keeper has written."""
+class ProgressReporter(L.Callback):
+    """Must stand after the Checkpointer among the callbacks: it reads the history that the Checkpointer extends."""
 
-    def __init__(self, console: Console, diary: Diary, *, bar: bool) -> None:
-        self.console, self.diary, self.bar = console, diary, bar and console.is_terminal
+    def __init__(self, console: Console, history: History, *, bar: bool) -> None:
+        self.console, self.history, self.bar = console, history, bar and console.is_terminal
         self._progress: Progress | None = None
         self._task: Any = None
 
@@ -37,7 +37,7 @@ class Teller(L.Callback):
     def on_train_epoch_end(self, trainer: L.Trainer, stage: L.LightningModule) -> None:
         assert isinstance(stage, Stage)
         self._stop_bar()
-        self.console.print(epoch_line(self.diary, epochs=stage.epochs), highlight=False)
+        self.console.print(epoch_line(self.history, epochs=stage.epochs), highlight=False)
 
     def on_exception(self, trainer: L.Trainer, stage: L.LightningModule, exception: BaseException) -> None:
         self._stop_bar()
@@ -48,13 +48,13 @@ class Teller(L.Callback):
             self._progress = None
 
 
-def epoch_line(diary: Diary, *, epochs: int) -> str:
+def epoch_line(history: History, *, epochs: int) -> str:
     """`epoch  3/40  cross_entropy 1.234  accuracy 0.4312 *  nll 1.51  12 s`; the star marks the best so far."""
-    number, values = len(diary.epochs), diary.epochs[-1]
-    words = [f"epoch {number:>{len(str(epochs))}}/{epochs}"]
+    number, values = len(history.epochs), history.epochs[-1]
+    fields = [f"epoch {number:>{len(str(epochs))}}/{epochs}"]
     for name, value in values.items():
         side, _, metric = name.partition("/")
         if side in ("train", "val"):
-            star = " *" if metric == diary.monitor and diary.best == number else ""
-            words.append(f"{'train ' if side == 'train' else ''}{metric} {value:.4f}{star}")
-    return "  ".join([*words, f"{values['seconds']:.1f} s"])
+            star = " *" if metric == history.monitor and history.best == number else ""
+            fields.append(f"{'train ' if side == 'train' else ''}{metric} {value:.4f}{star}")
+    return "  ".join([*fields, f"{values['seconds']:.1f} s"])

@@ -1,4 +1,4 @@
-"""RunFolder: what a training run leaves behind, and what it needs to go on.
+"""RunFolder: the files of a training run, among them what it needs to resume.
 
 config.yaml          the whole config        bundle/       the best network so far
 checkpoints/last.ckpt  to resume from        metrics.jsonl every score, by epoch and of the bundle
@@ -6,6 +6,7 @@ logs/                TensorBoard             curves.png    report.html
 """
 
 import json
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,10 @@ from typing import Any
 import yaml
 
 from mien.core.errors import MienError
+from mien.engine.training.checkpoint import upgraded
 from mien.engine.training.config import FitConfig
 from mien.media.files import atomic_path, write_text
+from mien.systems.bundle_folder import previous_bundle, restore_bundle
 
 # What may change when a run goes on: nothing here moves a weight.
 FREE_OF_TRAINER = (
@@ -23,6 +26,8 @@ FREE_OF_TRAINER = (
 )  # fmt: skip
 # split_file is a path, and what leaks and fold change is seen by the hash of the faces.
 FREE_OF_DATA = ("root", "workers", "cache", "eval_batch_size", "split_file", "fold", "leaks")
+# What a kill may leave beside the files that were being written.
+LEFTOVERS = (".bundle.*", ".config.*.yaml", ".metrics.*.jsonl", ".curves.*.png", ".report.*.html")
 FREE = {"output", "resume", *(f"trainer.{n}" for n in FREE_OF_TRAINER), *(f"data.{n}" for n in FREE_OF_DATA)}
 
 
@@ -50,24 +55,34 @@ class RunFolder:
     def logs(self) -> Path:
         return self.root / "logs"
 
-    def begin(self, config: FitConfig) -> None:
-        """Writes config.yaml. Raises MienError where a run stands there already and nobody asked to resume it, and
-        where one is resumed with another config.
+    def begin(self, config: FitConfig, *, epochs_are_free: bool = True) -> None:
+        """Writes config.yaml, and removes what a killed run left half-written.
+
+        epochs_are_free: whether the run may be resumed with another number of epochs. Raises MienError where a run
+        stands there already and nobody asked to resume it, and where one is resumed with another config.
         """
+        leftovers = self._leftovers()
         if self.checkpoint.is_file():
             if not config.resume:
-                raise MienError(f"{self.root} holds a run. Go on with it: --resume true; or name another --output.")
-            self._refuse_changes(config)
-        elif not self.config.is_file() and self.root.is_dir() and any(self.root.iterdir()):
+                raise MienError(f"{self.root} holds a run. Resume it with --resume true, or name another --output.")
+            self._refuse_changes(config, epochs_are_free)
+        elif not self.config.is_file() and self.root.is_dir() and {*self.root.iterdir()} - {*leftovers}:
             raise MienError(f"{self.root} is not empty and holds no run. Name another --output.")
+        restore_bundle(self.bundle)
+        for path in leftovers:
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
         write_text(self.config, config.to_yaml())
 
-    def _refuse_changes(self, config: FitConfig) -> None:
-        before, now = (
-            _flat(yaml.safe_load(self.config.read_text(encoding="utf-8"))),
-            _flat(yaml.safe_load(config.to_yaml())),
-        )
-        free = FREE - ({"trainer.epochs"} if config.optim.schedule == "cosine" else set())
+    def _leftovers(self) -> list[Path]:
+        """Temporary files and folders of writes that were killed, but for a bundle that has no successor yet."""
+        found = [path for pattern in LEFTOVERS for path in self.root.glob(pattern)]
+        found += self.checkpoint.parent.glob(f".{self.checkpoint.stem}.*{self.checkpoint.suffix}")
+        return [path for path in found if path != previous_bundle(self.bundle)]
+
+    def _refuse_changes(self, config: FitConfig, epochs_are_free: bool) -> None:
+        """An option that the run's own config does not have yet is taken to have been at its default."""
+        before = _flat(FitConfig()) | _flat(yaml.safe_load(self.config.read_text(encoding="utf-8")))
+        now, free = _flat(config), FREE - (set() if epochs_are_free else {"trainer.epochs"})
         for key in sorted(before.keys() | now.keys()):
             if before.get(key) != now.get(key) and key not in free:
                 raise MienError(
@@ -82,7 +97,7 @@ class RunFolder:
         with atomic_path(self.checkpoint) as temporary:
             try:
                 torch.save(state, temporary)
-            except RuntimeError as error:  # torch's own word for a full disk
+            except RuntimeError as error:  # torch's own error for a full disk
                 raise OSError(str(error).splitlines()[0]) from error
 
     def load(self) -> dict[str, Any] | None:
@@ -93,7 +108,7 @@ class RunFolder:
             return None
         try:
             state: dict[str, Any] = read_torch_file(self.checkpoint)
-            return {key: state[key] for key in ("system", "ema", "optimizer", "position", "sums", "diary", "faces")}
+            return upgraded(state)
         except Exception as error:  # a damaged or foreign file fails in many ways; none may execute anything
             raise MienError(
                 f"{self.checkpoint} cannot be read ({type(error).__name__}). Begin again in another --output."
@@ -103,7 +118,9 @@ class RunFolder:
         write_text(self.metrics, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
 
 
-def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+def _flat(values: FitConfig | dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Dotted keys of a config, with plain values."""
+    values = yaml.safe_load(values.to_yaml()) if isinstance(values, FitConfig) else values
     flat: dict[str, Any] = {}
     for key, value in values.items():
         flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}

@@ -121,10 +121,10 @@ def _vgg19_layers() -> list[nn.Module]:
     return layers
 
 
-def vgg19_weights(path: str | Path = "") -> dict[str, Tensor]:
-    """VGG-19's ImageNet weights of that file, or of torchvision's cache. Nothing is ever downloaded here.
+def vgg19_file(path: str | Path = "") -> Path:
+    """The file of VGG-19's ImageNet weights: that one, or torchvision's cache. Nothing is ever downloaded here.
 
-    Raises MienError, which says how to get them, where there is no such file.
+    Raises MienError, which says how to get it, where there is no such file.
     """
     file = Path(path).expanduser() if path else Path(torch.hub.get_dir()) / "checkpoints" / VGG19_FILE
     if not file.is_file():
@@ -133,7 +133,12 @@ def vgg19_weights(path: str | Path = "") -> dict[str, Tensor]:
             "python -c \"import torchvision; torchvision.models.vgg19(weights='DEFAULT')\", name your own with "
             "--stage.options.vgg FILE, or do without: --stage.options.perceptual 0."
         )
-    return dict(read_checkpoint(file))
+    return file
+
+
+def vgg19_weights(path: str | Path = "") -> dict[str, Tensor]:
+    """VGG-19's ImageNet weights of `vgg19_file(path)`."""
+    return dict(read_checkpoint(vgg19_file(path)))
 
 
 def ssim(predicted: Tensor, target: Tensor) -> Tensor:

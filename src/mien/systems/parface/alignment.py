@@ -3,10 +3,10 @@
 Diaz Barros et al., FG 2024, section 3; the losses are weighted as in the published code.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -15,15 +15,16 @@ from torch.nn import functional as F
 
 from mien.core.errors import MienError
 from mien.core.landmarks import SCHEME_68
+from mien.core.records import Sample
 from mien.metrics import asymmetry
 from mien.metrics.alignment import nme, nme_3d
 from mien.nn.heatmaps import targets, to_map
 from mien.nn.losses import alignment
+from mien.systems.optim import OptimOptions
 from mien.systems.parface.calibration import fit_calibration
 from mien.systems.parface.network import ParFace, Seen
 from mien.systems.parface.stage import ParFaceStage, check_choices
-from mien.systems.stage import TorchBatch
-from mien.systems.steps import Objective
+from mien.systems.stage import Objective, ParameterGroup, Predictions, TorchBatch
 
 MapLoss = Callable[[Tensor, Tensor], Tensor]
 LOSSES = ("adaptive_wing", "mse")
@@ -49,7 +50,7 @@ class AlignmentOptions:
     """Extra weight of heat-map pixels near a landmark; 0 for none (10 in the adaptive wing paper)."""
     encoder_rate: float = 0.2
     """Learning rate of the encoder, as a share of optim.lr, in the stages that train it."""
-    moving_norms: bool = False
+    norms_in_train_mode: bool = False
     """Update BatchNorm statistics of the trained parts; published: fixed in every landmark stage."""
     train_decoder: bool = False
     """Train the decoder too, at the full learning rate, where no stage without labels preceded; --init random then
@@ -82,28 +83,31 @@ class Landmarks(ParFaceStage):
     name = "landmarks"
     options_class: ClassVar[type] = AlignmentOptions
     options: AlignmentOptions
+    renamed_options: ClassVar[Mapping[str, str]] = {"moving_norms": "norms_in_train_mode"}
+    default_optim = OptimOptions(lr=1e-4, schedule="constant")
     monitor = "nme_interocular"
     variant = ""
     with_encoder: ClassVar[bool] = False
 
-    def trained(self) -> Sequence[str]:
+    def trainable_parts(self) -> Sequence[str]:
         parts = ["landmark_head"]
         parts += ["visibility_head"] if "visibility_head" in self.system.parts() else []
         parts += ["decoder"] if self.options.train_decoder else []
         return [*parts, "encoder"] if self.with_encoder else parts
 
-    def moving(self) -> Sequence[str]:
-        return self.trained() if self.options.moving_norms else ()
+    def norms_in_train_mode(self) -> Sequence[str]:
+        return self.trainable_parts() if self.options.norms_in_train_mode else ()
 
     def objectives(self) -> list[Objective]:
-        heads = [part for part in self.trained() if part != "encoder"]
-        shares = {1.0: self.parameters_of(*heads)}
-        if self.with_encoder:
-            encoder = self.parameters_of("encoder")
-            shares[self.options.encoder_rate] = shares.get(self.options.encoder_rate, []) + encoder
-        return [Objective(self.loss_terms, shares)]
+        parts, rate = list(self.trainable_parts()), self.options.encoder_rate
+        if not self.with_encoder or rate == 1:
+            groups = [ParameterGroup(self.parameters_of(*parts))]
+        else:
+            parts.remove("encoder")
+            groups = [ParameterGroup(self.parameters_of(*parts)), ParameterGroup(self.parameters_of("encoder"), rate)]
+        return [Objective("landmarks", self.loss_terms, groups)]
 
-    def loss_terms(self, batch: TorchBatch) -> dict[str, Tensor]:
+    def loss_terms(self, batch: TorchBatch, shared: Any = None) -> dict[str, Tensor]:
         seen, maps = self._seen(batch)
         return self._map_terms(batch, maps) | self._place_terms(batch, maps) | self._visibility_terms(batch, seen)
 
@@ -152,7 +156,7 @@ class Landmarks(ParFaceStage):
     def _counted(self, batch: TorchBatch, like: Tensor) -> Tensor:
         if batch.visible is None or self.options.count_hidden:
             return torch.ones_like(like)
-        return (batch.visible != 0).to(like)  # where nobody said, a point counts
+        return (batch.visible != 0).to(like)  # a point of unknown visibility counts
 
     def _visibility_terms(self, batch: TorchBatch, seen: Seen) -> dict[str, Tensor]:
         head = self.system.visibility_head
@@ -166,7 +170,7 @@ class Landmarks(ParFaceStage):
 
     # How it is measured
 
-    def predict(self, system: nn.Module, batch: TorchBatch) -> dict[str, np.ndarray]:
+    def predict(self, system: nn.Module, batch: TorchBatch) -> Predictions:
         assert isinstance(system, ParFace)
         seen = system.see(batch.image)
         maps = system.heatmaps(seen).float()
@@ -179,19 +183,19 @@ class Landmarks(ParFaceStage):
             found |= {"depth": depth - depth.mean(1, keepdim=True), "true_depth": batch.depth.float()}
         return {name: value.detach().cpu().numpy() for name, value in found.items()}
 
-    def judge(self, predicted: dict[str, np.ndarray]) -> dict[str, float]:
-        points, truth = predicted["landmarks"], predicted["truth"]
-        if "spread" in predicted:
-            self._calibrate(predicted)
+    def validate(self, predictions: Predictions, samples: Sequence[Sample]) -> dict[str, float]:
+        points, truth = predictions["landmarks"], predictions["truth"]
+        if "spread" in predictions:
+            self._calibrate(predictions)
         normalisers: tuple[Literal["interocular", "bbox"], ...] = ("interocular", "bbox")
         return {f"nme_{normaliser}": nme(points, truth, normaliser=normaliser) for normaliser in normalisers}
 
-    def _calibrate(self, predicted: dict[str, np.ndarray]) -> None:
-        """The expected errors of `outputs` become those of these faces, in both the trained and the kept network."""
-        error = np.linalg.norm(predicted["landmarks"] - predicted["truth"], axis=-1)
-        error = np.where(predicted["counted"] > 0, error, np.nan)
-        fitted = torch.from_numpy(fit_calibration(predicted["spread"], error))
-        for system in (self.system, self.judged):
+    def _calibrate(self, predictions: Predictions) -> None:
+        """Fits the expected errors to these faces, in both the trained and the evaluated network."""
+        error = np.linalg.norm(predictions["landmarks"] - predictions["truth"], axis=-1)
+        error = np.where(predictions["counted"] > 0, error, np.nan)
+        fitted = torch.from_numpy(fit_calibration(predictions["spread"], error))
+        for system in (self.system, self.evaluated):
             assert isinstance(system, ParFace)
             system.calibration.copy_(fitted)
 
@@ -240,16 +244,17 @@ class Depth(Landmarks):
     name = "depth"
     options_class = DepthOptions
     options: DepthOptions
+    default_optim = OptimOptions(lr=1e-5, schedule="constant")
     monitor = "gte"
     variant = "_3d"
 
-    def trained(self) -> Sequence[str]:
+    def trainable_parts(self) -> Sequence[str]:
         return ["landmark_head", "depth_head"] if self.options.finetune_2d else ["depth_head"]
 
-    def moving(self) -> Sequence[str]:
+    def norms_in_train_mode(self) -> Sequence[str]:
         return ["depth_head"]
 
-    def loss_terms(self, batch: TorchBatch) -> dict[str, Tensor]:
+    def loss_terms(self, batch: TorchBatch, shared: Any = None) -> dict[str, Tensor]:
         if batch.depth is None:
             raise MienError("The stage depth needs a depth for each point; --data.name w300lp and people have them.")
         options = self.options
@@ -260,14 +265,14 @@ class Depth(Landmarks):
         depth = self.system.depths(read, seen.latent).float()
         return {"depth": options.depth_weight * F.mse_loss(depth, batch.depth), **terms}
 
-    def judge(self, predicted: dict[str, np.ndarray]) -> dict[str, float]:
-        if "true_depth" not in predicted:
-            raise MienError("The stage depth is judged by depths, and the validation faces have none.")
+    def validate(self, predictions: Predictions, samples: Sequence[Sample]) -> dict[str, float]:
+        if "true_depth" not in predictions:
+            raise MienError("The stage depth is validated on depths, which these validation faces do not have.")
         found, truth = (
-            np.concatenate((predicted[xy], predicted[z][..., None]), -1)
+            np.concatenate((predictions[xy], predictions[z][..., None]), -1)
             for xy, z in (("landmarks", "depth"), ("truth", "true_depth"))
         )
-        return {"gte": nme_3d(found, truth), **super().judge(predicted)}
+        return {"gte": nme_3d(found, truth), **super().validate(predictions, samples)}
 
 
 def _landmarks(batch: TorchBatch, stage: str) -> Tensor:

@@ -3,24 +3,24 @@
 Browatzki & Wallraven, 3FabRec, CVPR 2020, section 3.1; Diaz Barros et al., FG 2024, for the in-domain inversion.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from mien.core.errors import MienError
+from mien.core.records import Sample
 from mien.nn.losses import reconstruction
 from mien.nn.losses.adversarial import critic_loss, fooling_loss, generator_loss, gradient_penalty, real_or_fake_loss
 from mien.nn.resnet_ae import load_resnet18
-from mien.nn.sam import frozen_batch_norm
 from mien.nn.weights import read_checkpoint
+from mien.systems.frozen import FrozenNetwork
+from mien.systems.optim import OptimOptions
 from mien.systems.parface.network import ParFace
 from mien.systems.parface.stage import ParFaceStage, check_choices
-from mien.systems.stage import TorchBatch
-from mien.systems.steps import Objective, held
+from mien.systems.stage import Objective, ParameterGroup, Predictions, TorchBatch, every
 from mien.systems.system import System
 
 PIXELS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"l1": reconstruction.absolute, "l2": reconstruction.squared}
@@ -94,8 +94,8 @@ class InversionOptions(ReconstructionOptions):
     train_decoder: bool = False
 
 
-class Made(NamedTuple):
-    """Of a batch: the latent vectors, the pictures made of them, and pictures between two faces where asked for."""
+class Reconstruction(NamedTuple):
+    """Of a batch: latent vectors, pictures decoded from them, and pictures between two faces where asked for."""
 
     latent: Tensor
     picture: Tensor
@@ -116,6 +116,7 @@ class SelfSupervised(ParFaceStage):
     name = "self_supervised"
     options_class: ClassVar[type] = ReconstructionOptions
     options: ReconstructionOptions
+    default_optim = OptimOptions(lr=2e-5, betas=(0.0, 0.999), schedule="constant")
     monitor = "abs_error"
     variant = "_autoencoder"
     begins_untrained = True
@@ -125,17 +126,21 @@ class SelfSupervised(ParFaceStage):
         if self.optim_options.sam_rho:
             raise MienError(f"The stage {self.name} plays two networks against each other: --optim.sam_rho 0.")
         spec, options = system.picture, self.options
-        self.vgg: reconstruction.Perceptual | None = None
+        self.vgg: FrozenNetwork | None = None
         if options.perceptual:
-            self.vgg = reconstruction.Perceptual(
-                reconstruction.vgg19_weights(options.vgg), layers=options.perceptual_layers, mean=spec.mean,
+            file = reconstruction.vgg19_file(options.vgg)
+            network = reconstruction.Perceptual(
+                reconstruction.vgg19_weights(file), layers=options.perceptual_layers, mean=spec.mean,
                 std=spec.std, legacy=self.step_options.legacy,
             )  # fmt: skip
+            self.vgg = FrozenNetwork(network, file)
         if options.resnet18:
             load_resnet18(self.system.encoder, dict(read_checkpoint(options.resnet18)))
-        self._made: tuple[TorchBatch, Made] | None = None
 
-    def trained(self) -> Sequence[str]:
+    def frozen(self) -> Mapping[str, FrozenNetwork]:
+        return {} if self.vgg is None else {"vgg": self.vgg}
+
+    def trainable_parts(self) -> Sequence[str]:
         options = self.options
         wanted = {
             "encoder": options.train_encoder,
@@ -145,51 +150,51 @@ class SelfSupervised(ParFaceStage):
         }
         return [part for part, learns in wanted.items() if learns]
 
-    def moving(self) -> Sequence[str]:
-        if self.step_options.legacy:  # the whole network was in train mode, also what was said to be frozen
-            return [*{*self.trained(), "encoder", "decoder"}]
-        return [part for part in self.trained() if part != "discriminator" or self.options.against == "gan"]
+    def norms_in_train_mode(self) -> Sequence[str]:
+        if self.step_options.legacy:  # the whole network was in train mode, also the parts described as frozen
+            return [*{*self.trainable_parts(), "encoder", "decoder"}]
+        return [part for part in self.trainable_parts() if part != "discriminator" or self.options.against == "gan"]
 
     def objectives(self) -> list[Objective]:
-        options = self.options
-        found = []
+        options, found = self.options, []
         if options.adversarial:
-            share = {options.discriminator_rate: self.parameters_of("discriminator")}
-            found.append(Objective(self.critic_terms, share, every=options.discriminator_every))
+            group = ParameterGroup(self.parameters_of("discriminator"), options.discriminator_rate)
+            when = every(options.discriminator_every)
+            found.append(Objective("discriminator", self.critic_terms, (group,), when=when, detached=True))
         if options.latent_gan:
-            mine = {1.0: self.parameters_of("latent_discriminator")}
-            found.append(Objective(self.latent_critic_terms, mine, every=options.latent_discriminator_every))
-        generators = [part for part in ("encoder", "decoder") if part in self.trained()]
-        return [*found, Objective(self.loss_terms, {1.0: self.parameters_of(*generators)})]
+            group, when = self._group("latent_discriminator"), every(options.latent_discriminator_every)
+            terms = self.latent_critic_terms
+            found.append(Objective("latent_discriminator", terms, (group,), when=when, detached=True))
+        generators = [part for part in ("encoder", "decoder") if part in self.trainable_parts()]
+        return [*found, Objective("generator", self.loss_terms, (self._group(*generators),))]
 
-    # What is made small
+    def _group(self, *parts: str) -> ParameterGroup:
+        return ParameterGroup(self.parameters_of(*parts))
 
-    def loss_terms(self, batch: TorchBatch) -> dict[str, Tensor]:
-        options, (latent, picture, _) = self.options, self._made_of(batch)
-        terms = {"reconstruction": options.reconstruction * PIXELS[options.pixels](picture, batch.image)}
+    # What is minimised
+
+    def loss_terms(self, batch: TorchBatch, shared: Any = None) -> dict[str, Tensor]:
+        options, decoded = self.options, self.shared(batch) if shared is None else shared
+        terms = {"reconstruction": options.reconstruction * PIXELS[options.pixels](decoded.picture, batch.image)}
         if self.vgg is not None:
-            terms["perceptual"] = options.perceptual * self.vgg(picture, batch.image)
+            terms["perceptual"] = options.perceptual * self.vgg(decoded.picture, batch.image)
         if options.structure:
-            differing = reconstruction.structure(picture, batch.image, legacy=self.step_options.legacy).mean()
+            differing = reconstruction.structure(decoded.picture, batch.image, legacy=self.step_options.legacy).mean()
             terms = {name: 0.5 * term for name, term in terms.items()}
             terms["structure"] = 0.5 * options.structure * differing
         if options.adversarial and self.position.step % options.generator_every == 0:
-            terms |= self._generator_terms(self._made_of(batch))
+            terms |= self._generator_terms(decoded)
         if options.latent_gan and self.position.step % options.latent_every == 0:
             critic = self.system.latent_discriminator
             assert critic is not None
-            with held(critic):
-                terms["latent"] = fooling_loss(critic.logits(latent).float())
-        self._made = None  # its graph goes with the backward
+            terms["latent"] = fooling_loss(critic.logits(decoded.latent).float())
         return terms
 
-    def _generator_terms(self, made: Made) -> dict[str, Tensor]:
+    def _generator_terms(self, decoded: Reconstruction) -> dict[str, Tensor]:
         options = self.options
-        assert self.system.discriminator is not None
-        with held(self.system.discriminator):
-            terms = {"generator": options.adversarial * self._fooled(made.picture)}
-            if made.generated is not None:
-                terms["generated"] = options.generated * self._fooled(made.generated)
+        terms = {"generator": options.adversarial * self._fooled(decoded.picture)}
+        if decoded.generated is not None:
+            terms["generated"] = options.generated * self._fooled(decoded.generated)
         return terms
 
     def _fooled(self, picture: Tensor) -> Tensor:
@@ -198,16 +203,16 @@ class SelfSupervised(ParFaceStage):
             return fooling_loss(score)
         return generator_loss(score, legacy=self.step_options.legacy)
 
-    def critic_terms(self, batch: TorchBatch) -> dict[str, Tensor]:
-        fake = self._made_of(batch, for_critic=True).fakes().detach().float()
+    def critic_terms(self, batch: TorchBatch, shared: Reconstruction) -> dict[str, Tensor]:
+        fake = shared.fakes().detach().float()
         with torch.autocast(self.device.type, enabled=False):  # the penalty is a second derivative
             real_score, fake_score = self._critic(batch.image), self._critic(fake)
             if self.options.against == "gan":
                 return {"discriminator": real_or_fake_loss(real_score, fake_score)}
-            told_apart = critic_loss(real_score, fake_score, legacy=self.step_options.legacy)
+            critic = critic_loss(real_score, fake_score, legacy=self.step_options.legacy)
             mixing = self.mixing(batch.image)
             penalty = gradient_penalty(self._critic, batch.image, fake[: len(batch.image)], mixing=mixing)
-        return {"critic": told_apart, "penalty": penalty}
+        return {"critic": critic, "penalty": penalty}
 
     def mixing(self, image: Tensor) -> Tensor:
         """[batch, 1, 1, 1] in 0..1: where between real and made the penalty is taken."""
@@ -221,36 +226,25 @@ class SelfSupervised(ParFaceStage):
         score: Tensor = critic(picture) if published else critic.logits(picture)
         return score
 
-    def latent_critic_terms(self, batch: TorchBatch) -> dict[str, Tensor]:
-        latent = self._made_of(batch, for_critic=True).latent.detach()
+    def latent_critic_terms(self, batch: TorchBatch, shared: Reconstruction) -> dict[str, Tensor]:
+        latent = shared.latent.detach()
         critic = self.system.latent_discriminator
         assert critic is not None
         drawn = torch.randn_like(latent)
         return {"latent_discriminator": real_or_fake_loss(critic.logits(drawn).float(), critic.logits(latent).float())}
 
-    def _made_of(self, batch: TorchBatch, *, for_critic: bool = False) -> Made:
-        """Made once for all of a step's objectives; where the batch comes in parts, whose graphs would not fit into
-        memory together, the critic gets its own, without a trace in BatchNorm."""
-        if self._made is not None and self._made[0] is batch:
-            return self._made[1]
-        if for_critic and self.step_options.parts > 1:
-            with torch.no_grad(), frozen_batch_norm(self.system):
-                return self._make(batch)
-        self._made = (batch, self._make(batch))
-        return self._made[1]
-
-    def _make(self, batch: TorchBatch) -> Made:
+    def shared(self, batch: TorchBatch) -> Reconstruction:
         latent = self.system.encode(batch.image)
         picture = self.system.decoder(latent).picture.float()
         if not (self.options.generated and self.options.adversarial):
-            return Made(latent, picture, None)
+            return Reconstruction(latent, picture, None)
         start, along = latent.detach(), torch.rand(len(latent), 1, device=latent.device)
         between = start + along * (start[torch.randperm(len(start), device=start.device)] - start)
-        return Made(latent, picture, self.system.decoder(between).picture.float())
+        return Reconstruction(latent, picture, self.system.decoder(between).picture.float())
 
     # How it is measured
 
-    def predict(self, system: nn.Module, batch: TorchBatch) -> dict[str, np.ndarray]:
+    def predict(self, system: nn.Module, batch: TorchBatch) -> Predictions:
         """By picture, both brought back to 0..1: the mean absolute difference in grey levels, PSNR, SSIM."""
         assert isinstance(system, ParFace)
         made, truth = (self._shown(p.float()) for p in (system.reconstruct(batch.image), batch.image))
@@ -267,11 +261,11 @@ class SelfSupervised(ParFaceStage):
         mean, std = (picture.new_tensor(v).view(3, 1, 1) for v in (spec.mean, spec.std))
         return (picture * std + mean).clamp(0, 1)
 
-    def judge(self, predicted: dict[str, np.ndarray]) -> dict[str, float]:
-        return {name: float(values.mean()) for name, values in predicted.items()}
+    def validate(self, predictions: Predictions, samples: Sequence[Sample]) -> dict[str, float]:
+        return {name: float(values.mean()) for name, values in predictions.items()}
 
-    def start_from(self, other: System) -> None:
-        super().start_from(other)
+    def start_from(self, role: str, other: System) -> None:
+        super().start_from(role, other)
         if self.options.reset_discriminator and self.system.discriminator is not None:
             for module in self.system.discriminator.modules():
                 if isinstance(module, nn.Conv2d):

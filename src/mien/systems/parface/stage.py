@@ -1,6 +1,6 @@
 """What ParFace-Net's stages share: which parts learn, and what is taken over from the bundle of an earlier stage."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any, ClassVar
 
@@ -9,8 +9,7 @@ from torch import nn
 from mien.core.errors import MienError, nearest
 from mien.systems.parface.network import ParFace
 from mien.systems.registry import SYSTEMS
-from mien.systems.stage import Stage
-from mien.systems.steps import Objective
+from mien.systems.stage import Objective, ParameterGroup, Stage
 from mien.systems.system import System
 
 SAME = ("size", "latent", "activation", "width")  # without which weights mean something else, shape or not
@@ -18,11 +17,12 @@ HEADS = ("landmark_head", "depth_head", "visibility_head")
 
 
 class ParFaceStage(Stage):
-    """Subclasses say which parts learn (`trained`), and of which the BatchNorm follows the batch (`moving`)."""
+    """Subclasses name the parts that learn, and those whose BatchNorm is in train mode."""
 
     needs_labels = False
     larger_is_better = False
     system: ParFace
+    starts_from: ClassVar[Mapping[str, tuple[type[System], ...]]] = {"network": (ParFace,)}
     variant: ClassVar[str]  # ending of the registered name that has the parts this stage needs
     begins_untrained: ClassVar[bool] = False
 
@@ -35,31 +35,32 @@ class ParFaceStage(Stage):
         super().__init__(system, **rest)
         if not isinstance(system, ParFace):
             raise MienError(f"The stage {self.name} trains parface networks; got {system.name}.")
-        if lacking := [part for part in self.trained() if part not in system.parts()]:
+        if lacking := [part for part in self.trainable_parts() if part not in system.parts()]:
             options = {"discriminator": "discriminators", "latent_discriminator": "discriminators"}
             option = options.get(lacking[0], "heads")
             raise MienError(
                 f"The stage {self.name} trains the {lacking[0]}, which this network has not. "
                 f"Add it: --system.options.{option} (or take another --system.name, see mien models)."
             )
-        system.train_only(self.trained(), moving=self.moving())
+        system.train_only(self.trainable_parts(), moving=self.norms_in_train_mode())
 
-    def trained(self) -> Sequence[str]:
-        """The parts that learn."""
-        raise AssertionError(f"{type(self).__name__} does not say which parts it trains")
+    def trainable_parts(self) -> Sequence[str]:
+        """The parts that learn; the others are frozen."""
+        raise AssertionError(f"{type(self).__name__} does not name the parts it trains")
 
-    def moving(self) -> Sequence[str]:
-        """The parts whose BatchNorm normalises with the batch and whose statistics follow it."""
-        return self.trained()
+    def norms_in_train_mode(self) -> Sequence[str]:
+        """The parts whose BatchNorm normalises with the batch and updates its statistics."""
+        return self.trainable_parts()
 
     def parameters_of(self, *parts: str) -> list[nn.Parameter]:
         found = self.system.parts()
         return [p for part in parts for p in found[part].parameters() if p.requires_grad]
 
     def objectives(self) -> list[Objective]:
-        return [Objective(self.loss_terms, {1.0: self.parameters_of(*self.trained())})]
+        group = ParameterGroup(self.parameters_of(*self.trainable_parts()))
+        return [Objective("loss", self.loss_terms, (group,))]
 
-    def needs_init(self) -> str:
+    def needs_init(self, role: str) -> str:
         if self.begins_untrained:
             return ""
         return (
@@ -67,11 +68,10 @@ class ParFaceStage(Stage):
             "(or --init random to insist)."
         )
 
-    def start_from(self, other: System) -> None:
+    def start_from(self, role: str, other: System) -> None:
         """Takes every part that both networks have; what only this one has keeps its first weights. Heads of another
         number of points begin anew."""
-        if not isinstance(other, ParFace):
-            raise MienError(f"The stage {self.name} starts from a parface bundle; got {other.name}.")
+        assert isinstance(other, ParFace)
         for name in SAME:
             theirs, ours = getattr(other.config, name), getattr(self.system.config, name)
             if theirs != ours:

@@ -3,24 +3,25 @@
 The paper starts from two files of others (a landmark network, a face recogniser) and has only the second stage.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mien.core.errors import MienError, nearest
 from mien.core.landmarks import SCHEME_68
+from mien.core.records import Sample
 from mien.metrics.alignment import nme
 from mien.metrics.calibration import fit_temperature, nll
 from mien.metrics.expression import accuracy, balanced_accuracy, confusion_matrix
 from mien.nn.losses.alignment import wing
+from mien.systems.optim import OptimOptions
 from mien.systems.poster_v2.landmarks import PosterV2Landmarks
 from mien.systems.poster_v2.network import PosterV2
-from mien.systems.stage import Stage, TorchBatch
+from mien.systems.stage import Predictions, Stage, TorchBatch
 from mien.systems.system import System
 
 LANDMARK_LOSSES: dict[str, Callable[[Tensor], Tensor]] = {"wing": wing, "l1": torch.abs, "l2": torch.square}
@@ -45,6 +46,8 @@ class Landmarks(Stage):
     options_class = LandmarkOptions
     needs_labels = False
     options: LandmarkOptions
+    starts_from: ClassVar[Mapping[str, tuple[type[System], ...]]] = {"network": (PosterV2Landmarks,)}
+    default_optim = OptimOptions(name="adamw", lr=1e-3, weight_decay=0.01, schedule="cosine", warmup_epochs=2)
     monitor = "nme_interocular"
     larger_is_better = False
 
@@ -52,26 +55,24 @@ class Landmarks(Stage):
     def system_name(cls, name: str) -> str:
         return name.replace("poster_v2", "poster_v2_landmarks") if "landmarks" not in name else name
 
-    def loss_terms(self, batch: TorchBatch) -> dict[str, Tensor]:
+    def loss_terms(self, batch: TorchBatch, shared: Any = None) -> dict[str, Tensor]:
         if batch.landmarks is None:
             raise MienError("The stage landmarks needs 68 points for each picture; --data.name w300 has them.")
         error = 100 * (self(batch.image)["landmarks"].float() - batch.landmarks)
         return {self.options.loss: LANDMARK_LOSSES[self.options.loss](error).mean()}
 
-    def predict(self, system: nn.Module, batch: TorchBatch) -> dict[str, np.ndarray]:
+    def predict(self, system: nn.Module, batch: TorchBatch) -> Predictions:
         assert batch.landmarks is not None
         found = system(batch.image)["landmarks"].float()
         return {"landmarks": found.cpu().numpy(), "truth": batch.landmarks.float().cpu().numpy()}
 
-    def judge(self, predicted: dict[str, np.ndarray]) -> dict[str, float]:
-        assert predicted["truth"].shape[1] == SCHEME_68.points
-        return {"nme_interocular": nme(predicted["landmarks"], predicted["truth"], normaliser="interocular")}
+    def validate(self, predictions: Predictions, samples: Sequence[Sample]) -> dict[str, float]:
+        assert predictions["truth"].shape[1] == SCHEME_68.points
+        return {"nme_interocular": nme(predictions["landmarks"], predictions["truth"], normaliser="interocular")}
 
-    def start_from(self, other: System) -> None:
+    def start_from(self, role: str, other: System) -> None:
         """Goes on from another run of this stage."""
-        if not isinstance(other, PosterV2Landmarks):
-            raise MienError(f"The stage landmarks starts from a poster_v2_landmarks bundle or none; got {other.name}.")
-        self.take(other.state_dict())
+        self.load_weights(other.state_dict())
 
 
 @dataclass(frozen=True)
@@ -103,13 +104,14 @@ class Expression(Stage):
     name = "expression"
     options_class = ExpressionOptions
     options: ExpressionOptions
+    starts_from: ClassVar[Mapping[str, tuple[type[System], ...]]] = {"network": (PosterV2Landmarks, PosterV2)}
     system: PosterV2
 
     def __init__(self, system: System, **rest: Any) -> None:
         super().__init__(system, **rest)
         self.monitor = self.options.monitor
 
-    def loss_terms(self, batch: TorchBatch) -> dict[str, Tensor]:
+    def loss_terms(self, batch: TorchBatch, shared: Any = None) -> dict[str, Tensor]:
         logits = self(batch.image)["expression"].float()
         if batch.distribution is not None:
             target = F.pad(batch.distribution, (0, logits.shape[1] - batch.distribution.shape[1]))
@@ -129,13 +131,13 @@ class Expression(Stage):
         weights = counts.sum() / ((counts > 0).sum() * counts.clamp(min=1))
         return F.pad(weights, (0, logits.shape[1] - len(weights)), value=1.0)  # a wider legacy head
 
-    def predict(self, system: nn.Module, batch: TorchBatch) -> dict[str, np.ndarray]:
+    def predict(self, system: nn.Module, batch: TorchBatch) -> Predictions:
         assert batch.expression is not None
         logits = system(batch.image)["expression"].float()
         return {"logits": logits.cpu().numpy(), "truth": batch.expression.cpu().numpy()}
 
-    def judge(self, predicted: dict[str, np.ndarray]) -> dict[str, float]:
-        logits, truth = predicted["logits"], predicted["truth"]
+    def validate(self, predictions: Predictions, samples: Sequence[Sample]) -> dict[str, float]:
+        logits, truth = predictions["logits"], predictions["truth"]
         confusion = confusion_matrix(truth, logits.argmax(-1), classes=logits.shape[1])
         return {
             "accuracy": float(accuracy(confusion)),
@@ -143,26 +145,23 @@ class Expression(Stage):
             "nll": nll(logits, truth),
         }
 
-    def temperature(self, predicted: dict[str, np.ndarray]) -> float:
+    def temperatures(self, predictions: Predictions) -> dict[str, float]:
         try:
-            return fit_temperature(predicted["logits"], predicted["truth"])
-        except MienError:  # no answer wrong, or none better than chance: nothing to calibrate on
-            return 1.0
+            return {"expression": fit_temperature(predictions["logits"], predictions["truth"])}
+        except MienError:  # every prediction right, or none better than chance: nothing to calibrate on
+            return {"expression": 1.0}
 
-    def start_from(self, other: System) -> None:
+    def start_from(self, role: str, other: System) -> None:
         """A landmark bundle gives the landmark stream; an expression bundle everything but a head of other classes."""
         if isinstance(other, PosterV2Landmarks):
             self.system.load_landmark_net(other.landmark_net.state_dict())
-        elif isinstance(other, PosterV2):
-            state = other.state_dict()
-            if other.outputs["expression"].names != self.system.outputs["expression"].names:
-                head = {k: v for k, v in self.system.state_dict().items() if k.startswith("vit.head.")}
-                state |= head
-            self.take(state)
-        else:
-            raise MienError(f"POSTER V2 starts from a bundle of its own stages; got {other.name}.")
+            return
+        state = other.state_dict()
+        if other.outputs["expression"].names != self.system.outputs["expression"].names:
+            state |= {k: v for k, v in self.system.state_dict().items() if k.startswith("vit.head.")}
+        self.load_weights(state)
 
-    def needs_init(self) -> str:
+    def needs_init(self, role: str) -> str:
         config = self.system.config
         if config.landmark_branch and config.freeze_landmarks:
             return (
