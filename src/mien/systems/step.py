@@ -21,7 +21,7 @@ class ParameterGroup:
     """Parameters that an optimiser treats alike."""
 
     parameters: Sequence[nn.Parameter]
-    """Those that require a gradient."""
+    """Those that require a gradient, in the same order in every process: a resumed optimiser finds its state by it."""
     lr_scale: float = 1.0
     """Factor on the learning rate of the schedule."""
     weight_decay: float | None = None

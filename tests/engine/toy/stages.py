@@ -92,15 +92,16 @@ class Together(Stage):
         return {"spread": shared["picture"].std()}
 
     def objectives(self):
-        heads = {*self.system.expression_head.parameters(), *self.system.affect_head.parameters()}
-        rest = [p for p in self.system.parameters() if p not in heads]
+        named = list(self.system.named_parameters())
+        heads = [parameter for name, parameter in named if "head" in name]
+        rest = [parameter for name, parameter in named if "head" not in name]
         critic = OptimOptions(name="rmsprop", lr=1e-2, momentum=0.0, schedule="multistep", milestones=(1,), gamma=0.5)
         return [
             Objective(
                 "discriminator", self.discriminator_terms, [ParameterGroup([*self.discriminator.parameters()])],
                 optim=critic, when=self.is_not_too_good, detached=True,
             ),
-            Objective("network", self.network_terms, [ParameterGroup([*heads], 2.0, 0.0), ParameterGroup(rest)]),
+            Objective("network", self.network_terms, [ParameterGroup(heads, 2.0, 0.0), ParameterGroup(rest)]),
         ]  # fmt: skip
 
     def is_not_too_good(self, step, losses):

@@ -176,35 +176,42 @@ def _train(
     options: "TrainerOptions", stage: "Stage", data: "FaceDataModule", *, checkpointer: "Checkpointer",
     console: "Console",
 ) -> None:  # fmt: skip
-    import lightning as L
-
-    from mien.engine.training.loop import ResumableData, SharedGradients, processes, start_at
+    """Raises KeyboardInterrupt after Ctrl-C and SystemExit after SIGTERM and SIGHUP, with the state saved."""
+    from mien.engine.training.loop import ResumableData, start_at
     from mien.engine.training.progress import ProgressReporter
     from mien.engine.training.stop_signals import Interrupted
 
-    devices, nodes = processes(options.devices, options.nodes)
     root = checkpointer.run.root
     reporter = ProgressReporter(console, checkpointer.history, bar=options.progress)
-    trainer = L.Trainer(
-        max_epochs=options.epochs, accelerator="gpu" if options.device == "cuda" else options.device,
-        devices=devices, num_nodes=nodes, strategy=SharedGradients() if devices * nodes > 1 else "auto",
-        callbacks=[checkpointer, reporter], logger=False, default_root_dir=root, enable_checkpointing=False,
-        enable_progress_bar=False, enable_model_summary=False, num_sanity_val_steps=0, use_distributed_sampler=False,
-        reload_dataloaders_every_n_epochs=1,
-    )  # fmt: skip
+    trainer = _trainer(options, callbacks=[checkpointer, reporter], root=root)
     start_at(trainer, epoch=stage.position.epoch)
     try:
         trainer.fit(stage.train(), datamodule=ResumableData(data, stage))
     except Interrupted as error:
         command = f"mien fit --output {shlex.quote(str(root))} --resume true"
-        console.print(
-            f"Stopped by {error} in epoch {stage.position.epoch + 1}. Resume with: {command}", highlight=False
-        )
+        where = f"in epoch {stage.position.epoch + 1}"
+        console.print(f"Stopped by {error} {where}. Resume with: {command}", highlight=False)
         if error.number == signal.SIGINT:
             raise KeyboardInterrupt from error
         raise SystemExit(128 + error.number) from error
     finally:
         checkpointer.signals.restore()
+
+
+def _trainer(options: "TrainerOptions", *, callbacks: list[Any], root: Path) -> Any:
+    """Lightning's, with nothing of its own that writes, shows or samples."""
+    import lightning as L
+
+    from mien.engine.training.loop import SharedGradients, processes
+
+    devices, nodes = processes(options.devices, options.nodes)
+    return L.Trainer(
+        max_epochs=options.epochs, accelerator="gpu" if options.device == "cuda" else options.device,
+        devices=devices, num_nodes=nodes, strategy=SharedGradients() if devices * nodes > 1 else "auto",
+        callbacks=callbacks, logger=False, default_root_dir=root, enable_checkpointing=False,
+        enable_progress_bar=False, enable_model_summary=False, num_sanity_val_steps=0, use_distributed_sampler=False,
+        reload_dataloaders_every_n_epochs=1,
+    )  # fmt: skip
 
 
 def _finish(run: "RunFolder", stage: "Stage", history: "History", console: "Console") -> FitResult:

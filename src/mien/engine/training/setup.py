@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 from mien.core.errors import MienError, nearest
 
 if TYPE_CHECKING:
+    from mien.core.labels import LabelSet
     from mien.data.datamodule import FaceDataModule
     from mien.engine.training.config import FitConfig
     from mien.systems.stage import Stage
+    from mien.systems.system import System
 
 
 def stage_defaults(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -24,31 +26,37 @@ def stage_defaults(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def build(config: "FitConfig") -> "tuple[Stage, FaceDataModule]":
     """The stage with its freshly initialised (or taken over) system, and its data with their index read."""
-    import torch
-
-    from mien.core.spec import PictureInput
     from mien.data.datamodule import FaceDataModule
-    from mien.systems.registry import create_model, stage_class
-    from mien.systems.stage import step_seed
+    from mien.systems.registry import stage_class
 
     kind = stage_class(config.system.name, config.stage.name)
     bundles = init_bundles(config.init, kind)
     labels = config.data.target_labels() if kind.needs_labels else None
-    options = config.system.options | ({"legacy": True} if config.legacy else {})
-    torch.manual_seed(step_seed(config.trainer.seed, 0, 0))
-    system = create_model(kind.system_name(config.system.name), labels=labels, **options)
-    framed = {} if config.data.crop_source == "box" else {"point_box": config.data.crop_source}
-    system.inputs["image"] = PictureInput.from_dict(system.picture.to_dict() | framed | config.input)
+    system = _system(config, kind.system_name(config.system.name), labels)
     data = FaceDataModule(config.data, system.picture, labels)
     data.setup("fit")
-    stage = kind(
-        system, options=config.stage.options, optim=config.optim, step=_step_options(config),
-        epochs=config.trainer.epochs,
-    )  # fmt: skip
+    step, epochs = _step_options(config), config.trainer.epochs
+    stage = kind(system, options=config.stage.options, optim=config.optim, step=step, epochs=epochs)
     stage.class_counts = tuple(int(n) for n in data.class_counts) if labels is not None else ()
     stage.validation_samples = data.selection.val
     _initialize(stage, bundles)
     return stage, data
+
+
+def _system(config: "FitConfig", name: str, labels: "LabelSet | None") -> "System":
+    """With weights that follow from the seed, and its picture cut out as the config says."""
+    import torch
+
+    from mien.core.spec import PictureInput
+    from mien.systems.registry import create_model
+    from mien.systems.stage import step_seed
+
+    options = config.system.options | ({"legacy": True} if config.legacy else {})
+    torch.manual_seed(step_seed(config.trainer.seed, 0, 0))
+    system = create_model(name, labels=labels, **options)
+    framed = {} if config.data.crop_source == "box" else {"point_box": config.data.crop_source}
+    system.inputs["image"] = PictureInput.from_dict(system.picture.to_dict() | framed | config.input)
+    return system
 
 
 def _step_options(config: "FitConfig") -> Any:
