@@ -188,7 +188,7 @@ def nested(key: str, value: Any) -> dict[str, Any]:
     return value
 
 
-def merged(first: Mapping[Any, Any], second: Mapping[Any, Any]) -> dict[str, Any]:
+def merged(first: Mapping[Any, Any], second: Mapping[Any, Any]) -> dict[Any, Any]:
     """Both mappings; where both have a key the second wins, and mappings are merged in turn."""
     found = dict(first)
     for key, value in second.items():
