@@ -161,11 +161,11 @@ def _diary(stage: "Stage", state: dict[str, Any] | None) -> "Diary":
 
 
 def _keeper(config: "FitConfig", run: "RunFolder", stage: "Stage", data: "FaceDataModule", diary: "Diary") -> "Keeper":
-    from mien.engine.evaluation.contamination import remembered
+    from mien.engine.evaluation.contamination import training_faces
     from mien.engine.training.loop import Keeper
 
     options, provenance = config.trainer, _provenance(config, stage, data)
-    extra, about = remembered(data.selection, data=config.data.name, leaks=config.data.leaks, init=config.init)
+    extra, about = training_faces(data.selection, data=config.data.name, leaks=config.data.leaks, init=config.init)
     provenance |= about
     common = {name: provenance[name] for name in ("leaks", "split_file") if name in provenance}
     return Keeper(

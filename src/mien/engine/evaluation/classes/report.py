@@ -10,8 +10,8 @@ from mien.report import page as report
 from mien.report.page import Section
 
 if TYPE_CHECKING:
-    from mien.engine.evaluation.compare import Comparison
-    from mien.engine.evaluation.result import Evaluation
+    from mien.engine.evaluation.classes.comparison import ClassComparison
+    from mien.engine.evaluation.classes.predictions import ClassEvaluation
 
 MEANING = {
     "accuracy": "share of all faces answered as labelled",
@@ -29,18 +29,18 @@ INTERVALS = "95 %: percentile bootstrap over faces (within classes for averages)
 MISTAKES_SHOWN = 12
 
 
-def write_report(path: Path, result: "Evaluation", *, show_faces: bool = False) -> None:
+def write_report(path: Path, result: "ClassEvaluation", *, show_faces: bool = False) -> None:
     """report.html of one evaluation."""
     target = result.target
     title = f"{result.info.system} on {target.data}, {target.split}"
     subtitle = (
-        f"Which expression does a face show? Model {result.model}, {len(result.answers):,} faces of split "
+        f"Which expression does a face show? Model {result.model}, {len(result.predictions):,} faces of split "
         f"{target.split_hash}, one view each."
     )
     report.write_page(path, title, evaluation_sections(result, show_faces=show_faces), subtitle=subtitle)
 
 
-def evaluation_sections(result: "Evaluation", *, show_faces: bool = False) -> list[Section]:
+def evaluation_sections(result: "ClassEvaluation", *, show_faces: bool = False) -> list[Section]:
     """The sections, for this report or inside another one."""
     sections = [
         Section("", headline(result)),
@@ -56,14 +56,14 @@ def evaluation_sections(result: "Evaluation", *, show_faces: bool = False) -> li
     return [*sections, report.caveats()]
 
 
-def headline(result: "Evaluation") -> str:
+def headline(result: "ClassEvaluation") -> str:
     """The accuracy with its interval, in a sentence and a picture, beside the majority class; warnings."""
     from mien.report.plots import interval_figure
 
     accuracy, baseline = value_of(result.scores, "accuracy"), value_of(result.scores, "majority_accuracy")
     assert accuracy.value is not None and baseline.value is not None
     low, high = _ends(accuracy)
-    right, n = int(result.answers.right.sum()), len(result.answers)
+    right, n = int(result.predictions.right.sum()), len(result.predictions)
     usual = baseline.note.removeprefix("always answering ")
     interval = f"95 % interval {low:.1%} to {high:.1%}" if accuracy.low is not None else "no interval was asked for"
     sentences = [
@@ -88,9 +88,9 @@ def headline(result: "Evaluation") -> str:
     )
 
 
-def warnings(result: "Evaluation") -> list[str]:
+def warnings(result: "ClassEvaluation") -> list[str]:
     """What a reader must know before quoting the number."""
-    lines = list(result.seen)
+    lines = [*result.contamination, *result.notes]
     if result.failures:
         lines.append(f"{_pictures(len(result.failures))} not be read: not in the numbers, listed in failures.csv.")
     if result.target.dropped:
@@ -102,26 +102,26 @@ def warnings(result: "Evaluation") -> list[str]:
     return lines
 
 
-def measured(result: "Evaluation") -> str:
-    info, target, labels = result.info, result.target, result.answers.labels
-    accuracy = value_of(result.scores, "accuracy")
+def measured(result: "ClassEvaluation") -> str:
+    info, target, labels = result.info, result.target, result.predictions.labels
+    accuracy, faces = value_of(result.scores, "accuracy"), len(result.predictions)
     return report.facts(
         {
             "model": result.model,
             "bundle": result.bundle,
             "weights (SHA-256, first 12)": info.weight_hash,
-            "computed by": f"{result.engine}, {len(result.answers) / max(result.seconds, 1e-9):,.0f} faces a second",
+            "computed by": f"{result.engine}, {faces / max(result.seconds, 1e-9):,.0f} faces a second",
             "data set and split": f"{target.data}, {target.split}",
             "split hash": target.split_hash,
             "split file": target.split_file,
             "faces it was trained on": seen_said(result.leaks),
-            "faces measured": f"{len(result.answers):,}",
+            "faces measured": f"{faces:,}",
             "pictures that could not be read": f"{len(result.failures):,}",
             "samples without a label": f"{target.unlabelled:,}",
             "samples of classes the model lacks": f"{sum(target.dropped.values()):,}",
             "classes": f"{', '.join(labels.classes)} (order {labels.name}, {labels.checksum})",
             "input": f"{info.picture.size} x {info.picture.size} pixels, {info.picture.color}, one view, no flips",
-            "temperature": f"{result.answers.temperature:.4g}",
+            "temperature": f"{result.predictions.temperature:.4g}",
             "intervals": INTERVALS if accuracy.low is not None else "none",
         }
     )
@@ -167,21 +167,21 @@ def metrics_table(scores: list[Score]) -> str:
     return report.table(["metric", "value", "95 % interval", "meaning"], rows, left=(0, 3), caption=caption)
 
 
-def classes_table(result: "Evaluation") -> str:
+def classes_table(result: "ClassEvaluation") -> str:
     """Recall, precision and F1 as bars; the recall's interval; how often the class occurs and is answered."""
     rows = []
-    for k, name in enumerate(result.answers.labels.classes):
+    for k, name in enumerate(result.predictions.labels.classes):
         recall, precision, f1 = (value_of(result.scores, f"{m}/{name}") for m in ("recall", "precision", "f1"))
         bars = [report.bar(s.value, shown(s)) if s.value is not None else "undefined" for s in (recall, precision, f1)]
-        counts = [f"{int(result.answers.confusion.sum(axis)[k]):,}" for axis in (1, 0)]
+        counts = [f"{int(result.predictions.confusion.sum(axis)[k]):,}" for axis in (1, 0)]
         rows.append([escape(name), *counts, bars[0], f"<small>{shown_interval(recall)}</small>", *bars[1:]])
     columns = ["class", "faces", "answered", "recall", "95 % interval", "precision", "F1"]
     caption = "Recall: of the faces with this label, those found. Precision: of these answers, those right."
     return report.table(columns, rows, caption=caption)
 
 
-def confusion_table(result: "Evaluation") -> str:
-    names, confusion = result.answers.labels.classes, result.answers.confusion
+def confusion_table(result: "ClassEvaluation") -> str:
+    names, confusion = result.predictions.labels.classes, result.predictions.confusion
     head = "".join(f'<th scope="col">{escape(name)}</th>' for name in names)
     body = "".join(
         f'<tr><th scope="row">{escape(name)}</th>{"".join(_cell(int(c), int(row.sum())) for c in row)}</tr>'
@@ -201,11 +201,11 @@ def _cell(count: int, total: int) -> str:
     return f'<td{look} style="--share:{100 * share:.1f}%">{count:,}{percent}</td>'
 
 
-def reliability(result: "Evaluation") -> str:
+def reliability(result: "ClassEvaluation") -> str:
     from mien.report.plots import reliability_figure
 
-    bins = result.answers.reliability
-    confidence, right = result.answers.probabilities.max(-1).mean(), result.answers.right.mean()
+    bins = result.predictions.reliability
+    confidence, right = result.predictions.probabilities.max(-1).mean(), result.predictions.right.mean()
     leaning = "too sure of itself" if confidence > right else "not sure enough"
     verdict = f"on average it is {leaning}" if abs(confidence - right) > 0.02 else "on average that is right"
     text = f"The answers claim {confidence:.1%} on average and {right:.1%} of them are right: {verdict}."
@@ -217,9 +217,9 @@ def reliability(result: "Evaluation") -> str:
     )
 
 
-def mistakes(result: "Evaluation", *, show_faces: bool) -> str:
+def mistakes(result: "ClassEvaluation", *, show_faces: bool) -> str:
     """The wrong answers with the highest probability, by file name; with their pictures only when asked."""
-    answers, names = result.answers, result.answers.labels.classes
+    answers, names = result.predictions, result.predictions.labels.classes
     worst = answers.mistakes(MISTAKES_SHOWN)
     if not worst:
         return "<p>There are none.</p>"
@@ -239,7 +239,7 @@ def mistakes(result: "Evaluation", *, show_faces: bool) -> str:
     return report.table(columns, rows, left=(0, 1, 2, 4) if show_faces else (0, 1, 2), caption=caption)
 
 
-def _thumbnail(result: "Evaluation", sample: object) -> str:
+def _thumbnail(result: "ClassEvaluation", sample: object) -> str:
     import io
 
     from PIL import Image
@@ -254,7 +254,7 @@ def _thumbnail(result: "Evaluation", sample: object) -> str:
     return report.picture(encoded.getvalue(), alt=f"the face in {sample.key}", css_class="face", kind="jpeg")
 
 
-def comparison(compared: "Comparison") -> str:
+def comparison(compared: "ClassComparison") -> str:
     """Verdict, McNemar's test, and the differences with their paired intervals."""
     test = compared.mcnemar
     rows = [
@@ -274,13 +274,13 @@ def comparison(compared: "Comparison") -> str:
     return f"<p>{escape(compared.verdict)}</p>{report.facts(about)}{report.table(columns, rows, caption=caption)}"
 
 
-def print_summary(result: "Evaluation", folder: Path) -> None:
+def print_summary(result: "ClassEvaluation", folder: Path) -> None:
     """A short table on standard output, then where the report is."""
     from rich.console import Console
     from rich.table import Table
 
     console = Console()
-    title = f"{result.model} on {result.target.data} {result.target.split}: {len(result.answers):,} faces"
+    title = f"{result.model} on {result.target.data} {result.target.split}: {len(result.predictions):,} faces"
     console.print(title, markup=False, highlight=False, soft_wrap=True)
     table = Table()
     for name, side in (("metric", "left"), ("value", "right"), ("95 % interval", "right")):

@@ -3,13 +3,13 @@
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from mien.engine.evaluation.result import LandmarkEvaluation
+    from mien.engine.evaluation.points.predictions import PointEvaluation
 
 SIDE = 192  # pixels of the picture in the report
 TRUE, ANSWERED = (0, 200, 110), (255, 120, 20)
 
 
-def face_with_points(result: "LandmarkEvaluation", key: str) -> str:
+def face_with_points(result: "PointEvaluation", key: str) -> str:
     """An <img> of the crop that the network got, larger."""
     import io
     from dataclasses import replace

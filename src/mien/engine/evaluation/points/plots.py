@@ -9,7 +9,7 @@ from mien.report.svg import Dot, Line, Point, Rect, Scene, Words
 if TYPE_CHECKING:
     import numpy as np
 
-    from mien.engine.evaluation.result import LandmarkEvaluation
+    from mien.engine.evaluation.points.predictions import PointEvaluation
     from mien.metrics.uncertainty import SigmaBins
 
 CED_TO = 0.10  # of the face's size
@@ -54,7 +54,7 @@ def _step(span: tuple[float, float]) -> float:
     return found[1] - found[0] if len(found) > 1 else 1.0
 
 
-def ced_figure(result: "LandmarkEvaluation", *, title: str = "") -> Scene:
+def ced_figure(result: "PointEvaluation", *, title: str = "") -> Scene:
     """The cumulative error distribution up to 10 percent: the share of faces with at most that error, a line a crop.
 
     A face that the detector missed counts as one with too large an error.
@@ -92,16 +92,16 @@ def ced_figure(result: "LandmarkEvaluation", *, title: str = "") -> Scene:
     return scene
 
 
-def _ced_curves(result: "LandmarkEvaluation") -> "dict[str, tuple[Sequence[float], int]]":
+def _ced_curves(result: "PointEvaluation") -> "dict[str, tuple[Sequence[float], int]]":
     """Words -> sorted errors and how many faces there were to find."""
     from mien.engine.evaluation.points.crops import DETECTED
-    from mien.engine.evaluation.result import face_errors
+    from mien.engine.evaluation.points.predictions import face_errors
 
     found: dict[str, tuple[Sequence[float], int]] = {}
     for one in (result, result.against):
         if one is None:
             continue
-        for crop, answers in one.answers.items():
+        for crop, answers in one.predictions.items():
             missed = len(one.missed) if crop in DETECTED else 0
             model = f"{one.bundle}, " if result.against is not None else ""
             name = f"{model}{crop} crop" + (f", {missed} faces missed" if missed else "")

@@ -13,7 +13,7 @@ from mien.report import page as report
 from mien.report.page import Section
 
 if TYPE_CHECKING:
-    from mien.engine.evaluation.result import LandmarkEvaluation
+    from mien.engine.evaluation.points.predictions import PointEvaluation
 
 CROP_WORDS = {
     "data": "the data set's own boxes",
@@ -33,7 +33,7 @@ CAVEATS = (
 )
 
 
-def write_landmark_report(path: Path, result: "LandmarkEvaluation", *, show_faces: bool = False) -> None:
+def write_landmark_report(path: Path, result: "PointEvaluation", *, show_faces: bool = False) -> None:
     """report.html of one evaluation."""
     target = result.target
     title = f"{result.info.system} on {target.data}, {target.split}"
@@ -44,7 +44,7 @@ def write_landmark_report(path: Path, result: "LandmarkEvaluation", *, show_face
     report.write_page(path, title, landmark_sections(result, show_faces=show_faces), subtitle=subtitle)
 
 
-def landmark_sections(result: "LandmarkEvaluation", *, show_faces: bool = False) -> list[Section]:
+def landmark_sections(result: "PointEvaluation", *, show_faces: bool = False) -> list[Section]:
     """The sections, for this report or inside another one; those without data are left out."""
     from mien.engine.evaluation.points.plots import ced_figure
 
@@ -65,7 +65,7 @@ def landmark_sections(result: "LandmarkEvaluation", *, show_faces: bool = False)
     return [section for section in sections if section.html]
 
 
-def headline(result: "LandmarkEvaluation") -> str:
+def headline(result: "PointEvaluation") -> str:
     """The NME with its interval and protocol, the cards beside it, and warnings."""
     nme = score_of(result, f"nme_{result.normaliser}")
     assert nme is not None
@@ -87,11 +87,11 @@ def headline(result: "LandmarkEvaluation") -> str:
     )
 
 
-def warnings(result: "LandmarkEvaluation") -> list[str]:
+def warnings(result: "PointEvaluation") -> list[str]:
     """What a reader must know before quoting the number."""
-    lines = list(result.seen)
-    oracle = "data" in result.answers and result.oracle
-    if oracle and not set(DETECTED) & set(result.answers):
+    lines = [*result.contamination, *result.notes]
+    oracle = "data" in result.predictions and result.oracle
+    if oracle and not set(DETECTED) & set(result.predictions):
         lines.append(
             "The data's boxes are the rectangles around the true points: the crop gives something of the answer away. "
             "--crop both shows beside it what a detector's boxes give."
@@ -111,26 +111,26 @@ def warnings(result: "LandmarkEvaluation") -> list[str]:
     return lines
 
 
-def crops_table(result: "LandmarkEvaluation") -> str:
+def crops_table(result: "PointEvaluation") -> str:
     """One line a kind of crop: what an oracle crop hides stands beside it."""
     n, rows = result.normaliser, []
-    for crop, answers in result.answers.items():
+    for crop, answers in result.predictions.items():
         names = f"nme_{n}", f"median_{n}", f"fr@10_{n}", f"auc@10_{n}"
         found = [score_of(result, name, crop=crop) for name in names]
         same = score_of(result, f"nme_{n}/found", crop=crop)
         cells = [shown(found[0]), f"<small>{shown_interval(found[0])}</small>", *map(shown, found[1:])]
-        if len(result.answers) > 1:
+        if len(result.predictions) > 1:
             cells.append(shown(same or found[0]))
         rows.append([escape(CROP_WORDS[crop]), f"{len(answers):,}", *cells])
     columns = ["faces cut out by", "faces", "NME", "95 % interval", "median", "failures", "AUC"]
     caption = "Failures: faces with an error above 10 percent. AUC: area under the error curve to 10 percent."
-    if len(result.answers) > 1:
+    if len(result.predictions) > 1:
         columns.append("NME, same faces")
         caption += " Same faces: those that the detector found."
     return report.table(columns, rows, caption=caption)
 
 
-def comparison(result: "LandmarkEvaluation") -> str:
+def comparison(result: "PointEvaluation") -> str:
     if result.against is None:
         return ""
     factor, unit = (1, " px") if result.normaliser == "none" else (100, " %")
@@ -148,7 +148,7 @@ def comparison(result: "LandmarkEvaluation") -> str:
     return f"<p>{escape(verdict(result))}</p>{about}{report.table(columns, rows, caption=caption)}"
 
 
-def verdict(result: "LandmarkEvaluation") -> str:
+def verdict(result: "PointEvaluation") -> str:
     """One sentence about the second model."""
     assert result.against is not None
     d = result.differences[0]
@@ -159,7 +159,7 @@ def verdict(result: "LandmarkEvaluation") -> str:
     return f"{better} is better: its mean error is {1 - least:.1%} smaller."
 
 
-def metrics_table(result: "LandmarkEvaluation") -> str:
+def metrics_table(result: "PointEvaluation") -> str:
     """Everything but the single points, in a fold: the same lines as metrics.jsonl."""
     rows = [
         [f'<span class="code">{escape(s.metric)}</span>', shown(s), f"<small>{shown_interval(s)}</small>", f"{s.n:,}",
@@ -172,8 +172,9 @@ def metrics_table(result: "LandmarkEvaluation") -> str:
     return f"<details><summary>{len(rows)} metrics</summary>{table}</details><p class='note'>{text}</p>"
 
 
-def measured(result: "LandmarkEvaluation") -> str:
-    info, target, answered = result.info, result.target, sum(map(len, result.answers.values()))
+def measured(result: "PointEvaluation") -> str:
+    info, target, answered = result.info, result.target, sum(map(len, result.predictions.values()))
+    detected = set(DETECTED) & set(result.predictions)
     return report.facts(
         {
             "model": result.model,
@@ -183,9 +184,9 @@ def measured(result: "LandmarkEvaluation") -> str:
             "data set and split": f"{target.data}, {target.split}",
             "split hash": target.split_hash,
             "faces it was trained on": seen_said(result.leaks),
-            "faces measured": ", ".join(f"{len(a):,} ({crop} crop)" for crop, a in result.answers.items()),
+            "faces measured": ", ".join(f"{len(a):,} ({crop} crop)" for crop, a in result.predictions.items()),
             "pictures that could not be read": f"{len(result.failures):,}",
-            "faces that the detector missed": f"{len(result.missed):,}" if set(DETECTED) & set(result.answers) else "",
+            "faces that the detector missed": f"{len(result.missed):,}" if detected else "",
             "errors are divided by": NORMALISER_WORDS[result.normaliser] if result.normaliser != "none" else "nothing",
             "points": f"{result.main.truth_px.shape[1]}",
             "input": f"{info.picture.size} x {info.picture.size} pixels, {info.picture.color}, one view, no flips; "
@@ -195,7 +196,7 @@ def measured(result: "LandmarkEvaluation") -> str:
     )
 
 
-def print_landmark_summary(result: "LandmarkEvaluation", folder: Path) -> None:
+def print_landmark_summary(result: "PointEvaluation", folder: Path) -> None:
     """A short table on standard output, then where the report is."""
     from rich.console import Console
     from rich.table import Table
@@ -204,14 +205,14 @@ def print_landmark_summary(result: "LandmarkEvaluation", folder: Path) -> None:
     title = f"{result.model} on {result.target.data} {result.target.split}: {len(result.main):,} faces"
     console.print(title, markup=False, highlight=False, soft_wrap=True)
     table.add_column("metric", no_wrap=True)
-    alone = len(result.answers) == 1  # else the intervals, which the report has, would not fit
-    for crop in result.answers:
-        table.add_column(crop if len(result.answers) > 1 else f"{crop} crop", justify="right", no_wrap=True)
+    alone = len(result.predictions) == 1  # else the intervals, which the report has, would not fit
+    for crop in result.predictions:
+        table.add_column(crop if len(result.predictions) > 1 else f"{crop} crop", justify="right", no_wrap=True)
     if alone:
         table.add_column("95 % interval", justify="right", no_wrap=True)
     names = dict.fromkeys(s.metric.partition("/")[2] for s in result.scores if _is_told(s.metric))
     for name in names:
-        found = [score_of(result, name, crop=crop) for crop in result.answers]
+        found = [score_of(result, name, crop=crop) for crop in result.predictions]
         table.add_row(name, *map(shown, found), *([shown_interval(found[0])] if alone else []))
     console.print(table)
     for line in warnings(result):

@@ -11,14 +11,13 @@ from mien.report import page as report
 if TYPE_CHECKING:
     import numpy as np
 
-    from mien.engine.evaluation.points.predictions import PointAnswers
-    from mien.engine.evaluation.result import LandmarkEvaluation
+    from mien.engine.evaluation.points.predictions import PointEvaluation, PointPredictions
     from mien.report.svg import Scene
 
 WORST_SHOWN = 12
 
 
-def places(result: "LandmarkEvaluation") -> str:
+def places(result: "PointEvaluation") -> str:
     """Errors by region as bars beside a face whose dots are as large as their errors."""
     from mien.engine.evaluation.points.plots import face_figure
 
@@ -40,7 +39,7 @@ def places(result: "LandmarkEvaluation") -> str:
     return f'<div class="beside">{figure}<div>{table}<p class="note">{text}</p></div></div>'
 
 
-def mean_face(answers: "PointAnswers") -> "tuple[np.ndarray, np.ndarray]":
+def mean_face(answers: "PointPredictions") -> "tuple[np.ndarray, np.ndarray]":
     """Mean of the true points, each face upright and of size 1, and mean error of each point in that unit."""
     import numpy as np
 
@@ -61,7 +60,7 @@ def mean_face(answers: "PointAnswers") -> "tuple[np.ndarray, np.ndarray]":
     return np.mean(turned, axis=0), errors(answers.predicted_px, answers.truth_px, normaliser=whole).mean(0)  # type: ignore[arg-type]
 
 
-def halves(result: "LandmarkEvaluation") -> str:
+def halves(result: "PointEvaluation") -> str:
     """Right and left; with palsy affected and healthy."""
     words = {
         "right": "the person's right half", "left": "the person's left half", "affected": "the half with the palsy",
@@ -76,7 +75,7 @@ def halves(result: "LandmarkEvaluation") -> str:
     return report.table(["half", "faces", "mean error", "95 % interval"], rows, caption=caption) if rows else ""
 
 
-def yaw(result: "LandmarkEvaluation") -> str:
+def yaw(result: "PointEvaluation") -> str:
     rows = [
         row(name.replace("-", " to ") + " degrees" if "-" in name else "mean of the ranges", score)
         for score in below(result, f"nme_{result.normaliser}/yaw/")
@@ -87,7 +86,7 @@ def yaw(result: "LandmarkEvaluation") -> str:
     return report.table(["turned by", "faces", "mean error", "95 % interval"], rows, caption=caption) if rows else ""
 
 
-def asymmetry(result: "LandmarkEvaluation") -> str:
+def asymmetry(result: "PointEvaluation") -> str:
     """The line of predicted over true asymmetry, in a sentence, a figure and a table."""
     slope = score_of(result, "asymmetry/slope")
     if slope is None:
@@ -142,7 +141,7 @@ def _verdict(slope: Score, gain: Score | None) -> str:
     return f"That cannot be told from these faces: the {name} is {by.value:.2f}, and its interval holds 1."
 
 
-def _asymmetry_figure(result: "LandmarkEvaluation", slope: Score) -> "Scene":
+def _asymmetry_figure(result: "PointEvaluation", slope: Score) -> "Scene":
     import numpy as np
 
     from mien.engine.evaluation.points.asymmetry import frontal_faces
@@ -158,7 +157,7 @@ def _asymmetry_figure(result: "LandmarkEvaluation", slope: Score) -> "Scene":
     )  # fmt: skip
 
 
-def stated(result: "LandmarkEvaluation") -> str:
+def stated(result: "PointEvaluation") -> str:
     """Stated errors against found ones."""
     import numpy as np
 
@@ -188,10 +187,10 @@ _SIGMA_WORDS = {
 }  # fmt: skip
 
 
-def worst(result: "LandmarkEvaluation", *, show_faces: bool) -> str:
+def worst(result: "PointEvaluation", *, show_faces: bool) -> str:
     """The faces with the largest errors, by file name; with their pictures only when asked."""
     from mien.engine.evaluation.points.pictures import face_with_points
-    from mien.engine.evaluation.result import face_errors
+    from mien.engine.evaluation.points.predictions import face_errors
 
     errors = sorted(face_errors(result.main, result.normaliser).items(), key=lambda pair: -pair[1])[:WORST_SHOWN]
     told = {key: f"{error:.2f} px" if result.normaliser == "none" else f"{error:.2%}" for key, error in errors}

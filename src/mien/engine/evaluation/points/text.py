@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 from mien.engine.evaluation.scores import Score
 
 if TYPE_CHECKING:
-    from mien.engine.evaluation.result import LandmarkEvaluation
+    from mien.engine.evaluation.points.predictions import PointEvaluation
 
 _SPACE = "\N{NO-BREAK SPACE}"
 
 
-def score_of(result: "LandmarkEvaluation", name: str, *, crop: str = "") -> Score | None:
+def score_of(result: "PointEvaluation", name: str, *, crop: str = "") -> Score | None:
     """The score of that name on the headline's crop, or another."""
     wanted = f"{crop or result.main.crop}_crop/{name}"
     return next((s for s in result.scores if s.metric == wanted), None)
@@ -50,6 +50,6 @@ def row(text: str, score: Score) -> list[str]:
     return [escape(text), f"{score.n:,}", shown(score), f"<small>{shown_interval(score)}</small>"]
 
 
-def below(result: "LandmarkEvaluation", prefix: str) -> list[Score]:
+def below(result: "PointEvaluation", prefix: str) -> list[Score]:
     whole = f"{result.main.crop}_crop/{prefix}"
     return [s for s in result.scores if s.metric.startswith(whole)]
