@@ -103,12 +103,14 @@ def run(options: EvaluationOptions, output: str) -> dict[str, Evaluation]:
 def measurable_kinds(plan: Plan) -> dict[str, str]:
     """Output → kind, of the outputs that stand for themselves and have a task.
 
-    Raises MienError where there is none.
+    Raises MienError where there is none, and for a name that cannot be that of a folder.
     """
     info = plan.predictor.info
     found = {name: output.kind for name, output in primary(info.outputs).items() if output.kind in TASKS}
     if not found:
         raise MienError(f"{plan.bundle} gives {info.gives}: nothing that could be measured ({', '.join(TASKS)}).")
+    if bad := [name for name in found if not _FOLDER_NAME.fullmatch(name)]:
+        raise MienError(f"{plan.bundle} has an output named {bad[0]!r}; a name has letters, digits, '_', '.' and '-'.")
     return dict(found)
 
 
@@ -196,7 +198,7 @@ def write(folder: Path, results: Mapping[str, Evaluation], *, show_faces: bool) 
     tasks = {output: task_of(result.info.outputs[output].kind) for output, result in results.items()}
     several = len(results) > 1
     for output, task in tasks.items():
-        task.write_tables(folder / _folder_name(output) if several else folder, results[output])
+        task.write_tables(folder / output if several else folder, results[output])
     write_metrics(folder / METRICS, results)
     if several:
         sections = {output: t.sections(results[output], show_faces=show_faces) for output, t in tasks.items()}
@@ -205,12 +207,6 @@ def write(folder: Path, results: Mapping[str, Evaluation], *, show_faces: bool) 
         if not several:
             task.write_report(folder / REPORT, results[output], show_faces=show_faces)
         task.print_summary(results[output], folder)
-
-
-def _folder_name(output: str) -> str:
-    if not _FOLDER_NAME.fullmatch(output):
-        raise MienError(f"An output is named {output!r}; a folder can have letters, digits, '_', '.' and '-'.")
-    return output
 
 
 def writable(folder: Path) -> Path:

@@ -45,8 +45,8 @@ def _statistic(predictions: ValuePredictions, metric: str, name: str) -> tuple[C
         predicted, truth = predictions.pair(name)
         return lambda drawn: function(predicted[drawn], truth[drawn]), len(truth)
     whole = np.isfinite(predictions.truth).all(1)
-    both = predictions.predicted[whole].T, predictions.truth[whole].T
-    return lambda drawn: float(np.mean([function(p[drawn], t[drawn]) for p, t in zip(*both, strict=True)])), whole.sum()
+    pairs = list(zip(predictions.predicted[whole].T, predictions.truth[whole].T, strict=True))
+    return lambda drawn: float(np.mean([function(p[drawn], t[drawn]) for p, t in pairs])), int(whole.sum())
 
 
 def compare_values(
