@@ -23,6 +23,7 @@ from mien.data.options import DataOptions
 from mien.data.readers.w300 import W300
 from mien.engine.bundles.predictor import Predictor
 from mien.engine.evaluation import run as engine
+from mien.engine.evaluation.compare import compare
 from mien.engine.evaluation.evaluate import evaluate
 from mien.engine.evaluation.points import crops as landmark_crops
 from mien.engine.evaluation.points.predictions import PointEvaluation
@@ -389,6 +390,25 @@ def test_two_models_are_compared_on_the_same_faces(tmp_path: Path, monkeypatch: 
     again = run(tmp_path / "set", tmp_path / "again", "far", compare="far")
     assert again.differences[0].value == 0
     assert "cannot be told apart" in (tmp_path / "again/report.html").read_text()
+
+
+def test_two_tables_of_points_compare_as_in_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    functions = {"far": answering(moved((6, 8))), "near": answering(moved((3, 4)))}
+    install(monkeypatch, functions)
+    both = run(folder_of_points(tmp_path / "set"), tmp_path / "both", "far", compare="near")
+    for name in functions:
+        run(tmp_path / "set", tmp_path / name, name, bootstrap=0)
+    (difference,) = compare(str(tmp_path / "far"), str(tmp_path / "near"), bootstrap=60)[""].differences
+    assert (difference.name, difference.n) == ("data", COUNT)
+    assert (difference.first, difference.second) == pytest.approx(
+        (both.differences[0].first, both.differences[0].second), abs=1e-5
+    )
+    assert "near is better: nme_interocular, data differs by 5.00%" in capsys.readouterr().out
+    run(tmp_path / "set", tmp_path / "pixels", "near", ocular_norm="none", bootstrap=0)
+    with pytest.raises(MienError, match="compare only over the same size of the face"):
+        compare(str(tmp_path / "far"), str(tmp_path / "pixels"))
 
 
 def test_pixels_are_written_as_pixels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -43,10 +43,14 @@ class Comparison:
     """Faces."""
     differences: tuple[Difference, ...]
     """The main metric first."""
-    in_percent: bool = False
-    """Whether the metrics are shares, written in percent."""
+    metric: str = ""
+    """Name of the main metric, where its difference is named otherwise."""
     larger_is_better: bool = True
     """Of the main metric."""
+    in_percent: bool = False
+    """Whether the metrics are shares, written in percent."""
+    decimals: int = 3
+    """Written of a metric."""
 
     @property
     def lines(self) -> list[str]:
@@ -57,10 +61,19 @@ class Comparison:
     def verdict(self) -> str:
         """One sentence: which model is better by the main metric, if that is beyond chance."""
         main = self.differences[0]
+        metric = f"{self.metric}, {main.name}" if self.metric else main.name
         if main.interval.low <= 0 <= main.interval.high:
-            return f"The two cannot be told apart on these {self.n:,} faces ({main.name})."
+            return f"The two cannot be told apart on these {self.n:,} faces ({metric})."
         better = self.second if (main.value > 0) == self.larger_is_better else self.first
-        return f"{better} is better: {main.name} differs by {abs(main.value):.3g}."
+        return f"{better} is better: {metric} differs by {self.written(abs(main.value))}."
+
+    def written(self, value: float) -> str:
+        """`34.7%` or `0.347`."""
+        return f"{value:.{self.decimals}%}" if self.in_percent else f"{value:.{self.decimals}f}"
+
+    def written_difference(self, value: float) -> str:
+        """`+1.2`, in points where the metric is a share, or `+0.012`."""
+        return f"{100 * value if self.in_percent else value:+.{self.decimals}f}"
 
 
 def mean_differences(

@@ -88,17 +88,14 @@ def comparison_table(compared: Comparison) -> str:
 
 
 def difference_rows(compared: Comparison) -> tuple[list[str], list[list[str]]]:
-    """Columns and rows of a table of differences; shares in percent."""
+    """Columns and rows of a table of differences."""
     columns = ["metric", "first", "second", "difference", "95 % interval", "faces"]
-    factor, digits, unit = (100, 1, "%") if compared.in_percent else (1, 3, "")
     rows = []
     for d in compared.differences:
-        first, second, gap, low, high = (
-            factor * v for v in (d.first, d.second, d.value, d.interval.low, d.interval.high)
+        gap, low, high = map(compared.written_difference, (d.value, d.interval.low, d.interval.high))
+        rows.append(
+            [d.name, compared.written(d.first), compared.written(d.second), gap, f"{low} to {high}", f"{d.n:,}"]
         )
-        interval = f"{low:+.{digits}f} to {high:+.{digits}f}"
-        values = [f"{value:.{digits}f}{unit}" for value in (first, second)]
-        rows.append([d.name, *values, f"{gap:+.{digits}f}", interval, f"{d.n:,}"])
     return columns, rows
 
 

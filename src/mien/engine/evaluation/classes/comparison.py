@@ -57,6 +57,7 @@ def compare_predictions(
         n=len(first),
         differences=_differences(first, *right, bootstrap=bootstrap),
         in_percent=True,
+        decimals=1,
         mcnemar=mcnemar(*right),
         agreement=float((classes[0] == classes[1][order]).mean()),
     )

@@ -69,7 +69,9 @@ class PointTask:
 
     def compare(self, first: PointEvaluation, second: PointEvaluation, bootstrap: Bootstrap) -> PointEvaluation:
         errors = [_errors_by_crop(each, first.normaliser) for each in (first, second)]
-        compared = compare_errors(errors[0], errors[1], names=(first.bundle, second.bundle), bootstrap=bootstrap)
+        compared = compare_errors(
+            errors[0], errors[1], first.normaliser, names=(first.bundle, second.bundle), bootstrap=bootstrap
+        )
         return replace(first, against=second, comparison=compared)
 
     def compare_tables(self, first: Path, second: Path, names: tuple[str, str], bootstrap: Bootstrap) -> Comparison:
@@ -79,7 +81,7 @@ class PointTask:
                 f"Errors compare only over the same size of the face; {names[0]} has nme_{normaliser}, {names[1]} "
                 f"nme_{other}. Evaluate both with one --ocular-norm."
             )
-        return compare_errors(errors, other_errors, names=names, bootstrap=bootstrap)
+        return compare_errors(errors, other_errors, normaliser, names=names, bootstrap=bootstrap)
 
     def write_tables(self, folder: Path, result: PointEvaluation) -> None:
         write_tables(folder, result)
@@ -130,7 +132,7 @@ def _errors_by_crop(result: PointEvaluation, normaliser: Normaliser) -> ErrorsBy
 
 
 def compare_errors(
-    first: ErrorsByCrop, second: ErrorsByCrop, *, names: tuple[str, str], bootstrap: Bootstrap
+    first: ErrorsByCrop, second: ErrorsByCrop, normaliser: str, *, names: tuple[str, str], bootstrap: Bootstrap
 ) -> Comparison:
     """The NME for each kind of crop, over the faces that both have points of.
 
@@ -145,8 +147,8 @@ def compare_errors(
         columns = [{crop: np.array([errors[key] for key in keys])} for errors in (own, other)]
         differences += mean_differences(columns[0], columns[1], bootstrap)
     return Comparison(
-        first=names[0], second=names[1], n=differences[0].n, differences=tuple(differences), in_percent=True,
-        larger_is_better=False,
+        first=names[0], second=names[1], n=differences[0].n, differences=tuple(differences),
+        metric=f"nme_{normaliser}", larger_is_better=False, in_percent=normaliser != "none", decimals=2,
     )  # fmt: skip
 
 
