@@ -248,6 +248,29 @@ def test_two_bundles_without_a_common_output_do_not_compare(tmp_path: Path, monk
         )  # fmt: skip
 
 
+def test_outputs_that_only_one_bundle_has_are_measured_and_not_compared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The classes of one have no published order and another name; being the only ones they are compared."""
+
+    def open_predictor(bundle: str, **_: object) -> Predictor:
+        both = {"expression": Output("classes", LABELS.classes), "affect": VALUES}
+        outputs = both if bundle == "both" else {"mood": CLASSES}
+
+        def forward(inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+            found = predict(inputs["image"])
+            return {"mood": found["expression"]} | found
+
+        return Predictor(BundleInfo("stand_in", {}, {"image": SPEC}, outputs), "a test", forward)
+
+    monkeypatch.setattr(engine, "open_predictor", open_predictor)
+    data, output = options(table_of_faces(tmp_path / "set")), str(tmp_path / "out")
+    found = evaluate("both", data=data, output=output, compare="classes", bootstrap=20)
+    assert found["expression"].comparison.agreement == 1
+    assert found["affect"].comparison is None
+    assert "Not compared: affect. classes has no such output of these data." in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("given", "named"),
     [
@@ -297,6 +320,31 @@ def test_an_output_cannot_name_a_folder_elsewhere(tmp_path: Path, monkeypatch: p
 def test_inputs_that_cannot_be_prepared_are_refused_before_any_face_is_read() -> None:
     with pytest.raises(MienError, match="Samples cannot be prepared for a network's input 'voice' yet"):
         prepare_inputs([], {"image": SPEC, "voice": SoundInput()})
+
+
+def test_a_network_of_several_inputs_gets_them_by_name_in_its_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch = pytest.importorskip("torch")
+    from mien.engine.bundles.predictor import open_predictor
+
+    class Weighted(torch.nn.Module):
+        input_names = ("render", "image")
+        info = BundleInfo("weighted", {}, {"image": SPEC, "render": SPEC}, {"affect": VALUES})
+
+        def for_inference(self) -> "Weighted":
+            return self
+
+        def forward(self, render: Any, image: Any) -> dict[str, Any]:
+            return {"affect": torch.stack([2 * render.mean((1, 2, 3)), image.mean((1, 2, 3))], dim=1)}
+
+    (tmp_path / "system.json").write_text(Weighted.info.to_json())
+    (tmp_path / "model.safetensors").write_bytes(b"")
+    monkeypatch.setattr("mien.systems.bundle.load", lambda folder: Weighted())
+    images = np.ones((2, 3, 16, 16), np.float32)
+    found = open_predictor(str(tmp_path), device="cpu").outputs({"image": 3 * images, "render": images})
+    np.testing.assert_array_equal(found["affect"], [[2, 3], [2, 3]])
+    assert found["affect"].dtype == np.float64
 
 
 def test_the_next_batch_is_prepared_meanwhile_and_failures_come_with_their_reason() -> None:

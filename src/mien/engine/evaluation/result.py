@@ -40,7 +40,7 @@ class Evaluation:
         """`system@weights`."""
         return self.info.model_id
 
-    def described(self) -> dict[str, Any]:
+    def facts(self) -> dict[str, Any]:
         """What every line of metrics.jsonl says beside the score."""
         labels = self.info.outputs[self.output].labels
         return {

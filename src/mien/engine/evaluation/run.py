@@ -151,7 +151,7 @@ def _pairs(first: Plan, second: Plan) -> dict[str, str]:
 
     Raises MienError where there are none. Outputs of the second bundle without a counterpart are not measured.
     """
-    kinds = [{output: job.described.kind for output, job in plan.jobs.items()} for plan in (first, second)]
+    kinds = [{output: job.declared.kind for output, job in plan.jobs.items()} for plan in (first, second)]
     pairs = {}
     for output, kind in kinds[0].items():
         alike = [name for name, other in kinds[1].items() if other == kind]
@@ -165,6 +165,9 @@ def _pairs(first: Plan, second: Plan) -> dict[str, str]:
             f"Two models compare on one task; {first.bundle} gives {given[0]}, {second.bundle} gives {given[1]}."
         )
     second.jobs = {name: second.jobs[name] for name in pairs.values()}
+    for output in first.jobs.keys() - pairs.keys():
+        note = f"Not compared: {output}. {second.bundle} has no such output of these data."
+        first.jobs[output] = replace(first.jobs[output], notes=[*first.jobs[output].notes, note])
     return pairs
 
 
@@ -183,7 +186,7 @@ def _leave_out_training_faces(plans: Sequence[Plan], data: EvaluationData) -> No
 
 def measure(plan: Plan, batch_size: int) -> dict[str, Evaluation]:
     """Predictions and scores of every job; outputs of the prepared inputs share one pass."""
-    tasks = {output: task_of(job.described.kind) for output, job in plan.jobs.items()}
+    tasks = {output: task_of(job.declared.kind) for output, job in plan.jobs.items()}
     collected = {output: task.collect(plan.jobs[output]) for output, task in tasks.items()}
     requests = {output: (plan.jobs[output].target.samples, collect) for output, collect in collected.items() if collect}
     network = SharedPass(plan.predictor, requests, batch_size=batch_size)

@@ -56,7 +56,7 @@ def write_metrics(path: Path, results: Mapping[str, Evaluation]) -> None:
     lines = []
     prefixed = ambiguous_outputs(results)
     for output, result in results.items():
-        common = result.described() | ({"output": output} if len(results) > 1 else {})
+        common = result.facts() | ({"output": output} if len(results) > 1 else {})
         lines += [(_renamed(s, output) if output in prefixed else s, common) for s in result.scores]
     write_scores(path, lines)
 

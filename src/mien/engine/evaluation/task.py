@@ -49,7 +49,7 @@ class Job:
     """What else is to be known of the data."""
 
     @property
-    def described(self) -> Output:
+    def declared(self) -> Output:
         """What the bundle says of the output."""
         return self.info.outputs[self.output]
 

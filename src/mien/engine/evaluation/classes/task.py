@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from mien.core.bundle import BundleInfo
+from mien.core.labels import LabelSet
 from mien.engine.evaluation.classes.comparison import compare_predictions
 from mien.engine.evaluation.classes.predictions import ClassEvaluation, ClassPredictions
 from mien.engine.evaluation.classes.report import evaluation_sections, print_summary, write_report
@@ -26,9 +27,7 @@ class ClassTask:
     table = f"{PREDICTIONS}.csv"
 
     def target(self, data: EvaluationData, info: BundleInfo, output: str, options: NoOptions) -> Target:
-        labels = info.outputs[output].labels
-        assert labels is not None
-        return data.class_target(labels)
+        return data.class_target(labels_of(info, output))
 
     def collect(self, job: Job) -> Collect:
         def logits(inputs: Arrays, outputs: Arrays) -> Arrays:
@@ -37,8 +36,7 @@ class ClassTask:
         return logits
 
     def measure(self, job: Job, network: SharedPass) -> ClassEvaluation:
-        found, labels = network.collected(job.output), job.described.labels
-        assert labels is not None
+        found, labels = network.collected(job.output), labels_of(job.info, job.output)
         truth = {sample.key: sample.expression for sample in job.target.samples}
         predictions = ClassPredictions(
             labels, tuple(found.keys), np.array([truth[key] for key in found.keys]), found.array("logits"),
@@ -70,3 +68,9 @@ class ClassTask:
 
     def print_summary(self, result: ClassEvaluation, folder: Path) -> None:
         print_summary(result, folder)
+
+
+def labels_of(info: BundleInfo, output: str) -> LabelSet:
+    """The order of the output's classes; one without a published order has its names under the output's own."""
+    declared = info.outputs[output]
+    return declared.labels or LabelSet(output, declared.names)

@@ -106,9 +106,9 @@ class PointEvaluation(Evaluation):
         """Of the NME, second model minus first, by kind of crop."""
         return self.comparison.differences if self.comparison else ()
 
-    def described(self) -> dict[str, object]:
+    def facts(self) -> dict[str, object]:
         """With the number of faces that the detector did not find."""
-        return super().described() | {"missed": len(self.missed)}
+        return super().facts() | {"missed": len(self.missed)}
 
 
 def face_errors(predictions: PointPredictions, normaliser: Normaliser) -> dict[str, np.float64]:

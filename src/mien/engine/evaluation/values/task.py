@@ -45,7 +45,7 @@ class ValueTask:
         return values
 
     def measure(self, job: Job, network: SharedPass) -> ValueEvaluation:
-        found, names = network.collected(job.output), job.described.names
+        found, names = network.collected(job.output), job.declared.names
         truth = {sample.key: _labels(sample, names) for sample in job.target.samples}
         labels = np.array([truth[key] for key in found.keys], np.float64)  # None becomes NaN
         predictions = ValuePredictions(names, tuple(found.keys), labels, found.array("values"))
