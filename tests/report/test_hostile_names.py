@@ -110,13 +110,16 @@ def test_training_report(tmp_path: Path) -> None:
 
 
 def test_report_of_classes(tmp_path: Path) -> None:
+    from mien.engine.evaluation.classes.predictions import ClassEvaluation, ClassPredictions
     from mien.engine.evaluation.classes.report import write_report
-    from mien.engine.evaluation.result import Evaluation, Target
-    from mien.engine.evaluation.scores import Answers, score
+    from mien.engine.evaluation.classes.scores import score_classes
+    from mien.engine.evaluation.data import Target
+    from mien.engine.evaluation.options import Bootstrap
 
     labels = LabelSet("own", ("neutral", f"{MARKUP}\x07"))
     truth = np.arange(20) % 2
-    predictions = Answers(labels, tuple(f"{i}{HOSTILE}" for i in range(20)), truth, np.eye(2)[np.arange(20) // 10])
+    keys = tuple(f"{i}{HOSTILE}" for i in range(20))
+    predictions = ClassPredictions(labels, keys, truth, np.eye(2)[np.arange(20) // 10])
     info = BundleInfo(
         HOSTILE,
         {},
@@ -125,10 +128,11 @@ def test_report_of_classes(tmp_path: Path) -> None:
         files={"model.onnx": "ab" * 32},
     )
     target = Target(HOSTILE, HOSTILE, HOSTILE, [], dropped={HOSTILE: 1}, split_file=HOSTILE)
-    scores = score(predictions, resamples=50)
-    result = Evaluation(
-        HOSTILE, info, HOSTILE, target, predictions, [(HOSTILE, HOSTILE)], scores, 1.0, [HOSTILE], {}, None
-    )
+    result = ClassEvaluation(
+        bundle=HOSTILE, info=info, output="expression", engine=HOSTILE, target=target, predictions=predictions,
+        failures=[(HOSTILE, HOSTILE)], scores=score_classes(predictions, Bootstrap(50)), contamination=[HOSTILE],
+        notes=[HOSTILE],
+    )  # fmt: skip
     write_report(tmp_path / "report.html", result)
     check((tmp_path / "report.html").read_text(encoding="utf-8"))
 
@@ -137,19 +141,21 @@ def test_report_of_points(tmp_path: Path) -> None:
     from mien.data.options import DataOptions
     from mien.data.replicas import write_drawn
     from mien.engine.evaluation.evaluate import evaluate
+    from mien.engine.evaluation.points.predictions import PointEvaluation
     from mien.engine.evaluation.points.report import write_landmark_report
-    from mien.engine.evaluation.result import LandmarkEvaluation
 
     folder = write_drawn(tmp_path / "w300", faces=21, layout="w300", size=64, test_share=0.5)
     data = DataOptions(name="w300", root=str(folder), leaks="ignore")
     shipped = "poster_v2_landmarks_small_300w"
-    found = evaluate(shipped, data=data, split="test", output=str(tmp_path / "out"), bootstrap=20)
-    assert isinstance(found, LandmarkEvaluation)
-    answers = {
-        crop: replace(one, keys=tuple(f"{HOSTILE}{key}" for key in one.keys)) for crop, one in found.answers.items()
+    found = evaluate(shipped, data=data, split="test", output=str(tmp_path / "out"), bootstrap=20)["landmarks"]
+    assert isinstance(found, PointEvaluation)
+    predictions = {
+        crop: replace(one, keys=tuple(f"{HOSTILE}{key}" for key in one.keys)) for crop, one in found.predictions.items()
     }
     target = replace(found.target, data=HOSTILE, split=HOSTILE, dropped={HOSTILE: 1})
-    result = replace(found, bundle=HOSTILE, target=target, seen=[HOSTILE], engine=HOSTILE, answers=answers)
+    result = replace(
+        found, bundle=HOSTILE, target=target, contamination=[HOSTILE], engine=HOSTILE, predictions=predictions
+    )
     write_landmark_report(tmp_path / "report.html", result)
     check((tmp_path / "report.html").read_text(encoding="utf-8"))
 

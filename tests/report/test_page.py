@@ -13,11 +13,14 @@ from mien.core.bundle import BundleInfo
 from mien.core.errors import MienError
 from mien.core.labels import LabelSet
 from mien.core.spec import Output, PictureInput
+from mien.engine.evaluation.classes.predictions import ClassEvaluation, ClassPredictions
 from mien.engine.evaluation.classes.report import write_report
+from mien.engine.evaluation.classes.scores import score_classes
 from mien.engine.evaluation.classes.tables import write_tables
 from mien.engine.evaluation.classes.text import MEANING, format_interval, format_value
-from mien.engine.evaluation.result import Evaluation, Target
-from mien.engine.evaluation.scores import Answers, Score, score
+from mien.engine.evaluation.data import Target
+from mien.engine.evaluation.options import Bootstrap
+from mien.engine.evaluation.scores import Score
 from mien.report import parts, plots
 from mien.report.page import Section, write_page
 from mien.report.svg import Text
@@ -27,11 +30,11 @@ LABELS = LabelSet("own", ("neutral", "happiness", "<b>odd & named</b>"))
 INPUTS, OUTPUTS = {"image": PictureInput(size=32)}, {"expression": Output.classes(LABELS)}
 
 
-def evaluation(n: int = 300) -> Evaluation:
+def evaluation(n: int = 300) -> ClassEvaluation:
     rng = np.random.default_rng(0)
     truth = rng.integers(3, size=n)
     logits = rng.normal(size=(n, 3)) + 2 * np.eye(3)[truth]
-    answers = Answers(LABELS, tuple(f"a <&> b/{i}.png" for i in range(n)), truth, logits)
+    predictions = ClassPredictions(LABELS, tuple(f"a <&> b/{i}.png" for i in range(n)), truth, logits)
     info = BundleInfo(
         "stand_in",
         {},
@@ -40,7 +43,11 @@ def evaluation(n: int = 300) -> Evaluation:
         files={"model.onnx": "ab" * 32},
     )
     target = Target("a_set", "test", "0123456789ab", [])
-    return Evaluation("runs/x/bundle", info, "a test", target, answers, [], score(answers, resamples=200), 1.0, [])
+    scores = score_classes(predictions, Bootstrap(200))
+    return ClassEvaluation(
+        bundle="runs/x/bundle", info=info, output="expression", engine="a test", target=target, scores=scores,
+        predictions=predictions, seconds=1.0,
+    )  # fmt: skip
 
 
 class Reader(HTMLParser):

@@ -7,26 +7,36 @@ import pytest
 
 from mien.core.errors import MienError
 from mien.core.labels import LabelSet
-from mien.engine.evaluation.compare import compare, compare_answers
-from mien.engine.evaluation.scores import Answers, read_answers, write_answers
+from mien.engine.evaluation.classes.comparison import ClassComparison
+from mien.engine.evaluation.classes.comparison import compare_predictions as compare_classes
+from mien.engine.evaluation.classes.predictions import ClassPredictions
+from mien.engine.evaluation.classes.tables import read_predictions, write_predictions
+from mien.engine.evaluation.compare import compare
+from mien.engine.evaluation.options import Bootstrap
 
 LABELS = LabelSet("own", ("neutral", "happiness", "anger"))
 
 
-def answers(right: float, *, n: int = 600, seed: int = 0, labels: LabelSet = LABELS) -> Answers:
-    """The same truth for every seed; `right` of the answers are."""
+def predictions(right: float, *, n: int = 600, seed: int = 0, labels: LabelSet = LABELS) -> ClassPredictions:
+    """The same truth for every seed; `right` of the predictions are."""
     truth = np.random.default_rng(99).integers(3, size=n)
     rng = np.random.default_rng(seed)
     predicted = np.where(rng.random(n) < right, truth, (truth + 1) % 3)
     order = [labels.index(name) for name in LABELS.classes]
     logits = np.zeros((n, 3))
     logits[np.arange(n), np.take(order, predicted)] = 2.0
-    return Answers(labels, tuple(f"face_{i:03d}.png" for i in range(n)), np.take(order, truth), logits)
+    return ClassPredictions(labels, tuple(f"face_{i:03d}.png" for i in range(n)), np.take(order, truth), logits)
+
+
+def compare_predictions(
+    first: ClassPredictions, second: ClassPredictions, *, names: tuple[str, str], resamples: int = 2000
+) -> ClassComparison:
+    return compare_classes(first, second, names=names, bootstrap=Bootstrap(resamples))
 
 
 def test_a_better_model_is_found_better() -> None:
-    first, second = answers(0.7, seed=1), answers(0.9, seed=2)
-    result = compare_answers(first, second, names=("old", "new"), resamples=1000)
+    first, second = predictions(0.7, seed=1), predictions(0.9, seed=2)
+    result = compare_predictions(first, second, names=("old", "new"), resamples=1000)
     accuracy, balanced = result.differences[:2]
     assert accuracy.value == pytest.approx(second.right.mean() - first.right.mean())
     assert accuracy.interval.low > 0
@@ -37,25 +47,25 @@ def test_a_better_model_is_found_better() -> None:
 
 
 def test_equal_models_cannot_be_told_apart() -> None:
-    same = compare_answers(answers(0.8), answers(0.8), names=("a", "b"), resamples=100)
+    same = compare_predictions(predictions(0.8), predictions(0.8), names=("a", "b"), resamples=100)
     assert (same.agreement, same.mcnemar.p_value, same.differences[0].value) == (1, 1, 0)
-    result = compare_answers(answers(0.8, seed=1), answers(0.8, seed=2), names=("a", "b"), resamples=1000)
+    result = compare_predictions(predictions(0.8, seed=1), predictions(0.8, seed=2), names=("a", "b"), resamples=1000)
     assert "cannot be told apart" in result.verdict
     assert result.differences[0].interval.low < 0 < result.differences[0].interval.high
 
 
 def test_the_paired_interval_is_that_of_resampled_images() -> None:
-    first, second = answers(0.7, seed=1), answers(0.8, seed=2)
+    first, second = predictions(0.7, seed=1), predictions(0.8, seed=2)
     rng, gaps = np.random.default_rng(0), second.right.astype(float) - first.right
     drawn = [gaps[rng.integers(len(gaps), size=len(gaps))].mean() for _ in range(2000)]
-    interval = compare_answers(first, second, names=("a", "b"), resamples=2000).differences[0].interval
+    interval = compare_predictions(first, second, names=("a", "b"), resamples=2000).differences[0].interval
     assert (interval.low, interval.high) == pytest.approx(tuple(np.quantile(drawn, [0.025, 0.975])), abs=0.006)
 
 
 def test_swapping_the_models_turns_the_signs() -> None:
-    first, second = answers(0.7, seed=1), answers(0.8, seed=2)
-    there = compare_answers(first, second, names=("a", "b"), resamples=100)
-    back = compare_answers(second, first, names=("b", "a"), resamples=100)
+    first, second = predictions(0.7, seed=1), predictions(0.8, seed=2)
+    there = compare_predictions(first, second, names=("a", "b"), resamples=100)
+    back = compare_predictions(second, first, names=("b", "a"), resamples=100)
     for one, other in zip(there.differences, back.differences, strict=True):
         assert one.value == pytest.approx(-other.value)
     assert there.mcnemar.p_value == back.mcnemar.p_value
@@ -63,43 +73,43 @@ def test_swapping_the_models_turns_the_signs() -> None:
 
 def test_order_of_samples_and_of_classes_does_not_matter() -> None:
     first, second = (
-        answers(0.7, seed=1),
-        answers(0.8, seed=2, labels=LabelSet("other", ("anger", "neutral", "happiness"))),
+        predictions(0.7, seed=1),
+        predictions(0.8, seed=2, labels=LabelSet("other", ("anger", "neutral", "happiness"))),
     )
     shuffled = np.random.default_rng(3).permutation(len(second))
-    moved = Answers(
+    moved = ClassPredictions(
         second.labels, tuple(second.keys[i] for i in shuffled), second.truth[shuffled], second.logits[shuffled]
     )
-    plain = compare_answers(first, answers(0.8, seed=2), names=("a", "b"), resamples=100)
-    assert compare_answers(first, moved, names=("a", "b"), resamples=100) == plain
+    plain = compare_predictions(first, predictions(0.8, seed=2), names=("a", "b"), resamples=100)
+    assert compare_predictions(first, moved, names=("a", "b"), resamples=100) == plain
 
 
 def test_predictions_on_disk_compare_as_in_memory(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    both = answers(0.7, seed=1), answers(0.8, seed=2)
+    both = predictions(0.7, seed=1), predictions(0.8, seed=2)
     for name, given in zip(("a", "b"), both, strict=True):
         (tmp_path / name).mkdir()
-        write_answers(tmp_path / name, given)
-        again = read_answers(tmp_path / name)
+        write_predictions(tmp_path / name, given)
+        again = read_predictions(tmp_path / name)
         np.testing.assert_allclose(again.probabilities, given.probabilities, rtol=1e-6)
         np.testing.assert_array_equal(again.confusion, given.confusion)
     folders = str(tmp_path / "a"), str(tmp_path / "b" / "predictions.csv")
-    assert compare(*folders).differences == compare_answers(*both, names=folders).differences
+    assert compare(*folders)[""].differences == compare_predictions(*both, names=folders).differences
     printed = capsys.readouterr().out
     assert "recall/happiness" in printed
     assert "McNemar (chi-square" in printed
 
 
 def test_refusals(tmp_path: Path) -> None:
-    first, fewer = answers(0.7), answers(0.7, n=599)
+    first, fewer = predictions(0.7), predictions(0.7, n=599)
     with pytest.raises(MienError, match=r"only on the same samples: 1 are only in a, 0 only in b \(face_599\.png"):
-        compare_answers(first, fewer, names=("a", "b"))
-    other = Answers(first.labels, first.keys, (first.truth + 1) % 3, first.logits)
+        compare_predictions(first, fewer, names=("a", "b"))
+    other = ClassPredictions(first.labels, first.keys, (first.truth + 1) % 3, first.logits)
     with pytest.raises(MienError, match=r"only against the same truth: face_000\.png is \w+ in a and \w+ in b"):
-        compare_answers(first, other, names=("a", "b"))
+        compare_predictions(first, other, names=("a", "b"))
     with pytest.raises(MienError, match=r"No predictions\.csv at"):
         compare(str(tmp_path), str(tmp_path))
     (tmp_path / "predictions.csv").write_text("key,truth\na,b\n")
-    with pytest.raises(MienError, match="not a predictions file"):
+    with pytest.raises(MienError, match="it needs rows with key, truth, predicted"):
         compare(str(tmp_path), str(tmp_path))
     (tmp_path / "predictions.csv").write_text("key,truth,predicted,p_b\na,b,b,high\n")
     with pytest.raises(MienError, match="a probability is not a number"):

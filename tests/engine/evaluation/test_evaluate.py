@@ -15,22 +15,26 @@ from PIL import Image
 from mien.core.bundle import BundleInfo
 from mien.core.errors import MienError
 from mien.core.labels import LabelSet
-from mien.core.spec import PictureInput
+from mien.core.spec import Output, PictureInput
 from mien.data.options import DataOptions
-from mien.data.readers import open_reader
 from mien.data.selection import Selection
 from mien.engine.bundles import predictor as networks
-from mien.engine.bundles.predictor import Network
-from mien.engine.evaluation import evaluate as module
-from mien.engine.evaluation.contamination import seen_before
-from mien.engine.evaluation.evaluate import FILES, evaluate
+from mien.engine.bundles.predictor import Predictor
+from mien.engine.evaluation import run as engine
+from mien.engine.evaluation.contamination import provenance_warnings
+from mien.engine.evaluation.data import EvaluationData
+from mien.engine.evaluation.evaluate import evaluate
 from mien.media.files import sha256_of
 
 CLASSES = ("anger", "happiness", "neutral", "sadness")  # a folder set's own order: sorted
 COUNTS = {"anger": 4, "happiness": 12, "neutral": 16, "sadness": 8}
 MODEL = LabelSet("own", ("neutral", "happiness", "sadness", "anger"))  # another order: labels must meet by name
 SPEC = PictureInput(size=16, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
-Predictor = Callable[[np.ndarray], np.ndarray]
+Function = Callable[[np.ndarray], np.ndarray]
+FILES = (
+    "predictions.csv", "predictions.parquet", "failures.csv", "confusion.csv", "confusion.png", "reliability.png",
+    "metrics.jsonl", "report.html",
+)  # fmt: skip
 
 
 def folder_of_faces(root: Path, *, classes: tuple[str, ...] = CLASSES) -> Path:
@@ -57,17 +61,23 @@ def wrong(images: np.ndarray) -> np.ndarray:
     return np.roll(perfect(images), 1, axis=1)
 
 
+def described(labels: LabelSet = MODEL, *, temperature: float = 1.0, **info: object) -> BundleInfo:
+    """Of a stand-in that takes a picture and gives classes."""
+    return BundleInfo(
+        "stand_in", {}, {"image": SPEC}, {"expression": Output.classes(labels)}, {"expression": temperature}, **info
+    )  # type: ignore[arg-type]  # fmt: skip
+
+
 def install(
-    monkeypatch: pytest.MonkeyPatch, predictors: dict[str, Predictor], *, labels: LabelSet = MODEL, **info: object
+    monkeypatch: pytest.MonkeyPatch, functions: dict[str, Function], *, labels: LabelSet = MODEL, **info: object
 ) -> None:
-    """Lets the bundles of these names be answered by plain functions."""
+    """Lets plain functions of the pictures predict for the bundles of these names."""
 
-    def open_network(bundle: str, **_: object) -> Network:
-        files = {"model.safetensors": f"{bundle:0<64}"}
-        about = BundleInfo("stand_in", {}, SPEC, labels, files=files, **info)  # type: ignore[arg-type]
-        return Network(about, "a test", predictors[bundle])
+    def open_predictor(bundle: str, **_: object) -> Predictor:
+        about = described(labels, files={"model.safetensors": f"{bundle:0<64}"}, **info)  # type: ignore[arg-type]
+        return Predictor(about, "a test", lambda inputs: {"expression": functions[bundle](inputs["image"])})
 
-    monkeypatch.setattr(networks, "open_network", open_network)
+    monkeypatch.setattr(engine, "open_predictor", open_predictor)
 
 
 def lines_of(folder: Path) -> dict[str, dict[str, object]]:
@@ -84,7 +94,7 @@ def test_a_perfect_predictor_scores_one_though_the_orders_differ(
 ) -> None:
     install(monkeypatch, {"cafe": perfect})
     data = options(folder_of_faces(tmp_path / "set"))
-    result = evaluate("cafe", data=data, output=str(tmp_path / "out"), bootstrap=50, batch_size=7)
+    result = evaluate("cafe", data=data, output=str(tmp_path / "out"), bootstrap=50, batch_size=7)["expression"]
     lines = lines_of(tmp_path / "out")
     for name in (
         "accuracy",
@@ -97,7 +107,7 @@ def test_a_perfect_predictor_scores_one_though_the_orders_differ(
     ):
         assert lines[name]["value"] == 1.0
     assert lines["majority_accuracy"]["value"] == pytest.approx(16 / 40)
-    assert result.answers.confusion.tolist() == np.diag([16, 12, 8, 4]).tolist()
+    assert result.predictions.confusion.tolist() == np.diag([16, 12, 8, 4]).tolist()
     assert "There are none." in (tmp_path / "out/report.html").read_text()
 
 
@@ -122,7 +132,7 @@ def test_a_random_predictor_is_near_chance(tmp_path: Path, monkeypatch: pytest.M
     rng = np.random.default_rng(0)
     install(monkeypatch, {"cafe": lambda images: rng.normal(size=(len(images), 4))})
     data = options(folder_of_faces(tmp_path / "set"))
-    result = evaluate("cafe", data=data, output=str(tmp_path / "out"), bootstrap=500)
+    result = evaluate("cafe", data=data, output=str(tmp_path / "out"), bootstrap=500)["expression"]
     accuracy, kappa = result.scores[0], result.scores[4]
     assert accuracy.low is not None and accuracy.high is not None and accuracy.low <= 0.25 <= accuracy.high
     assert kappa.low is not None and kappa.high is not None and kappa.low <= 0 <= kappa.high
@@ -182,9 +192,9 @@ def test_classes_without_a_counterpart_are_dropped_and_said(tmp_path: Path, monk
     install(monkeypatch, {"cafe": perfect})
     data = options(folder_of_faces(tmp_path / "set", classes=("happy", "boredom", "neutral")))
     (tmp_path / "set/test/happy/happy_00.png").unlink()  # "happy" is a synonym; its pictures have another brightness
-    result = evaluate("cafe", data=data, output=str(tmp_path / "out"), bootstrap=50)
+    result = evaluate("cafe", data=data, output=str(tmp_path / "out"), bootstrap=50)["expression"]
     assert result.target.dropped == {"boredom": 5}
-    assert len(result.answers) == 16 + 4
+    assert len(result.predictions) == 16 + 4
     text = (tmp_path / "out/report.html").read_text()
     assert "Left out, because the model has no such class: boredom (5)." in text
     assert "classes without samples left out: sadness, anger" in text
@@ -197,7 +207,7 @@ def test_classes_without_a_counterpart_are_dropped_and_said(tmp_path: Path, monk
             {"data": "image_folder", "train": {"split": "test", "hash": "other"}},
             "trained on faces of image_folder, split test",
         ),
-        ({"data": {"data": "image_folder", "val": {"split": "test"}}}, "chosen on faces of image_folder, split test"),
+        ({"data": {"data": "image_folder", "val": {"split": "test"}}}, "selected on faces of image_folder, split test"),
         ({"data": "another", "train": {"split": "test", "hash": "other"}}, ""),
         ({}, ""),
     ],
@@ -206,20 +216,19 @@ def test_a_set_that_the_model_has_seen_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, provenance: dict[str, object], said: str
 ) -> None:
     install(monkeypatch, {"cafe": perfect}, provenance=provenance)
-    result = evaluate("cafe", data=options(folder_of_faces(tmp_path / "set")), output=str(tmp_path / "o"), bootstrap=0)
-    assert (said in result.seen[0]) if said else not result.seen
+    result = evaluate("cafe", data=options(folder_of_faces(tmp_path / "set")), output=str(tmp_path / "o"), bootstrap=0)[
+        "expression"
+    ]
+    assert (said in result.contamination[0]) if said else not result.contamination
     assert ("this is no test of new faces" in (tmp_path / "o/report.html").read_text()) == bool(said)
 
 
-def test_the_very_faces_of_training_are_recognised_by_hash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_very_faces_of_training_are_recognised_by_hash(tmp_path: Path) -> None:
     """The hash that training stores is over the faces in the model's own class order."""
     root = folder_of_faces(tmp_path / "set")
-    reader = open_reader("image_folder", root)
-    install(monkeypatch, {"cafe": perfect})
-    target = module.target_of(reader, "test", MODEL)
+    target = EvaluationData(options(root), "test").class_target(MODEL)
     stored = Selection(train=target.samples, val=target.samples[:3], names={"train": "elsewhere"}).provenance()
-    info = BundleInfo("stand_in", {}, SPEC, MODEL, provenance={"data": "image_folder", **stored})
-    warnings = seen_before(info, target)
+    warnings = provenance_warnings(described(provenance={"data": "image_folder", **stored}), target)
     assert len(warnings) == 1
     assert "trained on these very faces" in warnings[0]
 
@@ -227,7 +236,7 @@ def test_the_very_faces_of_training_are_recognised_by_hash(tmp_path: Path, monke
 def test_two_models_are_compared_on_the_same_faces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     install(monkeypatch, {"good": perfect, "bad": wrong})
     data = options(folder_of_faces(tmp_path / "set"))
-    result = evaluate("good", data=data, output=str(tmp_path / "out"), bootstrap=100, compare="bad")
+    result = evaluate("good", data=data, output=str(tmp_path / "out"), bootstrap=100, compare="bad")["expression"]
     assert result.comparison is not None
     assert (result.comparison.mcnemar.only_first, result.comparison.mcnemar.only_second) == (40, 0)
     assert result.comparison.agreement == 0
@@ -264,11 +273,10 @@ def test_what_is_not_a_bundle_is_refused_by_message(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     for name, why in (("empty", "a folder without system.json"), ("file", "a file"), ("nowhere", "no such folder")):
         with pytest.raises(MienError, match=f"{name} is not a bundle .{why}.*"):
-            networks.open_network(str(tmp_path / name))
-    info = BundleInfo("stand_in", {}, SPEC, MODEL)
-    (tmp_path / "empty/system.json").write_text(info.to_json())
+            networks.open_predictor(str(tmp_path / name))
+    (tmp_path / "empty/system.json").write_text(described().to_json())
     with pytest.raises(MienError, match=r"has no model\.onnx, which the onnx runner needs"):
-        networks.open_network(str(tmp_path / "empty"))
+        networks.open_predictor(str(tmp_path / "empty"))
 
 
 def test_a_torch_bundle_answers_as_its_system_does(tmp_path: Path) -> None:
@@ -278,16 +286,16 @@ def test_a_torch_bundle_answers_as_its_system_does(tmp_path: Path) -> None:
 
     torch.manual_seed(0)
     system = mien.create_model("poster_v2_small", labels="rafdb").eval()
-    save_bundle(tmp_path / "run" / "bundle", system, temperature=1.7)
-    network = networks.open_network(str(tmp_path / "run"))  # a run folder stands for its bundle
-    size = system.input_spec.size
+    save_bundle(tmp_path / "run" / "bundle", system, temperatures={"expression": 1.7})
+    network = networks.open_predictor(str(tmp_path / "run"))  # a run folder stands for its bundle
+    size = system.picture.size
     images = np.random.default_rng(0).normal(size=(3, 3, size, size)).astype(np.float32)
     with torch.inference_mode():
-        expected = system(torch.from_numpy(images)).numpy()
-    np.testing.assert_allclose(network.logits(images), expected, atol=1e-4)
-    assert (network.info.temperature, network.info.labels.name) == (1.7, "rafdb")
+        expected = system(torch.from_numpy(images))["expression"].numpy()
+    np.testing.assert_allclose(network.outputs({"image": images})["expression"], expected, atol=1e-4)
+    assert (network.info.temperature("expression"), network.info.labels.name) == (1.7, "rafdb")
     with pytest.raises(MienError, match="--device gpu cannot be used"):
-        networks.open_network(str(tmp_path / "run"), device="gpu")
+        networks.open_predictor(str(tmp_path / "run"), device="gpu")
 
 
 def onnx_bundle(folder: Path) -> Path:
@@ -313,7 +321,7 @@ def onnx_bundle(folder: Path) -> Path:
     folder.mkdir()
     model = make.make_model(graph, opset_imports=[make.make_opsetid("", 18)], ir_version=10)
     (folder / "model.onnx").write_bytes(model.SerializeToString())
-    info = BundleInfo("nearest_level", {}, SPEC, MODEL, files={"model.onnx": sha256_of(folder / "model.onnx")})
+    info = described(files={"model.onnx": sha256_of(folder / "model.onnx")})
     (folder / "system.json").write_text(info.to_json())
     return folder
 

@@ -18,22 +18,25 @@ from mien.core.framing import box_of
 from mien.core.geometry import Crop, crop_of_box
 from mien.core.labels import LabelSet
 from mien.core.landmarks import SCHEME_68
-from mien.core.spec import PictureInput
+from mien.core.spec import Output, PictureInput
 from mien.data.options import DataOptions
 from mien.data.readers.w300 import W300
-from mien.engine.bundles import predictor as networks
-from mien.engine.bundles.predictor import Network
+from mien.engine.bundles.predictor import Predictor
+from mien.engine.evaluation import run as engine
+from mien.engine.evaluation.compare import compare
 from mien.engine.evaluation.evaluate import evaluate
 from mien.engine.evaluation.points import crops as landmark_crops
-from mien.engine.evaluation.points.evaluate import FILES
-from mien.engine.evaluation.result import LandmarkEvaluation
+from mien.engine.evaluation.points.predictions import PointEvaluation
 from mien.media.points import write_pts
 from mien.metrics.asymmetry import mirror_of
 from mien.runtime.pose import neutral_face
 from shape_checks import unchecked
 
 SPEC = PictureInput(size=32, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0), box_scale=1.5)
-POINTS = LabelSet("landmarks_68", tuple(f"point_{i}" for i in range(68)))
+FILES = ("points.csv", "points.parquet", "failures.csv", "ced.png", "metrics.jsonl", "report.html")
+OUTPUTS = {"landmarks": Output.points(68)}
+SIGMA = OUTPUTS | {"sigma": Output.per_point("landmarks", 68, unit="crop sides")}
+DEPTH = OUTPUTS | {"depth": Output.per_point("landmarks", 68, unit="crop sides")}
 WIDTH, COUNT = 320, 10
 OUTER = 100.0  # pixels between the outer eye corners
 Change = Callable[[np.ndarray], np.ndarray]  # true points [68, 2] -> answered ones
@@ -81,23 +84,28 @@ def answering(change: Change, *, mirrored: bool = False, sigma: float | None = N
     return outputs
 
 
-def install(monkeypatch: pytest.MonkeyPatch, answers: dict[str, Callable], *, labels: LabelSet = POINTS) -> None:
-    def open_network(bundle: str, **_: object) -> Network:
-        about = BundleInfo("stand_in", {}, SPEC, labels, files={"model.safetensors": f"{bundle:0<64}"})
-        return Network(about, "a test", lambda images: images, answers[bundle])
+def install(
+    monkeypatch: pytest.MonkeyPatch, functions: dict[str, Callable], *, outputs: dict[str, Output] = OUTPUTS
+) -> None:
+    """Lets plain functions of the pictures predict for the bundles of these names."""
 
-    monkeypatch.setattr(networks, "open_network", open_network)
+    def open_predictor(bundle: str, **_: object) -> Predictor:
+        files = {"model.safetensors": f"{bundle:0<64}"}
+        about = BundleInfo("stand_in", {}, {"image": SPEC}, outputs, files=files)
+        return Predictor(about, "a test", lambda inputs: functions[bundle](inputs["image"]))
+
+    monkeypatch.setattr(engine, "open_predictor", open_predictor)
 
 
 def options(root: Path, **more: object) -> DataOptions:
     return DataOptions(name="w300", root=str(root), leaks="ignore", **more)  # type: ignore[arg-type]
 
 
-def run(root: Path, output: Path, bundle: str = "cafe", **more: object) -> LandmarkEvaluation:
+def run(root: Path, output: Path, bundle: str = "cafe", **more: object) -> PointEvaluation:
     found = evaluate(
         bundle, data=options(root), split="challenging", output=str(output), **({"bootstrap": 60} | more)  # type: ignore[arg-type]
-    )  # fmt: skip
-    assert isinstance(found, LandmarkEvaluation)
+    )["landmarks"]  # fmt: skip
+    assert isinstance(found, PointEvaluation)
     return found
 
 
@@ -231,7 +239,7 @@ def test_stated_errors_that_come_true(tmp_path: Path, monkeypatch: pytest.Monkey
     def change(points: np.ndarray) -> np.ndarray:
         return points + rng.normal(size=points.shape) * spread
 
-    install(monkeypatch, {"cafe": answering(change, sigma=4.0)})
+    install(monkeypatch, {"cafe": answering(change, sigma=4.0)}, outputs=SIGMA)
     run(folder_of_points(tmp_path / "set"), tmp_path / "out")
     lines = lines_of(tmp_path / "out")
     assert lines["data_crop/sigma/error_over_sigma"]["value"] == pytest.approx(1, abs=0.08)
@@ -256,7 +264,7 @@ def test_missed_faces_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     result = run(folder_of_points(tmp_path / "set"), tmp_path / "out", crop="both")
     lines = lines_of(tmp_path / "out")
     assert result.missed == ["ibug/face_0.png"]
-    assert list(result.answers) == ["landmarks", "detector"]
+    assert list(result.predictions) == ["landmarks", "detector"]
     assert lines["landmarks_crop/nme_interocular"]["value"] == pytest.approx(0.05, abs=1e-4)
     assert lines["detector_crop/nme_interocular"]["value"] == pytest.approx(0.05, abs=1e-4)
     assert (lines["detector_crop/nme_interocular"]["n"], lines["landmarks_crop/nme_interocular/found"]["n"]) == (9, 9)
@@ -278,7 +286,7 @@ def test_reading_takes_a_second_look(tmp_path: Path, monkeypatch: pytest.MonkeyP
     install(monkeypatch, {"cafe": outputs})
     monkeypatch.setattr(landmark_crops, "_detector", lambda store: find_some)
     result = run(folder_of_points(tmp_path / "set"), tmp_path / "out", crop="all", bootstrap=0)
-    once, twice = result.answers["detector"], result.answers["reading"]
+    once, twice = result.predictions["detector"], result.predictions["reading"]
     assert once.keys == twice.keys
     from mien.runtime.landmarks import next_crop
 
@@ -313,7 +321,7 @@ def test_errors_in_3d(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: p
         side = np.array([crop_of_box(box_of(true_points(n)), SPEC).sides[0] for n in numbers])
         return flat(images) | {"depth": 2 * (depth - depth.mean()) / side[:, None]}
 
-    install(monkeypatch, {"cafe": outputs})
+    install(monkeypatch, {"cafe": outputs}, outputs=DEPTH)
     run(folder_of_points(tmp_path / "set"), tmp_path / "out", benchmark=True, eval_3d=True, bootstrap=0)
     off, corners = np.abs(depth - depth.mean()), np.hypot(OUTER, depth[45] - depth[36])
     lines = lines_of(tmp_path / "out")
@@ -328,7 +336,7 @@ def test_errors_in_3d(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: p
         raise AssertionError("the faces were read first")
 
     install(monkeypatch, {"cafe": flat})
-    monkeypatch.setattr("mien.engine.evaluation.points.predictions.point_answers", never)
+    monkeypatch.setattr("mien.engine.evaluation.points.task.predict_points", never)
     with pytest.raises(MienError, match="Errors in 3D need depth; the bundle gives none"):
         run(tmp_path / "set", tmp_path / "flat", eval_3d=True)
 
@@ -338,8 +346,8 @@ def test_the_crop_source_of_the_data_is_obeyed(tmp_path: Path, monkeypatch: pyte
 
     install(monkeypatch, {"cafe": answering(same)})
     data = options(folder_of_points(tmp_path / "set"), crop_source="landmarks")
-    found = evaluate("cafe", data=data, split="challenging", output=str(tmp_path / "out"), bootstrap=0)
-    assert isinstance(found, LandmarkEvaluation)
+    found = evaluate("cafe", data=data, split="challenging", output=str(tmp_path / "out"), bootstrap=0)["landmarks"]
+    assert isinstance(found, PointEvaluation)
     np.testing.assert_allclose(found.main.crops[0].box, crop_of_box(landmark_box(true_points(0)), SPEC).box, rtol=1e-5)
     assert not found.oracle
 
@@ -385,6 +393,25 @@ def test_two_models_are_compared_on_the_same_faces(tmp_path: Path, monkeypatch: 
     assert "is not significant" in (tmp_path / "again/report.html").read_text()
 
 
+def test_two_tables_of_points_compare_as_in_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    functions = {"far": answering(moved((6, 8))), "near": answering(moved((3, 4)))}
+    install(monkeypatch, functions)
+    both = run(folder_of_points(tmp_path / "set"), tmp_path / "both", "far", compare="near")
+    for name in functions:
+        run(tmp_path / "set", tmp_path / name, name, bootstrap=0)
+    (difference,) = compare(str(tmp_path / "far"), str(tmp_path / "near"), bootstrap=60)[""].differences
+    assert (difference.name, difference.n) == ("data", COUNT)
+    assert (difference.first, difference.second) == pytest.approx(
+        (both.differences[0].first, both.differences[0].second), abs=1e-5
+    )
+    assert "near is better: nme_interocular, data differs by 5.00%" in capsys.readouterr().out
+    run(tmp_path / "set", tmp_path / "pixels", "near", ocular_norm="none", bootstrap=0)
+    with pytest.raises(MienError, match="compare only over the same size of the face"):
+        compare(str(tmp_path / "far"), str(tmp_path / "pixels"))
+
+
 def test_pixels_are_written_as_pixels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     install(monkeypatch, {"cafe": answering(moved((3, 4)))})
     run(folder_of_points(tmp_path / "set"), tmp_path / "out", ocular_norm="none")
@@ -393,7 +420,7 @@ def test_pixels_are_written_as_pixels(tmp_path: Path, monkeypatch: pytest.Monkey
 
 def test_refusals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = folder_of_points(tmp_path / "set")
-    install(monkeypatch, {"cafe": answering(same)}, labels=LabelSet("landmarks_98", tuple(map(str, range(98)))))
+    install(monkeypatch, {"cafe": answering(same)}, outputs={"landmarks": Output.points(98)})
     with pytest.raises(MienError, match="has 68 points; the model answers with 98"):
         run(root, tmp_path / "out")
     install(monkeypatch, {"cafe": answering(same)})
@@ -404,11 +431,12 @@ def test_refusals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = DataOptions(name="image_folder", root=str(tmp_path / "pictures"))
     with pytest.raises(MienError, match="has no points; the model answers with 68"):
         evaluate("cafe", data=data, output=str(tmp_path / "out"))
-    install(monkeypatch, {"cafe": answering(same)}, labels=LabelSet("picture", ("reconstruction",)))
-    with pytest.raises(MienError, match="cafe gives pictures again"):
+    install(monkeypatch, {"cafe": answering(same)}, outputs={"latent": Output("vector")})
+    with pytest.raises(MienError, match="cafe gives latent: nothing that could be measured"):
         run(root, tmp_path / "out")
-    install(monkeypatch, {"cafe": answering(same)}, labels=LabelSet("moods", ("calm", "tense")))
-    with pytest.raises(MienError, match="are for bundles that read landmarks; cafe reads expression"):
+    moods = {"mood": Output.classes(LabelSet("moods", ("calm", "tense")))}
+    install(monkeypatch, {"cafe": answering(same)}, outputs=moods)
+    with pytest.raises(MienError, match="--benchmark is for bundles that give points; cafe gives mood: 2 classes"):
         run(root, tmp_path / "out", benchmark=True)
 
 

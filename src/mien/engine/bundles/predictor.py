@@ -1,8 +1,14 @@
-"""A bundle made ready to answer, by PyTorch where it holds safetensors, else by the ONNX runner; and its answers."""
+"""A bundle's network ready for inference: arrays by input name in, arrays by output name out, on PyTorch or ONNX.
 
-from collections.abc import Callable, Iterator, Sequence
+Commands import this module for `bundle_folder` and their signatures, so nothing heavy is imported at its top.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import resources
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -12,43 +18,40 @@ if TYPE_CHECKING:
     import numpy as np
 
     from mien.core.bundle import BundleInfo
-    from mien.core.records import Sample
-    from mien.core.spec import PictureInput
-    from mien.engine.evaluation.scores import Answers
 
 RunnerName = Literal["auto", "torch", "onnx"]
+Arrays = dict[str, "np.ndarray"]
+WEIGHTS = {"torch": "model.safetensors", "onnx": "model.onnx"}
+"""File that each runner reads."""
 
 
 @dataclass(frozen=True)
-class Network:
-    """logits: float32 [batch, 3, size, size], normalised as info.picture says, to the main output as float64: [batch,
-    classes], or points. outputs: the same images to everything that the network gives, by name.
+class Predictor:
+    """A network with its description."""
 
-    engine says in words what computes it.
-    """
-
-    info: "BundleInfo"
+    info: BundleInfo
+    """What its bundle says."""
     engine: str
-    logits: "Callable[[np.ndarray], np.ndarray]"
-    outputs: "Callable[[np.ndarray], dict[str, np.ndarray]] | None" = None
+    """What computes it, as text for reports."""
+    outputs: Callable[[Arrays], Arrays]
+    """Inputs by name, [batch, ...] as `info.inputs` describes, to all declared outputs by name, [batch, ...]."""
 
 
-def open_network(bundle: str, *, runner: RunnerName = "auto", device: str = "auto") -> Network:
+def open_predictor(bundle: str, *, runner: RunnerName = "auto", device: str = "auto") -> Predictor:
     """Raises MienError for a folder that is no bundle, and where the runner asked for finds no weights of its kind."""
     folder = bundle_folder(bundle)
-    kinds = {"torch": "model.safetensors", "onnx": "model.onnx"}
     if runner == "auto":
-        runner = "torch" if (folder / kinds["torch"]).is_file() and _has_torch() else "onnx"
-    if runner not in kinds:
+        runner = "torch" if (folder / WEIGHTS["torch"]).is_file() and find_spec("torch") else "onnx"
+    if runner not in WEIGHTS:
         raise MienError(f"No runner {runner!r}. Known: auto, torch, onnx.")
-    if not (folder / kinds[runner]).is_file():
+    if not (folder / WEIGHTS[runner]).is_file():
         way_out = (
             " Install PyTorch (pip install 'mien[train]') or export it: mien export BUNDLE --to onnx."
             if runner == "onnx"
             else " Use --runner onnx."
         )
-        raise MienError(f"{folder} has no {kinds[runner]}, which the {runner} runner needs.{way_out}")
-    return _torch_network(folder, device) if runner == "torch" else _onnx_network(folder)
+        raise MienError(f"{folder} has no {WEIGHTS[runner]}, which the {runner} runner needs.{way_out}")
+    return _torch_predictor(folder, device) if runner == "torch" else _onnx_predictor(folder)
 
 
 def bundle_folder(bundle: str) -> Path:
@@ -63,77 +66,7 @@ def bundle_folder(bundle: str) -> Path:
     )
 
 
-def answers_of(
-    network: Network, samples: "Sequence[Sample]", *, batch_size: int = 64
-) -> "tuple[Answers, list[tuple[str, str]]]":
-    """The network's answers for every picture that can be read, and (key, reason) of those that cannot.
-
-    Their expression counts in the network's LabelSet. Raises MienError when not one picture can be read.
-    """
-    import numpy as np
-
-    from mien.engine.evaluation.scores import Answers
-    from mien.media.crop import normalise
-
-    main, output = next(iter(network.info.outputs_of("classes").items()))
-    labels = output.labels
-    assert labels is not None
-    kept, logits, failures = [], [], []
-    for indices, crops, broken in crops_of(samples, network.info.picture, batch_size=batch_size):
-        failures += broken
-        if indices:
-            kept += indices
-            logits.append(network.logits(normalise(np.stack(crops), network.info.picture)))
-    if not kept:
-        raise MienError(f"None of the {len(samples)} pictures could be read; the first: {failures[0][1]}")
-    return Answers(
-        labels=labels,
-        keys=tuple(samples[i].key for i in kept),
-        truth=np.array([samples[i].expression for i in kept]),
-        logits=np.concatenate(logits),
-        temperature=network.info.temperature(main),
-    ), failures
-
-
-def crops_of(
-    samples: "Sequence[Sample]", spec: "PictureInput", *, batch_size: int
-) -> "Iterator[tuple[list[int], list[np.ndarray], list[tuple[str, str]]]]":
-    """Batches in order: indices, their uint8 crops [size, size, 3], failures. The next batch is decoded meanwhile."""
-    import os
-    from concurrent.futures import ThreadPoolExecutor
-
-    from mien.cli.progress import progress_bar
-
-    batches = [range(i, min(i + batch_size, len(samples))) for i in range(0, len(samples), batch_size)]
-    workers = min(8, os.cpu_count() or 1)
-    with progress_bar("reading faces", len(samples)) as advance, ThreadPoolExecutor(workers) as pool:
-        ahead = [pool.submit(_crop_or_reason, samples[i], spec) for i in batches[0]]
-        for number, batch in enumerate(batches):
-            following = batches[number + 1] if number + 1 < len(batches) else ()
-            current, ahead = ahead, [pool.submit(_crop_or_reason, samples[i], spec) for i in following]
-            results = [future.result() for future in current]
-            good = [(i, r) for i, r in zip(batch, results, strict=True) if not isinstance(r, str)]
-            broken = [(samples[i].key, r) for i, r in zip(batch, results, strict=True) if isinstance(r, str)]
-            yield [i for i, _ in good], [crop for _, crop in good], broken
-            advance(len(batch))
-
-
-def _crop_or_reason(sample: "Sample", spec: "PictureInput") -> "np.ndarray | str":
-    from mien.data.faces import prepare_face
-
-    try:
-        return prepare_face(sample, spec)[0]
-    except MienError as error:
-        return str(error)
-
-
-def _has_torch() -> bool:
-    from importlib.util import find_spec
-
-    return find_spec("torch") is not None
-
-
-def _torch_network(folder: Path, device: str) -> Network:
+def _torch_predictor(folder: Path, device: str) -> Predictor:
     import torch
 
     from mien.systems.bundle import load
@@ -143,26 +76,26 @@ def _torch_network(folder: Path, device: str) -> Network:
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        where = torch.device(device)
-        network = system.for_inference().to(where)
+        place = torch.device(device)
+        network = system.for_inference().to(place)
     except (RuntimeError, AssertionError) as error:  # an unknown word, or a device that is not there
         raise MienError(f"--device {device} cannot be used: {str(error).splitlines()[0]} Try cpu.") from error
 
-    def outputs(images: "np.ndarray") -> "dict[str, np.ndarray]":
+    def outputs(inputs: Arrays) -> Arrays:
         with torch.inference_mode():
-            found = network(torch.from_numpy(images).to(where))
+            found = network(*(torch.from_numpy(inputs[name]).to(place) for name in system.input_names))
         return {name: values.double().cpu().numpy() for name, values in found.items()}
 
-    return _network(system.info, f"PyTorch {torch.__version__} on {where}", outputs)
+    return Predictor(system.info, f"PyTorch {torch.__version__} on {place}", outputs)
 
 
-def _onnx_network(folder: Path) -> Network:
+def _onnx_predictor(folder: Path) -> Predictor:
     from mien.runtime.runner import Runner
 
     runner = Runner(folder)
-    return _network(runner.info, f"ONNX on {runner.backend}, {runner.precision}", runner.outputs)
-
-
-def _network(info: "BundleInfo", engine: str, outputs: "Callable[[np.ndarray], dict[str, np.ndarray]]") -> Network:
-    main = next(iter(info.outputs))
-    return Network(info, engine, lambda images: outputs(images)[main].astype("float64"), outputs)
+    names = list(runner.info.inputs)
+    if len(names) != 1:
+        raise MienError(f"{folder} takes {', '.join(names)}; an exported network takes one input. Use --runner torch.")
+    return Predictor(
+        runner.info, f"ONNX on {runner.backend}, {runner.precision}", lambda inputs: runner.outputs(inputs[names[0]])
+    )

@@ -40,7 +40,7 @@ def _summary(tour: "Tour") -> Markup:
         accuracy = value_of(tour.evaluation.scores, "accuracy")
         assert accuracy.value is not None and accuracy.low is not None and accuracy.high is not None
         cards[f"accuracy; 95 % interval {accuracy.low:.0%} to {accuracy.high:.0%}"] = f"{accuracy.value:.0%}"
-        cards["accuracy by chance"] = f"{1 / len(tour.evaluation.answers.labels):.0%}"
+        cards["accuracy by chance"] = f"{1 / len(tour.evaluation.predictions.labels):.0%}"
     cards["faces read in pictures"] = str(sum(row["success"] == "1" for row in tour.readings))
     cards["seconds in total"] = f"{tour.seconds['all']:.0f}"
     return macro(TEMPLATE, "summary", cards, tour.skipped)

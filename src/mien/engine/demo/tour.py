@@ -17,7 +17,7 @@ from mien.core.errors import MienError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from mien.engine.evaluation.result import Evaluation
+    from mien.engine.evaluation.classes.predictions import ClassEvaluation
     from mien.report.page import Section
 
 # What the tour writes into its folder; a second tour in the same folder replaces just these.
@@ -38,7 +38,7 @@ class Tour:
     folder: Path
     console: "Console"
     seed: int
-    evaluation: "Evaluation | None" = None
+    evaluation: "ClassEvaluation | None" = None
     reader: str = ""
     readings: list[Any] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
@@ -144,14 +144,14 @@ def _train(tour: Tour, epochs: int) -> None:
 
 def _measure(tour: Tour) -> None:
     from mien.data.options import DataOptions
+    from mien.engine.evaluation.classes.predictions import ClassEvaluation
     from mien.engine.evaluation.evaluate import evaluate
-    from mien.engine.evaluation.result import Evaluation
 
     tour.step("3  Measuring it on drawings that it has not seen")
     data = DataOptions(name="drawn", root=str(tour.folder / "faces"))
     output = str(tour.folder / "evaluation")
-    result = evaluate(str(tour.folder / "expression"), data=data, split="test", output=output)
-    assert isinstance(result, Evaluation)
+    result = evaluate(str(tour.folder / "expression"), data=data, split="test", output=output)["expression"]
+    assert isinstance(result, ClassEvaluation)
     tour.evaluation = result
 
 

@@ -18,10 +18,10 @@ def bundle_writer(
     run: "RunFolder", config: "FitConfig", stage: "Stage", data: "FaceDataModule"
 ) -> tuple[SaveBest, dict[str, Any]]:
     """A function that writes an epoch's bundle and returns its hash and temperatures; the scores' protocol."""
-    from mien.engine.evaluation.contamination import remembered
+    from mien.engine.evaluation.contamination import training_faces
 
     inits = list(named_bundles(config.init).values())
-    extra, about = remembered(data.selection, data=config.data.name, leaks=config.data.leaks, inits=inits)
+    extra, about = training_faces(data.selection, data=config.data.name, leaks=config.data.leaks, inits=inits)
     known = provenance(config, stage, data) | about
     common = {name: known[name] for name in ("leaks", "split_file") if name in known}
     protocol = {"protocol": known["selection"], "split": "val", "seed": config.trainer.seed} | common

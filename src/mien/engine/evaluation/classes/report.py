@@ -13,23 +13,23 @@ from mien.report import parts
 from mien.report.page import Section, caveats, write_page
 
 if TYPE_CHECKING:
-    from mien.engine.evaluation.result import Evaluation
+    from mien.engine.evaluation.classes.predictions import ClassEvaluation
 
 INTERVALS = "95 %: percentile bootstrap over faces (within classes for averages); recall and precision: Wilson"
 
 
-def write_report(path: Path, result: "Evaluation", *, show_faces: bool = False) -> None:
+def write_report(path: Path, result: "ClassEvaluation", *, show_faces: bool = False) -> None:
     """report.html of one evaluation."""
     target = result.target
     title = f"{result.info.system} on {target.data}, {target.split}"
     subtitle = (
-        f"Facial expression recognition. Model {result.model}, {len(result.answers):,} faces of split "
+        f"Facial expression recognition. Model {result.model}, {len(result.predictions):,} faces of split "
         f"{target.split_hash}, one view each."
     )
     write_page(path, title, evaluation_sections(result, show_faces=show_faces), subtitle=subtitle)
 
 
-def evaluation_sections(result: "Evaluation", *, show_faces: bool = False) -> list[Section]:
+def evaluation_sections(result: "ClassEvaluation", *, show_faces: bool = False) -> list[Section]:
     """The sections, for this report or inside another one."""
     sections = [
         Section("", headline(result)),
@@ -45,14 +45,14 @@ def evaluation_sections(result: "Evaluation", *, show_faces: bool = False) -> li
     return [*sections, caveats()]
 
 
-def headline(result: "Evaluation") -> Markup:
+def headline(result: "ClassEvaluation") -> Markup:
     """The accuracy beside its baseline, with what a reader must know before quoting it."""
     return body.headline(result, warnings=warnings(result))
 
 
-def warnings(result: "Evaluation") -> list[str]:
+def warnings(result: "ClassEvaluation") -> list[str]:
     """What a reader must know before quoting the accuracy."""
-    lines = list(result.seen)
+    lines = [*result.contamination, *result.notes]
     if result.failures:
         lines.append(f"{_pictures(len(result.failures))} not be read: not in the numbers, listed in failures.csv.")
     if result.target.dropped:
@@ -64,27 +64,27 @@ def warnings(result: "Evaluation") -> list[str]:
     return lines
 
 
-def measured(result: "Evaluation") -> Markup:
+def measured(result: "ClassEvaluation") -> Markup:
     """Which model, on which faces, how."""
-    info, target, labels = result.info, result.target, result.answers.labels
-    accuracy = value_of(result.scores, "accuracy")
+    info, target, labels = result.info, result.target, result.predictions.labels
+    accuracy, speed = value_of(result.scores, "accuracy"), len(result.predictions) / max(result.seconds, 1e-9)
     return parts.facts(
         {
             "model": result.model,
             "bundle": result.bundle,
             "weights (SHA-256, first 12)": info.weight_hash,
-            "computed by": f"{result.engine}, {len(result.answers) / max(result.seconds, 1e-9):,.0f} faces a second",
+            "computed by": f"{result.engine}, {speed:,.0f} faces a second",
             "data set and split": f"{target.data}, {target.split}",
             "split hash": target.split_hash,
             "split file": target.split_file,
             "overlap with training faces": format_overlap(result.leaks),
-            "faces measured": f"{len(result.answers):,}",
+            "faces measured": f"{len(result.predictions):,}",
             "pictures that could not be read": f"{len(result.failures):,}",
             "samples without a label": f"{target.unlabelled:,}",
             "samples of classes the model lacks": f"{sum(target.dropped.values()):,}",
             "classes": f"{', '.join(labels.classes)} (order {labels.name}, {labels.checksum})",
             "input": f"{info.picture.size} x {info.picture.size} pixels, {info.picture.color}, one view, no flips",
-            "temperature": f"{result.answers.temperature:.4g}",
+            "temperature": f"{result.predictions.temperature:.4g}",
             "intervals": INTERVALS if accuracy.low is not None else "none",
         }
     )
@@ -100,13 +100,13 @@ def format_overlap(leaks: dict[str, Any]) -> str:
     return f"{leaks.get('seen', 0):,} found by fingerprints{done}"
 
 
-def print_summary(result: "Evaluation", folder: Path) -> None:
+def print_summary(result: "ClassEvaluation", folder: Path) -> None:
     """A short table on standard output, then where the report is."""
     from rich.console import Console
     from rich.table import Table
 
     console, table = Console(), Table()
-    title = f"{result.model} on {result.target.data} {result.target.split}: {len(result.answers):,} faces"
+    title = f"{result.model} on {result.target.data} {result.target.split}: {len(result.predictions):,} faces"
     for name, side in (("metric", "left"), ("value", "right"), ("95 % interval", "right")):
         table.add_column(name, justify=side)  # type: ignore[arg-type]
     for s in result.scores:

@@ -13,8 +13,8 @@ from mien.report.plots import interval_figure, reliability_figure
 
 if TYPE_CHECKING:
     from mien.core.records import Sample
-    from mien.engine.evaluation.compare import Comparison
-    from mien.engine.evaluation.result import Evaluation
+    from mien.engine.evaluation.classes.comparison import ClassComparison
+    from mien.engine.evaluation.classes.predictions import ClassEvaluation
 
 TEMPLATE = "classes.html"
 CARDS = {"balanced_accuracy": "balanced accuracy", "f1_macro": "macro F1", "kappa": "Cohen's kappa", "ece@15": "ECE"}
@@ -22,12 +22,12 @@ MISTAKES_SHOWN = 12
 _CALIBRATED = 0.02  # largest difference between mean confidence and accuracy that counts as calibrated
 
 
-def headline(result: "Evaluation", *, warnings: "list[str]") -> Markup:
+def headline(result: "ClassEvaluation", *, warnings: "list[str]") -> Markup:
     """The accuracy with its interval, in a sentence and a figure, beside the majority class; warnings."""
     accuracy, baseline = value_of(result.scores, "accuracy"), value_of(result.scores, "majority_accuracy")
     assert accuracy.value is not None and baseline.value is not None
     low, high = bounds(accuracy)
-    predictions = result.answers
+    predictions = result.predictions
     return macro(
         TEMPLATE, "headline",
         accuracy=accuracy.value, interval=(low, high) if accuracy.low is not None else None, baseline=baseline.value,
@@ -50,18 +50,18 @@ def metrics_table(scores: list[Score]) -> Markup:
     return parts.table(["metric", "value", "95 % interval", "meaning"], rows, left=(0, 3), caption=caption)
 
 
-def classes_table(result: "Evaluation") -> Markup:
+def classes_table(result: "ClassEvaluation") -> Markup:
     """Recall, precision and F1 as bars; the recall's interval; how often the class is the label and the prediction."""
-    rows = [_class_row(result, index) for index in range(len(result.answers.labels.classes))]
+    rows = [_class_row(result, index) for index in range(len(result.predictions.labels.classes))]
     columns = ["class", "faces", "predicted", "recall", "95 % interval", "precision", "F1"]
     caption = "Recall: of the faces with this label, the share found. Precision: of these predictions, the share right."
     return parts.table(columns, rows, caption=caption)
 
 
-def _class_row(result: "Evaluation", index: int) -> list[parts.Cell]:
-    name = result.answers.labels.classes[index]
+def _class_row(result: "ClassEvaluation", index: int) -> list[parts.Cell]:
+    name = result.predictions.labels.classes[index]
     recall, precision, f1 = (value_of(result.scores, f"{metric}/{name}") for metric in ("recall", "precision", "f1"))
-    labelled, predicted = (f"{int(result.answers.confusion.sum(axis)[index]):,}" for axis in (1, 0))
+    labelled, predicted = (f"{int(result.predictions.confusion.sum(axis)[index]):,}" for axis in (1, 0))
     return [name, labelled, predicted, _bar(recall), parts.small(format_interval(recall)), _bar(precision), _bar(f1)]
 
 
@@ -69,25 +69,28 @@ def _bar(score: Score) -> parts.Cell:
     return "undefined" if score.value is None else parts.bar(score.value, format_value(score))
 
 
-def confusion_table(result: "Evaluation") -> Markup:
+def confusion_table(result: "ClassEvaluation") -> Markup:
     """Counts and shares of the row, shaded by the share."""
-    names, confusion = result.answers.labels.classes, result.answers.confusion
+    names, confusion = result.predictions.labels.classes, result.predictions.confusion
     rows = [(name, [(int(count), int(row.sum())) for count in row]) for name, row in zip(names, confusion, strict=True)]
     return macro(TEMPLATE, "confusion", names, rows)
 
 
-def reliability(result: "Evaluation") -> Markup:
+def reliability(result: "ClassEvaluation") -> Markup:
     """The reliability diagram beside mean confidence and accuracy."""
-    confidence, accuracy = float(result.answers.probabilities.max(-1).mean()), float(result.answers.right.mean())
+    confidence, accuracy = (
+        float(result.predictions.probabilities.max(-1).mean()),
+        float(result.predictions.right.mean()),
+    )
     leaning = "overconfident" if confidence > accuracy else "underconfident"
     finding = leaning if abs(confidence - accuracy) > _CALIBRATED else "calibrated on average"
-    figure = reliability_figure(result.answers.reliability)
+    figure = reliability_figure(result.predictions.reliability)
     return macro(TEMPLATE, "reliability", figure, confidence=confidence, accuracy=accuracy, finding=finding)
 
 
-def mistakes(result: "Evaluation", *, show_faces: bool) -> Markup:
+def mistakes(result: "ClassEvaluation", *, show_faces: bool) -> Markup:
     """The wrong predictions with the highest probability, by file name; with their pictures only when asked."""
-    predictions, names = result.answers, result.answers.labels.classes
+    predictions, names = result.predictions, result.predictions.labels.classes
     samples = {sample.key: sample for sample in result.target.samples} if show_faces else {}
     rows: list[list[parts.Cell]] = []
     for i in predictions.mistakes(MISTAKES_SHOWN):
@@ -99,7 +102,7 @@ def mistakes(result: "Evaluation", *, show_faces: bool) -> Markup:
     return macro(TEMPLATE, "mistakes", columns, rows, show_faces=show_faces)
 
 
-def _thumbnail(result: "Evaluation", sample: "Sample") -> Markup:
+def _thumbnail(result: "ClassEvaluation", sample: "Sample") -> Markup:
     from PIL import Image
 
     from mien.data.faces import prepare_face
@@ -110,7 +113,7 @@ def _thumbnail(result: "Evaluation", sample: "Sample") -> Markup:
     return parts.picture(encoded.getvalue(), alt=f"the face in {sample.key}", css_class="face", kind="jpeg")
 
 
-def comparison(compared: "Comparison") -> Markup:
+def comparison(compared: "ClassComparison") -> Markup:
     """Verdict, McNemar's test, and the differences with their paired intervals."""
     test = compared.mcnemar
     rows = [

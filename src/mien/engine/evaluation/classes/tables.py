@@ -1,50 +1,60 @@
-"""The tables and pictures of an evaluation beside its report, and what every line of metrics.jsonl says of it."""
+"""The tables and figures of a classification: predictions, confusion matrix, calibration."""
 
-import csv
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from mien.engine.evaluation.result import Evaluation, LandmarkEvaluation
+import numpy as np
+
+from mien.core.errors import MienError
+from mien.core.labels import LabelSet
+from mien.engine.evaluation.classes.predictions import ClassEvaluation, ClassPredictions
+from mien.engine.evaluation.tables import read_rows, write_columns, write_csv, write_failures
+from mien.report.plots import confusion_figure, reliability_figure
+
+PREDICTIONS = "predictions"
 
 
-def write_tables(folder: Path, result: "Evaluation") -> None:
-    """Every file of evaluate.FILES but the report."""
-    from mien.engine.evaluation.scores import write_answers, write_scores
-    from mien.report.plots import confusion_figure, reliability_figure
-
-    names, confusion = result.answers.labels.classes, result.answers.confusion
-    write_answers(folder, result.answers)
-    write_csv(folder / "failures.csv", [["key", "reason"], *result.failures])
+def write_tables(folder: Path, result: ClassEvaluation) -> None:
+    """predictions.csv and .parquet, failures.csv, confusion.csv, confusion.png, reliability.png."""
+    names, confusion = result.predictions.labels.classes, result.predictions.confusion
+    write_predictions(folder, result.predictions)
+    write_failures(folder, result.failures)
     rows = [[name, *map(int, row)] for name, row in zip(names, confusion, strict=True)]
     write_csv(folder / "confusion.csv", [["truth \\ predicted", *names], *rows])
     title = f"{result.model} on {result.target.data} {result.target.split}"
     confusion_figure(confusion, names, title=title).png(folder / "confusion.png")
-    reliability_figure(result.answers.reliability, title=title).png(folder / "reliability.png")
-    write_scores(folder / "metrics.jsonl", result.scores, **common(result))
+    reliability_figure(result.predictions.reliability, title=title).png(folder / "reliability.png")
 
 
-def common(result: "Evaluation | LandmarkEvaluation") -> dict[str, Any]:
-    """What every line of metrics.jsonl says of the measurement."""
-    return {
-        "data": result.target.data,
-        "split": result.target.split,
-        "split_hash": result.target.split_hash,
-        "split_file": result.target.split_file,
-        "leaks": result.leaks,
-        "failures": len(result.failures),
-        "bundle": result.bundle,
-        "system": result.info.system,
-        "weights": result.info.weight_hash,
-        "labels": result.info.labels.checksum if result.info.outputs_of("classes") else "",
-        "temperature": next(iter(result.info.temperatures.values()), 1.0),
-        "seconds": round(result.seconds, 3),
+def write_predictions(folder: Path, predictions: ClassPredictions) -> None:
+    """predictions.csv and predictions.parquet: key, truth, predicted, then p_CLASS in the model's order."""
+    names = predictions.labels.classes
+    columns: dict[str, list[Any]] = {
+        "key": list(predictions.keys),
+        "truth": [names[i] for i in predictions.truth],
+        "predicted": [names[i] for i in predictions.predicted],
     }
+    columns |= {f"p_{name}": predictions.probabilities[:, k].tolist() for k, name in enumerate(names)}
+    write_columns(folder, PREDICTIONS, columns, digits=8)
 
 
-def write_csv(path: Path, rows: "list[Any]") -> None:
-    """Rows of cells, written whole or not at all."""
-    from mien.media.files import atomic_path
+def read_predictions(path: Path) -> ClassPredictions:
+    """Of a predictions.csv, or of the folder that holds it. The logits are the logarithms of p_CLASS.
 
-    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows(rows)
+    Raises MienError for a file that is missing or not such a table.
+    """
+    path = path / f"{PREDICTIONS}.csv" if path.is_dir() else path
+    if not path.is_file():
+        raise MienError(f"No predictions.csv at {path}. Expected the --output folder of `mien evaluate`.")
+    rows = read_rows(path, ("key", "truth", "predicted"))
+    names = tuple(column[2:] for column in rows[0] if column and column.startswith("p_"))
+    if not names:
+        raise MienError(f"{path}: not a table of `mien evaluate`; it needs a column p_CLASS for each class.")
+    labels = LabelSet(path.parent.name or PREDICTIONS, names)
+    try:
+        chances = np.array([[float(row[f"p_{n}"]) for n in names] for row in rows])
+    except (TypeError, ValueError) as error:
+        raise MienError(f"{path}: a probability is not a number ({error}).") from error
+    truth = np.array([labels.index(row["truth"]) for row in rows])
+    logits = np.log(np.maximum(chances, 1e-300))
+    return ClassPredictions(labels, tuple(row["key"] for row in rows), truth, logits)

@@ -2,18 +2,21 @@
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Literal
+from functools import partial
+from typing import Literal
 
-from mien.core.errors import MienError
+import numpy as np
+from jaxtyping import UInt8
 
-if TYPE_CHECKING:
-    import numpy as np
-
-    from mien.core.geometry import Crop
-    from mien.core.records import Box, Sample
-    from mien.core.spec import PictureInput
-    from mien.media.detect import Detector
-    from mien.media.image import Picture
+from mien.core.framing import POINT_BOXES, box_of
+from mien.core.geometry import Crop, crop_of_box, crop_of_picture
+from mien.core.records import Box, Sample
+from mien.core.spec import PictureInput
+from mien.data.faces import scaled_crop
+from mien.engine.bundles.inputs import prefetch
+from mien.media.crop import prepare
+from mien.media.detect import Detector, create_detector
+from mien.media.image import Picture, load_image
 
 CropName = Literal["data", "landmarks", "detector", "reading"]
 CROPS: dict[str, tuple[CropName, ...]] = {
@@ -27,47 +30,21 @@ CROPS: dict[str, tuple[CropName, ...]] = {
 DETECTED = ("detector", "reading")  # reading: the detector's box, then that of the points found, as Landmarker reads
 SAME_FACE = 0.3  # least overlap (intersection over union) of a detected box with that of the true points
 
+Views = dict[str, tuple[np.ndarray, Crop] | None]
+"""Kind of crop → pixels and where they are from; None where the detector does not find the face."""
 
-Views = dict[str, "tuple[np.ndarray, Crop] | None"]
 
-
-def cut_batches(
-    samples: "Sequence[Sample]", spec: "PictureInput", crops: "Sequence[CropName]", batch_size: int
-) -> "Iterator[list[tuple[Sample, Views | str]]]":
-    """Batches in order, the next one decoded meanwhile: each face's views by kind of crop, or why it has none."""
-    import os
-    from concurrent.futures import ThreadPoolExecutor
-
-    from mien.cli.progress import progress_bar
-
+def view_batches(
+    samples: Sequence[Sample], spec: PictureInput, crops: Sequence[CropName], *, batch_size: int
+) -> Iterator[list[tuple[Sample, Views | str]]]:
+    """Batches in order: each face's views by kind of crop, or why it has none."""
     detectors = threading.local()
-
-    def cut(sample: "Sample") -> "Views | str":
-        try:
-            return _views(sample, spec, crops, lambda: _detector(detectors))
-        except MienError as error:
-            return str(error)
-
-    batches = [samples[i : i + batch_size] for i in range(0, len(samples), batch_size)]
-    workers = min(8, os.cpu_count() or 1)
-    with progress_bar("reading faces", len(samples)) as advance, ThreadPoolExecutor(workers) as pool:
-        ahead = [pool.submit(cut, sample) for sample in batches[0]]
-        for number, batch in enumerate(batches):
-            following = batches[number + 1] if number + 1 < len(batches) else ()
-            current, ahead = ahead, [pool.submit(cut, sample) for sample in following]
-            yield [(sample, future.result()) for sample, future in zip(batch, current, strict=True)]
-            advance(len(batch))
+    return prefetch(
+        samples, lambda sample: _views(sample, spec, crops, partial(_detector, detectors)), batch_size=batch_size
+    )
 
 
-def _views(
-    sample: "Sample", spec: "PictureInput", crops: "Sequence[CropName]", detector: "Callable[[], Detector]"
-) -> Views:
-    import numpy as np
-
-    from mien.core.framing import POINT_BOXES, box_of
-    from mien.core.geometry import crop_of_box, crop_of_picture
-    from mien.media.image import load_image
-
+def _views(sample: Sample, spec: PictureInput, crops: Sequence[CropName], detector: Callable[[], Detector]) -> Views:
     whole = sample.box is None and tuple(crops) == ("data",)
     picture = load_image(sample.path, span=sample.span, min_side=spec.size if whole else None)
     assert sample.landmarks_px is not None
@@ -87,16 +64,13 @@ def _views(
     return found
 
 
-def pixels_of(picture: "Picture", crop: "Crop", spec: "PictureInput") -> "np.ndarray":
-    """The crop, uint8, of a picture that may have been decoded at a reduced size; `crop` is in pixels of the file."""
-    from mien.data.faces import scaled_crop
-    from mien.media.crop import prepare
-
+def pixels_of(picture: Picture, crop: Crop, spec: PictureInput) -> UInt8[np.ndarray, "size size 3"]:
+    """The crop of a picture that may have been decoded at a reduced size; `crop` is in pixels of the file."""
     rows, columns = picture.pixels.shape[:2]
     return prepare(picture.pixels, scaled_crop(crop, columns / picture.size[0], rows / picture.size[1]), spec)
 
 
-def _detected(picture: "Picture", around: "Box", detector: "Detector") -> "Box | None":
+def _detected(picture: Picture, around: Box, detector: Detector) -> Box | None:
     """The detected box that shares most with that of the true points; None where none is this face."""
     rows, columns = picture.pixels.shape[:2]
     x, y = picture.size[0] / columns, picture.size[1] / rows
@@ -105,7 +79,7 @@ def _detected(picture: "Picture", around: "Box", detector: "Detector") -> "Box |
     return best if best is not None and overlap(best, around) >= SAME_FACE else None
 
 
-def overlap(a: "Box", b: "Box") -> float:
+def overlap(a: Box, b: Box) -> float:
     """Intersection over union of two boxes."""
     width, height = (max(min(a[k + 2], b[k + 2]) - max(a[k], b[k]), 0.0) for k in (0, 1))
     areas = [(box[2] - box[0]) * (box[3] - box[1]) for box in (a, b)]
@@ -113,10 +87,8 @@ def overlap(a: "Box", b: "Box") -> float:
     return width * height / union if union > 0 else 0.0
 
 
-def _detector(store: threading.local) -> "Detector":
+def _detector(store: threading.local) -> Detector:
     """One for each thread: it keeps state while it searches."""
-    from mien.media.detect import create_detector
-
     if not hasattr(store, "detector"):
         store.detector = create_detector("dlib")
     return store.detector

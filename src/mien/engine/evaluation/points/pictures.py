@@ -9,14 +9,14 @@ from markupsafe import Markup
 from mien.report import parts
 
 if TYPE_CHECKING:
-    from mien.engine.evaluation.result import LandmarkEvaluation
+    from mien.engine.evaluation.points.predictions import PointEvaluation
 
 SIDE = 192  # CSS pixels of the picture in the report; it is drawn with twice as many
 TRUE, PREDICTED = (0, 200, 110), (255, 120, 20)
 _RADIUS = 2.5  # pixels of a point
 
 
-def face_with_points(result: "LandmarkEvaluation", key: str) -> Markup:
+def face_with_points(result: "PointEvaluation", key: str) -> Markup:
     """An <img> of the network's crop, enlarged. Green points are true, orange ones predicted."""
     import numpy as np
     from PIL import Image, ImageDraw

@@ -10,7 +10,7 @@ from mien.report.svg import Dot, Scene, Text, series_colour
 if TYPE_CHECKING:
     import numpy as np
 
-    from mien.engine.evaluation.result import LandmarkEvaluation
+    from mien.engine.evaluation.points.predictions import PointEvaluation
     from mien.metrics.uncertainty import SigmaBins
 
 CED_LIMIT = 0.10  # of the face's size
@@ -18,7 +18,7 @@ CED_LIMIT_PX = 10.0  # where errors are in pixels
 _LEFT, _TOP = 60.0, 32.0  # of a plot in its scene: room for tick labels and the title of the y axis
 
 
-def ced_figure(result: "LandmarkEvaluation", *, title: str = "") -> Scene:
+def ced_figure(result: "PointEvaluation", *, title: str = "") -> Scene:
     """The cumulative error distribution up to 10 percent: the share of faces with at most that error, a line a crop.
 
     A face that the detector missed counts as one with too large an error.
@@ -50,16 +50,16 @@ def _steps(errors: Sequence[float], faces: int, limit: float) -> list[tuple[floa
     return [*steps, (limit, steps[-1][1])]
 
 
-def _ced_curves(result: "LandmarkEvaluation") -> "dict[str, tuple[Sequence[float], int]]":
+def _ced_curves(result: "PointEvaluation") -> "dict[str, tuple[Sequence[float], int]]":
     """Text -> sorted errors and how many faces there were to find."""
     from mien.engine.evaluation.points.crops import DETECTED
-    from mien.engine.evaluation.result import face_errors
+    from mien.engine.evaluation.points.predictions import face_errors
 
     found: dict[str, tuple[Sequence[float], int]] = {}
     for one in (result, result.against):
         if one is None:
             continue
-        for crop, predictions in one.answers.items():
+        for crop, predictions in one.predictions.items():
             missed = len(one.missed) if crop in DETECTED else 0
             model = f"{one.bundle}, " if result.against is not None else ""
             name = f"{model}{crop} crop" + (f", {missed} faces missed" if missed else "")

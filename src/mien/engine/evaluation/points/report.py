@@ -13,10 +13,10 @@ from mien.report import parts
 from mien.report.page import Section, macro, write_page
 
 if TYPE_CHECKING:
-    from mien.engine.evaluation.result import LandmarkEvaluation
+    from mien.engine.evaluation.points.predictions import PointEvaluation
 
 
-def write_landmark_report(path: Path, result: "LandmarkEvaluation", *, show_faces: bool = False) -> None:
+def write_landmark_report(path: Path, result: "PointEvaluation", *, show_faces: bool = False) -> None:
     """report.html of one evaluation."""
     target = result.target
     title = f"{result.info.system} on {target.data}, {target.split}"
@@ -27,7 +27,7 @@ def write_landmark_report(path: Path, result: "LandmarkEvaluation", *, show_face
     write_page(path, title, landmark_sections(result, show_faces=show_faces), subtitle=subtitle)
 
 
-def landmark_sections(result: "LandmarkEvaluation", *, show_faces: bool = False) -> list[Section]:
+def landmark_sections(result: "PointEvaluation", *, show_faces: bool = False) -> list[Section]:
     """The sections, for this report or inside another one; those without data are left out."""
     sections = [
         Section("", headline(result)),
@@ -46,7 +46,7 @@ def landmark_sections(result: "LandmarkEvaluation", *, show_faces: bool = False)
     return [section for section in sections if section.html]
 
 
-def headline(result: "LandmarkEvaluation") -> Markup:
+def headline(result: "PointEvaluation") -> Markup:
     """The NME with its interval and protocol, the cards beside it, and warnings."""
     n = result.normaliser
     nme = score_of(result, f"nme_{n}")
@@ -64,10 +64,10 @@ def headline(result: "LandmarkEvaluation") -> Markup:
     )  # fmt: skip
 
 
-def warnings(result: "LandmarkEvaluation") -> list[str]:
+def warnings(result: "PointEvaluation") -> list[str]:
     """What a reader must know before quoting the error."""
-    lines = list(result.seen)
-    if "data" in result.answers and result.oracle and not set(DETECTED) & set(result.answers):
+    lines = [*result.contamination, *result.notes]
+    if "data" in result.predictions and result.oracle and not set(DETECTED) & set(result.predictions):
         lines.append(
             "The data set's boxes are the rectangles around the true points, so the crop reveals part of the truth. "
             "--crop both adds the error with a detector's boxes."
@@ -85,36 +85,36 @@ def warnings(result: "LandmarkEvaluation") -> list[str]:
     return lines + [f"Left out: {n:,} faces {what}." for what, n in lost.items() if n]
 
 
-def distribution(result: "LandmarkEvaluation") -> Markup:
+def distribution(result: "PointEvaluation") -> Markup:
     """The cumulative error distribution and its summary for each kind of crop."""
     from mien.engine.evaluation.points.plots import ced_figure
 
     return macro(body.TEMPLATE, "distribution", crops_table(result), ced_figure(result))
 
 
-def crops_table(result: "LandmarkEvaluation") -> Markup:
+def crops_table(result: "PointEvaluation") -> Markup:
     """A row for each kind of crop: what an oracle crop hides stands beside it."""
     columns = ["faces cut out by", "faces", "NME", "95 % interval", "median", "failures", "AUC"]
     caption = "Failures: faces with an error above 10 percent. AUC: area under the error distribution to 10 percent."
-    several = len(result.answers) > 1
+    several = len(result.predictions) > 1
     if several:
         columns.append("NME, same faces")
         caption += " Same faces: those that the detector found."
-    rows = [_crop_row(result, crop, several=several) for crop in result.answers]
+    rows = [_crop_row(result, crop, several=several) for crop in result.predictions]
     return parts.table(columns, rows, caption=caption)
 
 
-def _crop_row(result: "LandmarkEvaluation", crop: str, *, several: bool) -> list[parts.Cell]:
+def _crop_row(result: "PointEvaluation", crop: str, *, several: bool) -> list[parts.Cell]:
     n = result.normaliser
     nme, *others = (score_of(result, f"{name}_{n}", crop=crop) for name in ("nme", "median", "fr@10", "auc@10"))
     cells = [format_value(nme), parts.small(format_interval(nme)), *map(format_value, others)]
     if several:
         cells.append(format_value(score_of(result, f"nme_{n}/found", crop=crop) or nme))
-    faces = next(len(found) for name, found in result.answers.items() if name == crop)
+    faces = next(len(found) for name, found in result.predictions.items() if name == crop)
     return [CROP_TEXT[crop], f"{faces:,}", *cells]
 
 
-def comparison(result: "LandmarkEvaluation") -> Markup | str:
+def comparison(result: "PointEvaluation") -> Markup | str:
     """The second model against the first; "" where there is none."""
     if result.against is None:
         return ""
@@ -129,7 +129,7 @@ def comparison(result: "LandmarkEvaluation") -> Markup | str:
     return macro(body.TEMPLATE, "comparison", verdict(result), about, rows)
 
 
-def verdict(result: "LandmarkEvaluation") -> str:
+def verdict(result: "PointEvaluation") -> str:
     """One sentence about the second model."""
     assert result.against is not None
     d = result.differences[0]
@@ -140,7 +140,7 @@ def verdict(result: "LandmarkEvaluation") -> str:
     return f"{better} is better: its mean error is {1 - least:.1%} smaller."
 
 
-def metrics_table(result: "LandmarkEvaluation") -> Markup:
+def metrics_table(result: "PointEvaluation") -> Markup:
     """Everything but the single points, folded: the same lines as metrics.jsonl."""
     rows = [
         [parts.code(s.metric), format_value(s), parts.small(format_interval(s)), f"{s.n:,}", s.note]
@@ -150,10 +150,10 @@ def metrics_table(result: "LandmarkEvaluation") -> Markup:
     return macro(body.TEMPLATE, "metrics", rows)
 
 
-def measured(result: "LandmarkEvaluation") -> Markup:
+def measured(result: "PointEvaluation") -> Markup:
     """Which model, on which faces, how."""
-    info, target, predicted = result.info, result.target, sum(map(len, result.answers.values()))
-    speed = predicted / max(result.seconds, 1e-9)
+    info, target, predicted = result.info, result.target, sum(map(len, result.predictions.values()))
+    speed, detected = predicted / max(result.seconds, 1e-9), set(DETECTED) & set(result.predictions)
     return parts.facts(
         {
             "model": result.model,
@@ -163,9 +163,9 @@ def measured(result: "LandmarkEvaluation") -> Markup:
             "data set and split": f"{target.data}, {target.split}",
             "split hash": target.split_hash,
             "overlap with training faces": format_overlap(result.leaks),
-            "faces measured": ", ".join(f"{len(p):,} ({crop} crop)" for crop, p in result.answers.items()),
+            "faces measured": ", ".join(f"{len(p):,} ({crop} crop)" for crop, p in result.predictions.items()),
             "pictures that could not be read": f"{len(result.failures):,}",
-            "faces that the detector missed": f"{len(result.missed):,}" if set(DETECTED) & set(result.answers) else "",
+            "faces that the detector missed": f"{len(result.missed):,}" if detected else "",
             "errors are divided by": NORMALISER_TEXT[result.normaliser] if result.normaliser != "none" else "nothing",
             "points": f"{result.main.truth_px.shape[1]}",
             "input": f"{info.picture.size} x {info.picture.size} pixels, {info.picture.color}, one view, no flips; "
@@ -175,7 +175,7 @@ def measured(result: "LandmarkEvaluation") -> Markup:
     )
 
 
-def print_landmark_summary(result: "LandmarkEvaluation", folder: Path) -> None:
+def print_landmark_summary(result: "PointEvaluation", folder: Path) -> None:
     """A short table on standard output, then where the report is."""
     from rich.console import Console
     from rich.table import Table
@@ -183,13 +183,13 @@ def print_landmark_summary(result: "LandmarkEvaluation", folder: Path) -> None:
     console, table = Console(), Table()
     title = f"{result.model} on {result.target.data} {result.target.split}: {len(result.main):,} faces"
     table.add_column("metric", no_wrap=True)
-    alone = len(result.answers) == 1  # else the intervals, which the report has, would not fit
-    for crop in result.answers:
+    alone = len(result.predictions) == 1  # else the intervals, which the report has, would not fit
+    for crop in result.predictions:
         table.add_column(f"{crop} crop" if alone else crop, justify="right", no_wrap=True)
     if alone:
         table.add_column("95 % interval", justify="right", no_wrap=True)
     for name in dict.fromkeys(s.metric.partition("/")[2] for s in result.scores if _in_summary(s.metric)):
-        found = [score_of(result, name, crop=crop) for crop in result.answers]
+        found = [score_of(result, name, crop=crop) for crop in result.predictions]
         table.add_row(name, *map(format_value, found), *([format_interval(found[0])] if alone else []))
     notes = [f"Note: {line}" for line in warnings(result)]
     second = [verdict(result)] if result.against is not None else []

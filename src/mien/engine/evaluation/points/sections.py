@@ -13,8 +13,7 @@ from mien.report.page import macro
 if TYPE_CHECKING:
     import numpy as np
 
-    from mien.engine.evaluation.points.predictions import PointAnswers
-    from mien.engine.evaluation.result import LandmarkEvaluation
+    from mien.engine.evaluation.points.predictions import PointEvaluation, PointPredictions
     from mien.report.svg import Scene
 
 TEMPLATE = "points.html"
@@ -35,7 +34,7 @@ SIGMA_TEXT = {
 _CALIBRATED = (0.9, 1.1)  # measured over predicted error within which sigma counts as calibrated
 
 
-def places(result: "LandmarkEvaluation") -> Markup:
+def places(result: "PointEvaluation") -> Markup:
     """Errors by region as bars beside a face whose dots are as large as their errors."""
     from mien.engine.evaluation.points.plots import face_figure
 
@@ -48,7 +47,7 @@ def places(result: "LandmarkEvaluation") -> Markup:
     return macro(TEMPLATE, "places", face_figure(*mean_face(result.main)), rows)
 
 
-def mean_face(predictions: "PointAnswers") -> "tuple[np.ndarray, np.ndarray]":
+def mean_face(predictions: "PointPredictions") -> "tuple[np.ndarray, np.ndarray]":
     """Mean of the true points, each face upright and of size 1, and mean error of each point in that unit."""
     import numpy as np
 
@@ -69,7 +68,7 @@ def mean_face(predictions: "PointAnswers") -> "tuple[np.ndarray, np.ndarray]":
     return np.mean(aligned, axis=0), errors(predictions.predicted_px, truth, normaliser="bbox").mean(0)
 
 
-def sides(result: "LandmarkEvaluation") -> Markup | str:
+def sides(result: "PointEvaluation") -> Markup | str:
     """Right and left; with a palsy affected and healthy. "" without such scores."""
     found = {_last(s): s for s in scores_below(result, f"nme_{result.normaliser}/half/")}
     rows = [row_of(SIDES[name], score) for name, score in found.items()]
@@ -80,7 +79,7 @@ def sides(result: "LandmarkEvaluation") -> Markup | str:
     return parts.table(["side", "faces", "mean error", "95 % interval"], rows, caption=caption) if rows else ""
 
 
-def yaw(result: "LandmarkEvaluation") -> Markup | str:
+def yaw(result: "PointEvaluation") -> Markup | str:
     """A row for each range of head yaw."""
     found = {_last(s): s for s in scores_below(result, f"nme_{result.normaliser}/yaw/")}
     rows = [
@@ -92,7 +91,7 @@ def yaw(result: "LandmarkEvaluation") -> Markup | str:
     return parts.table(["yaw", "faces", "mean error", "95 % interval"], rows, caption=caption) if rows else ""
 
 
-def asymmetry(result: "LandmarkEvaluation") -> Markup | str:
+def asymmetry(result: "PointEvaluation") -> Markup | str:
     """The regression of predicted on true asymmetry, in a sentence, a figure and a table."""
     slope = score_of(result, "asymmetry/slope")
     if slope is None:
@@ -106,7 +105,7 @@ def asymmetry(result: "LandmarkEvaluation") -> Markup | str:
     return macro(TEMPLATE, "asymmetry", verdict, _asymmetry_rows(result), figure, regions, slope.note)
 
 
-def _asymmetry_rows(result: "LandmarkEvaluation") -> list[list[parts.Cell]]:
+def _asymmetry_rows(result: "PointEvaluation") -> list[list[parts.Cell]]:
     rows: list[list[parts.Cell]] = []
     for name, text in ASYMMETRY_SETS.items():
         found = [score_of(result, f"{name}/{column}") for column in ASYMMETRY_COLUMNS]
@@ -129,7 +128,7 @@ def _asymmetry_verdict(slope: Score, gain: Score | None) -> str:
     return f"No bias towards symmetry is significant on these faces ({number}, which includes 1)."
 
 
-def _asymmetry_figure(result: "LandmarkEvaluation", slope: Score) -> "Scene":
+def _asymmetry_figure(result: "PointEvaluation", slope: Score) -> "Scene":
     import numpy as np
 
     from mien.engine.evaluation.points.asymmetry import frontal_faces
@@ -144,7 +143,7 @@ def _asymmetry_figure(result: "LandmarkEvaluation", slope: Score) -> "Scene":
     return asymmetry_figure(truth, predicted, slope.value, intercept.value, marked=marked)
 
 
-def predicted_errors(result: "LandmarkEvaluation") -> Markup | str:
+def predicted_errors(result: "PointEvaluation") -> Markup | str:
     """Predicted errors (sigma) against measured ones. "" for a network without sigma."""
     import numpy as np
 
@@ -169,10 +168,10 @@ def _sigma_text(name: str) -> str:
     return SIGMA_TEXT.get(name) or f"points within the {name.partition('@')[2]} % radius"
 
 
-def largest_errors(result: "LandmarkEvaluation", *, show_faces: bool) -> Markup:
+def largest_errors(result: "PointEvaluation", *, show_faces: bool) -> Markup:
     """The faces with the largest errors, by file name; with their pictures only when asked."""
     from mien.engine.evaluation.points.pictures import face_with_points
-    from mien.engine.evaluation.result import face_errors
+    from mien.engine.evaluation.points.predictions import face_errors
 
     errors = sorted(face_errors(result.main, result.normaliser).items(), key=lambda pair: -pair[1])[:LARGEST_SHOWN]
     shown = [(key, f"{error:.2f} px" if result.normaliser == "none" else f"{error:.2%}") for key, error in errors]

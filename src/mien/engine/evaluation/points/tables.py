@@ -1,63 +1,69 @@
 """points.csv and points.parquet: truth and prediction of each face, one row a face and kind of crop."""
 
-import csv
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    import numpy as np
+import numpy as np
 
-    from mien.engine.evaluation.points.predictions import PointAnswers
-    from mien.engine.evaluation.result import LandmarkEvaluation
+from mien.core.errors import MienError
+from mien.engine.evaluation.points.plots import ced_figure
+from mien.engine.evaluation.points.predictions import PointEvaluation, PointPredictions
+from mien.engine.evaluation.tables import read_rows, write_columns, write_failures
+from mien.metrics.alignment import Normaliser, nme_per_face
+
+POINTS = "points"
 
 
-def write_points(folder: Path, result: "LandmarkEvaluation") -> None:
+def write_tables(folder: Path, result: PointEvaluation) -> None:
+    """points.csv and .parquet, failures.csv, ced.png."""
+    write_points(folder, result)
+    missed = [(key, "the detector does not find this face") for key in result.missed]
+    write_failures(folder, [*result.failures, *missed])
+    ced_figure(result, title=f"{result.model} on {result.target.data} {result.target.split}").png(folder / "ced.png")
+
+
+def write_points(folder: Path, result: PointEvaluation) -> None:
     """key, crop, affected, yaw_deg, nme_NORMALISER; then x_0, y_0, true_x_0, true_y_0, ... in pixels of the picture.
 
     With depth also z_0, true_z_0, with stated errors sigma_0, ... An empty cell is unknown.
     """
-    from arro3.core import Array, DataType, Table
-    from arro3.io import write_parquet
-
-    from mien.media.files import atomic_path
-
-    parts = [_columns(answers, result.normaliser) for answers in result.answers.values()]
+    parts = [_columns(predictions, result.normaliser) for predictions in result.predictions.values()]
     names = list(dict.fromkeys(name for part in parts for name in part))
-    table = {name: [value for part in parts for value in part[name]] for name in names}
-    with atomic_path(folder / "points.csv") as path, path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(names)
-        writer.writerows([_cell(value) for value in row] for row in zip(*table.values(), strict=True))
-    text = {name for name in names if isinstance(table[name][0], str)}
-    kinds = {name: DataType.utf8() if name in text else DataType.float64() for name in names}
-    columns: dict[str, Any] = {name: Array(values, type=kinds[name]) for name, values in table.items()}
-    with atomic_path(folder / "points.parquet") as path:
-        write_parquet(Table.from_pydict(columns), path)
+    write_columns(folder, POINTS, {name: [value for part in parts for value in part[name]] for name in names})
 
 
-def _columns(answers: "PointAnswers", normaliser: Any) -> dict[str, list[Any]]:
-    import numpy as np
+def read_face_errors(path: Path) -> tuple[str, dict[str, dict[str, float]]]:
+    """Of a points.csv: the normaliser, and crop -> key -> NME. Raises MienError for another table."""
+    rows = read_rows(path, ("key", "crop"))
+    column = next((name for name in rows[0] if name.startswith("nme_")), "")
+    if not column:
+        raise MienError(f"{path}: not a table of `mien evaluate`; it needs a column nme_NORMALISER.")
+    found: dict[str, dict[str, float]] = {}
+    try:
+        for row in rows:
+            found.setdefault(row["crop"], {})[row["key"]] = float(row[column])
+    except (TypeError, ValueError) as error:
+        raise MienError(f"{path}: an error is not a number ({error}).") from error
+    return column.removeprefix("nme_"), found
 
-    from mien.metrics.alignment import nme_per_face
 
-    faces = nme_per_face(answers.predicted_px, answers.truth_px, normaliser=normaliser)
-    yaw = [None if np.isnan(y) else y for y in np.rad2deg(answers.yaw_rad).tolist()]
+def _columns(predictions: PointPredictions, normaliser: Normaliser) -> dict[str, list[Any]]:
+    faces = nme_per_face(predictions.predicted_px, predictions.truth_px, normaliser=normaliser)
+    yaw = [None if np.isnan(y) else y for y in np.rad2deg(predictions.yaw_rad).tolist()]
     found: dict[str, list[Any]] = {
-        "key": list(answers.keys), "crop": [answers.crop] * len(answers), "affected": list(answers.affected),
-        "yaw_deg": yaw, f"nme_{normaliser}": faces.tolist(),
+        "key": list(predictions.keys), "crop": [predictions.crop] * len(predictions),
+        "affected": list(predictions.affected), "yaw_deg": yaw, f"nme_{normaliser}": faces.tolist(),
     }  # fmt: skip
-    for point in range(answers.truth_px.shape[1]):
-        for prefix, values in (("", answers.predicted_px), ("true_", answers.truth_px)):
+    for point in range(predictions.truth_px.shape[1]):
+        for prefix, values in (("", predictions.predicted_px), ("true_", predictions.truth_px)):
             for axis, name in enumerate("xy"):
                 found[f"{prefix}{name}_{point}"] = values[:, point, axis].tolist()
-        found |= {f"{name}_{point}": values[:, point].tolist() for name, values in _beside(answers).items()}
+        found |= {
+            f"{name}_{point}": values[:, point].tolist() for name, values in _depth_and_sigma(predictions).items()
+        }
     return found
 
 
-def _beside(answers: "PointAnswers") -> "dict[str, np.ndarray]":
-    known = {"z": answers.depth_px, "true_z": answers.true_depth_px, "sigma": answers.sigma_px}
+def _depth_and_sigma(predictions: PointPredictions) -> dict[str, np.ndarray]:
+    known = {"z": predictions.depth_px, "true_z": predictions.true_depth_px, "sigma": predictions.sigma_px}
     return {name: values for name, values in known.items() if values is not None}
-
-
-def _cell(value: Any) -> Any:
-    return "" if value is None else f"{value:.6g}" if isinstance(value, float) else value

@@ -6,7 +6,7 @@ from mien.engine.evaluation.scores import Score
 from mien.report import parts
 
 if TYPE_CHECKING:
-    from mien.engine.evaluation.result import LandmarkEvaluation
+    from mien.engine.evaluation.points.predictions import PointEvaluation
 
 _SPACE = "\N{NO-BREAK SPACE}"
 NORMALISER_TEXT = {
@@ -24,13 +24,13 @@ CROP_TEXT = {
 }
 
 
-def score_of(result: "LandmarkEvaluation", name: str, *, crop: str = "") -> Score | None:
+def score_of(result: "PointEvaluation", name: str, *, crop: str = "") -> Score | None:
     """The score of that name on the headline's crop, or another."""
     wanted = f"{crop or result.main.crop}_crop/{name}"
     return next((s for s in result.scores if s.metric == wanted), None)
 
 
-def scores_below(result: "LandmarkEvaluation", prefix: str) -> list[Score]:
+def scores_below(result: "PointEvaluation", prefix: str) -> list[Score]:
     """The scores whose names begin so, on the headline's crop."""
     whole = f"{result.main.crop}_crop/{prefix}"
     return [s for s in result.scores if s.metric.startswith(whole)]

@@ -1,0 +1,121 @@
+"""The labelled faces of a command: opened once, and the options that an evaluation takes."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
+
+from mien.core.errors import MienError
+from mien.core.labels import LabelSet
+from mien.core.records import Sample
+from mien.data.framing import framed
+from mien.data.options import DataOptions
+from mien.data.split_file import Divided
+from mien.data.splits import split_hash
+from mien.engine.evaluation.options import USED_BY_EVALUATION
+
+
+class NotMeasurableError(MienError):
+    """These data lack what an output would be compared with."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """The faces that one output of a model is measured on."""
+
+    data: str
+    """Name of the data set's reader."""
+    split: str
+    """As the reader calls it."""
+    split_hash: str
+    """Of the whole split, in the data set's own classes."""
+    samples: list[Sample]
+    """For an output of classes their expression counts in the model's LabelSet."""
+    dropped: dict[str, int] = field(default_factory=dict)
+    """Kind of face that the model cannot be measured on, such as a class that it lacks → faces left out."""
+    unlabelled: int = 0
+    """Faces left out because they have no label."""
+    split_file: str = ""
+    """Hash of the file that made the split, and the fold."""
+
+
+class EvaluationData:
+    """One split of a data set, read once for all outputs and models."""
+
+    def __init__(self, options: DataOptions, split: str | None) -> None:
+        """split: None is `options.test_split`. Raises MienError for options without effect and for a missing split."""
+        refuse_training_options(options)
+        self.reader = options.open(evaluation=True)
+        self.crop_source, self.leaks = options.crop_source, options.leaks
+        self.samples = self.reader.samples(split or options.test_split)
+        self.split = self.reader.resolve(split or options.test_split)
+        self.name, self.labels = self.reader.name, self.reader.labels
+        self.notes = list(self.reader.notes)
+
+    @cached_property
+    def affected(self) -> dict[str, str]:
+        """key → "R" or "L", the person's own side that a palsy weakens; only faces with one."""
+        known = {sample.key: str(sample.affected) for sample in self.samples if sample.affected}
+        return self.reader.affected_sides() | known
+
+    @cached_property
+    def _about(self) -> Target:
+        return Target(self.name, self.split, split_hash(self.samples), [], split_file=_division(self.reader))
+
+    @property
+    def described(self) -> str:
+        """Data set and split, for messages."""
+        return f"{self.name}, split {self.split}"
+
+    def target(self, samples: Sequence[Sample], *, dropped: dict[str, int], unlabelled: int) -> Target:
+        """These faces of the split, framed as `crop_source` says."""
+        chosen = framed(samples, self.crop_source)
+        return replace(self._about, samples=chosen, dropped=dropped, unlabelled=unlabelled)
+
+    def class_target(self, labels: LabelSet) -> Target:
+        """The faces with a label, mapped to the classes of `labels` by name.
+
+        Raises NotMeasurableError where the data have no expressions or none has a counterpart.
+        """
+        if self.labels is None:
+            raise NotMeasurableError(
+                f"{self.name} has no expression labels, so no expression model can be measured on it."
+            )
+        try:
+            mapping = self.labels.mapping_to(labels)
+        except MienError as error:
+            raise NotMeasurableError(str(error)) from error
+        labelled = [s for s in self.samples if s.expression is not None]
+        mapped = [(s, mapping[s.expression]) for s in labelled if s.expression is not None]
+        kept = [replace(s, expression=index, distribution=None) for s, index in mapped if index is not None]
+        dropped = Counter(self.labels.classes[s.expression] for s, index in mapped if index is None)  # type: ignore[index]
+        if not kept:
+            lacks = f"only of classes that the model lacks ({', '.join(dropped)})" if dropped else "without a label"
+            raise NotMeasurableError(
+                f"{self.described}: all {len(self.samples)} samples are {lacks}; "
+                f"the model has {', '.join(labels.classes)}."
+            )
+        return self.target(kept, dropped=dict(dropped), unlabelled=len(self.samples) - len(labelled))
+
+
+def refuse_training_options(options: DataOptions) -> None:
+    """Raises MienError for options that an evaluation has no use for and that differ from their default."""
+    default = DataOptions()
+    names = [f.name for f in fields(options)]
+    given = [n for n in names if n not in USED_BY_EVALUATION and getattr(options, n) != getattr(default, n)]
+    if given:
+        words = "is for training and has" if len(given) == 1 else "are for training and have"
+        raise MienError(
+            f"{_options(given)} {words} no effect on an evaluation. It takes {_options(USED_BY_EVALUATION)}: "
+            "leave the others out."
+        )
+
+
+def _options(names: Sequence[str]) -> str:
+    return ", ".join(f"data.{name}" for name in names)
+
+
+def _division(reader: object) -> str:
+    if not isinstance(reader, Divided):
+        return ""
+    return reader.file.hash + (f", fold {reader.fold}" if reader.file.is_folds else "")

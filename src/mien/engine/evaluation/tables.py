@@ -1,0 +1,72 @@
+"""Tables beside a report: CSV and Parquet from the same columns, and metrics.jsonl of all outputs."""
+
+import csv
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from arro3.core import Array, DataType, Table
+from arro3.io import write_parquet
+
+from mien.core.errors import MienError
+from mien.engine.evaluation.result import Evaluation
+from mien.engine.evaluation.scores import Score, write_scores
+from mien.media.files import atomic_path
+
+
+def write_csv(path: Path, rows: Iterable[Sequence[Any]]) -> None:
+    """Rows of cells, written whole or not at all."""
+    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows(rows)
+
+
+def write_failures(folder: Path, failures: Iterable[tuple[str, str]]) -> None:
+    """failures.csv: key and reason of faces that are not in the numbers."""
+    write_csv(folder / "failures.csv", [["key", "reason"], *failures])
+
+
+def write_columns(folder: Path, name: str, columns: Mapping[str, Sequence[Any]], *, digits: int = 6) -> None:
+    """NAME.csv, numbers to that many digits, and NAME.parquet: a row for each face; None is an empty cell."""
+    text = {column for column, values in columns.items() if len(values) and isinstance(values[0], str)}
+    rows = ([_cell(value, digits) for value in row] for row in zip(*columns.values(), strict=True))
+    write_csv(folder / f"{name}.csv", [list(columns), *rows])
+    kinds = {column: DataType.utf8() if column in text else DataType.float64() for column in columns}
+    arrays: dict[str, Any] = {c: Array(list(values), type=kinds[c]) for c, values in columns.items()}
+    with atomic_path(folder / f"{name}.parquet") as path:
+        write_parquet(Table.from_pydict(arrays), path)
+
+
+def _cell(value: Any, digits: int) -> Any:
+    return "" if value is None else f"{value:.{digits}g}" if isinstance(value, float) else value
+
+
+def read_rows(path: Path, needed: Sequence[str]) -> list[dict[str, str]]:
+    """The rows of a table that `mien evaluate` wrote. Raises MienError where there are none, or a column is missing."""
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        rows = list(csv.DictReader(file))
+    if not rows or not set(needed) <= set(rows[0]):
+        raise MienError(f"{path}: not a table of `mien evaluate`; it needs rows with {', '.join(needed)}.")
+    return rows
+
+
+def write_metrics(path: Path, results: Mapping[str, Evaluation]) -> None:
+    """metrics.jsonl. With several outputs each line names its own; metrics of one name begin with their output."""
+    lines = []
+    prefixed = ambiguous_outputs(results)
+    for output, result in results.items():
+        common = result.facts() | ({"output": output} if len(results) > 1 else {})
+        lines += [(_renamed(s, output) if output in prefixed else s, common) for s in result.scores]
+    write_scores(path, lines)
+
+
+def ambiguous_outputs(results: Mapping[str, Evaluation]) -> set[str]:
+    """Outputs that share a metric's name with another one."""
+    names = {output: {s.metric for s in result.scores} for output, result in results.items()}
+    counts = Counter(name for found in names.values() for name in found)
+    return {output for output, found in names.items() if any(counts[name] > 1 for name in found)}
+
+
+def _renamed(score: Score, output: str) -> Score:
+    return replace(score, metric=f"{output}/{score.metric}")

@@ -1,0 +1,119 @@
+"""How an output of a network is measured: a Task for each kind of output, and the Job of measuring one output."""
+
+from dataclasses import dataclass, field, replace
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+from mien.core.bundle import BundleInfo
+from mien.core.spec import Output
+from mien.engine.evaluation.comparison import Comparison
+from mien.engine.evaluation.data import EvaluationData, Target
+from mien.engine.evaluation.options import Bootstrap
+from mien.engine.evaluation.result import Evaluation
+from mien.engine.evaluation.shared_pass import Collect, SharedPass
+from mien.report.page import Section
+
+TASKS = {
+    "classes": "mien.engine.evaluation.classes.task:ClassTask",
+    "points": "mien.engine.evaluation.points.task:PointTask",
+    "values": "mien.engine.evaluation.values.task:ValueTask",
+    "picture": "mien.engine.evaluation.picture.task:PictureTask",
+}
+"""Kind of output → what measures it. A vector is not measured."""
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """One output of a model, to be measured on a target."""
+
+    bundle: str
+    """As the user named it."""
+    info: BundleInfo
+    """Of the model."""
+    output: str
+    """Name of the output."""
+    data: EvaluationData
+    """The split."""
+    target: Target
+    """Its faces that the output is measured on."""
+    options: Any
+    """An object of the task's `options_class`."""
+    bootstrap: Bootstrap
+    """For the intervals."""
+    contamination: list[str] = field(default_factory=list)
+    """Warnings that the model was trained or selected on these faces."""
+    leaks: dict[str, Any] = field(default_factory=dict)
+    """Policy, and counts of those faces."""
+    notes: list[str] = field(default_factory=list)
+    """What else is to be known of the data."""
+
+    @property
+    def declared(self) -> Output:
+        """What the bundle says of the output."""
+        return self.info.outputs[self.output]
+
+    def common(self) -> dict[str, Any]:
+        """The fields of an Evaluation that are known before the network runs."""
+        return {
+            "bundle": self.bundle, "info": self.info, "output": self.output, "target": self.target,
+            "contamination": self.contamination, "leaks": self.leaks, "notes": self.notes,
+        }  # fmt: skip
+
+    def without(self, keys: set[str]) -> "Job":
+        """The same without these faces of the target."""
+        kept = [sample for sample in self.target.samples if sample.key not in keys]
+        return replace(self, target=replace(self.target, samples=kept))
+
+
+@runtime_checkable
+class Task(Protocol):
+    """Measures one kind of output. Stateless; `Evaluation` is the task's own subclass."""
+
+    options_class: type[Any]
+    """Dataclass of its options, named as those of `mien evaluate`."""
+    table: str
+    """File with a row for each face, which `mien compare` reads."""
+
+    def target(self, data: EvaluationData, info: BundleInfo, output: str, options: Any) -> Target:
+        """The faces with a truth. Raises NotMeasurableError where there are none, MienError for impossible options."""
+        ...
+
+    def collect(self, job: Job) -> Collect | None:
+        """What is kept of faces in the shared pass; None for a task with a pass of its own."""
+        ...
+
+    def measure(self, job: Job, network: SharedPass) -> Evaluation:
+        """Predictions and scores. Raises MienError when not one picture can be read."""
+        ...
+
+    def compare(self, first: Any, second: Any, bootstrap: Bootstrap) -> Evaluation:
+        """The first evaluation with its comparison to the second."""
+        ...
+
+    def compare_tables(self, first: Path, second: Path, names: tuple[str, str], bootstrap: Bootstrap) -> Comparison:
+        """Of two files `table`; `names` are of the models."""
+        ...
+
+    def write_tables(self, folder: Path, result: Any) -> None:
+        """Every file but metrics.jsonl and report.html."""
+        ...
+
+    def sections(self, result: Any, *, show_faces: bool) -> list[Section]:
+        """Of the report; the first one is the headline and has no title."""
+        ...
+
+    def write_report(self, path: Path, result: Any, *, show_faces: bool) -> None:
+        """A report of this output alone."""
+        ...
+
+    def print_summary(self, result: Any, folder: Path) -> None:
+        """The main metrics on standard output, then where the report is."""
+        ...
+
+
+def task_of(kind: str) -> Task:
+    """The task of a kind of output; `kind` is a key of TASKS."""
+    module, name = TASKS[kind].split(":")
+    task: Task = getattr(import_module(module), name)()
+    return task
