@@ -57,9 +57,9 @@ class FaceDataModule(L.LightningDataModule):
             self.selection = select_for_training(self.options, self.labels)
             self._say(self.selection.notes)
         if stage == "test" and not self.test_samples:
-            split = self.options.test_split
-            self.test_samples, notes = select_for_evaluation(self.options, self.labels, split=split)
-            self._say(notes)
+            chosen = select_for_evaluation(self.options, self.labels)
+            self.test_samples = chosen.samples
+            self._say(chosen.notes)
 
     @property
     def class_counts(self) -> np.ndarray:

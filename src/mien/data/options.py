@@ -5,6 +5,7 @@ Light to import: the command line builds its parser from it.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,10 @@ CACHES = ("none", "memory")
 ON_BROKEN = ("stop", "skip")
 CROP_SOURCES = ("box", "landmarks", "detector")
 LEAKS = ("refuse", "drop", "report", "ignore")
+# What `select_for_evaluation` and the evaluation obey; of the other fields only training knows a use.
+USED_BY_EVALUATION = (
+    "name", "root", "reader", "eval_reader", "test_split", "crop_source", "split_file", "fold", "leaks",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -102,15 +107,32 @@ class DataOptions:
                 raise MienError(f"data has no option {key!r}.{nearest(key, known)}")
         return cls(**values)
 
+    @classmethod
+    def refuse_for_evaluation(cls, given: Iterable[str]) -> None:
+        """Raises MienError when one of the fields that a user named (without `data.`) has no use in an evaluation."""
+        unused = [name for name in given if name not in USED_BY_EVALUATION]
+        if unused:
+            raise MienError(
+                f"data.{unused[0]} is for training and has no effect on an evaluation. Leave it out; an evaluation "
+                f"takes {', '.join(f'data.{name}' for name in USED_BY_EVALUATION)}."
+            )
+
     def open(self, *, evaluation: bool = False) -> Reader:
-        """The reader. Raises MienError when no name or root was given."""
+        """The reader, opened once by one DataOptions. Raises MienError when no name or root was given."""
+        opened: dict[bool, Reader] = self.__dict__.setdefault("_opened", {})
+        evaluation = evaluation and bool(self.eval_reader)
+        if evaluation not in opened:
+            opened[evaluation] = self._open(self.reader | (self.eval_reader if evaluation else {}))
+        return opened[evaluation]
+
+    def _open(self, reader_options: dict[str, Any]) -> Reader:
         from mien.data.readers import list_readers, open_reader
 
         if not self.name:
             raise MienError(f"Name a data set: --data.name NAME. Known: {', '.join(list_readers())}.")
         if not self.root:
             raise MienError(f"Name the folder of {self.name}: --data.root DIR. See docs/data.md for how it must lie.")
-        reader = open_reader(self.name, self.root, **(self.reader | (self.eval_reader if evaluation else {})))
+        reader = open_reader(self.name, self.root, **reader_options)
         if not self.split_file:
             if self.fold >= 0:
                 raise MienError("data.fold chooses a part of a split file: name it with --data.split_file.")

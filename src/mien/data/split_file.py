@@ -103,7 +103,7 @@ class Divided(Reader):
         self.reader, self.file, self.fold, self.where = reader, file, fold, where
         self.name = reader.name  # type: ignore[misc]
         self.labels, self.missing = reader.labels, reader.missing
-        self.notes, self.absent = list(reader.notes), reader.absent
+        self.notes, self.absent = reader.notes, reader.absent
         if file.data and file.data != reader.name:
             raise self.error(f"{where} divides {file.data}, not {reader.name}.")
         self._refuse_fold()

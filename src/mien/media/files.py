@@ -9,6 +9,17 @@ from pathlib import Path
 
 from mien.core.errors import MienError
 
+# What operating systems, file servers and archives leave beside a person's own files; compared in small letters.
+SYSTEM_FOLDERS = frozenset((
+    "__macosx", "@eadir", "@tmp", "@recycle", "@recently-snapshot", "#recycle", "#snapshot", "$recycle.bin", "recycler",
+    "system volume information", "lost+found", "network trash folder", "temporary items",
+))  # fmt: skip
+
+
+def is_own_folder(name: str) -> bool:
+    """Whether a folder of this name may hold a person's files: it is neither hidden nor a system folder."""
+    return not name.startswith(".") and name.casefold() not in SYSTEM_FOLDERS
+
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:

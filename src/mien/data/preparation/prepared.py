@@ -29,6 +29,7 @@ from mien.data.parallel import stopped
 from mien.data.preparation.face_crop import CutError, Preparation, cut, encoded
 from mien.data.readers.reader import printable
 from mien.media.files import atomic_path, write_text
+from mien.media.image import PICTURES
 
 PARTS, TABLE, FAILURES = "parts", "manifest.parquet", "failures.csv"
 _FEWEST, _MOST, _PARTS = 16, 1000, 64  # faces of a part; at least so many parts where the set is large enough
@@ -36,6 +37,7 @@ _TEXT = ("path", "expression", "split", "subject", "clip", "key")
 _WHOLE = ("offset", "length")
 _LISTS = ("landmarks", "landmark_depth", "landmark_visible")
 _REAL = ("valence", "arousal", "crop_x", "crop_y", "crop_width", "crop_height", "crop_roll_rad", "score")
+_PICTURE_SUFFIX = re.compile(rf"({'|'.join(map(re.escape, PICTURES))})(?=$|_\d+$)", re.IGNORECASE)
 Row = dict[str, Any]
 
 
@@ -91,7 +93,7 @@ def parts_of(
 def _file_name(key: str, suffix: str, taken: set[str]) -> str:
     """A relative path after the key that any file system takes, each once whatever the case of its letters."""
     words = [re.sub(r"[^\w.+=@ -]", "_", word) for word in re.split(r"[/\\]", key) if word not in ("", ".", "..")]
-    stem = re.sub(r"\.(jpe?g|png|bmp|webp|tiff?|p[gp]m)(?=$|_\d+$)", "", "/".join(words), flags=re.IGNORECASE)
+    stem = _PICTURE_SUFFIX.sub("", "/".join(words))
     stem = stem.encode("utf-8", "replace").decode()
     name, number = stem + suffix, 1
     while name.casefold() in taken:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from mien.core.records import Sample
 from mien.data.readers.affectnet_lists import CODES
-from mien.data.readers.reader import SPLIT_WORDS, Reader, folder_names, need_column, pictures_below
+from mien.data.readers.reader import SPLIT_WORDS, Reader, folder_names, need_column
 
 _TREES = {"photo": ("affectnet_clean", "Dataset/affectnet_clean", "."),
           "render": ("affectnet_smirk", "Dataset/affectnet_smirk")}  # fmt: skip
@@ -46,7 +46,7 @@ class ClassTree:
                 raise self.reader.error(
                     f"{folder} has a class folder {name!r}; AffectNet's are 0..7. Named folders: use image_folder."
                 )
-            pictures = pictures_below(folder / name)
+            pictures = self.reader.pictures_below(folder / name)
             if int(name) >= self.classes:
                 left_out += len(pictures)
                 continue

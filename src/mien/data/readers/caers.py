@@ -9,7 +9,7 @@ from pathlib import Path
 from mien.core.errors import MienError
 from mien.core.labels import label_set
 from mien.core.records import Box, Sample
-from mien.data.readers.reader import SPLIT_WORDS, Reader, folder_names, pictures_below
+from mien.data.readers.reader import SPLIT_WORDS, Reader, folder_names
 
 _FIELDS = 6
 
@@ -45,7 +45,7 @@ class CaerS(Reader):
                 index = self.labels.index(name)
             except MienError as error:
                 raise self.error(f"{folder} has a class folder {name!r}: {error}") from error
-            samples += [self._sample(path, split, index, boxes) for path in pictures_below(folder / name)]
+            samples += [self._sample(path, split, index, boxes) for path in self.pictures_below(folder / name)]
         if not samples:
             raise self.error(f"no class folders with pictures under {folder}. Expected Anger/0001.png and so on.")
         return samples if boxes is None else self._boxed(samples, folder)

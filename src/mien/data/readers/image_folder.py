@@ -6,7 +6,7 @@ from pathlib import Path
 from mien.core.errors import MienError
 from mien.core.labels import LabelSet, label_set
 from mien.core.records import Sample
-from mien.data.readers.reader import SPLIT_WORDS, Reader, folder_names, pictures_below
+from mien.data.readers.reader import SPLIT_WORDS, Reader, file_names, folder_names, is_picture
 
 _SPLITS = ("train", "valid", "test")
 
@@ -40,7 +40,21 @@ class ImageFolder(Reader):
             raise self.error(
                 f"no class folders under {self.root}. Expected <class>/*.jpg or train/<class>/*.jpg there."
             )
+        if len(names) == 1:
+            self._refuse_root_above(next(iter(self._folders.values())) / names[0])
         return tuple(names)
+
+    def _refuse_root_above(self, only: Path) -> None:
+        """Raises MienError when the one class folder holds folders, not pictures: the root is a level too high."""
+        below, better = folder_names(only), only
+        while len(below) == 1 and folder_names(better / below[0]):
+            better = better / below[0]
+            below = folder_names(better)
+        if below and not any(map(is_picture, file_names(only))):
+            raise self.error(
+                f"one class only, {only.name!r}, under {only.parent}, and folders in it ({', '.join(below[:4])}). "
+                f"Name {better} as the root; if {only.name!r} is the class, say --data.reader.classes [{only.name}]."
+            )
 
     def _read(self, split: str) -> list[Sample]:
         folder = self._folders[split]
@@ -54,4 +68,6 @@ class ImageFolder(Reader):
             index = self.labels.index(folder.name)
         except MienError as error:
             raise self.error(f"folder {folder}: {error}") from error
-        return [Sample(path.relative_to(self.root).as_posix(), path, split, index) for path in pictures_below(folder)]
+        return [
+            Sample(path.relative_to(self.root).as_posix(), path, split, index) for path in self.pictures_below(folder)
+        ]

@@ -11,7 +11,7 @@ from pathlib import Path
 from mien.core.errors import nearest
 from mien.core.labels import label_set
 from mien.core.records import Sample
-from mien.data.readers.reader import Reader, pictures_below
+from mien.data.readers.reader import Reader
 
 _CODES = ("AF", "AN", "DI", "HA", "NE", "SA", "SU")  # in the order of the label set
 ANGLES = ("FL", "HL", "S", "HR", "FR")
@@ -55,7 +55,7 @@ class Kdef(Reader):
         """Pictures of KDEF itself: the averaged faces (AKDEF), which come beside it, are another set."""
         folder = self.root / "KDEF"
         top = folder if folder.is_dir() else self.root
-        return [path for path in pictures_below(top) if "AKDEF" not in path.relative_to(top).parts]
+        return [path for path in self.pictures_below(top) if "AKDEF" not in path.relative_to(top).parts]
 
     def _read(self, split: str) -> list[Sample]:
         return [

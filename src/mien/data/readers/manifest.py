@@ -22,7 +22,7 @@ from mien.core.errors import MienError, nearest
 from mien.core.labels import SYNONYMS, LabelSet, label_set
 from mien.core.records import Box, Sample
 from mien.data.readers.columns import Column, read_csv, read_parquet
-from mien.data.readers.reader import SPLIT_WORDS, Listing, Reader, need_column
+from mien.data.readers.reader import ENDLESS_BOX, SPLIT_WORDS, Listing, Reader, edges_are_within, need_column
 
 _BOX = ("x0", "y0", "x1", "y1")
 _SPAN = ("offset", "length")
@@ -108,8 +108,8 @@ class Manifest(Reader):
     def _found_labels(self) -> LabelSet | None:
         if "expression" not in self._columns:
             return None
-        words = [word for word in self._columns["expression"] if word is not None]
-        return LabelSet(self.name, tuple(sorted({str(word).strip() for word in words})))
+        words = {str(word).strip() for word in self._columns["expression"] if word is not None} - {""}
+        return LabelSet(self.name, tuple(sorted(words))) if words else None
 
     def _split_words(self) -> dict[Any, str]:
         """What each word in the column means."""
@@ -178,7 +178,8 @@ class Manifest(Reader):
         edges = [self._floats(name, rows) for name in _BOX]
         if all(values is not None for values in edges):
             boxes: list[Box] = list(zip(*edges, strict=True))  # type: ignore[arg-type]
-            if all(x1 > x0 and y1 > y0 for x0, y0, x1, y1 in boxes):
+            inside = edges_are_within(np.array(boxes, float).reshape(-1, 4)).all()
+            if inside and all(x1 > x0 and y1 > y0 for x0, y0, x1, y1 in boxes):
                 return boxes
         return [self._box(row) for row in rows]
 
@@ -195,7 +196,7 @@ class Manifest(Reader):
 
     def _class_of(self, word: Any, rows: Sequence[int]) -> int | None:
         assert self.labels is not None
-        if word is None:  # Parquet's null: nobody labelled it; an empty word in a CSV is a mistake
+        if word is None or not str(word).strip():  # not labelled
             return None
         try:
             return self.labels.index(str(word))
@@ -268,6 +269,8 @@ class Manifest(Reader):
         x0, y0, x1, y1 = (self._number(row, name) for name in _BOX)
         if not (x1 > x0 and y1 > y0):
             raise self._bad(row, f"a box needs x1 > x0 and y1 > y0; got {(x0, y0, x1, y1)}.")
+        if not edges_are_within(np.array([[x0, y0, x1, y1]])).all():
+            raise self._bad(row, f"{ENDLESS_BOX}; got {(x0, y0, x1, y1)}.")
         return x0, y0, x1, y1
 
     def _number(self, row: int, column: str) -> float:

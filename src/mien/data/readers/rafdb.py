@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mien.core.labels import label_set
 from mien.core.records import Sample
-from mien.data.readers.reader import SPLIT_WORDS, Listing, Reader, folder_names, pictures_below
+from mien.data.readers.reader import SPLIT_WORDS, Listing, Reader, folder_names
 
 _CODES = {str(code): code - 1 for code in range(1, 8)}
 
@@ -96,6 +96,6 @@ class RafDbFolders(Reader):
                 raise self.error(f"{folder} has a class folder {name!r}; the classes are 1..7.")
             samples += [
                 Sample(path.relative_to(self.root).as_posix(), path, split, _CODES[name])
-                for path in pictures_below(folder / name)
+                for path in self.pictures_below(folder / name)
             ]
         return samples
