@@ -28,8 +28,10 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def spread(function: Callable[[Task], Result], tasks: Sequence[Task], *, workers: int) -> Iterator[tuple[int, Result]]:
-    """Yields (position of the task, its result) as they are done; with one worker or task here, in order.
+def parallel_map(
+    function: Callable[[Task], Result], tasks: Sequence[Task], *, workers: int
+) -> Iterator[tuple[int, Result]]:
+    """Yields (position of the task, its result) as they are done; with one worker or task in this process, in order.
 
     `function` must be a module's own, and give up where `stopped()` says so. Raises what a task raised, and MienError
     when a process was killed.

@@ -5,9 +5,7 @@ pictures; expression, palsy, head pose, light and everything else on seed and pi
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
-from functools import cache
-from pathlib import Path
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
@@ -15,9 +13,8 @@ from jaxtyping import Bool, Float, UInt8
 from mien.core.errors import MienError, nearest
 from mien.core.labels import label_set
 from mien.core.records import Box
-from mien.media.files import sha256_of
 from mien.synthetic.face.expressions import sample_action_units, valence_arousal
-from mien.synthetic.face.model import FaceModel, face_model, load_face_model
+from mien.synthetic.face.model import face_model
 from mien.synthetic.face.palsy import Palsy, sample_palsy
 from mien.synthetic.picture.appearance import Appearance
 from mien.synthetic.picture.background import Background
@@ -38,8 +35,7 @@ class PeopleOptions:
 
     size: side in pixels. mixtures: share of pictures that mix two expressions. palsy: share of persons with a one-sided
     palsy. yaw_max_deg: largest turn of the head. occluders, degradations: whether hands, masks, glasses come before
-    faces; whether pictures are blurred, noisy, compressed. least_intensity: of an expression, 0..1. face_model: npz of
-    a scanned model (see face/files.py); by default our own.
+    faces; whether pictures are blurred, noisy, compressed. least_intensity: of an expression, 0..1.
     """
 
     size: int = 128
@@ -49,11 +45,8 @@ class PeopleOptions:
     occluders: bool = True
     degradations: bool = True
     least_intensity: float = 0.45
-    face_model: str = ""
 
     def __post_init__(self) -> None:
-        if not isinstance(self.face_model, str):
-            raise MienError(f"face_model is the path of an npz; got {self.face_model!r}.")
         if not 32 <= self.size <= 2048:
             raise MienError(f"Pictures of people are 32 to 2048 pixels; got size = {self.size}.")
         for name in ("mixtures", "palsy", "least_intensity"):
@@ -61,25 +54,6 @@ class PeopleOptions:
                 raise MienError(f"{name} must lie between 0 and 1; got {getattr(self, name)}.")
         if not 0 <= self.yaw_max_deg <= 90:
             raise MienError(f"yaw_max_deg must lie between 0 and 90; got {self.yaw_max_deg}.")
-
-
-def model_of(options: PeopleOptions) -> FaceModel:
-    """The face that these people have. A file is read once. MienError for what is no face model."""
-    return _loaded(str(Path(options.face_model).expanduser())) if options.face_model else face_model()
-
-
-@cache
-def _loaded(path: str) -> FaceModel:
-    return load_face_model(path)
-
-
-def described(options: PeopleOptions) -> dict[str, object]:
-    """The options as a data set tells them: of a scanned model its name and SHA-256, not where it lies."""
-    told: dict[str, object] = asdict(options)
-    if options.face_model:
-        path = Path(options.face_model).expanduser()
-        told["face_model"] = {"name": path.name, "sha256": sha256_of(path)}
-    return told
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,7 +111,7 @@ class Truth:
 def person_of(seed: int, number: int, *, options: PeopleOptions = PeopleOptions()) -> Person:
     """The person of that number. The same arguments give the same person."""
     rng = np.random.Generator(np.random.PCG64([seed, _PERSON, number]))
-    identity = rng.normal(size=len(model_of(options).identity_names)).astype(np.float32).clip(-2.5, 2.5)
+    identity = rng.normal(size=len(face_model().identity_names)).astype(np.float32).clip(-2.5, 2.5)
     appearance, glasses = Appearance.sample(rng), replace(Occluder.sample(rng), kind="none")
     palsy = sample_palsy(rng) if rng.random() < options.palsy else None
     return Person(number, identity, appearance, glasses if options.occluders else Occluder(), palsy)
@@ -168,7 +142,7 @@ def photograph(
     """The picture, and its `landmarks_px`, `landmarks_3d`, `visible` and `action_units` (weights after the palsy).
     options: those that the person was made with.
     """
-    model = model_of(options)
+    model = face_model()
     weights = model.weights(action_units if person.palsy is None else person.palsy.applied(action_units))
     gaze = None if gaze_rad is None else np.broadcast_to(np.asarray(gaze_rad, np.float32), (1, 2, 2))
     vertices = model.vertices(person.identity[None], weights, gaze_rad=gaze)
@@ -249,9 +223,9 @@ def _gaze(rng: np.random.Generator, camera: Camera) -> Float[np.ndarray, "2 2"]:
     return np.broadcast_to(turned.astype(np.float32), (2, 2))
 
 
-def units_of_model(options: PeopleOptions = PeopleOptions()) -> tuple[str, ...]:
+def units_of_model() -> tuple[str, ...]:
     """Names of `Truth.action_units`."""
-    return model_of(options).expression_names
+    return face_model().expression_names
 
 
 def people_recording(

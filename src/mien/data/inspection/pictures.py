@@ -13,7 +13,7 @@ from mien.core.errors import MienError
 from mien.core.records import Sample
 from mien.core.spec import InputSpec
 from mien.data.faces import cut_face
-from mien.data.parallel import cores, silence_stderr, spread, stopped
+from mien.data.parallel import cores, parallel_map, silence_stderr, stopped
 from mien.media.image import load_image
 
 SIDE = 112  # pixels of the crop that light and sharpness are measured in, so that they compare between pictures
@@ -51,7 +51,7 @@ def inspect(
     chunks = [_Chunk(samples[i : i + _CHUNK], spec) for i in range(0, len(samples), _CHUNK)]
     found: list[list[Facts]] = [[] for _ in chunks]
     workers = 1 if len(samples) < _ALONE else workers or cores()
-    for position, facts in spread(_facts_of, chunks, workers=workers):
+    for position, facts in parallel_map(_facts_of, chunks, workers=workers):
         found[position] = facts
         advance(len(facts))
     return [facts for share in found for facts in share]

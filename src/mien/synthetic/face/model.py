@@ -15,7 +15,7 @@ from jaxtyping import Float, Int
 
 from mien.core.errors import MienError, nearest
 from mien.synthetic.face.action_units import MODES
-from mien.synthetic.face.eyes import Eye, ScannedEye
+from mien.synthetic.face.eyes import Eye
 
 JAW_RAD = {"AU26": 0.17, "AU27": 0.50}  # how far each opens the jaw at weight 1
 JAW_MOST_RAD = 0.50  # both together at most
@@ -42,7 +42,7 @@ class FaceModel:
     regions: dict[str, np.ndarray]
     jaw_weights: Float[np.ndarray, "vertices"]
     jaw_joint: Float[np.ndarray, "3"] = field(default_factory=lambda: np.zeros(3, np.float32))
-    eyes: Mapping[str, Eye | ScannedEye] = field(default_factory=dict)
+    eyes: Mapping[str, Eye] = field(default_factory=dict)
 
     def weights(self, units: Mapping[str, float] | Sequence[Mapping[str, float]]) -> Float[np.ndarray, "n units"]:
         """Weights by name as rows for `vertices`. `AU12` means both sides of a sided unit; one side of a unit that this
@@ -115,8 +115,7 @@ class FaceModel:
 
     def _lids(self) -> list[int]:
         """Units that `eyes` do instead of linear modes."""
-        ours = any(isinstance(eye, Eye) for eye in self.eyes.values())
-        return [i for i, name in enumerate(self.expression_names) if ours and name.split("_")[0] in LIDS]
+        return [i for i, name in enumerate(self.expression_names) if self.eyes and name.split("_")[0] in LIDS]
 
     def _one_blink(self, units: np.ndarray) -> np.ndarray:
         """Weights with the larger of AU43 and AU45 on each side alone: lids close once."""
