@@ -7,7 +7,7 @@ import stat
 import pytest
 
 from mien.core.errors import MienError
-from mien.media.files import atomic_path, sha256_of, write_text
+from mien.media.files import atomic_path, cache_folder, is_own_folder, sha256_of, write_text
 
 
 def test_a_file_appears_when_the_block_ends_with_its_suffix_kept(tmp_path):
@@ -59,3 +59,23 @@ def test_others_may_read_it_as_the_umask_says(tmp_path):
 def test_sha256(tmp_path):
     (tmp_path / "a").write_bytes(b"abc" * 100_000)
     assert sha256_of(tmp_path / "a") == hashlib.sha256(b"abc" * 100_000).hexdigest()
+
+
+def test_the_cache_is_where_it_is_asked_for_and_nowhere_without_a_home(tmp_path, monkeypatch):
+    monkeypatch.setenv("MIEN_CACHE", str(tmp_path))
+    assert cache_folder() == tmp_path
+    monkeypatch.delenv("MIEN_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", "~/kept")
+
+    def homeless(self):
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr("pathlib.Path.expanduser", homeless)
+    assert cache_folder() is None
+
+
+@pytest.mark.parametrize(
+    "name", ["__MACOSX", "@eaDir", "$RECYCLE.BIN", "lost+found", ".git", "System Volume Information"]
+)
+def test_system_folders_are_nobodys(name):
+    assert not is_own_folder(name) and is_own_folder(f"{name.strip('.')} 2024")

@@ -6,22 +6,21 @@ Decoding, cropping and normalising are `media`'s own code, which reading uses to
 import logging
 import os
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from jaxtyping import Float, UInt8
 
 from mien.core.errors import MienError
-from mien.core.geometry import Crop, crop_of_box, crop_of_picture
+from mien.core.geometry import crop_of_box, crop_of_picture
 from mien.core.labels import LabelSet
 from mien.core.landmarks import scheme_of
 from mien.core.records import Batch, Sample
 from mien.core.spec import InputSpec
 from mien.data.transforms import Augmentation, Augmented, erase, generator
-from mien.media.crop import normalise, prepare
+from mien.media.crop import crop_pixels, normalise
 from mien.media.image import Picture, load_image
+from mien.media.parallel import map_ahead
 
 log = logging.getLogger(__name__)
 NumpyBatch: TypeAlias = Batch[np.ndarray]
@@ -57,18 +56,8 @@ def _picture(sample: Sample, spec: InputSpec) -> Picture:
 def _cut(sample: Sample, picture: Picture, spec: InputSpec) -> CutFace:
     width, height = picture.size
     crop = crop_of_picture(width, height, spec) if sample.box is None else crop_of_box(sample.box, spec)
-    rows, columns = picture.pixels.shape[:2]
     landmarks = None if sample.landmarks_px is None else crop.to_crop(sample.landmarks_px).astype(np.float32)
-    pixels = prepare(picture.pixels, scaled_crop(crop, columns / width, rows / height), spec)
-    return CutFace(pixels, landmarks, sum(crop.sides) / 2)
-
-
-def scaled_crop(crop: Crop, x: float, y: float) -> Crop:
-    """The same crop in a picture that was decoded at a reduced size."""
-    if x == 1 and y == 1:
-        return crop
-    (cx, cy), (w, h) = crop.centre, crop.sides
-    return replace(crop, centre=(cx * x, cy * y), sides=(w * x, h * y))
+    return CutFace(crop_pixels(picture, crop, spec), landmarks, sum(crop.sides) / 2)
 
 
 class FaceSet:
@@ -178,9 +167,8 @@ class FaceSet:
             except MienError as error:
                 self.broken[index] = str(error)
 
-        with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-            for _ in pool.map(fill, range(len(self)), chunksize=256):
-                pass
+        for _ in map_ahead(fill, range(len(self))):
+            pass
         if self.broken and self.on_broken == "stop":
             first = self.broken[min(self.broken)]
             raise MienError(

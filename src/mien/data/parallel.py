@@ -16,16 +16,14 @@ from multiprocessing import get_context, parent_process
 from typing import Any, TypeVar
 
 from mien.core.errors import MienError
+from mien.media.parallel import cores
+
+__all__ = ["cores", "parallel_map", "silence_stderr", "stopped"]
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 _ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
 _stop: list[Any] = []  # in a worker: the event that the parent sets when nobody waits for results any more
-
-
-def cores() -> int:
-    """Cores that this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def parallel_map(

@@ -66,6 +66,12 @@ class Picture:
     size: tuple[int, int]
     note: str = ""
 
+    @property
+    def decoded_scale(self) -> tuple[float, float]:
+        """Decoded pixels per pixel of the file, across and down: `scale` as it came out for this size."""
+        rows, columns = self.pixels.shape[:2]
+        return columns / self.size[0], rows / self.size[1]
+
 
 def load_image(
     path: Path | str, *, span: Span | None = None, min_side: int | None = None, max_pixels: int = MAX_PIXELS

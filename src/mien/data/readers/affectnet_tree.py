@@ -10,7 +10,8 @@ from pathlib import Path
 
 from mien.core.records import Sample
 from mien.data.readers.affectnet_lists import CODES
-from mien.data.readers.reader import SPLIT_WORDS, Reader, folder_names, need_column
+from mien.data.readers.listing import split_folders
+from mien.data.readers.reader import Reader, folder_names, need_column
 
 _TREES = {"photo": ("affectnet_clean", "Dataset/affectnet_clean", "."),
           "render": ("affectnet_smirk", "Dataset/affectnet_smirk")}  # fmt: skip
@@ -22,8 +23,7 @@ class ClassTree:
 
     def __init__(self, reader: Reader, top: Path, *, classes: int) -> None:
         self.reader, self.top, self.classes = reader, top, classes
-        named = {SPLIT_WORDS.get(name.lower(), name.lower()): top / name for name in folder_names(top)}
-        self.folders: dict[str, Path] = {split: named[split] for split in ("train", "valid", "test") if split in named}
+        self.folders = split_folders(top)
         self.valid_is_test = "valid" in self.folders and "test" not in self.folders
         if self.valid_is_test:
             self.folders["test"] = self.folders.pop("valid")

@@ -3,12 +3,10 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from mien.core.errors import MienError
 from mien.core.labels import LabelSet, label_set
 from mien.core.records import Sample
-from mien.data.readers.reader import SPLIT_WORDS, Reader, file_names, folder_names, is_picture
-
-_SPLITS = ("train", "valid", "test")
+from mien.data.readers.listing import split_folders
+from mien.data.readers.reader import Reader, file_names, folder_names, is_picture
 
 
 class ImageFolder(Reader):
@@ -23,9 +21,7 @@ class ImageFolder(Reader):
     def __init__(self, root: Path, *, labels: str | None = None, classes: Sequence[str] | None = None) -> None:
         super().__init__(root)
         self.need(self.root, way_out="Expected a folder with one folder a class.")
-        top = folder_names(self.root)
-        found = {SPLIT_WORDS.get(name.lower(), name.lower()): name for name in top}
-        self._folders = {split: self.root / found[split] for split in _SPLITS if split in found} or {"all": self.root}
+        self._folders = split_folders(self.root) or {"all": self.root}
         self.splits = tuple(self._folders)
         if classes is not None:
             self.labels = label_set(self.name, classes)
@@ -63,11 +59,7 @@ class ImageFolder(Reader):
         return [sample for name in folder_names(folder) for sample in self._class(folder / name, split)]
 
     def _class(self, folder: Path, split: str) -> list[Sample]:
-        assert self.labels is not None
-        try:
-            index = self.labels.index(folder.name)
-        except MienError as error:
-            raise self.error(f"folder {folder}: {error}") from error
+        index = self.class_of(folder)
         return [
             Sample(path.relative_to(self.root).as_posix(), path, split, index) for path in self.pictures_below(folder)
         ]

@@ -35,8 +35,7 @@ class Jaffe(Reader):
         if not self._pictures:
             self.need(self.root / "KA.AN1.39.tiff", way_out=_WAY_OUT)
         others = [path for path in pictures if not _NAME.fullmatch(path.name.upper())]
-        if others:
-            self.note(f"{len(others)} pictures do not have the set's names and are left out, first {others[0]}.")
+        self.note_other_names(others)
 
     def _read(self, split: str) -> list[Sample]:
         samples = []

@@ -47,8 +47,7 @@ class Kdef(Reader):
         others = [path for path, parts in pictures if not parts]
         if not known:
             self.need(self.root / "KDEF" / "AF01" / "AF01AFS.JPG", way_out=_WAY_OUT)
-        if others:
-            self.note(f"{len(others)} pictures do not have the set's names and are left out, first {others[0]}.")
+        self.note_other_names(others)
         return [(path, parts) for path, parts in known if parts[4] in wanted]
 
     def _all(self) -> list[Path]:

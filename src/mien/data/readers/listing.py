@@ -10,6 +10,8 @@ from mien.media.files import is_own_folder
 from mien.media.image import PICTURES, UNREADABLE_PICTURES
 
 PICTURE_SUFFIXES = frozenset(PICTURES)
+# The same split under other words. RAF-DB, FER+ and POSTER V2 write `valid`, ImageNet's descendants `val`.
+SPLIT_WORDS = {"val": "valid", "validation": "valid", "dev": "valid", "training": "train", "testing": "test"}
 _UNREADABLE_SUFFIXES = frozenset(UNREADABLE_PICTURES)
 _NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)  # no such folder; a file; a link that leads to itself
 _DOTS = ("", ".", "..")
@@ -90,6 +92,12 @@ def folder_names(folder: Path) -> list[str]:
         if error.errno in _NOT_THERE:
             return []
         raise
+
+
+def split_folders(folder: Path) -> dict[str, Path]:
+    """Split ("train", "valid", "test", in this order) → the folder in `folder` that is called so or by another word."""
+    found = {SPLIT_WORDS.get(name.lower(), name.lower()): folder / name for name in folder_names(folder)}
+    return {split: found[split] for split in ("train", "valid", "test") if split in found}
 
 
 def walk(folder: Path) -> Iterator[tuple[str, list[str]]]:

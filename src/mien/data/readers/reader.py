@@ -22,6 +22,7 @@ from mien.core.labels import LabelSet
 from mien.core.records import Sample
 from mien.data.readers.listing import (
     PICTURE_SUFFIXES,
+    SPLIT_WORDS,
     Listing,
     file_names,
     folder_names,
@@ -31,8 +32,6 @@ from mien.data.readers.listing import (
     walk,
 )
 
-# The same split under other words. RAF-DB, FER+ and POSTER V2 write `valid`, ImageNet's descendants `val`.
-SPLIT_WORDS = {"val": "valid", "validation": "valid", "dev": "valid", "training": "train", "testing": "test"}
 MISSING = ("stop", "skip")
 LARGEST_EDGE = 100_000  # pixels; a JPEG's sides end at 65,535
 ENDLESS_BOX = f"the edges of a box lie within {LARGEST_EDGE:,} pixels"
@@ -181,6 +180,19 @@ class Reader(ABC):
         if not (within := edges_are_within(edges)).all():
             first = boxed[int(np.argmin(within))]
             raise self.error(f"{first.key}: {ENDLESS_BOX}; got {first.box}.")
+
+    def class_of(self, folder: Path) -> int:
+        """Index of the class that a folder is named for. Raises MienError for a name that is no class."""
+        assert self.labels is not None
+        try:
+            return self.labels.index(folder.name)
+        except MienError as error:
+            raise self.error(f"folder {folder}: {error}") from error
+
+    def note_other_names(self, others: Sequence[Path]) -> None:
+        """Notes pictures whose names are not the set's own."""
+        if others:
+            self.note(f"{len(others)} pictures do not have the set's names and are left out, first {others[0]}.")
 
     def note_unlisted(self, listing: Listing, found: Iterable[str | None], *, listed_in: Path) -> None:
         """Notes how many pictures lie in the listed folders without a label, and the first."""

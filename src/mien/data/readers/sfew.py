@@ -7,7 +7,6 @@ reads the set; what the last number means (a frame or a person) is not, and noth
 import re
 from pathlib import Path
 
-from mien.core.errors import MienError
 from mien.core.labels import label_set
 from mien.core.records import Sample
 from mien.data.readers.reader import Reader, file_names, folder_names, is_picture
@@ -74,11 +73,7 @@ class Sfew(Reader):
         return [sample for name in classes for sample in self._class(folder / name, split)]
 
     def _class(self, folder: Path, split: str) -> list[Sample]:
-        assert self.labels is not None
-        try:
-            index = self.labels.index(folder.name)
-        except MienError as error:
-            raise self.error(f"folder {folder}: {error}") from error
+        index = self.class_of(folder)
         return [self._sample(path, split, index) for path in self.pictures_below(folder)]
 
     def _sample(self, path: Path, split: str, expression: int | None) -> Sample:

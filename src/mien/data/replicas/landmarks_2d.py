@@ -7,7 +7,6 @@ import numpy as np
 
 from mien.core.framing import box_of
 from mien.core.records import Box
-from mien.data.readers.points import write_pts
 from mien.data.replicas.face import Face, Written
 from mien.data.replicas.picture import (
     cells,
@@ -20,6 +19,7 @@ from mien.data.replicas.picture import (
     write_tar,
 )
 from mien.data.replicas.schemes import as_19, as_98
+from mien.media.points import write_pts
 
 _PRIVATE = ("300W/01_Indoor/indoor", "300W/02_Outdoor/outdoor")
 _HIDDEN_IN_AFLW = (5, 11, 14)  # what a turned head hides

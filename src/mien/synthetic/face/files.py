@@ -2,8 +2,8 @@
 
 Arrays: neutral [V, 3], identity [K, V, 3], expression [E, V, 3], expression_names [E] (ARKit's names with _L, _R),
 triangles [F, 3], landmarks68 [68]; uv [U, 2] with uv_triangles [F, 3] if there are. Any unit: the outer eye corners say
-which. Lids and jaw are the file's own linear shapes. The file has no eyeballs, teeth or regions of hair, so the model has
-shape and landmarks and cannot be rendered as a person.
+which. Lids and jaw are the file's own linear shapes. The file has no eyeballs, teeth or regions of hair, so the model
+has shape and landmarks and cannot be rendered as a person.
 """
 
 import zipfile

@@ -86,11 +86,9 @@ def _views(
 
 def pixels_of(picture: "Picture", crop: "Crop", spec: "InputSpec") -> "np.ndarray":
     """The crop, uint8, of a picture that may have been decoded at a reduced size; `crop` is in pixels of the file."""
-    from mien.data.faces import scaled_crop
-    from mien.media.crop import prepare
+    from mien.media.crop import crop_pixels
 
-    rows, columns = picture.pixels.shape[:2]
-    return prepare(picture.pixels, scaled_crop(crop, columns / picture.size[0], rows / picture.size[1]), spec)
+    return crop_pixels(picture, crop, spec)
 
 
 def _detected(picture: "Picture", around: "Box", detector: "Detector") -> "Box | None":
