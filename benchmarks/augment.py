@@ -19,7 +19,7 @@ import torch
 from torchvision import transforms
 from torchvision.datasets import ImageFolder
 
-from mien.core.spec import IMAGENET_MEAN, IMAGENET_STD, InputSpec
+from mien.core.spec import IMAGENET_MEAN, IMAGENET_STD, PictureInput
 from mien.data.faces import FaceSet
 from mien.data.readers import open_reader
 from mien.data.replicas import write_drawn
@@ -75,7 +75,7 @@ def main() -> None:
 
 def compare_large(folder: Path, rounds: int) -> None:
     chain = torchvision_chain(folder / "train", 224)
-    faces = FaceSet(open_reader("rafdb_folders", folder).samples("train"), InputSpec(), augmentation=augmentation())
+    faces = FaceSet(open_reader("rafdb_folders", folder).samples("train"), PictureInput(), augmentation=augmentation())
     places = [(0, i) for i in range(len(faces))]
 
     def theirs() -> None:
@@ -92,7 +92,7 @@ def compare_large(folder: Path, rounds: int) -> None:
 
 def compare_small(folder: Path, rounds: int) -> None:
     chain = torchvision_chain(folder / "train", 48, grey=True)
-    samples, spec = open_reader("drawn", folder).samples("train"), InputSpec(size=48, color="grey")
+    samples, spec = open_reader("drawn", folder).samples("train"), PictureInput(size=48, color="grey")
     for name, cache in (("48-pixel PNG, strong, from disk", False), ("48-pixel PNG, strong, cached", True)):
         faces = FaceSet(samples, spec, augmentation=augmentation("strong"), cache=cache)
         places = [(0, i) for i in range(len(faces))]

@@ -1,4 +1,4 @@
-"""How a detector's box relates to FER2013's own framing: the box_scale and box_shift of an InputSpec.
+"""How a detector's box relates to FER2013's own framing: the box_scale and box_shift of an PictureInput.
 
     python benchmarks/calibrate_framing.py ../shared/data/expressions/ferplus/FER2013Train --count 400
 

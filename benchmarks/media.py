@@ -24,12 +24,12 @@ from PIL import Image
 
 from mien.core.geometry import crop_of_picture
 from mien.core.records import Sample
-from mien.core.spec import InputSpec
+from mien.core.spec import PictureInput
 from mien.media.crop import normalise, prepare
 from mien.media.detect import DlibDetector
 from mien.media.image import load_image, picture_files
 
-SPEC = InputSpec(size=224)
+SPEC = PictureInput(size=224)
 BATCH = 32
 
 

@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 
 from mien.core.geometry import Crop, crop_of_box
-from mien.core.spec import InputSpec
+from mien.core.spec import PictureInput
 from mien.media.crop import prepare
 
 SIZE, PADDED = 256, 363  # 363 = ceil(256 * sqrt(2))
@@ -39,7 +39,7 @@ def published(pixels: np.ndarray, box: tuple[float, float, float, float]) -> np.
 
 
 def ours(pixels: np.ndarray, box: tuple[float, float, float, float]) -> np.ndarray:
-    spec = InputSpec(size=SIZE)
+    spec = PictureInput(size=SIZE)
     crop: Crop = crop_of_box(box, spec)
     return prepare(pixels, crop, spec)
 

@@ -112,11 +112,11 @@ def test_created_without_any_file(name: str) -> None:
     small = SMALL[name]
     torch.manual_seed(0)
     system = mien.create_model(name, **small.options).eval()
-    size = system.input_spec.size
+    size = system.picture.size
     with torch.inference_mode():
-        answer = system(torch.randn(2, 3, size, size))
-    assert len(answer) == 2
-    assert bool(torch.isfinite(answer).all())
+        outputs = system(torch.randn(2, 3, size, size))
+    assert list(outputs) == list(system.outputs)
+    assert all(len(values) == 2 and bool(torch.isfinite(values).all()) for values in outputs.values())
 
 
 @pytest.mark.parametrize("name", SMALL)
@@ -145,11 +145,13 @@ def test_a_bundle_survives_the_round_trip_bit_for_bit(name: str, runs: Any, tmp_
     system = mien.load(runs(name) / "bundle")
     save_bundle(tmp_path / "again", system)
     again = mien.load(tmp_path / "again")
-    size = system.input_spec.size
+    size = system.picture.size
     picture = torch.randn(2, 3, size, size)
     with torch.inference_mode():
-        assert torch.equal(system(picture), again(picture))
-    assert (again.labels, again.input_spec, again.config) == (system.labels, system.input_spec, system.config)
+        before, after = system(picture), again(picture)
+    assert before.keys() == after.keys() == system.outputs.keys()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    assert (again.outputs, again.inputs, again.config) == (system.outputs, system.inputs, system.config)
 
 
 @pytest.mark.parametrize("name", SMALL)

@@ -8,7 +8,7 @@ from PIL import Image
 
 from mien.core.errors import MienError
 from mien.core.geometry import Crop, crop_of_box, crop_of_picture, fit_similarity
-from mien.core.spec import InputSpec
+from mien.core.spec import PictureInput
 
 number = st.floats(-500, 500)
 crops = st.builds(
@@ -53,7 +53,7 @@ def test_a_positive_roll_turns_clockwise():
 
 
 def test_the_whole_picture_at_its_own_size_is_the_identity():
-    crop = crop_of_picture(64, 64, InputSpec(size=64))
+    crop = crop_of_picture(64, 64, PictureInput(size=64))
     assert np.allclose(crop.matrix, [[1, 0, 0], [0, 1, 0]])
 
 
@@ -62,20 +62,20 @@ def test_the_convention_is_pillows():
     ramp = np.tile(np.arange(0, 64, dtype=np.float32), (64, 1))
     box, size = (10.0, 6.0, 42.0, 38.0), 128
     resized = np.asarray(Image.fromarray(ramp).resize((size, size), Image.Resampling.BILINEAR, box=box))
-    crop = crop_of_box(box, InputSpec(size=size))
+    crop = crop_of_box(box, PictureInput(size=size))
     expected = crop.to_picture(np.stack([np.arange(size), np.arange(size)], -1).astype(float))[:, 0]
     assert np.allclose(resized[64], expected, atol=1e-4)
 
 
 def test_squash_and_pad():
-    squashed = crop_of_picture(100, 50, InputSpec(size=50, fit="squash"))
+    squashed = crop_of_picture(100, 50, PictureInput(size=50, fit="squash"))
     assert squashed.box == (0, 0, 100, 50)
-    padded = crop_of_picture(100, 50, InputSpec(size=50, fit="pad"))
+    padded = crop_of_picture(100, 50, PictureInput(size=50, fit="pad"))
     assert padded.box == (0, -25, 100, 75)
 
 
 def test_box_scale_and_shift_by_hand():
-    spec = InputSpec(size=40, box_scale=2.0, box_shift=(0.1, -0.25))
+    spec = PictureInput(size=40, box_scale=2.0, box_shift=(0.1, -0.25))
     crop = crop_of_box((10, 20, 30, 60), spec)  # mean side 30, centre (20, 40)
     assert crop.sides == (60, 60)
     assert np.allclose(crop.centre, (23, 32.5))
@@ -86,7 +86,7 @@ def test_box_scale_and_shift_by_hand():
 @pytest.mark.parametrize("box", [(5, 5, 5, 10), (5, 5, 4, 10), (0, 9, 5, 3), (0, 0, float("nan"), 4)])
 def test_an_empty_box_is_refused(box):
     with pytest.raises(MienError, match="x1 > x0 and y1 > y0"):
-        crop_of_box(box, InputSpec())
+        crop_of_box(box, PictureInput())
 
 
 def test_umeyama_by_hand():

@@ -9,7 +9,7 @@ import pytest
 from mien.core.errors import MienError
 from mien.core.labels import label_set
 from mien.core.records import Sample
-from mien.core.spec import InputSpec
+from mien.core.spec import PictureInput
 from mien.data.faces import FaceSet, prepare_face
 from mien.data.options import DataOptions
 from mien.data.readers import open_reader
@@ -19,10 +19,10 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("lightning")
 from mien.data.datamodule import FaceDataModule  # noqa: E402
 
-SPEC = InputSpec(size=32)
+SPEC = PictureInput(size=32)
 
 
-def module(folder: Path, name: str, spec: InputSpec = SPEC, **values: object) -> FaceDataModule:
+def module(folder: Path, name: str, spec: PictureInput = SPEC, **values: object) -> FaceDataModule:
     options = DataOptions.from_dict({"name": name, "root": str(folder), "batch_size": 8, "val_fraction": 0.2, **values})
     made = FaceDataModule(options, spec, options.target_labels())
     made.setup("fit")
@@ -93,7 +93,7 @@ def test_drop_last_and_few_faces(replicas: dict[str, Path]) -> None:
 
 
 def test_grey_caches_one_channel_and_serves_three(replicas: dict[str, Path]) -> None:
-    spec = InputSpec(size=48, color="grey")
+    spec = PictureInput(size=48, color="grey")
     data = module(replicas["ferplus"], "ferplus", spec, cache="memory", augmentation="strong")
     batch = next(iter(data.train_dataloader()))
     unit = batch.image * torch.tensor(spec.std)[:, None, None] + torch.tensor(spec.mean)[:, None, None]
@@ -104,7 +104,7 @@ def test_grey_caches_one_channel_and_serves_three(replicas: dict[str, Path]) -> 
 
 
 def test_landmarks_without_expressions(replicas: dict[str, Path]) -> None:
-    data = module(replicas["w300"], "w300", InputSpec(size=32, box_scale=1.3))
+    data = module(replicas["w300"], "w300", PictureInput(size=32, box_scale=1.3))
     batch = next(iter(data.train_dataloader()))
     assert batch.expression is None and batch.distribution is None
     assert (batch.landmarks.amin(1) > 0.05).all() and (batch.landmarks.amax(1) < 0.95).all()
@@ -183,4 +183,4 @@ def test_broken_pictures_can_be_left_out(broken: Path, cache: bool) -> None:
 def test_a_cache_beyond_memory_is_refused(replicas: dict[str, Path]) -> None:
     samples = open_reader("rafdb", replicas["rafdb"]).samples("train")
     with pytest.raises(MienError, match=r"cache: memory would take .* Use data.cache: none"):
-        FaceSet(samples, InputSpec(size=200_000), cache=True)
+        FaceSet(samples, PictureInput(size=200_000), cache=True)

@@ -9,12 +9,12 @@ import pytest
 from mien.core.errors import MienError
 from mien.core.landmarks import SCHEME_68, scheme_of
 from mien.core.records import Sample
-from mien.core.spec import InputSpec
+from mien.core.spec import PictureInput
 from mien.data.faces import FaceSet
 from mien.data.readers import open_reader
 from mien.data.transforms import RECIPES, Augmentation, generator
 
-SPEC = InputSpec(size=32)
+SPEC = PictureInput(size=32)
 STILL = Augmentation(flip=0, erase_probability=0)
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from mien.core.errors import MienError
 from mien.core.landmarks import SCHEME_68
-from mien.core.spec import InputSpec
+from mien.core.spec import PictureInput
 from mien.data.transforms import RECIPES, Augmentation, Hole, augmentation, erase, generator
 from mien.media.crop import normalise
 
@@ -112,7 +112,7 @@ def test_published_erasing_has_the_published_statistics() -> None:
 
 def test_erasing_after_normalisation_is_the_mean_colour_before_it() -> None:
     """0 after normalisation is the mean before: painting the crop instead differs by rounding to 8 bits only."""
-    spec, hole = InputSpec(size=32), Hole(4, 6, 20, 17)
+    spec, hole = PictureInput(size=32), Hole(4, 6, 20, 17)
     crop = np.random.default_rng(0).integers(0, 256, (1, 32, 32, 3), np.uint8)
     after = normalise(crop, spec)
     erase(after[0], (hole,))

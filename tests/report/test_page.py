@@ -12,7 +12,7 @@ from PIL import Image
 from mien.core.bundle import BundleInfo
 from mien.core.errors import MienError
 from mien.core.labels import LabelSet
-from mien.core.spec import InputSpec
+from mien.core.spec import Output, PictureInput
 from mien.engine.evaluation.classes.report import MEANING, shown, shown_interval, write_report
 from mien.engine.evaluation.classes.tables import write_tables
 from mien.engine.evaluation.result import Evaluation, Target
@@ -23,6 +23,7 @@ from mien.report.page import Section
 from mien.report.svg import Words
 
 LABELS = LabelSet("own", ("neutral", "happiness", "<b>odd & named</b>"))
+INPUTS, OUTPUTS = {"image": PictureInput(size=32)}, {"expression": Output.classes(LABELS)}
 
 
 def evaluation(n: int = 300) -> Evaluation:
@@ -30,7 +31,13 @@ def evaluation(n: int = 300) -> Evaluation:
     truth = rng.integers(3, size=n)
     logits = rng.normal(size=(n, 3)) + 2 * np.eye(3)[truth]
     answers = Answers(LABELS, tuple(f"a <&> b/{i}.png" for i in range(n)), truth, logits)
-    info = BundleInfo("stand_in", {}, InputSpec(size=32), LABELS, files={"model.onnx": "ab" * 32})
+    info = BundleInfo(
+        "stand_in",
+        {},
+        INPUTS,
+        OUTPUTS,
+        files={"model.onnx": "ab" * 32},
+    )
     target = Target("a_set", "test", "0123456789ab", [])
     return Evaluation("runs/x/bundle", info, "a test", target, answers, [], score(answers, resamples=200), 1.0, [])
 
@@ -158,7 +165,13 @@ def test_training_report_of_a_run_folder(tmp_path: Path) -> None:
     write_run(tmp_path)
     (tmp_path / "config.yaml").write_text("data:\n  root: <here>\n")
     (tmp_path / "bundle").mkdir()
-    info = BundleInfo("stand_in", {}, InputSpec(size=32), LABELS, provenance={"epoch": 3, "train": {"faces": 7}})
+    info = BundleInfo(
+        "stand_in",
+        {},
+        INPUTS,
+        OUTPUTS,
+        provenance={"epoch": 3, "train": {"faces": 7}},
+    )
     (tmp_path / "bundle/system.json").write_text(info.to_json())
     path = report.training_report(tmp_path)
     text = path.read_text()

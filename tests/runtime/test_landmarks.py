@@ -11,7 +11,7 @@ from mien.core.errors import MienError
 from mien.core.geometry import crop_of_box
 from mien.core.landmarks import SCHEME_68
 from mien.core.records import FacePoints
-from mien.core.spec import InputSpec
+from mien.core.spec import PictureInput
 from mien.media.points import read_pts, write_pts
 from mien.runtime.landmarks import Landmarker, confidence_of, decode, scaled_points
 
@@ -91,7 +91,7 @@ def test_points_follow_their_picture_when_it_is_resized() -> None:
 
 
 def test_a_turned_crop_is_undone() -> None:
-    crop = crop_of_box(BOX, InputSpec(size=64), roll_rad=0.5)
+    crop = crop_of_box(BOX, PictureInput(size=64), roll_rad=0.5)
     face = decode(crop, {"landmarks": frontal_face()[:, :2].astype(np.float32)}, SCHEME_68)
     assert face.pose_rad is not None and face.pose_rad[2] == pytest.approx(0.5, abs=0.01)
     assert face.depth_px is None and face.confidence is None

@@ -13,10 +13,10 @@ from mien.core.bundle import BundleInfo
 from mien.core.errors import MienError
 from mien.core.labels import LabelSet, label_set
 from mien.core.records import FacePoints, Reading
-from mien.core.spec import InputSpec
+from mien.core.spec import PictureInput
 from mien.runtime.tables import PointColumns, schema, write_tables
 
-INFO = BundleInfo("tiny", {}, InputSpec(), label_set("fer2013"), files={"model.onnx": "ab" * 32}, temperature=1.5)
+INFO = BundleInfo("tiny", {}, PictureInput(), label_set("fer2013"), files={"model.onnx": "ab" * 32}, temperature=1.5)
 SHARES = dict(zip(INFO.labels.classes, (0.5, 0.25, 0.125, 0.0625, 0.03125, 0.015625, 0.015625), strict=True))
 FACE = Reading(
     "photos/müller, \"a\".jpg", True, face_id=1, box=(1.25, -2.0, 30.5, 40.0), score=0.75, expression="anger",
@@ -89,7 +89,7 @@ def test_names_that_are_no_text_do_not_stop_a_table(tmp_path: Path) -> None:
 
 def point_columns(*outputs: str) -> PointColumns:
     labels = LabelSet("landmarks_68", tuple(f"point_{i}" for i in range(68)))
-    info = BundleInfo("dots", {}, InputSpec(), labels, files={"model.onnx": "cd" * 32})
+    info = BundleInfo("dots", {}, PictureInput(), labels, files={"model.onnx": "cd" * 32})
     return PointColumns(info, ("landmarks", *outputs))
 
 

@@ -8,7 +8,7 @@ from onnx import TensorProto, helper, numpy_helper, save
 
 from mien.core.bundle import BundleInfo
 from mien.core.labels import LabelSet, label_set
-from mien.core.spec import InputSpec
+from mien.core.spec import PictureInput
 
 
 def tiny_graph(size: int, classes: int, *, seed: int = 0):
@@ -42,7 +42,7 @@ def write_tiny_bundle(folder: Path, *, size: int = 64, labels: LabelSet | None =
     save(tiny_graph(size, len(labels), seed=seed), str(path))
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     fields = {"temperature": 1.0, "files": {"model.onnx": digest}} | info
-    spec = InputSpec(size=size, box_scale=1.1)
+    spec = PictureInput(size=size, box_scale=1.1)
     bundle = BundleInfo(system="tiny", config={}, input=spec, labels=labels, **fields)
     (folder / "system.json").write_text(bundle.to_json(), encoding="utf-8")
     return folder

@@ -8,7 +8,7 @@ from onnx import TensorProto, helper, numpy_helper, save
 
 from mien.core.bundle import BundleInfo
 from mien.core.labels import LabelSet
-from mien.core.spec import InputSpec
+from mien.core.spec import PictureInput
 
 
 def write_point_bundle(folder: Path, outputs: dict[str, np.ndarray], *, size: int = 64, **spec) -> Path:
@@ -32,7 +32,7 @@ def write_point_bundle(folder: Path, outputs: dict[str, np.ndarray], *, size: in
     save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), str(path))
     count = len(outputs["landmarks"])
     info = BundleInfo(
-        system="tiny_points", config={}, input=InputSpec(size=size, **spec),
+        system="tiny_points", config={}, input=PictureInput(size=size, **spec),
         labels=LabelSet(f"landmarks_{count}", tuple(f"point_{i}" for i in range(count))),
         files={"model.onnx": hashlib.sha256(path.read_bytes()).hexdigest()},
     )  # fmt: skip

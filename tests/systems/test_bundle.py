@@ -30,20 +30,27 @@ def system():
 
 @pytest.fixture
 def bundle(system, tmp_path) -> Path:
-    save_bundle(tmp_path / "b", system, temperature=1.5, provenance={"stage": "expression"}, card="# A card\n")
+    save_bundle(
+        tmp_path / "b", system, temperatures={"expression": 1.5}, provenance={"stage": "expression"}, card="# A card\n"
+    )
     return tmp_path / "b"
+
+
+def named(classes: str) -> dict:
+    """As `outputs` of system.json: classes called by these letters."""
+    return {"expression": {"kind": "classes", "labels": {"name": "x", "classes": list(classes)}}}
 
 
 def test_round_trip_bit_for_bit(system, bundle):
     loaded = mien.load(str(bundle))
     assert not loaded.training and not any(m.training for m in loaded.modules())
-    assert loaded.config == system.config and loaded.labels == system.labels and loaded.input_spec == system.input_spec
+    assert loaded.config == system.config and (loaded.inputs, loaded.outputs) == (system.inputs, system.outputs)
     before, after = system.state_dict(), loaded.state_dict()
     assert before.keys() == after.keys()
     assert all(torch.equal(before[n], after[n]) and before[n].dtype == after[n].dtype for n in before)
     image = torch.randn(2, 3, 32, 32)
-    assert torch.equal(system.eval()(image), loaded(image))
-    assert loaded.info.temperature == 1.5 and loaded.info.provenance == {"stage": "expression"}
+    assert torch.equal(system.eval()(image)["expression"], loaded(image)["expression"])
+    assert loaded.info.temperature("expression") == 1.5 and loaded.info.provenance == {"stage": "expression"}
 
 
 def test_the_folder_holds_three_readable_files_and_no_rest_beside_it(bundle):
@@ -105,13 +112,13 @@ def test_a_hash_that_is_not_stated_is_not_a_match(bundle, stated):
 
 def test_weights_of_another_class_count_are_refused(bundle):
     info = load(bundle).info
-    change(bundle, config=info.config | {"num_classes": 8}, labels={"name": "x", "classes": list("abcdefgh")})
-    with pytest.raises(MienError, match=r"vit.head.\w+ has shape \[7.*needs \[8.*The system has 8 classes"):
+    change(bundle, config=info.config | {"num_classes": 8}, outputs=named("abcdefgh"))
+    with pytest.raises(MienError, match=r"vit.head.\w+ has shape \[7.*needs \[8.*The system gives expression \(8\)"):
         load(bundle)
 
 
 def test_labels_and_config_that_disagree_are_refused(bundle):
-    change(bundle, labels={"name": "x", "classes": list("abc")})
+    change(bundle, outputs=named("abc"))
     with pytest.raises(MienError, match="num_classes is 7 but x has 3 classes"):
         load(bundle)
 
@@ -159,7 +166,7 @@ def test_an_unknown_system_names_the_nearest(bundle):
 def test_pretrained_is_the_same_bundle(system, bundle, tmp_path):
     loaded = PosterV2.from_pretrained(bundle)
     info = loaded.save_pretrained(tmp_path / "again", provenance={"note": "copied"})
-    assert info.weight_hash == loaded.info.weight_hash and info.temperature == 1.5
+    assert info.weight_hash == loaded.info.weight_hash and info.temperature("expression") == 1.5
     assert info.provenance == {"stage": "expression", "note": "copied"}
     with pytest.raises(MienError, match="is a poster_v2, not a poster_v2_landmarks"):
         from mien.systems.poster_v2.landmarks import PosterV2Landmarks

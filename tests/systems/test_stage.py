@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from mien.core.errors import MienError
 from mien.core.labels import LabelSet
 from mien.core.records import Batch
-from mien.core.spec import InputSpec
+from mien.core.spec import PictureInput
 from mien.systems.optim import OptimOptions
 from mien.systems.poster_v2.stages import Expression, Landmarks, wing
 from mien.systems.registry import create_model
@@ -62,7 +62,7 @@ class Plain(System):
     name, config_class = "plain", SimpleNamespace
 
     def __init__(self) -> None:
-        super().__init__(None, input_spec=InputSpec(size=32), labels=LabelSet("three", ("a", "b", "c")))
+        super().__init__(None, input_spec=PictureInput(size=32), labels=LabelSet("three", ("a", "b", "c")))
         torch.manual_seed(0)
         self.layers = nn.Sequential(nn.Flatten(), nn.Linear(3 * 32 * 32, 8), nn.Tanh(), nn.Linear(8, 3))
 

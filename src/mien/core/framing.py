@@ -1,6 +1,6 @@
 """Which box a face's points stand for: the rectangle around them, ParFace's square, or about a detector's box.
 
-A network must be shown faces cut out as it learned them; InputSpec.point_box names which of these it was.
+A network must be shown faces cut out as it learned them; PictureInput.point_box names which of these it was.
 """
 
 from collections.abc import Callable

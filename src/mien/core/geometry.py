@@ -12,7 +12,7 @@ from jaxtyping import Float
 
 from mien.core.errors import MienError
 from mien.core.records import Box
-from mien.core.spec import InputSpec
+from mien.core.spec import PictureInput
 
 
 @dataclass(frozen=True)
@@ -55,14 +55,14 @@ class Crop:
         return x - w / 2, y - h / 2, x + w / 2, y + h / 2
 
 
-def crop_of_picture(width: int, height: int, spec: InputSpec) -> Crop:
+def crop_of_picture(width: int, height: int, spec: PictureInput) -> Crop:
     """The crop of a picture that is itself the face: squashed to a square, or padded to one."""
     side = max(width, height)
     sides = (width, height) if spec.fit == "squash" else (side, side)
     return Crop((width / 2, height / 2), (float(sides[0]), float(sides[1])), spec.size)
 
 
-def crop_of_box(box: Box, spec: InputSpec, *, roll_rad: float = 0.0) -> Crop:
+def crop_of_box(box: Box, spec: PictureInput, *, roll_rad: float = 0.0) -> Crop:
     """The crop that frames a detector's box as the data set's pictures are framed (box_scale, box_shift)."""
     x0, y0, x1, y1 = box
     if not (x1 > x0 and y1 > y0):

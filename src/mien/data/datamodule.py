@@ -1,4 +1,4 @@
-"""FaceDataModule: DataOptions + InputSpec + LabelSet → loaders of Batch[Tensor] for Lightning.
+"""FaceDataModule: DataOptions + PictureInput + LabelSet → loaders of Batch[Tensor] for Lightning.
 
 Order and augmentation are functions of (seed, epoch, index), so a run can stop after any batch and go on exactly: set
 `start_epoch` and `start_batch` before `train_dataloader()` is called. The loader's samplers already share the faces
@@ -20,7 +20,7 @@ from torch.utils.data import BatchSampler, DataLoader
 from mien.core.errors import MienError
 from mien.core.labels import LabelSet
 from mien.core.records import Batch, Sample
-from mien.core.spec import InputSpec
+from mien.core.spec import PictureInput
 from mien.data.faces import FaceSet, NumpyBatch
 from mien.data.options import DataOptions
 from mien.data.sampling import EpochSampler, ShardSampler
@@ -41,7 +41,7 @@ class FaceDataModule(L.LightningDataModule):
     selection: the faces, after `setup("fit")`. notes: what was left out, in words, each said once in the log.
     """
 
-    def __init__(self, options: DataOptions, spec: InputSpec, labels: LabelSet | None) -> None:
+    def __init__(self, options: DataOptions, spec: PictureInput, labels: LabelSet | None) -> None:
         super().__init__()
         self.options, self.spec, self.labels = options, spec, labels
         self.augmentation = augmentation(options.augmentation, **options.augment)

@@ -1,4 +1,4 @@
-"""FaceSet: samples → numpy batches, as an InputSpec asks. The path of training and of evaluation, without torch.
+"""FaceSet: samples → numpy batches, as an PictureInput asks. The path of training and of evaluation, without torch.
 
 Decoding, cropping and normalising are `media`'s own code, which reading uses too.
 """
@@ -16,7 +16,7 @@ from mien.core.geometry import crop_of_box, crop_of_picture
 from mien.core.labels import LabelSet
 from mien.core.landmarks import scheme_of
 from mien.core.records import Batch, Sample
-from mien.core.spec import InputSpec
+from mien.core.spec import PictureInput
 from mien.data.transforms import Augmentation, Augmented, erase, generator
 from mien.media.crop import crop_pixels, normalise
 from mien.media.image import Picture, load_image
@@ -35,25 +35,25 @@ class CutFace(NamedTuple):
 
 
 def prepare_face(
-    sample: Sample, spec: InputSpec
+    sample: Sample, spec: PictureInput
 ) -> tuple[UInt8[np.ndarray, "size size 3"], Float[np.ndarray, "points 2"] | None]:
     """The face crop and its landmarks in crop pixels. Raises MienError for a broken picture."""
     return cut_face(sample, _picture(sample, spec), spec)
 
 
 def cut_face(
-    sample: Sample, picture: Picture, spec: InputSpec
+    sample: Sample, picture: Picture, spec: PictureInput
 ) -> tuple[UInt8[np.ndarray, "size size 3"], Float[np.ndarray, "points 2"] | None]:
     """`prepare_face` of the picture that was loaded already."""
     face = _cut(sample, picture, spec)
     return face.crop, face.landmarks_px
 
 
-def _picture(sample: Sample, spec: InputSpec) -> Picture:
+def _picture(sample: Sample, spec: PictureInput) -> Picture:
     return load_image(sample.path, span=sample.span, min_side=spec.size if sample.box is None else None)
 
 
-def _cut(sample: Sample, picture: Picture, spec: InputSpec) -> CutFace:
+def _cut(sample: Sample, picture: Picture, spec: PictureInput) -> CutFace:
     width, height = picture.size
     crop = crop_of_picture(width, height, spec) if sample.box is None else crop_of_box(sample.box, spec)
     landmarks = None if sample.landmarks_px is None else crop.to_crop(sample.landmarks_px).astype(np.float32)
@@ -69,7 +69,7 @@ class FaceSet:
     """
 
     def __init__(
-        self, samples: Sequence[Sample], spec: InputSpec, *, labels: LabelSet | None = None,
+        self, samples: Sequence[Sample], spec: PictureInput, *, labels: LabelSet | None = None,
         augmentation: Augmentation | None = None, seed: int = 0, soft_labels: bool = False, cache: bool = False,
         on_broken: str = "stop",
     ) -> None:  # fmt: skip

@@ -11,7 +11,7 @@ from mien.core.records import Box, Sample
 
 
 def framed(samples: Sequence[Sample], crop_source: str) -> list[Sample]:
-    """The samples with the box that `crop_source` names; InputSpec's box_scale and box_shift come after it.
+    """The samples with the box that `crop_source` names; PictureInput's box_scale and box_shift come after it.
 
     Raises MienError for a face without points where crops are to be made by them.
     """

@@ -114,9 +114,10 @@ def _scaled(data: bytes, width: int) -> np.ndarray:
 def _read_any(path: Path) -> tuple[np.ndarray, int]:
     soundfile = _extra("soundfile", f"Reading {path.name} (not plain WAV)")
     try:
-        samples, rate = soundfile.read(str(path), dtype="float32", always_2d=True)
-    except (soundfile.LibsndfileError, RuntimeError, ValueError) as error:
-        reason = " ".join(str(error).split()).removeprefix(f"Error opening {str(path)!r}: ")
+        # absolute: the name "-" would be the standard input
+        samples, rate = soundfile.read(str(path.absolute()), dtype="float32", always_2d=True)
+    except (soundfile.LibsndfileError, RuntimeError, ValueError, TypeError) as error:  # .raw has no header
+        reason = " ".join(str(error).split()).removeprefix(f"Error opening {str(path.absolute())!r}: ")
         raise MienError(f"{path}: not a sound that can be read, or damaged ({reason.rstrip('.')}).") from error
     return samples, int(rate)
 

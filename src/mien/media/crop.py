@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from mien.core.geometry import Crop
-from mien.core.spec import InputSpec
+from mien.core.spec import PictureInput
 from mien.media.image import Picture
 
 _REST = 3  # box averages leave at least this reduction to the fitted filter, where there is as much
@@ -26,7 +26,7 @@ _STEPS = 48  # filters are fitted to reductions in steps of 1/48 octave (1.5 %)
 
 
 def prepare(
-    pixels: UInt8[np.ndarray, "height width 3"], crop: Crop, spec: InputSpec
+    pixels: UInt8[np.ndarray, "height width 3"], crop: Crop, spec: PictureInput
 ) -> UInt8[np.ndarray, "size size 3"]:
     """The crop as the spec wants it, RGB. For a grey spec: ITU-R 601 luminance, repeated. `crop.size` is the side."""
     face = _nearest(pixels, crop) if spec.resample == "nearest" else _bilinear(pixels, crop)
@@ -35,7 +35,7 @@ def prepare(
     return face
 
 
-def crop_pixels(picture: Picture, crop: Crop, spec: InputSpec) -> UInt8[np.ndarray, "size size 3"]:
+def crop_pixels(picture: Picture, crop: Crop, spec: PictureInput) -> UInt8[np.ndarray, "size size 3"]:
     """`prepare` of a picture that may have been decoded at a reduced size; `crop` is in pixels of the file."""
     return prepare(picture.pixels, scaled_crop(crop, *picture.decoded_scale), spec)
 
@@ -48,7 +48,9 @@ def scaled_crop(crop: Crop, x: float, y: float) -> Crop:
     return replace(crop, centre=(cx * x, cy * y), sides=(width * x, height * y))
 
 
-def normalise(crops: UInt8[np.ndarray, "n height width 3"], spec: InputSpec) -> Float[np.ndarray, "n 3 height width"]:
+def normalise(
+    crops: UInt8[np.ndarray, "n height width 3"], spec: PictureInput
+) -> Float[np.ndarray, "n 3 height width"]:
     """(crops / 255 - mean) / std per channel, float32, contiguous."""
     n, height, width, _ = crops.shape
     out = np.empty((n, 3, height, width), np.float32)

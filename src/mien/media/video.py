@@ -18,6 +18,15 @@ from mien.media.files import atomic_path
 if TYPE_CHECKING:
     from av.container import InputContainer
 
+# Containers that hold what they show. Playlists, lists of files, session descriptions and numbered pictures are left
+# out: they name other files or addresses, which FFmpeg would open. Names as FFmpeg has them.
+CONTAINERS = (
+    "mov", "matroska", "avi", "mpeg", "mpegts", "mpegvideo", "m4v", "h264", "hevc", "av1", "ivf", "obu", "vc1", "asf",
+    "flv", "live_flv", "ogg", "mxf", "gxf", "nut", "rm", "dv", "wtv", "yuv4mpegpipe", "mjpeg", "gif", "apng",
+    "wav", "w64", "aiff", "mp3", "aac", "flac", "ac3", "caf", "amr", "au",
+)  # fmt: skip
+_OPTIONS = {"format_whitelist": ",".join(CONTAINERS), "protocol_whitelist": "file"}
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Frame:
@@ -86,7 +95,7 @@ def _opened(path: Path) -> Iterator["InputContainer"]:
     if path.stat().st_size == 0:
         raise MienError(f"{path}: the file is empty (0 bytes).")
     try:
-        with av.open(str(path)) as container:
+        with av.open(_file_name(path), container_options=_OPTIONS) as container:
             if not container.streams.video:
                 kinds = ", ".join(sorted({stream.type for stream in container.streams})) or "nothing"
                 raise MienError(f"{path}: no video stream in it, only {kinds}.")
@@ -96,6 +105,11 @@ def _opened(path: Path) -> Iterator["InputContainer"]:
             raise
         reason = getattr(error, "strerror", None) or " ".join(str(error).split())
         raise MienError(f"{path}: not a video that can be read, or damaged ({reason}).") from error
+
+
+def _file_name(path: Path) -> str:
+    """The path as FFmpeg's name of a file: else one that begins with `http:`, `tcp:`, ... would be opened as such."""
+    return f"file:{path.absolute()}"
 
 
 def _av() -> ModuleType:
@@ -128,7 +142,7 @@ def write_video(
     """H.264 in an .mp4, with the sound as AAC, atomically. RGB; odd sides lose their last row or column."""
     av = _av()
     pictures = pictures[:, : pictures.shape[1] // 2 * 2, : pictures.shape[2] // 2 * 2]
-    with atomic_path(Path(path)) as temporary, av.open(str(temporary), "w", format="mp4") as container:
+    with atomic_path(Path(path)) as temporary, av.open(_file_name(temporary), "w", format="mp4") as container:
         stream = container.add_stream("libx264", rate=Fraction(rate_hz).limit_denominator(1001))
         stream.height, stream.width, stream.pix_fmt = pictures.shape[1], pictures.shape[2], "yuv420p"
         stream.options = {"crf": "18"}

@@ -1,66 +1,24 @@
 """Reading other people's weight files safely, and loading them without a silent gap.
 
 Published checkpoints are pickles, and a pickle may run any code. `read_checkpoint` runs none: tensors and plain
-containers are rebuilt, and whatever else a file names becomes an `Inert` stand-in that does nothing.
+containers are rebuilt, and whatever else a file names becomes an `Inert` stand-in that does nothing (torch_files.py).
 """
 
-import pickle
-import tarfile
-import warnings
-import zipfile
-from collections import OrderedDict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from mien.core.errors import MienError
+from mien.nn.inert_pickle import Inert
+from mien.nn.torch_files import read_torch_file
 
-# What a checkpoint of tensors needs; every other global of a pickle becomes Inert. None of these runs foreign code.
-# (torch.storage._load_from_bytes is left out on purpose: it would open a second, unguarded pickle.)
-SAFE_GLOBALS: dict[tuple[str, str], Any] = {
-    ("collections", "OrderedDict"): OrderedDict,
-    ("torch", "Size"): torch.Size,
-    ("torch._utils", "_rebuild_tensor"): torch._utils._rebuild_tensor,
-    ("torch._utils", "_rebuild_tensor_v2"): torch._utils._rebuild_tensor_v2,
-    ("torch._utils", "_rebuild_parameter"): torch._utils._rebuild_parameter,
-    ("torch.nn.parameter", "Parameter"): nn.Parameter,
-}
+__all__ = [
+    "Inert", "LoadReport", "compare", "is_optimizer_state", "load_weights", "read_checkpoint", "weights_of",
+]  # fmt: skip
 CONTAINERS = ("state_dict", "model_state_dict", "model", "net")
-
-
-class Inert:
-    """Stands in for an object of a class that is not trusted: takes anything, does nothing."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None: ...
-    def __setstate__(self, state: Any) -> None: ...
-    def __setitem__(self, key: Any, value: Any) -> None: ...
-    def append(self, item: Any) -> None: ...
-    def extend(self, items: Any) -> None: ...
-    def add(self, item: Any) -> None: ...
-
-
-class RestrictedUnpickler(pickle.Unpickler):
-    """An unpickler whose only reachable globals are SAFE_GLOBALS and torch's dtypes."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) in SAFE_GLOBALS:
-            return SAFE_GLOBALS[module, name]
-        if module == "torch" and isinstance(getattr(torch, name, None), torch.dtype):
-            return getattr(torch, name)
-        return type(name.rpartition(".")[2], (Inert,), {"__module__": module})
-
-
-def _load(file: Any, **options: Any) -> Any:
-    return RestrictedUnpickler(file, **options).load()
-
-
-# torch.load takes a module; these are the parts of `pickle` that it uses.
-_PICKLE = SimpleNamespace(Unpickler=RestrictedUnpickler, load=_load, __name__="mien.nn.weights")
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Any]:
@@ -80,7 +38,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
         return _read_safetensors(path)
     if not (head.startswith(b"PK") or head.startswith(b"\x80")):
         raise MienError(f"{path}: not a weight file (neither safetensors nor PyTorch's format).")
-    content = _read_pickle(path, zipped=head.startswith(b"PK"))
+    content = read_torch_file(path)
     if not isinstance(content, dict):
         raise MienError(
             f"{path}: holds a pickled {type(content).__name__}, not a dict of weights. Save its state_dict() instead."
@@ -96,29 +54,6 @@ def _read_safetensors(path: Path) -> dict[str, Any]:
         return dict(load_file(path))
     except SafetensorError as error:
         raise MienError(f"{path}: damaged or not a safetensors file ({_short(error)}). Fetch it again.") from error
-
-
-def _read_pickle(path: Path, *, zipped: bool) -> Any:
-    if zipped and not zipfile.is_zipfile(path):
-        raise MienError(f"{path}: the file ends too early. Fetch it again.")
-    _refuse_programs(path, zipped=zipped)
-    try:
-        with warnings.catch_warnings(action="ignore"):
-            return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception:
-        pass  # what is wrong shows below: a foreign class, or a file that nobody can read
-    try:
-        return torch.load(path, map_location="cpu", weights_only=False, pickle_module=_PICKLE)
-    except Exception as error:  # damaged pickles raise nearly anything
-        raise MienError(f"{path}: damaged, or not a PyTorch weight file ({_short(error)}).") from error
-
-
-def _refuse_programs(path: Path, *, zipped: bool) -> None:
-    """Two more forms that torch.load would open by ways that the unpickler does not guard."""
-    if zipped and any(name.endswith("constants.pkl") for name in zipfile.ZipFile(path).namelist()):
-        raise MienError(f"{path}: a TorchScript program, not a dict of weights. Save its state_dict() instead.")
-    if not zipped and tarfile.is_tarfile(path):
-        raise MienError(f"{path}: a tar archive (PyTorch before 0.1.10 or packed files). Unpack it first.")
 
 
 def _short(error: Exception) -> str:

@@ -206,9 +206,10 @@ def _bundle(folder: Path) -> list[Section]:
     provenance = {name: _words(value) for name, value in info.provenance.items() if name != "scores"}
     about = {
         "model": info.model_id,
-        "classes": ", ".join(info.labels.classes),
-        "input": f"{info.input.size} px",
-        "temperature": f"{info.temperature:.4g}",
+        "outputs": info.gives,
+        "classes": "; ".join(", ".join(output.names) for output in info.outputs_of("classes").values()) or "none",
+        "input": f"{info.picture.size} px",
+        "temperature": ", ".join(f"{value:.4g}" for value in info.temperatures.values()) or "1",
     }
     return [Section("The bundle it made", facts(about | provenance))]
 

@@ -72,8 +72,9 @@ class Analyzer:
     bundle: its folder; None is the model that ships with mien. detector: "dlib" or "yunet" (`weights`: its file).
     min_face: side in pixels of the original picture of the smallest face to look for. threads: for the network, and for
     decoding and detection beside it; None is every core. backend, precision: as for Runner. landmarks: reads the points
-    of each face too. smooth: of a video, with less trembling (see smoothing.py). Raises MienError for a bundle or a
-    detector that cannot be used, and for a bundle that does not read expressions.
+    of each face too. smooth: of a video, with less trembling (see smoothing.py). One object may be used from many
+    threads; a face has the same numbers alone and among others. Raises MienError for a bundle or a detector that cannot
+    be used, and for a bundle that does not read expressions.
     """
 
     def __init__(
@@ -91,9 +92,9 @@ class Analyzer:
     ) -> None:
         folder = shipped_bundle() if bundle is None else Path(bundle)
         self._runner = Runner(folder, threads=threads, backend=backend, precision=precision)
-        if self._runner.info.reads != "expression":
-            way_out = " Give it as --landmark-bundle." if self._runner.info.reads == "landmarks" else ""
-            raise MienError(f"{folder} reads {self._runner.info.labels.name}, not expressions.{way_out}")
+        if not self._runner.info.outputs_of("classes"):
+            way_out = " Give it as --landmark-bundle." if self._runner.info.outputs_of("points") else ""
+            raise MienError(f"{folder} gives {self._runner.info.gives}, no classes of expression.{way_out}")
         self.landmarks, self.smooth = landmarks, smooth
         self.info, self.threads = self._runner.info, self._runner.threads
         self._detector_options = {"name": detector, "weights": weights}
@@ -182,7 +183,7 @@ class Analyzer:
 
     def _find(self, task: _Task) -> _Faces:
         """Decodes, detects and crops. Raises MienError for a file that cannot be read."""
-        picture, spec = task.load(), self.info.input
+        picture, spec = task.load(), self.info.picture
         found = sorted(self._detector(picture.scale)(picture.pixels), key=lambda face: -face.side)
         boxes = [_scaled(face.box, 1 / picture.scale) for face in found]
         picture = self._finer(task, picture, boxes)
@@ -195,7 +196,7 @@ class Analyzer:
         if picture.scale == 1 or task.path is None or not boxes:
             return picture
         smallest = min((x1 - x0 + y1 - y0) / 2 for x0, y0, x1, y1 in boxes) * picture.scale
-        specs = [self.info.input] + ([self.landmarks.info.input] if self.landmarks else [])
+        specs = [self.info.picture] + ([self.landmarks.info.picture] if self.landmarks else [])
         enlarged = max(spec.size / (smallest * spec.box_scale) for spec in specs)
         if enlarged <= 1:
             return picture
@@ -231,12 +232,12 @@ class Analyzer:
             pool.shutdown(wait=False, cancel_futures=True)
 
     def _readings(self, ready: "list[tuple[_Task, _Faces]]") -> list[PictureReadings]:
-        """All their faces through the network at once."""
+        """All their faces through the network."""
         crops = [crop for _, faces in ready for crop in faces.crops]
-        spec, rows = self.info.input, iter(())
+        spec, rows = self.info.picture, iter(())
         if crops:
             logits = self._runner(normalise(np.stack(crops), spec))
-            rows = iter(probabilities(logits, temperature=self.info.temperature))
+            rows = iter(probabilities(logits, temperature=self.info.temperature(self._runner.main)))
         points = iter(self._points([faces for _, faces in ready]))
         return [self._told(task, faces, rows, points) for task, faces in ready]
 

@@ -1,6 +1,6 @@
 """Landmarker: the points of a face in its picture, what error to expect of each, and where the head is turned.
 
-Faces are cut out by the code that training uses (core.geometry, media.crop), as the bundle's InputSpec says. In
+Faces are cut out by the code that training uses (core.geometry, media.crop), as the bundle's PictureInput says. In
 training the box is the upright rectangle around a face's points; a detector's box is only about that. So a face is read
 twice: from the box that is given, then from the box of the points found, turned upright. Nothing here needs torch.
 """
@@ -18,7 +18,7 @@ from mien.core.framing import POINT_BOXES
 from mien.core.geometry import Crop, crop_of_box, crop_of_picture
 from mien.core.landmarks import LandmarkScheme, scheme_of
 from mien.core.records import Box, FacePoints
-from mien.core.spec import InputSpec
+from mien.core.spec import PictureInput
 from mien.media.crop import normalise, prepare
 from mien.runtime.pose import head_pose
 from mien.runtime.runner import MODEL_FILE, Outputs, Runner
@@ -33,8 +33,8 @@ Pixels = UInt8[np.ndarray, "height width 3"]
 class Landmarker:
     """bundle: its folder; None is the one that ships with mien. backend, precision, threads: as for Runner.
 
-    passes: 1 reads each face once, 2 cuts it out again by the points first found. Raises MienError for a bundle that
-    cannot be used or does not read landmarks.
+    passes: 1 reads each face once, 2 cuts it out again by the points first found. One object may be used from many
+    threads. Raises MienError for a bundle that cannot be used or does not read landmarks.
     """
 
     def __init__(
@@ -48,9 +48,10 @@ class Landmarker:
             raise MienError("No landmark model ships with this installation. Name a bundle that reads landmarks.")
         self._runner = Runner(folder, threads=threads, backend=backend, precision=precision)
         self.info, self.passes = self._runner.info, passes
-        if self.info.reads != "landmarks":
-            raise MienError(f"{folder} reads {self.info.labels.name}, not landmarks. Name a bundle that does.")
-        self.scheme: LandmarkScheme = scheme_of(len(self.info.labels))
+        points = self.info.outputs_of("points")
+        if not points:
+            raise MienError(f"{folder} gives {self.info.gives}, no landmarks. Name a bundle that does.")
+        self.scheme: LandmarkScheme = scheme_of(len(next(iter(points.values())).names))
         self.outputs = self._runner.names  # "landmarks", and what else it tells of them: "sigma", "visible", "depth"
 
     def __repr__(self) -> str:
@@ -79,7 +80,7 @@ class Landmarker:
             outputs = self._outputs(pictures, crops)
             for _ in range(self.passes - 1):
                 crops = [
-                    next_crop(crop, points, spec=self.info.input)
+                    next_crop(crop, points, spec=self.info.picture)
                     for crop, points in zip(crops, outputs["landmarks"], strict=True)
                 ]
                 outputs = self._outputs(pictures, crops)
@@ -90,16 +91,16 @@ class Landmarker:
         return found
 
     def _outputs(self, pictures: Sequence[Pixels], crops: Sequence[Crop]) -> Outputs:
-        spec = self.info.input
+        spec = self.info.picture
         cut = [prepare(pixels, crop, spec) for pixels, crop in zip(pictures, crops, strict=True)]
         return self._runner.outputs(normalise(np.stack(cut), spec))
 
     def _first_crop(self, pixels: Pixels, box: Box | None) -> Crop:
-        spec = self.info.input
+        spec = self.info.picture
         return crop_of_picture(pixels.shape[1], pixels.shape[0], spec) if box is None else crop_of_box(box, spec)
 
 
-def next_crop(crop: Crop, landmarks: Float[np.ndarray, "points 2"], *, spec: InputSpec) -> Crop:
+def next_crop(crop: Crop, landmarks: Float[np.ndarray, "points 2"], *, spec: PictureInput) -> Crop:
     """The crop that training would make of the points found (sides of `crop`), turned so that the eyes are level."""
     points = _in_picture(crop, landmarks)
     roll = _eye_line(points, scheme_of(len(points)))

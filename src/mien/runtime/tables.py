@@ -81,7 +81,7 @@ class PointColumns:
     def schema(self) -> dict[str, tuple[str, str, str, str]]:
         has = {"x": True, "y": True, "z": "depth" in self.outputs, "confidence": "sigma" in self.outputs}
         has["visible"] = "visible" in self.outputs
-        scheme = scheme_of(len(self.info.labels))
+        scheme = scheme_of(len(next(iter(self.info.outputs_of("points").values())).names))
         region = {i: name.replace("_", " ") for name, indices in scheme.regions.items() for i in indices}
         columns = {}
         for name in (name for name, there in has.items() if there):
@@ -108,12 +108,14 @@ class PointColumns:
 
     def told(self) -> dict[str, Any]:
         """For the sidecar."""
-        info = self.info
+        info, points = self.info, next(iter(self.info.outputs_of("points").values()))
         model = {"id": info.model_id, "system": info.system, "sha256": info.files, "provenance": info.provenance}
         return {
-            "scheme": info.labels.name, "frame_of_reference": POINT_FRAME, "smoothing": self.smoothing or "none",
+            "scheme": f"landmarks_{points.scheme}",
+            "frame_of_reference": POINT_FRAME,
+            "smoothing": self.smoothing or "none",
             "model": model,
-        }  # fmt: skip
+        }
 
 
 def schema(classes: Sequence[str], points: PointColumns | None = None) -> dict[str, tuple[str, str, str, str]]:
@@ -184,7 +186,7 @@ def sidecar(
             "id": info.model_id,
             "system": info.system,
             "sha256": info.files,
-            "temperature": info.temperature,
+            "temperature": next(iter(info.temperatures.values()), 1.0),
             "labels": info.labels.to_dict(),
             "provenance": info.provenance,
         },

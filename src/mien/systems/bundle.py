@@ -5,6 +5,7 @@ A bundle holds all that is needed to use a network and nothing that can execute.
 
 import tempfile
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from safetensors.torch import load_file, save
 from mien.core.bundle import SEEN_FACES, BundleInfo
 from mien.core.errors import MienError
 from mien.media.files import sha256_of
-from mien.systems.registry import config_dict, system_from_config
+from mien.systems.registry import config_dict, system_from_info
 from mien.systems.system import System
 
 WEIGHTS, DESCRIPTION, CARD = "model.safetensors", "system.json", "README.md"
@@ -25,14 +26,15 @@ def save_bundle(
     folder: Path | str,
     system: System,
     *,
-    temperature: float = 1.0,
+    temperatures: Mapping[str, float] | None = None,
     provenance: Mapping[str, Any] | None = None,
     card: str = "",
     extra: Mapping[str, bytes] | None = None,
 ) -> BundleInfo:
     """Writes the bundle and returns what its `system.json` says; a bundle already there is replaced as a whole.
 
-    extra: further files by name, such as the fingerprints of the training faces; their hashes are stated too.
+    temperatures: of outputs of classes, by name. extra: further files by name, such as the fingerprints of the training
+    faces; their hashes are stated too.
 
     Raises MienError when the folder cannot be written, or holds something that is not a bundle: nothing changes then.
     """
@@ -48,7 +50,7 @@ def save_bundle(
             new.mkdir()
             for name, content in (extra or {}).items():
                 (new / name).write_bytes(content)
-            info = _write(new, system, temperature, dict(provenance or {}), card)
+            info = _write(new, system, dict(temperatures or {}), dict(provenance or {}), card)
             if folder.exists():
                 folder.rename(Path(temp) / "old")
             new.rename(folder)
@@ -57,16 +59,18 @@ def save_bundle(
     return info
 
 
-def _write(folder: Path, system: System, temperature: float, provenance: dict[str, Any], card: str) -> BundleInfo:
+def _write(
+    folder: Path, system: System, temperatures: dict[str, float], provenance: dict[str, Any], card: str
+) -> BundleInfo:
     extra = {path.name: sha256_of(path) for path in sorted(folder.iterdir())}
     state = {name: value.detach().cpu().contiguous().clone() for name, value in system.state_dict().items()}
     (folder / WEIGHTS).write_bytes(save(state))  # save_file would hide it from other users
     info = BundleInfo(
         system=system.name,
         config=config_dict(system),
-        input=system.input_spec,
-        labels=system.labels,
-        temperature=temperature,
+        inputs=system.inputs,
+        outputs=system.outputs,
+        temperatures=temperatures,
         files={WEIGHTS: sha256_of(folder / WEIGHTS)} | extra,
         provenance=provenance,
     )
@@ -101,9 +105,9 @@ def load(folder: Path | str) -> System:
             f"{path} is not the file that {DESCRIPTION} names (SHA-256 {stated[:12] or 'not stated'}). "
             "Copy the bundle again."
         )
-    system = system_from_config(info.system, info.config, input_spec=info.input, labels=info.labels)
+    system = system_from_info(info)
     _fill(system, path)
-    system.info = info
+    system.info = replace(info, outputs=system.outputs)
     return system.eval()
 
 
@@ -128,7 +132,8 @@ def check_state(system: System, state: Mapping[str, torch.Tensor], *, where: str
     for name, value in own.items():
         if state[name].shape != value.shape:
             came, wanted = list(state[name].shape), list(value.shape)
-            classes = f" The system has {len(system.labels)} classes." if came[1:] == wanted[1:] else ""
+            gives = ", ".join(f"{n} ({len(o.names)})" for n, o in system.outputs.items() if o.names)
+            classes = f" The system gives {gives}." if came[1:] == wanted[1:] and gives else ""
             raise MienError(f"{where}: {name} has shape {came}, this {system.name} needs {wanted}.{classes}")
 
 

@@ -1,12 +1,14 @@
 """The systems by name: `create_model`, `list_models`. A dict, to be read in one place; listing them needs no torch."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, fields
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from mien.core.bundle import BundleInfo
 from mien.core.errors import MienError, nearest
 from mien.core.labels import LabelSet, label_set
-from mien.core.spec import InputSpec
+from mien.core.spec import Input, Output
 
 if TYPE_CHECKING:
     from mien.systems.stage import Stage
@@ -41,45 +43,83 @@ def system_class(name: str) -> "type[System]":
 
 
 def create_model(
-    name: str, *, labels: LabelSet | str | None = None, input_spec: InputSpec | None = None, **options: Any
+    name: str,
+    *,
+    labels: LabelSet | str | Mapping[str, LabelSet | str] | None = None,
+    inputs: Mapping[str, Input] | None = None,
+    **options: Any,
 ) -> "System":
     """A freshly initialised system; no file is read.
 
     options: fields of the system's config (`num_classes`, `legacy`, ...). labels: a LabelSet or the name of a published
-    order; without it the classes are called `class_0`, `class_1`, ... Raises MienError for an unknown name or option,
-    and where labels and num_classes disagree.
+    order for every output of classes, or one for each by name; without it the classes are called `class_0`, ...
+    inputs: by name, where they differ from the system's own. Raises MienError for an unknown name or option, and where
+    labels and num_classes disagree.
     """
     from mien.systems.system import config_from
 
     found = system_class(name)
-    if isinstance(labels, str):
-        labels = label_set(labels)
-    if labels is not None and any(f.name == "num_classes" for f in fields(found.config_class)):
-        options.setdefault("num_classes", len(labels))
+    given = _label_sets(labels)
+    if len({len(order) for order in given.values()}) == 1 and _has_num_classes(found):
+        options.setdefault("num_classes", len(next(iter(given.values()))))
     config = config_from(found.config_class, {**found.variants[SYSTEMS[name][1]], **options}, where=name)
-    labels = labels or found.default_labels(config)
-    return _built(name, config, input_spec=input_spec or found.default_input(config), labels=labels)
+    outputs = _labelled(name, found.default_outputs(config), given)
+    return found(config, inputs=_known_inputs(found, config, inputs or {}), outputs=outputs)
 
 
-def system_from_config(name: str, config: dict[str, Any], *, input_spec: InputSpec, labels: LabelSet) -> "System":
-    """The system that a bundle describes: `config` is whole, no variant is merged in."""
+def system_from_info(info: BundleInfo) -> "System":
+    """The system that a bundle describes, with fresh weights: `info.config` is whole, no variant is merged in."""
     from mien.systems.system import config_from
 
-    return _built(
-        name, config_from(system_class(name).config_class, config, where=name), input_spec=input_spec, labels=labels
-    )
+    found = system_class(info.system)
+    config = config_from(found.config_class, info.config, where=info.system)
+    given = {name: output.labels for name, output in info.outputs.items() if output.labels is not None}
+    outputs = _labelled(info.system, found.default_outputs(config), given)
+    if missing := info.outputs.keys() - outputs.keys():
+        raise MienError(f"{info.system} with this config gives {', '.join(outputs)}, not {sorted(missing)[0]!r}.")
+    return found(config, inputs=_known_inputs(found, config, info.inputs), outputs=outputs)
 
 
-def _built(name: str, config: Any, *, input_spec: InputSpec, labels: LabelSet) -> "System":
-    """The system, once its outputs and its labels agree."""
-    found = system_class(name)
-    own = found.default_labels(config)
-    outputs = len(own)
-    if len(labels) != outputs and not hasattr(config, "num_classes"):
-        raise MienError(f"{name} gives {own.name}, {outputs} of them, not the {len(labels)} classes of {labels.name}.")
-    if len(labels) != outputs:
-        raise MienError(f"{name}: num_classes is {outputs} but {labels.name} has {len(labels)} classes.")
-    return found(config, input_spec=input_spec, labels=labels)
+def _has_num_classes(found: "type[System]") -> bool:
+    return any(f.name == "num_classes" for f in fields(found.config_class))
+
+
+def _label_sets(labels: LabelSet | str | Mapping[str, LabelSet | str] | None) -> dict[str, LabelSet]:
+    """By output; "" stands for every output of classes."""
+    if labels is None:
+        return {}
+    by_output = labels if isinstance(labels, Mapping) else {"": labels}
+    return {name: label_set(order) if isinstance(order, str) else order for name, order in by_output.items()}
+
+
+def _labelled(name: str, outputs: Mapping[str, Output], given: Mapping[str, LabelSet]) -> dict[str, Output]:
+    """The outputs with their orders of classes. Raises MienError where an order does not fit, or has no output."""
+    classes = [output for output, about in outputs.items() if about.kind == "classes"]
+    for output in given:
+        if output and output not in classes:
+            raise MienError(f"{name} has no output of classes {output!r}.{nearest(output, classes)}")
+    if given and not classes:
+        raise MienError(f"{name} gives {', '.join(outputs)} and no classes, so it takes no labels.")
+    labelled = dict(outputs)
+    for output in classes:
+        order, count = given.get(output) or given.get(""), len(outputs[output].names)
+        if order is None:
+            continue
+        if len(order) != count:
+            raise MienError(f"{name}: num_classes is {count} but {order.name} has {len(order)} classes.")
+        labelled[output] = Output.classes(order)
+    return labelled
+
+
+def _known_inputs(found: "type[System]", config: Any, given: Mapping[str, Input]) -> dict[str, Input]:
+    """The system's inputs, those that are given in place of its own."""
+    own = found.default_inputs(config)
+    for name, value in given.items():
+        if name not in own:
+            raise MienError(f"{found.name} has no input {name!r}.{nearest(name, own)}")
+        if type(value) is not type(own[name]):
+            raise MienError(f"{found.name}: the input {name!r} is a {type(own[name]).__name__}; got {value!r}.")
+    return own | dict(given)
 
 
 def stage_class(system: str, stage: str) -> "type[Stage]":
@@ -93,5 +133,5 @@ def stage_class(system: str, stage: str) -> "type[Stage]":
 
 
 def config_dict(system: "System") -> dict[str, Any]:
-    """The system's config as plain values: what `system_from_config` takes."""
+    """The system's config as plain values: what `BundleInfo.config` holds."""
     return asdict(system.config)

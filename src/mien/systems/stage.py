@@ -97,9 +97,9 @@ class Stage(L.LightningModule):
         self._resumed_optimizers: list[dict[str, Any]] = []
         self._network = (torch.compile(system) if step.compile else system,)  # in a tuple: registered once only
 
-    def forward(self, image: Tensor) -> Tensor:
-        """The network that is trained, compiled where that was asked for."""
-        return self._network[0](image)
+    def forward(self, *inputs: Tensor) -> dict[str, Tensor]:
+        """The outputs of the network that is trained, compiled where that was asked for."""
+        return self._network[0](*inputs)
 
     # What a subclass says
 

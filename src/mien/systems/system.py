@@ -1,4 +1,4 @@
-"""System: a paper's network together with what is needed to use it (its config, InputSpec and LabelSet)."""
+"""System: a paper's network together with its config and with what it takes and gives."""
 
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
@@ -10,42 +10,54 @@ from torch import Tensor, nn
 from mien.core.bundle import BundleInfo
 from mien.core.errors import MienError, nearest
 from mien.core.labels import LabelSet
-from mien.core.spec import InputSpec
+from mien.core.spec import Input, Output, PictureInput, first_labels
 
 
 class System(nn.Module):
-    """A network that knows how its input is prepared and what its outputs are called.
+    """A network that declares its inputs and outputs.
 
     Subclasses name themselves (`name`), declare a frozen config dataclass (`config_class`) and define
-    `forward(image) -> logits`, image [batch, 3, size, size] float32 as `input_spec` says.
+    `forward(*inputs) -> {output name: tensor}` over the fields of a batch that `input_names` lists, in that order.
     """
 
     name: ClassVar[str]
     config_class: ClassVar[type]
     variants: ClassVar[dict[str, dict[str, Any]]] = {"base": {}}
+    input_names: ClassVar[tuple[str, ...]] = ("image",)
 
     @classmethod
-    def default_input(cls, config: Any) -> InputSpec:
-        """The InputSpec that the paper trains with, for that config."""
-        return InputSpec()
+    def default_inputs(cls, config: Any) -> dict[str, Input]:
+        """What the network takes with that config, as the paper trains it, by the names of `input_names`."""
+        return {"image": PictureInput()}
 
     @classmethod
-    def default_labels(cls, config: Any) -> LabelSet:
-        """What the outputs are called where nobody says: as many names as the network has outputs for that config."""
-        return LabelSet("unnamed", tuple(f"class_{i}" for i in range(config.num_classes)))
+    def default_outputs(cls, config: Any) -> dict[str, Output]:
+        """What the network gives with that config, the main output first.
 
-    def __init__(self, config: Any, *, input_spec: InputSpec, labels: LabelSet) -> None:
+        Here: one output of classes, numbered until labels are known.
+        """
+        labels = LabelSet("unnamed", tuple(f"class_{i}" for i in range(config.num_classes)))
+        return {"expression": Output.classes(labels)}
+
+    def __init__(self, config: Any, *, inputs: Mapping[str, Input], outputs: Mapping[str, Output]) -> None:
         super().__init__()
-        self.config, self.input_spec, self.labels = config, input_spec, labels
+        self.config, self.inputs, self.outputs = config, dict(inputs), dict(outputs)
         self.info: BundleInfo | None = None  # set where the weights came from a bundle
 
-    def forward(self, image: Tensor) -> Tensor:
+    def forward(self, *inputs: Any, **options: Any) -> dict[str, Tensor]:  # subclasses name their inputs
         raise AssertionError(f"{type(self).__name__} has no forward")
 
-    def outputs(self, image: Tensor) -> dict[str, Tensor]:
-        """What an exported network gives, by name: `logits`, or `landmarks` [batch, points, 2] in crop sides and where
-        there are such `sigma` [batch, points] (error to expect, crop sides), `visible` (probability) and `depth`."""
-        return {"landmarks" if self.labels.name.startswith("landmarks_") else "logits": self(image)}
+    @property
+    def picture(self) -> PictureInput:
+        """The input `image`: how a face is cut out for this network."""
+        found = self.inputs["image"]
+        assert isinstance(found, PictureInput)
+        return found
+
+    @property
+    def labels(self) -> LabelSet:
+        """The order of the first output of classes. Raises MienError where the network gives no classes."""
+        return first_labels(self.outputs, where=self.name)
 
     def for_inference(self) -> nn.Module:
         """A network with the same outputs in eval mode, rebuilt for speed and export (folded norms); here: itself."""
@@ -57,9 +69,11 @@ class System(nn.Module):
         """Writes a bundle: weights (safetensors), `system.json`, card. A temperature once fitted is kept."""
         from mien.systems.bundle import save_bundle
 
-        temperature = self.info.temperature if self.info else 1.0
+        temperatures = self.info.temperatures if self.info else {}
         known = self.info.provenance if self.info else {}
-        return save_bundle(folder, self, temperature=temperature, provenance={**known, **(provenance or {})}, card=card)
+        return save_bundle(
+            folder, self, temperatures=temperatures, provenance={**known, **(provenance or {})}, card=card
+        )
 
     @classmethod
     def from_pretrained(cls, name: Path | str) -> Self:

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mien.core.spec import InputSpec
+from mien.core.spec import PictureInput
 from mien.data.faces import FaceSet
 from mien.data.framing import framed
 from mien.data.readers import open_reader
@@ -72,7 +72,7 @@ def test_ranges_and_the_other_labels(shared: Path) -> None:
 
 def test_genuine_faces_reach_the_batch_with_depth(shared: Path) -> None:
     samples = framed(open_reader("aflw2000", shared / "landmarks" / "AFLW2000").samples("full"), "landmarks")
-    (batch,) = FaceSet(samples, InputSpec(size=64)).numpy_batches(12)
+    (batch,) = FaceSet(samples, PictureInput(size=64)).numpy_batches(12)
     assert batch.depth is not None and batch.landmarks is not None and batch.visible is not None
     assert np.abs(batch.depth.mean(1)).max() < 1e-6 and 0.2 < np.ptp(batch.depth, axis=1).mean() < 1.2
     heights = np.ptp(batch.landmarks[..., 1], axis=1)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from mien.core.records import Sample
-from mien.core.spec import InputSpec
+from mien.core.spec import PictureInput
 from mien.data.faces import FaceSet
 from mien.data.readers import READERS, Reader, open_reader
 from mien.data.replicas import LAYOUTS, Written
@@ -95,7 +95,7 @@ def test_pictures_can_be_opened_and_boxes_and_points_lie_in_them(name: str, writ
 def test_faces_come_out_as_training_wants_them(name: str, written: Replicas) -> None:
     reader = opened(name, written)
     samples = list(found(reader, written[name][1]).values())[:6]
-    (batch,) = FaceSet(samples, InputSpec(size=24), labels=reader.labels).numpy_batches(6)
+    (batch,) = FaceSet(samples, PictureInput(size=24), labels=reader.labels).numpy_batches(6)
     assert batch.image.shape == (6, 3, 24, 24) and batch.image.std() > 0.1
     assert (batch.expression is None) == (reader.labels is None)
     assert (batch.landmarks is None) == (samples[0].landmarks_px is None)

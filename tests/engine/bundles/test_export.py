@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from mien.core.errors import MienError
+from mien.core.spec import Output
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("onnxscript")
@@ -38,10 +39,10 @@ def bundle(tmp_path: Path) -> Path:
 
 def test_the_exported_network_answers_as_the_bundle_does(bundle: Path) -> None:
     said = export(str(bundle))
-    assert "MB, logits within" in said and "the same class on 100%" in said
+    assert "MB, expression within" in said and "the same class on 100%" in said
     x = np.random.default_rng(0).normal(0, 1, (5, 3, 32, 32)).astype(np.float32)
     with torch.inference_mode():
-        wanted = load(bundle)(torch.from_numpy(x)).numpy()
+        wanted = load(bundle)(torch.from_numpy(x))["expression"].numpy()
     for backend in ("onnxruntime", "openvino"):
         if backend == "openvino":
             pytest.importorskip("openvino")
@@ -57,7 +58,7 @@ def test_a_bundle_for_reading_only_names_what_lies_in_it(bundle: Path, tmp_path:
     assert list(described["files"]) == ["model.onnx"]
     assert described["provenance"]["exported_from"] == load(bundle).info.model_id
     assert not (bundle / "model.onnx").exists()
-    assert Runner(tmp_path / "light").info.labels == load(bundle).labels
+    assert Runner(tmp_path / "light").info.outputs == load(bundle).outputs
 
 
 def test_a_network_that_differs_is_not_written(bundle: Path) -> None:
@@ -86,24 +87,25 @@ def test_a_network_of_points_keeps_all_its_outputs(tmp_path: Path) -> None:
     torch.manual_seed(0)
     options = {name: value for name, value in TINY.items() if name != "landmark_depths"}
     system = create_model("poster_v2_landmarks_small", **options, landmark_depths=(1, 1, 1))
-    outputs = type(system).outputs
+    forward = type(system).forward
 
-    class Told(type(system)):  # type: ignore[misc]
-        """Says more of its points than the stream alone does."""
+    class Described(type(system)):  # type: ignore[misc]
+        """Gives more of its points than the stream alone does."""
 
-        def outputs(self, image):
-            points = outputs(self, image)["landmarks"]
+        def forward(self, image):
+            points = forward(self, image)["landmarks"]
             return {"landmarks": points, "sigma": points.std(2) + 0.01, "depth": points[..., 0] - points[..., 1]}
 
-    system.__class__ = Told
-    save_bundle(tmp_path / "bundle", system)
+    system.__class__ = Described
+    system.outputs |= {name: Output.per_point("landmarks", 68, unit="crop sides") for name in ("sigma", "depth")}
+    info = save_bundle(tmp_path / "bundle", system)
     module.write_onnx(system.eval(), tmp_path / "bundle" / "model.onnx")
     found = module.compare(system, tmp_path / "bundle" / "model.onnx")
     assert found.main == "landmarks" and found.difference < 1e-5 and found.same == 1.0
-    module._describe(tmp_path / "bundle", tmp_path / "bundle")
+    module._describe(info, tmp_path / "bundle", tmp_path / "bundle")
     images = np.random.default_rng(0).normal(0, 1, (5, 3, 32, 32)).astype(np.float32)
     with torch.inference_mode():
-        wanted = {name: value.numpy() for name, value in system.outputs(torch.from_numpy(images)).items()}
+        wanted = {name: value.numpy() for name, value in system(torch.from_numpy(images)).items()}
     for backend in ("onnxruntime", "openvino"):
         if backend == "openvino":
             pytest.importorskip("openvino")

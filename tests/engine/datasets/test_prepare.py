@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from mien.core.errors import MienError
-from mien.core.spec import InputSpec
+from mien.core.spec import PictureInput
 from mien.data.faces import FaceSet, prepare_face
 from mien.data.readers import open_reader
 from mien.data.replicas import write_drawn
@@ -35,7 +35,7 @@ def files_of(folder: Path) -> dict[str, bytes]:
 
 @pytest.mark.parametrize("kind", ["folder", "shards"])
 def test_a_prepared_set_is_the_direct_path(top: Path, tmp_path: Path, kind: str) -> None:
-    spec = InputSpec(size=48, box_scale=1.3, box_shift=(0.0, -0.1))
+    spec = PictureInput(size=48, box_scale=1.3, box_shift=(0.0, -0.1))
     said = prepare(
         "w300", root=str(top / "w300"), output=str(tmp_path / "out"), size=48, box_scale=1.3, box_shift_y=-0.1,
         encoding="png", format=kind, workers=1,
@@ -62,7 +62,7 @@ def test_training_batches_of_shards_are_those_of_the_set(top: Path, tmp_path: Pa
     batches, said = [], []
     for name, where in (("ferplus", root), ("manifest", out)):
         options = DataOptions(name=name, root=where, batch_size=8, soft_labels=True, val_split="cut", val_fraction=0.3)
-        faces = FaceDataModule(options, InputSpec(size=48), options.target_labels())
+        faces = FaceDataModule(options, PictureInput(size=48), options.target_labels())
         faces.setup("fit")
         said.append(faces.selection.provenance())
         batches.append(next(iter(faces.train_dataloader())))
@@ -83,7 +83,7 @@ def test_a_script_without_a_main_guard_may_prepare(top: Path, tmp_path: Path) ->
 
 def test_jpeg_stays_within_two_grey_levels(top: Path, tmp_path: Path) -> None:
     prepare("w300", root=str(top / "w300"), output=str(tmp_path / "out"), size=48, workers=1)
-    spec = InputSpec(size=48, box_scale=1.18, box_shift=(0.0, -0.075))
+    spec = PictureInput(size=48, box_scale=1.18, box_shift=(0.0, -0.075))
     source = open_reader("w300", top / "w300").samples("train")[0]
     made = open_reader("manifest", tmp_path / "out").samples("train")[0]
     difference = np.abs(prepare_face(source, spec)[0].astype(int) - prepare_face(made, spec)[0])

@@ -75,14 +75,14 @@ def test_affect_of_a_manifest_is_shown(tmp_path: Path) -> None:
 
 
 def test_processes_measure_what_one_measures(tmp_path: Path) -> None:
-    from mien.core.spec import InputSpec
+    from mien.core.spec import PictureInput
     from mien.data.readers import open_reader
 
     root = write_drawn(tmp_path, faces=14, size=32)
     samples = open_reader("image_folder", root).samples("train")
     many = samples * (600 // len(samples) + 1)
-    assert inspect(many, spec=InputSpec(size=112), workers=2)[: len(samples)] == inspect(
-        samples, spec=InputSpec(size=112)
+    assert inspect(many, spec=PictureInput(size=112), workers=2)[: len(samples)] == inspect(
+        samples, spec=PictureInput(size=112)
     )
 
 

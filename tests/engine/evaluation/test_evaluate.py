@@ -15,7 +15,7 @@ from PIL import Image
 from mien.core.bundle import BundleInfo
 from mien.core.errors import MienError
 from mien.core.labels import LabelSet
-from mien.core.spec import InputSpec
+from mien.core.spec import PictureInput
 from mien.data.options import DataOptions
 from mien.data.readers import open_reader
 from mien.data.selection import Selection
@@ -29,7 +29,7 @@ from mien.media.files import sha256_of
 CLASSES = ("anger", "happiness", "neutral", "sadness")  # a folder set's own order: sorted
 COUNTS = {"anger": 4, "happiness": 12, "neutral": 16, "sadness": 8}
 MODEL = LabelSet("own", ("neutral", "happiness", "sadness", "anger"))  # another order: labels must meet by name
-SPEC = InputSpec(size=16, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
+SPEC = PictureInput(size=16, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
 Predictor = Callable[[np.ndarray], np.ndarray]
 
 

@@ -18,7 +18,7 @@ from mien.core.framing import box_of
 from mien.core.geometry import Crop, crop_of_box
 from mien.core.labels import LabelSet
 from mien.core.landmarks import SCHEME_68
-from mien.core.spec import InputSpec
+from mien.core.spec import PictureInput
 from mien.data.options import DataOptions
 from mien.data.readers.w300 import W300
 from mien.engine.bundles import predictor as networks
@@ -31,7 +31,7 @@ from mien.media.points import write_pts
 from mien.metrics.asymmetry import mirror_of
 from mien.runtime.pose import neutral_face
 
-SPEC = InputSpec(size=32, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0), box_scale=1.5)
+SPEC = PictureInput(size=32, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0), box_scale=1.5)
 POINTS = LabelSet("landmarks_68", tuple(f"point_{i}" for i in range(68)))
 WIDTH, COUNT = 320, 10
 OUTER = 100.0  # pixels between the outer eye corners
@@ -419,7 +419,7 @@ def test_an_onnx_bundle_is_measured_without_torch(tmp_path: Path) -> None:
 
     root, crop = (
         folder_of_points(tmp_path / "set"),
-        crop_of_box(box_of(true_points(0)), InputSpec(size=64, box_scale=1.5)),
+        crop_of_box(box_of(true_points(0)), PictureInput(size=64, box_scale=1.5)),
     )
     face = (crop.to_crop(true_points(0)) + 0.5) / 64
     bundle = write_point_bundle(tmp_path / "bundle", {"landmarks": face}, box_scale=1.5)

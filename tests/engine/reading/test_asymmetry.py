@@ -15,7 +15,7 @@ from mien.core.bundle import BundleInfo
 from mien.core.errors import MienError
 from mien.core.labels import LabelSet
 from mien.core.records import FacePoints
-from mien.core.spec import InputSpec
+from mien.core.spec import PictureInput
 from mien.engine.reading.asymmetry import asymmetry, named_inputs
 from mien.runtime.asymmetry import mirrored_points
 from mien.synthetic.face.palsy import Palsy
@@ -43,7 +43,7 @@ class Oracle:
     def __init__(self, *_: object, **__: object) -> None:
         labels = LabelSet("landmarks_68", tuple(f"p{k}" for k in range(68)))
         told = {"scores": {"val/nme_interocular": 0.0}, "measures_found": {"palpebral_fissure": 0.64}}
-        self.info = BundleInfo("oracle", {}, InputSpec(64), labels, provenance=told)
+        self.info = BundleInfo("oracle", {}, PictureInput(64), labels, provenance=told)
 
     def __call__(self, pixels: np.ndarray, *, near: object = None) -> FacePoints | None:
         if pixels.shape != (SIZE, SIZE, 3):

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from mien.core.spec import InputSpec
+from mien.core.spec import PictureInput
 from mien.systems.system import System
 
 
@@ -23,8 +23,8 @@ class Toy(System):
     config_class = ToyConfig
 
     @classmethod
-    def default_input(cls, config: ToyConfig) -> InputSpec:
-        return InputSpec(size=config.size, mean=(0.5,) * 3, std=(0.25,) * 3)
+    def default_input(cls, config: ToyConfig) -> PictureInput:
+        return PictureInput(size=config.size, mean=(0.5,) * 3, std=(0.25,) * 3)
 
     def __init__(self, config: ToyConfig, **rest) -> None:
         super().__init__(config, **rest)

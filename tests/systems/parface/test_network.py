@@ -58,12 +58,12 @@ def test_shapes(size, lateral):
         1,
     )
     assert net.heatmaps(net.see(image)).shape == (batch, 68, 128, 128)
-    shapes = {name: tuple(value.shape) for name, value in net.outputs(image).items()}
+    shapes = {name: tuple(value.shape) for name, value in net(image).items()}
     each = (batch, 68)
     assert shapes == {
         "landmarks": (*each, 2), "sigma": each, "visible": each, "depth": each, "latent": (batch, 12),
     }  # fmt: skip
-    assert torch.equal(net(image), net.outputs(image)["landmarks"])
+    assert list(shapes) == list(net.outputs)
 
 
 @pytest.mark.parametrize(("layers", "side"), [(1, 32), (2, 64), (3, 128)])
@@ -75,10 +75,13 @@ def test_fewer_head_layers_give_smaller_maps(layers, side):
 def test_parts_and_labels_follow_the_heads():
     autoencoder = create_model("parface_autoencoder", **TINY)
     assert list(autoencoder.parts()) == ["encoder", "decoder", "latent_discriminator", "discriminator"]
-    assert autoencoder.labels.name == "picture" and set(autoencoder.outputs(pictures())) == {"picture", "latent"}
+    assert list(autoencoder.outputs) == list(autoencoder(pictures())) == ["picture", "latent"]
     flat = create_model("parface", **TINY, discriminators=())
     assert list(flat.parts()) == ["encoder", "decoder", "landmark_head"]
-    assert flat.labels.name == "landmarks_68" and set(flat.outputs(pictures())) == {"landmarks", "latent"}
+    assert flat.outputs["landmarks"].scheme == "68" and list(flat.outputs) == list(flat(pictures())) == [
+        "landmarks",
+        "latent",
+    ]
     with pytest.raises(MienError, match="heads is empty"):
         autoencoder.heatmaps(autoencoder.see(pictures()))
     with pytest.raises(MienError, match="no 'depth'"):
@@ -104,7 +107,7 @@ def test_the_published_network_has_the_published_size():
         ({"discriminators": ("image",)}, "discriminators has no 'image'"),
         ({"activation": "gelu"}, r"'leaky_relu' \(ParFace\) or 'relu' \(3FabRec\)"),
         ({"size": 128, "head_layers": 4}, r"head_layers must be in 1..3 for size 128"),
-        ({"labels": "rafdb"}, "parface gives landmarks_68, 68 of them, not the 7 classes of rafdb"),
+        ({"labels": "rafdb"}, "parface gives landmarks, latent and no classes, so it takes no labels"),
         ({"num_classes": 7}, "no option 'num_classes'"),
     ],
 )
@@ -184,7 +187,7 @@ def test_lean_network_gives_the_same(options):
     lean = net.for_inference()
     assert lean.discriminator is None and len(lean.decoder.stages) == net.config.head_layers + 1
     assert not any(isinstance(m, torch.nn.BatchNorm2d) for m in lean.modules())
-    want, got = net.outputs(image), lean.outputs(image)
+    want, got = net(image), lean(image)
     assert want.keys() == got.keys()
     for name, value in want.items():
         assert torch.allclose(value, got[name], rtol=1e-9, atol=1e-9), name
@@ -193,7 +196,7 @@ def test_lean_network_gives_the_same(options):
 @torch.no_grad()
 def test_lean_autoencoder_still_reconstructs():
     net, image = build("parface_autoencoder").eval(), pictures()
-    assert torch.allclose(net(image), net.for_inference()(image), atol=1e-4)
+    assert torch.allclose(net(image)["picture"], net.for_inference()(image)["picture"], atol=1e-4)
 
 
 @torch.no_grad()
@@ -282,10 +285,10 @@ def test_the_activation_travels_in_the_bundle(activation, tmp_path):
     net.save_pretrained(tmp_path / "bundle")
     other = mien.load(tmp_path / "bundle")
     assert other.config == net.config and other.config.activation == activation
-    assert other.input_spec.mean == (0.518, 0.418, 0.361) and other.input_spec.std == (1.0, 1.0, 1.0)
-    assert other.info.reads == "landmarks"
-    for name, value in net.outputs(image).items():
-        assert torch.equal(value, other.outputs(image)[name]), name
+    assert other.picture.mean == (0.518, 0.418, 0.361) and other.picture.std == (1.0, 1.0, 1.0)
+    assert list(other.info.outputs_of("points")) == ["landmarks"]
+    for name, value in net(image).items():
+        assert torch.equal(value, other(image)[name]), name
     with pytest.raises(MienError, match=r"unexpected \(calibration"):
         check_state(create_model("parface_3d", **TINY), net.state_dict(), where="here")
 
@@ -311,7 +314,7 @@ def test_outputs_are_exported(name, options, tmp_path):
     pytest.importorskip("onnxscript")
     net, image = build(name, **options).eval(), pictures(3)
     write_onnx(net, tmp_path / "net.onnx")
-    session, want = runtime.InferenceSession(tmp_path / "net.onnx"), net.outputs(image)
+    session, want = runtime.InferenceSession(tmp_path / "net.onnx"), net(image)
     assert [o.name for o in session.get_outputs()] == list(want)
     for output, got in zip(want, session.run(None, {"image": image.numpy()}), strict=True):
         close = np.abs(got - want[output].numpy()) <= 1e-3 * max(1.0, float(want[output].abs().max()))

@@ -36,7 +36,7 @@ def picture(batch=2, size=32, seed=1):
 
 def step(net, x, y, lr=0.1):
     optimizer = torch.optim.SGD([p for p in net.parameters() if p.requires_grad], lr=lr)
-    F.cross_entropy(net(x), y).backward()
+    F.cross_entropy(net(x)["expression"], y).backward()
     optimizer.step()
 
 
@@ -44,7 +44,7 @@ def step(net, x, y, lr=0.1):
 @pytest.mark.parametrize("branch", [False, True])
 def test_every_trainable_parameter_gets_a_gradient(legacy, branch):
     net = build(legacy=legacy, landmark_branch=branch, drop_path=0.0).train()
-    net(picture(4)).square().sum().backward()
+    net(picture(4))["expression"].square().sum().backward()
     without = [n for n, p in net.named_parameters() if p.requires_grad and (p.grad is None or not p.grad.any())]
     assert without == []
 
@@ -52,7 +52,7 @@ def test_every_trainable_parameter_gets_a_gradient(legacy, branch):
 def test_thawed_landmark_net_trains_too():
     net = build(freeze_landmarks=False, drop_path=0.0).train()
     assert net.landmark_net.training
-    net(picture(4)).square().sum().backward()
+    net(picture(4))["expression"].square().sum().backward()
     assert all(p.grad is not None and p.grad.any() for p in net.landmark_net.parameters())
 
 
@@ -75,10 +75,10 @@ def test_legacy_lets_its_statistics_drift_and_keeps_its_weights():
 
 def test_the_landmark_stream_reaches_the_logits():
     net, x = build().eval(), picture()
-    before = net(x)
+    before = net(x)["expression"]
     with torch.no_grad():
         net.landmark_reduce.weight.add_(1.0)
-    assert (net(x) - before).abs().max() > 1e-4
+    assert (net(x)["expression"] - before).abs().max() > 1e-4
 
 
 def test_the_ablation_has_no_landmark_weights_and_other_outputs():
@@ -87,48 +87,48 @@ def test_the_ablation_has_no_landmark_weights_and_other_outputs():
     assert not any("landmark" in name for name in ablated.state_dict())
     shared = {k: v for k, v in whole.state_dict().items() if "landmark" not in k}
     ablated.load_state_dict(shared)
-    assert (whole.eval()(x) - ablated.eval()(x)).abs().max() > 1e-4
+    assert (whole.eval()(x)["expression"] - ablated.eval()(x)["expression"]).abs().max() > 1e-4
 
 
 def test_layer_scale_keeps_the_released_stream_nearly_off_and_ours_on():
     def effect(**options):
         net, x = build(scrambled=False, **options).eval(), picture()
-        on = net(x)
+        on = net(x)["expression"]
         for fusion in net.fusions:
             nn.init.zeros_(fusion.gamma1)
-        return ((net(x) - on).abs().max() / on.abs().max()).item()
+        return ((net(x)["expression"] - on).abs().max() / on.abs().max()).item()
 
     assert effect(legacy=True) < 1e-3 < effect()
 
 
 @pytest.mark.parametrize("classes", [1, 2, 7, 8, 23])
 def test_any_class_count(classes):
-    assert build(num_classes=classes).eval()(picture()).shape == (2, classes)
+    assert build(num_classes=classes).eval()(picture())["expression"].shape == (2, classes)
 
 
 @pytest.mark.parametrize("legacy", [False, True])
 @pytest.mark.parametrize("size", [20, 32, 45, 64, 160, 300])
 def test_any_input_size(size, legacy):
-    assert build(legacy=legacy).eval()(picture(size=size)).isfinite().all()
+    assert build(legacy=legacy).eval()(picture(size=size))["expression"].isfinite().all()
 
 
 def test_pictures_that_are_not_square_are_squashed():
-    assert build().eval()(torch.randn(1, 3, 40, 50)).shape == (1, 7)
+    assert build().eval()(torch.randn(1, 3, 40, 50))["expression"].shape == (1, 7)
 
 
 def test_samples_of_a_batch_do_not_see_each_other():
     net, x = build().eval(), picture(3)
-    torch.testing.assert_close(net(x)[1:2], net(x[1:2]), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(net(x)["expression"][1:2], net(x[1:2])["expression"], rtol=1e-4, atol=1e-5)
 
 
 def test_building_and_reading_are_deterministic():
-    assert torch.equal(build(seed=3).eval()(picture()), build(seed=3).eval()(picture()))
+    assert torch.equal(build(seed=3).eval()(picture())["expression"], build(seed=3).eval()(picture())["expression"])
 
 
 def test_a_wide_head_trains_whole_and_reads_its_first_classes():
     net = build(num_classes=3, head_width=7)
-    assert net.train()(picture()).shape == (2, 7)
-    assert net.eval()(picture()).shape == (2, 3)
+    assert net.train()(picture())["expression"].shape == (2, 7)
+    assert net.eval()(picture())["expression"].shape == (2, 3)
 
 
 @pytest.mark.parametrize("legacy", [False, True])
@@ -137,8 +137,8 @@ def test_for_inference_gives_the_same_logits(legacy, branch):
     net = build(legacy=legacy, landmark_branch=branch).eval()
     lean, x = net.for_inference(), picture()
     with torch.no_grad():
-        want = net(x)
-        assert (lean(x) - want).abs().max() <= 1e-4 * want.abs().max()
+        want = net(x)["expression"]
+        assert (lean(x)["expression"] - want).abs().max() <= 1e-4 * want.abs().max()
     norms = [m for m in lean.modules() if isinstance(m, nn.BatchNorm2d)]
     assert len(norms) == sum(net.config.depths)  # only each unit's leading norm is left
     assert lean.landmark_net is None or lean.landmark_net.head is None
@@ -172,7 +172,7 @@ def test_for_inference_exports_with_any_batch(tmp_path, dynamo):
     for batch in (1, 3):
         x = picture(batch)
         (got,) = session.run(None, {session.get_inputs()[0].name: x.numpy()})
-        assert abs(got - lean(x).numpy()).max() <= 1e-4
+        assert abs(got - lean(x)["expression"].numpy()).max() <= 1e-4
 
 
 def test_reduce_takes_block_means_and_legacy_every_second_pixel():
@@ -222,11 +222,11 @@ def test_the_small_variant_is_small():
 
     net = create_model("poster_v2_small", num_classes=8).eval()
     with FlopCounterMode(display=False) as counter, torch.no_grad():
-        net(torch.zeros(1, 3, 48, 48))
+        net(torch.zeros(1, 3, 48, 48))["expression"]
     assert counter.get_total_flops() / 2 < 0.1e9
     assert sum(p.numel() for p in net.parameters()) < 2e6
     assert len(net.fusions) == 3 and net.landmark_net is not None and len(net.vit.blocks) == 2
-    assert net.input_spec.color == "grey" and net.input_spec.size == 48
+    assert net.picture.color == "grey" and net.picture.size == 48
 
 
 def test_the_base_variant_has_the_published_size():
@@ -240,11 +240,11 @@ def test_the_small_variant_overfits_eight_samples():
     net = create_model("poster_v2_small", num_classes=8).train()
     x, y = picture(8, 48), torch.arange(8)
     optimizer = torch.optim.AdamW([p for p in net.parameters() if p.requires_grad], lr=2e-3)
-    first = F.cross_entropy(net(x), y).item()
+    first = F.cross_entropy(net(x)["expression"], y).item()
     for _ in range(40):
         optimizer.zero_grad()
-        loss = F.cross_entropy(net(x), y)
+        loss = F.cross_entropy(net(x)["expression"], y)
         loss.backward()
         optimizer.step()
     assert loss.item() < 0.1 < first
-    assert (net.eval()(x).argmax(1) == y).float().mean() >= 0.75
+    assert (net.eval()(x)["expression"].argmax(1) == y).float().mean() >= 0.75

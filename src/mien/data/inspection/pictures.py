@@ -11,7 +11,7 @@ import cv2
 
 from mien.core.errors import MienError
 from mien.core.records import Sample
-from mien.core.spec import InputSpec
+from mien.core.spec import PictureInput
 from mien.data.faces import cut_face
 from mien.data.parallel import cores, parallel_map, silence_stderr, stopped
 from mien.media.image import load_image
@@ -40,11 +40,11 @@ class Facts(NamedTuple):
 @dataclass(frozen=True, eq=False)
 class _Chunk:
     samples: Sequence[Sample]
-    spec: InputSpec | None
+    spec: PictureInput | None
 
 
 def inspect(
-    samples: Sequence[Sample], *, spec: InputSpec | None = None, advance: Callable[[int], None] = lambda done: None,
+    samples: Sequence[Sample], *, spec: PictureInput | None = None, advance: Callable[[int], None] = lambda done: None,
     workers: int | None = None,
 ) -> list[Facts]:  # fmt: skip
     """Facts in the order of the samples. With a spec the faces are cut out and measured, else the files are hashed."""
@@ -71,7 +71,7 @@ def _facts_of(chunk: _Chunk) -> list[Facts]:
     return facts
 
 
-def _hashed(sample: Sample, spec: InputSpec | None) -> Facts:
+def _hashed(sample: Sample, spec: PictureInput | None) -> Facts:
     with sample.path.open("rb") as file:
         if sample.span is not None:
             file.seek(sample.span[0])
@@ -79,7 +79,7 @@ def _hashed(sample: Sample, spec: InputSpec | None) -> Facts:
     return Facts("", hashlib.sha256(content).digest(), load_image(sample.path, span=sample.span).size)
 
 
-def _measured(sample: Sample, spec: InputSpec | None) -> Facts:
+def _measured(sample: Sample, spec: PictureInput | None) -> Facts:
     assert spec is not None
     picture = load_image(sample.path, span=sample.span, min_side=spec.size if sample.box is None else None)
     crop = cut_face(sample, picture, spec)[0]

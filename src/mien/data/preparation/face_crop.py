@@ -18,7 +18,7 @@ from mien.core.errors import MienError, nearest
 from mien.core.geometry import Crop, crop_of_box, crop_of_picture, fit_similarity
 from mien.core.landmarks import to_5
 from mien.core.records import Box, Sample
-from mien.core.spec import InputSpec
+from mien.core.spec import PictureInput
 from mien.media.crop import crop_pixels
 from mien.media.detect import Detection, Detector, create_detector
 from mien.media.image import Picture, load_image
@@ -37,7 +37,7 @@ class Preparation:
     """How faces are found and cut.
 
     detector: "dlib", "yunet" (with its weights) or "none". own_boxes: where the data set has a face's box (to align by
-    box) or landmarks (by five points), take them rather than the detector. box_scale, box_shift_y: of InputSpec; the
+    box) or landmarks (by five points), take them rather than the detector. box_scale, box_shift_y: of PictureInput; the
     defaults make of dlib's box FER2013's framing. min_face: side in pixels; smaller faces are failures.
     quality: of JPEG, without colour subsampling.
     """
@@ -65,9 +65,9 @@ class Preparation:
         _ = self.spec
 
     @property
-    def spec(self) -> InputSpec:
+    def spec(self) -> PictureInput:
         fit: Any = self.fit
-        return InputSpec(size=self.size, fit=fit, box_scale=self.box_scale, box_shift=(0.0, self.box_shift_y))
+        return PictureInput(size=self.size, fit=fit, box_scale=self.box_scale, box_shift=(0.0, self.box_shift_y))
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from mien.core.spec import Output, primary
+
 if TYPE_CHECKING:
     from mien.systems.system import System
 
@@ -11,8 +13,7 @@ def bundle_card(system: "System", provenance: dict[str, Any]) -> str:
     """Markdown: what it is, how it was made, what it scored where, and what nobody has measured."""
     rows = "".join(f"| {name.removeprefix('val/')} | {value:.4f} |\n" for name, value in provenance["scores"].items())
     train, val = provenance["train"], provenance["val"]
-    spec, classes = system.input_spec, system.labels.classes
-    outputs = ", ".join(classes) if len(classes) <= 20 else f"{len(classes)}, {classes[0]} to {classes[-1]}"
+    spec, outputs = system.picture, "; ".join(_described(*each) for each in primary(system.outputs).items())
     leaks = leaks_said(provenance.get("leaks", {}))
     return f"""# {system.name}, trained on {provenance["data"]}
 
@@ -32,6 +33,12 @@ The epoch was chosen on these same faces, so the values flatter it. `mien evalua
 Terms: these weights carry the terms of the data they were trained on. An expression shown is not a feeling had. The
 scores hold for faces like those of the data set, and were not measured by age, skin or sex.
 """
+
+
+def _described(name: str, output: Output) -> str:
+    if output.kind == "points":
+        return f"{name}, {len(output.names)} points"
+    return f"{name} ({', '.join(output.names)})" if output.names else name
 
 
 def leaks_said(leaks: Mapping[str, Any]) -> str:

@@ -5,14 +5,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from mien.core.bundle import SEEN_FACES
+from mien.core.bundle import SEEN_FACES, BundleInfo
 from mien.core.errors import MienError, nearest
+from mien.core.spec import SoundInput
 from mien.media.files import atomic_path, sha256_of, write_text
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from mien.core.spec import InputSpec
+    from mien.core.spec import Output, PictureInput
     from mien.systems.system import System
 
 FORMATS = ("onnx",)
@@ -21,7 +22,8 @@ SMALL = 1024  # values below which halving a weight saves nothing worth a node
 # A heat map of noise may have two peaks of one height, of which rounding chooses: so many points may be elsewhere.
 TIED = 0.02
 SAME_POINT = 1e-3  # sides of the crop
-_READS_WITH = {"logits": "--bundle", "landmarks": "--landmark-bundle"}
+CHECKED = 16  # samples that the exported network is compared on
+_READS_WITH = {"classes": "--bundle", "points": "--landmark-bundle"}
 MODEL, DESCRIPTION, CARD = "model.onnx", "system.json", "README.md"
 
 
@@ -66,8 +68,9 @@ def export(
                 f"{found.of_what} (accepted: {tolerance:g}), {found.agreement} of the check's pictures. "
                 "Nothing was written."
             )
-    _describe(source, folder)
-    megabytes, bundle_option = (folder / MODEL).stat().st_size / 1e6, _READS_WITH.get(found.main, "")
+    assert system.info is not None
+    _describe(system.info, source, folder)
+    megabytes, bundle_option = (folder / MODEL).stat().st_size / 1e6, _READS_WITH.get(found.kind, "")
     said = f"{folder / MODEL}: {megabytes:.1f} MB, {found.main} within {found.difference:.1e} of the original "
     said += f"({found.of_what}), {found.agreement}."
     return said + (f"\nRead pictures with it: mien analyze PHOTO {bundle_option} {folder}" if bundle_option else "")
@@ -82,34 +85,36 @@ class Agreement:
     """
 
     main: str
+    kind: str
     difference: float
     same: float
 
     @property
     def of_what(self) -> str:
-        return {"landmarks": "sides of the crop"}.get(self.main, "share of the largest")
+        return {"points": "sides of the crop"}.get(self.kind, "share of the largest")
 
     @property
     def agreement(self) -> str:
-        return f"the same {'class' if self.main == 'logits' else 'points'} on {self.same:.0%}"
+        return f"the same {'class' if self.kind == 'classes' else self.kind} on {self.same:.0%}"
 
 
 def write_onnx(system: "System", path: Path) -> None:
-    """The network for inference: input `image` [batch, 3, size, size], any batch; outputs named by System.outputs."""
+    """The network for inference; inputs and outputs named and shaped as the system declares them, any batch."""
     import torch
 
-    size = system.input_spec.size
-    network, names = _named_outputs(system)
+    free_batch = {0: torch.export.Dim("batch", min=1, max=65536)}
     with _quietly():
         program = torch.onnx.export(
-            network,
-            (torch.zeros(2, 3, size, size),),
+            _with_outputs_in_order(system),
+            tuple(torch.zeros(2, *system.inputs[name].shape) for name in system.input_names),
             dynamo=True,
             optimize=True,
             opset_version=OPSET,
-            input_names=["image"],
-            output_names=names,
-            dynamic_shapes=({0: torch.export.Dim("batch", min=1, max=65536)},),
+            input_names=list(system.input_names),
+            output_names=list(system.outputs),
+            dynamic_shapes={
+                "inputs": tuple({0: torch.export.Dim("batch", min=1, max=65536)} for _ in system.input_names)
+            },
             verbose=False,
         )
         assert program is not None
@@ -117,25 +122,22 @@ def write_onnx(system: "System", path: Path) -> None:
     strip_notes(path)
 
 
-def _named_outputs(system: "System") -> tuple[Any, list[str]]:
-    """The network for inference with its outputs as a tuple, and their names in that order."""
+def _with_outputs_in_order(system: "System") -> Any:
+    """The network for inference with its outputs as a tuple in the declared order."""
     import torch
 
-    lean = system.for_inference()
-    answer = getattr(lean, "outputs", None) or (lambda image: {"logits": lean(image)})
-    with torch.inference_mode():
-        names = list(answer(torch.zeros(1, 3, system.input_spec.size, system.input_spec.size)))
+    lean, names = system.for_inference(), list(system.outputs)
 
-    class Named(torch.nn.Module):
+    class InOrder(torch.nn.Module):
         def __init__(self) -> None:
             super().__init__()
             self.network = lean
 
-        def forward(self, image: torch.Tensor) -> tuple[torch.Tensor, ...]:
-            outputs = answer(image)
+        def forward(self, *inputs: torch.Tensor) -> tuple[torch.Tensor, ...]:
+            outputs = self.network(*inputs)
             return tuple(outputs[name] for name in names)
 
-    return Named().eval(), names
+    return InOrder().eval()
 
 
 def strip_notes(path: Path) -> None:
@@ -170,45 +172,62 @@ def halve_weights(path: Path) -> None:
 
 
 def compare(system: "System", path: Path) -> Agreement:
-    """The ONNX file, on ONNX Runtime in fp32, against the system, on pictures of no one.
-
-    Noise and smooth colours; for points faces, synthetic ones: noise gives a heat map many summits of one height.
-    """
+    """The ONNX file, on ONNX Runtime in fp32, against the system, on inputs of no one."""
     import numpy as np
-    import onnxruntime
     import torch
 
-    spec = system.input_spec
-    images = _check_faces(spec) if system.labels.name.startswith("landmarks_") else _check_pictures(spec.size)
+    from mien.runtime.backends import import_onnxruntime
+
+    inputs = _check_inputs(system)
     with torch.inference_mode():
-        wanted = {name: value.numpy() for name, value in system.eval().outputs(torch.from_numpy(images)).items()}
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+        found = system.eval()(*(torch.from_numpy(inputs[name]) for name in system.input_names))
+    wanted = {name: value.numpy() for name, value in found.items()}
+    session = import_onnxruntime().InferenceSession(str(path), providers=["CPUExecutionProvider"])
     names = [output.name for output in session.get_outputs()]
     # One by one and together: the batch must be free.
-    single = [session.run(names, {"image": image[None]}) for image in images]
-    alone = {name: np.concatenate([answer[k] for answer in single]) for k, name in enumerate(names)}
-    together = dict(zip(names, session.run(names, {"image": images}), strict=True))
+    single = [session.run(names, {k: v[i : i + 1] for k, v in inputs.items()}) for i in range(CHECKED)]
+    alone = {name: np.concatenate([outputs[k] for outputs in single]) for k, name in enumerate(names)}
+    together = dict(zip(names, session.run(names, inputs), strict=True))
+    differences = [
+        _difference(system.outputs[name], got[name], wanted[name]) for got in (alone, together) for name in names
+    ]
     main = names[0]
-    differences = [_difference(name, got[name], wanted[name]) for got in (alone, together) for name in names]
-    if main == "logits":
+    kind = system.outputs[main].kind
+    if kind == "classes":
         same = (alone[main].argmax(1) == wanted[main].argmax(1)).mean()
     else:
-        apart = np.abs(alone[main] - wanted[main]).reshape(len(images), -1)
+        apart = np.abs(alone[main] - wanted[main]).reshape(CHECKED, -1)
         same = (np.quantile(apart, 1 - TIED, axis=1) <= SAME_POINT).mean()
-    return Agreement(main, max(differences), float(same))
+    return Agreement(main, kind, max(differences), float(same))
 
 
-def _difference(name: str, got: "np.ndarray", wanted: "np.ndarray") -> float:
+def _check_inputs(system: "System") -> "dict[str, np.ndarray]":
+    """CHECKED samples of each input: noise and smooth colours, noise for sounds; synthetic faces where points are
+    read, since noise gives a heat map many summits of one height."""
+    import numpy as np
+
+    points = any(output.kind == "points" for output in system.outputs.values())
+    found = {}
+    for name in system.input_names:
+        about = system.inputs[name]
+        if isinstance(about, SoundInput):
+            found[name] = np.random.default_rng(0).random((CHECKED, *about.shape)).astype(np.float32)
+        else:
+            found[name] = _check_faces(about) if points else _check_pictures(about.size)
+    return found
+
+
+def _difference(output: "Output", got: "np.ndarray", wanted: "np.ndarray") -> float:
     """Largest difference, as a share of the largest value; of points in sides of the crop, all but a share TIED."""
     import numpy as np
 
     apart = np.abs(got - wanted)
-    if name in ("landmarks", "sigma", "visible", "depth"):
+    if output.kind == "points" or output.of:
         return float(np.quantile(apart, 1 - TIED))
     return float(apart.max()) / max(float(np.abs(wanted).max()), 1e-6)
 
 
-def _check_pictures(size: int, count: int = 16) -> "np.ndarray":
+def _check_pictures(size: int, count: int = CHECKED) -> "np.ndarray":
     """float32 [count, 3, size, size] of about unit variance; the second half are smooth."""
     import cv2
     import numpy as np
@@ -220,7 +239,7 @@ def _check_pictures(size: int, count: int = 16) -> "np.ndarray":
     return np.concatenate([noise, np.stack(smooth)]).astype(np.float32)
 
 
-def _check_faces(spec: "InputSpec", count: int = 16) -> "np.ndarray":
+def _check_faces(spec: "PictureInput", count: int = CHECKED) -> "np.ndarray":
     """float32 [count, 3, size, size]: synthetic people, cut out and normalised as the system asks."""
     import numpy as np
 
@@ -236,11 +255,8 @@ def _check_faces(spec: "InputSpec", count: int = 16) -> "np.ndarray":
     return normalise(np.stack(crops), spec)
 
 
-def _describe(source: Path, folder: Path) -> None:
+def _describe(info: BundleInfo, source: Path, folder: Path) -> None:
     """system.json with the hash of model.onnx; in another folder it names only what lies there, and its source."""
-    from mien.systems.bundle import read_info
-
-    info = read_info(source)
     digest = {MODEL: sha256_of(folder / MODEL)}
     if folder.resolve() == source.resolve():
         info = replace(info, files=info.files | digest)

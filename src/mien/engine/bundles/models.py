@@ -19,7 +19,7 @@ def models() -> str:
         (
             folder.name,
             _used_by(info),
-            f"{info.input.size} px",
+            f"{info.picture.size} px",
             _says(info),
         )
         for folder, info in shipped_bundles()
@@ -34,13 +34,13 @@ def _used_by(info: "BundleInfo") -> str:
     """The option that takes it."""
     if "model.onnx" not in info.files:
         return "fit --init"
-    return "analyze --landmark-bundle" if info.reads == "landmarks" else "analyze --bundle"
+    return "analyze --landmark-bundle" if info.outputs_of("points") else "analyze --bundle"
 
 
 def _says(info: "BundleInfo") -> str:
     """What a bundle's outputs are: the class names, or how many where they are numbered."""
-    names = info.labels.classes
-    return ", ".join(names) if len(names) <= 16 else f"{len(names)} points"
+    named = (output.names for output in info.outputs_of("classes", "values", "points").values())
+    return "; ".join(", ".join(names) if len(names) <= 16 else f"{len(names)} points" for names in named)
 
 
 def shipped_bundles() -> Iterator[tuple[Path, "BundleInfo"]]:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from mien.core.bundle import BundleInfo
     from mien.core.records import Sample
-    from mien.core.spec import InputSpec
+    from mien.core.spec import PictureInput
     from mien.engine.evaluation.scores import Answers
 
 RunnerName = Literal["auto", "torch", "onnx"]
@@ -21,7 +21,7 @@ RunnerName = Literal["auto", "torch", "onnx"]
 
 @dataclass(frozen=True)
 class Network:
-    """logits: float32 [batch, 3, size, size], normalised as info.input says, to the main output as float64: [batch,
+    """logits: float32 [batch, 3, size, size], normalised as info.picture says, to the main output as float64: [batch,
     classes], or points. outputs: the same images to everything that the network gives, by name.
 
     engine says in words what computes it.
@@ -75,25 +75,28 @@ def answers_of(
     from mien.engine.evaluation.scores import Answers
     from mien.media.crop import normalise
 
+    main, output = next(iter(network.info.outputs_of("classes").items()))
+    labels = output.labels
+    assert labels is not None
     kept, logits, failures = [], [], []
-    for indices, crops, broken in crops_of(samples, network.info.input, batch_size=batch_size):
+    for indices, crops, broken in crops_of(samples, network.info.picture, batch_size=batch_size):
         failures += broken
         if indices:
             kept += indices
-            logits.append(network.logits(normalise(np.stack(crops), network.info.input)))
+            logits.append(network.logits(normalise(np.stack(crops), network.info.picture)))
     if not kept:
         raise MienError(f"None of the {len(samples)} pictures could be read; the first: {failures[0][1]}")
     return Answers(
-        labels=network.info.labels,
+        labels=labels,
         keys=tuple(samples[i].key for i in kept),
         truth=np.array([samples[i].expression for i in kept]),
         logits=np.concatenate(logits),
-        temperature=network.info.temperature,
+        temperature=network.info.temperature(main),
     ), failures
 
 
 def crops_of(
-    samples: "Sequence[Sample]", spec: "InputSpec", *, batch_size: int
+    samples: "Sequence[Sample]", spec: "PictureInput", *, batch_size: int
 ) -> "Iterator[tuple[list[int], list[np.ndarray], list[tuple[str, str]]]]":
     """Batches in order: indices, their uint8 crops [size, size, 3], failures. The next batch is decoded meanwhile."""
     import os
@@ -113,7 +116,7 @@ def crops_of(
             progress.advance(task, len(batch))
 
 
-def _crop_or_reason(sample: "Sample", spec: "InputSpec") -> "np.ndarray | str":
+def _crop_or_reason(sample: "Sample", spec: "PictureInput") -> "np.ndarray | str":
     from mien.data.faces import prepare_face
 
     try:
@@ -142,11 +145,10 @@ def _torch_network(folder: Path, device: str) -> Network:
         network = system.for_inference().to(where)
     except (RuntimeError, AssertionError) as error:  # an unknown word, or a device that is not there
         raise MienError(f"--device {device} cannot be used: {str(error).splitlines()[0]} Try cpu.") from error
-    answer = getattr(network, "outputs", None) or (lambda images: {"logits": network(images)})
 
     def outputs(images: "np.ndarray") -> "dict[str, np.ndarray]":
         with torch.inference_mode():
-            found = answer(torch.from_numpy(images).to(where))
+            found = network(torch.from_numpy(images).to(where))
         return {name: values.double().cpu().numpy() for name, values in found.items()}
 
     return _network(system.info, f"PyTorch {torch.__version__} on {where}", outputs)
@@ -160,7 +162,7 @@ def _onnx_network(folder: Path) -> Network:
 
 
 def _network(info: "BundleInfo", engine: str, outputs: "Callable[[np.ndarray], dict[str, np.ndarray]]") -> Network:
-    main = "landmarks" if info.reads == "landmarks" else "logits"
+    main = next(iter(info.outputs))
     return Network(info, engine, lambda images: outputs(images)[main].astype("float64"), outputs)
 
 

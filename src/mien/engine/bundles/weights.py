@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from mien.cli.text import columns
 from mien.core.errors import MienError, nearest
+from mien.core.spec import primary
 
 if TYPE_CHECKING:
     from mien.nn.weights import LoadReport
@@ -77,9 +78,7 @@ def convert(
         network, said = _backbones(contents, labels, legacy=legacy is True)
     provenance = _provenance(contents, said)
     info = save_bundle(output, network, provenance=provenance, card=_card(network, provenance))
-    classes = f"{len(info.labels)} classes: {', '.join(info.labels.classes)}"
-    gives = classes if info.reads == "expression" else info.labels.name
-    return "\n".join([*said, f"bundle {output}  {info.model_id}, {gives}"])
+    return "\n".join([*said, f"bundle {output}  {info.model_id}, {_gives(network)}"])
 
 
 def verify(bundle: str) -> str:
@@ -214,7 +213,7 @@ def _batches(pictures: str, network: "PosterV2", *, size: int = 32, most: int = 
     from mien.media.crop import normalise, prepare
     from mien.media.image import load_image, picture_files
 
-    paths, spec = picture_files([pictures]), network.input_spec
+    paths, spec = picture_files([pictures]), network.picture
     paths = paths[:: -(-len(paths) // most)]
     for start in range(0, len(paths), size):
         loaded = [load_image(path).pixels for path in paths[start : start + size]]
@@ -245,8 +244,10 @@ def _provenance(contents: Mapping[Path, Mapping[str, Any]], said: Sequence[str])
 
 
 def _gives(network: "System") -> str:
-    points = network.labels.name.startswith("landmarks_") or network.labels.name == "picture"
-    return f"Gives: {network.labels.name}" if points else f"Classes: {', '.join(network.labels.classes)}"
+    about = {
+        name: ", ".join(o.names) if o.kind == "classes" else o.kind for name, o in primary(network.outputs).items()
+    }
+    return "gives " + "; ".join(f"{name} ({text})" for name, text in about.items())
 
 
 def _card(network: "System", provenance: Mapping[str, Any]) -> str:

@@ -99,10 +99,10 @@ def _paste(image: Any, draw: Any, sample: "Sample", corner: tuple[int, int]) -> 
 
 def _picture(sample: "Sample") -> "tuple[np.ndarray, np.ndarray | None]":
     """The face as the set frames it; a whole picture keeps its proportions."""
-    from mien.core.spec import InputSpec
+    from mien.core.spec import PictureInput
     from mien.data.faces import prepare_face
 
-    spec = InputSpec(size=SIDE, fit="pad", box_scale=BOX_SCALE, box_shift=(0.0, -0.05))
+    spec = PictureInput(size=SIDE, fit="pad", box_scale=BOX_SCALE, box_shift=(0.0, -0.05))
     return prepare_face(sample, spec)
 
 

@@ -41,7 +41,7 @@ def stats(
         seed: of that lot.
         workers: processes; by default one for each core.
     """
-    from mien.core.spec import InputSpec
+    from mien.core.spec import PictureInput
     from mien.data.inspection.pictures import SIDE
     from mien.data.inspection.published import count
     from mien.data.inspection.statistics import describe
@@ -52,7 +52,7 @@ def stats(
     folder = folder_for(output, opened)
     splits = {split: opened.samples(split) for split in opened.splits}
     faces = list({sample.key: sample for samples in splits.values() for sample in samples}.values())
-    spec = InputSpec(size=SIDE, box_scale=box_scale, box_shift=(0.0, box_shift_y))
+    spec = PictureInput(size=SIDE, box_scale=box_scale, box_shift=(0.0, box_shift_y))
     samples, facts, broken = _measured(_drawn(faces, limit, seed), spec, workers)
     found = describe(splits, samples, facts) | {"broken": broken, "counts": count(splits, opened.labels)}
     found["imbalance"] = _imbalance(found["counts"])

@@ -38,7 +38,7 @@ def _summary(tour: "Tour") -> str:
         accuracy = value_of(tour.evaluation.scores, "accuracy")
         assert accuracy.value is not None and accuracy.low is not None and accuracy.high is not None
         numbers[f"accuracy; 95 % interval {accuracy.low:.0%} to {accuracy.high:.0%}"] = f"{accuracy.value:.0%}"
-        numbers["by always giving one answer"] = f"{1 / len(tour.evaluation.info.labels):.0%}"
+        numbers["by always giving one answer"] = f"{1 / len(tour.evaluation.answers.labels):.0%}"
     numbers["faces read in pictures"] = str(sum(row["success"] == "1" for row in tour.readings))
     numbers["seconds, all in all"] = f"{tour.seconds['all']:.0f}"
     intro = (

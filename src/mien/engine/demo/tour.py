@@ -197,7 +197,7 @@ def _reading_bundle(tour: Tour) -> str | None:
     from mien.engine.bundles.models import shipped_bundles
 
     for folder, info in shipped_bundles():
-        if "model.onnx" not in info.files or info.reads != "expression":
+        if "model.onnx" not in info.files or not info.outputs_of("classes"):
             continue
         tour.reader = f"the model that ships with mien, {info.model_id}"
         return str(folder)

@@ -86,7 +86,7 @@ def evaluate(
     networks = [open_network(name, runner=runner, device=device) for name in names]
     kind = _what_they_read(networks, names)
     reader = data.open(evaluation=True)
-    if kind == "landmarks":
+    if kind == "points":
         from mien.engine.evaluation.points.evaluate import evaluate_landmarks, write_landmarks
 
         found = evaluate_landmarks(
@@ -99,7 +99,7 @@ def evaluate(
     if (crop, ocular_norm, benchmark, eval_3d) != ("data", "outer", False, False):
         raise MienError(
             "--crop, --ocular-norm, --benchmark and --eval-3d are for bundles that read landmarks; "
-            f"{bundle} reads {kind}."
+            f"{bundle} gives {kind}."
         )
     return _evaluate_expressions(
         networks, names, reader, folder, split=split, leaks=data.leaks, batch_size=batch_size, bootstrap=bootstrap,
@@ -108,13 +108,13 @@ def evaluate(
 
 
 def _what_they_read(networks: "list[Network]", names: list[str]) -> str:
-    """ "expression" or "landmarks". Raises MienError for a network without either, and for two that differ."""
-    kinds = [network.info.reads for network in networks]
-    for kind, name in zip(kinds, names, strict=True):
-        if kind == "picture":
-            raise MienError(f"{name} gives pictures again, not answers to measure. Train a landmark head on it first.")
+    """ "classes" or "points". Raises MienError for a network without either, and for two that differ."""
+    kinds = [next((o.kind for o in network.info.outputs_of("classes", "points").values()), "") for network in networks]
+    for kind, name, network in zip(kinds, names, networks, strict=True):
+        if not kind:
+            raise MienError(f"{name} gives {network.info.gives}: no classes and no points that could be measured.")
         if kind != kinds[0]:
-            raise MienError(f"Two models compare on one task; {names[0]} reads {kinds[0]}, {name} reads {kind}.")
+            raise MienError(f"Two models compare on one task; {names[0]} gives {kinds[0]}, {name} gives {kind}.")
     return kinds[0]
 
 

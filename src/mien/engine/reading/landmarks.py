@@ -113,7 +113,7 @@ def _close_up(pixels: "np.ndarray", face: "FacePoints") -> "np.ndarray":
     import numpy as np
 
     from mien.core.geometry import Crop
-    from mien.core.spec import InputSpec
+    from mien.core.spec import PictureInput
     from mien.engine.reading.face_3d import AROUND, PHOTO_SIDE
     from mien.media.crop import prepare
     from mien.runtime.point_overlay import draw_points
@@ -122,7 +122,7 @@ def _close_up(pixels: "np.ndarray", face: "FacePoints") -> "np.ndarray":
     side = max(float((high - low).max()) * (1 + 2 * AROUND), 8.0)
     x, y = ((low + high) / 2 + 0.5).tolist()
     crop = Crop((x, y), (side, side), PHOTO_SIDE)
-    shown = prepare(pixels, crop, InputSpec(size=PHOTO_SIDE))
+    shown = prepare(pixels, crop, PictureInput(size=PHOTO_SIDE))
     draw_points(shown, replace(face, landmarks_px=np.asarray(crop.to_crop(face.landmarks_px))))
     return shown
 

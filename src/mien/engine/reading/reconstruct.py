@@ -91,7 +91,7 @@ def _write(system: "System", pixels: "np.ndarray", box: Any, path: Path) -> floa
     from mien.core.geometry import crop_of_box
     from mien.media.crop import normalise, prepare
 
-    spec = system.input_spec
+    spec = system.picture
     crop = prepare(pixels, crop_of_box(box, spec), spec)
     with torch.inference_mode():
         answer = system.reconstruct(torch.from_numpy(normalise(crop[None], spec)))[0]  # type: ignore[operator]

@@ -105,7 +105,7 @@ class FitConfig:
     Args:
         system: Which network.
         stage: With which objective.
-        input: Fields of the InputSpec that differ from the system's own, such as fit or box_scale.
+        input: Fields of the PictureInput that differ from the system's own, such as fit or box_scale.
         data: On what.
         optim: How weights move.
         trainer: For how long, and on what machine.

@@ -116,7 +116,7 @@ def build(config: "FitConfig") -> tuple["Stage", "FaceDataModule"]:
     """The stage with its freshly initialised (or taken over) system, and its data with their index read."""
     import torch
 
-    from mien.core.spec import InputSpec
+    from mien.core.spec import PictureInput
     from mien.data.datamodule import FaceDataModule
     from mien.systems.registry import create_model, stage_class
     from mien.systems.stage import StepOptions, step_seed
@@ -127,8 +127,8 @@ def build(config: "FitConfig") -> tuple["Stage", "FaceDataModule"]:
     torch.manual_seed(step_seed(config.trainer.seed, 0, 0))
     system = create_model(kind.system_name(config.system.name), labels=labels, **options)
     framed = {} if config.data.crop_source == "box" else {"point_box": config.data.crop_source}
-    system.input_spec = InputSpec.from_dict(system.input_spec.to_dict() | framed | config.input)
-    data = FaceDataModule(config.data, system.input_spec, labels)
+    system.inputs["image"] = PictureInput.from_dict(system.picture.to_dict() | framed | config.input)
+    data = FaceDataModule(config.data, system.picture, labels)
     data.setup("fit")
     trainer = config.trainer
     step = StepOptions(
@@ -211,7 +211,8 @@ def _keep(
     scores = {name: value for name, value in epoch.items() if name.startswith("val/")}
     known = provenance | {"epoch": stage.position.epoch, "scores": scores}
     card = bundle_card(stage.judged, known)
-    info = save_bundle(run.bundle, stage.judged, temperature=temperature, provenance=known, card=card, extra=extra)
+    temperatures = {name: temperature for name, output in stage.judged.outputs.items() if output.kind == "classes"}
+    info = save_bundle(run.bundle, stage.judged, temperatures=temperatures, provenance=known, card=card, extra=extra)
     return info.weight_hash, temperature
 
 

@@ -87,12 +87,12 @@ class RunFolder:
 
     def load(self) -> dict[str, Any] | None:
         """The checkpoint; None where none was written yet. Raises MienError for a file that is none of ours."""
-        import torch
+        from mien.nn.torch_files import read_torch_file  # torch.load would run a TorchScript program
 
         if not self.checkpoint.is_file():
             return None
         try:
-            state: dict[str, Any] = torch.load(self.checkpoint, map_location="cpu", weights_only=True)
+            state: dict[str, Any] = read_torch_file(self.checkpoint)
             return {key: state[key] for key in ("system", "ema", "optimizer", "position", "sums", "diary", "faces")}
         except Exception as error:  # a damaged or foreign file fails in many ways; none may execute anything
             raise MienError(

@@ -13,12 +13,13 @@ What is unusual here
 Where we depart from the released code (`legacy=True` gives its behaviour back)
 - Points are read between the map's pixels. Released: whole pixels, times 2; see nn/heatmaps.py.
 - The 99 constant planes of the depth head are never built; nothing but rounding differs, in either mode.
-- `outputs` gives depths with zero mean; the head's own (`depths`) have the offset of the training data.
+- `forward` gives depths with zero mean; the head's own (`depths`) have the offset of the training data.
 """
 
 import copy
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar, NamedTuple
 
 import torch
@@ -26,8 +27,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from mien.core.errors import MienError, nearest
-from mien.core.labels import LabelSet
-from mien.core.spec import InputSpec
+from mien.core.spec import Input, Output, PictureInput
 from mien.nn.discriminators import DISCRIMINATOR_WIDTHS, LatentDiscriminator, PictureDiscriminator
 from mien.nn.folding import fold_norms
 from mien.nn.heatmaps import decode, spread, to_crop, to_map
@@ -63,7 +63,7 @@ class ParFaceConfig:
     convolutions; the maps' side doubles with each. lateral: adds the encoder's maps to the transfer convolutions'
     inputs, through 1x1 convolutions that start at zero (not in the paper; for networks whose latent vector alone is too
     narrow). sigma: of the targets, in map pixels. uncertainty:
-    `outputs` has sigma. visibility: `outputs` has visible. legacy: released decoding.
+    `sigma` is an output. visibility: `visible` is one. legacy: released decoding.
     """
 
     size: int = 256
@@ -142,10 +142,10 @@ class Seen(NamedTuple):
 
 
 class ParFace(System):
-    """image [batch, 3, size, size] to landmarks [batch, points, 2] in crop sides; without heads, to itself again.
+    """image [batch, 3, size, size] to `landmarks` [batch, points, 2] in crop sides; without heads, to `picture`.
 
     Parts, each None where the config has it not: encoder, decoder, latent_discriminator, discriminator, landmark_head,
-    depth_head, visibility_head. calibration [points, 2]: `outputs` has exp(a * log(s) + b) for the spread s of a map.
+    depth_head, visibility_head. calibration [points, 2]: `sigma` is exp(a * log(s) + b) for the spread s of a map.
     """
 
     name = "parface"
@@ -160,19 +160,27 @@ class ParFace(System):
     calibration: Tensor
 
     @classmethod
-    def default_input(cls, config: ParFaceConfig) -> InputSpec:
+    def default_inputs(cls, config: ParFaceConfig) -> dict[str, Input]:
         """Published (--normalize): the channel means of the training pictures are taken off, nothing is divided."""
-        return InputSpec(size=config.size, mean=(0.518, 0.418, 0.361), std=(1.0, 1.0, 1.0))
+        return {"image": PictureInput(size=config.size, mean=(0.518, 0.418, 0.361), std=(1.0, 1.0, 1.0))}
 
     @classmethod
-    def default_labels(cls, config: ParFaceConfig) -> LabelSet:
-        """The outputs are points, in the order of the scheme of that many; or the picture."""
+    def default_outputs(cls, config: ParFaceConfig) -> dict[str, Output]:
+        """Points in the order of the scheme of that many, with what is known of each; without heads the picture."""
         if "landmarks" not in config.heads:
-            return LabelSet("picture", ("reconstruction",))
-        return LabelSet(f"landmarks_{config.points}", tuple(f"point_{i}" for i in range(config.points)))
+            return {"picture": Output("picture"), "latent": Output("vector")}
+        outputs = {"landmarks": Output.points(config.points)}
+        describe = partial(Output.per_point, "landmarks", config.points)
+        if config.uncertainty:
+            outputs["sigma"] = describe(unit="crop sides")
+        if config.visibility:
+            outputs["visible"] = describe(unit="probability", limits=(0.0, 1.0))
+        if "depth" in config.heads:
+            outputs["depth"] = describe(unit="crop sides")
+        return outputs | {"latent": Output("vector")}
 
-    def __init__(self, config: ParFaceConfig, *, input_spec: InputSpec, labels: LabelSet) -> None:
-        super().__init__(config, input_spec=input_spec, labels=labels)
+    def __init__(self, config: ParFaceConfig, *, inputs: Mapping[str, Input], outputs: Mapping[str, Output]) -> None:
+        super().__init__(config, inputs=inputs, outputs=outputs)
         c, encoder_widths = config, config.widths(ENCODER_WIDTHS)
         shape: dict[str, Any] = {"activation": c.activation}
         self.encoder = ResNetEncoder(size=c.size, outputs=c.latent, widths=encoder_widths, **shape)
@@ -248,12 +256,7 @@ class ParFace(System):
         measured = self.spread(maps, points)
         return torch.exp(self.calibration[:, 0] * measured.log() + self.calibration[:, 1])
 
-    def forward(self, image: Float[Tensor, "batch 3 s s"]) -> Tensor:
-        if self.landmark_head is None:
-            return self.reconstruct(image)
-        return self.points(self.heatmaps(self.see(image)))
-
-    def outputs(self, image: Float[Tensor, "batch 3 s s"]) -> dict[str, Tensor]:
+    def forward(self, image: Float[Tensor, "batch 3 s s"]) -> dict[str, Tensor]:
         """landmarks, and where they are on sigma, visible and depth; latent. Without heads: picture and latent."""
         if self.landmark_head is None:
             latent = self.encoder(image)

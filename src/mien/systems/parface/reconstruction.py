@@ -108,7 +108,7 @@ class SelfSupervised(ParFaceStage):
         super().__init__(system, **rest)
         if self.optim_options.sam_rho:
             raise MienError(f"The stage {self.name} plays two networks against each other: --optim.sam_rho 0.")
-        spec, options = system.input_spec, self.options
+        spec, options = system.picture, self.options
         self.vgg: reconstruction.Perceptual | None = None
         if options.perceptual:
             self.vgg = reconstruction.Perceptual(
@@ -247,7 +247,7 @@ class SelfSupervised(ParFaceStage):
         return {name: value.cpu().numpy() for name, value in found.items()}
 
     def _shown(self, picture: Tensor) -> Tensor:
-        spec = self.system.input_spec
+        spec = self.system.picture
         mean, std = (picture.new_tensor(v).view(3, 1, 1) for v in (spec.mean, spec.std))
         return (picture * std + mean).clamp(0, 1)
 

@@ -28,8 +28,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mien.core.errors import MienError
-from mien.core.labels import LabelSet
-from mien.core.spec import InputSpec
+from mien.core.spec import Input, Output, PictureInput
 from mien.nn.attention import CrossAttention, DropPath, Mlp, TransformerBlock
 from mien.nn.folding import fold_norms, merge_halvings
 from mien.nn.iresnet import IResNet
@@ -195,7 +194,7 @@ class PyramidTransformer(nn.Module):
 
 
 class PosterV2(System):
-    """image [batch, 3, h, w], normalised, of any size, to logits [batch, num_classes]."""
+    """image [batch, 3, h, w], normalised, of any size, to `expression`: logits [batch, num_classes]."""
 
     name = "poster_v2"
     config_class = PosterV2Config
@@ -211,13 +210,14 @@ class PosterV2(System):
     }  # fmt: skip
 
     @classmethod
-    def default_input(cls, config: PosterV2Config) -> InputSpec:
+    def default_inputs(cls, config: PosterV2Config) -> dict[str, Input]:
         if config.color == "grey":
-            return InputSpec(size=config.input_size, color="grey", mean=(0.5,) * 3, std=(0.25,) * 3)
-        return InputSpec(size=config.input_size)
+            grey = PictureInput(size=config.input_size, color="grey", mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
+            return {"image": grey}
+        return {"image": PictureInput(size=config.input_size)}
 
-    def __init__(self, config: PosterV2Config, *, input_spec: InputSpec, labels: LabelSet) -> None:
-        super().__init__(config, input_spec=input_spec, labels=labels)
+    def __init__(self, config: PosterV2Config, *, inputs: Mapping[str, Input], outputs: Mapping[str, Output]) -> None:
+        super().__init__(config, inputs=inputs, outputs=outputs)
         c, side = config, config.trunk_size // 4
         self.landmark_net: MobileFaceNet | None = None
         if c.landmark_branch:
@@ -271,9 +271,9 @@ class PosterV2(System):
         embedded = [embed(fusion(m, query)) for fusion, embed, m, query in scales]
         return torch.cat([e.flatten(2) for e in embedded], dim=2).transpose(1, 2)
 
-    def forward(self, image: Float[Tensor, "batch 3 h w"]) -> Float[Tensor, "batch classes"]:
+    def forward(self, image: Float[Tensor, "batch 3 h w"]) -> dict[str, Tensor]:
         logits: Tensor = self.vit(self.tokens(image))
-        return logits if self.training else logits[:, : self.config.num_classes]
+        return {"expression": logits if self.training else logits[:, : self.config.num_classes]}
 
     def load_landmark_net(self, weights: Mapping[str, Tensor]) -> None:
         """Takes the weights of a MobileFaceNet trained alone; its head's are dropped where this network has no head.

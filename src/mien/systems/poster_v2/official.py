@@ -227,7 +227,7 @@ def _check_index(name: str, index: Tensor) -> None:
 def network_from_official(checkpoint: Mapping[str, Any], **options: Any) -> nn.Module:
     """The network of a released file, in eval mode: a PosterV2 with legacy behaviour, or the block that the file holds.
 
-    options: as for `create_model` (`labels`, `input_spec`, `legacy=False` for our behaviour on the released weights).
+    options: as for `create_model` (`labels`, `inputs`, `legacy=False` for our behaviour on the released weights).
     Without num_classes the head's width is taken; a smaller num_classes reads the first ones of a wider head.
     """
     weights, ours = weights_of(checkpoint), from_official(checkpoint)

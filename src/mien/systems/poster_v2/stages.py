@@ -54,12 +54,12 @@ class Landmarks(Stage):
     def loss_terms(self, batch: TorchBatch) -> dict[str, Tensor]:
         if batch.landmarks is None:
             raise MienError("The stage landmarks needs 68 points for each picture; --data.name w300 has them.")
-        error = 100 * (self(batch.image).float() - batch.landmarks)
+        error = 100 * (self(batch.image)["landmarks"].float() - batch.landmarks)
         return {self.options.loss: LANDMARK_LOSSES[self.options.loss](error).mean()}
 
     def predict(self, system: nn.Module, batch: TorchBatch) -> dict[str, np.ndarray]:
         assert batch.landmarks is not None
-        found = system(batch.image).float()
+        found = system(batch.image)["landmarks"].float()
         return {"landmarks": found.cpu().numpy(), "truth": batch.landmarks.float().cpu().numpy()}
 
     def judge(self, predicted: dict[str, np.ndarray]) -> dict[str, float]:
@@ -110,7 +110,7 @@ class Expression(Stage):
         self.monitor = self.options.monitor
 
     def loss_terms(self, batch: TorchBatch) -> dict[str, Tensor]:
-        logits = self(batch.image).float()
+        logits = self(batch.image)["expression"].float()
         if batch.distribution is not None:
             target = F.pad(batch.distribution, (0, logits.shape[1] - batch.distribution.shape[1]))
         elif batch.expression is not None:
@@ -131,7 +131,8 @@ class Expression(Stage):
 
     def predict(self, system: nn.Module, batch: TorchBatch) -> dict[str, np.ndarray]:
         assert batch.expression is not None
-        return {"logits": system(batch.image).float().cpu().numpy(), "truth": batch.expression.cpu().numpy()}
+        logits = system(batch.image)["expression"].float()
+        return {"logits": logits.cpu().numpy(), "truth": batch.expression.cpu().numpy()}
 
     def judge(self, predicted: dict[str, np.ndarray]) -> dict[str, float]:
         logits, truth = predicted["logits"], predicted["truth"]
@@ -154,7 +155,7 @@ class Expression(Stage):
             self.system.load_landmark_net(other.landmark_net.state_dict())
         elif isinstance(other, PosterV2):
             state = other.state_dict()
-            if other.labels.classes != self.system.labels.classes:
+            if other.outputs["expression"].names != self.system.outputs["expression"].names:
                 head = {k: v for k, v in self.system.state_dict().items() if k.startswith("vit.head.")}
                 state |= head
             self.take(state)

@@ -103,7 +103,7 @@ def warnings(result: "Evaluation") -> list[str]:
 
 
 def measured(result: "Evaluation") -> str:
-    info, target = result.info, result.target
+    info, target, labels = result.info, result.target, result.answers.labels
     accuracy = value_of(result.scores, "accuracy")
     return report.facts(
         {
@@ -119,9 +119,9 @@ def measured(result: "Evaluation") -> str:
             "pictures that could not be read": f"{len(result.failures):,}",
             "samples without a label": f"{target.unlabelled:,}",
             "samples of classes the model lacks": f"{sum(target.dropped.values()):,}",
-            "classes": f"{', '.join(info.labels.classes)} (order {info.labels.name}, {info.labels.checksum})",
-            "input": f"{info.input.size} x {info.input.size} pixels, {info.input.color}, one view, no flips",
-            "temperature": f"{info.temperature:.4g}",
+            "classes": f"{', '.join(labels.classes)} (order {labels.name}, {labels.checksum})",
+            "input": f"{info.picture.size} x {info.picture.size} pixels, {info.picture.color}, one view, no flips",
+            "temperature": f"{result.answers.temperature:.4g}",
             "intervals": INTERVALS if accuracy.low is not None else "none",
         }
     )
@@ -248,7 +248,7 @@ def _thumbnail(result: "Evaluation", sample: object) -> str:
     from mien.data.faces import prepare_face
 
     assert isinstance(sample, Sample)
-    image = Image.fromarray(prepare_face(sample, result.info.input)[0]).resize((96, 96))
+    image = Image.fromarray(prepare_face(sample, result.info.picture)[0]).resize((96, 96))
     encoded = io.BytesIO()
     image.save(encoded, format="JPEG", quality=80)
     return report.picture(encoded.getvalue(), alt=f"the face in {sample.key}", css_class="face", kind="jpeg")

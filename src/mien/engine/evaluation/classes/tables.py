@@ -36,8 +36,8 @@ def common(result: "Evaluation | LandmarkEvaluation") -> dict[str, Any]:
         "bundle": result.bundle,
         "system": result.info.system,
         "weights": result.info.weight_hash,
-        "labels": result.info.labels.checksum,
-        "temperature": result.info.temperature,
+        "labels": result.info.labels.checksum if result.info.outputs_of("classes") else "",
+        "temperature": next(iter(result.info.temperatures.values()), 1.0),
         "seconds": round(result.seconds, 3),
     }
 

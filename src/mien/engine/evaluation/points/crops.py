@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from mien.core.geometry import Crop
     from mien.core.records import Box, Sample
-    from mien.core.spec import InputSpec
+    from mien.core.spec import PictureInput
     from mien.media.detect import Detector
     from mien.media.image import Picture
 
@@ -32,7 +32,7 @@ Views = dict[str, "tuple[np.ndarray, Crop] | None"]
 
 
 def cut_batches(
-    samples: "Sequence[Sample]", spec: "InputSpec", crops: "Sequence[CropName]", batch_size: int
+    samples: "Sequence[Sample]", spec: "PictureInput", crops: "Sequence[CropName]", batch_size: int
 ) -> "Iterator[list[tuple[Sample, Views | str]]]":
     """Batches in order, the next one decoded meanwhile: each face's views by kind of crop, or why it has none."""
     import os
@@ -60,7 +60,7 @@ def cut_batches(
 
 
 def _views(
-    sample: "Sample", spec: "InputSpec", crops: "Sequence[CropName]", detector: "Callable[[], Detector]"
+    sample: "Sample", spec: "PictureInput", crops: "Sequence[CropName]", detector: "Callable[[], Detector]"
 ) -> Views:
     from mien.core.framing import POINT_BOXES, box_of
     from mien.core.geometry import crop_of_box, crop_of_picture
@@ -84,7 +84,7 @@ def _views(
     return found
 
 
-def pixels_of(picture: "Picture", crop: "Crop", spec: "InputSpec") -> "np.ndarray":
+def pixels_of(picture: "Picture", crop: "Crop", spec: "PictureInput") -> "np.ndarray":
     """The crop, uint8, of a picture that may have been decoded at a reduced size; `crop` is in pixels of the file."""
     from mien.media.crop import crop_pixels
 

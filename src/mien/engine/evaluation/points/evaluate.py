@@ -11,6 +11,7 @@ from mien.engine.evaluation.compare import Difference
 from mien.engine.evaluation.result import LandmarkEvaluation, Target, face_errors
 
 if TYPE_CHECKING:
+    from mien.core.bundle import BundleInfo
     from mien.core.records import Sample
     from mien.data.options import DataOptions
     from mien.data.readers import Reader
@@ -58,7 +59,7 @@ def evaluate_landmarks(
     from mien.metrics.published_alignment import normaliser_of
 
     targets = [
-        landmark_target(reader, split, len(network.info.labels), crop_source=data.crop_source) for network in networks
+        landmark_target(reader, split, points_of(network.info), crop_source=data.crop_source) for network in networks
     ]
     if eval_3d:
         _check_depth(networks[0], targets[0])
@@ -112,9 +113,14 @@ def _check_depth(network: "Network", target: Target) -> None:
 
     if not any(s.depth_px is not None for s in target.samples):
         raise no_depth("data have")
-    blank = np.zeros((1, 3, network.info.input.size, network.info.input.size), np.float32)
+    blank = np.zeros((1, 3, network.info.picture.size, network.info.picture.size), np.float32)
     if network.outputs is None or "depth" not in network.outputs(blank):
         raise no_depth("bundle gives")
+
+
+def points_of(info: "BundleInfo") -> int:
+    """How many points the model gives."""
+    return len(next(iter(info.outputs_of("points").values())).names)
 
 
 def boxes_are_the_points(samples: "Sequence[Sample]") -> bool:

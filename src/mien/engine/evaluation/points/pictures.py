@@ -26,7 +26,7 @@ def face_with_points(result: "LandmarkEvaluation", key: str) -> str:
     sample = next(s for s in result.target.samples if s.key == key)
     crop = replace(answers.crops[place], size=2 * SIDE)
     loaded = load_image(sample.path, span=sample.span)
-    image = Image.fromarray(pixels_of(loaded, crop, replace(result.info.input, color="rgb", size=2 * SIDE)))
+    image = Image.fromarray(pixels_of(loaded, crop, replace(result.info.picture, color="rgb", size=2 * SIDE)))
     draw = ImageDraw.Draw(image)
     for points, colour in ((answers.truth_px[place], TRUE), (answers.predicted_px[place], ANSWERED)):
         for x, y in np.asarray(crop.to_crop(points)):

@@ -97,7 +97,7 @@ def point_answers(
     """
     rows: dict[CropName, list[_Row]] = {name: [] for name in crops}
     result = Found({})
-    for batch in cut_batches(samples, network.info.input, crops, batch_size):
+    for batch in cut_batches(samples, network.info.picture, crops, batch_size):
         result.failures += [(sample.key, cut) for sample, cut in batch if isinstance(cut, str)]
         read = [(sample, cut) for sample, cut in batch if not isinstance(cut, str)]
         for name in crops:
@@ -127,7 +127,7 @@ def _answered(network: "Network", faces: "Sequence[tuple[Sample, np.ndarray, Cro
     from mien.media.crop import normalise
 
     assert network.outputs is not None
-    images = normalise(np.stack([pixels for _, pixels, _ in faces]), network.info.input)
+    images = normalise(np.stack([pixels for _, pixels, _ in faces]), network.info.picture)
     outputs = network.outputs(images)
     return [
         _Row(sample, crop, {name: values[i] for name, values in outputs.items()})
@@ -189,7 +189,7 @@ def _read_again(network: "Network", rows: list[_Row]) -> list[_Row]:
     from mien.media.image import load_image
     from mien.runtime.landmarks import next_crop
 
-    spec = network.info.input
+    spec = network.info.picture
 
     def cut(row: _Row) -> "tuple[Sample, np.ndarray, Crop]":
         crop = next_crop(row.crop, row.outputs["landmarks"], spec=spec)

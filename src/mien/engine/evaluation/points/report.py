@@ -187,9 +187,9 @@ def measured(result: "LandmarkEvaluation") -> str:
             "pictures that could not be read": f"{len(result.failures):,}",
             "faces that the detector missed": f"{len(result.missed):,}" if set(DETECTED) & set(result.answers) else "",
             "errors are divided by": NORMALISER_WORDS[result.normaliser] if result.normaliser != "none" else "nothing",
-            "points": f"{info.labels.name}, {result.main.truth_px.shape[1]}",
-            "input": f"{info.input.size} x {info.input.size} pixels, {info.input.color}, one view, no flips; "
-            f"{info.input.box_scale:g} times the box",
+            "points": f"{result.main.truth_px.shape[1]}",
+            "input": f"{info.picture.size} x {info.picture.size} pixels, {info.picture.color}, one view, no flips; "
+            f"{info.picture.box_scale:g} times the box",
             "intervals": "95 %, percentile bootstrap over faces; shares of faces: Wilson",
         }
     )
