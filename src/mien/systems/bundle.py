@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import SafetensorError
@@ -17,14 +17,16 @@ from mien.core.bundle import SEEN_FACES, BundleInfo
 from mien.core.errors import MienError
 from mien.media.files import sha256_of
 from mien.systems.registry import config_dict, system_from_info
-from mien.systems.system import System
+
+if TYPE_CHECKING:
+    from mien.systems.system import System
 
 WEIGHTS, DESCRIPTION, CARD = "model.safetensors", "system.json", "README.md"
 
 
 def save_bundle(
     folder: Path | str,
-    system: System,
+    system: "System",
     *,
     temperatures: Mapping[str, float] | None = None,
     provenance: Mapping[str, Any] | None = None,
@@ -60,7 +62,7 @@ def save_bundle(
 
 
 def _write(
-    folder: Path, system: System, temperatures: dict[str, float], provenance: dict[str, Any], card: str
+    folder: Path, system: "System", temperatures: dict[str, float], provenance: dict[str, Any], card: str
 ) -> BundleInfo:
     extra = {path.name: sha256_of(path) for path in sorted(folder.iterdir())}
     state = {name: value.detach().cpu().contiguous().clone() for name, value in system.state_dict().items()}
@@ -90,7 +92,7 @@ def read_info(folder: Path | str) -> BundleInfo:
         raise MienError(f"{path}: cannot be read ({error}).") from error
 
 
-def load(folder: Path | str) -> System:
+def load(folder: Path | str) -> "System":
     """The system of a bundle, in eval mode, with `.info`. The weights' hash must be the one `system.json` states.
 
     Raises MienError for a folder that is not a bundle, is incomplete or was changed, and for weights that do not fit.
@@ -111,7 +113,7 @@ def load(folder: Path | str) -> System:
     return system.eval()
 
 
-def _fill(system: System, path: Path) -> None:
+def _fill(system: "System", path: Path) -> None:
     """Strictly: every name and every shape. A wrong class count is said as such."""
     try:
         state = load_file(path)
@@ -121,7 +123,7 @@ def _fill(system: System, path: Path) -> None:
     system.load_state_dict(state)
 
 
-def check_state(system: System, state: Mapping[str, torch.Tensor], *, where: str) -> None:
+def check_state(system: "System", state: Mapping[str, torch.Tensor], *, where: str) -> None:
     """Raises MienError with the first name or shape in which the weights differ from the system's."""
     own = system.state_dict()
     missing, unexpected = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())

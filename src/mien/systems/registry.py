@@ -9,6 +9,7 @@ from mien.core.bundle import BundleInfo
 from mien.core.errors import MienError, nearest
 from mien.core.labels import LabelSet, label_set
 from mien.core.spec import Input, Output
+from mien.systems.config import config_from
 
 if TYPE_CHECKING:
     from mien.systems.stage import Stage
@@ -56,8 +57,6 @@ def create_model(
     inputs: by name, where they differ from the system's own. Raises MienError for an unknown name or option, and where
     labels and num_classes disagree.
     """
-    from mien.systems.system import config_from
-
     found = system_class(name)
     given = _label_sets(labels)
     if len({len(order) for order in given.values()}) == 1 and _has_num_classes(found):
@@ -69,8 +68,6 @@ def create_model(
 
 def system_from_info(info: BundleInfo) -> "System":
     """The system that a bundle describes, with fresh weights: `info.config` is whole, no variant is merged in."""
-    from mien.systems.system import config_from
-
     found = system_class(info.system)
     config = config_from(found.config_class, info.config, where=info.system)
     given = {name: output.labels for name, output in info.outputs.items() if output.labels is not None}

@@ -22,9 +22,10 @@ from mien.core.errors import MienError
 from mien.core.records import Batch
 from mien.nn.sam import SAM, frozen_batch_norm
 from mien.systems.bundle import check_state
+from mien.systems.config import config_from
 from mien.systems.optim import OptimOptions, build_optimizer, ema_decay, learning_rate
 from mien.systems.steps import Objective, TorchBatch, average_over_processes, split, step_seed
-from mien.systems.system import System, config_from
+from mien.systems.system import System
 
 __all__ = ["Position", "Stage", "StepOptions", "TorchBatch", "split", "step_seed"]
 Tensors = tuple[Tensor, ...] | list[Tensor]

@@ -1,14 +1,13 @@
 """System: a paper's network together with its config and with what it takes and gives."""
 
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from torch import Tensor, nn
 
 from mien.core.bundle import BundleInfo
-from mien.core.errors import MienError, nearest
+from mien.core.errors import MienError
 from mien.core.labels import LabelSet
 from mien.core.spec import Input, Output, PictureInput, first_labels
 
@@ -85,13 +84,3 @@ class System(nn.Module):
         if not isinstance(system, cls):
             raise MienError(f"{name} is a {system.name}, not a {cls.name}. `mien.load` takes any bundle.")
         return system
-
-
-def config_from(config_class: type, options: dict[str, Any], *, where: str) -> Any:
-    """The config dataclass from plain options. Raises MienError that names an unknown key and the nearest right one."""
-    assert is_dataclass(config_class)
-    known = {f.name for f in fields(config_class)}
-    for key in options:
-        if key not in known:
-            raise MienError(f"{where} has no option {key!r}.{nearest(key, known)}")
-    return config_class(**{k: tuple(v) if isinstance(v, list) else v for k, v in options.items()})

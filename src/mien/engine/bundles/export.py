@@ -112,9 +112,7 @@ def write_onnx(system: "System", path: Path) -> None:
             opset_version=OPSET,
             input_names=list(system.input_names),
             output_names=list(system.outputs),
-            dynamic_shapes={
-                "inputs": tuple({0: torch.export.Dim("batch", min=1, max=65536)} for _ in system.input_names)
-            },
+            dynamic_shapes={"inputs": tuple(free_batch for _ in system.input_names)},
             verbose=False,
         )
         assert program is not None
