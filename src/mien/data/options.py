@@ -5,7 +5,6 @@ Light to import: the command line builds its parser from it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
@@ -107,14 +106,16 @@ class DataOptions:
                 raise MienError(f"data has no option {key!r}.{nearest(key, known)}")
         return cls(**values)
 
-    @classmethod
-    def refuse_for_evaluation(cls, given: Iterable[str]) -> None:
-        """Raises MienError when one of the fields that a user named (without `data.`) has no use in an evaluation."""
-        unused = [name for name in given if name not in USED_BY_EVALUATION]
-        if unused:
+    def refuse_training_options(self) -> None:
+        """Raises MienError for fields that an evaluation has no use for and that differ from their default."""
+        default = DataOptions()
+        names = [f.name for f in fields(self) if f.name not in USED_BY_EVALUATION]
+        given = [f"data.{name}" for name in names if getattr(self, name) != getattr(default, name)]
+        if given:
+            words = "is for training and has" if len(given) == 1 else "are for training and have"
+            used = ", ".join(f"data.{name}" for name in USED_BY_EVALUATION)
             raise MienError(
-                f"data.{unused[0]} is for training and has no effect on an evaluation. Leave it out; an evaluation "
-                f"takes {', '.join(f'data.{name}' for name in USED_BY_EVALUATION)}."
+                f"{', '.join(given)} {words} no effect on an evaluation. It takes {used}: leave the others out."
             )
 
     def open(self, *, evaluation: bool = False) -> Reader:

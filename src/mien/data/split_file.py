@@ -124,9 +124,6 @@ class Divided(Reader):
         if not self.file.is_folds and self.fold >= 0:
             raise self.error(f"{self.where} has no folds but the parts {', '.join(folds)}: leave --data.fold out.")
 
-    def affected_sides(self) -> dict[str, str]:
-        return self.reader.affected_sides()
-
     def _read(self, split: str) -> list[Sample]:
         if split not in self.file.names and not (self.file.is_folds and split in ("train", "test")):
             return self.reader.samples(split)

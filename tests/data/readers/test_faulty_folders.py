@@ -135,9 +135,11 @@ def test_boxes_without_end_are_refused_by_every_reader(tmp_path: Path) -> None:
 
 
 def test_what_an_evaluation_has_no_use_for_is_refused() -> None:
-    DataOptions.refuse_for_evaluation(["name", "root", "crop_source", "split_file"])
+    DataOptions(name="rafdb", root="x", crop_source="landmarks", leaks="drop").refuse_training_options()
     with pytest.raises(MienError, match=r"data.sampler is for training and has no effect on an evaluation"):
-        DataOptions.refuse_for_evaluation(["name", "sampler"])
+        DataOptions(name="rafdb", sampler="imbalanced").refuse_training_options()
+    with pytest.raises(MienError, match=r"data.val_fraction, data.drop_last are for training and have no effect"):
+        DataOptions(name="rafdb", drop_last=True, val_fraction=0.2).refuse_training_options()
 
 
 def test_a_data_set_is_opened_and_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,8 +33,8 @@ from mien.media.image import PICTURES
 
 PARTS, TABLE, FAILURES = "parts", "manifest.parquet", "failures.csv"
 _FEWEST, _MOST, _PARTS = 16, 1000, 64  # faces of a part; at least so many parts where the set is large enough
-_TEXT = ("path", "expression", "split", "subject", "clip", "key")
-_WHOLE = ("offset", "length")
+_TEXT = ("path", "expression", "split", "subject", "clip", "key", "affected", "voice")
+_WHOLE = ("offset", "length", "frame")
 _LISTS = ("landmarks", "landmark_depth", "landmark_visible")
 _REAL = ("valence", "arousal", "crop_x", "crop_y", "crop_width", "crop_height", "crop_roll_rad", "score")
 _PICTURE_SUFFIX = re.compile(rf"({'|'.join(map(re.escape, PICTURES))})(?=$|_\d+$)", re.IGNORECASE)
@@ -73,7 +73,14 @@ class Part:
 def parts_of(
     splits: dict[str, list[Sample]], folder: Path, how: Preparation, *, labels: LabelSet | None, shards: bool
 ) -> list[Part]:
-    """All faces in parts. A face that stands in several splits is prepared once, with the first of them."""
+    """All faces in parts. A face that stands in several splits is prepared once, with the first of them.
+
+    Raises MienError for samples with rendered faces, which a prepared set cannot hold.
+    """
+    if rendered := next((s for samples in splits.values() for s in samples if s.render is not None), None):
+        raise MienError(
+            f"A prepared set holds no rendered faces, and {rendered.key} has one. Train on the data set itself."
+        )
     suffix = ".png" if how.encoding == "png" else ".jpg"
     taken: set[str] = set()
     seen: set[str] = set()
@@ -137,6 +144,8 @@ def _prepared(sample: Sample, part: Part) -> tuple[bytes, Row]:
         "key": printable(sample.key),
         "expression": None if sample.expression is None else part.classes[sample.expression],
         "distribution": sample.distribution, "subject": sample.subject, "clip": sample.clip,
+        "frame": sample.frame, "affected": sample.affected,
+        "voice": None if sample.voice is None else printable(str(sample.voice.absolute())),
         "valence": sample.valence, "arousal": sample.arousal, "landmarks": points,
         "landmark_depth": _scaled(sample, len(face.pixels) / (sum(face.crop.sides) / 2)),
         "landmark_visible": None if sample.visible is None else np.asarray(sample.visible, float).tolist(),

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from mien.core.records import Sample
-from mien.data.readers.synthetic_set import SyntheticSet
+from mien.data.readers.synthetic_set import SyntheticSet, affected_side
 
 _NEEDED = ("path", "split", "person", "expression", "valence", "arousal", "x0", "y0", "x1", "y1")
 _POSE = ("pitch_deg", "yaw_deg", "roll_deg")
@@ -28,10 +28,6 @@ class People(SyntheticSet):
         self._open("people.csv", _NEEDED)
         self.arrays = self.need(self.root / "truth.npz", way_out="Make the folder anew.")
 
-    def affected_sides(self) -> dict[str, str]:
-        """key -> "R" or "L", the person's own side that a palsy weakens; only faces with one."""
-        return {row["path"]: row["palsy_side"] for row in self._rows if row.get("palsy_side")}
-
     def _read(self, split: str) -> list[Sample]:
         truth = self._truth(self.arrays, ("mixture", "landmarks_px"), also=("landmarks_3d", "visible"))
         if {len(values) for values in truth.values()} != {len(self._rows)}:
@@ -52,7 +48,7 @@ class People(SyntheticSet):
             row["path"], self.root / row["path"], row["split"], self.labels.index(row["expression"]),
             tuple(truth["mixture"].tolist()), box if self.boxed else None, truth["landmarks_px"].astype(np.float32),
             float(row["valence"]), float(row["arousal"]), row["person"], depth_px=_depth(row, truth),
-            visible=truth.get("visible"), pose_rad=_pose(row),
+            visible=truth.get("visible"), pose_rad=_pose(row), affected=affected_side(self, row),
         )  # fmt: skip
 
 

@@ -64,10 +64,6 @@ class Reader(ABC):
         self._unreadable: set[Path] = set()
         self._samples: dict[str, list[Sample]] = {}
 
-    def affected_sides(self) -> dict[str, str]:
-        """key -> "R" or "L", the person's own side that a palsy weakens; empty where the data do not say."""
-        return {}
-
     @abstractmethod
     def _read(self, split: str) -> list[Sample]:
         """The samples of one of `self.splits`."""
@@ -130,21 +126,23 @@ class Reader(ABC):
             raise self.error(f"{path} is not UTF-8 text (byte {error.start}). Save it as UTF-8.") from error
         return [line for line in text.splitlines() if line.strip()]
 
-    def on_disk(self, listed: Sequence[str], listing: Listing, *, listed_in: Path) -> list[str | None]:
+    def on_disk(
+        self, listed: Sequence[str], listing: Listing, *, listed_in: Path, what: str = "pictures"
+    ) -> list[str | None]:
         """Each listed path (below `listing.top`) as it lies on disk, None for a missing one that is to be skipped.
 
         Raises MienError that counts the missing pictures and names the first, unless `missing` is "skip".
         """
         found = [listing.find(path) for path in listed]
         missing = [Path(listing.top, path) for path, there in zip(listed, found, strict=True) if there is None]
-        self.refuse_missing(missing, listed_in=listed_in, total=len(listed))
+        self.refuse_missing(missing, listed_in=listed_in, total=len(listed), what=what)
         return found
 
-    def refuse_missing(self, missing: Sequence[Path], *, listed_in: Path, total: int) -> None:
+    def refuse_missing(self, missing: Sequence[Path], *, listed_in: Path, total: int, what: str = "pictures") -> None:
         """Raises MienError that counts the missing pictures and names the first; with `missing: skip` it is a note."""
         if not missing:
             return
-        count = f"{len(missing):,} of {total:,} pictures listed in {listed_in} are missing, first {missing[0]}."
+        count = f"{len(missing):,} of {total:,} {what} listed in {listed_in} are missing, first {missing[0]}."
         if self.missing == "skip" and len(missing) < total:
             self.note(f"{count} They are left out.")
             self.absent.extend(missing)

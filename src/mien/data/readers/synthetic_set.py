@@ -4,11 +4,21 @@ import csv
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
 from mien.core.labels import label_set
 from mien.data.readers.reader import Reader, file_names, need_column
+
+
+def affected_side(reader: Reader, row: dict[str, str]) -> Literal["R", "L"] | None:
+    """The column `palsy_side` of a row; None without a palsy. Raises MienError for another word."""
+    sides: dict[str, Literal["R", "L"] | None] = {"R": "R", "L": "L", "": None}
+    side = row.get("palsy_side") or ""
+    if side not in sides:
+        raise reader.error(f"palsy_side is R, L or empty; got {side!r}.")
+    return sides[side]
 
 
 class SyntheticSet(Reader):

@@ -67,7 +67,7 @@ def evaluate_landmarks(
     found = [
         _measured(
             network, target, bundle=name, normaliser=normaliser_of(ocular_norm), crop=crop, seen=lines, leaks=told,
-            affected=reader.affected_sides(), batch_size=batch_size, bootstrap=bootstrap, seed=seed,
+            batch_size=batch_size, bootstrap=bootstrap, seed=seed,
         )
         for network, target, name, lines in zip(networks, targets, names, warnings, strict=True)
     ]  # fmt: skip
@@ -78,7 +78,7 @@ def evaluate_landmarks(
 
 def _measured(
     network: "Network", target: Target, *, bundle: str, normaliser: "Normaliser", crop: CropChoice,
-    affected: dict[str, str], batch_size: int, bootstrap: int, seed: int, seen: Sequence[str], leaks: dict[str, Any],
+    batch_size: int, bootstrap: int, seed: int, seen: Sequence[str], leaks: dict[str, Any],
 ) -> LandmarkEvaluation:  # fmt: skip
     import time
 
@@ -90,7 +90,7 @@ def _measured(
     if crop not in CROPS:
         raise MienError(f"No crop {crop!r}. Known: {', '.join(CROPS)}.")
     start = time.perf_counter()
-    found = point_answers(network, target.samples, CROPS[crop], affected=affected, batch_size=batch_size)
+    found = point_answers(network, target.samples, CROPS[crop], batch_size=batch_size)
     seconds = time.perf_counter() - start
     scores = [
         s

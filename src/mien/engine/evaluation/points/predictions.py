@@ -88,12 +88,11 @@ class Found:
 
 def point_answers(
     network: "Network", samples: "Sequence[Sample]", crops: "Sequence[CropName]", *,
-    affected: dict[str, str], batch_size: int = 64,
+    batch_size: int = 64,
 ) -> Found:  # fmt: skip
     """The network's points for every face that can be read, once for each kind of crop.
 
-    affected: key -> the side that a palsy weakens. Raises MienError when not one picture can be read, and when the
-    detector finds none of the faces.
+    Raises MienError when not one picture can be read, and when the detector finds none of the faces.
     """
     rows: dict[CropName, list[_Row]] = {name: [] for name in crops}
     result = Found({})
@@ -110,7 +109,7 @@ def point_answers(
     for name, found in rows.items():
         if not found:
             raise MienError(f"The detector finds none of the {len(samples)} faces. Take --crop data or landmarks.")
-        result.answers[name] = _collected(name, found, affected)
+        result.answers[name] = _collected(name, found)
     return result
 
 
@@ -135,7 +134,7 @@ def _answered(network: "Network", faces: "Sequence[tuple[Sample, np.ndarray, Cro
     ]
 
 
-def _collected(name: "CropName", rows: list[_Row], affected: dict[str, str]) -> PointAnswers:
+def _collected(name: "CropName", rows: list[_Row]) -> PointAnswers:
     import numpy as np
 
     points = rows[0].outputs["landmarks"].shape[-2]
@@ -162,7 +161,7 @@ def _collected(name: "CropName", rows: list[_Row], affected: dict[str, str]) -> 
         predicted_px=np.stack([_in_picture(row) for row in rows]),
         yaw_rad=_yaw(truth) if estimated else np.array(stated, float),
         yaw_estimated=estimated,
-        affected=tuple(affected.get(row.sample.key, "") for row in rows),
+        affected=tuple(row.sample.affected or "" for row in rows),
         depth_px=None if depth is None else depth - depth.mean(1, keepdims=True),
         true_depth_px=None if true_depth is None else true_depth - true_depth.mean(1, keepdims=True),
         sigma_px=of_outputs("sigma"),
