@@ -138,7 +138,8 @@ class DataOptions:
             if self.fold >= 0:
                 raise MienError("data.fold chooses a part of a split file: name it with --data.split_file.")
             return reader
-        from mien.data.split_file import Divided, read_split_file
+        from mien.data.readers.divided import Divided
+        from mien.data.split_file import read_split_file
 
         return Divided(reader, read_split_file(self.split_file), fold=self.fold, where=self.split_file)
 

@@ -12,8 +12,8 @@ from mien.data.leakage.duplicates import pairs_of_keys
 from mien.data.leakage.leaks import find_leaks, leak_counts, refuse, summary, without
 from mien.data.options import DataOptions
 from mien.data.readers import Reader
+from mien.data.readers.divided import Divided
 from mien.data.relabelling import dropped_note, labelled, relabelled, relabelled_with_counts
-from mien.data.split_file import Divided
 from mien.data.splits import split_hash, stratified_holdout
 
 WAYS_OUT = (

@@ -13,8 +13,8 @@ from jaxtyping import Bool, Float, UInt8
 from mien.core.errors import MienError, nearest
 from mien.core.labels import label_set
 from mien.core.records import Box
+from mien.synthetic.face.build import face_model
 from mien.synthetic.face.expressions import sample_action_units, valence_arousal
-from mien.synthetic.face.model import face_model
 from mien.synthetic.face.palsy import Palsy, sample_palsy
 from mien.synthetic.picture.appearance import Appearance
 from mien.synthetic.picture.background import Background

@@ -359,6 +359,7 @@ def test_synthetic_people_with_a_palsy(tmp_path: Path, monkeypatch: pytest.Monke
     how = PeopleOptions(size=48, palsy=0.6, yaw_max_deg=8, occluders=False, degradations=False)
     write_people(tmp_path / "people", Plan(faces=12, pictures=1, shares=(0, 0, 1)), options=how)
     samples = open_reader("people", str(tmp_path / "people")).samples("test")
+    assert {s.affected for s in samples} == {"R", "L", None}
     asked = iter(samples)
 
     def outputs(images: np.ndarray) -> dict[str, np.ndarray]:

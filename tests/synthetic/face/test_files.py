@@ -7,7 +7,8 @@ import pytest
 
 from mien.core.errors import MienError
 from mien.core.landmarks import SCHEME_68
-from mien.synthetic.face.model import face_model, load_face_model
+from mien.synthetic.face.build import face_model
+from mien.synthetic.face.files import load_face_model
 
 
 def arrays() -> dict[str, np.ndarray]:

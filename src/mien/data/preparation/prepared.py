@@ -75,12 +75,8 @@ def parts_of(
 ) -> list[Part]:
     """All faces in parts. A face that stands in several splits is prepared once, with the first of them.
 
-    Raises MienError for samples with rendered faces, which a prepared set cannot hold.
+    Rendered faces are not carried over: a network that takes them is trained on the data set itself.
     """
-    if rendered := next((s for samples in splits.values() for s in samples if s.render is not None), None):
-        raise MienError(
-            f"A prepared set holds no rendered faces, and {rendered.key} has one. Train on the data set itself."
-        )
     suffix = ".png" if how.encoding == "png" else ".jpg"
     taken: set[str] = set()
     seen: set[str] = set()

@@ -6,12 +6,11 @@ import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+from mien.data.splits import SPLIT_WORDS
 from mien.media.files import is_own_folder
 from mien.media.image import PICTURES, UNREADABLE_PICTURES
 
 PICTURE_SUFFIXES = frozenset(PICTURES)
-# The same split under other words. RAF-DB, FER+ and POSTER V2 write `valid`, ImageNet's descendants `val`.
-SPLIT_WORDS = {"val": "valid", "validation": "valid", "dev": "valid", "training": "train", "testing": "test"}
 _UNREADABLE_SUFFIXES = frozenset(UNREADABLE_PICTURES)
 _NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)  # no such folder; a file; a link that leads to itself
 _DOTS = ("", ".", "..")

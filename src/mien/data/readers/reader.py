@@ -22,7 +22,6 @@ from mien.core.labels import LabelSet
 from mien.core.records import Sample
 from mien.data.readers.listing import (
     PICTURE_SUFFIXES,
-    SPLIT_WORDS,
     Listing,
     file_names,
     folder_names,
@@ -31,6 +30,7 @@ from mien.data.readers.listing import (
     printable,
     walk,
 )
+from mien.data.splits import SPLIT_WORDS
 
 MISSING = ("stop", "skip")
 LARGEST_EDGE = 100_000  # pixels; a JPEG's sides end at 65,535

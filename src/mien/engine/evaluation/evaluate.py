@@ -168,7 +168,7 @@ def target_of(reader: "Reader", split: str, labels: "LabelSet") -> Target:
 
 
 def _division(reader: "Reader") -> str:
-    from mien.data.split_file import Divided
+    from mien.data.readers.divided import Divided
 
     if not isinstance(reader, Divided):
         return ""

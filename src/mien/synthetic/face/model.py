@@ -1,14 +1,12 @@
 """FaceModel: a parametric 3D face in FLAME's manner. Template, identity modes, action units left and right apart, a
 jaw that turns about its joint, lids that close along the eyeball, eyeballs that turn, and 68 landmarks on the mesh.
 
-`face_model()` is our own, built by code from figures (face/template.py says which); `load_face_model` reads a user's.
-Metres, x to the person's left, y up, z to the viewer; the origin lies midway between the outer eye corners.
+`build.face_model` is our own, built by code from figures (template.py says which); `files.load_face_model` reads a
+user's. Metres, x to the person's left, y up, z to the viewer; the origin lies midway between the outer eye corners.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
-from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -149,18 +147,3 @@ class FaceModel:
                 p, q = (points[:, hung, axis] - self.jaw_joint[axis] for axis in (a, b))
                 points[:, hung, a] = c * p - s * q + self.jaw_joint[a]
                 points[:, hung, b] = s * p + c * q + self.jaw_joint[b]
-
-
-@cache
-def face_model() -> FaceModel:
-    """Our own face. Built once; the same arrays every time: do not write to them."""
-    from mien.synthetic.face.build import build_face_model
-
-    return build_face_model()
-
-
-def load_face_model(path: str | Path) -> FaceModel:
-    """A user's model from an npz of the light ICT-FaceKit layout. Raises MienError for what is not one."""
-    from mien.synthetic.face import files as face_files
-
-    return face_files.load_face_model(path)
