@@ -56,11 +56,11 @@ class FaceDataModule(L.LightningDataModule):
         """Reads the index (and, with the cache, the pictures) of what `stage` needs; a second call does nothing."""
         if stage in ("fit", "validate", None) and not self.selection.train:
             self.selection = select_for_training(self.options, self.labels)
-            self._say(self.selection.notes)
+            self._warn_once(self.selection.notes)
         if stage == "test" and not self.test_samples:
             chosen = select_for_evaluation(self.options, self.labels)
             self.test_samples = chosen.samples
-            self._say(chosen.notes)
+            self._warn_once(chosen.notes)
 
     @property
     def class_counts(self) -> np.ndarray:
@@ -122,7 +122,7 @@ class FaceDataModule(L.LightningDataModule):
             )  # fmt: skip
             if broken := self._sets[side].broken:
                 first = broken[min(broken)]
-                self._say([f"{side}: {len(broken)} broken pictures are left out, first {first}"])
+                self._warn_once([f"{side}: {len(broken)} broken pictures are left out, first {first}"])
         return self._sets[side]
 
     def _imbalanced_classes(self) -> list[int] | None:
@@ -152,7 +152,7 @@ class FaceDataModule(L.LightningDataModule):
             generator=torch.Generator().manual_seed(self.options.seed),
         )  # fmt: skip
 
-    def _say(self, notes: Sequence[str]) -> None:
+    def _warn_once(self, notes: Sequence[str]) -> None:
         for note in notes:
             if note not in self.notes:
                 self.notes.append(note)

@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from multiprocessing import get_context, parent_process
 from typing import Any, TypeVar
 
+import cv2
+
 from mien.core.errors import MienError
 from mien.media.parallel import cores
 
@@ -91,8 +93,6 @@ def stopped() -> bool:
 
 def _begin(stop: Any) -> None:
     _stop.append(stop)
-    import cv2
-
     cv2.setNumThreads(0)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent too, which then says stop
     threading.Thread(target=_die_with_parent, daemon=True).start()

@@ -30,13 +30,17 @@ _HEAD = ("data", "within", "seed", "rule", "hash")
 
 @dataclass(frozen=True)
 class SplitFile:
-    """parts: key of a face → its part. within: the splits of the data set that were divided anew."""
+    """What a split file says."""
 
     data: str
+    """Name of the data set's reader."""
     within: tuple[str, ...]
+    """Splits of the data set that were divided anew."""
     seed: int
     rule: str
+    """How it was divided, in words."""
     parts: Mapping[str, str]
+    """Key of a face → its part."""
 
     @property
     def names(self) -> tuple[str, ...]:

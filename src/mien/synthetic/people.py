@@ -31,20 +31,22 @@ _PERSON, _PICTURE = 0, 1  # streams of random numbers that never meet
 
 @dataclass(frozen=True)
 class PeopleOptions:
-    """What a set of pictures shows.
-
-    size: side in pixels. mixtures: share of pictures that mix two expressions. palsy: share of persons with a one-sided
-    palsy. yaw_max_deg: largest turn of the head. occluders, degradations: whether hands, masks, glasses come before
-    faces; whether pictures are blurred, noisy, compressed. least_intensity: of an expression, 0..1.
-    """
+    """What a set of pictures shows."""
 
     size: int = 128
+    """Side in pixels."""
     mixtures: float = 0.15
+    """Share of pictures that mix two expressions."""
     palsy: float = 0.0
+    """Share of persons with a one-sided palsy."""
     yaw_max_deg: float = 60.0
+    """Largest turn of the head."""
     occluders: bool = True
+    """Whether hands, masks and glasses come before faces."""
     degradations: bool = True
+    """Whether pictures are blurred, noisy and compressed."""
     least_intensity: float = 0.45
+    """Of an expression, 0..1."""
 
     def __post_init__(self) -> None:
         if not 32 <= self.size <= 2048:
@@ -58,13 +60,15 @@ class PeopleOptions:
 
 @dataclass(frozen=True, eq=False)
 class Person:
-    """Who is seen. identity: coefficients of the face model. palsy: None for most."""
+    """Who is seen."""
 
     number: int
     identity: Float[np.ndarray, " modes"]
+    """Coefficients of the face model."""
     appearance: Appearance
     glasses: Occluder
     palsy: Palsy | None = None
+    """None for most."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,31 +84,35 @@ class Scene:
 
 @dataclass(frozen=True, eq=False)
 class Truth:
-    """What is true of a picture, exactly.
-
-    mixture: shares of `CLASSES`, sum 1; expression is the largest. intensity: 0..1. action_units: weights by the
-    model's names, after the palsy. valence, arousal: -1..1, nominal (see expressions.py). landmarks_px: pixel centres
-    at whole numbers. landmarks_3d: the camera's frame, metres: x to the viewer's right, y up, z to the camera, from the
-    middle of the head's turning. visible: in the picture and not hidden by anything. yaw, pitch, roll: degrees, as
-    Camera says. box: about where a face detector puts its box.
-    """
+    """What is true of a picture, exactly."""
 
     person: int
     expression: str
+    """The largest share of the mixture."""
     intensity: float
+    """0..1."""
     mixture: Float[np.ndarray, " classes"]
+    """Shares of `CLASSES`, sum 1."""
     action_units: Float[np.ndarray, " units"]
+    """Weights by the model's names, after the palsy."""
     valence: float
+    """-1..1, nominal (see expressions.py)."""
     arousal: float
+    """-1..1, nominal."""
     landmarks_px: Float[np.ndarray, "68 2"]
+    """Pixel centres at whole numbers."""
     landmarks_3d: Float[np.ndarray, "68 3"]
+    """The camera's frame, metres: x to the viewer's right, y up, z to the camera, from the head's turning point."""
     visible: Bool[np.ndarray, "68"]
+    """In the picture and not hidden by anything."""
     yaw_deg: float
+    """As Camera says; so are pitch and roll."""
     pitch_deg: float
     roll_deg: float
     focal_px: float
     distance_m: float
     box: Box
+    """About where a face detector puts its box."""
     palsy: Palsy | None = None
 
 

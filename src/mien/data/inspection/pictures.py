@@ -22,19 +22,22 @@ _ALONE = 600  # pictures from which processes are worth starting
 
 
 class Facts(NamedTuple):
-    """Of one picture. why_broken: empty for one that can be read. sha256: of the bytes of the file or its part.
-
-    mean, square: by channel of the face crop, of values in 0..1 and of their squares. brightness: mean luminance, 0..1.
-    sharpness: standard deviation of the Laplacian of luminance, in grey levels.
-    """
+    """What one picture is."""
 
     why_broken: str = ""
+    """Empty for one that can be read."""
     sha256: bytes = b""
+    """Of the bytes of the file or its part."""
     size: tuple[int, int] = (0, 0)
+    """Width and height of the upright picture, pixels."""
     mean: tuple[float, ...] = ()
+    """By channel of the face crop, of values in 0..1."""
     square: tuple[float, ...] = ()
+    """By channel, mean of the squares."""
     brightness: float = 0.0
+    """Mean luminance, 0..1."""
     sharpness: float = 0.0
+    """Standard deviation of the Laplacian of luminance, grey levels."""
 
 
 @dataclass(frozen=True, eq=False)

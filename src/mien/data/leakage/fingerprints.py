@@ -21,6 +21,7 @@ from jaxtyping import Float, UInt8
 
 from mien.core.errors import MienError
 from mien.core.records import Box, Sample
+from mien.data.leakage.fingerprint_store import Store
 from mien.media.image import load_image
 from mien.media.parallel import in_batches, map_ahead
 
@@ -99,8 +100,6 @@ def fingerprints_of(samples: Sequence[Sample]) -> np.ndarray:
 
     A picture that cannot be read has zeros throughout: readers and loaders tell of it, this does not.
     """
-    from mien.data.leakage.fingerprint_store import Store
-
     prints = np.zeros(len(samples), PRINT)
     keys = keys_of(samples)
     with Store() as store:

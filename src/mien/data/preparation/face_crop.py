@@ -34,25 +34,30 @@ BROKEN, NO_FACE, TOO_SMALL, NO_LANDMARKS = "broken picture", "no face", "too sma
 
 @dataclass(frozen=True)
 class Preparation:
-    """How faces are found and cut.
-
-    detector: "dlib", "yunet" (with its weights) or "none". own_boxes: where the data set has a face's box (to align by
-    box) or landmarks (by five points), take them rather than the detector. box_scale, box_shift_y: of PictureInput; the
-    defaults make of dlib's box FER2013's framing. min_face: side in pixels; smaller faces are failures.
-    quality: of JPEG, without colour subsampling.
-    """
+    """How faces are found and cut."""
 
     size: int = 224
+    """Side of the prepared picture, pixels."""
     detector: str = "dlib"
+    """dlib, yunet (with its weights) or none."""
     weights: str | None = None
+    """File of yunet."""
     align: str = "box"
+    """box, or five_points."""
     own_boxes: bool = True
+    """Whether the data set's box (or landmarks, to align by five points) goes before the detector."""
     box_scale: float = 1.18
+    """As of PictureInput; with box_shift_y, the defaults turn dlib's box into FER2013's framing."""
     box_shift_y: float = -0.075
+    """As of PictureInput."""
     fit: str = "squash"
+    """As of PictureInput."""
     min_face: float = 24.0
+    """Side in pixels; smaller faces are failures."""
     encoding: str = "jpeg"
+    """jpeg or png."""
     quality: int = 95
+    """Of JPEG, without colour subsampling."""
 
     def __post_init__(self) -> None:
         for name, known in (("detector", DETECTORS), ("align", ALIGNMENTS), ("encoding", ENCODINGS)):
@@ -72,15 +77,15 @@ class Preparation:
 
 @dataclass(frozen=True, eq=False)
 class Face:
-    """A prepared face: pixels [size, size, 3], where its crop lies in its picture, its landmarks in crop pixels.
-
-    score: the detector's, None where it was not asked.
-    """
+    """A prepared face."""
 
     pixels: UInt8[np.ndarray, "size size 3"]
     crop: Crop
+    """Where it lies in its picture."""
     landmarks_px: Float[np.ndarray, "points 2"] | None
+    """In crop pixels."""
     score: float | None
+    """The detector's, None where none was used."""
 
 
 class CutError(Exception):

@@ -43,12 +43,13 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """Faces that one worker prepares in one go. names: of their pictures, below `pictures/` or in the shard."""
+    """Faces that one worker prepares in one go."""
 
     name: str
     folder: Path
     samples: tuple[Sample, ...]
     names: tuple[str, ...]
+    """Of the pictures, below `pictures/` or in the shard."""
     classes: tuple[str, ...]
     how: Preparation
     shards: bool

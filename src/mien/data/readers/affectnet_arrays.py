@@ -52,8 +52,8 @@ class Annotations:
         within = table["exp"] < self.classes
         if not within.all():
             counts = Counter(table["exp"][~within].astype(int).tolist())
-            said = ", ".join(f"{CODES[code]} {counts[code]:,}" for code in sorted(counts))
-            self.reader.note(f"{self.folder.name}: {int((~within).sum()):,} faces are left out ({said}).")
+            by_code = ", ".join(f"{CODES[code]} {counts[code]:,}" for code in sorted(counts))
+            self.reader.note(f"{self.folder.name}: {int((~within).sum()):,} faces are left out ({by_code}).")
         key, annotations = f"{self.folder.name}/images", str(self.notes)
         affect = [[None if v == -2 else v for v in table[kind].tolist()] for kind in ("val", "aro")]
         expression = table["exp"].astype(int).tolist()

@@ -56,7 +56,7 @@ class ClassTree:
             samples += [self._sample(path, split, int(name), affect) for path in pictures]
         if left_out:
             self.reader.note(f"{folder}: {left_out:,} faces are left out (contempt).")
-        self._say(samples, affect, split)
+        self._note_affect(samples, affect, split)
         return samples
 
     def _sample(self, path: Path, split: str, code: int, affect: dict[str, Affect]) -> Sample:
@@ -71,7 +71,7 @@ class ClassTree:
         name = photo.relative_to(self.top).as_posix()
         return self._renders.place(self._renders.find(name))
 
-    def _say(self, samples: list[Sample], affect: dict[str, Affect], split: str) -> None:
+    def _note_affect(self, samples: list[Sample], affect: dict[str, Affect], split: str) -> None:
         if not affect:
             return
         without = sum(sample.valence is None for sample in samples)

@@ -44,14 +44,14 @@ class Divided(Reader):
             return self.reader.samples(split)
         faces = [sample for name in self.within for sample in self.reader.samples(name)]
         listed = [sample for sample in faces if sample.key in self.file.parts]
-        self._tell_unlisted(len(faces) - len(listed), len(faces))
+        self._note_unlisted(len(faces) - len(listed), len(faces))
         return [replace(s, split=split) for s in listed if self._part(s.key) == split]
 
     def _part(self, key: str) -> str:
         part = self.file.parts[key]
         return part if not self.file.is_folds else "test" if int(part) == self.fold else "train"
 
-    def _tell_unlisted(self, unlisted: int, total: int) -> None:
+    def _note_unlisted(self, unlisted: int, total: int) -> None:
         if unlisted == total:
             raise self.error(f"none of the {total} faces under {self.root} is listed in {self.where}.")
         note = f"{unlisted} of {total} faces are not listed in {self.where} and are left out."

@@ -125,8 +125,8 @@ def _suffix(name: str) -> str:
 
 def child_of(folder: Path) -> Callable[[str], Path]:
     """Makes `folder / name` of a plain file name in a fifth of the time: Python 3.11 takes the name apart again."""
-    made: Callable[[str], Path] = getattr(folder, "_make_child_relpath", folder.__truediv__)  # there in 3.11 and 3.12
-    return made
+    child: Callable[[str], Path] = getattr(folder, "_make_child_relpath", folder.__truediv__)  # there in 3.11 and 3.12
+    return child
 
 
 def printable(text: str) -> str:

@@ -291,8 +291,8 @@ class Manifest(Reader):
         try:
             return np.asarray(given.split() if isinstance(given, str) else given, np.float32)
         except ValueError:
-            said = "numbers `x y x y ...`" if name == "landmarks" else "numbers"
-            raise self._bad(row, f"{name} are {said}; got {str(given)[:40]!r}.") from None
+            rule = "numbers `x y x y ...`" if name == "landmarks" else "numbers"
+            raise self._bad(row, f"{name} are {rule}; got {str(given)[:40]!r}.") from None
 
     def _box(self, row: int) -> Box | None:
         if not self._given(row, "x0"):

@@ -14,10 +14,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 
 from mien import __version__
 from mien.core.errors import MienError
+from mien.data.parallel import parallel_map
 from mien.data.replicas.people import Plan
 from mien.media.audio import Sound, write_sound
 from mien.synthetic.clips import Clip, ClipOptions, film
@@ -58,8 +60,6 @@ def write_clips(
     """Writes `plan.faces` clips, `plan.pictures` of each person. Frames, voices and truth depend on plan and options
     only. shown: wraps the iterator of finished clips, for a progress bar.
     """
-    from mien.data.parallel import parallel_map
-
     folder.mkdir(parents=True, exist_ok=True)
     shoot = partial(_shoot, folder=folder, plan=plan, options=options)
     rows = dict(shown(parallel_map(shoot, range(plan.faces), workers=workers)))
@@ -87,8 +87,6 @@ def _shoot(number: int, *, folder: Path, plan: Plan, options: ClipOptions) -> Ro
 
 
 def _write_clip(folder: Path, clip: Clip, units: tuple[str, ...]) -> None:
-    import cv2
-
     (folder / "frames").mkdir(parents=True, exist_ok=True)
     for i, pixels in enumerate(clip.frames, 1):
         path = folder / "frames" / f"{i:04d}.jpg"

@@ -12,10 +12,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 
 from mien import __version__
 from mien.core.errors import MienError
+from mien.data.parallel import parallel_map
 from mien.synthetic.face.palsy import REGIONS
 from mien.synthetic.people import CLASSES, PeopleOptions, Truth, portrait, units_of_model
 
@@ -69,8 +71,6 @@ def write_people(
 
     shown: wraps the iterator of finished pictures, for a progress bar.
     """
-    from mien.data.parallel import parallel_map
-
     (folder / PICTURES).mkdir(parents=True, exist_ok=True)
     parts = [range(i, min(i + _AT_A_TIME, plan.faces)) for i in range(0, plan.faces, _AT_A_TIME)]
     paint = partial(_paint, folder=folder, plan=plan, options=options)
@@ -88,8 +88,6 @@ def write_people(
 
 
 def _paint(numbers: Sequence[int], *, folder: Path, plan: Plan, options: PeopleOptions) -> list[Truth]:
-    import cv2
-
     truths = []
     for number in numbers:
         pixels, truth = portrait(
