@@ -100,7 +100,9 @@ def test_grey_caches_one_channel_and_serves_three(replicas: dict[str, Path]) -> 
     erased = (batch.image == 0).all(1)
     assert batch.image.shape[1:] == (3, 48, 48)
     assert (unit[:, 0] - unit[:, 2]).abs()[~erased].max() < 1e-5
-    assert data._sets["train"]._crops.nbytes == 48 * 48 * len(data.selection.train)
+    cached = data._sets["train"]._cached
+    assert cached is not None and cached[0] is not None and cached[0].crop.base is not None
+    assert cached[0].crop.base.nbytes == 48 * 48 * len(data.selection.train)
 
 
 def test_landmarks_without_expressions(replicas: dict[str, Path]) -> None:

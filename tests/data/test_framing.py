@@ -65,7 +65,7 @@ def test_the_option_reaches_training_and_evaluation(replicas: dict[str, Path]) -
 
     options = DataOptions(name="w300", root=str(replicas["w300"]), crop_source="landmarks", leaks="ignore")
     selection = select_for_training(options, None)
-    samples = [*selection.train, *selection.val, *select_for_evaluation(options, None, split="full")[0]]
+    samples = [*selection.train, *selection.val, *select_for_evaluation(options, None, split="full").samples]
     assert all(sample.box == pytest.approx(landmark_box(sample.landmarks_px)) for sample in samples)
     with pytest.raises(MienError, match=r"data.crop_source: no 'landmark'. Did you mean 'landmarks'\?"):
         DataOptions(crop_source="landmark")

@@ -10,7 +10,7 @@ import pytest
 from mien.core.errors import MienError
 from mien.core.framing import box_of
 from mien.data.readers import READERS, open_reader
-from mien.data.readers.points import read_pts, write_pts
+from mien.media.points import read_pts, write_pts
 
 
 def test_a_class_is_the_same_word_in_every_layout(replicas: dict[str, Path]) -> None:

@@ -98,8 +98,8 @@ def test_limit_keeps_each_class_in_its_share(replicas: dict[str, Path]) -> None:
 
 
 def test_evaluation_in_the_bundles_classes(replicas: dict[str, Path]) -> None:
-    samples, notes = select_for_evaluation(options(replicas, "drawn"), label_set("ferplus"), split="test")
-    assert len(samples) == 7 and notes == [] and {s.expression for s in samples} == set(range(7))
+    chosen = select_for_evaluation(options(replicas, "drawn"), label_set("ferplus"), split="test")
+    assert len(chosen.samples) == 7 and chosen.notes == [] and {s.expression for s in chosen.samples} == set(range(7))
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,8 @@ import pytest
 from mien.core.errors import MienError
 from mien.core.records import Sample
 from mien.data.options import DataOptions
-from mien.data.split_file import Divided, SplitFile, parts_from, read_split_file
+from mien.data.readers.divided import Divided
+from mien.data.split_file import SplitFile, parts_from, read_split_file
 from mien.data.splits import divide, kept_together, stratified_holdout
 
 SHARES = {"train": 0.8, "valid": 0.1, "test": 0.1}

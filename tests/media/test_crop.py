@@ -11,7 +11,8 @@ from PIL import Image
 
 from mien.core.geometry import Crop, crop_of_box, crop_of_picture
 from mien.core.spec import PictureInput
-from mien.media.crop import normalise, prepare
+from mien.media.crop import _taps, crop_pixels, normalise, prepare, scaled_crop
+from mien.media.image import Picture
 
 _SPEC = importlib.util.spec_from_file_location("golden", Path(__file__).parents[1] / "golden" / "preprocessing.py")
 golden = importlib.util.module_from_spec(_SPEC)
@@ -181,3 +182,24 @@ def test_normalise_is_the_formula():
     assert out.flags.c_contiguous
     assert np.abs(out - expected).max() < 1e-6
     assert normalise(crops[:0], spec).shape == (0, 3, 8, 9)
+
+
+def test_a_picture_decoded_at_half_its_size_gives_about_the_same_crop():
+    pixels = portrait()
+    half = np.asarray(Image.fromarray(pixels).reduce(2))
+    spec = PictureInput(size=96)
+    crop = crop_of_box((130.0, 20.0, 330.0, 230.0), spec)
+    whole = crop_pixels(Picture(pixels, 1.0, (512, 512)), crop, spec)
+    np.testing.assert_array_equal(whole, prepare(pixels, crop, spec))
+    reduced = crop_pixels(Picture(half, 0.5, (512, 512)), crop, spec)
+    assert difference(reduced, whole).mean() < 3
+    x0, y0, x1, y1 = crop.box
+    assert scaled_crop(crop, 0.5, 0.25).box == pytest.approx((x0 / 2, y0 / 4, x1 / 2, y1 / 4))
+
+
+def test_filters_of_very_large_reductions_stay_small():
+    """Of a box of 100,000 pixels at 112, the table of the filter would otherwise take a gigabyte."""
+    for block in (64, 300):
+        steps = round(np.log2(3 * block) * 48)
+        np.testing.assert_allclose(_taps(steps, block), _taps(round(np.log2(96) * 48), 32), atol=0.02)
+        assert _taps(steps, block).sum() == pytest.approx(1, abs=1e-5)

@@ -8,7 +8,15 @@ from pathlib import Path
 import pytest
 
 from mien.core.errors import MienError
-from mien.media.files import atomic_path, home_expanded, sha256_of, writable_folder, write_text
+from mien.media.files import (
+    atomic_path,
+    cache_folder,
+    home_expanded,
+    is_own_folder,
+    sha256_of,
+    writable_folder,
+    write_text,
+)
 
 
 def test_a_file_appears_when_the_block_ends_with_its_suffix_kept(tmp_path):
@@ -88,3 +96,23 @@ def test_without_a_home_folder_a_tilde_is_refused_in_one_line(monkeypatch):
     assert home_expanded("~draft.jpg") == Path("~draft.jpg")
     with pytest.raises(MienError, match="no home folder"):
         home_expanded("~/faces")
+
+
+def test_the_cache_is_where_it_is_asked_for_and_nowhere_without_a_home(tmp_path, monkeypatch):
+    monkeypatch.setenv("MIEN_CACHE", str(tmp_path))
+    assert cache_folder() == tmp_path
+    monkeypatch.delenv("MIEN_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", "~/kept")
+
+    def homeless(self):
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr("pathlib.Path.expanduser", homeless)
+    assert cache_folder() is None
+
+
+@pytest.mark.parametrize(
+    "name", ["__MACOSX", "@eaDir", "$RECYCLE.BIN", "lost+found", ".git", "System Volume Information"]
+)
+def test_system_folders_are_nobodys(name):
+    assert not is_own_folder(name) and is_own_folder(f"{name.strip('.')} 2024")

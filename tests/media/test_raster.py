@@ -11,7 +11,7 @@ def test_a_right_triangle_covers_the_pixels_one_counts_on_paper() -> None:
     points = np.array([[0, 0], [3, 0], [0, 3]], np.float32)
     raster = rasterise(points, np.ones(3), _ONE, (4, 5))
     expected = np.array([[1, 1, 1, 1, 0], [1, 1, 1, 0, 0], [1, 1, 0, 0, 0], [1, 0, 0, 0, 0]], bool)
-    np.testing.assert_array_equal(raster.triangle_map >= 0, expected)
+    np.testing.assert_array_equal(raster.picture(raster.triangle, -1) >= 0, expected)
     weights = raster.picture(raster.weights, 0.0)
     np.testing.assert_allclose(weights[1, 1], [1 / 3, 1 / 3, 1 / 3], atol=1e-6)
     np.testing.assert_allclose(weights[0, 3], [0, 1, 0], atol=1e-6)
@@ -32,7 +32,7 @@ def test_crossing_triangles_are_cut_where_they_cross() -> None:
     across = np.array([[0, -20], [30, 5.5], [0, 30]], np.float32)
     depth = np.array([2, 2, 2, 1, 3, 1.0])
     raster = rasterise(np.concatenate([flat, across]), depth, np.array([[0, 1, 2], [3, 4, 5]]), (12, 30))
-    row = raster.triangle_map[5]
+    row = raster.picture(raster.triangle, -1)[5]
     assert (row[:22] == 1).all() and (row[24:] == 0).all()  # 1 - (2 / 3) x / 30 = 1 / 2 at x = 22.5
 
 
@@ -54,7 +54,7 @@ def test_neighbours_leave_no_gap() -> None:
     a = (i * 12 + j).ravel()
     triangles = np.concatenate([np.stack([a, a + 12, a + 1], -1), np.stack([a + 1, a + 12, a + 13], -1)])
     raster = rasterise(grid.reshape(-1, 2), np.ones(144), triangles, (32, 32))
-    assert (raster.triangle_map >= 0).all()
+    assert (raster.picture(raster.triangle, -1) >= 0).all()
 
 
 def test_culling_keeps_what_runs_counter_clockwise_for_the_viewer() -> None:

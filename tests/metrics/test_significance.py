@@ -95,17 +95,3 @@ def test_mcnemar_is_symmetric_and_says_1_where_nothing_differs() -> None:
     assert significance.mcnemar(*pairs(0, 0)).p_value == 1
     with pytest.raises(MienError, match="same samples"), unchecked():
         significance.mcnemar(np.ones(3, bool), np.ones(4, bool))
-
-
-@pytest.mark.parametrize("freedom", [1, 2, 3, 4, 5, 9, 10, 30])
-def test_student_t_agrees_with_scipy(freedom: int) -> None:
-    stats = pytest.importorskip("scipy.stats")
-    assert significance.student_t(freedom) == pytest.approx(stats.t.ppf(0.975, freedom), rel=1e-9)
-
-
-def test_mean_and_sd_over_seeds() -> None:
-    three = significance.over_seeds([0.80, 0.82, 0.84])
-    assert (three.mean, three.sd, three.n) == pytest.approx((0.82, 0.02, 3))
-    assert three.interval.high - three.mean == pytest.approx(4.302653 * 0.02 / math.sqrt(3), rel=1e-6)
-    with pytest.raises(MienError, match="at least two seeds"):
-        significance.over_seeds([0.8])

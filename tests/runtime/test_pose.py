@@ -40,7 +40,7 @@ def test_signs_can_be_seen() -> None:
 
 
 def test_the_neutral_face_is_the_synthetic_peoples() -> None:
-    from mien.synthetic.face.model import face_model
+    from mien.synthetic.face.build import face_model
 
     model = face_model()
     np.testing.assert_allclose(model.landmarks(model.vertices())[0], neutral_face(), atol=2e-5)
@@ -48,11 +48,12 @@ def test_the_neutral_face_is_the_synthetic_peoples() -> None:
 
 def test_synthetic_people_are_read_within_five_degrees() -> None:
     """The points as they are, other faces, expressions and cameras than the neutral ones; median errors in degrees."""
+    from mien.synthetic.face.build import face_model
     from mien.synthetic.face.expressions import sample_action_units
-    from mien.synthetic.people import CLASSES, PeopleOptions, model_of, person_of, scene_of
+    from mien.synthetic.people import CLASSES, PeopleOptions, person_of, scene_of
 
     options, errors, solid, yaws = PeopleOptions(size=256), [], [], []
-    model = model_of(options)
+    model = face_model()
     for number in range(80):
         rng = np.random.default_rng(number)
         person = person_of(3, number, options=options)

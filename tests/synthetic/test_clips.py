@@ -74,6 +74,8 @@ def test_a_folder_of_clips_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert 0 < len(apex) < len(every)
     assert {sample.clip for sample in apex} == {row.clip for row in rows}
     assert all(sample.path.is_file() for sample in every)
+    assert all(sample.frame is not None and sample.path.stem == f"{sample.frame + 1:04d}" for sample in every)
+    assert all(sample.voice == tmp_path / str(sample.clip) / "voice.wav" for sample in every)
     sound = read_sound(tmp_path / rows[0].clip / "voice.wav")
     assert sound.duration_s == pytest.approx(rows[0].frames / 8, abs=0.13)
 

@@ -1,4 +1,4 @@
-"""FaceDataModule: DataOptions + PictureInput + LabelSet → loaders of Batch[Tensor] for Lightning.
+"""FaceDataModule: DataOptions + inputs + LabelSet → loaders of Batch[Tensor] for Lightning.
 
 Order and augmentation are functions of (seed, epoch, index), so a run can stop after any batch and go on exactly: set
 `start_epoch` and `start_batch` before `train_dataloader()` is called. The loader's samplers already share the faces
@@ -6,8 +6,7 @@ among processes: build the Trainer with `use_distributed_sampler=False`.
 """
 
 import logging
-from collections.abc import Iterator, Sequence
-from dataclasses import fields
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import cv2
@@ -20,8 +19,8 @@ from torch.utils.data import BatchSampler, DataLoader
 from mien.core.errors import MienError
 from mien.core.labels import LabelSet
 from mien.core.records import Batch, Sample
-from mien.core.spec import PictureInput
-from mien.data.faces import FaceSet, NumpyBatch
+from mien.core.spec import Input, PictureInput
+from mien.data.faces import FaceSet
 from mien.data.options import DataOptions
 from mien.data.sampling import EpochSampler, ShardSampler
 from mien.data.selection import Selection, select_for_evaluation, select_for_training
@@ -41,9 +40,11 @@ class FaceDataModule(L.LightningDataModule):
     selection: the faces, after `setup("fit")`. notes: what was left out, in words, each said once in the log.
     """
 
-    def __init__(self, options: DataOptions, spec: PictureInput, labels: LabelSet | None) -> None:
+    def __init__(
+        self, options: DataOptions, inputs: Mapping[str, Input] | PictureInput, labels: LabelSet | None
+    ) -> None:
         super().__init__()
-        self.options, self.spec, self.labels = options, spec, labels
+        self.options, self.inputs, self.labels = options, inputs, labels
         self.augmentation = augmentation(options.augmentation, **options.augment)
         self.start_epoch = self.start_batch = 0
         self.selection = Selection()
@@ -55,11 +56,11 @@ class FaceDataModule(L.LightningDataModule):
         """Reads the index (and, with the cache, the pictures) of what `stage` needs; a second call does nothing."""
         if stage in ("fit", "validate", None) and not self.selection.train:
             self.selection = select_for_training(self.options, self.labels)
-            self._say(self.selection.notes)
+            self._warn_once(self.selection.notes)
         if stage == "test" and not self.test_samples:
-            split = self.options.test_split
-            self.test_samples, notes = select_for_evaluation(self.options, self.labels, split=split)
-            self._say(notes)
+            chosen = select_for_evaluation(self.options, self.labels)
+            self.test_samples = chosen.samples
+            self._warn_once(chosen.notes)
 
     @property
     def class_counts(self) -> np.ndarray:
@@ -88,9 +89,7 @@ class FaceDataModule(L.LightningDataModule):
         return self._evaluation_loader("test", self.test_samples)
 
     def transfer_batch_to_device(self, batch: TorchBatch, device: torch.device, dataloader_idx: int) -> TorchBatch:
-        """Every field that is there, moved."""
-        values = {f.name: getattr(batch, f.name) for f in fields(batch)}
-        return Batch(**{name: value if value is None else value.to(device) for name, value in values.items()})
+        return batch.map(lambda value: value.to(device))
 
     def state_dict(self) -> dict[str, Any]:
         return {side: split_hash(getattr(self.selection, side)) for side in ("train", "val")}
@@ -117,13 +116,13 @@ class FaceDataModule(L.LightningDataModule):
         if side not in self._sets:
             options = self.options
             self._sets[side] = FaceSet(
-                samples, self.spec, labels=self.labels, augmentation=self.augmentation if side == "train" else None,
+                samples, self.inputs, labels=self.labels, augmentation=self.augmentation if side == "train" else None,
                 seed=options.seed, soft_labels=options.soft_labels, cache=options.cache == "memory",
                 on_broken=options.on_broken,
             )  # fmt: skip
             if broken := self._sets[side].broken:
                 first = broken[min(broken)]
-                self._say([f"{side}: {len(broken)} broken pictures are left out, first {first}"])
+                self._warn_once([f"{side}: {len(broken)} broken pictures are left out, first {first}"])
         return self._sets[side]
 
     def _imbalanced_classes(self) -> list[int] | None:
@@ -153,7 +152,7 @@ class FaceDataModule(L.LightningDataModule):
             generator=torch.Generator().manual_seed(self.options.seed),
         )  # fmt: skip
 
-    def _say(self, notes: Sequence[str]) -> None:
+    def _warn_once(self, notes: Sequence[str]) -> None:
         for note in notes:
             if note not in self.notes:
                 self.notes.append(note)
@@ -178,7 +177,7 @@ class TorchFaces(torch.utils.data.Dataset):
 
     def __getitems__(self, places: list[tuple[int, int]]) -> TorchBatch | MienError:
         try:
-            return _to_torch(self.faces.batch(places))
+            return self.faces.batch(places).map(torch.from_numpy)
         except MienError as error:
             return error
 
@@ -191,12 +190,6 @@ class FaceLoader(DataLoader):
             if isinstance(batch, MienError):
                 raise batch
             yield batch
-
-
-def _to_torch(batch: NumpyBatch) -> TorchBatch:
-    values = {f.name: getattr(batch, f.name) for f in fields(batch)}
-    there: dict[str, Any] = {name: torch.from_numpy(value) for name, value in values.items() if value is not None}
-    return Batch(**there)
 
 
 def _as_it_is(batch: Any) -> Any:

@@ -19,6 +19,10 @@ CACHES = ("none", "memory")
 ON_BROKEN = ("stop", "skip")
 CROP_SOURCES = ("box", "landmarks", "detector")
 LEAKS = ("refuse", "drop", "report", "ignore")
+# What `select_for_evaluation` and the evaluation obey; of the other fields only training knows a use.
+USED_BY_EVALUATION = (
+    "name", "root", "reader", "eval_reader", "test_split", "crop_source", "split_file", "fold", "leaks",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -103,20 +107,40 @@ class DataOptions:
                 raise MienError(f"data has no option {key!r}.{nearest(key, known)}")
         return cls(**values)
 
+    def refuse_training_options(self) -> None:
+        """Raises MienError for fields that an evaluation has no use for and that differ from their default."""
+        default = DataOptions()
+        names = [f.name for f in fields(self) if f.name not in USED_BY_EVALUATION]
+        given = [f"data.{name}" for name in names if getattr(self, name) != getattr(default, name)]
+        if given:
+            words = "is for training and has" if len(given) == 1 else "are for training and have"
+            used = ", ".join(f"data.{name}" for name in USED_BY_EVALUATION)
+            raise MienError(
+                f"{', '.join(given)} {words} no effect on an evaluation. It takes {used}: leave the others out."
+            )
+
     def open(self, *, evaluation: bool = False) -> Reader:
-        """The reader. Raises MienError when no name or root was given."""
+        """The reader, opened once by one DataOptions. Raises MienError when no name or root was given."""
+        opened: dict[bool, Reader] = self.__dict__.setdefault("_opened", {})
+        evaluation = evaluation and bool(self.eval_reader)
+        if evaluation not in opened:
+            opened[evaluation] = self._open(self.reader | (self.eval_reader if evaluation else {}))
+        return opened[evaluation]
+
+    def _open(self, reader_options: dict[str, Any]) -> Reader:
         from mien.data.readers import list_readers, open_reader
 
         if not self.name:
             raise MienError(f"Name a data set: --data.name NAME. Known: {', '.join(list_readers())}.")
         if not self.root:
             raise MienError(f"Name the folder of {self.name}: --data.root DIR. See docs/data.md for how it must lie.")
-        reader = open_reader(self.name, self.root, **(self.reader | (self.eval_reader if evaluation else {})))
+        reader = open_reader(self.name, self.root, **reader_options)
         if not self.split_file:
             if self.fold >= 0:
                 raise MienError("data.fold chooses a part of a split file: name it with --data.split_file.")
             return reader
-        from mien.data.split_file import Divided, read_split_file
+        from mien.data.readers.divided import Divided
+        from mien.data.split_file import read_split_file
 
         return Divided(reader, read_split_file(self.split_file), fold=self.fold, where=self.split_file)
 

@@ -15,7 +15,12 @@ from contextlib import contextmanager
 from multiprocessing import get_context, parent_process
 from typing import Any, TypeVar
 
+import cv2
+
 from mien.core.errors import MienError
+from mien.media.parallel import cores
+
+__all__ = ["cores", "parallel_map", "silence_stderr", "stopped"]
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -23,13 +28,10 @@ _ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS",
 _stop: list[Any] = []  # in a worker: the event that the parent sets when nobody waits for results any more
 
 
-def cores() -> int:
-    """Cores that this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def spread(function: Callable[[Task], Result], tasks: Sequence[Task], *, workers: int) -> Iterator[tuple[int, Result]]:
-    """Yields (position of the task, its result) as they are done; with one worker or task here, in order.
+def parallel_map(
+    function: Callable[[Task], Result], tasks: Sequence[Task], *, workers: int
+) -> Iterator[tuple[int, Result]]:
+    """Yields (position of the task, its result) as they are done; with one worker or task in this process, in order.
 
     `function` must be a module's own, and give up where `stopped()` says so. Raises what a task raised, and MienError
     when a process was killed.
@@ -91,8 +93,6 @@ def stopped() -> bool:
 
 def _begin(stop: Any) -> None:
     _stop.append(stop)
-    import cv2
-
     cv2.setNumThreads(0)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent too, which then says stop
     threading.Thread(target=_die_with_parent, daemon=True).start()

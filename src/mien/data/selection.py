@@ -12,8 +12,8 @@ from mien.data.leakage.duplicates import pairs_of_keys
 from mien.data.leakage.leaks import find_leaks, leak_counts, refuse, summary, without
 from mien.data.options import DataOptions
 from mien.data.readers import Reader
-from mien.data.relabelling import relabelled
-from mien.data.split_file import Divided
+from mien.data.readers.divided import Divided
+from mien.data.relabelling import dropped_note, labelled, relabelled, relabelled_with_counts
 from mien.data.splits import split_hash, stratified_holdout
 
 WAYS_OUT = (
@@ -24,17 +24,18 @@ WAYS_OUT = (
 
 @dataclass
 class Selection:
-    """Faces of one run. names: split → how it came about, for reports. notes: what a person should be told, once.
-
-    division: of the split file, if there is one. leaks: what stands on two sides, and what was done about it.
-    """
+    """Training and validation faces of one run."""
 
     train: list[Sample] = field(default_factory=list)
     val: list[Sample] = field(default_factory=list)
     names: dict[str, str] = field(default_factory=dict)
+    """Side ("train", "val") → how it came about, for reports."""
     notes: list[str] = field(default_factory=list)
+    """What was left out, for the log."""
     division: dict[str, object] = field(default_factory=dict)
+    """Of the split file, if there is one."""
     leaks: dict[str, object] = field(default_factory=dict)
+    """Policy, and by pair of sides what stands on both."""
 
     def provenance(self) -> dict[str, object]:
         """Split names, counts and hashes as plain values."""
@@ -46,12 +47,95 @@ class Selection:
         return about | {"leaks": self.leaks} | ({"split_file": self.division} if self.division else {})
 
 
+@dataclass
+class EvaluationSelection:
+    """The faces of one split, to report on."""
+
+    samples: list[Sample]
+    data: str
+    """Name of the reader."""
+    split: str
+    """As the reader calls it."""
+    hash: str
+    """`split_hash` of the whole split in the data set's own classes."""
+    dropped: dict[str, int] = field(default_factory=dict)
+    """Class that the wanted order lacks → faces left out."""
+    unlabelled: int = 0
+    """Faces without an expression, left out where labels are asked for."""
+    notes: list[str] = field(default_factory=list)
+    division: dict[str, object] = field(default_factory=dict)
+    """Of the split file, if there is one."""
+
+
 def select_for_training(options: DataOptions, labels: LabelSet | None) -> Selection:
-    """Train and validation faces. Raises MienError when selecting on test or train is asked for, or sides overlap."""
+    """Train and validation faces; with labels only those that have an expression.
+
+    Raises MienError when selecting on test or train is asked for, when sides overlap, and for one class only.
+    """
+    if labels is not None and len(labels) < 2:
+        raise MienError(f"{options.name} has one class only, {labels.classes[0]!r}: nothing can be told apart.")
     reader = options.open()
-    val_split, train_split = _validation_split(options, reader), _train_split(options, reader)
-    selection = Selection(division=reader.provenance() if isinstance(reader, Divided) else {})
-    train = reader.samples(train_split)
+    train_split, val_split = _train_split(options, reader), _validation_split(options, reader)
+    selection = Selection(division=_division(reader))
+    train, val = _train_and_validation(options, train_split, val_split, selection)
+    sides = {train_split: train, val_split or "validation": val}
+    if _has(reader, options.test_split):
+        sides[reader.resolve(options.test_split)] = reader.samples(options.test_split)
+    kept = list(checked_for_leaks(options, sides, selection).values())[:2]
+    selection.notes += reader.notes
+    for side, own in zip(("train", "val"), kept, strict=True):
+        wanted = relabelled(own, reader.labels, labels, notes=selection.notes, where=side)
+        if labels is not None:
+            wanted = labelled(wanted, notes=selection.notes, where=side)
+        setattr(selection, side, framed(wanted, options.crop_source))
+    return selection
+
+
+def select_for_evaluation(
+    options: DataOptions, labels: LabelSet | None, *, split: str | None = None
+) -> EvaluationSelection:
+    """The faces of a split (None: `test_split`), framed as `crop_source` says.
+
+    With labels they are in that class order and unlabelled ones are left out; without, all faces are there as they are.
+    Obeys USED_BY_EVALUATION of the options but `leaks`, which takes the fingerprints of a bundle. Raises MienError for
+    a data set without expressions where labels are asked for, and when no face is left.
+    """
+    reader = options.open(evaluation=True)
+    split = split or options.test_split
+    samples = reader.samples(split)
+    chosen = EvaluationSelection(
+        samples, reader.name, reader.resolve(split), split_hash(samples), notes=list(reader.notes),
+        division=_division(reader),
+    )  # fmt: skip
+    if labels is not None:
+        _take_labelled(chosen, reader, labels)
+    chosen.samples = framed(chosen.samples, options.crop_source)
+    return chosen
+
+
+def _take_labelled(chosen: EvaluationSelection, reader: Reader, labels: LabelSet) -> None:
+    if reader.labels is None:
+        raise MienError(f"{reader.name} has no expression labels, so no expression model can be measured on it.")
+    total = len(chosen.samples)
+    kept, dropped = relabelled_with_counts(chosen.samples, reader.labels, labels)
+    chosen.samples = [sample for sample in kept if sample.expression is not None]
+    chosen.dropped, chosen.unlabelled = dict(dropped), len(kept) - len(chosen.samples)
+    chosen.notes += dropped_note(dropped, labels, where=chosen.split)
+    if chosen.unlabelled:
+        chosen.notes.append(f"{chosen.split}: {chosen.unlabelled:,} faces without an expression are left out.")
+    if not chosen.samples:
+        lacks = f"only of classes that the model lacks ({', '.join(dropped)})" if dropped else "without a label"
+        raise MienError(
+            f"{reader.name}, split {chosen.split}: all {total} samples are {lacks}; the model has "
+            f"{', '.join(labels.classes)}."
+        )
+
+
+def _train_and_validation(
+    options: DataOptions, train_split: str, val_split: str | None, selection: Selection
+) -> tuple[list[Sample], list[Sample]]:
+    """Both sides in the data set's own classes; train cut to `limit`. Writes names and notes of the selection."""
+    train = options.open().samples(train_split)
     if val_split is None:
         pairs = [] if options.leaks == "ignore" else pairs_of_keys(train)
         train, held = stratified_holdout(train, fraction=options.val_fraction, seed=options.seed, pairs=pairs)
@@ -62,26 +146,20 @@ def select_for_training(options: DataOptions, labels: LabelSet | None) -> Select
         val, name = options.open(evaluation=True).samples(val_split), val_split
     if options.limit and options.limit < len(train):
         train = stratified_holdout(train, fraction=options.limit / len(train), seed=options.seed)[1]
-    sides = {train_split: train, val_split or "validation": val}
-    if _has(reader, options.test_split):
-        sides[reader.resolve(options.test_split)] = reader.samples(options.test_split)
-    train, val = list(guarded(options, sides, selection).values())[:2]
-    selection.notes += reader.notes
     selection.names = {"train": options.train_split, "val": name}
-    train = relabelled(train, reader.labels, labels, notes=selection.notes, where="train")
-    val = relabelled(val, reader.labels, labels, notes=selection.notes, where="val")
-    selection.train, selection.val = framed(train, options.crop_source), framed(val, options.crop_source)
-    return selection
+    return train, val
 
 
-def guarded(options: DataOptions, sides: dict[str, list[Sample]], selection: Selection) -> dict[str, list[Sample]]:
+def checked_for_leaks(
+    options: DataOptions, sides: dict[str, list[Sample]], selection: Selection
+) -> dict[str, list[Sample]]:
     """The sides, after `options.leaks` was obeyed; what was found goes into the selection.
 
     Raises MienError for leaks that are to be refused. Dropped faces are taken from the earlier side: test stays whole.
     """
     selection.leaks = {"policy": options.leaks}
     if options.leaks == "ignore":
-        selection.notes.append("Nobody looked for faces that stand on two sides (data.leaks: ignore).")
+        selection.notes.append("Faces on two sides were not looked for (data.leaks: ignore).")
         return sides
     leaks = find_leaks(sides)
     if options.leaks == "refuse":
@@ -102,14 +180,8 @@ def guarded(options: DataOptions, sides: dict[str, list[Sample]], selection: Sel
     return sides
 
 
-def select_for_evaluation(
-    options: DataOptions, labels: LabelSet | None, *, split: str
-) -> tuple[list[Sample], list[str]]:
-    """The faces of a split in the classes of `labels`, and notes on what was left out."""
-    reader = options.open(evaluation=True)
-    samples = reader.samples(split)
-    notes = list(reader.notes)
-    return framed(relabelled(samples, reader.labels, labels, notes=notes, where=split), options.crop_source), notes
+def _division(reader: Reader) -> dict[str, object]:
+    return reader.provenance() if isinstance(reader, Divided) else {}
 
 
 def _train_split(options: DataOptions, reader: Reader) -> str:

@@ -30,16 +30,19 @@ class Hole(NamedTuple):
 
 
 class Augmented(NamedTuple):
-    """A crop after its warp and colours, its landmarks in crop pixels, and what is to be erased after normalisation.
-
-    mirrored: the landmarks stand in their counterparts' order. scale: by which the face grew (depth grows with it).
-    """
+    """A face after augmentation."""
 
     crop: UInt8[np.ndarray, "*crop"]
+    """After warp and colours."""
     landmarks_px: Float[np.ndarray, "points 2"] | None
+    """In crop pixels; of a mirrored face in their counterparts' order."""
     holes: tuple[Hole, ...]
+    """To be erased after normalisation."""
     mirrored: bool = False
     scale: float = 1.0
+    """By which the face grew; depth grows with it."""
+    render: UInt8[np.ndarray, "*render"] | None = None
+    """After the same warp, without colours and holes."""
 
 
 @dataclass(frozen=True)
@@ -103,24 +106,29 @@ class Augmentation:
         crop: UInt8[np.ndarray, "size size *channels"],
         rng: np.random.Generator,
         landmarks_px: Float[np.ndarray, "points 2"] | None = None,
+        *,
+        render: UInt8[np.ndarray, "side side *channels"] | None = None,
     ) -> Augmented:
-        """One augmented face, colour [size, size, 3] or grey [size, size].
+        """One augmented face, colour [size, size, 3] or grey [size, size]. render: the same crop in any size.
 
         Every option has its own place in the random stream: changing one leaves the others.
         """
         apart = _beside(rng).random(2) if self.scale_apart or self.shear_deg else None
         u = rng.random(12)
         matrix, mirrored = self.warp(u, len(crop), apart=apart)
-        crop = self._moved(crop, matrix, mirrored)
+        if render is not None:
+            render = self._warped(render, scaled_warp(matrix, len(render) / len(crop)), mirrored)
+        crop = self._warped(crop, matrix, mirrored)
         if landmarks_px is not None:
-            landmarks_px = _moved_points(landmarks_px, matrix, mirrored)
+            landmarks_px = _warped_points(landmarks_px, matrix, mirrored)
         crop = self._coloured(crop, u[5:10])
         if self.blur and (sigma := u[10] * self.blur * len(crop)) > 0.2:
             crop = cv2.GaussianBlur(crop, (0, 0), sigma)
         holes = self._holes(rng, u[11], len(crop))
         if self.noise:
             crop = self._noisy(crop, rng)
-        return Augmented(crop, landmarks_px, holes, mirrored, float(np.sqrt(abs(np.linalg.det(matrix[:, :2])))))
+        scale = float(np.sqrt(abs(np.linalg.det(matrix[:, :2]))))
+        return Augmented(crop, landmarks_px, holes, mirrored, scale, render)
 
     def warp(
         self, u: np.ndarray, size: int, *, apart: np.ndarray | None = None
@@ -144,11 +152,11 @@ class Augmentation:
         return float(self.scale[0] * (self.scale[1] / self.scale[0]) ** u)
 
     @property
-    def _moves(self) -> bool:
+    def _warps(self) -> bool:
         return bool(self.rotation_deg or self.shift or self.shear_deg or self.scale != (1.0, 1.0))
 
-    def _moved(self, crop: np.ndarray, matrix: np.ndarray, mirrored: bool) -> np.ndarray:
-        if not self._moves:
+    def _warped(self, crop: np.ndarray, matrix: np.ndarray, mirrored: bool) -> np.ndarray:
+        if not self._warps:
             return cv2.flip(crop, 1) if mirrored else crop
         border = cv2.BORDER_REFLECT_101 if self.border == "reflect" else cv2.BORDER_CONSTANT
         return cv2.warpAffine(crop, matrix, crop.shape[1::-1], flags=cv2.INTER_LINEAR, borderMode=border)
@@ -256,12 +264,19 @@ def augmentation(recipe: str = "published", **changes: Any) -> Augmentation:
     return replace(RECIPES[recipe], **given)
 
 
+def scaled_warp(matrix: Float[np.ndarray, "2 3"], factor: float) -> Float[np.ndarray, "2 3"]:
+    """The same warp of a crop that is `factor` times as large, both with pixel centres at whole numbers."""
+    linear, half = matrix[:, :2], np.full(2, 0.5)
+    offset = factor * (matrix[:, 2] + half - linear @ half) - half + linear @ half
+    return np.concatenate([linear, offset[:, None]], axis=1)
+
+
 def _mean_luminance(crop: np.ndarray) -> float:
     means = cv2.mean(crop)
     return float(np.dot(_LUMINANCE, means[:3])) if crop.ndim == 3 else float(means[0])
 
 
-def _moved_points(points: np.ndarray, matrix: np.ndarray, mirrored: bool) -> np.ndarray:
+def _warped_points(points: np.ndarray, matrix: np.ndarray, mirrored: bool) -> np.ndarray:
     """The points after the warp; in a mirrored face the right eye is the one that was the left."""
     if mirrored:
         points = points[scheme_of(len(points)).mirror]

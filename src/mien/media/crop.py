@@ -8,6 +8,7 @@ enlarging).
 Outside of the picture its border continues (replicated).
 """
 
+from dataclasses import replace
 from functools import lru_cache
 
 import cv2
@@ -16,9 +17,11 @@ from jaxtyping import Float, UInt8
 
 from mien.core.geometry import Crop
 from mien.core.spec import PictureInput
+from mien.media.image import Picture
 
 _REST = 3  # box averages leave at least this reduction to the fitted filter, where there is as much
 _PAIRS = 5  # from this reduction on at least pairs are averaged: what is left is still 2.5, at a quarter of the time
+_LARGEST_BLOCK = 32
 _STEPS = 48  # filters are fitted to reductions in steps of 1/48 octave (1.5 %)
 
 
@@ -30,6 +33,19 @@ def prepare(
     if spec.color == "grey":
         face = cv2.cvtColor(cv2.cvtColor(face, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
     return face
+
+
+def crop_pixels(picture: Picture, crop: Crop, spec: PictureInput) -> UInt8[np.ndarray, "size size 3"]:
+    """`prepare` of a picture that may have been decoded at a reduced size; `crop` is in pixels of the file."""
+    return prepare(picture.pixels, scaled_crop(crop, *picture.decoded_scale), spec)
+
+
+def scaled_crop(crop: Crop, x: float, y: float) -> Crop:
+    """The same crop in a picture that is so many times as wide and high."""
+    if (x, y) == (1, 1):
+        return crop
+    (cx, cy), (width, height) = crop.centre, crop.sides
+    return replace(crop, centre=(cx * x, cy * y), sides=(width * x, height * y))
 
 
 def normalise(
@@ -96,6 +112,8 @@ def _taps(steps: int, block: int) -> Float[np.ndarray, " taps"]:
     Least squares over where a sample may fall within a block, with sum(h) = 1.
     """
     reduction = 2 ** (steps / _STEPS)
+    if block > _LARGEST_BLOCK:  # the same filter, and its table does not grow with the reduction
+        reduction, block = reduction * _LARGEST_BLOCK / block, _LARGEST_BLOCK
     if reduction <= 1:
         return np.ones(1, np.float32)
     taps = int(np.ceil(reduction / block))  # on either side

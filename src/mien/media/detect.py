@@ -7,7 +7,7 @@ working size first, which bounds the time, and searched again enlarged where tha
 """
 
 import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
 
+from mien.core.boxes import intersection_over_smaller
 from mien.core.errors import MienError, nearest
 from mien.core.records import Box
 
@@ -44,6 +45,16 @@ class Detection:
     def side(self) -> float:
         """Mean of width and height, pixels."""
         return (self.box[2] - self.box[0] + self.box[3] - self.box[1]) / 2
+
+    def scaled(self, x: float, y: float) -> "Detection":
+        """The same face in a picture that is so many times as wide and high."""
+        if (x, y) == (1, 1):
+            return self
+        x0, y0, x1, y1 = self.box
+        points = self.landmarks_px
+        if points is not None:
+            points = ((points + 0.5) * (x, y) - 0.5).astype(np.float32)
+        return replace(self, box=(x0 * x, y0 * y, x1 * x, y1 * y), landmarks_px=points)
 
 
 @runtime_checkable
@@ -182,17 +193,9 @@ def without_doubles(faces: list[Detection]) -> list[Detection]:
     """The best score first, without those that share more than half of the smaller area with a better one."""
     kept: list[Detection] = []
     for face in sorted(faces, key=lambda f: -f.score):
-        if all(_shared(face.box, other.box) <= 0.5 for other in kept):
+        if all(intersection_over_smaller(face.box, other.box) <= 0.5 for other in kept):
             kept.append(face)
     return kept
-
-
-def _shared(a: Box, b: Box) -> float:
-    """Area in common over the smaller area."""
-    width = min(a[2], b[2]) - max(a[0], b[0])
-    height = min(a[3], b[3]) - max(a[1], b[1])
-    smaller = min((box[2] - box[0]) * (box[3] - box[1]) for box in (a, b))
-    return max(width, 0) * max(height, 0) / smaller if smaller > 0 else 0.0
 
 
 def _only_small(sides: list[float]) -> bool:

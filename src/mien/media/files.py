@@ -2,12 +2,38 @@
 
 import hashlib
 import os
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from mien.core.errors import MienError
+
+# What operating systems, file servers and archives leave beside a person's own files; compared in small letters.
+SYSTEM_FOLDERS = frozenset((
+    "__macosx", "@eadir", "@tmp", "@recycle", "@recently-snapshot", "#recycle", "#snapshot", "$recycle.bin", "recycler",
+    "system volume information", "lost+found", "network trash folder", "temporary items",
+))  # fmt: skip
+
+
+def is_own_folder(name: str) -> bool:
+    """Whether a folder of this name may hold a person's files: it is neither hidden nor a system folder."""
+    return not name.startswith(".") and name.casefold() not in SYSTEM_FOLDERS
+
+
+def cache_folder() -> Path | None:
+    """`$MIEN_CACHE`, or mien's own folder where this platform keeps caches; None for a user without a home."""
+    try:
+        if own := os.environ.get("MIEN_CACHE"):
+            return Path(own).expanduser()
+        if sys.platform == "win32":
+            return Path(os.environ.get("LOCALAPPDATA", "~/AppData/Local")).expanduser() / "mien" / "cache"
+        if sys.platform == "darwin":
+            return Path("~/Library/Caches/mien").expanduser()
+        return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "mien"
+    except RuntimeError:
+        return None
 
 
 @contextmanager

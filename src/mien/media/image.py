@@ -19,7 +19,7 @@ from jaxtyping import UInt8
 from PIL import ExifTags, Image
 
 from mien.core.errors import MienError
-from mien.media.files import home_expanded
+from mien.media.files import home_expanded, is_own_folder
 from mien.media.parts import Span, part_of
 
 # Pillow warns of damaged metadata, which a picture can be read without; damaged pixels raise.
@@ -30,6 +30,10 @@ MAX_PIXELS = 100_000_000
 PICTURES = (
     ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".jp2",
     ".ppm", ".pgm", ".pbm", ".pnm", ".avif",
+)  # fmt: skip
+# Kinds of pictures that nothing here decodes: phones' HEIC, cameras' raw files, JPEG XL, Photoshop.
+UNREADABLE_PICTURES = (
+    ".heic", ".heif", ".jxl", ".psd", ".cr2", ".cr3", ".nef", ".arw", ".dng", ".orf", ".rw2", ".raf", ".pef", ".srw",
 )  # fmt: skip
 VIDEOS = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".flv", ".3gp", ".mts", ".m2ts")
 # Only these decoders are tried: no PostScript, no PDF, nothing that starts a program. JPEG includes MPO.
@@ -61,6 +65,12 @@ class Picture:
     scale: float
     size: tuple[int, int]
     note: str = ""
+
+    @property
+    def decoded_scale(self) -> tuple[float, float]:
+        """Decoded pixels per pixel of the file, across and down: `scale` as it came out for this size."""
+        rows, columns = self.pixels.shape[:2]
+        return columns / self.size[0], rows / self.size[1]
 
 
 def load_image(
@@ -258,7 +268,7 @@ def _walk(folder: Path, extensions: tuple[str, ...]) -> Iterator[Path]:
         folders[:] = [
             name
             for name in sorted(folders)
-            if not name.startswith(".") and os.path.realpath(Path(where, name)) not in entered
+            if is_own_folder(name) and os.path.realpath(Path(where, name)) not in entered
         ]
         yield from (Path(where, name) for name in names if _wanted(name, extensions))
 

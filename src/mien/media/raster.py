@@ -25,11 +25,6 @@ class Raster:
     depth: Float[np.ndarray, "pixels"]
 
     @property
-    def triangle_map(self) -> Int[np.ndarray, "height width"]:
-        """int32, -1 where there is nothing."""
-        return self.picture(self.triangle.astype(np.int32), -1)
-
-    @property
     def depth_map(self) -> Float[np.ndarray, "height width"]:
         """float32, infinite where there is nothing."""
         return self.picture(self.depth, np.inf)

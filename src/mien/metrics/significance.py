@@ -1,7 +1,7 @@
-"""How far a number can be trusted: bootstrap intervals, the test between two models, the spread over seeds."""
+"""How far a number can be trusted: bootstrap intervals, and the test between two models."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Literal
@@ -122,50 +122,6 @@ def mcnemar(first: Bool[np.ndarray, " samples"], second: Bool[np.ndarray, " samp
         return McNemar(a, b, _binomial_two_sided(min(a, b), a + b), "exact binomial")
     statistic = max(abs(a - b) - 1, 0) ** 2 / (a + b)
     return McNemar(a, b, math.erfc(math.sqrt(statistic / 2)), "chi-square with continuity correction")
-
-
-@dataclass(frozen=True)
-class OverSeeds:
-    """Mean, sample standard deviation (n - 1) and Student's t interval of the mean over repeated trainings."""
-
-    mean: float
-    sd: float
-    n: int
-    interval: Interval
-
-
-def over_seeds(values: Sequence[float] | Float[np.ndarray, " seeds"], *, level: float = 0.95) -> OverSeeds:
-    """Raises MienError for fewer than two values: one run has no spread."""
-    numbers = np.asarray(values, float)
-    if numbers.ndim != 1 or len(numbers) < 2:
-        raise MienError(f"Mean ± sd needs at least two seeds; got {numbers.size}.")
-    mean, sd = float(numbers.mean()), float(numbers.std(ddof=1))
-    half = student_t(len(numbers) - 1, level=level) * sd / math.sqrt(len(numbers))
-    return OverSeeds(mean, sd, len(numbers), Interval(mean - half, mean + half, level, "student t"))
-
-
-def student_t(freedom: int, *, level: float = 0.95) -> float:
-    """t with P(|T| <= t) = level for whole degrees of freedom, by bisection of the closed form."""
-    low, high = 0.0, 1.0
-    while _t_inside(high, freedom) < level:
-        high *= 2
-    for _ in range(80):
-        middle = (low + high) / 2
-        low, high = (middle, high) if _t_inside(middle, freedom) < level else (low, middle)
-    return (low + high) / 2
-
-
-def _t_inside(t: float, freedom: int) -> float:
-    """P(|T| <= t). Abramowitz and Stegun 26.7.3 (odd) and 26.7.4 (even degrees of freedom)."""
-    angle = math.atan(t / math.sqrt(freedom))
-    cos2, odd = math.cos(angle) ** 2, freedom % 2
-    term = total = math.cos(angle) if odd else 1.0
-    for k in range(2 + odd, freedom - 1, 2):
-        term *= cos2 * (k - 1) / k
-        total += term
-    if not odd:
-        return math.sin(angle) * total
-    return 2 / math.pi * (angle + (math.sin(angle) * total if freedom > 1 else 0.0))
 
 
 def _binomial_two_sided(least: int, n: int) -> float:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from mien.core.boxes import intersection_over_union
 from mien.core.records import Box, FacePoints, Reading
 from mien.runtime.pose import head_pose
 
@@ -80,13 +81,6 @@ def _share(step_s: float, cutoff_hz: "float | np.ndarray") -> "np.ndarray":
 
 
 def _nearest(box: Box, tracks: Sequence[_Track]) -> _Track | None:
-    shares = [_overlap(box, track.box) for track in tracks]
+    shares = [intersection_over_union(box, track.box) for track in tracks]
     best = int(np.argmax(shares)) if shares else -1
     return tracks[best] if best >= 0 and shares[best] >= _SAME_FACE else None
-
-
-def _overlap(a: Box, b: Box) -> float:
-    """Area in common over the area of both together."""
-    width, height = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
-    common = max(width, 0) * max(height, 0)
-    return common / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - common)

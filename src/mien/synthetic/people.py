@@ -5,9 +5,7 @@ pictures; expression, palsy, head pose, light and everything else on seed and pi
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
-from functools import cache
-from pathlib import Path
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
@@ -15,9 +13,8 @@ from jaxtyping import Bool, Float, UInt8
 from mien.core.errors import MienError, nearest
 from mien.core.labels import label_set
 from mien.core.records import Box
-from mien.media.files import sha256_of
+from mien.synthetic.face.build import face_model
 from mien.synthetic.face.expressions import sample_action_units, valence_arousal
-from mien.synthetic.face.model import FaceModel, face_model, load_face_model
 from mien.synthetic.face.palsy import Palsy, sample_palsy
 from mien.synthetic.picture.appearance import Appearance
 from mien.synthetic.picture.background import Background
@@ -50,12 +47,8 @@ class PeopleOptions:
     """Blur, add noise to, and compress some images."""
     least_intensity: float = 0.45
     """Smallest intensity of an expression, 0..1."""
-    face_model: str = ""
-    """File of a scanned face model (npz, see synthetic/face/files.py); empty for the built-in model."""
 
     def __post_init__(self) -> None:
-        if not isinstance(self.face_model, str):
-            raise MienError(f"face_model is the path of an npz; got {self.face_model!r}.")
         if not 32 <= self.size <= 2048:
             raise MienError(f"Pictures of people are 32 to 2048 pixels; got size = {self.size}.")
         for name in ("mixtures", "palsy", "least_intensity"):
@@ -65,34 +58,17 @@ class PeopleOptions:
             raise MienError(f"yaw_max_deg must lie between 0 and 90; got {self.yaw_max_deg}.")
 
 
-def model_of(options: PeopleOptions) -> FaceModel:
-    """The face that these people have. A file is read once. MienError for what is no face model."""
-    return _loaded(str(Path(options.face_model).expanduser())) if options.face_model else face_model()
-
-
-@cache
-def _loaded(path: str) -> FaceModel:
-    return load_face_model(path)
-
-
-def described(options: PeopleOptions) -> dict[str, object]:
-    """The options as a data set tells them: of a scanned model its name and SHA-256, not where it lies."""
-    told: dict[str, object] = asdict(options)
-    if options.face_model:
-        path = Path(options.face_model).expanduser()
-        told["face_model"] = {"name": path.name, "sha256": sha256_of(path)}
-    return told
-
-
 @dataclass(frozen=True, eq=False)
 class Person:
-    """Who is seen. identity: coefficients of the face model. palsy: None for most."""
+    """Who is seen."""
 
     number: int
     identity: Float[np.ndarray, " modes"]
+    """Coefficients of the face model."""
     appearance: Appearance
     glasses: Occluder
     palsy: Palsy | None = None
+    """None for most."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,38 +84,42 @@ class Scene:
 
 @dataclass(frozen=True, eq=False)
 class Truth:
-    """What is true of a picture, exactly.
-
-    mixture: shares of `CLASSES`, sum 1; expression is the largest. intensity: 0..1. action_units: weights by the
-    model's names, after the palsy. valence, arousal: -1..1, nominal (see expressions.py). landmarks_px: pixel centres
-    at whole numbers. landmarks_3d: the camera's frame, metres: x to the viewer's right, y up, z to the camera, from the
-    middle of the head's turning. visible: in the picture and not hidden by anything. yaw, pitch, roll: degrees, as
-    Camera says. box: about where a face detector puts its box.
-    """
+    """What is true of a picture, exactly."""
 
     person: int
     expression: str
+    """The largest share of the mixture."""
     intensity: float
+    """0..1."""
     mixture: Float[np.ndarray, " classes"]
+    """Shares of `CLASSES`, sum 1."""
     action_units: Float[np.ndarray, " units"]
+    """Weights by the model's names, after the palsy."""
     valence: float
+    """-1..1, nominal (see expressions.py)."""
     arousal: float
+    """-1..1, nominal."""
     landmarks_px: Float[np.ndarray, "68 2"]
+    """Pixel centres at whole numbers."""
     landmarks_3d: Float[np.ndarray, "68 3"]
+    """The camera's frame, metres: x to the viewer's right, y up, z to the camera, from the head's turning point."""
     visible: Bool[np.ndarray, "68"]
+    """In the picture and not hidden by anything."""
     yaw_deg: float
+    """As Camera says; so are pitch and roll."""
     pitch_deg: float
     roll_deg: float
     focal_px: float
     distance_m: float
     box: Box
+    """About where a face detector puts its box."""
     palsy: Palsy | None = None
 
 
 def person_of(seed: int, number: int, *, options: PeopleOptions = PeopleOptions()) -> Person:
     """The person of that number. The same arguments give the same person."""
     rng = np.random.Generator(np.random.PCG64([seed, _PERSON, number]))
-    identity = rng.normal(size=len(model_of(options).identity_names)).astype(np.float32).clip(-2.5, 2.5)
+    identity = rng.normal(size=len(face_model().identity_names)).astype(np.float32).clip(-2.5, 2.5)
     appearance, glasses = Appearance.sample(rng), replace(Occluder.sample(rng), kind="none")
     palsy = sample_palsy(rng) if rng.random() < options.palsy else None
     return Person(number, identity, appearance, glasses if options.occluders else Occluder(), palsy)
@@ -170,7 +150,7 @@ def photograph(
     """The picture, and its `landmarks_px`, `landmarks_3d`, `visible` and `action_units` (weights after the palsy).
     options: those that the person was made with.
     """
-    model = model_of(options)
+    model = face_model()
     weights = model.weights(action_units if person.palsy is None else person.palsy.applied(action_units))
     gaze = None if gaze_rad is None else np.broadcast_to(np.asarray(gaze_rad, np.float32), (1, 2, 2))
     vertices = model.vertices(person.identity[None], weights, gaze_rad=gaze)
@@ -251,9 +231,9 @@ def _gaze(rng: np.random.Generator, camera: Camera) -> Float[np.ndarray, "2 2"]:
     return np.broadcast_to(turned.astype(np.float32), (2, 2))
 
 
-def units_of_model(options: PeopleOptions = PeopleOptions()) -> tuple[str, ...]:
+def units_of_model() -> tuple[str, ...]:
     """Names of `Truth.action_units`."""
-    return model_of(options).expression_names
+    return face_model().expression_names
 
 
 def people_recording(

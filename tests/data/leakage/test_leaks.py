@@ -12,7 +12,7 @@ from mien.core.errors import MienError
 from mien.core.records import Sample
 from mien.data.leakage.contamination import SeenFaces, hashed, seen_faces
 from mien.data.leakage.duplicates import groups, near_duplicates, pairs_of_keys
-from mien.data.leakage.fingerprint_store import Store, cache_folder
+from mien.data.leakage.fingerprint_store import Store
 from mien.data.leakage.fingerprints import fingerprints_of, is_blank, keys_of
 from mien.data.leakage.leaks import find_leaks, leak_counts, refuse, summary, without
 
@@ -145,7 +145,7 @@ def test_fingerprints_are_made_once_and_anew_for_a_changed_file(
     monkeypatch.setenv("MIEN_CACHE", str(tmp_path / "cache"))
     path.write_bytes(drawn[1].path.read_bytes())
     assert fingerprints_of([sample(path)]) != first
-    content = (cache_folder() / "fingerprints.sqlite").read_bytes()
+    content = (tmp_path / "cache" / "fingerprints.sqlite").read_bytes()
     assert b"face.png" not in content
 
 

@@ -235,6 +235,9 @@ def test_the_tree_pairs_photo_render_and_affect(tmp_path: Path) -> None:
     assert photos["3"].valence is None  # the published code takes 0
     assert {s.path.stem: s.expression for s in renders} == {stem: s.expression for stem, s in photos.items()}
     assert all("affectnet_smirk" in s.key for s in renders)
+    assert all(s.render is None for s in renders)
+    by_stem = {s.path.stem: s.path for s in renders}
+    assert {stem: s.render for stem, s in photos.items()} == by_stem and None not in by_stem.values()
 
 
 def test_the_tree_says_where_folder_and_annotations_differ(tmp_path: Path) -> None:

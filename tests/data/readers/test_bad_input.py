@@ -9,7 +9,7 @@ import small_sets as sets
 
 from mien.core.errors import MienError
 from mien.data.readers import open_reader
-from mien.data.readers.listing import Listing, child_of, folder_names, pictures_below
+from mien.data.readers.listing import Listing, child_of, folder_names, walk
 from mien.data.readers.recognise import looks_like
 from mien.data.splits import split_hash
 
@@ -107,7 +107,7 @@ def test_links_that_lead_to_themselves(tmp_path: Path) -> None:
     (tmp_path / "root").symlink_to(tmp_path / "root")
     with pytest.raises(MienError, match=r"caers: no folder .*root"):
         open_reader("caers", tmp_path / "root")
-    assert folder_names(tmp_path / "root") == [] and pictures_below(tmp_path / "root") == []
+    assert folder_names(tmp_path / "root") == [] and list(walk(tmp_path / "root")) == []
 
 
 def test_listing_finds_what_is_there(tmp_path: Path) -> None:

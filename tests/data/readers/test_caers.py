@@ -43,5 +43,5 @@ def test_bad_boxes_are_named(tmp_path: Path, line: str) -> None:
 def test_a_class_beyond_the_set(tmp_path: Path) -> None:
     root = sets.caers(tmp_path)
     sets.picture(root / "train" / "Contempt" / "0001.png")
-    with pytest.raises(MienError, match=r"caers: .*train has a class folder 'Contempt'"):
+    with pytest.raises(MienError, match=r"caers: folder .*train/Contempt: 'Contempt' is not a class of caers"):
         open_reader("caers", root).samples("train")

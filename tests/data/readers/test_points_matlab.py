@@ -1,6 +1,7 @@
-"""MATLAB files are read as SciPy reads them, without SciPy; damaged and hostile ones end in one line."""
+"""MATLAB files become plain values; damaged and hostile ones end in one line, before memory or the stack do."""
 
 import struct
+import sys
 import zlib
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 
 from mien.core.errors import MienError
 from mien.data.readers.matlab import read_mat
-from mien.data.replicas.matlab import Column, write_mat
+from mien.data.replicas.picture import cells, write_mat
 
 BOXES = [
     {"imgName": "a 1.jpg", "bb_detector": np.array([[1.5, 2, 3, 4]])},
@@ -17,7 +18,7 @@ BOXES = [
 ]
 VALUES = {
     "numbers": np.arange(6, dtype=np.float32).reshape(2, 3), "one": np.ones((1, 1)), "short": np.ones((2, 2), np.int16),
-    "text": "a word", "bounding_boxes": BOXES, "nameList": Column(["0/x.jpg", "3/yy.jpg"]),
+    "text": "a word", "bounding_boxes": cells(BOXES), "nameList": cells(["0/x.jpg", "3/yy.jpg"], column=True),
 }  # fmt: skip
 
 
@@ -32,9 +33,8 @@ def of_class(number: int, *, flags: int = 0, sizes: tuple[int, ...] = (1, 1), re
     return b"MATLAB 5.0 MAT-file".ljust(124) + struct.pack("<H2s", 0x0100, b"IM") + element(14, body)
 
 
-@pytest.mark.parametrize("packed", [False, True])
-def test_what_was_written_is_read(tmp_path: Path, packed: bool) -> None:
-    write_mat(tmp_path / "x.mat", VALUES, packed=packed)
+def test_what_was_written_is_read(tmp_path: Path) -> None:
+    write_mat(tmp_path / "x.mat", VALUES)
     found = read_mat(tmp_path / "x.mat")
     assert found["text"] == "a word" and found["nameList"] == ["0/x.jpg", "3/yy.jpg"]
     assert [box["imgName"] for box in found["bounding_boxes"]] == ["a 1.jpg", "b.jpg"]
@@ -44,22 +44,19 @@ def test_what_was_written_is_read(tmp_path: Path, packed: bool) -> None:
 
 
 @pytest.mark.parametrize("compress", [False, True])
-def test_scipy_reads_and_writes_the_same(tmp_path: Path, compress: bool) -> None:
+def test_packed_and_plain_files_are_the_same(tmp_path: Path, compress: bool) -> None:
     io = pytest.importorskip("scipy.io")
     path = tmp_path / "x.mat"
-    write_mat(path, VALUES, packed=compress)
-    theirs = io.loadmat(path)
-    assert theirs["bounding_boxes"][0][0][0][0][0][0] == "a 1.jpg" and (theirs["numbers"] == VALUES["numbers"]).all()
-    assert theirs["nameList"][1][0][0] == "3/yy.jpg"
-    cell = np.empty((1, 2), object)
-    cell[0] = ["word", np.arange(3.0)]
     cube = np.arange(24.0).reshape(2, 3, 4)
-    io.savemat(path, {"cell": cell, "struct": {"a": 1.5, "b": "x"}, "cube": cube, "byte": cube.astype(np.uint8)},
-               do_compression=compress)  # fmt: skip
-    ours = read_mat(path)
-    assert ours["cell"][0] == "word" and (ours["cell"][1] == [0, 1, 2]).all()
-    assert ours["struct"]["a"] == 1.5 and ours["struct"]["b"] == "x"
-    assert (ours["cube"] == cube).all() and ours["byte"].dtype == np.uint8
+    values = {"cell": cells(["word", np.arange(3.0)]), "struct": {"a": 1.5, "b": "x"}, "cube": cube,
+              "byte": cube.astype(np.uint8), "nothing": np.zeros((0, 0)), "blank": ""}  # fmt: skip
+    io.savemat(path, values, do_compression=compress)
+    found = read_mat(path)
+    assert found["cell"][0] == "word" and (found["cell"][1] == [0, 1, 2]).all()
+    assert found["struct"]["a"] == 1.5 and found["struct"]["b"] == "x"
+    assert (found["cube"] == cube).all() and found["byte"].dtype == np.uint8
+    assert found["nothing"].size == 0 and found["blank"] == ""
+    assert set(read_mat(path, "cube", "cell")) == {"cube", "cell"}
 
 
 @pytest.mark.parametrize(
@@ -67,10 +64,12 @@ def test_scipy_reads_and_writes_the_same(tmp_path: Path, compress: bool) -> None
     [
         (of_class(16), "x is a function handle"), (of_class(3), "x is an object"), (of_class(17), "x is an object"),
         (of_class(5), "x is a sparse array"), (of_class(6, flags=0x0800), "x is complex"),
-        (of_class(6, sizes=(3, 3), rest=element(9, bytes(8))), "x says 3x3 and holds 1 numbers"),
-        (of_class(6, sizes=(1 << 30, 1 << 30), rest=element(9, bytes(8))), "too deep or too large"),
-        (of_class(6, sizes=(-1, 1), rest=element(9, bytes(8))), "too deep or too large"),
-        (of_class(1, sizes=(1, 4)), "x says 4 entries and holds 0 values"),
+        (of_class(6, sizes=(3, 3), rest=element(9, bytes(8))), "not a .mat file that can be read here"),
+        (of_class(6, sizes=(1 << 30, 1 << 30), rest=element(9, bytes(8))), "x is too large"),
+        (of_class(6, sizes=(-1, 1), rest=element(9, bytes(8))), "x is too large"),
+        (of_class(1, sizes=(1, 1 << 30)), "x is too large"), (of_class(2, sizes=(1, 1 << 30)), "x is too large"),
+        (of_class(4, sizes=(1, 1 << 30), rest=element(16, b"")), "x is too large"),
+        (of_class(1, sizes=(1, 4)), "not a .mat file that can be read here"),
         (of_class(6, rest=element(9, bytes(8)))[:-12], "cut short"),
         (b"MATLAB 7.3 MAT-file, Platform: GLNXA64".ljust(512), "HDF5: save it again in MATLAB with -v7"),
         (b"\x89HDF\r\n\x1a\n" + bytes(200), "version 7.3"), (b"", "does not begin as MATLAB"),
@@ -93,12 +92,27 @@ def test_a_bomb_and_an_abyss_are_refused(tmp_path: Path) -> None:
     (tmp_path / "bomb.mat").write_bytes(head + struct.pack("<II", 15, len(bomb)) + bomb)
     with pytest.raises(MienError, match="too large"):
         read_mat(tmp_path / "bomb.mat")
-    deep: list[object] = []
-    for _ in range(40):
-        deep = [deep]
-    write_mat(tmp_path / "deep.mat", {"deep": deep})
+    inner = b""
+    for _ in range(2000):
+        head_of_cell = element(6, struct.pack("<II", 1, 0)) + element(5, struct.pack("<2i", 1, 1)) + element(1, b"")
+        inner = element(14, head_of_cell + inner)
+    (tmp_path / "deep.mat").write_bytes(of_class(1, rest=inner))
     with pytest.raises(MienError, match="nested too deep"):
         read_mat(tmp_path / "deep.mat")
+
+
+def test_without_scipy_the_way_out_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_mat(tmp_path / "x.mat", VALUES)
+    monkeypatch.setitem(sys.modules, "scipy.io", None)
+    with pytest.raises(MienError, match=r"x.mat needs SciPy: pip install 'mien\[train\]'"):
+        read_mat(tmp_path / "x.mat")
+
+
+def test_the_same_values_give_the_same_bytes(tmp_path: Path) -> None:
+    for name in ("a.mat", "b.mat"):
+        write_mat(tmp_path / name, VALUES)
+    assert (tmp_path / "a.mat").read_bytes() == (tmp_path / "b.mat").read_bytes()
+    assert b"Created" not in (tmp_path / "a.mat").read_bytes()
 
 
 def test_damage_anywhere_ends_in_a_mien_error(tmp_path: Path) -> None:

@@ -16,8 +16,7 @@ from mien.data.readers import open_reader
 from mien.data.readers.recognise import looks_like
 from mien.data.replicas import LAYOUTS
 from mien.data.replicas.landmarks_3d import _t7
-from mien.data.replicas.matlab import write_mat
-from mien.data.replicas.picture import write_picture, write_tar
+from mien.data.replicas.picture import write_mat, write_picture, write_tar
 
 SETS = ("w300", "w300lp", "w300lp_mat", "aflw2000", "wflw", "menpo2d", "ls3d", "aflw", "neuroface", "parface_palsy",
         "meei", "celeba", "vggface2", "ffhq")  # fmt: skip

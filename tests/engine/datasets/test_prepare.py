@@ -103,6 +103,24 @@ def test_votes_classes_and_subjects_are_carried_over(top: Path, tmp_path: Path) 
             assert after.distribution == pytest.approx(before.distribution)
 
 
+def test_side_frame_and_voice_are_carried_over(tmp_path: Path) -> None:
+    root = tmp_path / "set"
+    for name in ("a.png", "b.png"):
+        drawn(root / name)
+    (root / "a.wav").write_bytes(b"a sound")
+    rows = ["path,expression,affected,frame,voice", "a.png,anger,L,7,a.wav", "b.png,fear,,,"]
+    (root / "manifest.csv").write_text("\n".join(rows) + "\n")
+    prepare("manifest", root=str(root), output=str(tmp_path / "out"), size=48, detector="none", workers=1)
+    first, second = open_reader("manifest", tmp_path / "out").samples("all")
+    assert (first.affected, first.frame, first.voice) == ("L", 7, (root / "a.wav").absolute())
+    assert (second.affected, second.frame, second.voice) == (None, None, None)
+
+
+def drawn(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(path), np.full((64, 64, 3), len(path.name) * 20, np.uint8))
+
+
 def test_every_failure_is_listed_with_its_reason(tmp_path: Path) -> None:
     root = write_drawn(tmp_path / "set", faces=14, size=64)
     first, second, third = sorted(root.glob("train/*/*.png"))[:3]

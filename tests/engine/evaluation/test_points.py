@@ -180,12 +180,20 @@ def test_everything_mirrored_swaps_the_halves_and_nothing_else(tmp_path: Path, m
     assert plain[f"{name}/half/right"]["value"] > plain[f"{name}/half/left"]["value"] + 0.001
 
 
+def with_palsy(monkeypatch: pytest.MonkeyPatch, sides: dict[str, str]) -> None:
+    """300-W says of these faces that a side is affected."""
+    read = W300._read
+    monkeypatch.setattr(
+        W300, "_read", lambda self, split: [replace(s, affected=sides.get(s.key)) for s in read(self, split)]
+    )
+
+
 def test_a_model_that_flattens_faces_is_found_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def halved(points: np.ndarray) -> np.ndarray:
         return (3 * points + mirror_of(points)(points)[SCHEME_68.mirror]) / 4
 
     install(monkeypatch, {"cafe": answering(halved)})
-    monkeypatch.setattr(W300, "affected_sides", lambda self: {f"ibug/face_{i}.png": "RL"[i % 2] for i in range(6)})
+    with_palsy(monkeypatch, {f"ibug/face_{i}.png": "RL"[i % 2] for i in range(6)})
     run(folder_of_points(tmp_path / "set"), tmp_path / "out")
     lines = lines_of(tmp_path / "out")
     for name in ("asymmetry", "asymmetry_of_palsy"):
@@ -198,8 +206,7 @@ def test_a_model_that_flattens_faces_is_found_out(tmp_path: Path, monkeypatch: p
 
 def test_the_half_with_the_palsy_is_told_from_the_healthy_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The person's right eye is 10 off; six faces have a palsy there, two on the left."""
-    sides = {f"ibug/face_{i}.png": "R" if i < 6 else "L" for i in range(8)}
-    monkeypatch.setattr(W300, "affected_sides", lambda self: sides)
+    with_palsy(monkeypatch, {f"ibug/face_{i}.png": "R" if i < 6 else "L" for i in range(8)})
     install(monkeypatch, {"cafe": answering(moved((10, 0), SCHEME_68.regions["right_eye"]))})
     run(folder_of_points(tmp_path / "set"), tmp_path / "out")
     lines, eye = lines_of(tmp_path / "out"), 6 / 29 * 0.1
@@ -361,6 +368,7 @@ def test_synthetic_people_with_a_palsy(tmp_path: Path, monkeypatch: pytest.Monke
     how = PeopleOptions(size=48, palsy=0.6, yaw_max_deg=8, occluders=False, degradations=False)
     write_people(tmp_path / "people", Plan(faces=12, pictures=1, shares=(0, 0, 1)), options=how)
     samples = open_reader("people", str(tmp_path / "people")).samples("test")
+    assert {s.affected for s in samples} == {"R", "L", None}
     asked = iter(samples)
 
     def outputs(images: np.ndarray) -> dict[str, np.ndarray]:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from mien.core.records import FacePoints
-from mien.synthetic.face.model import face_model
+from mien.synthetic.face.build import face_model
 from mien.synthetic.face.palsy import Palsy
 from mien.synthetic.picture.camera import Camera
 

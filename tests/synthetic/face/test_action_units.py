@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mien.synthetic.face.action_units import ACTION_UNITS
-from mien.synthetic.face.model import face_model
+from mien.synthetic.face.build import face_model
 
 
 def moved(**units: float) -> np.ndarray:

@@ -6,8 +6,8 @@ import pytest
 from mien.core.errors import MienError
 from mien.core.labels import label_set
 from mien.synthetic.face.action_units import MODES
+from mien.synthetic.face.build import face_model
 from mien.synthetic.face.expressions import EXPRESSIONS, sample_action_units, valence_arousal
-from mien.synthetic.face.model import face_model
 
 
 def rng(seed: int) -> np.random.Generator:

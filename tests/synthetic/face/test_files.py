@@ -7,7 +7,8 @@ import pytest
 
 from mien.core.errors import MienError
 from mien.core.landmarks import SCHEME_68
-from mien.synthetic.face.model import face_model, load_face_model
+from mien.synthetic.face.build import face_model
+from mien.synthetic.face.files import load_face_model
 
 
 def arrays() -> dict[str, np.ndarray]:
@@ -32,9 +33,9 @@ def saved(path: Path, **changes: np.ndarray | None) -> Path:
 
 def test_our_own_face_comes_back_in_metres(tmp_path: Path) -> None:
     model, own = load_face_model(saved(tmp_path / "face.npz")), face_model()
-    assert model.expression_names[:2] == ("AU12_L", "AU12_R")
-    assert all(name.startswith("sag_") for name in model.expression_names[2:]), "and a palsy's droop is ours"
+    assert model.expression_names == ("AU12_L", "AU12_R")
     np.testing.assert_allclose(np.ptp(model.template, axis=0), np.ptp(own.template, axis=0), rtol=0.01)
+    np.testing.assert_allclose(model.template[model.mirror] * (-1, 1, 1), model.template, atol=2e-4)
     points = model.landmarks(model.vertices(action_units=model.weights({"AU12_L": 1.0})))[0]
     assert points[54, 1] > points[48, 1] + 0.006
     assert (model.weights({"AU4_L": 1.0}) == 0).all(), "a unit of ours that the file lacks moves nothing"
@@ -70,7 +71,7 @@ def test_what_is_no_archive_is_refused(tmp_path: Path) -> None:
 @pytest.mark.shared
 def test_a_scanned_model_loads(shared: Path) -> None:
     model = load_face_model(shared / "model3d" / "ict_facekit_light.npz")
-    assert 10_000 < len(model.template) < 12_500 and len(model.identity) == 100
+    assert len(model.template) > 10_000 and len(model.identity) == 100
     points = model.landmarks(model.vertices(action_units=model.weights({"AU12": 1.0, "AU27": 1.0})))[0]
     rest = model.landmarks(model.template[None])[0]
     np.testing.assert_allclose(rest[SCHEME_68.mirror] * (-1, 1, 1), rest, atol=1e-4)

@@ -7,7 +7,8 @@ import pytest
 
 from mien.core.errors import MienError
 from mien.core.landmarks import SCHEME_68
-from mien.synthetic.face.model import FaceModel, face_model
+from mien.synthetic.face.build import face_model
+from mien.synthetic.face.model import FaceModel
 
 FLIP = np.array([-1, 1, 1], np.float32)
 

@@ -5,7 +5,7 @@ import pytest
 
 from mien.core.errors import MienError
 from mien.core.landmarks import SCHEME_68
-from mien.synthetic.face.model import face_model
+from mien.synthetic.face.build import face_model
 from mien.synthetic.face.palsy import Palsy, sample_palsy
 
 FULL = Palsy("R", forehead=1, eye=1, midface=1, mouth=1)

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from mien.synthetic.face.model import face_model
+from mien.synthetic.face.build import face_model
 from mien.synthetic.picture.appearance import BEARDS, HAIR_STYLES, Appearance
 from mien.synthetic.picture.background import BACKGROUNDS, Background
 from mien.synthetic.picture.camera import Camera

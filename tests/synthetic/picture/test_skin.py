@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mien.synthetic.face.model import face_model
+from mien.synthetic.face.build import face_model
 from mien.synthetic.picture.appearance import Appearance
 from mien.synthetic.picture.colour import lab_to_linear, luminance, skin_colour, to_linear, to_srgb
 from mien.synthetic.picture.skin import SkinPainter

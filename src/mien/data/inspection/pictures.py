@@ -13,7 +13,7 @@ from mien.core.errors import MienError
 from mien.core.records import Sample
 from mien.core.spec import PictureInput
 from mien.data.faces import cut_face
-from mien.data.parallel import cores, silence_stderr, spread, stopped
+from mien.data.parallel import cores, parallel_map, silence_stderr, stopped
 from mien.media.image import load_image
 
 SIDE = 112  # pixels of the crop that light and sharpness are measured in, so that they compare between pictures
@@ -22,19 +22,22 @@ _ALONE = 600  # pictures from which processes are worth starting
 
 
 class Facts(NamedTuple):
-    """Of one picture. why_broken: empty for one that can be read. sha256: of the bytes of the file or its part.
-
-    mean, square: by channel of the face crop, of values in 0..1 and of their squares. brightness: mean luminance, 0..1.
-    sharpness: standard deviation of the Laplacian of luminance, in grey levels.
-    """
+    """What one picture is."""
 
     why_broken: str = ""
+    """Empty for one that can be read."""
     sha256: bytes = b""
+    """Of the bytes of the file or its part."""
     size: tuple[int, int] = (0, 0)
+    """Width and height of the upright picture, pixels."""
     mean: tuple[float, ...] = ()
+    """By channel of the face crop, of values in 0..1."""
     square: tuple[float, ...] = ()
+    """By channel, mean of the squares."""
     brightness: float = 0.0
+    """Mean luminance, 0..1."""
     sharpness: float = 0.0
+    """Standard deviation of the Laplacian of luminance, grey levels."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +54,7 @@ def inspect(
     chunks = [_Chunk(samples[i : i + _CHUNK], spec) for i in range(0, len(samples), _CHUNK)]
     found: list[list[Facts]] = [[] for _ in chunks]
     workers = 1 if len(samples) < _ALONE else workers or cores()
-    for position, facts in spread(_facts_of, chunks, workers=workers):
+    for position, facts in parallel_map(_facts_of, chunks, workers=workers):
         found[position] = facts
         advance(len(facts))
     return [facts for share in found for facts in share]

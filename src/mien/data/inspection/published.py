@@ -16,13 +16,15 @@ Counts = Mapping[str, Mapping[str, int]]  # split → class (or "all") → faces
 
 @dataclass(frozen=True)
 class Release:
-    """One published form of a data set. recalled: some number was written down from memory (see `source`)."""
+    """One published form of a data set."""
 
     name: str
     source: str
     recalled: bool
+    """Whether some number was written down from memory (see `source`)."""
     approximate: bool
     splits: dict[str, dict[str, int]]
+    """Split → class (or "all") → faces."""
 
     def distance(self, counted: Counts) -> int:
         """Faces by which the counts differ, over the splits and classes that both name."""

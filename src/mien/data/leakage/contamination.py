@@ -30,15 +30,16 @@ _FORMAT = 1
 
 @dataclass(frozen=True, eq=False)
 class SeenFaces:
-    """trained, chosen: codes and fine signs of the pictures trained on, and of those an epoch was chosen by.
-
-    subjects, clips: hashes of the people and recordings trained on, sorted. Earlier stages are included.
-    """
+    """Fingerprints and hashes of what a bundle was made with; earlier stages are included."""
 
     trained: UInt8[np.ndarray, "trained 24"]
+    """Codes and fine signs of the pictures trained on."""
     chosen: UInt8[np.ndarray, "chosen 24"]
+    """The same of the pictures that an epoch was chosen by."""
     subjects: UInt64[np.ndarray, " people"]
+    """Hashes of the people trained on, sorted."""
     clips: UInt64[np.ndarray, " recordings"]
+    """Hashes of the recordings trained on, sorted."""
 
     def joined(self, other: "SeenFaces") -> "SeenFaces":
         """Both, each face once."""
@@ -66,12 +67,16 @@ class SeenFaces:
 
 @dataclass(frozen=True, eq=False)
 class Met:
-    """bool [samples] each: the picture was trained on; an epoch was chosen by it; its person or recording was seen."""
+    """Which samples a bundle was made with; bool [samples] each."""
 
     trained: np.ndarray
+    """The picture was trained on."""
     chosen: np.ndarray
+    """An epoch was chosen by the picture."""
     subjects: np.ndarray
+    """Its person was trained on."""
     clips: np.ndarray
+    """Its recording was trained on."""
 
     @property
     def seen(self) -> np.ndarray:

@@ -32,12 +32,16 @@ _ROWS_AT_ONCE = 1024
 
 
 class Twin(NamedTuple):
-    """Places in the two lists (or in one), how alike the details are (0..1), and whether one is the other's mirror."""
+    """Two pictures of the same photograph."""
 
     first: int
+    """Place in the first list."""
     second: int
+    """Place in the second list, or in the only one."""
     likeness: float
+    """Of the details, 0..1."""
     mirrored: bool
+    """Whether one is the other's mirror image."""
 
 
 def near_duplicates(first: Sequence[Sample], second: Sequence[Sample] | None = None) -> list[Twin]:

@@ -1,30 +1,19 @@
 """Store: fingerprints and found twins, kept between runs in one SQLite file of the user's cache folder.
 
-`$MIEN_CACHE`, else the platform's folder for caches. It may be deleted at any time. Where it cannot be read or
-written, everything works without it, only slower.
+The folder is `media.files.cache_folder`. The file may be deleted at any time. Where it cannot be read or written,
+everything works without it, only slower.
 """
 
-import os
 import sqlite3
-import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from mien.media.files import cache_folder
+
 _TABLES = ("prints", "twins")
 _AT_ONCE = 500  # SQLite's limit on the values of one question was 999 once
-
-
-def cache_folder() -> Path:
-    """`$MIEN_CACHE`, or mien's own folder where this platform keeps caches."""
-    if own := os.environ.get("MIEN_CACHE"):
-        return Path(own).expanduser()
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA", "~/AppData/Local")).expanduser() / "mien" / "cache"
-    if sys.platform == "darwin":
-        return Path("~/Library/Caches/mien").expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "mien"
 
 
 class Store:
@@ -34,7 +23,10 @@ class Store:
         self._file: sqlite3.Connection | None = None
 
     def __enter__(self) -> "Store":
-        path = cache_folder() / "fingerprints.sqlite"
+        folder = cache_folder()
+        if folder is None:
+            return self
+        path = folder / "fingerprints.sqlite"
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file = _opened(path)

@@ -12,9 +12,7 @@ needed. A blank picture (hardly any contrast) has a code of zeros, which resembl
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import cv2
@@ -23,7 +21,9 @@ from jaxtyping import Float, UInt8
 
 from mien.core.errors import MienError
 from mien.core.records import Box, Sample
+from mien.data.leakage.fingerprint_store import Store
 from mien.media.image import load_image
+from mien.media.parallel import in_batches, map_ahead
 
 VERSION = 1  # part of every key of the store: raise it when a fingerprint of the same picture would differ
 SIDE = 48
@@ -100,8 +100,6 @@ def fingerprints_of(samples: Sequence[Sample]) -> np.ndarray:
 
     A picture that cannot be read has zeros throughout: readers and loaders tell of it, this does not.
     """
-    from mien.data.leakage.fingerprint_store import Store
-
     prints = np.zeros(len(samples), PRINT)
     keys = keys_of(samples)
     with Store() as store:
@@ -110,10 +108,11 @@ def fingerprints_of(samples: Sequence[Sample]) -> np.ndarray:
         for i, key in enumerate(keys):
             if key in known:
                 prints[i] = np.frombuffer(known[key], PRINT)[0]
-        for chunk in _chunks(_made([samples[i] for i in missing]), missing):
-            for i, made in chunk:
-                prints[i] = made
-            store.keep_prints((keys[i], prints[i].tobytes()) for i, made in chunk if made["file"])
+        computed = zip(missing, _computed([samples[i] for i in missing]), strict=True)
+        for batch in in_batches(computed, _CHUNK):
+            for i, one in batch:
+                prints[i] = one
+            store.keep_prints((keys[i], one.tobytes()) for i, one in batch if one["file"])
     return prints
 
 
@@ -135,18 +134,15 @@ def keys_of(samples: Sequence[Sample]) -> list[bytes]:
     ]
 
 
-def _made(samples: Sequence[Sample]) -> Iterator[np.ndarray]:
+def _computed(samples: Sequence[Sample]) -> Iterator[np.ndarray]:
     from rich.console import Console
     from rich.progress import track
 
-    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        answers = (made for start in range(0, len(samples), _CHUNK) for made in pool.map(
-            _print_or_nothing, samples[start : start + _CHUNK], chunksize=64))  # fmt: skip
-        console = Console(stderr=True)
-        yield from track(
-            answers, "fingerprints of pictures", len(samples), console=console, transient=True,
-            disable=not console.is_terminal,
-        )  # fmt: skip
+    console = Console(stderr=True)
+    yield from track(
+        map_ahead(_print_or_nothing, samples), "fingerprints of pictures", len(samples), console=console,
+        transient=True, disable=not console.is_terminal,
+    )  # fmt: skip
 
 
 def _print_or_nothing(sample: Sample) -> np.ndarray:
@@ -162,9 +158,3 @@ def _content(sample: Sample) -> bytes:
             return file.read()
         file.seek(sample.span[0])
         return file.read(sample.span[1])
-
-
-def _chunks(made: Iterable[np.ndarray], places: Sequence[int]) -> Iterator[list[tuple[int, np.ndarray]]]:
-    pairs = zip(places, made, strict=True)
-    while chunk := list(islice(pairs, _CHUNK)):
-        yield chunk

@@ -24,19 +24,22 @@ KINDS = {
 
 @dataclass(frozen=True)
 class Leak:
-    """kind: of KINDS. sides: the names of both. first, second: a face of each; of a subject or clip the first ones.
-
-    value: the subject's or clip's name. likeness: of near-duplicates, of their details, 0..1. mirrored: one is the
-    other's mirror image.
-    """
+    """One thing that stands on two sides."""
 
     kind: str
+    """Of KINDS."""
     sides: tuple[str, str]
+    """Names of both."""
     first: Sample
+    """A face of the first side; of a subject or clip the first one."""
     second: Sample
+    """A face of the second side."""
     value: str = ""
+    """Name of the subject or clip."""
     likeness: float = 1.0
+    """Of near-duplicates, of their details, 0..1."""
     mirrored: bool = False
+    """Whether one is the other's mirror image."""
 
     @property
     def thing(self) -> str:

@@ -5,7 +5,7 @@ network's own size is what the direct path would have given.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -13,13 +13,13 @@ import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
 
+from mien.core.boxes import intersection_over_union
 from mien.core.errors import MienError, nearest
 from mien.core.geometry import Crop, crop_of_box, crop_of_picture, fit_similarity
 from mien.core.landmarks import to_5
 from mien.core.records import Box, Sample
 from mien.core.spec import PictureInput
-from mien.data.faces import scaled_crop
-from mien.media.crop import prepare
+from mien.media.crop import crop_pixels
 from mien.media.detect import Detection, Detector, create_detector
 from mien.media.image import Picture, load_image
 
@@ -34,25 +34,30 @@ BROKEN, NO_FACE, TOO_SMALL, NO_LANDMARKS = "broken picture", "no face", "too sma
 
 @dataclass(frozen=True)
 class Preparation:
-    """How faces are found and cut.
-
-    detector: "dlib", "yunet" (with its weights) or "none". own_boxes: where the data set has a face's box (to align by
-    box) or landmarks (by five points), take them rather than the detector. box_scale, box_shift_y: of PictureInput; the
-    defaults make of dlib's box FER2013's framing. min_face: side in pixels; smaller faces are failures.
-    quality: of JPEG, without colour subsampling.
-    """
+    """How faces are found and cut."""
 
     size: int = 224
+    """Side of the prepared picture, pixels."""
     detector: str = "dlib"
+    """dlib, yunet (with its weights) or none."""
     weights: str | None = None
+    """File of yunet."""
     align: str = "box"
+    """box, or five_points."""
     own_boxes: bool = True
+    """Whether the data set's box (or landmarks, to align by five points) goes before the detector."""
     box_scale: float = 1.18
+    """As of PictureInput; with box_shift_y, the defaults turn dlib's box into FER2013's framing."""
     box_shift_y: float = -0.075
+    """As of PictureInput."""
     fit: str = "squash"
+    """As of PictureInput."""
     min_face: float = 24.0
+    """Side in pixels; smaller faces are failures."""
     encoding: str = "jpeg"
+    """jpeg or png."""
     quality: int = 95
+    """Of JPEG, without colour subsampling."""
 
     def __post_init__(self) -> None:
         for name, known in (("detector", DETECTORS), ("align", ALIGNMENTS), ("encoding", ENCODINGS)):
@@ -72,15 +77,15 @@ class Preparation:
 
 @dataclass(frozen=True, eq=False)
 class Face:
-    """A prepared face: pixels [size, size, 3], where its crop lies in its picture, its landmarks in crop pixels.
-
-    score: the detector's, None where it was not asked.
-    """
+    """A prepared face."""
 
     pixels: UInt8[np.ndarray, "size size 3"]
     crop: Crop
+    """Where it lies in its picture."""
     landmarks_px: Float[np.ndarray, "points 2"] | None
+    """In crop pixels."""
     score: float | None
+    """The detector's, None where none was used."""
 
 
 class CutError(Exception):
@@ -101,11 +106,10 @@ def cut(sample: Sample, how: Preparation) -> Face:
     crop, side, score = _crop(sample, picture, how)
     if side < how.min_face:
         raise CutError(TOO_SMALL, f"{side:.0f} pixels where {how.min_face:g} are the least (--min-face)")
-    rows, columns = picture.pixels.shape[:2]
-    decoded = scaled_crop(crop, columns / picture.size[0], rows / picture.size[1])
-    points = sample.landmarks_px
-    landmarks = None if points is None else crop.to_crop(np.asarray(points)).astype(np.float32)
-    return Face(prepare(picture.pixels, decoded, how.spec), crop, landmarks, score)
+    landmarks = (
+        None if sample.landmarks_px is None else crop.to_crop(np.asarray(sample.landmarks_px)).astype(np.float32)
+    )
+    return Face(crop_pixels(picture, crop, how.spec), crop, landmarks, score)
 
 
 def _crop(sample: Sample, picture: Picture, how: Preparation) -> tuple[Crop, float, float | None]:
@@ -145,21 +149,11 @@ def _aligned(landmarks_px: np.ndarray, how: Preparation) -> tuple[Crop, float]:
 def _found(sample: Sample, picture: Picture, how: Preparation) -> Detection:
     if how.detector == "none":
         raise CutError(NO_LANDMARKS, "the data set gives no points to align by, and no detector was asked for")
-    rows, columns = picture.pixels.shape[:2]
-    back = (picture.size[0] / columns, picture.size[1] / rows)
-    faces = [_in_picture(face, back) for face in _detector(how.detector, how.weights)(picture.pixels)]
+    x, y = picture.decoded_scale
+    faces = [face.scaled(1 / x, 1 / y) for face in _detector(how.detector, how.weights)(picture.pixels)]
     if not faces:
         raise CutError(NO_FACE, f"{how.detector} finds none in {picture.size[0]} x {picture.size[1]} pixels")
     return chosen(faces, picture.size, near=sample.box)
-
-
-def _in_picture(face: Detection, back: tuple[float, float]) -> Detection:
-    """The detection in pixels of the file, where the picture was decoded at a reduced size."""
-    if back == (1.0, 1.0):
-        return face
-    x0, y0, x1, y1 = face.box
-    points = None if face.landmarks_px is None else ((face.landmarks_px + 0.5) * back - 0.5).astype(np.float32)
-    return replace(face, box=(x0 * back[0], y0 * back[1], x1 * back[0], y1 * back[1]), landmarks_px=points)
 
 
 def chosen(faces: Sequence[Detection], size: tuple[int, int], *, near: Box | None = None) -> Detection:
@@ -169,8 +163,8 @@ def chosen(faces: Sequence[Detection], size: tuple[int, int], *, near: Box | Non
     of those with at least RIVAL of its side, the one whose centre is nearest to the picture's.
     """
     if near is not None:
-        best = max(faces, key=lambda face: _shared(face.box, near))
-        if _shared(best.box, near) < 0.1:
+        best = max(faces, key=lambda face: intersection_over_union(face.box, near))
+        if intersection_over_union(best.box, near) < 0.1:
             raise CutError(NO_FACE, f"none of {len(faces)} faces lies where the data set's box says")
         return best
     largest = max(face.side for face in faces)
@@ -181,14 +175,6 @@ def chosen(faces: Sequence[Detection], size: tuple[int, int], *, near: Box | Non
         return float(np.hypot(*(np.array([(x0 + x1) / 2, (y0 + y1) / 2]) - middle)))
 
     return min((face for face in faces if face.side >= RIVAL * largest), key=distance)
-
-
-def _shared(a: Box, b: Box) -> float:
-    """Intersection over union."""
-    width, height = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
-    common = max(width, 0.0) * max(height, 0.0)
-    areas = sum((box[2] - box[0]) * (box[3] - box[1]) for box in (a, b))
-    return common / (areas - common) if areas > common else 0.0
 
 
 def _side(box: Box) -> float:

@@ -29,24 +29,27 @@ from mien.data.parallel import stopped
 from mien.data.preparation.face_crop import CutError, Preparation, cut, encoded
 from mien.data.readers.reader import printable
 from mien.media.files import atomic_path, write_text
+from mien.media.image import PICTURES
 
 PARTS, TABLE, FAILURES = "parts", "manifest.parquet", "failures.csv"
 _FEWEST, _MOST, _PARTS = 16, 1000, 64  # faces of a part; at least so many parts where the set is large enough
-_TEXT = ("path", "expression", "split", "subject", "clip", "key")
-_WHOLE = ("offset", "length")
+_TEXT = ("path", "expression", "split", "subject", "clip", "key", "affected", "voice")
+_WHOLE = ("offset", "length", "frame")
 _LISTS = ("landmarks", "landmark_depth", "landmark_visible")
 _REAL = ("valence", "arousal", "crop_x", "crop_y", "crop_width", "crop_height", "crop_roll_rad", "score")
+_PICTURE_SUFFIX = re.compile(rf"({'|'.join(map(re.escape, PICTURES))})(?=$|_\d+$)", re.IGNORECASE)
 Row = dict[str, Any]
 
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """Faces that one worker prepares in one go. names: of their pictures, below `pictures/` or in the shard."""
+    """Faces that one worker prepares in one go."""
 
     name: str
     folder: Path
     samples: tuple[Sample, ...]
     names: tuple[str, ...]
+    """Of the pictures, below `pictures/` or in the shard."""
     classes: tuple[str, ...]
     how: Preparation
     shards: bool
@@ -71,7 +74,10 @@ class Part:
 def parts_of(
     splits: dict[str, list[Sample]], folder: Path, how: Preparation, *, labels: LabelSet | None, shards: bool
 ) -> list[Part]:
-    """All faces in parts. A face that stands in several splits is prepared once, with the first of them."""
+    """All faces in parts. A face that stands in several splits is prepared once, with the first of them.
+
+    Rendered faces are not carried over: a network that takes them is trained on the data set itself.
+    """
     suffix = ".png" if how.encoding == "png" else ".jpg"
     taken: set[str] = set()
     seen: set[str] = set()
@@ -91,7 +97,7 @@ def parts_of(
 def _file_name(key: str, suffix: str, taken: set[str]) -> str:
     """A relative path after the key that any file system takes, each once whatever the case of its letters."""
     words = [re.sub(r"[^\w.+=@ -]", "_", word) for word in re.split(r"[/\\]", key) if word not in ("", ".", "..")]
-    stem = re.sub(r"\.(jpe?g|png|bmp|webp|tiff?|p[gp]m)(?=$|_\d+$)", "", "/".join(words), flags=re.IGNORECASE)
+    stem = _PICTURE_SUFFIX.sub("", "/".join(words))
     stem = stem.encode("utf-8", "replace").decode()
     name, number = stem + suffix, 1
     while name.casefold() in taken:
@@ -135,6 +141,8 @@ def _prepared(sample: Sample, part: Part) -> tuple[bytes, Row]:
         "key": printable(sample.key),
         "expression": None if sample.expression is None else part.classes[sample.expression],
         "distribution": sample.distribution, "subject": sample.subject, "clip": sample.clip,
+        "frame": sample.frame, "affected": sample.affected,
+        "voice": None if sample.voice is None else printable(str(sample.voice.absolute())),
         "valence": sample.valence, "arousal": sample.arousal, "landmarks": points,
         "landmark_depth": _scaled(sample, len(face.pixels) / (sum(face.crop.sides) / 2)),
         "landmark_visible": None if sample.visible is None else np.asarray(sample.visible, float).tolist(),

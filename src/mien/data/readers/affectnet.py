@@ -104,7 +104,7 @@ class AffectNet(Reader):
         pictures = self._picture_folder("Manually_Annotated" if part == "manual" else "Automatically_Annotated")
         listing, rows = Listing(pictures), ListFile(self, table, classes=self.classes).read()
         found = self.on_disk(rows.paths, listing, listed_in=table)
-        self._say(rows, table)
+        self._note_rows(rows, table)
         if part == "automatic" or split == "train":
             every = [listing.find(path) for path in (*rows.unused, *self._paths_elsewhere(part, table))]
             self.note_unlisted(listing, [*found, *every], listed_in=table.parent)
@@ -129,7 +129,7 @@ class AffectNet(Reader):
             if other == part and path != table:
                 yield from ListFile(self, path, classes=self.classes).paths()
 
-    def _say(self, rows: Rows, table: Path) -> None:
+    def _note_rows(self, rows: Rows, table: Path) -> None:
         if rows.left_out:
             counts = ", ".join(f"{name} {rows.left_out[name]:,}" for name in CODES if rows.left_out[name])
             self.note(f"{table.name}: {sum(rows.left_out.values()):,} faces are left out ({counts}).")

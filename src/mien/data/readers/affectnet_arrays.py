@@ -9,7 +9,6 @@ import os
 import struct
 from collections import Counter
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +19,7 @@ from mien.data.readers.affectnet_lists import CODES
 from mien.data.readers.index_cache import kept
 from mien.data.readers.points import PointsInFile
 from mien.data.readers.reader import Reader, file_names, is_picture
+from mien.media.parallel import cores, map_ahead
 
 _KINDS = ("exp", "val", "aro")
 _MAGIC = b"\x93NUMPY\x01"
@@ -52,8 +52,8 @@ class Annotations:
         within = table["exp"] < self.classes
         if not within.all():
             counts = Counter(table["exp"][~within].astype(int).tolist())
-            said = ", ".join(f"{CODES[code]} {counts[code]:,}" for code in sorted(counts))
-            self.reader.note(f"{self.folder.name}: {int((~within).sum()):,} faces are left out ({said}).")
+            by_code = ", ".join(f"{CODES[code]} {counts[code]:,}" for code in sorted(counts))
+            self.reader.note(f"{self.folder.name}: {int((~within).sum()):,} faces are left out ({by_code}).")
         key, annotations = f"{self.folder.name}/images", str(self.notes)
         affect = [[None if v == -2 else v for v in table[kind].tolist()] for kind in ("val", "aro")]
         expression = table["exp"].astype(int).tolist()
@@ -92,8 +92,7 @@ class Annotations:
         stems = [name.rpartition(".")[0] for name in names]
         parts = [stems[i : i + _AT_A_TIME] for i in range(0, len(stems), _AT_A_TIME)]
         # Threads wait for the disk together; with everything in the page cache they cost nothing.
-        with ThreadPoolExecutor(min(16, 4 * (os.cpu_count() or 1))) as pool:
-            read = list(pool.map(self._part, parts))
+        read = map_ahead(self._part, parts, threads=min(16, 4 * cores()))
         values = np.array([row for part in read for row in part], np.float64).reshape(-1, len(_KINDS))
         return {kind: values[:, i] for i, kind in enumerate(_KINDS)}
 

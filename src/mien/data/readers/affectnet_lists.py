@@ -32,7 +32,7 @@ Column = Sequence[bytes]
 
 @dataclass
 class Rows:
-    """Columns of the rows that have a class; `unused` and `left_out` are the paths and the codes of the rest."""
+    """Columns of the rows that have a class."""
 
     paths: list[str] = field(default_factory=list)
     expression: list[int] = field(default_factory=list)
@@ -41,15 +41,19 @@ class Rows:
     valence: list[float | None] = field(default_factory=list)
     arousal: list[float | None] = field(default_factory=list)
     unused: list[str] = field(default_factory=list)
+    """Paths of the other rows."""
     left_out: Counter[str] = field(default_factory=Counter)
+    """Codes of the other rows."""
 
 
 @dataclass
 class Block:
-    """Some rows of a list, by column. numbers: their rows in the file, from 1; starts: the bytes they begin at."""
+    """Some rows of a list, by column."""
 
     numbers: list[int]
+    """Their rows in the file, from 1."""
     starts: list[int]
+    """The bytes they begin at."""
     columns: dict[str, Column]
 
     def kept(self, keep: Sequence[bool], name: str) -> list[bytes]:

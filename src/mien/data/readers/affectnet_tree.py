@@ -1,8 +1,9 @@
 """AffectNet as class folders 0..7: as If3D and others lay it out for training.
 
 `{train,val}/{0..7}/<n>.jpg`, also below `affectnet_clean`; beside that may lie `affectnet_smirk` (a rendered face for
-each photo, under the same name) and `affectnet_annotations/{train,val}_set_annotation_without_lnd.csv` with the columns
-number, exp, val, aro. If3D's own code takes 0, 0 where a picture has no row there; here nobody has said it (None).
+each photo under the same name: the photo's `render`) and `affectnet_annotations` with
+`{train,val}_set_annotation_without_lnd.csv` (columns number, exp, val, aro). If3D's own code takes 0, 0 where a picture
+has no row there; here it is None.
 """
 
 import csv
@@ -10,10 +11,12 @@ from pathlib import Path
 
 from mien.core.records import Sample
 from mien.data.readers.affectnet_lists import CODES
-from mien.data.readers.reader import SPLIT_WORDS, Reader, folder_names, need_column, pictures_below
+from mien.data.readers.listing import Listing, split_folders
+from mien.data.readers.reader import Reader, folder_names, need_column
 
+_RENDERS = "affectnet_smirk"
 _TREES = {"photo": ("affectnet_clean", "Dataset/affectnet_clean", "."),
-          "render": ("affectnet_smirk", "Dataset/affectnet_smirk")}  # fmt: skip
+          "render": (_RENDERS, f"Dataset/{_RENDERS}")}  # fmt: skip
 Affect = tuple[float, float, int]
 
 
@@ -22,8 +25,8 @@ class ClassTree:
 
     def __init__(self, reader: Reader, top: Path, *, classes: int) -> None:
         self.reader, self.top, self.classes = reader, top, classes
-        named = {SPLIT_WORDS.get(name.lower(), name.lower()): top / name for name in folder_names(top)}
-        self.folders: dict[str, Path] = {split: named[split] for split in ("train", "valid", "test") if split in named}
+        self.folders = split_folders(top)
+        self._renders = Listing(top.parent / _RENDERS)
         self.valid_is_test = "valid" in self.folders and "test" not in self.folders
         if self.valid_is_test:
             self.folders["test"] = self.folders.pop("valid")
@@ -46,22 +49,29 @@ class ClassTree:
                 raise self.reader.error(
                     f"{folder} has a class folder {name!r}; AffectNet's are 0..7. Named folders: use image_folder."
                 )
-            pictures = pictures_below(folder / name)
+            pictures = self.reader.pictures_below(folder / name)
             if int(name) >= self.classes:
                 left_out += len(pictures)
                 continue
             samples += [self._sample(path, split, int(name), affect) for path in pictures]
         if left_out:
             self.reader.note(f"{folder}: {left_out:,} faces are left out (contempt).")
-        self._say(samples, affect, split)
+        self._note_affect(samples, affect, split)
         return samples
 
     def _sample(self, path: Path, split: str, code: int, affect: dict[str, Affect]) -> Sample:
         valence, arousal, _ = affect.get(path.stem, (None, None, None))
         key = path.relative_to(self.reader.root).as_posix()
-        return Sample(key, path, split, code, valence=valence, arousal=arousal)
+        return Sample(key, path, split, code, valence=valence, arousal=arousal, render=self._render(path))
 
-    def _say(self, samples: list[Sample], affect: dict[str, Affect], split: str) -> None:
+    def _render(self, photo: Path) -> Path | None:
+        """The rendered face of the same name, where there is one."""
+        if self.top == self.reader.root or self.top.name == _RENDERS:
+            return None
+        name = photo.relative_to(self.top).as_posix()
+        return self._renders.place(self._renders.find(name))
+
+    def _note_affect(self, samples: list[Sample], affect: dict[str, Affect], split: str) -> None:
         if not affect:
             return
         without = sum(sample.valence is None for sample in samples)

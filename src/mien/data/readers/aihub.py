@@ -109,10 +109,10 @@ class AiHub(Reader):
                 else:
                     samples.append(sample)
         self.refuse_missing(missing, listed_in=self.root, total=len(seen))
-        self._say(dropped, split, len(pictures) - len(seen & pictures.keys()))
+        self._note_dropped(dropped, split, len(pictures) - len(seen & pictures.keys()))
         return samples
 
-    def _say(self, dropped: Counter[str], split: str, unlisted: int) -> None:
+    def _note_dropped(self, dropped: Counter[str], split: str, unlisted: int) -> None:
         if dropped:
             why = ", ".join(f"{reason} {count:,}" for reason, count in sorted(dropped.items()))
             self.note(f"{split}: {dropped.total():,} faces are left out ({why}).")

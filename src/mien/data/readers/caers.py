@@ -6,10 +6,10 @@ says from which: train and test hold near-duplicates of each other (`mien data l
 
 from pathlib import Path
 
-from mien.core.errors import MienError
 from mien.core.labels import label_set
 from mien.core.records import Box, Sample
-from mien.data.readers.reader import SPLIT_WORDS, Reader, folder_names, pictures_below
+from mien.data.readers.listing import split_folders
+from mien.data.readers.reader import Reader, folder_names
 
 _FIELDS = 6
 
@@ -29,23 +29,18 @@ class CaerS(Reader):
         super().__init__(root / "CAER-S" if (root / "CAER-S").is_dir() else root)
         self.labels = label_set("caers")
         self.boxes = boxes
-        found = {SPLIT_WORDS.get(name.lower(), name.lower()): name for name in folder_names(self.root)}
-        self._folders: dict[str, str] = {split: found[split] for split in ("train", "valid", "test") if split in found}
+        self._folders = split_folders(self.root)
         self.splits = tuple(self._folders)
         if not self._folders:
             self.need(self.root / "train", way_out="Expected train/Anger/0001.png and test/Anger/0001.png.")
 
     def _read(self, split: str) -> list[Sample]:
-        assert self.labels is not None
-        folder = self.root / self._folders[split]
+        folder = self._folders[split]
         boxes = self._boxes(folder) if self.boxes else None
         samples: list[Sample] = []
         for name in folder_names(folder):
-            try:
-                index = self.labels.index(name)
-            except MienError as error:
-                raise self.error(f"{folder} has a class folder {name!r}: {error}") from error
-            samples += [self._sample(path, split, index, boxes) for path in pictures_below(folder / name)]
+            index = self.class_of(folder / name)
+            samples += [self._sample(path, split, index, boxes) for path in self.pictures_below(folder / name)]
         if not samples:
             raise self.error(f"no class folders with pictures under {folder}. Expected Anger/0001.png and so on.")
         return samples if boxes is None else self._boxed(samples, folder)

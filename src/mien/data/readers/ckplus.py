@@ -64,10 +64,10 @@ class CkPlus(Reader):
         found = {clip: (self._frames(clip), self._code(clip)) for clip in clips}
         if not found:
             raise self.error(f"no sequences under {self._images}. {_WAY_OUT}")
-        self._tell(found)
+        self._note_missing(found)
         return {clip: value for clip, value in found.items() if value[0]}
 
-    def _tell(self, found: dict[str, tuple[list[str], int | None]]) -> None:
+    def _note_missing(self, found: dict[str, tuple[list[str], int | None]]) -> None:
         """Notes on what is missing on either side."""
         empty = [clip for clip, (frames, _) in found.items() if not frames]
         if lost := sorted(self._labelled() - found.keys()) + [clip for clip in empty if found[clip][1] is not None]:

@@ -1,19 +1,20 @@
 """Synthetic clips, as `mien data synth clips` writes them: frames of short films, some with a voice."""
 
+from itertools import compress
 from pathlib import Path
 
 import numpy as np
 
 from mien.core.records import Sample
-from mien.data.readers.made import Made
 from mien.data.readers.reader import file_names
+from mien.data.readers.synthetic_set import SyntheticSet, affected_side
 
 _NEEDED = ("clip", "split", "person", "expression", "frames")
 _ARRAYS = ("phase", "box", "landmarks_px", "valence", "arousal")
 _APEX = 2
 
 
-class Clips(Made):
+class Clips(SyntheticSet):
     """`clips.csv` and `clips/0001/frames/*.jpg` with `truth.npz`; each frame is a sample, its clip and person named.
 
     phases: "apex" gives the frames in which the expression stands fully (default), "all" also those before and after,
@@ -42,25 +43,23 @@ class Clips(Made):
         truth = self._truth(file, _ARRAYS, also=("landmarks_3d", "visible", "head_deg"))
         phase = truth["phase"]
         wanted = range(len(phase)) if self.phases == "all" else np.flatnonzero(phase == _APEX).tolist()
-        present = file_names(folder / "frames")
-        absent = [folder / "frames" / f"{i + 1:04d}.jpg" for i in wanted if f"{i + 1:04d}.jpg" not in present]
-        self.refuse_missing(absent, listed_in=file, total=len(wanted))
+        present = self._present(folder / "frames", [f"{i + 1:04d}.jpg" for i in wanted], listed_in=file)
         label = self.labels.index(row["expression"])
+        voice = folder / "voice.wav" if "voice.wav" in file_names(folder) else None
         return [
-            self._sample(
-                row, f"{i + 1:04d}.jpg", label, {name: np.asarray(values[i]) for name, values in truth.items()}
-            )
-            for i in wanted
-            if f"{i + 1:04d}.jpg" in present
+            self._sample(row, i, label, voice, {name: np.asarray(values[i]) for name, values in truth.items()})
+            for i in compress(wanted, present)
         ]
 
-    def _sample(self, row: dict[str, str], name: str, label: int, truth: dict[str, np.ndarray]) -> Sample:
-        key = f"{row['clip']}/frames/{name}"
+    def _sample(
+        self, row: dict[str, str], frame: int, label: int, voice: Path | None, truth: dict[str, np.ndarray]
+    ) -> Sample:
+        key = f"{row['clip']}/frames/{frame + 1:04d}.jpg"
         return Sample(
             key, self.root / key, row["split"], label, None, tuple(truth["box"].tolist()),
             truth["landmarks_px"].astype(np.float32), float(truth["valence"]), float(truth["arousal"]),
             row["person"], row["clip"], depth_px=_depth(truth), visible=truth.get("visible"),
-            pose_rad=_pose(truth.get("head_deg")),
+            pose_rad=_pose(truth.get("head_deg")), affected=affected_side(self, row), frame=frame, voice=voice,
         )  # fmt: skip
 
 

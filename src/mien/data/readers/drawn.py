@@ -5,7 +5,7 @@ from pathlib import Path
 
 from mien.core.records import Sample
 from mien.data.readers.image_folder import ImageFolder
-from mien.data.readers.points import read_pts
+from mien.media.points import read_pts
 
 
 class Drawn(ImageFolder):

@@ -10,7 +10,6 @@ from pathlib import Path
 from types import MappingProxyType
 
 from mien.core.records import Sample
-from mien.data.readers.listing import pictures_below
 from mien.data.readers.pictures_only import PicturesOnly
 from mien.data.readers.reader import folder_names
 from mien.data.readers.stores import Place, Store, tars_in
@@ -50,7 +49,7 @@ class Ffhq(PicturesOnly):
             return {name: place for name, place in found if place is not None}
         if self._folder is None:
             return store.unnamed
-        below = [path.relative_to(self.root).as_posix() for path in pictures_below(self.root / self._folder)]
+        below = [path.relative_to(self.root).as_posix() for path in self.pictures_below(self.root / self._folder)]
         return {key: Place(key, self.root / key) for key in below}
 
     def _read(self, split: str) -> list[Sample]:

@@ -3,12 +3,10 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from mien.core.errors import MienError
 from mien.core.labels import LabelSet, label_set
 from mien.core.records import Sample
-from mien.data.readers.reader import SPLIT_WORDS, Reader, folder_names, pictures_below
-
-_SPLITS = ("train", "valid", "test")
+from mien.data.readers.listing import split_folders
+from mien.data.readers.reader import Reader, file_names, folder_names, is_picture
 
 
 class ImageFolder(Reader):
@@ -23,9 +21,7 @@ class ImageFolder(Reader):
     def __init__(self, root: Path, *, labels: str | None = None, classes: Sequence[str] | None = None) -> None:
         super().__init__(root)
         self.need(self.root, way_out="Expected a folder with one folder a class.")
-        top = folder_names(self.root)
-        found = {SPLIT_WORDS.get(name.lower(), name.lower()): name for name in top}
-        self._folders = {split: self.root / found[split] for split in _SPLITS if split in found} or {"all": self.root}
+        self._folders = split_folders(self.root) or {"all": self.root}
         self.splits = tuple(self._folders)
         if classes is not None:
             self.labels = label_set(self.name, classes)
@@ -40,7 +36,21 @@ class ImageFolder(Reader):
             raise self.error(
                 f"no class folders under {self.root}. Expected <class>/*.jpg or train/<class>/*.jpg there."
             )
+        if len(names) == 1:
+            self._refuse_root_above(next(iter(self._folders.values())) / names[0])
         return tuple(names)
+
+    def _refuse_root_above(self, only: Path) -> None:
+        """Raises MienError when the one class folder holds folders, not pictures: the root is a level too high."""
+        below, better = folder_names(only), only
+        while len(below) == 1 and folder_names(better / below[0]):
+            better = better / below[0]
+            below = folder_names(better)
+        if below and not any(map(is_picture, file_names(only))):
+            raise self.error(
+                f"one class only, {only.name!r}, under {only.parent}, and folders in it ({', '.join(below[:4])}). "
+                f"Name {better} as the root; if {only.name!r} is the class, say --data.reader.classes [{only.name}]."
+            )
 
     def _read(self, split: str) -> list[Sample]:
         folder = self._folders[split]
@@ -49,9 +59,7 @@ class ImageFolder(Reader):
         return [sample for name in folder_names(folder) for sample in self._class(folder / name, split)]
 
     def _class(self, folder: Path, split: str) -> list[Sample]:
-        assert self.labels is not None
-        try:
-            index = self.labels.index(folder.name)
-        except MienError as error:
-            raise self.error(f"folder {folder}: {error}") from error
-        return [Sample(path.relative_to(self.root).as_posix(), path, split, index) for path in pictures_below(folder)]
+        index = self.class_of(folder)
+        return [
+            Sample(path.relative_to(self.root).as_posix(), path, split, index) for path in self.pictures_below(folder)
+        ]

@@ -1,17 +1,16 @@
 """What was read from many small files, kept in the user's cache folder: never in the data set's own.
 
-`$XDG_CACHE_HOME/mien/index` (else `~/.cache/mien/index`); MIEN_CACHE names another place. Deleting it is safe.
+The folder is `index` in `media.files.cache_folder`. Deleting it is safe.
 """
 
 import hashlib
-import os
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 from mien.core.errors import MienError
-from mien.media.files import atomic_path
+from mien.media.files import atomic_path, cache_folder
 
 Table = dict[str, np.ndarray]
 _FORMAT = "1"
@@ -23,7 +22,10 @@ def kept(what: str, stamp: str, build: Callable[[], Table], *, how: str = "auto"
     what: names the table, one file each. stamp: changes when the table would. how: "auto", "rebuild" (never taken from
     the cache) or "off" (nor written to it). A cache that cannot be read or written is done without.
     """
-    path = folder() / f"{hashlib.sha256(what.encode('utf-8', 'surrogateescape')).hexdigest()[:24]}.npz"
+    folder = cache_folder()
+    if folder is None:
+        return build()
+    path = folder / "index" / f"{hashlib.sha256(what.encode('utf-8', 'surrogateescape')).hexdigest()[:24]}.npz"
     mark = np.frombuffer(f"{_FORMAT} {stamp}".encode(), np.uint8)
     if how == "auto" and (table := _read(path, mark)) is not None:
         return table
@@ -31,14 +33,6 @@ def kept(what: str, stamp: str, build: Callable[[], Table], *, how: str = "auto"
     if how != "off":
         _write(path, {**table, "stamp": mark})
     return table
-
-
-def folder() -> Path:
-    """Where indices are kept."""
-    if given := os.environ.get("MIEN_CACHE"):
-        return Path(given) / "index"
-    top = os.environ.get("XDG_CACHE_HOME")
-    return (Path(top) if top else Path.home() / ".cache") / "mien" / "index"
 
 
 def _read(path: Path, mark: np.ndarray) -> Table | None:

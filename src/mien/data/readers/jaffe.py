@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mien.core.labels import label_set
 from mien.core.records import Sample
-from mien.data.readers.reader import Reader, pictures_below
+from mien.data.readers.reader import Reader
 
 _CODES = ("AN", "DI", "FE", "HA", "NE", "SA", "SU")  # in the order of the label set
 _NAME = re.compile(r"([A-Z]{2})\.([A-Z]{2})(\d+)\.(\d+)\.TIFF?")
@@ -30,13 +30,12 @@ class Jaffe(Reader):
         super().__init__(root)
         self.labels = label_set("jaffe")
         self.splits = ("all",)
-        pictures = pictures_below(self.root)
+        pictures = self.pictures_below(self.root)
         self._pictures = [(path, parts) for path in pictures if (parts := _NAME.fullmatch(path.name.upper()))]
         if not self._pictures:
             self.need(self.root / "KA.AN1.39.tiff", way_out=_WAY_OUT)
         others = [path for path in pictures if not _NAME.fullmatch(path.name.upper())]
-        if others:
-            self.note(f"{len(others)} pictures do not have the set's names and are left out, first {others[0]}.")
+        self.note_other_names(others)
 
     def _read(self, split: str) -> list[Sample]:
         samples = []

@@ -11,7 +11,7 @@ from pathlib import Path
 from mien.core.errors import nearest
 from mien.core.labels import label_set
 from mien.core.records import Sample
-from mien.data.readers.reader import Reader, pictures_below
+from mien.data.readers.reader import Reader
 
 _CODES = ("AF", "AN", "DI", "HA", "NE", "SA", "SU")  # in the order of the label set
 ANGLES = ("FL", "HL", "S", "HR", "FR")
@@ -47,15 +47,14 @@ class Kdef(Reader):
         others = [path for path, parts in pictures if not parts]
         if not known:
             self.need(self.root / "KDEF" / "AF01" / "AF01AFS.JPG", way_out=_WAY_OUT)
-        if others:
-            self.note(f"{len(others)} pictures do not have the set's names and are left out, first {others[0]}.")
+        self.note_other_names(others)
         return [(path, parts) for path, parts in known if parts[4] in wanted]
 
     def _all(self) -> list[Path]:
         """Pictures of KDEF itself: the averaged faces (AKDEF), which come beside it, are another set."""
         folder = self.root / "KDEF"
         top = folder if folder.is_dir() else self.root
-        return [path for path in pictures_below(top) if "AKDEF" not in path.relative_to(top).parts]
+        return [path for path in self.pictures_below(top) if "AKDEF" not in path.relative_to(top).parts]
 
     def _read(self, split: str) -> list[Sample]:
         return [

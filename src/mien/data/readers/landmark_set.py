@@ -21,9 +21,9 @@ class LandmarkSet(Reader):
 
     count: ClassVar[int] = 68
 
-    def samples(self, split: str) -> list[Sample]:
+    def _read_checked(self, split: str) -> list[Sample]:
         """As of every reader. Raises MienError also where depth counts the other way."""
-        samples = super().samples(split)
+        samples = super()._read_checked(split)
         outside = [s for s in samples if s.landmarks_px is not None and (np.asarray(s.landmarks_px) < -0.5).any()]
         if outside:
             self.note(

@@ -6,7 +6,12 @@ import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-PICTURE_SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm"))
+from mien.data.splits import SPLIT_WORDS
+from mien.media.files import is_own_folder
+from mien.media.image import PICTURES, UNREADABLE_PICTURES
+
+PICTURE_SUFFIXES = frozenset(PICTURES)
+_UNREADABLE_SUFFIXES = frozenset(UNREADABLE_PICTURES)
 _NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)  # no such folder; a file; a link that leads to itself
 _DOTS = ("", ".", "..")
 _BACKSLASH = os.sep if os.sep == "\\" else "\0"  # parts paths on Windows; elsewhere a letter like others
@@ -78,37 +83,50 @@ def file_names(folder: Path) -> set[str]:
 
 
 def folder_names(folder: Path) -> list[str]:
-    """Sorted names of the folders in a folder, hidden ones and links that lead nowhere left out."""
+    """Sorted names of the folders in a folder, without hidden ones, system folders and links that lead nowhere."""
     try:
         with os.scandir(folder) as entries:
-            return sorted(entry.name for entry in entries if not entry.name.startswith(".") and _is_folder(entry))
+            return sorted(entry.name for entry in entries if is_own_folder(entry.name) and _is_folder(entry))
     except OSError as error:
         if error.errno in _NOT_THERE:
             return []
         raise
 
 
-def pictures_below(folder: Path) -> list[Path]:
-    """Sorted picture files in a folder and the folders below it; links to folders are not followed."""
-    return sorted(Path(parent, name) for parent, names in walk(folder) for name in names if is_picture(name))
+def split_folders(folder: Path) -> dict[str, Path]:
+    """Split ("train", "valid", "test", in this order) → the folder in `folder` that is called so or by another word."""
+    found = {SPLIT_WORDS.get(name.lower(), name.lower()): folder / name for name in folder_names(folder)}
+    return {split: found[split] for split in ("train", "valid", "test") if split in found}
 
 
 def walk(folder: Path) -> Iterator[tuple[str, list[str]]]:
-    """(folder, its file names) for a folder and those below it, sorted, no hidden folders; links are not followed."""
+    """(folder, its file names) for a folder and those below it, sorted, without hidden and system folders.
+
+    Links to folders are not followed.
+    """
     for parent, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        folders[:] = sorted(filter(is_own_folder, folders))
         yield parent, sorted(names)
 
 
 def is_picture(name: str) -> bool:
     """Whether a file name ends as pictures do, in small or capital letters, and is not hidden."""
-    return os.path.splitext(name)[1].lower() in PICTURE_SUFFIXES and not name.startswith(".")  # noqa: PTH122 (300,000 names)
+    return _suffix(name) in PICTURE_SUFFIXES and not name.startswith(".")
+
+
+def is_unreadable_picture(name: str) -> bool:
+    """Whether a file name ends as those of pictures that nothing here decodes: HEIC, raw files, JPEG XL."""
+    return _suffix(name) in _UNREADABLE_SUFFIXES and not name.startswith(".")
+
+
+def _suffix(name: str) -> str:
+    return os.path.splitext(name)[1].lower()  # noqa: PTH122 (300,000 names)
 
 
 def child_of(folder: Path) -> Callable[[str], Path]:
     """Makes `folder / name` of a plain file name in a fifth of the time: Python 3.11 takes the name apart again."""
-    made: Callable[[str], Path] = getattr(folder, "_make_child_relpath", folder.__truediv__)  # there in 3.11 and 3.12
-    return made
+    child: Callable[[str], Path] = getattr(folder, "_make_child_relpath", folder.__truediv__)  # there in 3.11 and 3.12
+    return child
 
 
 def printable(text: str) -> str:

@@ -1,7 +1,9 @@
 """The user's own list: a CSV or Parquet table, one face a row. What is in it is said by the names of its columns.
 
 path (below the table's folder, or absolute); expression, or label (a class name), and/or one column of votes or
-probabilities a class (without expression the highest counts); split, subject, clip; x0, y0, x1, y1 (the face's box in
+probabilities a class (without expression the highest counts); split, subject, clip, frame (of its video, from 0);
+affected (R or L: the person's own side that a palsy weakens); voice, render (paths of a sound and of a rendered face
+that belong to the picture); x0, y0, x1, y1 (the face's box in
 picture pixels, edges); valence, arousal; landmarks (`x y x y ...` in picture pixels, pixel centres at whole numbers; in
 Parquet a list), landmark_depth (one a point, in picture pixels, larger is nearer), landmark_visible (1 or 0); offset,
 length (bytes of the picture inside the file, such as a shard); key (the face's own name). Other columns are ignored. A
@@ -22,12 +24,16 @@ from mien.core.errors import MienError, nearest
 from mien.core.labels import SYNONYMS, LabelSet, label_set
 from mien.core.records import Box, Sample
 from mien.data.readers.columns import Column, read_csv, read_parquet
-from mien.data.readers.reader import SPLIT_WORDS, Listing, Reader, need_column
+from mien.data.readers.reader import ENDLESS_BOX, SPLIT_WORDS, Listing, Reader, edges_are_within, need_column
 
 _BOX = ("x0", "y0", "x1", "y1")
 _SPAN = ("offset", "length")
 _POINTS = ("landmarks", "landmark_depth", "landmark_visible")
-_OPTIONAL = ("expression", "split", "subject", "clip", "key", "valence", "arousal", *_POINTS, *_SPAN, *_BOX)
+_FILES = ("voice", "render")
+_OPTIONAL = (
+    "expression", "split", "subject", "clip", "frame", "affected", "key", "valence", "arousal", *_FILES, *_POINTS,
+    *_SPAN, *_BOX,
+)  # fmt: skip
 PREPARED = "prepared.json"  # what `mien data prepare` writes beside its table; says the order of the classes
 
 
@@ -108,8 +114,8 @@ class Manifest(Reader):
     def _found_labels(self) -> LabelSet | None:
         if "expression" not in self._columns:
             return None
-        words = [word for word in self._columns["expression"] if word is not None]
-        return LabelSet(self.name, tuple(sorted({str(word).strip() for word in words})))
+        words = {str(word).strip() for word in self._columns["expression"] if word is not None} - {""}
+        return LabelSet(self.name, tuple(sorted(words))) if words else None
 
     def _split_words(self) -> dict[Any, str]:
         """What each word in the column means."""
@@ -130,7 +136,9 @@ class Manifest(Reader):
             self._each("landmarks", rows, self._landmarks), self._affect("valence", rows),
             self._affect("arousal", rows), self._words("subject", rows), self._words("clip", rows),
             self._each("offset", rows, self._span), self._each("landmark_depth", rows, self._depth),
-            self._each("landmark_visible", rows, self._visible),
+            self._each("landmark_visible", rows, self._visible), repeat(None, len(rows)),
+            self._each("affected", rows, self._affected), self._each("frame", rows, self._frame),
+            self._files("voice", rows, listing), self._files("render", rows, listing),
         )  # fmt: skip
         return [
             Sample(key, place, split, *rest) for key, place, *rest in zip(*columns, strict=True) if place is not None
@@ -178,7 +186,8 @@ class Manifest(Reader):
         edges = [self._floats(name, rows) for name in _BOX]
         if all(values is not None for values in edges):
             boxes: list[Box] = list(zip(*edges, strict=True))  # type: ignore[arg-type]
-            if all(x1 > x0 and y1 > y0 for x0, y0, x1, y1 in boxes):
+            inside = edges_are_within(np.array(boxes, float).reshape(-1, 4)).all()
+            if inside and all(x1 > x0 and y1 > y0 for x0, y0, x1, y1 in boxes):
                 return boxes
         return [self._box(row) for row in rows]
 
@@ -195,7 +204,7 @@ class Manifest(Reader):
 
     def _class_of(self, word: Any, rows: Sequence[int]) -> int | None:
         assert self.labels is not None
-        if word is None:  # Parquet's null: nobody labelled it; an empty word in a CSV is a mistake
+        if word is None or not str(word).strip():  # not labelled
             return None
         try:
             return self.labels.index(str(word))
@@ -220,6 +229,29 @@ class Manifest(Reader):
         if not -1 <= value <= 1:
             raise self._bad(row, f"{column} lies in -1..1; got {value:g}.")
         return value
+
+    def _files(self, column: str, rows: Sequence[int], listing: Listing) -> Iterable[Path | None]:
+        """Paths on disk. Raises MienError for missing files, unless they are to be skipped."""
+        words = self._words(column, rows)
+        given = [word for word in words if word is not None]
+        found = dict(zip(given, self.on_disk(given, listing, listed_in=self.table, what=f"{column}s"), strict=True))
+        return [None if word is None else listing.place(found[word]) for word in words]
+
+    def _affected(self, row: int) -> str | None:
+        if not self._given(row, "affected"):
+            return None
+        side = str(self._columns["affected"][row]).strip().upper()
+        if side not in ("R", "L"):
+            raise self._bad(row, f"affected is R or L, or empty; got {side!r}.")
+        return side
+
+    def _frame(self, row: int) -> int | None:
+        if not self._given(row, "frame"):
+            return None
+        frame = self._number(row, "frame")
+        if frame < 0 or frame % 1:
+            raise self._bad(row, f"frame is a whole number from 0; got {frame:g}.")
+        return int(frame)
 
     def _span(self, row: int) -> tuple[int, int] | None:
         if not self._given(row, "offset"):
@@ -259,8 +291,8 @@ class Manifest(Reader):
         try:
             return np.asarray(given.split() if isinstance(given, str) else given, np.float32)
         except ValueError:
-            said = "numbers `x y x y ...`" if name == "landmarks" else "numbers"
-            raise self._bad(row, f"{name} are {said}; got {str(given)[:40]!r}.") from None
+            rule = "numbers `x y x y ...`" if name == "landmarks" else "numbers"
+            raise self._bad(row, f"{name} are {rule}; got {str(given)[:40]!r}.") from None
 
     def _box(self, row: int) -> Box | None:
         if not self._given(row, "x0"):
@@ -268,6 +300,8 @@ class Manifest(Reader):
         x0, y0, x1, y1 = (self._number(row, name) for name in _BOX)
         if not (x1 > x0 and y1 > y0):
             raise self._bad(row, f"a box needs x1 > x0 and y1 > y0; got {(x0, y0, x1, y1)}.")
+        if not edges_are_within(np.array([[x0, y0, x1, y1]])).all():
+            raise self._bad(row, f"{ENDLESS_BOX}; got {(x0, y0, x1, y1)}.")
         return x0, y0, x1, y1
 
     def _number(self, row: int, column: str) -> float:

@@ -15,9 +15,9 @@ import numpy as np
 from mien.core.records import Sample
 from mien.data.readers.landmark_set import LandmarkSet
 from mien.data.readers.listing import walk
-from mien.data.readers.points import read_pts
 from mien.data.readers.stores import Store, tars_in
 from mien.data.readers.tables import first_there, read_records
+from mien.media.points import read_pts
 
 _LISTS = {
     "train": "menpo_train.ljson", "test": "menpo_full.ljson", "common": "menpo_common.ljson",

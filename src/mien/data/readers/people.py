@@ -1,18 +1,18 @@
 """Synthetic people, as `mien data synth people` writes them: expressions with mixtures, affect, points, persons."""
 
+from itertools import compress
 from pathlib import Path
 
 import numpy as np
 
 from mien.core.records import Sample
-from mien.data.readers.made import Made
-from mien.data.readers.reader import file_names
+from mien.data.readers.synthetic_set import SyntheticSet, affected_side
 
 _NEEDED = ("path", "split", "person", "expression", "valence", "arousal", "x0", "y0", "x1", "y1")
 _POSE = ("pitch_deg", "yaw_deg", "roll_deg")
 
 
-class People(Made):
+class People(SyntheticSet):
     """`people.csv` and `truth.npz` beside `pictures/*.png`; a person stands in one split only.
 
     boxed: give the box that a face detector would about find (default), else the whole picture is the face. Depth is
@@ -28,21 +28,18 @@ class People(Made):
         self._open("people.csv", _NEEDED)
         self.arrays = self.need(self.root / "truth.npz", way_out="Make the folder anew.")
 
-    def affected_sides(self) -> dict[str, str]:
-        """key -> "R" or "L", the person's own side that a palsy weakens; only faces with one."""
-        return {row["path"]: row["palsy_side"] for row in self._rows if row.get("palsy_side")}
-
     def _read(self, split: str) -> list[Sample]:
         truth = self._truth(self.arrays, ("mixture", "landmarks_px"), also=("landmarks_3d", "visible"))
         if {len(values) for values in truth.values()} != {len(self._rows)}:
             count = len(truth["landmarks_px"])
             raise self.error(f"{self.arrays} holds {count} pictures, {self.table} {len(self._rows)}.")
-        present = file_names(self.root / "pictures")
         places = [i for i, row in enumerate(self._rows) if row["split"] == split]
-        missing = [self.root / self._rows[i]["path"] for i in places if Path(self._rows[i]["path"]).name not in present]
-        self.refuse_missing(missing, listed_in=self.table, total=len(places))
-        there = (i for i in places if Path(self._rows[i]["path"]).name in present)
-        return [self._sample(self._rows[i], {name: values[i] for name, values in truth.items()}) for i in there]
+        names = [Path(self._rows[i]["path"]).name for i in places]
+        present = self._present(self.root / "pictures", names, listed_in=self.table)
+        return [
+            self._sample(self._rows[i], {name: values[i] for name, values in truth.items()})
+            for i in compress(places, present)
+        ]
 
     def _sample(self, row: dict[str, str], truth: dict[str, np.ndarray]) -> Sample:
         assert self.labels is not None
@@ -51,7 +48,7 @@ class People(Made):
             row["path"], self.root / row["path"], row["split"], self.labels.index(row["expression"]),
             tuple(truth["mixture"].tolist()), box if self.boxed else None, truth["landmarks_px"].astype(np.float32),
             float(row["valence"]), float(row["arousal"]), row["person"], depth_px=_depth(row, truth),
-            visible=truth.get("visible"), pose_rad=_pose(row),
+            visible=truth.get("visible"), pose_rad=_pose(row), affected=affected_side(self, row),
         )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Points that stay in their file until they are asked for; and what `media.points` says of `.pts`."""
+"""Points that stay in their file until they are asked for."""
 
 from typing import Any
 
@@ -6,9 +6,6 @@ import numpy as np
 from jaxtyping import Float
 
 from mien.core.errors import MienError
-from mien.media.points import read_pts, write_pts
-
-__all__ = ["PointsInFile", "read_pts", "write_pts"]
 
 
 class PointsInFile:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from mien.core.labels import label_set
 from mien.core.records import Sample
-from mien.data.readers.reader import SPLIT_WORDS, Listing, Reader, folder_names, pictures_below
+from mien.data.readers.listing import split_folders
+from mien.data.readers.reader import Listing, Reader, folder_names
 
 _CODES = {str(code): code - 1 for code in range(1, 8)}
 
@@ -76,8 +77,7 @@ class RafDbFolders(Reader):
     def __init__(self, root: Path) -> None:
         super().__init__(root / "DATASET" if (root / "DATASET").is_dir() else root)
         self.labels = label_set("rafdb")
-        found = {SPLIT_WORDS.get(name.lower(), name.lower()): name for name in folder_names(self.root)}
-        self._folders: dict[str, str] = {split: found[split] for split in ("train", "valid", "test") if split in found}
+        self._folders = split_folders(self.root)
         if not self._folders:
             self.need(self.root / "train", way_out="Expected train/1..7 and test/1..7.")
         self.valid_is_test = "valid" in self._folders and "test" not in self._folders
@@ -86,7 +86,7 @@ class RafDbFolders(Reader):
         self.splits = tuple(self._folders)
 
     def _read(self, split: str) -> list[Sample]:
-        folder = self.root / self._folders[split]
+        folder = self._folders[split]
         samples = []
         classes = folder_names(folder)
         if not classes:
@@ -96,6 +96,6 @@ class RafDbFolders(Reader):
                 raise self.error(f"{folder} has a class folder {name!r}; the classes are 1..7.")
             samples += [
                 Sample(path.relative_to(self.root).as_posix(), path, split, _CODES[name])
-                for path in pictures_below(folder / name)
+                for path in self.pictures_below(folder / name)
             ]
         return samples

@@ -5,6 +5,7 @@ Reading an index is cheap: one directory listing a folder, no stat of single fil
 
 import gc
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -12,6 +13,9 @@ from operator import attrgetter
 from pathlib import Path
 from types import MappingProxyType
 from typing import ClassVar
+
+import numpy as np
+from jaxtyping import Bool, Float
 
 from mien.core.errors import MienError, nearest
 from mien.core.labels import LabelSet
@@ -22,13 +26,15 @@ from mien.data.readers.listing import (
     file_names,
     folder_names,
     is_picture,
-    pictures_below,
+    is_unreadable_picture,
     printable,
+    walk,
 )
+from mien.data.splits import SPLIT_WORDS
 
-# The same split under other words. RAF-DB, FER+ and POSTER V2 write `valid`, ImageNet's descendants `val`.
-SPLIT_WORDS = {"val": "valid", "validation": "valid", "dev": "valid", "training": "train", "testing": "test"}
 MISSING = ("stop", "skip")
+LARGEST_EDGE = 100_000  # pixels; a JPEG's sides end at 65,535
+ENDLESS_BOX = f"the edges of a box lie within {LARGEST_EDGE:,} pixels"
 
 
 class Reader(ABC):
@@ -55,22 +61,30 @@ class Reader(ABC):
         self.root = Path(root)
         self.notes: list[str] = []
         self.absent: list[Path] = []
-
-    def affected_sides(self) -> dict[str, str]:
-        """key -> "R" or "L", the person's own side that a palsy weakens; empty where the data do not say."""
-        return {}
+        self._unreadable: set[Path] = set()
+        self._samples: dict[str, list[Sample]] = {}
 
     @abstractmethod
     def _read(self, split: str) -> list[Sample]:
         """The samples of one of `self.splits`."""
 
     def samples(self, split: str) -> list[Sample]:
-        """The samples of a split, sorted by key. Raises MienError for a missing split and for broken labels."""
+        """The samples of a split, sorted by key; read from disk once.
+
+        Raises MienError for a missing split and for broken labels.
+        """
         name = self.resolve(split)
+        if name not in self._samples:
+            self._samples[name] = self._read_checked(name)
+        return list(self._samples[name])
+
+    def _read_checked(self, split: str) -> list[Sample]:
         with _no_collection():
-            samples = _with_printable_keys(self._read(name))
+            samples = _with_printable_keys(self._read(split))
+        self._note_unreadable()
         if not samples:
-            raise self.error(f"split {name!r} is empty under {self.root}.")
+            raise self.error(f"split {split!r} is empty under {self.root}.{self._unreadable_text()}")
+        self._refuse_endless_boxes(samples)
         return sorted(samples, key=attrgetter("key"))
 
     def resolve(self, split: str) -> str:
@@ -112,26 +126,71 @@ class Reader(ABC):
             raise self.error(f"{path} is not UTF-8 text (byte {error.start}). Save it as UTF-8.") from error
         return [line for line in text.splitlines() if line.strip()]
 
-    def on_disk(self, listed: Sequence[str], listing: Listing, *, listed_in: Path) -> list[str | None]:
+    def on_disk(
+        self, listed: Sequence[str], listing: Listing, *, listed_in: Path, what: str = "pictures"
+    ) -> list[str | None]:
         """Each listed path (below `listing.top`) as it lies on disk, None for a missing one that is to be skipped.
 
         Raises MienError that counts the missing pictures and names the first, unless `missing` is "skip".
         """
         found = [listing.find(path) for path in listed]
         missing = [Path(listing.top, path) for path, there in zip(listed, found, strict=True) if there is None]
-        self.refuse_missing(missing, listed_in=listed_in, total=len(listed))
+        self.refuse_missing(missing, listed_in=listed_in, total=len(listed), what=what)
         return found
 
-    def refuse_missing(self, missing: Sequence[Path], *, listed_in: Path, total: int) -> None:
+    def refuse_missing(self, missing: Sequence[Path], *, listed_in: Path, total: int, what: str = "pictures") -> None:
         """Raises MienError that counts the missing pictures and names the first; with `missing: skip` it is a note."""
         if not missing:
             return
-        count = f"{len(missing):,} of {total:,} pictures listed in {listed_in} are missing, first {missing[0]}."
+        count = f"{len(missing):,} of {total:,} {what} listed in {listed_in} are missing, first {missing[0]}."
         if self.missing == "skip" and len(missing) < total:
             self.note(f"{count} They are left out.")
             self.absent.extend(missing)
         else:
             raise self.error(f"{count} Copy the set again, take their lines out, or say --data.reader.missing skip.")
+
+    def pictures_below(self, folder: Path) -> list[Path]:
+        """Sorted pictures in a folder and the folders below it; `samples` notes pictures of unreadable kinds there."""
+        pictures: list[Path] = []
+        for parent, names in walk(folder):
+            pictures += (Path(parent, name) for name in names if is_picture(name))
+            self._unreadable.update(Path(parent, name) for name in names if is_unreadable_picture(name))
+        return sorted(pictures)
+
+    def _note_unreadable(self) -> None:
+        if self._unreadable:
+            self.note(self._unreadable_text().strip())
+
+    def _unreadable_text(self) -> str:
+        if not self._unreadable:
+            return ""
+        kinds = Counter(path.suffix.lower() for path in self._unreadable)
+        counts = ", ".join(f"{kind} {count:,}" for kind, count in sorted(kinds.items()))
+        return (
+            f" {len(self._unreadable):,} pictures are of kinds that are not read ({counts}), first "
+            f"{min(self._unreadable)}. Export them as JPEG or PNG."
+        )
+
+    def _refuse_endless_boxes(self, samples: Sequence[Sample]) -> None:
+        """Raises MienError for a box with an edge that is no number or lies beyond LARGEST_EDGE."""
+        boxed = [sample for sample in samples if sample.box is not None]
+        edges = np.array([sample.box for sample in boxed], float).reshape(-1, 4)
+        if not (within := edges_are_within(edges)).all():
+            first = boxed[int(np.argmin(within))]
+            raise self.error(f"{first.key}: {ENDLESS_BOX}; got {first.box}.")
+
+    def class_of(self, folder: Path) -> int:
+        """Index of the class that a folder is named for. Raises MienError for a name that is no class."""
+        assert self.labels is not None
+        try:
+            return self.labels.index(folder.name)
+        except MienError as error:
+            raise self.error(f"folder {folder}: {error}") from error
+
+    def note_other_names(self, others: Sequence[Path]) -> None:
+        """Notes pictures whose names are not the set's own."""
+        if others:
+            self.note(f"{len(others)} pictures do not have the set's names and are left out, first {others[0]}.")
 
     def note_unlisted(self, listing: Listing, found: Iterable[str | None], *, listed_in: Path) -> None:
         """Notes how many pictures lie in the listed folders without a label, and the first."""
@@ -160,6 +219,11 @@ def _with_printable_keys(samples: list[Sample]) -> list[Sample]:
     return [s if s.key == key else replace(s, key=key) for s, key in zip(samples, keys, strict=True)]
 
 
+def edges_are_within(boxes: Float[np.ndarray, "boxes 4"]) -> Bool[np.ndarray, " boxes"]:
+    """Whether all edges of each box are finite and within LARGEST_EDGE."""
+    return (np.abs(boxes) <= LARGEST_EDGE).all(-1)
+
+
 def need_column(reader: Reader, wanted: str, columns: Iterable[str], *, where: Path) -> None:
     """Raises MienError that names the nearest column when `wanted` is not among them."""
     columns = list(columns)
@@ -176,6 +240,5 @@ __all__ = [
     "folder_names",
     "is_picture",
     "need_column",
-    "pictures_below",
     "printable",
 ]

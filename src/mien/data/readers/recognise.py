@@ -4,6 +4,8 @@ import os
 from importlib import import_module
 from pathlib import Path
 
+from mien.data.readers.listing import folder_names
+
 _FOLDERS_LOOKED_INTO = 50
 
 
@@ -35,8 +37,6 @@ def _shows(root: Path, name: str) -> bool:
 
 def _near(root: Path) -> list[Path]:
     """The folders in the root, and the one that it lies in."""
-    from mien.data.readers.listing import folder_names
-
     try:
         return [root / name for name in folder_names(root)[:_FOLDERS_LOOKED_INTO]] + [root.absolute().parent]
     except OSError:

@@ -7,10 +7,9 @@ reads the set; what the last number means (a frame or a person) is not, and noth
 import re
 from pathlib import Path
 
-from mien.core.errors import MienError
 from mien.core.labels import label_set
 from mien.core.records import Sample
-from mien.data.readers.reader import Reader, file_names, folder_names, is_picture, pictures_below
+from mien.data.readers.reader import Reader, file_names, folder_names, is_picture
 
 _WORDS = ("Train", "Val", "Test")
 _NAME = re.compile(r"(?P<movie>.+)_(?P<time>\d{9})_(?P<frame>\d+)\.\w+")  # time: hmmss and milliseconds
@@ -54,7 +53,7 @@ class Sfew(Reader):
 
     def _films_are_apart(self) -> bool:
         """Whether no film stands in two parts; a note says so otherwise."""
-        films = {split: {film for path in pictures_below(folder) if (film := _film(path.name))}
+        films = {split: {film for path in self.pictures_below(folder) if (film := _film(path.name))}
                  for split, folder in self._folders.items()}  # fmt: skip
         twice = sorted({film for a in films for b in films if a < b for film in films[a] & films[b]})
         if twice:
@@ -74,12 +73,8 @@ class Sfew(Reader):
         return [sample for name in classes for sample in self._class(folder / name, split)]
 
     def _class(self, folder: Path, split: str) -> list[Sample]:
-        assert self.labels is not None
-        try:
-            index = self.labels.index(folder.name)
-        except MienError as error:
-            raise self.error(f"folder {folder}: {error}") from error
-        return [self._sample(path, split, index) for path in pictures_below(folder)]
+        index = self.class_of(folder)
+        return [self._sample(path, split, index) for path in self.pictures_below(folder)]
 
     def _sample(self, path: Path, split: str, expression: int | None) -> Sample:
         parts = _NAME.fullmatch(path.name)

@@ -11,11 +11,13 @@ from mien.data.readers.reader import Reader
 
 
 class Place(NamedTuple):
-    """key: below the root, with `/`. span: the bytes of the picture inside `path`, None for a file of its own."""
+    """Where a picture lies."""
 
     key: str
+    """Below the root, with `/`."""
     path: Path
     span: tuple[int, int] | None = None
+    """Bytes (offset, length) of the picture inside `path`; None for a file of its own."""
 
     def read(self) -> bytes:
         """The content."""

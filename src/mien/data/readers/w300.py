@@ -13,7 +13,7 @@ from types import MappingProxyType
 from mien.core.records import Box, Sample
 from mien.data.readers.landmark_set import LandmarkSet
 from mien.data.readers.matlab import read_mat
-from mien.data.readers.points import read_pts
+from mien.media.points import read_pts
 
 # Part, as the files of boxes are called → where its pictures may lie.
 _PARTS: dict[str, tuple[str, ...]] = {

@@ -14,14 +14,16 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 
 from mien import __version__
 from mien.core.errors import MienError
+from mien.data.parallel import parallel_map
 from mien.data.replicas.people import Plan
 from mien.media.audio import Sound, write_sound
 from mien.synthetic.clips import Clip, ClipOptions, film
-from mien.synthetic.people import CLASSES, described, model_of, units_of_model
+from mien.synthetic.people import CLASSES, units_of_model
 
 TABLE, ABOUT, CLIPS = "clips.csv", "clips.json", "clips"
 COLUMNS = (
@@ -58,19 +60,15 @@ def write_clips(
     """Writes `plan.faces` clips, `plan.pictures` of each person. Frames, voices and truth depend on plan and options
     only. shown: wraps the iterator of finished clips, for a progress bar.
     """
-    from mien.data.parallel import spread
-
-    model_of(options.people)  # a wrong file is told before any work
     folder.mkdir(parents=True, exist_ok=True)
     shoot = partial(_shoot, folder=folder, plan=plan, options=options)
-    rows = dict(shown(spread(shoot, range(plan.faces), workers=workers)))
+    rows = dict(shown(parallel_map(shoot, range(plan.faces), workers=workers)))
     ordered = [rows[number] for number in range(plan.faces)]
     with (folder / TABLE).open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
         writer.writeheader()
         writer.writerows(asdict(row) for row in ordered)
-    told = asdict(options) | {"people": described(options.people)}
-    about = {"mien": __version__, "plan": asdict(plan), "options": told, "licence": "no person is in them"}
+    about = {"mien": __version__, "plan": asdict(plan), "options": asdict(options), "licence": "no person is in them"}
     (folder / ABOUT).write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
     return ordered
 
@@ -78,7 +76,7 @@ def write_clips(
 def _shoot(number: int, *, folder: Path, plan: Plan, options: ClipOptions) -> Row:
     clip = film(plan.seed, number, person=plan.person(number), face=plan.expression(number), options=options)
     name = f"{CLIPS}/{number + 1:04d}"
-    _write_clip(folder / name, clip, units_of_model(options.people))
+    _write_clip(folder / name, clip, units_of_model())
     speaker = clip.speech.speaker if clip.speech is not None else None
     return Row(
         clip=name, split=plan.split(number), person=f"person{clip.person.number + 1:05d}", expression=clip.face,
@@ -89,8 +87,6 @@ def _shoot(number: int, *, folder: Path, plan: Plan, options: ClipOptions) -> Ro
 
 
 def _write_clip(folder: Path, clip: Clip, units: tuple[str, ...]) -> None:
-    import cv2
-
     (folder / "frames").mkdir(parents=True, exist_ok=True)
     for i, pixels in enumerate(clip.frames, 1):
         path = folder / "frames" / f"{i:04d}.jpg"

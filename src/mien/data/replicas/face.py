@@ -12,6 +12,7 @@ import numpy as np
 
 from mien.core.errors import MienError, nearest
 from mien.core.records import Box
+from mien.data.parallel import parallel_map
 from mien.synthetic.drawn_shape import EXPRESSIONS
 from mien.synthetic.shot import Shot
 
@@ -114,8 +115,6 @@ def _drawn(
     style: str, jobs: Sequence[_Job], *, seed: int, size: int, frames: int, workers: int
 ) -> Iterator[list[Shot]]:
     """Recordings in the order of the jobs, whoever of the workers is done first."""
-    from mien.data.parallel import spread
-
     style_named(style)
     parts = [jobs[i : i + _AT_A_TIME] for i in range(0, len(jobs), _AT_A_TIME)]
     draw = partial(_draw, style=style, seed=seed, size=size, frames=frames)
@@ -124,7 +123,7 @@ def _drawn(
         return
     waiting: dict[int, list[list[Shot]]] = {}
     following = 0
-    for place, recordings in spread(draw, parts, workers=workers):
+    for place, recordings in parallel_map(draw, parts, workers=workers):
         waiting[place] = recordings
         while following in waiting:
             yield from waiting.pop(following)

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import cv2
 
-from mien.data.readers.points import write_pts
 from mien.data.replicas.face import Face, Written
 from mien.data.replicas.picture import write_picture
+from mien.media.points import write_pts
 from mien.synthetic.drawn_shape import EXPRESSIONS
 
 # Invented titles.

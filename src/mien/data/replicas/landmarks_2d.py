@@ -7,11 +7,19 @@ import numpy as np
 
 from mien.core.framing import box_of
 from mien.core.records import Box
-from mien.data.readers.points import write_pts
 from mien.data.replicas.face import Face, Written
-from mien.data.replicas.matlab import Column, write_mat
-from mien.data.replicas.picture import encoded, in_scene, middle, write_lines, write_picture, write_tar
+from mien.data.replicas.picture import (
+    cells,
+    encoded,
+    in_scene,
+    middle,
+    write_lines,
+    write_mat,
+    write_picture,
+    write_tar,
+)
 from mien.data.replicas.schemes import as_19, as_98
+from mien.media.points import write_pts
 
 _PRIVATE = ("300W/01_Indoor/indoor", "300W/02_Outdoor/outdoor")
 _HIDDEN_IN_AFLW = (5, 11, 14)  # what a turned head hides
@@ -34,7 +42,7 @@ def write_w300(folder: Path, faces: Iterable[Face]) -> list[Written]:
             )
         written.append(Written(key, split, None, box=box, landmarks_px=face.landmarks_px))
     for part, rows in boxes.items():
-        write_mat(folder / "Bounding Boxes" / f"bounding_boxes_{part}.mat", {"bounding_boxes": rows}, packed=True)
+        write_mat(folder / "Bounding Boxes" / f"bounding_boxes_{part}.mat", {"bounding_boxes": cells(rows)})
     return written
 
 
@@ -85,7 +93,8 @@ def write_aflw(folder: Path, faces: Iterable[Face]) -> list[Written]:
     """`AFLWinfo_release.mat` and `data/flickr`; some points of every fifth face are hidden. The first 82 % train."""
     everyone = list(faces)
     cut = round(len(everyone) * 20_000 / 24_386)
-    written, rows, masks, boxes, names = [], [], [], [], Column()
+    names: list[str] = []
+    written, rows, masks, boxes = [], [], [], []
     for place, face in enumerate(everyone):
         points = as_19(face.landmarks_px)
         visible = np.ones(19, bool)
@@ -103,7 +112,7 @@ def write_aflw(folder: Path, faces: Iterable[Face]) -> list[Written]:
         )  # fmt: skip
     arrays = {"data": np.stack(rows).astype(np.float64), "mask_new": np.stack(masks).astype(np.uint8),
               "bbox": np.array(boxes), "ra": np.arange(1.0, len(everyone) + 1)[None]}  # fmt: skip
-    write_mat(folder / "AFLWinfo_release.mat", arrays | {"nameList": names}, packed=True)
+    write_mat(folder / "AFLWinfo_release.mat", arrays | {"nameList": cells(names, column=True)})
     return written
 
 

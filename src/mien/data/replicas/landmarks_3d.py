@@ -9,8 +9,7 @@ import numpy as np
 
 from mien.core.framing import box_of
 from mien.data.replicas.face import Face, Written
-from mien.data.replicas.matlab import write_mat
-from mien.data.replicas.picture import write_picture, write_rows
+from mien.data.replicas.picture import write_mat, write_picture, write_rows
 from mien.data.replicas.schemes import bowl
 
 _LP_PARTS = ("AFW", "HELEN", "IBUG", "LFPW")
@@ -45,8 +44,8 @@ def _lp_files(folder: Path, face: Face) -> Written:
     write_picture(folder / part / f"{name}.jpg", face.pixels)
     points = face.landmarks_px.astype(np.float64) + 1
     whole = {"pt2d": points.T, "Pose_Para": np.array([[*pose, 0, 0, 0, 1e-4]], np.float32)}
-    write_mat(folder / part / f"{name}.mat", whole, packed=True)
-    write_mat(folder / "landmarks" / part / f"{name}_pts.mat", {"pts_2d": points, "pts_3d": points}, packed=True)
+    write_mat(folder / part / f"{name}.mat", whole)
+    write_mat(folder / "landmarks" / part / f"{name}_pts.mat", {"pts_2d": points, "pts_3d": points})
     box = box_of(face.landmarks_px)
     return Written(f"{part}/{name}.jpg", "all", None, clip=clip, box=box, landmarks_px=face.landmarks_px, pose_rad=pose)
 
@@ -61,7 +60,7 @@ def write_aflw2000(folder: Path, faces: Iterable[Face]) -> list[Written]:
         write_picture(folder / f"{name}.jpg", face.pixels)
         points = np.concatenate([face.landmarks_px.T + 1, depth[None]]).astype(np.float32)
         more = {"Pose_Para": np.array([[*pose, 0, 0, 0, 1e-4]], np.float32), "roi": np.ones((1, 4), np.int16)}
-        write_mat(folder / f"{name}.mat", {"pt2d": np.full((2, 21), -1.0), **more, "pt3d_68": points}, packed=True)
+        write_mat(folder / f"{name}.mat", {"pt2d": np.full((2, 21), -1.0), **more, "pt3d_68": points})
         rows.append([name, face.number - 1, *(f"{value + 1:.0f}.000" for value in face.landmarks_px.ravel())])
         written.append(
             Written(f"{name}.jpg", "test", None, box=box_of(face.landmarks_px), landmarks_px=face.landmarks_px,

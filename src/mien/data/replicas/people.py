@@ -12,12 +12,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 
 from mien import __version__
 from mien.core.errors import MienError
+from mien.data.parallel import parallel_map
 from mien.synthetic.face.palsy import REGIONS
-from mien.synthetic.people import CLASSES, PeopleOptions, Truth, described, model_of, portrait, units_of_model
+from mien.synthetic.people import CLASSES, PeopleOptions, Truth, portrait, units_of_model
 
 TABLE, ARRAYS, ABOUT, PICTURES = "people.csv", "truth.npz", "people.json", "pictures"
 ARRAY_NAMES = ("mixture", "action_units", "landmarks_px", "landmarks_3d", "visible")
@@ -69,16 +71,13 @@ def write_people(
 
     shown: wraps the iterator of finished pictures, for a progress bar.
     """
-    from mien.data.parallel import spread
-
-    model_of(options)  # a wrong file is told before any work
     (folder / PICTURES).mkdir(parents=True, exist_ok=True)
     parts = [range(i, min(i + _AT_A_TIME, plan.faces)) for i in range(0, plan.faces, _AT_A_TIME)]
     paint = partial(_paint, folder=folder, plan=plan, options=options)
     found: dict[int, Truth] = {}
 
     def done() -> Iterator[tuple[int, Truth]]:
-        for place, truths in spread(paint, parts, workers=workers):
+        for place, truths in parallel_map(paint, parts, workers=workers):
             yield from zip(parts[place], truths, strict=True)
 
     for number, truth in shown(done()):
@@ -89,8 +88,6 @@ def write_people(
 
 
 def _paint(numbers: Sequence[int], *, folder: Path, plan: Plan, options: PeopleOptions) -> list[Truth]:
-    import cv2
-
     truths = []
     for number in numbers:
         pixels, truth = portrait(
@@ -114,13 +111,13 @@ def _write_truth(folder: Path, plan: Plan, options: PeopleOptions, truths: Seque
         writer.writerows(_row(plan, number, truth) for number, truth in enumerate(truths))
     arrays = {name: np.stack([getattr(truth, name) for truth in truths]) for name in ARRAY_NAMES}
     content = io.BytesIO()
-    names = {"action_unit_names": np.array(units_of_model(options)), "classes": np.array(CLASSES)}
+    names = {"action_unit_names": np.array(units_of_model()), "classes": np.array(CLASSES)}
     np.savez_compressed(content, **arrays, **names)  # type: ignore[arg-type]
     (folder / ARRAYS).write_bytes(content.getvalue())
     about = {
         "mien": __version__,
         "plan": asdict(plan),
-        "options": described(options),
+        "options": asdict(options),
         "licence": "no person is in them",
     }
     (folder / ABOUT).write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")

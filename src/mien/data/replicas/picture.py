@@ -5,11 +5,13 @@ import io
 import tarfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 
 from mien.core.errors import MienError
+from mien.data.readers.matlab import import_scipy_io
 
 
 def write_picture(path: Path, pixels: np.ndarray) -> None:
@@ -40,6 +42,21 @@ def write_tar(path: Path, files: Mapping[str, bytes]) -> None:
             member = tarfile.TarInfo(name)
             member.size = len(content)
             tar.addfile(member, io.BytesIO(content))
+
+
+def write_mat(path: Path, variables: Mapping[str, Any]) -> None:
+    """A packed `.mat` of MATLAB 5: arrays, text, `cells`, dicts (structs). The same bytes at any time."""
+    file = io.BytesIO()
+    import_scipy_io("Writing .mat files").savemat(file, dict(variables), do_compression=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"MATLAB 5.0 MAT-file".ljust(124) + file.getvalue()[124:])  # SciPy's own head holds the date
+
+
+def cells(values: Sequence[Any], *, column: bool = False) -> np.ndarray:
+    """A cell array for `write_mat`: one row, or one column."""
+    array = np.empty(len(values), object)
+    array[:] = values
+    return array[:, None] if column else array[None]
 
 
 def grey(pixels: np.ndarray, size: tuple[int, int] | None = None) -> np.ndarray:

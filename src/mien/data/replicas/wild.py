@@ -132,7 +132,7 @@ def write_aihub(folder: Path, faces: Iterable[Face]) -> list[Written]:
 
 def _aihub_record(name: str, word: str, box: Box) -> dict[str, object]:
     edges = dict(zip(("minX", "minY", "maxX", "maxY"), box, strict=True))
-    said = {"boxes": edges, "faceExp": word, "bg": "숙박 및 거주공간"}
+    annotation = {"boxes": edges, "faceExp": word, "bg": "숙박 및 거주공간"}
     record: dict[str, object] = {
         "filename": name,
         "gender": "여",
@@ -140,7 +140,7 @@ def _aihub_record(name: str, word: str, box: Box) -> dict[str, object]:
         "isProf": "일반인",
         "faceExp_uploader": word,
     }
-    return record | {"bg_uploader": "숙박 및 거주공간"} | {f"annot_{who}": said for who in "ABC"}
+    return record | {"bg_uploader": "숙박 및 거주공간"} | {f"annot_{who}": annotation for who in "ABC"}
 
 
 def _scene_size(face: Face, *, wide: bool = False) -> tuple[int, int]:

@@ -93,9 +93,4 @@ def _onnx_predictor(folder: Path) -> Predictor:
     from mien.runtime.runner import Runner
 
     runner = Runner(folder)
-    names = list(runner.info.inputs)
-    if len(names) != 1:
-        raise MienError(f"{folder} takes {', '.join(names)}; an exported network takes one input. Use --runner torch.")
-    return Predictor(
-        runner.info, f"ONNX on {runner.backend}, {runner.precision}", lambda inputs: runner.outputs(inputs[names[0]])
-    )
+    return Predictor(runner.info, f"ONNX on {runner.backend}, {runner.precision}", runner.outputs)

@@ -112,14 +112,14 @@ class _Run:
 
     def _work(self, parts: "list[Part]", workers: int) -> None:
         from mien.cli.progress import progress_bar
-        from mien.data.parallel import spread
+        from mien.data.parallel import parallel_map
         from mien.data.preparation.prepared import write_part
 
         _sweep(self.folder)
         total = sum(len(part.samples) for part in self.parts)
         with progress_bar("preparing faces", total) as advance:
             advance(total - sum(len(part.samples) for part in parts))
-            for position, _ in spread(write_part, parts, workers=workers):
+            for position, _ in parallel_map(write_part, parts, workers=workers):
                 advance(len(parts[position].samples))
 
     def _note(self, options: dict[str, Any]) -> dict[str, Any]:

@@ -36,7 +36,8 @@ def split(
 
     from mien.data.leakage.duplicates import pairs_of_keys
     from mien.data.readers import open_reader
-    from mien.data.split_file import Divided, SplitFile, parts_from
+    from mien.data.readers.divided import Divided
+    from mien.data.split_file import SplitFile, parts_from
     from mien.data.splits import divide
 
     if folds and parts:

@@ -44,8 +44,8 @@ def synth(
         pictures: of each person, in different expressions; 1 draws everybody once.
         replace: what the folder holds goes away; without it a folder that is not empty is refused.
         workers: processes; by default one for each core.
-        options: of people: palsy, mixtures, yaw_max_deg, occluders, degradations, least_intensity, face_model (npz of a
-            scanned 3D face); of clips also seconds, frames_per_s, voice, syllables, disagree. As: --options.palsy 0.5.
+        options: of people: palsy, mixtures, yaw_max_deg, occluders, degradations, least_intensity; of clips also
+            seconds, frames_per_s, voice, syllables, disagree. As: --options.palsy 0.5.
     """
     if name in ("people", "clips"):
         from mien.engine.datasets.synth_people import make

@@ -21,14 +21,13 @@ def make(
     from mien.data.replicas.clips import write_clips
     from mien.data.replicas.people import Plan, write_people
     from mien.synthetic.clips import ClipOptions
-    from mien.synthetic.people import PeopleOptions, model_of
+    from mien.synthetic.people import PeopleOptions
 
     plan = Plan(faces=faces, pictures=pictures, seed=seed)
     workers = workers or cores()
     clip_names = {field.name for field in fields(ClipOptions)} - {"people"}
     looks = {key: value for key, value in options.items() if name == "people" or key not in clip_names}
     people = _checked(PeopleOptions, {"size": size} | looks, also=clip_names if name == "clips" else ())
-    model_of(people)  # a wrong file is told before any work
     if name == "people":
         truths = write_people(
             folder, plan, options=people, workers=workers, shown=partial(tracked, title="photographing", total=faces)

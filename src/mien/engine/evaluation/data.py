@@ -1,8 +1,7 @@
 """The labelled faces of a command: opened once, and the options that an evaluation takes."""
 
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from mien.core.errors import MienError
@@ -10,9 +9,9 @@ from mien.core.labels import LabelSet
 from mien.core.records import Sample
 from mien.data.framing import framed
 from mien.data.options import DataOptions
-from mien.data.split_file import Divided
+from mien.data.readers.divided import Divided
+from mien.data.selection import select_for_evaluation
 from mien.data.splits import split_hash
-from mien.engine.evaluation.options import USED_BY_EVALUATION
 
 
 class NotMeasurableError(MienError):
@@ -44,19 +43,14 @@ class EvaluationData:
 
     def __init__(self, options: DataOptions, split: str | None) -> None:
         """split: None is `options.test_split`. Raises MienError for options without effect and for a missing split."""
-        refuse_training_options(options)
+        options.refuse_training_options()
+        self.options = options
         self.reader = options.open(evaluation=True)
         self.crop_source, self.leaks = options.crop_source, options.leaks
         self.samples = self.reader.samples(split or options.test_split)
         self.split = self.reader.resolve(split or options.test_split)
         self.name, self.labels = self.reader.name, self.reader.labels
         self.notes = list(self.reader.notes)
-
-    @cached_property
-    def affected(self) -> dict[str, str]:
-        """key → "R" or "L", the person's own side that a palsy weakens; only faces with one."""
-        known = {sample.key: str(sample.affected) for sample in self.samples if sample.affected}
-        return self.reader.affected_sides() | known
 
     @cached_property
     def _about(self) -> Target:
@@ -77,42 +71,11 @@ class EvaluationData:
 
         Raises NotMeasurableError where the data have no expressions or none has a counterpart.
         """
-        if self.labels is None:
-            raise NotMeasurableError(
-                f"{self.name} has no expression labels, so no expression model can be measured on it."
-            )
         try:
-            mapping = self.labels.mapping_to(labels)
+            chosen = select_for_evaluation(self.options, labels, split=self.split)
         except MienError as error:
             raise NotMeasurableError(str(error)) from error
-        labelled = [s for s in self.samples if s.expression is not None]
-        mapped = [(s, mapping[s.expression]) for s in labelled if s.expression is not None]
-        kept = [replace(s, expression=index, distribution=None) for s, index in mapped if index is not None]
-        dropped = Counter(self.labels.classes[s.expression] for s, index in mapped if index is None)  # type: ignore[index]
-        if not kept:
-            lacks = f"only of classes that the model lacks ({', '.join(dropped)})" if dropped else "without a label"
-            raise NotMeasurableError(
-                f"{self.described}: all {len(self.samples)} samples are {lacks}; "
-                f"the model has {', '.join(labels.classes)}."
-            )
-        return self.target(kept, dropped=dict(dropped), unlabelled=len(self.samples) - len(labelled))
-
-
-def refuse_training_options(options: DataOptions) -> None:
-    """Raises MienError for options that an evaluation has no use for and that differ from their default."""
-    default = DataOptions()
-    names = [f.name for f in fields(options)]
-    given = [n for n in names if n not in USED_BY_EVALUATION and getattr(options, n) != getattr(default, n)]
-    if given:
-        words = "is for training and has" if len(given) == 1 else "are for training and have"
-        raise MienError(
-            f"{_options(given)} {words} no effect on an evaluation. It takes {_options(USED_BY_EVALUATION)}: "
-            "leave the others out."
-        )
-
-
-def _options(names: Sequence[str]) -> str:
-    return ", ".join(f"data.{name}" for name in names)
+        return replace(self._about, samples=chosen.samples, dropped=chosen.dropped, unlabelled=chosen.unlabelled)
 
 
 def _division(reader: object) -> str:

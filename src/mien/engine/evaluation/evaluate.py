@@ -6,9 +6,9 @@ Its help reads this module, which therefore imports nothing heavy at its top.
 from dataclasses import fields
 from typing import TYPE_CHECKING
 
-from mien.data.options import DataOptions
+from mien.data.options import USED_BY_EVALUATION, DataOptions
 from mien.engine.bundles.predictor import RunnerName
-from mien.engine.evaluation.options import USED_BY_EVALUATION, Bootstrap, CropChoice, OcularNorm
+from mien.engine.evaluation.options import Bootstrap, CropChoice, OcularNorm
 
 if TYPE_CHECKING:
     from mien.engine.evaluation.result import Evaluation

@@ -6,11 +6,6 @@ from typing import Literal
 CropChoice = Literal["data", "landmarks", "detector", "reading", "both", "all"]
 OcularNorm = Literal["outer", "pupil", "bb", "none"]
 
-USED_BY_EVALUATION = (
-    "name", "root", "reader", "eval_reader", "test_split", "crop_source", "split_file", "fold", "leaks",
-)  # fmt: skip
-"""Fields of DataOptions that an evaluation uses; the others are for training."""
-
 
 @dataclass(frozen=True)
 class NoOptions:

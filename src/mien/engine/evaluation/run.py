@@ -13,7 +13,6 @@ from mien.core.errors import MienError
 from mien.core.records import Sample
 from mien.core.spec import primary
 from mien.data.options import DataOptions
-from mien.engine.bundles.inputs import check_inputs
 from mien.engine.bundles.predictor import Predictor, RunnerName, open_predictor
 from mien.engine.evaluation.contamination import check_contamination, provenance_warnings
 from mien.engine.evaluation.data import EvaluationData, NotMeasurableError
@@ -23,7 +22,7 @@ from mien.engine.evaluation.result import Evaluation
 from mien.engine.evaluation.shared_pass import SharedPass
 from mien.engine.evaluation.tables import write_metrics
 from mien.engine.evaluation.task import TASKS, Job, task_of
-from mien.media.files import atomic_path
+from mien.media.files import writable_folder
 
 METRICS, REPORT = "metrics.jsonl", "report.html"
 _FOLDER_NAME = re.compile(r"\w[\w.-]*")
@@ -80,10 +79,9 @@ class Plan:
 
 def run(options: EvaluationOptions, output: str) -> dict[str, Evaluation]:
     """By output of the first bundle. Raises MienError for what cannot be opened, measured, compared or written."""
-    folder = writable(Path(output))
+    folder = writable_folder(Path(output))
     plans = [Plan(name, open_predictor(name, runner=options.runner, device=options.device)) for name in options.bundles]
     for plan in plans:
-        check_inputs(plan.predictor.info.inputs)
         _refuse_unused(plan, options)
     data = EvaluationData(options.data, options.split)
     for plan in plans:
@@ -210,14 +208,3 @@ def write(folder: Path, results: Mapping[str, Evaluation], *, show_faces: bool) 
         if not several:
             task.write_report(folder / REPORT, results[output], show_faces=show_faces)
         task.print_summary(results[output], folder)
-
-
-def writable(folder: Path) -> Path:
-    """The folder, made and tried before the work begins. Raises MienError when nothing can be written there."""
-    if folder.is_file():
-        raise MienError(f"--output {folder} is a file; a folder is needed.")
-    probe = folder / ".writable"
-    with atomic_path(probe):
-        pass
-    probe.unlink()
-    return folder

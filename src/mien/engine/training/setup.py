@@ -33,7 +33,7 @@ def build(config: "FitConfig") -> "tuple[Stage, FaceDataModule]":
     bundles = init_bundles(config.init, kind)
     labels = config.data.target_labels() if kind.needs_labels else None
     system = _system(config, kind.system_name(config.system.name), labels)
-    data = FaceDataModule(config.data, system.picture, labels)
+    data = FaceDataModule(config.data, {name: system.inputs[name] for name in system.input_names}, labels)
     data.setup("fit")
     step, epochs = _step_options(config), config.trainer.epochs
     stage = kind(system, options=config.stage.options, optim=config.optim, step=step, epochs=epochs)

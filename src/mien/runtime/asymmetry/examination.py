@@ -8,6 +8,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import UInt8
 
+from mien.core.boxes import intersection_over_union
 from mien.core.errors import MienError
 from mien.core.landmarks import SCHEME_68, to_68
 from mien.core.records import Box, FacePoints
@@ -160,15 +161,8 @@ def _near_mirrored(pixels: Pixels, face: FacePoints, read: Reader) -> Read:
 def _chosen(found: list[Detection], near: Box | None) -> Detection | None:
     """The largest of those with at least half of the best score: buttons and badges get less."""
     if near is not None:
-        found = [face for face in found if _overlap(face.box, near) > 0.2]
+        found = [face for face in found if intersection_over_union(face.box, near) > 0.2]
     if not found:
         return None
     sure = max(face.score for face in found) / 2
     return max((face for face in found if face.score >= sure), key=lambda face: face.side)
-
-
-def _overlap(a: Box, b: Box) -> float:
-    """Shared area over that of both."""
-    shared = max(min(a[2], b[2]) - max(a[0], b[0]), 0) * max(min(a[3], b[3]) - max(a[1], b[1]), 0)
-    areas = sum((box[2] - box[0]) * (box[3] - box[1]) for box in (a, b))
-    return shared / max(areas - shared, 1e-9)

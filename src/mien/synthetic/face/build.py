@@ -1,6 +1,7 @@
 """Puts our own FaceModel together: mesh, modes, jaw, eyes, landmarks; from inter-ocular units to metres."""
 
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 
@@ -12,6 +13,12 @@ from mien.synthetic.face.model import FaceModel
 from mien.synthetic.face.modes import identity_modes
 from mien.synthetic.face.places import JAW_JOINT, Places
 from mien.synthetic.face.template import ADULT_METRES
+
+
+@cache
+def face_model() -> FaceModel:
+    """Our own face. Built once; the same arrays every time: do not write to them."""
+    return build_face_model()
 
 
 def build_face_model() -> FaceModel:

@@ -86,44 +86,6 @@ class Eye:
             points[:, above, 1] = np.maximum(points[:, above, 1], points[:, below, 1] + _LEAST_ROW)
 
 
-@dataclass(frozen=True, eq=False)
-class ScannedEye:
-    """One eye of a user's model, whose lids move by linear shapes of their own. skin: lid vertices that may touch the
-    ball; rim: the opening's edge; inside: the ring behind it; shape: the ball's vertices about its centre; metres."""
-
-    ball: np.ndarray
-    skin: np.ndarray
-    rim: np.ndarray
-    inside: np.ndarray
-    shape: np.ndarray
-    centre: np.ndarray
-    radius: float
-    lid_radius: float
-
-    def pose(
-        self,
-        points: Float[np.ndarray, "n vertices 3"],
-        closure: Float[np.ndarray, "n"],
-        moved: Float[np.ndarray, "n 3"],
-        gaze_rad: Float[np.ndarray, "n 2"],
-    ) -> None:
-        """Keeps the lids outside the ball and turns the ball, in place. moved: as Eye has it. closure is for Eye: here
-        linear shapes have closed the lids."""
-        centre = self.centre + moved
-        _clear(points, self.skin, centre, self.lid_radius)
-        points[:, self.inside] = ring_behind(points[:, self.rim], centre, self.radius)
-        points[:, self.ball] = _turned(self.shape, gaze_rad) + centre[:, None]
-
-
-def ring_behind(
-    rim: Float[np.ndarray, "n edge 3"], centre: Float[np.ndarray, "n 3"], radius: float
-) -> Float[np.ndarray, "n edge 3"]:
-    """The opening's edge drawn into the eyeball, so that no gap shows however far from the ball it is."""
-    away = rim - centre[:, None]
-    length = np.linalg.norm(away, axis=-1, keepdims=True)
-    return centre[:, None] + away * (0.9 * radius / np.maximum(length, radius)) - (0, 0, 0.08 * radius)
-
-
 def _clear(points: np.ndarray, skin: np.ndarray, centre: np.ndarray, radius: float) -> None:
     """Lifts lid vertices out of a ball of that radius, in place."""
     lid = points[:, skin] - centre[:, None]

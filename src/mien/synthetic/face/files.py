@@ -2,8 +2,8 @@
 
 Arrays: neutral [V, 3], identity [K, V, 3], expression [E, V, 3], expression_names [E] (ARKit's names with _L, _R),
 triangles [F, 3], landmarks68 [68]; uv [U, 2] with uv_triangles [F, 3] if there are. Any unit: the outer eye corners say
-which. Lids and jaw are the file's own linear shapes; what it lacks (eyeballs, teeth, the inside of the mouth, the droop
-of a palsy) is ours, fitted to it (face/completion.py, face/transfer.py).
+which. Lids and jaw are the file's own linear shapes. The file has no eyeballs, teeth or regions of hair, so the model
+has shape and landmarks and cannot be rendered as a person.
 """
 
 import zipfile
@@ -11,13 +11,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Float, Int
 
 from mien.core.errors import MienError, nearest
-from mien.synthetic.face.completion import completed
-from mien.synthetic.face.holes import mirror_of
 from mien.synthetic.face.model import FaceModel
 from mien.synthetic.face.template import ADULT_METRES
-from mien.synthetic.face.transfer import with_places
 
 # ARKit's shapes by the action units they come closest to, each with its share.
 ARKIT: dict[str, dict[str, float]] = {
@@ -30,20 +28,21 @@ ARKIT: dict[str, dict[str, float]] = {
     "AU26": {"jawOpen": 0.42}, "AU27": {"jawOpen": 1.0}, "AU28": {"mouthRollUpper": 1.0, "mouthRollLower": 1.0},
     "AU34": {"cheekPuff": 1.0}, "AU43": {"eyeBlink": 1.0}, "AU45": {"eyeBlink": 1.0},
 }  # fmt: skip
+_ALIKE = 3  # vertices at one place, as where lips touch
 _NEEDED = {"neutral": 2, "identity": 3, "expression": 3, "expression_names": 1, "triangles": 2, "landmarks68": 1}
 
 
 def load_face_model(path: str | Path) -> FaceModel:
     """The model in that npz, metres, origin midway between the outer eye corners. MienError for what is not one."""
     path = Path(path)
-    arrays = _without_shoulders(_read(path))
+    arrays = _read(path)
     neutral = arrays["neutral"].astype(np.float64)
     eyes = neutral[arrays["landmarks68"][[36, 45]]]
     scale = ADULT_METRES / float(np.linalg.norm(eyes[1] - eyes[0]))
     names, expression = _action_units(arrays, path)
     index, weights = _embedding(arrays["triangles"].astype(np.int32), arrays["landmarks68"].astype(int), path)
     template = (neutral - eyes.mean(0)) * scale
-    model = FaceModel(
+    return FaceModel(
         template=template.astype(np.float32),
         triangles=arrays["triangles"].astype(np.int32),
         uv=_uv(arrays),
@@ -57,12 +56,11 @@ def load_face_model(path: str | Path) -> FaceModel:
         regions={"skin": np.arange(len(template))},
         jaw_weights=np.zeros(len(template), np.float32),
     )
-    return completed(with_places(model))
 
 
 def _read(path: Path) -> dict[str, np.ndarray]:
     if not path.is_file():
-        raise MienError(f"No face model at {path}. Expected an npz of the ICT-FaceKit layout; see docs/data.md.")
+        raise MienError(f"No face model at {path}. Expected an npz of the ICT-FaceKit layout; see docs/synthetic.md.")
     try:
         with np.load(path, allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in stored.files}
@@ -75,26 +73,6 @@ def _read(path: Path) -> dict[str, np.ndarray]:
             raise MienError(f"{path}: {name} has shape {list(arrays[name].shape)}; expected {dimensions} dimensions.")
     _check_shapes(arrays, path)
     return arrays
-
-
-def _without_shoulders(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """A bust cut to head and neck, for the body that pictures have is clothed and turns less than the head."""
-    neutral, marks = arrays["neutral"].astype(np.float64), arrays["landmarks68"].astype(int)
-    unit = float(np.linalg.norm(neutral[marks[45]] - neutral[marks[36]]))
-    x, y, _ = ((neutral - neutral[marks[8]]) / unit).T
-    throat = np.abs(x[np.abs(y + 0.11) < 0.06]).max(initial=0.0)
-    gone = ((y < -0.3) & (np.abs(x) > 1.1 * throat)) | (y < -0.72)
-    gone[marks] = False
-    if not throat or not (gone & (np.abs(x) > 1.25 * throat)).any():
-        return arrays
-    kept = ~gone[arrays["triangles"].astype(int)].any(1)
-    used, corners = np.unique(arrays["triangles"][kept], return_inverse=True)
-    if not np.isin(marks, used).all():
-        return arrays
-    cut = {"triangles": corners.reshape(-1, 3), "landmarks68": np.searchsorted(used, marks), "neutral": neutral[used]}
-    if "uv_triangles" in arrays:
-        cut["uv_triangles"] = arrays["uv_triangles"][kept]
-    return arrays | cut | {name: arrays[name][:, used] for name in ("identity", "expression")}
 
 
 def _check_shapes(arrays: Mapping[str, np.ndarray], path: Path) -> None:
@@ -151,3 +129,26 @@ def _uv(arrays: Mapping[str, np.ndarray]) -> np.ndarray:
     uv[arrays["triangles"].astype(int)] = arrays["uv"][arrays["uv_triangles"].astype(int)]
     uv[:, 1] = 1 - uv[:, 1]
     return np.clip(uv, 0, 1)  # some files lay what is not face on further tiles
+
+
+def mirror_of(points: Float[np.ndarray, "vertices 3"], *, within: float = 2e-4) -> Int[np.ndarray, " vertices"]:
+    """Index of the vertex nearest to each one's mirror image, itself where none is within that many metres."""
+    cells, images = np.floor(points / within).astype(np.int64), points * (-1, 1, 1)
+    low, span = cells.min(0) - 2, np.ptp(cells, axis=0) + 5
+
+    def keys(cells: np.ndarray) -> np.ndarray:
+        a, b, c = np.clip(cells - low, 0, span - 1).T
+        return np.asarray((a * span[1] + b) * span[2] + c)
+
+    order = np.argsort(keys(cells), kind="stable")
+    known = keys(cells)[order]
+    mirror, best = np.arange(len(points)), np.full(len(points), within)
+    looked = np.floor(images / within).astype(np.int64)
+    for step in np.stack(np.meshgrid(*[(0, -1, 1)] * 3), -1).reshape(-1, 3):
+        at = np.searchsorted(known, keys(looked + step))
+        for more in range(_ALIKE):
+            candidate = order[np.minimum(at + more, len(order) - 1)]
+            away = np.linalg.norm(points[candidate] - images, axis=1)
+            better = away < best
+            mirror[better], best[better] = candidate[better], away[better]
+    return mirror

@@ -1,21 +1,19 @@
 """FaceModel: a parametric 3D face in FLAME's manner. Template, identity modes, action units left and right apart, a
 jaw that turns about its joint, lids that close along the eyeball, eyeballs that turn, and 68 landmarks on the mesh.
 
-`face_model()` is our own, built by code from figures (face/template.py says which); `load_face_model` reads a user's.
-Metres, x to the person's left, y up, z to the viewer; the origin lies midway between the outer eye corners.
+`build.face_model` is our own, built by code from figures (template.py says which); `files.load_face_model` reads a
+user's. Metres, x to the person's left, y up, z to the viewer; the origin lies midway between the outer eye corners.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
-from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from mien.core.errors import MienError, nearest
 from mien.synthetic.face.action_units import MODES
-from mien.synthetic.face.eyes import Eye, ScannedEye
+from mien.synthetic.face.eyes import Eye
 
 JAW_RAD = {"AU26": 0.17, "AU27": 0.50}  # how far each opens the jaw at weight 1
 JAW_MOST_RAD = 0.50  # both together at most
@@ -42,7 +40,7 @@ class FaceModel:
     regions: dict[str, np.ndarray]
     jaw_weights: Float[np.ndarray, "vertices"]
     jaw_joint: Float[np.ndarray, "3"] = field(default_factory=lambda: np.zeros(3, np.float32))
-    eyes: Mapping[str, Eye | ScannedEye] = field(default_factory=dict)
+    eyes: Mapping[str, Eye] = field(default_factory=dict)
 
     def weights(self, units: Mapping[str, float] | Sequence[Mapping[str, float]]) -> Float[np.ndarray, "n units"]:
         """Weights by name as rows for `vertices`. `AU12` means both sides of a sided unit; one side of a unit that this
@@ -115,8 +113,7 @@ class FaceModel:
 
     def _lids(self) -> list[int]:
         """Units that `eyes` do instead of linear modes."""
-        ours = any(isinstance(eye, Eye) for eye in self.eyes.values())
-        return [i for i, name in enumerate(self.expression_names) if ours and name.split("_")[0] in LIDS]
+        return [i for i, name in enumerate(self.expression_names) if self.eyes and name.split("_")[0] in LIDS]
 
     def _one_blink(self, units: np.ndarray) -> np.ndarray:
         """Weights with the larger of AU43 and AU45 on each side alone: lids close once."""
@@ -150,18 +147,3 @@ class FaceModel:
                 p, q = (points[:, hung, axis] - self.jaw_joint[axis] for axis in (a, b))
                 points[:, hung, a] = c * p - s * q + self.jaw_joint[a]
                 points[:, hung, b] = s * p + c * q + self.jaw_joint[b]
-
-
-@cache
-def face_model() -> FaceModel:
-    """Our own face. Built once; the same arrays every time: do not write to them."""
-    from mien.synthetic.face.build import build_face_model
-
-    return build_face_model()
-
-
-def load_face_model(path: str | Path) -> FaceModel:
-    """A user's model from an npz of the light ICT-FaceKit layout. Raises MienError for what is not one."""
-    from mien.synthetic.face import files as face_files
-
-    return face_files.load_face_model(path)

@@ -44,7 +44,7 @@ def surface_of(
     key lamp."""
     toward = unit(np.array([0, 0, look.camera.distance], np.float32) - places)
     count = len(raster.covered)
-    made = Surface(
+    surface = Surface(
         unit(normal), toward, np.zeros((count, 3), np.float32), np.full(count, 0.03, np.float32),
         np.full(count, 12, np.float32), np.zeros(count, np.float32), arriving, lamp,
     )  # fmt: skip
@@ -55,13 +55,13 @@ def surface_of(
     for code, paint in ((SKIN, _skin), (EYE, _eye), (MOUTH, _mouth), (TEETH, _teeth)):
         chosen = np.flatnonzero(material == code)
         if len(chosen):
-            paint(made, look, _Pixels(raster, triangles, chosen))
+            paint(surface, look, _Pixels(raster, triangles, chosen))
     for number, one in enumerate(look.parts, 1):
         chosen = np.flatnonzero(part == number)
         if len(chosen):
             start = len(look.studio.template) + sum(len(other.points) for other in look.parts[: number - 1])
-            _simple(made, one, _Pixels(raster, triangles, chosen), start)
-    return made
+            _simple(surface, one, _Pixels(raster, triangles, chosen), start)
+    return surface
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +82,7 @@ class _Pixels:
         return result
 
 
-def _skin(made: Surface, look: Look, pixels: _Pixels) -> None:
+def _skin(surface: Surface, look: Look, pixels: _Pixels) -> None:
     """Texture, relief as tilted normals, and the shade of hair on the scalp."""
     chosen, looks = pixels.chosen, look.appearance
     painter = look.studio.painter(256 if look.camera.size <= 320 else 512)
@@ -90,19 +90,19 @@ def _skin(made: Surface, look: Look, pixels: _Pixels) -> None:
     where = painter.atlas.texels(pixels.of(look.studio.uv))
     albedo = looked_up(np.dstack([texture.albedo, texture.gloss]), where)
     relief = looked_up(np.dstack([texture.slope, texture.cavity]), where)
-    made.normal[chosen] = tilted(made.normal[chosen], relief[:, :2], look.camera.rotation)
-    made.openness[chosen] *= relief[:, 2]
-    made.lamp[chosen] *= 0.4 + 0.6 * relief[:, 2]
-    made.albedo[chosen] = albedo[:, :3]
-    made.gloss[chosen] = albedo[:, 3]
+    surface.normal[chosen] = tilted(surface.normal[chosen], relief[:, :2], look.camera.rotation)
+    surface.openness[chosen] *= relief[:, 2]
+    surface.lamp[chosen] *= 0.4 + 0.6 * relief[:, 2]
+    surface.albedo[chosen] = albedo[:, :3]
+    surface.gloss[chosen] = albedo[:, 3]
     lashes = pixels.of(look.studio.lashes[:, None])
-    made.albedo[chosen] *= 1 - np.float32(0.75 + 0.2 * looks.eyeliner) * lashes
-    _scalp(made, look, pixels)
-    made.sharpness[chosen] = 9 + 16 * looks.gloss
-    made.softness[chosen] = 1
+    surface.albedo[chosen] *= 1 - np.float32(0.75 + 0.2 * looks.eyeliner) * lashes
+    _scalp(surface, look, pixels)
+    surface.sharpness[chosen] = 9 + 16 * looks.gloss
+    surface.softness[chosen] = 1
 
 
-def _scalp(made: Surface, look: Look, pixels: _Pixels) -> None:
+def _scalp(surface: Surface, look: Look, pixels: _Pixels) -> None:
     """The skin under hair is as dark as hair between locks; its edge is ragged."""
     looks, chosen = look.appearance, pixels.chosen
     cover = pixels.of(scalp_cover(look.studio, looks)[:, None])[:, 0]
@@ -113,8 +113,8 @@ def _scalp(made: Surface, look: Look, pixels: _Pixels) -> None:
     grain = looked_up(noise(11, 256, 64, 2), np.mod(place[:, :2] * 2600 + place[:, 2:] * 1900, 255))
     share = np.clip(cover[near] * 1.5 - 0.35 + 0.22 * grain, 0, cover[near])[:, None]
     hair = of_bytes(looks.hair) * (0.55 + 0.1 * grain)[:, None]
-    made.albedo[chosen[near]] += (hair - made.albedo[chosen[near]]) * share
-    made.gloss[chosen[near]] *= 1 - 0.8 * share[:, 0]
+    surface.albedo[chosen[near]] += (hair - surface.albedo[chosen[near]]) * share
+    surface.gloss[chosen[near]] *= 1 - 0.8 * share[:, 0]
 
 
 def tilted(normal: np.ndarray, slope: np.ndarray, rotation: np.ndarray) -> np.ndarray:
@@ -124,7 +124,7 @@ def tilted(normal: np.ndarray, slope: np.ndarray, rotation: np.ndarray) -> np.nd
     return unit(normal - slope[:, :1] * right - slope[:, 1:] * down)
 
 
-def _eye(made: Surface, look: Look, pixels: _Pixels) -> None:
+def _eye(surface: Surface, look: Look, pixels: _Pixels) -> None:
     """Sclera, iris with fibres and a dark rim, pupil; wet."""
     chosen, looks = pixels.chosen, look.appearance
     place = unit(pixels.of(look.studio.iris))
@@ -145,51 +145,51 @@ def _eye(made: Surface, look: Look, pixels: _Pixels) -> None:
     red = np.clip(np.abs(place[:, 0]) - 0.45, 0, 1)[:, None] * np.array([0.1, 0.9, 0.9], np.float32)
     sclera = white * np.exp(-(0.5 + looks.eye_redness) * red)
     inside = _step(1 - radius, blur)[:, None]
-    made.albedo[chosen] = sclera + (iris - sclera) * inside
-    made.gloss[chosen] = 0.55 + 0.4 * inside[:, 0]
-    made.sharpness[chosen] = 140
-    made.softness[chosen] = 0.6
+    surface.albedo[chosen] = sclera + (iris - sclera) * inside
+    surface.gloss[chosen] = 0.55 + 0.4 * inside[:, 0]
+    surface.sharpness[chosen] = 140
+    surface.softness[chosen] = 0.6
     # The upper lid with its lashes shades the ball.
     shade = (1 - 0.45 * np.clip((place[:, 1] - 0.1) / 0.4, 0, 1)) * (
         1 - 0.5 * np.clip((np.abs(place[:, 0]) - 0.3) / 0.5, 0, 1)
     )
-    made.openness[chosen] *= shade * 0.9
-    made.lamp[chosen] *= shade
+    surface.openness[chosen] *= shade * 0.9
+    surface.lamp[chosen] *= shade
 
 
-def _mouth(made: Surface, look: Look, pixels: _Pixels) -> None:
+def _mouth(surface: Surface, look: Look, pixels: _Pixels) -> None:
     chosen = pixels.chosen
-    made.albedo[chosen] = np.array([0.22, 0.055, 0.05], np.float32)
-    made.openness[chosen] *= 0.45
-    made.lamp[chosen] *= 0.5
-    made.gloss[chosen] = 0.08
-    made.sharpness[chosen] = 30
-    made.softness[chosen] = 0.7
+    surface.albedo[chosen] = np.array([0.22, 0.055, 0.05], np.float32)
+    surface.openness[chosen] *= 0.45
+    surface.lamp[chosen] *= 0.5
+    surface.gloss[chosen] = 0.08
+    surface.sharpness[chosen] = 30
+    surface.softness[chosen] = 0.7
 
 
-def _teeth(made: Surface, look: Look, pixels: _Pixels) -> None:
+def _teeth(surface: Surface, look: Look, pixels: _Pixels) -> None:
     chosen = pixels.chosen
     white = look.appearance.tooth_white
-    made.albedo[chosen] = np.array([0.62 + 0.1 * white, 0.55 + 0.17 * white, 0.42 + 0.26 * white], np.float32)
-    made.openness[chosen] *= 0.8
-    made.gloss[chosen] = 0.25
-    made.sharpness[chosen] = 40
-    made.softness[chosen] = 0.5
+    surface.albedo[chosen] = np.array([0.62 + 0.1 * white, 0.55 + 0.17 * white, 0.42 + 0.26 * white], np.float32)
+    surface.openness[chosen] *= 0.8
+    surface.gloss[chosen] = 0.25
+    surface.sharpness[chosen] = 40
+    surface.softness[chosen] = 0.5
 
 
-def _simple(made: Surface, part: Part, pixels: _Pixels, start: int) -> None:
+def _simple(surface: Surface, part: Part, pixels: _Pixels, start: int) -> None:
     chosen = pixels.chosen
-    made.albedo[chosen] = pixels.of(part.colour, start)
-    made.gloss[chosen] = part.gloss
-    made.sharpness[chosen] = part.sharpness
-    made.softness[chosen] = part.softness
-    away = np.einsum("ij,ij->i", made.normal[chosen], made.toward[chosen]) < 0
-    made.normal[chosen[away]] *= -1
+    surface.albedo[chosen] = pixels.of(part.colour, start)
+    surface.gloss[chosen] = part.gloss
+    surface.sharpness[chosen] = part.sharpness
+    surface.softness[chosen] = part.softness
+    away = np.einsum("ij,ij->i", surface.normal[chosen], surface.toward[chosen]) < 0
+    surface.normal[chosen[away]] *= -1
     if part.grain is not None:
         grain = looked_up(noise(10, 256, 48, 3), np.mod(pixels.of(part.grain, start), 255))
         strength = 0.3 if part.strand else 0.08
-        made.albedo[chosen] *= np.clip(1 + strength * grain, 0.2, 2.5)[:, None]
-        made.gloss[chosen] *= np.clip(1 + 2.5 * strength * grain, 0, 3)
+        surface.albedo[chosen] *= np.clip(1 + strength * grain, 0.2, 2.5)[:, None]
+        surface.gloss[chosen] *= np.clip(1 + 2.5 * strength * grain, 0, 3)
 
 
 def _step(value: np.ndarray, width: np.ndarray | np.floating) -> np.ndarray:

@@ -30,11 +30,7 @@ class Studio:
         self.template = np.asarray(model.template, np.float32)
         self.uv = np.asarray(model.uv, np.float32)
         self.material = self._materials()
-        self.eyeballs = {
-            side: _eyeball(self.template, model.regions[f"eyeball_{side}"])
-            for side in ("R", "L")
-            if f"eyeball_{side}" in model.regions
-        }
+        self.eyeballs = {side: _eyeball(self.template, model.regions[f"eyeball_{side}"]) for side in ("R", "L")}
         self.iris = self._iris_places()
         self.scalp = self._share("scalp")
         self.lashes = self._lashes()
@@ -56,7 +52,7 @@ class Studio:
         """uint8 per triangle: what most of its corners are."""
         vertex = np.zeros(len(self.template), np.uint8)
         for name, code in (("mouth_inside", MOUTH), ("teeth", TEETH), ("eyeball_L", EYE), ("eyeball_R", EYE)):
-            vertex[self.model.regions.get(name, np.zeros(0, int))] = code
+            vertex[self.model.regions[name]] = code
         return np.sort(vertex[self.triangles], axis=1)[:, 1]
 
     def _iris_places(self) -> np.ndarray:
@@ -70,14 +66,14 @@ class Studio:
         """float32 [vertices]: 1 on the upper lids' edges, less on the lower ones."""
         share = np.zeros(len(self.template), np.float32)
         for side, ball in self.eyeballs.items():
-            rim = self.model.regions.get(f"lid_rim_{side}", np.zeros(0, int))
+            rim = self.model.regions[f"lid_rim_{side}"]
             share[rim] = np.where(self.template[rim, 1] > ball.centre[1] - 0.0005, 1.0, 0.3)
         return share
 
     def _share(self, region: str) -> np.ndarray:
         """1 on a region's vertices, else 0."""
         share = np.zeros(len(self.template), np.float32)
-        share[self.model.regions.get(region, np.zeros(0, int))] = 1
+        share[self.model.regions[region]] = 1
         return share
 
 

@@ -6,15 +6,14 @@ from functools import partial
 from typing import Literal
 
 import numpy as np
-from jaxtyping import UInt8
 
+from mien.core.boxes import intersection_over_union
 from mien.core.framing import POINT_BOXES, box_of
 from mien.core.geometry import Crop, crop_of_box, crop_of_picture
 from mien.core.records import Box, Sample
 from mien.core.spec import PictureInput
-from mien.data.faces import scaled_crop
 from mien.engine.bundles.inputs import prefetch
-from mien.media.crop import prepare
+from mien.media.crop import crop_pixels
 from mien.media.detect import Detector, create_detector
 from mien.media.image import Picture, load_image
 
@@ -60,14 +59,8 @@ def _views(sample: Sample, spec: PictureInput, crops: Sequence[CropName], detect
             found[name] = None
             continue
         crop = crop_of_picture(*picture.size, spec) if box is None else crop_of_box(box, spec)
-        found[name] = (pixels_of(picture, crop, spec), crop)
+        found[name] = (crop_pixels(picture, crop, spec), crop)
     return found
-
-
-def pixels_of(picture: Picture, crop: Crop, spec: PictureInput) -> UInt8[np.ndarray, "size size 3"]:
-    """The crop of a picture that may have been decoded at a reduced size; `crop` is in pixels of the file."""
-    rows, columns = picture.pixels.shape[:2]
-    return prepare(picture.pixels, scaled_crop(crop, columns / picture.size[0], rows / picture.size[1]), spec)
 
 
 def _detected(picture: Picture, around: Box, detector: Detector) -> Box | None:
@@ -75,16 +68,8 @@ def _detected(picture: Picture, around: Box, detector: Detector) -> Box | None:
     rows, columns = picture.pixels.shape[:2]
     x, y = picture.size[0] / columns, picture.size[1] / rows
     boxes = [(b[0] * x, b[1] * y, b[2] * x, b[3] * y) for b in (face.box for face in detector(picture.pixels))]
-    best = max(boxes, key=lambda box: overlap(box, around), default=None)
-    return best if best is not None and overlap(best, around) >= SAME_FACE else None
-
-
-def overlap(a: Box, b: Box) -> float:
-    """Intersection over union of two boxes."""
-    width, height = (max(min(a[k + 2], b[k + 2]) - max(a[k], b[k]), 0.0) for k in (0, 1))
-    areas = [(box[2] - box[0]) * (box[3] - box[1]) for box in (a, b)]
-    union = sum(areas) - width * height
-    return width * height / union if union > 0 else 0.0
+    best = max(boxes, key=lambda box: intersection_over_union(box, around), default=None)
+    return best if best is not None and intersection_over_union(best, around) >= SAME_FACE else None
 
 
 def _detector(store: threading.local) -> Detector:

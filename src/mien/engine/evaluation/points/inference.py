@@ -13,9 +13,9 @@ from mien.core.landmarks import to_68
 from mien.core.records import Sample
 from mien.core.spec import Output, PictureInput
 from mien.engine.bundles.predictor import Predictor
-from mien.engine.evaluation.points.crops import CropName, pixels_of, view_batches
+from mien.engine.evaluation.points.crops import CropName, view_batches
 from mien.engine.evaluation.points.predictions import PointPredictions
-from mien.media.crop import normalise
+from mien.media.crop import crop_pixels, normalise
 from mien.media.image import load_image
 from mien.runtime.landmarks import next_crop
 from mien.runtime.pose import head_pose
@@ -37,12 +37,11 @@ class PointPass:
 
 def predict_points(
     predictor: Predictor, output: str, samples: Sequence[Sample], crops: Sequence[CropName], *,
-    affected: Mapping[str, str], batch_size: int = 64,
+    batch_size: int = 64,
 ) -> PointPass:  # fmt: skip
     """The network's points for every face that can be read, for each kind of crop.
 
-    affected: key -> the side that a palsy weakens. Raises MienError when not one picture can be read, and when the
-    detector finds none of the faces.
+    Raises MienError when not one picture can be read, and when the detector finds none of the faces.
     """
     start, reader = time.perf_counter(), _PointReader(predictor, output)
     rows: dict[CropName, list[_Row]] = {name: [] for name in crops}
@@ -58,7 +57,7 @@ def predict_points(
     for name, found in rows.items():
         if not found:
             raise MienError(f"The detector finds none of the {len(samples)} faces. Take --crop data or landmarks.")
-        result.predictions[name] = _collected(name, found, reader.qualities, affected)
+        result.predictions[name] = _collected(name, found, reader.qualities)
     result.seconds = time.perf_counter() - start
     return result
 
@@ -108,7 +107,7 @@ class _PointReader:
 
     def _cut_again(self, row: _Row) -> tuple[Sample, np.ndarray, Crop]:
         crop = next_crop(row.crop, row.points, spec=self.spec)
-        return row.sample, pixels_of(load_image(row.sample.path, span=row.sample.span), crop, self.spec), crop
+        return row.sample, crop_pixels(load_image(row.sample.path, span=row.sample.span), crop, self.spec), crop
 
 
 def qualities_of(outputs: Mapping[str, Output], points: str) -> tuple[str, ...]:
@@ -116,9 +115,7 @@ def qualities_of(outputs: Mapping[str, Output], points: str) -> tuple[str, ...]:
     return tuple(name for name in ("depth", "sigma") if name in outputs and outputs[name].of == points)
 
 
-def _collected(
-    name: CropName, rows: list[_Row], qualities: Sequence[str], affected: Mapping[str, str]
-) -> PointPredictions:
+def _collected(name: CropName, rows: list[_Row], qualities: Sequence[str]) -> PointPredictions:
     points = rows[0].points.shape[-2]
 
     def of_outputs(output: str) -> np.ndarray | None:
@@ -138,7 +135,7 @@ def _collected(
         predicted_px=np.stack([_in_picture(row) for row in rows]),
         yaw_rad=_yaw(truth) if estimated else np.array(stated, float),
         yaw_estimated=estimated,
-        affected=tuple(affected.get(row.sample.key, "") for row in rows),
+        affected=tuple(row.sample.affected or "" for row in rows),
         depth_px=None if depth is None else depth - depth.mean(1, keepdims=True),
         true_depth_px=None if true_depth is None else true_depth - true_depth.mean(1, keepdims=True),
         sigma_px=of_outputs("sigma"),

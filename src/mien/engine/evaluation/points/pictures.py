@@ -21,7 +21,7 @@ def face_with_points(result: "PointEvaluation", key: str) -> Markup:
     import numpy as np
     from PIL import Image, ImageDraw
 
-    from mien.engine.evaluation.points.crops import pixels_of
+    from mien.media.crop import crop_pixels
     from mien.media.image import load_image
 
     predictions = result.main
@@ -29,7 +29,7 @@ def face_with_points(result: "PointEvaluation", key: str) -> Markup:
     sample = next(s for s in result.target.samples if s.key == key)
     crop = replace(predictions.crops[place], size=2 * SIDE)
     loaded = load_image(sample.path, span=sample.span)
-    image = Image.fromarray(pixels_of(loaded, crop, replace(result.info.picture, color="rgb", size=2 * SIDE)))
+    image = Image.fromarray(crop_pixels(loaded, crop, replace(result.info.picture, color="rgb", size=2 * SIDE)))
     draw = ImageDraw.Draw(image)
     for points, colour in ((predictions.truth_px[place], TRUE), (predictions.predicted_px[place], PREDICTED)):
         for x, y in np.asarray(crop.to_crop(points)):

@@ -51,8 +51,7 @@ class PointTask:
     def measure(self, job: Job, network: SharedPass) -> PointEvaluation:
         normaliser = normaliser_of(job.options.ocular_norm)
         found = predict_points(
-            network.predictor, job.output, job.target.samples, CROPS[job.options.crop],
-            affected=job.data.affected, batch_size=network.batch_size,
+            network.predictor, job.output, job.target.samples, CROPS[job.options.crop], batch_size=network.batch_size,
         )  # fmt: skip
         scores = [
             score

@@ -4,15 +4,25 @@ import csv
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
 from mien.core.labels import label_set
-from mien.data.readers.reader import Reader, need_column
+from mien.data.readers.reader import Reader, file_names, need_column
 
 
-class Made(Reader):
-    """A folder that `mien data synth` made: `_open` its table, `_truth` of an `.npz` file."""
+def affected_side(reader: Reader, row: dict[str, str]) -> Literal["R", "L"] | None:
+    """The column `palsy_side` of a row; None without a palsy. Raises MienError for another word."""
+    sides: dict[str, Literal["R", "L"] | None] = {"R": "R", "L": "L", "": None}
+    side = row.get("palsy_side") or ""
+    if side not in sides:
+        raise reader.error(f"palsy_side is R, L or empty; got {side!r}.")
+    return sides[side]
+
+
+class SyntheticSet(Reader):
+    """A folder that `mien data synth` wrote: `_open` its table, `_truth` of an `.npz` file."""
 
     def _open(self, table: str, columns: Sequence[str]) -> None:
         """Reads the table and the splits that it names. Raises MienError for a missing table or column."""
@@ -24,6 +34,14 @@ class Made(Reader):
             need_column(self, column, self._rows[0] if self._rows else (), where=self.table)
         found = {row["split"] for row in self._rows}
         self.splits = tuple(split for split in ("train", "valid", "test") if split in found)
+
+    def _present(self, folder: Path, names: Sequence[str], *, listed_in: Path) -> list[bool]:
+        """Whether each picture lies in the folder. Raises MienError for missing ones, unless they are to be skipped."""
+        present = file_names(folder)
+        found = [name in present for name in names]
+        missing = [folder / name for name, there in zip(names, found, strict=True) if not there]
+        self.refuse_missing(missing, listed_in=listed_in, total=len(names))
+        return found
 
     def _truth(self, file: Path, names: Sequence[str], *, also: Sequence[str] = ()) -> dict[str, np.ndarray]:
         """Arrays by name; those of `also` where they are there. Raises MienError for a damaged file."""

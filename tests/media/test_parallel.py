@@ -1,0 +1,63 @@
+"""Threads that work ahead keep the order, hold few results, and stop."""
+
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from mien.media.parallel import in_batches, map_ahead
+
+
+def test_results_come_in_order_whatever_takes_longer() -> None:
+    def slow_first(item: int) -> int:
+        time.sleep(0.02 if item == 0 else 0)
+        return item * item
+
+    assert list(map_ahead(slow_first, range(20), threads=4)) == [i * i for i in range(20)]
+    assert list(map_ahead(slow_first, [], threads=4)) == []
+
+
+def test_items_are_asked_for_only_so_far_ahead() -> None:
+    taken: list[int] = []
+
+    def items() -> Iterator[int]:
+        for i in range(100):
+            taken.append(i)
+            yield i
+
+    results = map_ahead(lambda item: item, items(), threads=2, ahead=3)
+    assert next(results) == 0 and len(taken) == 4
+    assert next(results) == 1 and len(taken) == 5
+
+
+def test_an_error_comes_in_its_place_and_the_rest_is_given_up() -> None:
+    begun: list[int] = []
+
+    def fails_at_two(item: int) -> int:
+        begun.append(item)
+        if item == 2:
+            raise ValueError("two")
+        return item
+
+    results = map_ahead(fails_at_two, range(1000), threads=2, ahead=4)
+    assert [next(results), next(results)] == [0, 1]
+    with pytest.raises(ValueError, match="two"):
+        next(results)
+    assert len(begun) < 20
+
+
+def test_a_caller_that_stops_leaves_no_thread_at_work() -> None:
+    results = map_ahead(lambda item: item, range(1000), threads=2)
+    next(results)
+    results.close()  # type: ignore[attr-defined]
+    for _ in range(100):
+        if not any(thread.name.startswith("mien-ahead") for thread in threading.enumerate()):
+            return
+        time.sleep(0.02)
+    pytest.fail("a thread is still at work")
+
+
+def test_batches() -> None:
+    assert list(in_batches(range(5), 2)) == [[0, 1], [2, 3], [4]]
+    assert list(in_batches([], 2)) == []
