@@ -35,10 +35,13 @@ class FaceNetwork:
     """A bundle that takes the picture of a face.
 
     bundle: its folder. backend, precision, threads: as for Runner; a network with points is never computed in bfloat16,
-    which would move them. Raises MienError for a bundle that cannot be used, and one that takes more than a picture.
+    which would move them. arrays: it gives vectors and pictures too. Raises MienError for a bundle that cannot be used,
+    and one that takes more than a picture.
     """
 
-    def __init__(self, bundle: str | Path, *, backend: str, precision: str, threads: int | None) -> None:
+    def __init__(
+        self, bundle: str | Path, *, backend: str, precision: str, threads: int | None, arrays: bool = False
+    ) -> None:
         folder = Path(bundle)
         info = read_info(folder)
         require_picture_only(info, folder)
@@ -47,17 +50,12 @@ class FaceNetwork:
         self.runner = Runner(folder, threads=threads, backend=backend, precision=precision)
         self.info = self.runner.info
         self.spec: PictureInput = self.info.picture
-        self.outputs = self.info.outputs_of("classes", "values", "vector", "picture")
+        self.outputs = self.info.outputs_of("classes", "values", *(("vector", "picture") if arrays else ()))
         """What `read` gives of each face."""
 
     @property
     def gives_points(self) -> bool:
         return bool(self.info.outputs_of("points"))
-
-    @property
-    def gives_columns(self) -> bool:
-        """Whether it has outputs, besides points, that a table has columns for."""
-        return bool(self.info.outputs_of("classes", "values"))
 
     def read(self, crops: Sequence[np.ndarray]) -> list[dict[str, Any]]:
         """Of each crop (uint8 [size, size, 3], as `spec` says) its outputs by name.
