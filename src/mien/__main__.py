@@ -49,7 +49,10 @@ MISTAKE, INTERRUPTED, PIPE_CLOSED = 2, 130, 141
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command and returns its exit code: 0, 2 for a mistake that the user can mend, 130 when interrupted."""
+    """Runs one command and returns its exit code: 0, 2 for a mistake that the user can mend, 130 when interrupted.
+
+    128 + N when a command ends by signal N.
+    """
     if isinstance(sys.stdout, io.TextIOWrapper):  # a file name that is not UTF-8 is printed as \udcff
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
@@ -61,8 +64,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains while it closes it
         return PIPE_CLOSED
-    except KeyboardInterrupt:
-        return _say("stopped.", INTERRUPTED)
+    except KeyboardInterrupt as error:
+        return _say("stopped.", getattr(error, "exit_code", INTERRUPTED))  # 143 for SIGTERM: mien.cli.signals
     except (MienError, OSError, ImportError) as error:
         message = said(error)
         if not message or os.environ.get("MIEN_DEBUG"):

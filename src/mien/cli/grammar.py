@@ -47,6 +47,11 @@ class Word:
         return next((kind for kind in get_args(self.kind) if kind is not type(None)), self.kind)
 
     @property
+    def repeated(self) -> bool:
+        """An option that may be given several times, once for each value: its type is a list of text."""
+        return not self.positional and list[str] in (self.kind, self.plain)
+
+    @property
     def needed(self) -> bool:
         return self.default is NO_VALUE
 
@@ -111,13 +116,15 @@ def call(function: Callable[..., Any], arguments: Sequence[str], *, command: str
     return function(*given, **_values(function, options, words))
 
 
-def sorted_out(arguments: Sequence[str], words: Sequence[Word], *, command: str) -> tuple[list[str], dict[str, str]]:
+def sorted_out(
+    arguments: Sequence[str], words: Sequence[Word], *, command: str
+) -> tuple[list[str], dict[str, str | list[str]]]:
     """Inputs and options {key: text}, however they are mixed; after `--` all is input.
 
-    `--flag` alone is true, `--no-flag` false.
+    `--flag` alone is true, `--no-flag` false. An option that may be repeated has the list of its texts.
     """
     inputs: list[str] = []
-    options: dict[str, str] = {}
+    options: dict[str, str | list[str]] = {}
     rest = list(arguments)
     while rest:
         word = rest.pop(0)
@@ -130,7 +137,9 @@ def sorted_out(arguments: Sequence[str], words: Sequence[Word], *, command: str)
         option, negated = _option(spelled, words, command=command)
         if not equals:
             value = _value_after(option, negated, rest)
-        options[spelled.replace("-", "_") if "." in spelled else option.key] = value
+        key = spelled.replace("-", "_") if "." in spelled else option.key
+        earlier = options.get(key)
+        options[key] = [*(earlier if isinstance(earlier, list) else ()), value] if option.repeated else value
     return inputs, options
 
 
@@ -180,18 +189,20 @@ def _inputs(given: list[str], words: Sequence[Word], *, command: str) -> list[An
     return values
 
 
-def _values(function: Callable[..., Any], options: dict[str, str], words: Sequence[Word]) -> dict[str, Any]:
-    """The options as the types that the signature names, checked by jsonargparse."""
+def _values(function: Callable[..., Any], options: dict[str, str | list[str]], words: Sequence[Word]) -> dict[str, Any]:
+    """The options as the types that the signature names, checked by jsonargparse; lists of text are what they are."""
     from jsonargparse import ArgumentError, ArgumentParser
 
     parser = ArgumentParser(exit_on_error=False)
-    skipped: set[str | int] = {word.key for word in words if word.positional}
+    lists = {key: value for key, value in options.items() if isinstance(value, list)}
+    texts = {key: value for key, value in options.items() if isinstance(value, str)}
+    skipped: set[str | int] = {word.key for word in words if word.positional or word.repeated}
     parser.add_function_arguments(function, as_group=False, skip=skipped, fail_untyped=False)
     try:
-        parsed = parser.parse_args([f"--{key}={value}" for key, value in options.items()])
+        parsed = parser.parse_args([f"--{key}={value}" for key, value in texts.items()])
     except ArgumentError as error:
-        raise MienError(_plainly(str(error), options)) from error
-    return dict(vars(parser.instantiate(parsed)))
+        raise MienError(_plainly(str(error), texts)) from error
+    return dict(vars(parser.instantiate(parsed))) | lists
 
 
 def _plainly(text: str, options: dict[str, str]) -> str:

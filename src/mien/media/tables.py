@@ -81,7 +81,7 @@ class TableWriter:
         if len(self._pending) >= self.rows_held or time.monotonic() - self._saved > self.save_every_s:
             self.save()
 
-    def save(self, state: str = "under way") -> None:
+    def save(self) -> None:
         """Puts the rows since the last save into the journal; costs the same for any length of the table."""
         try:
             os.fsync(self._file.fileno())
@@ -91,7 +91,7 @@ class TableWriter:
         except OSError as error:
             raise _cannot_write(self.journal, error) from error
         self._pending, self._saved = [], time.monotonic()
-        self._write_description(state)
+        self._write_description("under way")
 
     def truncate(self, rows: int) -> None:
         """Keeps the first `rows` rows only."""
@@ -112,9 +112,10 @@ class TableWriter:
         """Writes the Parquet file; returns the paths. The journal is kept unless the state is "complete"."""
         if not self._file.closed:
             self._file.truncate(self._size)  # what an interrupted write left of a row
-            self.save(state)
+            self.save()
             self._file.close()
             self._write_parquet()
+            self._write_description(state)
             if state == "complete":
                 self.journal.unlink(missing_ok=True)
         return [self.csv, self.parquet, *([self.json] if self.describe else [])]

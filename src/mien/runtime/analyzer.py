@@ -10,7 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from importlib import resources
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import UInt8
@@ -46,7 +46,8 @@ class Analyzer:
     bundle: its folder, or a list of folders; None is the model that ships with mien. detector: "dlib" or "yunet"
     (`weights`: its file). min_face: side in pixels of the original picture of the smallest face to look for. threads:
     for the networks, and for decoding and detection beside them; None is every core. backend, precision: as for Runner.
-    landmarks: reads the points of each face; None is the first of the bundles that gives points, if there is one.
+    landmarks: reads the points of each face; None is the first of the bundles that gives points, if there is one, and
+    False reads none.
     smooth: of a video, with less trembling (see smoothing.py). arrays: keeps the vectors and pictures that the networks
     give, in `Reading.arrays`. Raises MienError for a bundle or a detector that cannot be used, and for a bundle that
     adds nothing to what the others read.
@@ -62,13 +63,13 @@ class Analyzer:
         backend: str = "auto",
         precision: str = "auto",
         threads: int | None = None,
-        landmarks: Landmarker | None = None,
+        landmarks: Landmarker | Literal[False] | None = None,
         smooth: bool = False,
         arrays: bool = False,
     ) -> None:
         options: dict[str, Any] = {"backend": backend, "precision": precision, "threads": threads, "arrays": arrays}
         self.networks = [FaceNetwork(folder, **options) for folder in _folders(bundle)]
-        self.landmarks, self.smooth = landmarks or _landmarks_of(self.networks), smooth
+        self.landmarks, self.smooth = _landmarks_of(self.networks) if landmarks is None else landmarks or None, smooth
         _check_all_add(self.networks, self.landmarks)
         self._named = named_outputs(self.networks)
         self.info, self.threads = self.networks[0].info, self.networks[0].runner.threads

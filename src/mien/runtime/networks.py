@@ -68,7 +68,8 @@ class FaceNetwork:
         decoded = {name: self._decoded(name, output, found[name]) for name, output in self.outputs.items()}
         return [{name: values[number] for name, values in decoded.items()} for number in range(len(crops))]
 
-    def _decoded(self, name: str, output: Output, values: np.ndarray) -> Sequence[Any]:
+    def _decoded(self, name: str, output: Output, values: np.ndarray) -> Any:
+        """One for each face: {name: number} of classes and values, an array of the rest."""
         if output.kind == "classes":
             values = probabilities(values, temperature=self.info.temperature(name))
         elif output.kind != "values":

@@ -108,6 +108,7 @@ def _examined(
     named: list[tuple[str, Path]], reader: "FaceReader", method: "Method", *, mirror: bool, affected: str, every: int
 ) -> "tuple[list[Examination | FilmExamination], list[str]]":
     """What could be examined, and why the rest could not. Raises MienError where nothing could."""
+    from mien.media.files import printable
     from mien.media.image import is_video, load_image
     from mien.media.video import frames
     from mien.runtime.asymmetry.examination import examine_film, examine_picture
@@ -115,7 +116,7 @@ def _examined(
     items: list[Examination | FilmExamination] = []
     unread: list[str] = []
     for task, path in named:
-        common: dict[str, Any] = {"source": path.name, "mirror": mirror, "method": method}
+        common: dict[str, Any] = {"source": printable(path.name), "mirror": mirror, "method": method}
         try:
             if is_video(path):
                 play = partial(frames, path, every=every)
@@ -124,7 +125,7 @@ def _examined(
             else:
                 items.append(examine_picture(load_image(path).pixels, reader, task=task, **common))
         except MienError as error:
-            unread.append(str(error) if path.name in str(error) else f"{path.name}: {error}")
+            unread.append(printable(str(error) if path.name in str(error) else f"{path.name}: {error}"))
     if not items:
         others = f" (and {len(unread) - 1} others)" if len(unread) > 1 else ""
         raise MienError(f"Nothing could be measured: {unread[0]}{others}")
