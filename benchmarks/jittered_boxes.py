@@ -21,7 +21,7 @@ from mien.runtime.runner import Runner
 
 def accuracy(runner: Runner, samples: list[Sample], jitter: float, *, seed: int = 0) -> float:
     """Share of the samples answered as labelled, with frames jittered by up to `jitter`."""
-    rng, spec, crops = np.random.default_rng(seed), runner.info.input, []
+    rng, spec, crops = np.random.default_rng(seed), runner.info.picture, []
     for sample in samples:
         pixels = load_image(sample.path).pixels
         side = pixels.shape[0] * (1 + jitter) ** rng.uniform(-1, 1)

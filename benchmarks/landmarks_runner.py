@@ -53,7 +53,7 @@ def random_bundle(system: str, folder: Path) -> Path:
 
 def report(bundle: Path, *, threads: int, backend: str, passes: int, repeats: int) -> None:
     landmarker, pixels = Landmarker(bundle, backend=backend, threads=threads, passes=passes), picture()
-    spec, crop = landmarker.info.input, crop_of_box(BOX, landmarker.info.input)
+    spec, crop = landmarker.info.picture, crop_of_box(BOX, landmarker.info.input)
     images = normalise(prepare(pixels, crop, spec)[None], spec)
     outputs = {name: values[0] for name, values in landmarker._runner.outputs(images).items()}
     parts = {

@@ -60,7 +60,7 @@ def parts_of(analyzer, photo: str, clock: Callable[[], float]) -> dict[str, floa
     from mien.core.geometry import crop_of_box
     from mien.media.crop import normalise, prepare
 
-    spec = analyzer.info.input
+    spec = analyzer.info.picture
     decode, picture = timed(lambda: analyzer._load(Path(photo)), clock)
     detect, found = timed(lambda: analyzer._detector(picture.scale)(picture.pixels), clock)
     crops_of = lambda: [prepare(picture.pixels, crop_of_box(face.box, spec), spec) for face in found]  # noqa: E731

@@ -98,7 +98,7 @@ def test_a_turned_crop_is_undone() -> None:
 
 
 def test_what_reads_no_landmarks_is_refused(tmp_path: Path, bundle: Path) -> None:
-    with pytest.raises(MienError, match="reads ferplus, not landmarks"):
+    with pytest.raises(MienError, match="gives expression: 8 classes, no landmarks"):
         Landmarker(write_tiny_bundle(tmp_path / "tiny"), backend="onnxruntime")
     with pytest.raises(MienError, match="passes must be 1 or more; got 0"):
         Landmarker(bundle, passes=0)

@@ -49,8 +49,9 @@ class Analyzer:
     landmarks: reads the points of each face; None is the first of the bundles that gives points, if there is one, and
     False reads none.
     smooth: of a video, with less trembling (see smoothing.py). arrays: keeps the vectors and pictures that the networks
-    give, in `Reading.arrays`. Raises MienError for a bundle or a detector that cannot be used, and for a bundle that
-    adds nothing to what the others read.
+    give, in `Reading.arrays`. One object may be used from many threads; a face has the same numbers alone and among
+    others. Raises MienError for a bundle or a detector that cannot be used, and for a bundle that adds nothing to what
+    the others read.
     """
 
     def __init__(

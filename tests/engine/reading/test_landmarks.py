@@ -76,7 +76,7 @@ def test_mistakes_are_one_line(photo: Path, tmp_path: Path) -> None:
     five = str(write_point_bundle(tmp_path / "five", {"landmarks": np.full((5, 2), 0.5)}))
     with pytest.raises(MienError, match="reads 5 points; this command draws 68"):
         run(photo, output=tmp_path / "out", bundle=five)
-    with pytest.raises(MienError, match="reads ferplus, not landmarks"):
+    with pytest.raises(MienError, match="gives expression: 8 classes, no landmarks"):
         run(photo, output=tmp_path / "out", bundle="poster_v2_small_ferplus")
     (tmp_path / "empty.jpg").touch()
     with pytest.raises(MienError, match=r"Nothing could be read\. .*empty\.jpg: the file is empty"):
