@@ -103,11 +103,12 @@ def test_names_that_are_no_text_do_not_stop_a_table(tmp_path: Path) -> None:
     assert json.loads(paths[2].read_text(encoding="utf-8"))["inputs"] == ["bad%E9name.jpg"]
 
 
-# As `mien analyze` wrote them for the shipped models before columns were declared; nobody's scripts may break.
-GOLDEN_FIRST = (
-    "source frame timestamp face_id box_x0 box_y0 box_x1 box_y1 score success expression prob_neutral prob_happiness "
-    "prob_surprise prob_sadness prob_anger prob_disgust prob_fear prob_contempt"
-).split()
+# As `mien analyze` wrote them for the shipped models before columns were declared, so that scripts go on working.
+GOLDEN_FIRST = [
+    "source", "frame", "timestamp", "face_id", "box_x0", "box_y0", "box_x1", "box_y1", "score", "success", "expression",
+    "prob_neutral", "prob_happiness", "prob_surprise", "prob_sadness", "prob_anger", "prob_disgust", "prob_fear",
+    "prob_contempt",
+]  # fmt: skip
 GOLDEN_LAST = ["pose_pitch", "pose_yaw", "pose_roll", "model", "note"]
 
 

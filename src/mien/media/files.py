@@ -4,7 +4,7 @@ import hashlib
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from mien.core.errors import MienError
@@ -43,6 +43,9 @@ def write_text(path: Path, text: str) -> None:
 
 def printable(text: str) -> str:
     """Text that UTF-8 can hold: a byte of a file name that is not UTF-8 becomes %E9, so that such names stay apart."""
+    with suppress(UnicodeEncodeError):
+        text.encode("utf-8")
+        return text
     return "".join(_hexadecimal(letter) if "\ud800" <= letter <= "\udfff" else letter for letter in text)
 
 
