@@ -2,7 +2,7 @@
 
 A growing table is three files. PATH.csv gets each row as it is appended, in one write. PATH.arrows (an Arrow IPC
 stream, full precision) gets the rows since the last save, every few seconds; a save costs the same however long the
-table is. PATH.parquet is made from it when the table is closed, row group by row group. After a kill PATH.csv holds
+table is. PATH.parquet is written from it when the table is closed, row group by row group. After a kill PATH.csv holds
 every row but a torn last one, and `resume=True` goes on from the last save.
 """
 

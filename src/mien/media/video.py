@@ -39,7 +39,7 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class VideoInfo:
-    """What the header and the first frame say."""
+    """What the header and the first frame state."""
 
     size: tuple[int, int]
     """(width, height) as shown: upright, with square pixels."""
@@ -86,7 +86,7 @@ class _Decoder:
         self.decoded = 0
         """Frames so far."""
         self.reason = ""
-        """What the decoder says of the last damaged packet, in brackets."""
+        """The decoder's message about the last damaged packet, in brackets."""
         self._start: float | None = None
         self._last = 0.0
         self._damaged = 0

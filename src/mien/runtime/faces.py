@@ -92,7 +92,7 @@ class FaceFinder:
             return self.find(task)
         except MienError as error:
             return Faces(None, note=str(error))
-        except Exception as error:  # of a decoder or the detector, on a file that nobody thought of
+        except Exception as error:  # an unforeseen one, of a decoder or the detector
             if os.environ.get("MIEN_DEBUG"):
                 raise
             reason = " ".join(str(error).split()) or type(error).__name__

@@ -1,6 +1,6 @@
 """FaceNetwork: one bundle as the Analyzer runs it, by what it declares; and the names of all outputs side by side.
 
-A name of a label set says nothing here: classes become probabilities, values keep their names, vectors and pictures
+The name of a label set plays no role: classes become probabilities, values keep their names, vectors and pictures
 stay arrays, points are the Landmarker's.
 """
 

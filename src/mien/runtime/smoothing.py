@@ -1,7 +1,7 @@
 """Points of a video with less trembling: the one-euro filter, for each face by itself.
 
 Casiez, Roussel and Vogel, CHI 2012: a low-pass filter whose cut-off rises with speed, so that still points do not
-tremble and moving ones hardly lag. Speeds are in face widths (of the detector's box) a second, so that near and far
+tremble and fast ones hardly lag. Speeds are in face widths (of the detector's box) a second, so that near and far
 faces are treated alike. It looks back only, never ahead.
 """
 

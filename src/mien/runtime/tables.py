@@ -194,7 +194,7 @@ class ReadingColumns:
             cells |= {group[key].name: value for key, value in values.items() if key in group}
         return cells | (self.points.cells(reading.points) if self.points else {})
 
-    def described(self, **made_with: Any) -> dict[str, Any]:
+    def described(self, **details: Any) -> dict[str, Any]:
         """For the sidecar: what the numbers of the table mean, as plain values."""
         models = [_model(info) for info in self.infos]
         return {
@@ -206,17 +206,17 @@ class ReadingColumns:
             **({"models": models} if len(models) > 1 else {}),
             **({"points": self.points.described()} if self.points else {}),
             "mien": __version__,
-            **made_with,
+            **details,
         }
 
 
 def write_tables(
     readings: Sequence[Reading], path: str | Path, *, info: BundleInfo, points: PointColumns | None = None,
-    **made_with: Any,
+    **details: Any,
 ) -> list[Path]:  # fmt: skip
     """Writes PATH.csv, PATH.parquet and PATH.json of the readings of one bundle; returns their paths.
 
-    points: the landmark model's columns, where it read the faces too. `made_with` goes into the sidecar: detector,
+    points: the landmark model's columns, where it read the faces too. `details` goes into the sidecar: detector,
     command, state. For readings as they come, TableWriter with ReadingColumns. Raises MienError where they cannot be
     written.
     """
@@ -224,7 +224,7 @@ def write_tables(
     faces = sum(reading.success for reading in readings)
 
     def describe(state: str) -> dict[str, Any]:
-        return layout.described(**{"rows": len(readings), "faces": faces, "state": state} | made_with)
+        return layout.described(**{"rows": len(readings), "faces": faces, "state": state} | details)
 
     with TableWriter(path, layout.columns, describe=describe) as table:
         for reading in readings:

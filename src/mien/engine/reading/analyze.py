@@ -51,7 +51,7 @@ def analyze(
         smooth: of a video, points that tremble less (one-euro filter).
         resume: go on with an interrupted run in the same folder; what it has read is not read again.
         overwrite: replace the readings and pictures of an earlier run in the same folder.
-        backend: what computes; openvino is taken by itself where it is installed.
+        backend: what computes; by default openvino where it is installed.
         precision: bf16 is quicker for large networks, on CPUs that have it.
         threads: by default one for each core.
         limit: at most so many pictures and videos.
@@ -72,10 +72,10 @@ def analyze(
         )  # fmt: skip
         if points and analyzer.landmarks is None:
             raise MienError("--points needs landmarks. Leave out --landmarks no, or name a --landmark-bundle.")
-        made_with = {
+        details = {
             "inputs": inputs, "detector": detector, "min_face": min_face, "every": step, "left_out": left_out(inputs),
         }  # fmt: skip
-        run = AnalyzeRun(analyzer, out, files, made_with, overlay=overlay, points=points)
+        run = AnalyzeRun(analyzer, out, files, details, overlay=overlay, points=points)
         started = time.perf_counter()
         run.read()
         return run.summary(time.perf_counter() - started)

@@ -35,7 +35,7 @@ def landmarks(
         detector: dlib needs no file; yunet finds turned faces too, from OpenCV's weight file.
         detector_weights: YuNet's file.
         min_face: side in pixels of the smallest face to look for.
-        backend: what computes; openvino is taken by itself where it is installed.
+        backend: what computes; by default openvino where it is installed.
         threads: by default one for each core.
     """
     from mien.engine.reading.inputs import bundle_of, files_of, writable

@@ -12,8 +12,8 @@ LONGEST_BYTES = 200  # of a stem; file systems allow 255 bytes with the frame, t
 class OutputNames:
     """A stem of its own for each file, and one for each face of it.
 
-    A file keeps its own stem, after its folder's where two files share it; what is too long ends in a hash. Case does
-    not tell names apart.
+    A file keeps its own stem, after its folder's where two files share it; what is too long ends in a hash. Names
+    that differ in case alone count as one.
     """
 
     def __init__(self, files: Sequence[Path]) -> None:

@@ -27,14 +27,14 @@ class AnalyzeRun:
     """Reads `files` into the table of `output`; memory does not grow with their number.
 
     A picture is drawn before its rows are written, and its rows are written together, so that after a kill a resumed
-    run goes on with the first picture that the table lacks. made_with goes into the sidecar.
+    run goes on with the first picture that the table lacks. details goes into the sidecar.
     """
 
     def __init__(
-        self, analyzer: "Analyzer", output: OutputFolder, files: list[Path], made_with: dict[str, Any], *,
+        self, analyzer: "Analyzer", output: OutputFolder, files: list[Path], details: dict[str, Any], *,
         overlay: bool = True, points: bool = False,
     ) -> None:  # fmt: skip
-        self.analyzer, self.output, self.files, self.made_with = analyzer, output, files, made_with
+        self.analyzer, self.output, self.files, self.details = analyzer, output, files, details
         self.columns = analyzer.columns
         self.names = OutputNames(files)
         self.drawings = Drawings(output, self.names, overlay=overlay, points=points)
@@ -63,7 +63,7 @@ class AnalyzeRun:
         damaged = {"damaged_places": counts.damaged, "damaged": counts.damages} if counts.damaged else {}
         return self.columns.described(
             rows=counts.rows, pictures=counts.pictures, faces=counts.faces, unreadable=counts.unreadable, **damaged,
-            engine=self.analyzer.engine, state=state, **self.made_with,
+            engine=self.analyzer.engine, state=state, **self.details,
         )  # fmt: skip
 
     def summary(self, seconds: float) -> str:
@@ -76,7 +76,7 @@ class AnalyzeRun:
         parts += [f"{counts.unreadable} files could not be read" if counts.unreadable else ""]
         lines = [", ".join(filter(None, parts)) + ".", *expressions_line(counts)]
         lines += [f"not read: {reason}" for reason in counts.reasons]
-        kinds = [f"{number} {extension}" for extension, number in self.made_with.get("left_out", {}).items()]
+        kinds = [f"{number} {extension}" for extension, number in self.details.get("left_out", {}).items()]
         lines += [f"left out, since their kind is not read here: {', '.join(kinds)}"] if kinds else []
         lines += [f"damaged: {each['source']}, frame {each['frame']}: {each['note']}" for each in counts.damages[:5]]
         lines += self.drawings.failed[:5]
@@ -109,7 +109,7 @@ class AnalyzeRun:
             bar.advance(task)
 
     def _read_film(self, bar: "Progress", path: Path, *, first: int = 0) -> None:
-        every = self.made_with["every"]
+        every = self.details["every"]
         task = bar.add_task(printable(path.name), total=_frame_count(path, every))
         for read in self._film_readings(path, every, first):
             if read.picture is not None:
@@ -187,7 +187,7 @@ def _frame_count(path: Path, every: int) -> int | None:
 
     try:
         count = video_info(path).frames
-    except MienError:  # reading it says why
+    except MienError:  # reading it gives the reason
         return None
     return -(-count // every) if count else None
 
