@@ -1,8 +1,8 @@
 """Memory and time of `mien analyze` by the number of pictures, and of saving its table by the number of rows.
 
-    python benchmarks/analyze_memory.py [--source OTHER/src] [--pictures 300,3000]
+    python benchmarks/analyze_memory.py [--source OTHER/src] [--pictures 300,3000] [--table-only]
 
-Pictures: synthetic people, 160 pixels, cycled. --source: another copy of the code to run instead, for comparison (its
+Pictures: synthetic people, 112 pixels, cycled. --source: another copy of the code to run instead, for comparison (its
 `analyze` is run; saving is measured for this copy alone). Each run is a process of its own; its peak is the kernel's.
 """
 
@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-PEOPLE, SIDE = 40, 160
+PEOPLE, SIDE = 40, 112
 SAVED_ROWS = (4_000, 16_000)
 
 
@@ -35,8 +35,8 @@ def write_pictures(folder: Path, count: int) -> None:
         (folder / f"{number:06d}.jpg").write_bytes(contents[number % len(contents)])
 
 
-def run(pictures: Path, output: Path, source: Path, *options: str) -> tuple[float, float]:
-    """Peak memory (MB) and seconds of one `mien analyze`."""
+def run(pictures: Path, output: Path, source: Path, *options: str) -> tuple[float, float, float]:
+    """Peak memory (MB), seconds and seconds of CPU time of one `mien analyze`."""
     command = [sys.executable, "-m", "mien", "analyze", str(pictures), "--output", str(output), *options]
     command += ["--backend", "onnxruntime", "--threads", "1"]
     start = time.perf_counter()
@@ -44,7 +44,7 @@ def run(pictures: Path, output: Path, source: Path, *options: str) -> tuple[floa
     _, status, used = os.wait4(process.pid, 0)
     if status:
         sys.exit(f"analyze ended with {status}")
-    return used.ru_maxrss / 1e3, time.perf_counter() - start
+    return used.ru_maxrss / 1e3, time.perf_counter() - start, used.ru_utime + used.ru_stime
 
 
 def saves(folder: Path) -> dict[int, list[float]]:
@@ -74,13 +74,16 @@ def main() -> None:
     here = Path(__file__).parents[1] / "src"
     parser.add_argument("--source", type=Path, default=here)
     parser.add_argument("--pictures", default="300,3000")
+    parser.add_argument("--table-only", action="store_true", help="neither landmarks nor overlays")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for count in map(int, options.pictures.split(",")):
             write_pictures(folder / f"p{count}", count)
-            memory, seconds = run(folder / f"p{count}", folder / f"o{count}", options.source)
-            print(f"{count} pictures: peak {memory:.0f} MB, {seconds:.1f} s, {1e3 * seconds / count:.1f} ms each")
+            further = ("--landmarks", "no", "--no-overlay") if options.table_only else ()
+            memory, seconds, cpu = run(folder / f"p{count}", folder / f"o{count}", options.source, *further)
+            each = f"{1e3 * cpu / count:.1f} ms of CPU time each"
+            print(f"{count} pictures: peak {memory:.0f} MB, {seconds:.1f} s, {each}", flush=True)
         if options.source == here:
             times = saves(folder)
             for rows in SAVED_ROWS:

@@ -188,7 +188,9 @@ def _cut(text: str, letters: int) -> str:
     return f"{text[:half]}…{text[-half:]}"
 
 
-def thumbnail(pixels: Pixels, readings: Sequence[Reading], *, side: int) -> Pixels:
+def thumbnail(
+    pixels: Pixels, readings: Sequence[Reading], *, side: int
+) -> UInt8[np.ndarray, "shown_height shown_width 3"]:
     """The picture fitted into side x side, small ones enlarged, with its labels drawn at that size."""
     height, width = pixels.shape[:2]
     factor = min(side / width, side / height)

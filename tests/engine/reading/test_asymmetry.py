@@ -165,3 +165,14 @@ def test_the_shipped_reader_reads_a_photo(tmp_path: Path) -> None:
     found = rows(tmp_path / "out")
     assert 5 < float(found["rest", "palpebral_fissure"]["right"]) < 18
     assert float(found["rest", "commissure_depth"]["mirror_difference"]) < 8, "another face in the mirrored picture"
+
+
+@pytest.mark.usefixtures("oracle")
+def test_a_name_that_is_not_utf8_is_written_as_text(photos: Path, tmp_path: Path) -> None:
+    import os
+
+    odd = tmp_path / os.fsdecode(b"caf\xe9_smile.png")
+    odd.write_bytes((photos / "anna_smile.png").read_bytes())
+    asymmetry([str(odd)], output=str(tmp_path / "out"))
+    assert "caf%E9_smile.png" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert "caf%E9_smile.png" in (tmp_path / "out" / "measures.csv").read_text(encoding="utf-8")
