@@ -6,8 +6,6 @@ from typing import Literal
 
 from mien.core.errors import MienError
 from mien.engine.reading.inputs import bundles_of, files_of, landmarker_for, positive, writable
-from mien.engine.reading.output_folder import OutputFolder
-from mien.engine.reading.run import AnalyzeRun
 
 
 def analyze(
@@ -56,6 +54,8 @@ def analyze(
         threads: by default one for each core.
         limit: at most so many pictures and videos.
     """
+    from mien.engine.reading.output_folder import OutputFolder
+    from mien.engine.reading.run import AnalyzeRun
     from mien.media.image import left_out
     from mien.runtime.analyzer import Analyzer
 
