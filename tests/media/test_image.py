@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import ExifTags, Image
 
 from mien.core.errors import MienError
-from mien.media.image import is_video, load_image, picture_files
+from mien.media.image import is_video, left_out, load_image, picture_files
 
 
 def smooth(width: int = 96, height: int = 64) -> np.ndarray:
@@ -320,3 +320,37 @@ def test_a_picture_whose_name_begins_with_a_tilde_is_a_file(tmp_path, monkeypatc
         Image.new("RGB", (8, 8)).save(tmp_path / name)
     assert picture_files(["~draft.jpg"]) == [Path("~draft.jpg")]
     assert picture_files(["~"]) == picture_files(["~/a.jpg"]) == [tmp_path / "home" / "a.jpg"]
+
+
+@pytest.mark.parametrize("orientation", [1, 2, 3, 4, 5, 6, 7, 8])
+def test_a_tiff_is_turned_once(tmp_path: Path, orientation: int) -> None:
+    """Pillow turns TIFF itself, and no other kind."""
+    pixels = np.random.default_rng(0).integers(0, 255, (20, 30, 3), np.uint8)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    for name in ("a.tif", "a.png"):
+        Image.fromarray(pixels).save(tmp_path / name, exif=exif)
+    tiff, png = load_image(tmp_path / "a.tif"), load_image(tmp_path / "a.png")
+    assert tiff.size == png.size == ((20, 30) if orientation > 4 else (30, 20))
+    np.testing.assert_array_equal(tiff.pixels, png.pixels)
+
+
+def test_pipes_and_links_in_circles_are_one_line(tmp_path: Path) -> None:
+    import os
+
+    os.mkfifo(tmp_path / "pipe.jpg")
+    (tmp_path / "loop.jpg").symlink_to(tmp_path / "loop.jpg")
+    (tmp_path / "nothing.jpg").symlink_to(tmp_path / "absent.jpg")
+    for name, reason in (("pipe", "a pipe or a device"), ("loop", "symbolic links"), ("nothing", "no such file")):
+        with pytest.raises(MienError, match=rf"{name}\.jpg: .*{reason}"):
+            load_image(tmp_path / f"{name}.jpg")
+    assert len(picture_files([tmp_path])) == 3 and picture_files([tmp_path / "loop.jpg"])
+
+
+def test_kinds_that_are_not_read_are_counted(tmp_path: Path) -> None:
+    for name in ("a.jpg", "b.HEIC", "c.heic", "d.CR2", "e.txt", ".f.heic", "more/g.heif"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    assert left_out([tmp_path]) == {".heic": 2, ".cr2": 1, ".heif": 1}
+    assert left_out([tmp_path, tmp_path / "b.HEIC"]) == {".heic": 2, ".cr2": 1, ".heif": 1}
+    assert left_out([str(tmp_path / "*.heic"), tmp_path / "a.jpg"]) == {".heic": 1}

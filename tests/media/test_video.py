@@ -2,6 +2,7 @@
 
 import builtins
 import itertools
+import re
 from fractions import Fraction
 from pathlib import Path
 
@@ -81,6 +82,97 @@ def test_the_display_matrix_is_followed(tmp_path, rotation, bright):
     info = video_info(tmp_path / "a.mp4")
     assert info.size == pixels.shape[1::-1]
     assert info.rotation_deg in (rotation, 360 - rotation)
+
+
+def write_matrix(path: Path, matrix: tuple[int, int, int, int]) -> None:
+    """Writes (a, b, c, d) into the display matrix of an MP4's track header."""
+    data = bytearray(path.read_bytes())
+    at = data.index(b"tkhd") + 4 + 40
+    a, b, c, d = (value << 16 for value in matrix)
+    data[at : at + 36] = b"".join((v & 0xFFFFFFFF).to_bytes(4, "big") for v in (a, b, 0, c, d, 0, 0, 0, 1 << 30))
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize("matrix", [(-1, 0, 0, 1), (1, 0, 0, -1), (0, 1, 1, 0), (0, -1, -1, 0), (0, 1, -1, 0)])
+def test_a_mirroring_display_matrix_is_followed(tmp_path, matrix):
+    """Front cameras store such films. Each source pixel (x, y), from the middle, is shown at (ax + cy, bx + dy)."""
+    write_video(tmp_path / "a.mp4", times=[0, 100])
+    plain = next(frames(tmp_path / "a.mp4")).pixels
+    write_matrix(tmp_path / "a.mp4", matrix)
+    shown = next(frames(tmp_path / "a.mp4")).pixels
+    a, b, c, d = matrix
+    height, width = plain.shape[:2]
+    assert shown.shape[:2] == ((width, height) if a == 0 else (height, width))
+    assert video_info(tmp_path / "a.mp4").size == shown.shape[1::-1]
+    for x, y in ((3, 5), (60, 40), (10, 44)):
+        u, v = 2 * x + 1 - width, 2 * y + 1 - height
+        to_x, to_y = (a * u + c * v + shown.shape[1] - 1) // 2, (b * u + d * v + shown.shape[0] - 1) // 2
+        assert (shown[to_y, to_x] == plain[y, x]).all()
+
+
+@pytest.mark.parametrize(("aspect", "size"), [((2, 1), (128, 48)), ((1, 2), (64, 96)), ((1, 1), (64, 48))])
+def test_pixels_become_square(tmp_path, aspect, size):
+    with av.open(str(tmp_path / "a.mp4"), "w") as container:
+        stream = container.add_stream("mpeg4", rate=Fraction(10))
+        stream.width, stream.height, stream.pix_fmt, stream.bit_rate = 64, 48, "yuv420p", 4_000_000
+        stream.codec_context.sample_aspect_ratio = Fraction(*aspect)
+        container.mux(stream.encode(av.VideoFrame.from_ndarray(shade(3), format="rgb24")))
+        container.mux(stream.encode())
+    pixels = next(frames(tmp_path / "a.mp4")).pixels
+    assert pixels.shape[1::-1] == size == video_info(tmp_path / "a.mp4").size
+    bright = (pixels[pixels.shape[0] // 2].mean(-1) > 170).mean()
+    assert bright == pytest.approx(20 / 64, abs=0.03)  # the bright third is as wide as it was
+
+
+def packets(path: Path) -> list[tuple[int, int]]:
+    """Position and size of each packet in the file."""
+    with av.open(str(path)) as container:
+        return [(packet.pos, packet.size) for packet in container.demux(video=0) if packet.size]
+
+
+def write_intra(path: Path, count: int) -> None:
+    """Each frame by itself (Motion JPEG), so that damage to one cannot reach another."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mjpeg", rate=Fraction(10))
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuvj420p"
+        for index in range(count):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(shade(index), format="rgb24")))
+        container.mux(stream.encode())
+
+
+def test_a_damaged_packet_loses_its_own_frame(tmp_path):
+    write_intra(tmp_path / "a.mkv", 12)
+    content = bytearray((tmp_path / "a.mkv").read_bytes())
+    at, size = packets(tmp_path / "a.mkv")[5]
+    at = content.index(b"\xff\xd8", at)
+    content[at : at + size - 20] = bytes(size - 20)
+    (tmp_path / "a.mkv").write_bytes(content)
+    for every in (1, 2):
+        read = list(frames(tmp_path / "a.mkv", every=every))
+        times = [round(frame.timestamp_s, 1) for frame in read]
+        assert times == [
+            t for i, t in enumerate([0.0, 0.1, 0.2, 0.3, 0.4, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1]) if i % every == 0
+        ]
+        noted = [(round(frame.timestamp_s, 1), frame.note) for frame in read if frame.note]
+        assert noted == [(0.6 if every == 1 else 0.7, "1 damaged packet before it")]
+
+
+def test_a_film_that_is_cut_short_says_so_in_its_last_frame(tmp_path):
+    write_video(tmp_path / "a.mkv", times=list(range(0, 6000, 100)))
+    assert not any(frame.note for frame in frames(tmp_path / "a.mkv"))
+    assert not any(frame.note for frame in frames(tmp_path / "a.mkv", every=7))
+    content = (tmp_path / "a.mkv").read_bytes()
+    (tmp_path / "cut.mkv").write_bytes(content[: len(content) // 2])
+    *others, last = frames(tmp_path / "cut.mkv", every=3)
+    assert len(others) > 3 and not any(frame.note for frame in others)
+    assert re.search(r"the film is cut short: [\d.]+ s of the [\d.]+ s that its header states", last.note)
+
+
+def test_a_film_goes_on_from_a_frame(tmp_path):
+    write_video(tmp_path / "a.mp4", times=list(range(500, 1500, 100)))
+    whole, rest = list(frames(tmp_path / "a.mp4", every=2)), list(frames(tmp_path / "a.mp4", every=2, first=5))
+    assert [(f.index, f.timestamp_s) for f in rest] == [(f.index, f.timestamp_s) for f in whole if f.index >= 5]
+    assert list(frames(tmp_path / "a.mp4", first=99)) == []
 
 
 def test_info(tmp_path):

@@ -42,8 +42,8 @@ def test_a_reading_is_crop_network_temperature_in_that_order(tmp_path: Path, ast
     bundle = write_tiny_bundle(tmp_path / "b", temperature=2.5)
     reading = Analyzer(bundle, backend="onnxruntime").read(astronaut)[0]
     run = Runner(bundle, backend="onnxruntime")
-    crop = prepare(astronaut, crop_of_box(reading.box, run.info.input), run.info.input)
-    logits = run(normalise(crop[None], run.info.input))[0].astype(float) / 2.5
+    crop = prepare(astronaut, crop_of_box(reading.box, run.info.picture), run.info.picture)
+    logits = run(normalise(crop[None], run.info.picture))[0].astype(float) / 2.5
     expected = np.exp(logits) / np.exp(logits).sum()
     np.testing.assert_allclose(shares(reading), expected, atol=1e-6)
 
@@ -113,7 +113,7 @@ def test_faces_are_not_enlarged_from_a_reduced_decoding(tmp_path: Path, astronau
     face = max(result.readings, key=lambda reading: reading.score or 0)
     where = np.array(FACE) * enlarged + [500, 0, 500, 0]
     assert overlap(face.box, where) > 0.7 and result.picture.scale == scale
-    spec = analyzer.info.input
+    spec = analyzer.info.picture
     crop = prepare(canvas, crop_of_box(face.box, spec), spec)
     logits = Runner(tmp_path / "b", backend="onnxruntime")(normalise(crop[None], spec))
     np.testing.assert_allclose(shares(face), probabilities(logits)[0], atol=0.03)
@@ -209,7 +209,7 @@ def test_mistakes_in_the_options_are_told_at_once(tiny_bundle: Path, monkeypatch
 def test_a_small_move_of_the_box_changes_little(tiny_bundle: Path, astronaut: np.ndarray, seed: int) -> None:
     """2 % of the side moves logits far less than another face does; and more movement, more change on average."""
     run = Runner(tiny_bundle, backend="onnxruntime", threads=1)
-    spec, box, rng = run.info.input, np.array(FACE, float), np.random.default_rng(seed)
+    spec, box, rng = run.info.picture, np.array(FACE, float), np.random.default_rng(seed)
     side = box[2] - box[0]
 
     def logits(boxes: np.ndarray) -> np.ndarray:

@@ -33,7 +33,7 @@ def test_points_lie_where_training_would_have_put_them(bundle: Path, backend: st
     pytest.importorskip(backend)
     landmarker = Landmarker(bundle, backend=backend, threads=1, passes=1)
     face = landmarker.read(PICTURE, BOX)
-    crop = crop_of_box(BOX, landmarker.info.input)
+    crop = crop_of_box(BOX, landmarker.info.picture)
     # The inverse of data.faces: landmarks / size after half a pixel
     back = (crop.to_crop(face.landmarks_px) + 0.5) / crop.size
     np.testing.assert_allclose(back, frontal_face()[:, :2], atol=1e-6)
@@ -60,7 +60,7 @@ def test_the_second_crop_is_made_of_the_first_points(bundle: Path) -> None:
     once = Landmarker(bundle, backend="onnxruntime", threads=1, passes=1)
     twice = Landmarker(bundle, backend="onnxruntime", threads=1, passes=2)
     first = once.read(PICTURE, BOX).landmarks_px
-    spec = twice.info.input
+    spec = twice.info.picture
     x0, y0, x1, y1 = *first.min(0) + 0.5, *first.max(0) + 0.5
     again = crop_of_box((x0, y0, x1, y1), spec)
     wanted = again.to_picture(frontal_face()[:, :2] * spec.size - 0.5)
@@ -98,7 +98,7 @@ def test_a_turned_crop_is_undone() -> None:
 
 
 def test_what_reads_no_landmarks_is_refused(tmp_path: Path, bundle: Path) -> None:
-    with pytest.raises(MienError, match="reads ferplus, not landmarks"):
+    with pytest.raises(MienError, match="gives expression: 8 classes, no landmarks"):
         Landmarker(write_tiny_bundle(tmp_path / "tiny"), backend="onnxruntime")
     with pytest.raises(MienError, match="passes must be 1 or more; got 0"):
         Landmarker(bundle, passes=0)

@@ -94,12 +94,12 @@ def text_as_model(bundle: Path) -> None:
 
 
 def other_size(bundle: Path) -> None:
-    spec = json.loads((bundle / "system.json").read_text())["input"]
-    change(bundle, input=spec | {"size": 48})
+    spec = json.loads((bundle / "system.json").read_text())["inputs"]["image"]
+    change(bundle, inputs={"image": spec | {"size": 48}})
 
 
 def other_classes(bundle: Path) -> None:
-    change(bundle, labels={"name": "two", "classes": ["a", "b"]})
+    change(bundle, outputs={"expression": {"kind": "classes", "labels": {"name": "two", "classes": ["a", "b"]}}})
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def other_classes(bundle: Path) -> None:
         (lambda b: (b / "system.json").write_text("[]"), "not a mien bundle"),
         (lambda b: change(b, files={}), "does not state the SHA-256"),
         (other_size, r"does not run on \[1, 3, 48, 48\]"),
-        (other_classes, r"answers with \[1, 8\], but system.json names 2 classes"),
+        (other_classes, r"gives expression of \[1, 8\], but system.json names 2 classes"),
     ],
 )
 @pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])

@@ -63,10 +63,12 @@ def test_the_shipped_landmark_stream_finds_eyes_nose_and_mouth():
     from mien.media.crop import normalise, prepare
 
     system = mien.load(bundle_folder("poster_v2_landmarks_small_300w"))
-    spec = system.input_spec
+    spec = system.picture
     crop = crop_of_box((185.0, 70.0, 270.0, 160.0), spec)  # about the points' own box
     with torch.inference_mode():
-        points = system(torch.from_numpy(normalise(prepare(astronaut(), crop, spec)[None], spec)))[0].numpy()
+        points = system(torch.from_numpy(normalise(prepare(astronaut(), crop, spec)[None], spec)))["landmarks"][
+            0
+        ].numpy()
     right_eye, left_eye, nose, mouth = (points[i].mean(0) for i in (range(36, 42), range(42, 48), [30], range(48, 68)))
     assert right_eye[0] < nose[0] < left_eye[0]
     assert max(right_eye[1], left_eye[1]) < nose[1] < mouth[1]
@@ -76,7 +78,7 @@ def test_the_shipped_landmarks_are_whole():
     folder = shipped_landmarks()
     info = Runner(folder).info
     assert info.files == {name: sha256_of(folder / name) for name in ("model.onnx", "seen_faces.npz")}
-    assert info.reads == "landmarks"
+    assert list(info.outputs_of("points")) == ["landmarks"]
     card = (folder / "README.md").read_text(encoding="utf-8")
     assert "Research only" in card and "300-W" in card and "no diagnosis" in card
 

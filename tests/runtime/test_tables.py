@@ -1,4 +1,4 @@
-"""Tables: what goes in comes out of CSV and Parquet alike, and the sidecar explains every column."""
+"""Tables of readings: columns come from what the models declare, and the sidecar explains each of them."""
 
 import csv
 import json
@@ -13,19 +13,32 @@ from mien.core.bundle import BundleInfo
 from mien.core.errors import MienError
 from mien.core.labels import LabelSet, label_set
 from mien.core.records import FacePoints, Reading
-from mien.core.spec import PictureInput
-from mien.runtime.tables import PointColumns, schema, write_tables
+from mien.core.spec import Output, PictureInput
+from mien.media.columns import Column
+from mien.runtime.networks import FaceOutput
+from mien.runtime.tables import PointColumns, ReadingColumns, write_tables
 
-INFO = BundleInfo("tiny", {}, PictureInput(), label_set("fer2013"), files={"model.onnx": "ab" * 32}, temperature=1.5)
-SHARES = dict(zip(INFO.labels.classes, (0.5, 0.25, 0.125, 0.0625, 0.03125, 0.015625, 0.015625), strict=True))
+LABELS = label_set("fer2013")
+
+
+def info_of(outputs: dict[str, Output], system: str = "tiny", **fields) -> BundleInfo:
+    return BundleInfo(system, {}, {"image": PictureInput()}, outputs, files={"model.onnx": "ab" * 32}, **fields)
+
+
+INFO = info_of({"expression": Output.classes(LABELS)}, temperatures={"expression": 1.5})
+SHARES = dict(zip(LABELS.classes, (0.5, 0.25, 0.125, 0.0625, 0.03125, 0.015625, 0.015625), strict=True))
 FACE = Reading(
     "photos/müller, \"a\".jpg", True, face_id=1, box=(1.25, -2.0, 30.5, 40.0), score=0.75, expression="anger",
     probabilities=SHARES, model=INFO.model_id,
 )  # fmt: skip
 FRAME = Reading(
-    "film.mp4", True, frame=30, timestamp_s=1.001, box=(0, 0, 9, 9), expression="anger", probabilities=SHARES
+    "film.mp4", True, frame=30, timestamp_s=1.001, box=(0.0, 0.0, 9.0, 9.0), expression="anger", probabilities=SHARES
 )
 NOBODY = Reading("없음.jpg", False, model=INFO.model_id, note="no face found")
+
+
+def names(columns: tuple[Column, ...]) -> list[str]:
+    return [column.name for column in columns]
 
 
 @pytest.fixture
@@ -37,7 +50,7 @@ def table(tmp_path: Path) -> Path:
 def test_csv_has_a_row_for_each_reading(table: Path) -> None:
     with table.with_suffix(".csv").open(encoding="utf-8", newline="") as file:
         face, frame, nobody = list(csv.DictReader(file))
-    assert list(face) == list(schema(INFO.labels.classes))
+    assert list(face) == names(ReadingColumns.of(INFO).columns)
     assert face["source"] == FACE.source and face["face_id"] == "1" and face["success"] == "1"
     assert [float(face[f"box_{edge}"]) for edge in ("x0", "y0", "x1", "y1")] == [1.25, -2.0, 30.5, 40.0]
     assert float(face["prob_anger"]) == 0.5 and face["expression"] == "anger" and face["timestamp"] == ""
@@ -51,7 +64,7 @@ def test_parquet_says_the_same_with_types(table: Path) -> None:
 
     read = read_parquet(str(table.with_suffix(".parquet"))).read_all()
     columns = {name: read.column(name).to_pylist() for name in read.column_names}
-    assert list(columns) == list(schema(INFO.labels.classes))
+    assert list(columns) == names(ReadingColumns.of(INFO).columns)
     assert columns["source"] == [FACE.source, FRAME.source, NOBODY.source]
     assert columns["success"] == [1, 1, 0] and columns["face_id"] == [1, 0, None]
     assert columns["box_y0"] == [-2.0, 0.0, None] and columns["prob_disgust"] == [0.25, 0.25, None]
@@ -59,13 +72,14 @@ def test_parquet_says_the_same_with_types(table: Path) -> None:
 
 
 def test_the_sidecar_explains_every_column(table: Path) -> None:
-    said = json.loads(table.with_suffix(".json").read_text(encoding="utf-8"))
-    assert list(said["columns"]) == list(schema(INFO.labels.classes))
-    assert all(described["meaning"] for described in said["columns"].values())
-    assert said["columns"]["box_x0"]["unit"] == "pixels" and said["columns"]["prob_fear"]["range"] == "0..1"
-    assert said["rows"] == 3 and said["faces"] == 2 and said["mien"] == __version__ and said["detector"] == "dlib"
-    assert said["model"]["id"] == "tiny@abababababab" and said["model"]["temperature"] == 1.5
-    assert said["model"]["labels"] == INFO.labels.to_dict() and "upper left pixel" in said["frame_of_reference"]
+    sidecar = json.loads(table.with_suffix(".json").read_text(encoding="utf-8"))
+    assert list(sidecar["columns"]) == names(ReadingColumns.of(INFO).columns)
+    assert all(described["meaning"] for described in sidecar["columns"].values())
+    assert sidecar["columns"]["box_x0"]["unit"] == "pixels" and sidecar["columns"]["prob_fear"]["range"] == "0..1"
+    assert sidecar["rows"] == 3 and sidecar["faces"] == 2 and sidecar["mien"] == __version__
+    assert sidecar["detector"] == "dlib" and sidecar["state"] == "complete"
+    assert sidecar["model"]["id"] == "tiny@abababababab" and sidecar["model"]["temperature"] == 1.5
+    assert sidecar["model"]["labels"] == LABELS.to_dict() and "upper left pixel" in sidecar["frame_of_reference"]
 
 
 def test_no_rows_still_make_a_table(tmp_path: Path) -> None:
@@ -82,15 +96,89 @@ def test_an_unwritable_folder_is_one_line_and_leaves_nothing(tmp_path: Path) -> 
 
 
 def test_names_that_are_no_text_do_not_stop_a_table(tmp_path: Path) -> None:
+    """Two such names stay two: the byte is written as %E9, no longer as a question mark."""
     odd = Reading("bad\udce9name.jpg", False, note="x")
-    paths = write_tables([odd], tmp_path / "t", info=INFO)
-    assert "bad?name.jpg" in paths[0].read_text(encoding="utf-8")
+    paths = write_tables([odd], tmp_path / "t", info=INFO, inputs=[odd.source])
+    assert "bad%E9name.jpg" in paths[0].read_text(encoding="utf-8")
+    assert json.loads(paths[2].read_text(encoding="utf-8"))["inputs"] == ["bad%E9name.jpg"]
 
 
-def point_columns(*outputs: str) -> PointColumns:
-    labels = LabelSet("landmarks_68", tuple(f"point_{i}" for i in range(68)))
-    info = BundleInfo("dots", {}, PictureInput(), labels, files={"model.onnx": "cd" * 32})
-    return PointColumns(info, ("landmarks", *outputs))
+# As `mien analyze` wrote them for the shipped models before columns were declared, so that scripts go on working.
+GOLDEN_FIRST = [
+    "source", "frame", "timestamp", "face_id", "box_x0", "box_y0", "box_x1", "box_y1", "score", "success", "expression",
+    "prob_neutral", "prob_happiness", "prob_surprise", "prob_sadness", "prob_anger", "prob_disgust", "prob_fear",
+    "prob_contempt",
+]  # fmt: skip
+GOLDEN_LAST = ["pose_pitch", "pose_yaw", "pose_roll", "model", "note"]
+
+
+def test_the_columns_of_the_shipped_models_never_change() -> None:
+    from mien import Analyzer
+    from mien.runtime.landmarks import Landmarker
+
+    landmarks = Landmarker(backend="onnxruntime", threads=1)
+    found = names(Analyzer(backend="onnxruntime", threads=1, landmarks=landmarks).columns.columns)
+    points = [f"{name}_{i}" for name in ("x", "y", "z", "confidence", "visible") for i in range(68)]
+    assert found == [*GOLDEN_FIRST, *points, *GOLDEN_LAST]
+    alone = names(Analyzer(backend="onnxruntime", threads=1).columns.columns)
+    assert alone == [*GOLDEN_FIRST, "model", "note"]
+
+
+def test_the_cells_of_a_row_never_change(tmp_path: Path) -> None:
+    """The text of CSV, worked by hand: pixels with three digits, probabilities and times with six."""
+    write_tables([FACE, FRAME], tmp_path / "t", info=INFO)
+    face, frame = (tmp_path / "t.csv").read_text(encoding="utf-8").splitlines()[1:]
+    assert face == (
+        '"photos/müller, ""a"".jpg",0,,1,1.250,-2.000,30.500,40.000,0.750,1,anger,0.500000,0.250000,0.125000,0.062500,'
+        "0.031250,0.015625,0.015625,tiny@abababababab,"
+    )
+    assert frame.startswith("film.mp4,30,1.001000,0,0.000,0.000,9.000,9.000,,1,anger,0.5")
+
+
+COLOURS = LabelSet("colours", ("red", "blue"))
+
+
+def test_further_outputs_have_columns_under_their_names() -> None:
+    outputs = {
+        "face": Output.classes(LABELS), "voice": Output.classes(COLOURS),
+        "affect": Output("values", ("valence", "arousal"), unit="AffectNet's", range=(-1, 1)),
+        "latent": Output("vector"),
+    }  # fmt: skip
+    first, second = info_of(outputs, "can"), info_of({"affect_2": outputs["affect"]}, "if3d")
+    named = [FaceOutput(name, output, first) for name, output in outputs.items()]
+    layout = ReadingColumns((first, second), (*named, FaceOutput("affect_2", outputs["affect"], second)))
+    given = names(layout.columns)[10:-2]
+    assert given == [
+        "expression", *(f"prob_{name}" for name in LABELS.classes), "voice", "prob_voice_red", "prob_voice_blue",
+        "valence", "arousal", "affect_2_valence", "affect_2_arousal",
+    ]  # fmt: skip
+    reading = replace(FACE, outputs={
+        "face": SHARES, "voice": {"red": 0.25, "blue": 0.75}, "affect": {"valence": 0.5, "arousal": -0.5},
+        "affect_2": {"valence": 0.1, "arousal": 0.2},
+    })  # fmt: skip
+    row = layout.row(reading)
+    assert (row["expression"], row["voice"], row["prob_voice_blue"]) == ("anger", "blue", 0.75)
+    assert (row["valence"], row["affect_2_arousal"]) == (0.5, 0.2)
+    assert set(layout.row(NOBODY)) <= set(names(layout.columns)) and layout.row(NOBODY)["voice"] is None
+    described = layout.described()
+    assert described["columns"]["valence"]["range"] == "-1..1" and described["columns"]["valence"]["unit"]
+    assert [model["id"] for model in described["models"]] == ["can@abababababab", "if3d@abababababab"]
+
+
+def test_no_name_of_an_output_takes_a_column_that_is_there() -> None:
+    outputs = {"model": Output.classes(COLOURS), "score": Output("values", ("note", "x_0", "prob_red"))}
+    info = info_of(outputs | {"source": Output.classes(COLOURS)})
+    found = names(ReadingColumns.of(info, point_columns()).columns)
+    assert len(set(found)) == len(found) and {"score_note", "score_x_0", "score_prob_red", "source_source"} <= set(
+        found
+    )
+
+
+def point_columns(*described: str) -> PointColumns:
+    outputs = {"landmarks": Output.points(68)} | {
+        name: Output.per_point("landmarks", 68, unit="crop sides") for name in described
+    }
+    return PointColumns(BundleInfo("dots", {}, {"image": PictureInput()}, outputs, files={"model.onnx": "cd" * 32}))
 
 
 def test_points_have_columns_with_unit_and_meaning(tmp_path: Path) -> None:
@@ -104,15 +192,17 @@ def test_points_have_columns_with_unit_and_meaning(tmp_path: Path) -> None:
     assert (face["z_3"], face["confidence_3"], face["visible_3"]) == ("1.000", "0.500", "0.250")
     assert (face["pose_pitch"], face["pose_yaw"]) == ("0.000", "90.000") and float(face["pose_roll"]) < 0
     assert nobody["x_0"] == "" and nobody["pose_yaw"] == "" and list(face)[-2:] == ["model", "note"]
-    said = json.loads((tmp_path / "t.json").read_text())
-    assert list(said["columns"]) == list(face)
-    assert said["columns"]["x_36"] == {"type": "float64", "unit": "pixels", "meaning": "x of the point: 36, right eye"}
-    assert said["columns"]["pose_yaw"]["unit"] == "degrees" and said["columns"]["confidence_0"]["range"] == "0..1"
-    assert said["points"]["smoothing"] == "none" and said["points"]["model"]["id"] == "dots@cdcdcdcdcdcd"
-    assert "pixel centres at whole numbers" in said["points"]["frame_of_reference"]
+    sidecar = json.loads((tmp_path / "t.json").read_text())
+    assert list(sidecar["columns"]) == list(face)
+    described = sidecar["columns"]["x_36"]
+    assert described == {"type": "float64", "unit": "pixels", "meaning": "x of the point: 36, right eye"}
+    assert sidecar["columns"]["pose_yaw"]["unit"] == "degrees"
+    assert sidecar["columns"]["confidence_0"]["range"] == "0..1"
+    assert sidecar["points"]["smoothing"] == "none" and sidecar["points"]["model"]["id"] == "dots@cdcdcdcdcdcd"
+    assert "pixel centres at whole numbers" in sidecar["points"]["frame_of_reference"]
 
 
-def test_a_model_that_tells_less_has_fewer_columns() -> None:
-    names = set(schema((), point_columns()))
-    assert {"x_0", "y_67", "pose_roll"} <= names and not {"z_0", "confidence_0", "visible_0"} & names
-    assert "confidence_0" in schema((), point_columns("sigma")) and "z_0" in schema((), point_columns("depth"))
+def test_a_model_that_gives_less_has_fewer_columns() -> None:
+    found = set(names(point_columns().columns))
+    assert {"x_0", "y_67", "pose_roll"} <= found and not {"z_0", "confidence_0", "visible_0"} & found
+    assert "confidence_0" in names(point_columns("sigma").columns) and "z_0" in names(point_columns("depth").columns)

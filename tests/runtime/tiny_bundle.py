@@ -8,7 +8,7 @@ from onnx import TensorProto, helper, numpy_helper, save
 
 from mien.core.bundle import BundleInfo
 from mien.core.labels import LabelSet, label_set
-from mien.core.spec import PictureInput
+from mien.core.spec import Output, PictureInput
 
 
 def tiny_graph(size: int, classes: int, *, seed: int = 0):
@@ -34,15 +34,21 @@ def tiny_graph(size: int, classes: int, *, seed: int = 0):
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
 
 
-def write_tiny_bundle(folder: Path, *, size: int = 64, labels: LabelSet | None = None, seed: int = 0, **info) -> Path:
+def write_tiny_bundle(
+    folder: Path, *, size: int = 64, labels: LabelSet | None = None, seed: int = 0, temperature: float = 1.0, **info
+) -> Path:
     """Writes system.json and model.onnx; `info` overrides fields of BundleInfo."""
     labels = labels or label_set("ferplus")
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "model.onnx"
     save(tiny_graph(size, len(labels), seed=seed), str(path))
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    fields = {"temperature": 1.0, "files": {"model.onnx": digest}} | info
-    spec = PictureInput(size=size, box_scale=1.1)
-    bundle = BundleInfo(system="tiny", config={}, input=spec, labels=labels, **fields)
+    fields = {
+        "inputs": {"image": PictureInput(size=size, box_scale=1.1)},
+        "outputs": {"expression": Output.classes(labels)},
+        "temperatures": {"expression": temperature},
+        "files": {"model.onnx": digest},
+    } | info
+    bundle = BundleInfo(system="tiny", config={}, **fields)
     (folder / "system.json").write_text(bundle.to_json(), encoding="utf-8")
     return folder

@@ -7,8 +7,7 @@ import numpy as np
 from onnx import TensorProto, helper, numpy_helper, save
 
 from mien.core.bundle import BundleInfo
-from mien.core.labels import LabelSet
-from mien.core.spec import PictureInput
+from mien.core.spec import Output, PictureInput
 
 
 def write_point_bundle(folder: Path, outputs: dict[str, np.ndarray], *, size: int = 64, **spec) -> Path:
@@ -31,9 +30,11 @@ def write_point_bundle(folder: Path, outputs: dict[str, np.ndarray], *, size: in
     path = folder / "model.onnx"
     save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), str(path))
     count = len(outputs["landmarks"])
+    declared = {"landmarks": Output.points(count)} | {
+        name: Output.per_point("landmarks", count, unit="crop sides") for name in outputs if name != "landmarks"
+    }
     info = BundleInfo(
-        system="tiny_points", config={}, input=PictureInput(size=size, **spec),
-        labels=LabelSet(f"landmarks_{count}", tuple(f"point_{i}" for i in range(count))),
+        system="tiny_points", config={}, inputs={"image": PictureInput(size=size, **spec)}, outputs=declared,
         files={"model.onnx": hashlib.sha256(path.read_bytes()).hexdigest()},
     )  # fmt: skip
     (folder / "system.json").write_text(info.to_json(), encoding="utf-8")

@@ -156,11 +156,15 @@ class Reading:
     score: float | None = None
     """The detector's own; compares only within one detector."""
     expression: str | None = None
-    """The most probable class."""
+    """The most probable class of the first output of classes."""
     probabilities: dict[str, float] = field(default_factory=dict)
-    """By class name."""
+    """Of the first output of classes, by class name."""
+    outputs: dict[str, dict[str, float]] = field(default_factory=dict)
+    """By output, of all models: probabilities by class name, or values by name."""
+    arrays: dict[str, np.ndarray] = field(default_factory=dict, compare=False, repr=False)
+    """By output, of all models: vectors and pictures."""
     model: str = ""
-    """`system@weights` of the model that read it."""
+    """`system@weights` of the models that read it, separated by commas."""
     note: str = ""
     """Why nothing could be read, or what was done (reduced scale)."""
     points: FacePoints | None = None

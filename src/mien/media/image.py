@@ -8,7 +8,9 @@ from a whole one. Colour profiles are not applied.
 import difflib
 import glob
 import os
+import stat
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,9 +33,11 @@ PICTURES = (
     ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".jp2",
     ".ppm", ".pgm", ".pbm", ".pnm", ".avif",
 )  # fmt: skip
-# Kinds of pictures that nothing here decodes: phones' HEIC, cameras' raw files, JPEG XL, Photoshop.
-UNREADABLE_PICTURES = (
-    ".heic", ".heif", ".jxl", ".psd", ".cr2", ".cr3", ".nef", ".arw", ".dng", ".orf", ".rw2", ".raf", ".pef", ".srw",
+# Kinds of pictures and videos that are not read: counted, so that none is left out in silence.
+UNREAD_KINDS = (
+    ".heic", ".heif", ".hif", ".cr2", ".cr3", ".crw", ".nef", ".nrw", ".arw", ".srf", ".sr2", ".dng", ".raf", ".orf",
+    ".rw2", ".pef", ".srw", ".x3f", ".3fr", ".erf", ".kdc", ".mrw", ".raw", ".jxl", ".jxr", ".psd", ".tga", ".exr",
+    ".hdr", ".ico", ".svg", ".vob", ".ogv", ".mxf", ".rm", ".rmvb", ".asf", ".divx", ".insv", ".lrv",
 )  # fmt: skip
 VIDEOS = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".flv", ".3gp", ".mts", ".m2ts")
 # Only these decoders are tried: no PostScript, no PDF, nothing that starts a program. JPEG includes MPO.
@@ -85,6 +89,9 @@ def load_image(
     """
     path = Path(path)
     try:
+        mode = path.stat().st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # opening a named pipe would wait for ever
+            raise MienError(f"{path}: a pipe or a device, not a picture.")
         with path.open("rb") as file:
             if span is not None:
                 return _load(part_of(file, path, span), Path(f"{path}#{span[0]}"), min_side, max_pixels)
@@ -101,8 +108,10 @@ def _load(file: BinaryIO, path: Path, min_side: int | None, max_pixels: int) -> 
     try:
         if factor > 1:
             image.draft(None, (size[0] // factor, size[1] // factor))  # type: ignore[arg-type]
-        turn = _UPRIGHT.get(_orientation(image))
         image.load()
+        # Only now: Pillow brings some kinds (TIFF) upright by itself while it loads them, and then forgets the tag.
+        turn = _UPRIGHT.get(_orientation(image))
+        size = image.size if factor == 1 else size
         image = _eight_bit(image)
         if turn is not None:
             image = image.transpose(turn)
@@ -247,10 +256,23 @@ def picture_files(inputs: Sequence[Path | str], *, videos: bool = False) -> list
     return sorted(found.values())
 
 
+def left_out(inputs: Sequence[Path | str]) -> dict[str, int]:
+    """How many pictures and videos of kinds that are not read the folders and patterns among the inputs hold.
+
+    By extension, the most frequent first.
+    """
+    found: dict[str, str] = {}
+    for item in inputs:
+        path = Path(item).expanduser()
+        if path.is_dir() or not os.path.lexists(path):
+            found |= {os.path.realpath(each): each.suffix.lower() for each in _matches(path, UNREAD_KINDS)}
+    return dict(Counter(found.values()).most_common())
+
+
 def _matches(item: Path, extensions: tuple[str, ...]) -> Iterator[Path]:
     if item.is_dir():
         yield from _walk(item, extensions)
-    elif item.exists():
+    elif os.path.lexists(item):  # also a link to nothing or to itself, which becomes a row that says so
         yield item
     else:
         for name in glob.glob(str(item), recursive=True):  # noqa: PTH207 (Path.glob wants relative patterns)

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+import cv2
 import numpy as np
 from jaxtyping import UInt8
 
@@ -26,47 +27,141 @@ CONTAINERS = (
     "wav", "w64", "aiff", "mp3", "aac", "flac", "ac3", "caf", "amr", "au",
 )  # fmt: skip
 _OPTIONS = {"format_whitelist": ",".join(CONTAINERS), "protocol_whitelist": "file"}
+Matrix = tuple[int, int, int, int]
+MOST_SQUEEZED = 4.0  # sides of a pixel: anamorphic film has 2, wide-screen DVDs 1.42
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Frame:
-    """index: from 0, counting every decoded frame. timestamp_s: its presentation time from the video's first frame's
-    time base, seconds; with a variable frame rate it is not index / rate. pixels: RGB, upright."""
+    """One decoded frame."""
 
     index: int
+    """From 0, counting every decoded frame."""
     timestamp_s: float
+    """Presentation time from the video's first frame; with a variable frame rate it is not index / rate."""
     pixels: UInt8[np.ndarray, "height width 3"]
+    """RGB, as players show it: upright, not mirrored, with square pixels."""
+    note: str = ""
+    """What was damaged just before it, and of the last frame whether the film is cut short; else empty."""
 
 
 @dataclass(frozen=True, slots=True)
 class VideoInfo:
-    """What the header says. size: (width, height) upright. frames: 0 where unknown. duration_s, rate_hz: None likewise.
-
-    rate_hz: the average; frames may come unevenly.
-    """
+    """What the header and the first frame state."""
 
     size: tuple[int, int]
+    """(width, height) as shown: upright, with square pixels."""
     frames: int
+    """0 where unknown."""
     duration_s: float | None
+    """None where unknown."""
     rate_hz: float | None
+    """The average; frames may come unevenly. None where unknown."""
     rotation_deg: int
+    """Counter-clockwise, as the display matrix asks: 0, 90, 180 or 270."""
 
 
-def frames(path: Path | str, *, every: int = 1) -> Iterator[Frame]:
-    """Every `every`-th frame, in the order shown. Raises MienError for what is no video; frames before a damaged place
-    have been yielded by then."""
+def frames(path: Path | str, *, every: int = 1, first: int = 0) -> Iterator[Frame]:
+    """Every `every`-th frame from frame `first` on (which keep their indices), in the order shown.
+
+    A damaged packet loses its own frame only; the next one has a note, and the last one where the film is shorter than
+    it states. Raises MienError for what is no video and for one without a frame that decodes.
+    """
     if every < 1:
         raise MienError(f"every must be 1 (all frames) or more; got {every}.")
     with _opened(Path(path)) as container:
-        stream = container.streams.video[0]
-        stream.thread_type = "AUTO"
-        start = None
-        for index, frame in enumerate(container.decode(stream)):
-            time = float(frame.time) if frame.time is not None else None
-            start = time if start is None else start
-            if index % every == 0:
-                timestamp = index / float(stream.average_rate or 25) if time is None else time - (start or 0.0)
-                yield Frame(index, timestamp, _upright(frame.to_ndarray(format="rgb24"), frame.rotation))
+        held: Frame | None = None  # the last frame has the note of the end, so one is always kept back
+        decoder = _Decoder(container)
+        for index, frame in enumerate(decoder):
+            time_s = decoder.time_of(index, frame)
+            if index % every == 0 and index >= first:
+                if held is not None:
+                    yield held
+                held = Frame(index, time_s, decoder.pixels_of(frame), decoder.note())
+        if decoder.decoded == 0:
+            raise MienError(f"{path}: no frame of this video can be decoded{decoder.reason}.")
+        if held is not None:
+            notes = [held.note, decoder.note(), decoder.shortfall()]
+            yield replace(held, note="; ".join(dict.fromkeys(filter(None, notes))))
+
+
+class _Decoder:
+    """The frames of a container's first video stream, past damaged packets, which it counts."""
+
+    def __init__(self, container: "InputContainer") -> None:
+        self.container, self.stream = container, container.streams.video[0]
+        self.stream.thread_type = "AUTO"
+        self.decoded = 0
+        """Frames so far."""
+        self.reason = ""
+        """The decoder's message about the last damaged packet, in brackets."""
+        self._start: float | None = None
+        self._last = 0.0
+        self._damaged = 0
+        self._corrupt = 0
+        aspect = self.stream.sample_aspect_ratio
+        self._aspect = float(aspect) if aspect else 1.0
+
+    def __iter__(self) -> Iterator[Any]:
+        for packet in self._packets():
+            for frame in self._decode(packet):
+                self.decoded += 1
+                self._corrupt += bool(frame.is_corrupt)
+                yield frame
+
+    def _packets(self) -> Iterator[Any]:
+        try:
+            yield from self.container.demux(self.stream)
+        except _av().FFmpegError as error:
+            if not self.decoded:
+                raise
+            self._damage(error)
+            yield None  # the frames that the decoder still holds
+
+    def _decode(self, packet: Any) -> list[Any]:
+        try:
+            return list(self.stream.decode(packet))
+        except _av().EOFError:
+            return []
+        except _av().FFmpegError as error:
+            self._damage(error)
+            return []
+
+    def _damage(self, error: Exception) -> None:
+        self._damaged += 1
+        self.reason = f" ({getattr(error, 'strerror', None) or error})"
+
+    def note(self) -> str:
+        """What was damaged since the last note."""
+        parts = [f"{self._damaged} damaged packet{'s' if self._damaged > 1 else ''} before it"] if self._damaged else []
+        parts += ["decoded with errors"] if self._corrupt else []
+        self._damaged = self._corrupt = 0
+        return ", ".join(parts)
+
+    def shortfall(self) -> str:
+        """How much of what its header states is missing at the end; empty where nothing is."""
+        stated = _duration(self.stream, self.container)
+        rate = float(self.stream.average_rate or 25)
+        end = self._last + 1 / rate
+        missing = self.stream.frames - self.decoded if self.stream.frames else 0
+        # A container's length is that of its longest stream, which may be the sound.
+        alone = self.stream.duration is not None or len(self.container.streams) == 1
+        if stated and stated - end > max(1.0 if alone else 2.0, 2 / rate, 0.0 if alone else 0.05 * stated):
+            return f"the film is cut short: {end:.2f} s of the {stated:.2f} s that its header states"
+        if missing > max(2, 0.01 * self.stream.frames):
+            return f"the film is cut short or damaged: {self.decoded} of {self.stream.frames} frames decode"
+        return ""
+
+    def time_of(self, index: int, frame: Any) -> float:
+        """Seconds from the first frame's time."""
+        time = float(frame.time) if frame.time is not None else None
+        self._start = time if self._start is None else self._start
+        self._last = index / float(self.stream.average_rate or 25) if time is None else time - (self._start or 0.0)
+        return self._last
+
+    def pixels_of(self, frame: Any) -> np.ndarray:
+        """RGB, as players show it."""
+        return _upright(_square(frame.to_ndarray(format="rgb24"), self._aspect), display_matrix(frame))
 
 
 def video_info(path: Path | str) -> VideoInfo:
@@ -77,9 +172,9 @@ def video_info(path: Path | str) -> VideoInfo:
         if first is None:
             raise MienError(f"{path}: a video without a single frame.")
         turn = round(first.rotation) % 360
-        size = (first.height, first.width) if turn in (90, 270) else (first.width, first.height)
+        width, height = _square_size(first.width, first.height, float(stream.sample_aspect_ratio or 1))
         return VideoInfo(
-            size=size,
+            size=(height, width) if _transposes(display_matrix(first)) else (width, height),
             frames=stream.frames,
             duration_s=_duration(stream, container),
             rate_hz=float(stream.average_rate) if stream.average_rate else None,
@@ -126,10 +221,42 @@ def _duration(stream: Any, container: Any) -> float | None:
     return container.duration / 1e6 if container.duration else None
 
 
-def _upright(pixels: np.ndarray, rotation_deg: float) -> np.ndarray:
-    """`rotation_deg`: counter-clockwise turn that the display matrix asks for, in quarters."""
-    quarters = round(rotation_deg / 90) % 4
-    return np.ascontiguousarray(np.rot90(pixels, quarters)) if quarters else pixels
+def display_matrix(frame: Any) -> Matrix:
+    """(a, b, c, d) of the frame: source (x, y) is shown at (a x + c y, b x + d y), up to scale and shift."""
+    data = frame.side_data.get("DISPLAYMATRIX")
+    if data is None:
+        return 1, 0, 0, 1
+    a, b, _, c, d = np.frombuffer(bytes(data), np.int32)[:5].tolist()
+    return a, b, c, d
+
+
+def _transposes(matrix: Matrix) -> bool:
+    """Whether it exchanges width and height: a quarter turn, with a mirror image or without."""
+    a, b, c, d = matrix
+    return abs(b) + abs(c) > abs(a) + abs(d)
+
+
+def _upright(pixels: np.ndarray, matrix: Matrix) -> np.ndarray:
+    """As the display matrix asks, in quarter turns and mirror images."""
+    a, b, c, d = matrix
+    if _transposes(matrix):
+        pixels, a, d = pixels.swapaxes(0, 1), c, b
+    pixels = pixels[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1]
+    return np.ascontiguousarray(pixels)
+
+
+def _square(pixels: np.ndarray, aspect: float) -> np.ndarray:
+    """With square pixels: enlarged along the side that is stored squeezed."""
+    height, width = pixels.shape[:2]
+    size = _square_size(width, height, aspect)
+    return pixels if size == (width, height) else cv2.resize(pixels, size, interpolation=cv2.INTER_LINEAR)
+
+
+def _square_size(width: int, height: int, aspect: float) -> tuple[int, int]:
+    """(width, height) for pixels that are `aspect` times as wide as high; ratios that no camera has are ignored."""
+    if not 1 / MOST_SQUEEZED <= aspect <= MOST_SQUEEZED:
+        return width, height
+    return (round(width * aspect), height) if aspect > 1 else (width, round(height / aspect))
 
 
 def write_video(

@@ -1,39 +1,35 @@
-"""Analyzer: pictures and videos in, readings out. Decoding and detection in threads, the network in batches.
+"""Analyzer: pictures and videos in, readings out. Decoding and detection in threads, the networks in batches.
 
-Nothing here needs torch. Boxes are in pixels of the upright picture as the file holds it, at whatever scale it was
-read.
+Nothing here needs torch. Any number of bundles read together: faces are found once, points are read once, and each
+network gets its own crop of each face, as its own PictureInput says.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
-from threading import local
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import UInt8
 
-from mien.core.decode import probabilities
+from mien.core.bundle import BundleInfo
 from mien.core.errors import MienError
-from mien.core.geometry import crop_of_box
-from mien.core.records import Box, FacePoints, Reading
-from mien.media.crop import normalise, prepare
-from mien.media.detect import Detector, create_detector
-from mien.media.image import Picture, load_image, picture_files
+from mien.core.records import FacePoints, Reading
+from mien.media.image import Picture, picture_files
 from mien.media.video import frames
+from mien.runtime.faces import FaceFinder, Faces, PictureTask, picture_of, scaled_box
 from mien.runtime.landmarks import Landmarker, scaled_points
-from mien.runtime.runner import Runner
+from mien.runtime.networks import FaceNetwork, FaceOutput, named_outputs
 from mien.runtime.smoothing import PointSmoother
-from mien.runtime.tables import PointColumns
+from mien.runtime.tables import PointColumns, ReadingColumns
 
 SHIPPED = "poster_v2_small_ferplus"
-# A JPEG is decoded no smaller than this shorter side: the detector searches at most 1.2 megapixels by itself.
-SEARCH_SIDE = 720
-_DETECTED_SIDE = 72  # dlib's smallest face in the picture it searches
 NO_FACE = "no face found"
+Bundle = str | Path
+Ready = tuple[PictureTask, Faces]
 
 
 class PictureReadings(NamedTuple):
@@ -44,42 +40,23 @@ class PictureReadings(NamedTuple):
     readings: list[Reading]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Task:
-    """A picture still to be read. `load` may raise MienError."""
-
-    source: str
-    load: "Callable[[], Picture]"
-    path: Path | None = None
-    frame: int = 0
-    timestamp_s: float | None = None
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Faces:
-    """Faces found in one picture, largest first: boxes in pixels of the original, crops uint8 [n, size, size, 3]."""
-
-    picture: Picture | None
-    boxes: list[Box] = field(default_factory=list)
-    scores: list[float] = field(default_factory=list)
-    crops: list[np.ndarray] = field(default_factory=list)
-    note: str = ""
-
-
 class Analyzer:
-    """Reads the faces of pictures with a bundle.
+    """Reads the faces of pictures with one bundle or several.
 
-    bundle: its folder; None is the model that ships with mien. detector: "dlib" or "yunet" (`weights`: its file).
-    min_face: side in pixels of the original picture of the smallest face to look for. threads: for the network, and for
-    decoding and detection beside it; None is every core. backend, precision: as for Runner. landmarks: reads the points
-    of each face too. smooth: of a video, with less trembling (see smoothing.py). One object may be used from many
-    threads; a face has the same numbers alone and among others. Raises MienError for a bundle or a detector that cannot
-    be used, and for a bundle that does not read expressions.
+    bundle: its folder, or a list of folders; None is the model that ships with mien. detector: "dlib" or "yunet"
+    (`weights`: its file). min_face: side in pixels of the original picture of the smallest face to look for. threads:
+    for the networks, and for decoding and detection beside them; None is every core. backend, precision: as for Runner.
+    landmarks: reads the points of each face; None is the first of the bundles that gives points, if there is one, and
+    False reads none.
+    smooth: of a video, with less trembling (see smoothing.py). arrays: keeps the vectors and pictures that the networks
+    give, in `Reading.arrays`. One object may be used from many threads; a face has the same numbers alone and among
+    others. Raises MienError for a bundle or a detector that cannot be used, and for a bundle that adds nothing to what
+    the others read.
     """
 
     def __init__(
         self,
-        bundle: str | Path | None = None,
+        bundle: Bundle | Sequence[Bundle] | None = None,
         *,
         detector: str = "dlib",
         weights: str | Path | None = None,
@@ -87,37 +64,54 @@ class Analyzer:
         backend: str = "auto",
         precision: str = "auto",
         threads: int | None = None,
-        landmarks: Landmarker | None = None,
+        landmarks: Landmarker | Literal[False] | None = None,
         smooth: bool = False,
+        arrays: bool = False,
     ) -> None:
-        folder = shipped_bundle() if bundle is None else Path(bundle)
-        self._runner = Runner(folder, threads=threads, backend=backend, precision=precision)
-        if not self._runner.info.outputs_of("classes"):
-            way_out = " Give it as --landmark-bundle." if self._runner.info.outputs_of("points") else ""
-            raise MienError(f"{folder} gives {self._runner.info.gives}, no classes of expression.{way_out}")
-        self.landmarks, self.smooth = landmarks, smooth
-        self.info, self.threads = self._runner.info, self._runner.threads
-        self._detector_options = {"name": detector, "weights": weights}
-        self.min_face = min_face
-        self._detectors = local()
-        self._detector(1.0)  # a mistake in its options is told now
+        options: dict[str, Any] = {"backend": backend, "precision": precision, "threads": threads, "arrays": arrays}
+        self.networks = [FaceNetwork(folder, **options) for folder in _folders(bundle)]
+        self.landmarks, self.smooth = _landmarks_of(self.networks) if landmarks is None else landmarks or None, smooth
+        _check_all_add(self.networks, self.landmarks)
+        self._named = named_outputs(self.networks)
+        self.info, self.threads = self.networks[0].info, self.networks[0].runner.threads
+        self.model_id = ", ".join(dict.fromkeys(network.info.model_id for network in self.networks))
+        reading = [network for network in self.networks if network.outputs]
+        finer_for = [self.landmarks.info.picture] if self.landmarks else []
+        self.finder = FaceFinder(
+            [network.spec for network in reading],
+            finer_for=finer_for, detector=detector, weights=weights, min_face=min_face,
+        )  # fmt: skip
 
     def __repr__(self) -> str:
-        runner = self._runner
-        return f"Analyzer({self.info.model_id}, {runner.backend} {runner.precision}, {runner.threads} threads)"
+        return f"Analyzer({self.model_id}, {self.engine}, {self.threads} threads)"
 
     @property
     def engine(self) -> str:
         """What computes: `onnxruntime fp32`, `openvino bf16`, ..."""
-        return f"{self._runner.backend} {self._runner.precision}"
+        runners = [network.runner for network in self.networks]
+        return ", ".join(dict.fromkeys(f"{runner.backend} {runner.precision}" for runner in runners))
+
+    @property
+    def infos(self) -> tuple[BundleInfo, ...]:
+        """Of all bundles, in order."""
+        return tuple(network.info for network in self.networks)
+
+    @property
+    def outputs(self) -> tuple[FaceOutput, ...]:
+        """What `Reading.outputs` and `Reading.arrays` hold, in order."""
+        return tuple(output for own in self._named for output in own)
 
     @property
     def point_columns(self) -> PointColumns | None:
         """The columns of the points in a table; None where no landmark model reads along."""
         if self.landmarks is None:
             return None
-        smoothing = PointSmoother.settings if self.smooth else None
-        return PointColumns(self.landmarks.info, self.landmarks.outputs, smoothing)
+        return PointColumns(self.landmarks.info, PointSmoother.settings if self.smooth else None)
+
+    @property
+    def columns(self) -> ReadingColumns:
+        """The columns of a table of its readings."""
+        return ReadingColumns(self.infos, self.outputs, self.point_columns)
 
     def read(
         self, picture: str | Path | UInt8[np.ndarray, "height width 3"] | UInt8[np.ndarray, "height width"]
@@ -127,11 +121,11 @@ class Analyzer:
         Raises MienError for a file that cannot be read and for an array that is not uint8, RGB or grey.
         """
         if isinstance(picture, np.ndarray):
-            loaded = _picture_of(picture)
-            task = _Task("", lambda: loaded)
+            loaded = picture_of(picture)
+            task = PictureTask("", lambda: loaded)
         else:
-            task = self._file_task(Path(picture))
-        return self._readings([(task, self._find(task))])[0].readings
+            task = self.finder.file_task(Path(picture))
+        return self._readings([(task, self.finder.find(task))])[0].readings
 
     def read_many(
         self, inputs: Sequence[str | Path], *, batch_size: int = 16, workers: int | None = None
@@ -147,17 +141,20 @@ class Analyzer:
         self, paths: Iterable[Path], *, batch_size: int = 16, workers: int | None = None
     ) -> Iterator[PictureReadings]:
         """Just these files, in their order; otherwise as `read_many`."""
-        return self._stream((self._file_task(path) for path in paths), batch_size, workers)
+        return self._stream((self.finder.file_task(path) for path in paths), batch_size, workers)
 
     def read_video(
-        self, path: str | Path, *, every: int = 1, batch_size: int = 16, workers: int | None = None
+        self, path: str | Path, *, every: int = 1, first: int = 0, batch_size: int = 16, workers: int | None = None
     ) -> Iterator[PictureReadings]:
-        """Every `every`-th frame. Raises MienError for what is no video; frames before a damaged place come first."""
+        """Every `every`-th frame from frame `first` on. Raises MienError for what is no video.
 
-        def tasks() -> Iterator[_Task]:
-            for frame in frames(path, every=every):
-                loaded = _picture_of(frame.pixels)
-                yield _Task(str(path), lambda p=loaded: p, None, frame.index, frame.timestamp_s)  # type: ignore[misc]
+        A damaged place is a note of the frame after it; a film that is cut short says so in the note of its last frame.
+        """
+
+        def tasks() -> Iterator[PictureTask]:
+            for frame in frames(path, every=every, first=first):
+                loaded = picture_of(frame.pixels, frame.note)
+                yield PictureTask(str(path), lambda p=loaded: p, None, frame.index, frame.timestamp_s)  # type: ignore[misc]
 
         stream = self._stream(tasks(), batch_size, workers)
         if not (self.smooth and self.landmarks):
@@ -165,61 +162,15 @@ class Analyzer:
         smoother = PointSmoother()
         return (read._replace(readings=smoother(read.readings)) for read in stream)
 
-    def _file_task(self, path: Path) -> _Task:
-        return _Task(str(path), lambda: self._load(path), path)
-
-    def _load(self, path: Path) -> Picture:
-        """The picture at the smallest scale that the detector needs."""
-        picture = load_image(path, min_side=SEARCH_SIDE)
-        if self.min_face and picture.scale < min(1.0, _DETECTED_SIDE / self.min_face):
-            picture = load_image(path)
-        return picture
-
-    def _detector(self, scale: float) -> Detector:
-        """This thread's detector for pictures read at that scale: neither is safe to share."""
-        known: dict[Any, Detector] = self._detectors.__dict__
-        if scale not in known:
-            smallest = self.min_face * scale if self.min_face is not None else None
-            known[scale] = create_detector(**self._detector_options, min_face=smallest)  # type: ignore[arg-type]
-        return known[scale]
-
-    def _find(self, task: _Task) -> _Faces:
-        """Decodes, detects and crops. Raises MienError for a file that cannot be read."""
-        picture, spec = task.load(), self.info.picture
-        found = sorted(self._detector(picture.scale)(picture.pixels), key=lambda face: -face.side)
-        boxes = [_scaled(face.box, 1 / picture.scale) for face in found]
-        picture = self._finer(task, picture, boxes)
-        scaled = [_scaled(box, picture.scale) for box in boxes]
-        crops = [prepare(picture.pixels, crop_of_box(box, spec), spec) for box in scaled]
-        return _Faces(picture, boxes, [face.score for face in found], crops, picture.note)
-
-    def _finer(self, task: _Task, picture: Picture, boxes: list[Box]) -> Picture:
-        """The picture decoded again at a larger scale where its smallest face would have to be enlarged otherwise."""
-        if picture.scale == 1 or task.path is None or not boxes:
-            return picture
-        smallest = min((x1 - x0 + y1 - y0) / 2 for x0, y0, x1, y1 in boxes) * picture.scale
-        specs = [self.info.picture] + ([self.landmarks.info.picture] if self.landmarks else [])
-        enlarged = max(spec.size / (smallest * spec.box_scale) for spec in specs)
-        if enlarged <= 1:
-            return picture
-        wanted = int(min(picture.pixels.shape[:2]) * enlarged)
-        return load_image(task.path, min_side=min(wanted, *picture.size))
-
-    def _attempt(self, task: _Task) -> _Faces:
-        try:
-            return self._find(task)
-        except MienError as error:
-            return _Faces(None, note=str(error))
-
-    def _stream(self, tasks: Iterable[_Task], batch_size: int, workers: int | None) -> Iterator[PictureReadings]:
+    def _stream(self, tasks: Iterable[PictureTask], batch_size: int, workers: int | None) -> Iterator[PictureReadings]:
         """In the order of the tasks; at most `batch_size` pictures are held at a time, besides those being read."""
         workers = workers or self.threads
         pool = ThreadPoolExecutor(workers, thread_name_prefix="mien-read")
-        ahead: deque[tuple[_Task, Future[_Faces]]] = deque()
-        ready: list[tuple[_Task, _Faces]] = []
+        ahead: deque[tuple[PictureTask, Future[Faces]]] = deque()
+        ready: list[Ready] = []
         try:
             for task in tasks:
-                ahead.append((task, pool.submit(self._attempt, task)))
+                ahead.append((task, pool.submit(self.finder.attempt, task)))
                 if len(ahead) > workers + 1:
                     ready.append(_finished(*ahead.popleft()))
                 if _enough(ready, batch_size):
@@ -233,42 +184,50 @@ class Analyzer:
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 
-    def _readings(self, ready: "list[tuple[_Task, _Faces]]") -> list[PictureReadings]:
-        """All their faces through the network."""
-        crops = [crop for _, faces in ready for crop in faces.crops]
-        spec, rows = self.info.picture, iter(())
-        if crops:
-            logits = self._runner(normalise(np.stack(crops), spec))
-            rows = iter(probabilities(logits, temperature=self.info.temperature(self._runner.main)))
-        points = iter(self._points([faces for _, faces in ready]))
-        return [self._told(task, faces, rows, points) for task, faces in ready]
+    def _readings(self, ready: Sequence[Ready]) -> list[PictureReadings]:
+        """All their faces through each network at once."""
+        found = [faces for _, faces in ready]
+        count = sum(len(faces.boxes) for faces in found)
+        each: list[dict[str, Any]] = [{} for _ in range(count)]
+        for network, outputs in zip(self.networks, self._named, strict=True):
+            crops = [crop for faces in found for crop in faces.crops.get(network.spec, ())] if outputs else []
+            for face, own in zip(each, network.read(crops), strict=False):
+                face |= {output.name: own[name] for output, name in zip(outputs, network.outputs, strict=True)}
+        per_face = iter(zip(each, self._points(found), strict=True))
+        return [self._picture_readings(task, faces, per_face) for task, faces in ready]
 
-    def _points(self, found: "Sequence[_Faces]") -> list[FacePoints | None]:
+    def _points(self, found: Sequence[Faces]) -> list[FacePoints | None]:
         """The points of all faces, in pixels of the originals; None for each without a landmark model."""
         if self.landmarks is None:
             return [None] * sum(len(faces.boxes) for faces in found)
         pictures = [(f.picture, box) for f in found if f.picture is not None for box in f.boxes]
-        scaled = [(picture.pixels, _scaled(box, picture.scale)) for picture, box in pictures]
+        scaled = [(picture.pixels, scaled_box(box, picture.scale)) for picture, box in pictures]
         read = self.landmarks.read_many(scaled)
         return [scaled_points(face, 1 / picture.scale) for face, (picture, _) in zip(read, pictures, strict=True)]
 
-    def _told(
-        self, task: _Task, faces: _Faces, rows: Iterator[np.ndarray], points: "Iterator[FacePoints | None]"
+    def _picture_readings(
+        self, task: PictureTask, faces: Faces, per_face: Iterator[tuple[dict[str, Any], FacePoints | None]]
     ) -> PictureReadings:
         why = faces.note if faces.picture is None else "; ".join(filter(None, [NO_FACE, faces.note]))
         none = Reading(
-            task.source, False, frame=task.frame, timestamp_s=task.timestamp_s, model=self.info.model_id, note=why
+            task.source, False, frame=task.frame, timestamp_s=task.timestamp_s, model=self.model_id, note=why
         )
         readings = []
         for number, (box, score) in enumerate(zip(faces.boxes, faces.scores, strict=True)):
-            face = replace(none, success=True, face_id=number, box=box, score=score, note=faces.note)
-            readings.append(replace(self._with_expression(face, next(rows)), points=next(points)))
+            given, points = next(per_face)
+            face = replace(none, success=True, face_id=number, box=box, score=score, note=faces.note, points=points)
+            readings.append(with_outputs(face, given, self.outputs))
         return PictureReadings(task.source, faces.picture, readings or [none])
 
-    def _with_expression(self, face: Reading, shares: np.ndarray) -> Reading:
-        names = self.info.labels.classes
-        named = dict(zip(names, shares.tolist(), strict=True))
-        return replace(face, expression=names[int(shares.argmax())], probabilities=named)
+
+def with_outputs(face: Reading, given: Mapping[str, Any], outputs: Sequence[FaceOutput]) -> Reading:
+    """The reading with what the networks gave of it, by output name."""
+    numbers = {name: value for name, value in given.items() if isinstance(value, dict)}
+    arrays = {name: value for name, value in given.items() if not isinstance(value, dict)}
+    main = next((output.name for output in outputs if output.output.kind == "classes"), None)
+    shares: dict[str, float] = numbers[main] if main is not None else {}
+    expression = max(shares, key=shares.__getitem__) if shares else None
+    return replace(face, expression=expression, probabilities=shares, outputs=numbers, arrays=arrays)
 
 
 def shipped_bundle() -> Path:
@@ -279,23 +238,38 @@ def shipped_bundle() -> Path:
     return folder
 
 
-def _finished(task: _Task, future: "Future[_Faces]") -> tuple[_Task, _Faces]:
+def _folders(bundle: Bundle | Sequence[Bundle] | None) -> list[Path]:
+    if bundle is None:
+        return [shipped_bundle()]
+    folders = [Path(bundle)] if isinstance(bundle, str | Path) else [Path(each) for each in bundle]
+    if not folders:
+        raise MienError("No bundle: name one folder or more, or None for the model that ships.")
+    for folder in folders:
+        if folders.count(folder) > 1:
+            raise MienError(f"{folder} is named twice. Name each bundle once.")
+    return folders
+
+
+def _landmarks_of(networks: Sequence[FaceNetwork]) -> Landmarker | None:
+    """The first bundle that gives points."""
+    return next((Landmarker(network.runner) for network in networks if network.gives_points), None)
+
+
+def _check_all_add(networks: Sequence[FaceNetwork], landmarks: Landmarker | None) -> None:
+    """Raises MienError for a bundle that has nothing to add: no outputs but points that another one reads, or none."""
+    for network in networks:
+        folder, is_landmarks = network.runner.folder, landmarks is not None and landmarks.info is network.info
+        if network.outputs or is_landmarks:
+            continue
+        if network.gives_points and landmarks is not None:
+            other = landmarks.info.model_id
+            raise MienError(f"{folder} gives points only, and {other} reads them already. Name one bundle with points.")
+        raise MienError(f"{folder} gives {network.info.gives}: no classes, values or points of a face to read.")
+
+
+def _finished(task: PictureTask, future: "Future[Faces]") -> Ready:
     return task, future.result()
 
 
-def _enough(ready: "list[tuple[_Task, _Faces]]", batch_size: int) -> bool:
-    return len(ready) >= batch_size or sum(len(faces.crops) for _, faces in ready) >= batch_size
-
-
-def _picture_of(pixels: np.ndarray) -> Picture:
-    """A Picture of an array. Raises MienError unless it is uint8 [height, width, 3], or [height, width] for grey."""
-    if pixels.ndim == 2:
-        pixels = np.repeat(pixels[..., None], 3, axis=2)
-    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.size == 0:
-        raise MienError(f"A picture is uint8 [height, width, 3], RGB; got {pixels.dtype} {list(pixels.shape)}.")
-    return Picture(np.ascontiguousarray(pixels), 1.0, (pixels.shape[1], pixels.shape[0]))
-
-
-def _scaled(box: Box, factor: float) -> Box:
-    x0, y0, x1, y1 = (float(edge) * factor for edge in box)
-    return x0, y0, x1, y1
+def _enough(ready: Sequence[Ready], batch_size: int) -> bool:
+    return len(ready) >= batch_size or sum(len(faces.boxes) for _, faces in ready) >= batch_size

@@ -20,11 +20,12 @@ from mien.core.landmarks import LandmarkScheme, scheme_of
 from mien.core.records import Box, FacePoints
 from mien.core.spec import PictureInput
 from mien.media.crop import normalise, prepare
+from mien.runtime.networks import require_picture_only
 from mien.runtime.pose import head_pose
-from mien.runtime.runner import MODEL_FILE, Outputs, Runner
+from mien.runtime.runner import MODEL_FILE, Outputs, Runner, read_info
 
 SHIPPED_LANDMARKS = "parface_small_300w"
-NEAR = 0.05  # of the distance of the outer eye corners: a point nearer than this to its place is called right
+NEAR = 0.05  # of the distance of the outer eye corners: a point nearer than this to its place is right
 PASSES = 2
 _BATCH = 16  # crops through the network at once
 Pixels = UInt8[np.ndarray, "height width 3"]
@@ -32,28 +33,30 @@ AnyPixels = UInt8[np.ndarray, "_ _ 3"]  # of several pictures, each of its own s
 
 
 class Landmarker:
-    """bundle: its folder; None is the one that ships with mien. backend, precision, threads: as for Runner.
+    """Finds the points of faces with a bundle that gives points.
 
-    passes: 1 reads each face once, 2 cuts it out again by the points first found. One object may be used from many
-    threads. Raises MienError for a bundle that cannot be used or does not read landmarks.
+    bundle: its folder, or its Runner; None is the one that ships with mien. backend, precision, threads: as for Runner.
+    passes: 1 reads each face once, 2 cuts it out again by the points first found. One object may be used
+    from many threads. Raises MienError for a bundle that
+    cannot be used or does not read landmarks.
     """
 
     def __init__(
-        self, bundle: str | Path | None = None, *, backend: str = "auto", precision: str = "auto",
+        self, bundle: str | Path | Runner | None = None, *, backend: str = "auto", precision: str = "auto",
         threads: int | None = None, passes: int = PASSES,
     ) -> None:  # fmt: skip
         if passes < 1:
             raise MienError(f"passes must be 1 or more; got {passes}.")
-        folder = shipped_landmarks() if bundle is None else Path(bundle)
-        if folder is None:
-            raise MienError("No landmark model ships with this installation. Name a bundle that reads landmarks.")
-        self._runner = Runner(folder, threads=threads, backend=backend, precision=precision)
+        self._runner = bundle if isinstance(bundle, Runner) else _runner_of(bundle, threads, backend, precision)
         self.info, self.passes = self._runner.info, passes
         points = self.info.outputs_of("points")
         if not points:
-            raise MienError(f"{folder} gives {self.info.gives}, no landmarks. Name a bundle that does.")
-        self.scheme: LandmarkScheme = scheme_of(len(next(iter(points.values())).names))
-        self.outputs = self._runner.names  # "landmarks", and what else it tells of them: "sigma", "visible", "depth"
+            raise MienError(f"{self._runner.folder} gives {self.info.gives}, no landmarks. Name a bundle that does.")
+        self._main, declared = next(iter(points.items()))
+        self.scheme: LandmarkScheme = scheme_of(len(declared.names))
+        described = [name for name, output in self.info.outputs.items() if output.of == self._main]
+        self.outputs: tuple[str, ...] = ("landmarks", *described)
+        """landmarks, and what else it gives of each point: sigma, visible, depth."""
 
     def __repr__(self) -> str:
         runner = self._runner
@@ -94,11 +97,20 @@ class Landmarker:
     def _outputs(self, pictures: Sequence[AnyPixels], crops: Sequence[Crop]) -> Outputs:
         spec = self.info.picture
         cut = [prepare(pixels, crop, spec) for pixels, crop in zip(pictures, crops, strict=True)]
-        return self._runner.outputs(normalise(np.stack(cut), spec))
+        found = self._runner.outputs(normalise(np.stack(cut), spec))
+        return {"landmarks": found[self._main]} | {name: found[name] for name in self.outputs[1:]}
 
     def _first_crop(self, pixels: Pixels, box: Box | None) -> Crop:
         spec = self.info.picture
         return crop_of_picture(pixels.shape[1], pixels.shape[0], spec) if box is None else crop_of_box(box, spec)
+
+
+def _runner_of(bundle: str | Path | None, threads: int | None, backend: str, precision: str) -> Runner:
+    folder = shipped_landmarks() if bundle is None else Path(bundle)
+    if folder is None:
+        raise MienError("No landmark model ships with this installation. Name a bundle that reads landmarks.")
+    require_picture_only(read_info(folder), folder)
+    return Runner(folder, threads=threads, backend=backend, precision=precision)
 
 
 def next_crop(crop: Crop, landmarks: Float[np.ndarray, "points 2"], *, spec: PictureInput) -> Crop:

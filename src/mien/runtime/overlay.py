@@ -25,7 +25,7 @@ Pixels = UInt8[np.ndarray, "height width 3"]
 def draw(pixels: Pixels, readings: Sequence[Reading]) -> Pixels:
     """A copy of the picture with every face framed and labelled, its points drawn; boxes and points in its own pixels.
 
-    A picture without a face says so in a corner.
+    A picture without a face has a note in a corner.
     """
     pointed = [reading.points for reading in readings if reading.points is not None]
     if pointed:
@@ -44,17 +44,21 @@ def draw(pixels: Pixels, readings: Sequence[Reading]) -> Pixels:
     for face in faces:
         canvas.rectangle(_clipped(face.box, image.size, line), outline="white", width=line + max(1, line // 2))
         canvas.rectangle(_clipped(face.box, image.size, line), outline=colour_of(face), width=line)
-    for face, (corner, text, font) in zip(faces, place(faces, image.size, size), strict=True):
+    labelled = [face for face in faces if label_of(face)]
+    for face, (corner, text, font) in zip(labelled, place(labelled, image.size, size), strict=True):
         _leader(canvas, corner, plate_size(text, font), face, line)
         _plate(canvas, corner, text, font, colour_of(face))
     return np.asarray(image)
 
 
 def label_of(face: Reading) -> str:
-    """`happiness 93 %`, or without a probability the class alone; never 100 %."""
-    share = face.probabilities.get(face.expression or "")
+    """`happiness 93 %`, without a probability the class alone, never 100 %; without classes the first two values."""
+    if face.expression is None:
+        values = [(name, value) for given in face.outputs.values() for name, value in given.items()]
+        return "  ".join(f"{name} {value:.2f}" for name, value in values[:2])
+    share = face.probabilities.get(face.expression)
     if share is None:
-        return f"{face.expression}"
+        return face.expression
     return f"{face.expression} " + (">99 %" if share >= 0.995 else f"{100 * share:.0f} %")
 
 
@@ -78,7 +82,7 @@ Placed = tuple[tuple[float, float], str, ImageFont.FreeTypeFont]
 def place(faces: Sequence[Reading], size: tuple[int, int], letters: int) -> list[Placed]:
     """For each face the upper left corner of its plate, its text and font; largest faces choose first."""
     boxes = [face.box for face in faces if face.box]
-    taken: list[Box] = []
+    occupied: list[Box] = []
     placed: list[Placed] = []
     for face in faces:
         assert face.box is not None
@@ -87,9 +91,9 @@ def place(faces: Sequence[Reading], size: tuple[int, int], letters: int) -> list
         width, height = plate_size(text, font)
         places = [_inside(spot, width, height, size) for spot in _spots(face.box, width, height)]
         others = [box for box in boxes if box is not face.box]
-        costs = [_cost(spot, order, face.box, others, taken) for order, spot in enumerate(places)]
+        costs = [_cost(spot, order, face.box, others, occupied) for order, spot in enumerate(places)]
         best = places[int(np.argmin(costs))]
-        taken.append(best)
+        occupied.append(best)
         placed.append(((best[0], best[1]), text, font))
     return placed
 
@@ -118,10 +122,10 @@ def _inside(spot: Box, width: float, height: float, size: tuple[int, int]) -> Bo
     return left, top, left + width, top + height
 
 
-def _cost(spot: Box, order: int, own: Box, others: Sequence[Box], taken: Sequence[Box]) -> float:
+def _cost(spot: Box, order: int, own: Box, others: Sequence[Box], plates: Sequence[Box]) -> float:
     """Shares of the plate that hide a plate (dear), another face, and its own face; then the order of preference."""
     area = (spot[2] - spot[0]) * (spot[3] - spot[1])
-    hides = 20 * sum(_shared(spot, box) for box in taken) + 6 * sum(_shared(spot, box) for box in others)
+    hides = 20 * sum(_shared(spot, box) for box in plates) + 6 * sum(_shared(spot, box) for box in others)
     return (hides + 2 * _shared(spot, own)) / area + 0.02 * order
 
 
@@ -164,7 +168,7 @@ def _plate(
 
 
 def _clipped(box: Box | None, size: tuple[int, int], line: int) -> tuple[int, int, int, int]:
-    """The frame's pixels, moved into the picture so that all of it is seen."""
+    """The frame's pixels, moved into the picture so that all of it is visible."""
     assert box is not None
     x0, y0 = (min(max(round(edge), 0), limit - 2) for edge, limit in zip(box[:2], size, strict=True))
     x1 = max(min(round(box[2]) - 1, size[0] - 1), x0 + 1)

@@ -1,12 +1,13 @@
 """Points of a video with less trembling: the one-euro filter, for each face by itself.
 
 Casiez, Roussel and Vogel, CHI 2012: a low-pass filter whose cut-off rises with speed, so that still points do not
-tremble and moving ones hardly lag. Speeds are in face widths (of the detector's box) a second, so that near and far
+tremble and fast ones hardly lag. Speeds are in face widths (of the detector's box) a second, so that near and far
 faces are treated alike. It looks back only, never ahead.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -17,24 +18,29 @@ from mien.runtime.pose import head_pose
 CUTOFF_HZ = 2.0  # of a still point
 SPEED_GAIN = 10.0  # Hz of cut-off for each face width a second
 SPEED_CUTOFF_HZ = 2.0
-LOST_AFTER_S = 0.5  # a face not seen for so long starts anew
+LOST_AFTER_S = 0.5  # a face that was not found for so long starts anew
 _SAME_FACE = 0.3  # least share of two boxes' union that they have in common
 
 
 @dataclass(eq=False)
 class _Track:
-    """One face: its last filtered values [points, 2 or 3], their speeds, the time and the box."""
+    """One face, as it was last filtered."""
 
     values: np.ndarray
+    """[points, 2 or 3], pixels."""
     speed: np.ndarray
+    """Of the same shape, pixels a second."""
     time_s: float
+    """Of the frame."""
     box: Box
+    """The detector's."""
 
 
 class PointSmoother:
     """Call it with the readings of one frame after another; frames without times count as 1/25 s apart."""
 
-    settings = {"filter": "one euro", "cutoff_hz": CUTOFF_HZ, "speed_gain": SPEED_GAIN}  # noqa: RUF012 (told, not set)
+    settings: ClassVar[Mapping[str, Any]] = {"filter": "one euro", "cutoff_hz": CUTOFF_HZ, "speed_gain": SPEED_GAIN}
+    """For the sidecar of a table."""
 
     def __init__(self) -> None:
         self._tracks: list[_Track] = []

@@ -4,10 +4,8 @@ The sidecar says of each column what it is, its unit and its range; of the whole
 its weights' hash, the order of the classes. A picture without a face is a row with `success` 0, never a missing row.
 """
 
-import csv
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,97 +14,105 @@ import numpy as np
 
 from mien import __version__
 from mien.core.bundle import BundleInfo
-from mien.core.errors import MienError
 from mien.core.landmarks import scheme_of
 from mien.core.records import FacePoints, Reading
-from mien.media.files import atomic_path, write_text
+from mien.media.tables import Column, TableWriter
+from mien.runtime.networks import FaceOutput
 
 FRAME_OF_REFERENCE = (
-    "Pixels of the upright picture (after EXIF rotation), at the size that the file holds. Origin: outer corner of the "
-    "upper left pixel; x to the right, y down. Boxes are edges, so (0, 0, width, height) is the whole picture."
+    "Pixels of the upright picture (after EXIF rotation; of a video after its display matrix, with square pixels), at "
+    "the size that the file holds. Origin: outer corner of the upper left pixel; x to the right, y down. Boxes are "
+    "edges, so (0, 0, width, height) is the whole picture."
 )
-# name: (type, unit, range, meaning)
-_FIXED: dict[str, tuple[str, str, str, str]] = {
-    "source": ("string", "", "", "the file, as it was named"),
-    "frame": ("int64", "frames", "0..", "index of the video frame, counted from 0; 0 for a picture"),
-    "timestamp": ("float64", "seconds", "0..", "time of the frame from the start of its video; empty for a picture"),
-    "face_id": ("int64", "", "0..", "number of the face within its picture or frame, the largest first; no identity"),
-    "box_x0": ("float64", "pixels", "", "left edge of the detector's box"),
-    "box_y0": ("float64", "pixels", "", "upper edge"),
-    "box_x1": ("float64", "pixels", "", "right edge"),
-    "box_y1": ("float64", "pixels", "", "lower edge"),
-    "score": ("float64", "", "", "the detector's own score; compares only within one detector"),
-    "success": ("int64", "", "0 or 1", "1: this row is a face; 0: none was found, or the file could not be read"),
-    "expression": ("string", "", "", "the class with the highest probability"),
-}
-_LAST: dict[str, tuple[str, str, str, str]] = {
-    "model": ("string", "", "", "system@first digits of the SHA-256 of its weights"),
-    "note": ("string", "", "", "why nothing was read, or what was done to the picture"),
-}
-_PROBABILITY = ("float64", "probability", "0..1", "calibrated probability of the class; a row's sum to 1")
+_PIXELS, _SHARE = ".3f", ".6f"  # how they stand in CSV
+_FIRST = (
+    Column("source", "text", meaning="the file, as it was named"),
+    Column("frame", "integer", "frames", "0..", "index of the video frame, counted from 0; 0 for a picture"),
+    Column(
+        "timestamp", "number", "seconds", "0..", "time of the frame from the start of its video; empty for a picture",
+        _SHARE,
+    ),
+    Column(
+        "face_id", "integer", "", "0..",
+        "number of the face within its picture or frame, the largest first; no identity",
+    ),
+    Column("box_x0", "number", "pixels", "", "left edge of the detector's box", _PIXELS),
+    Column("box_y0", "number", "pixels", "", "upper edge", _PIXELS),
+    Column("box_x1", "number", "pixels", "", "right edge", _PIXELS),
+    Column("box_y1", "number", "pixels", "", "lower edge", _PIXELS),
+    Column("score", "number", "", "", "the detector's own score; compares only within one detector", _PIXELS),
+    Column(
+        "success", "integer", "", "0 or 1", "1: this row is a face; 0: none was found, or the file could not be read",
+    ),
+)  # fmt: skip
+_LAST = (
+    Column("model", "text", meaning="system@first digits of the SHA-256 of its weights"),
+    Column("note", "text", meaning="why nothing was read, or what was done to the picture"),
+)
 POINT_FRAME = (
     "x_i, y_i: pixels as the boxes', but with pixel centres at whole numbers: half a pixel less than edges. "
     "z_i: the same pixels, larger is nearer to the viewer, mean 0 over a face's points. "
     "The order of the points and what is left and right (the person's own) are the scheme's. "
     "pose: a head turns by yaw first, then pitch, then roll."
 )
-_OF_A_POINT: dict[str, tuple[str, str, str, str]] = {
-    "x": ("float64", "pixels", "", "x of the point"),
-    "y": ("float64", "pixels", "", "y of the point"),
-    "z": ("float64", "pixels", "", "depth of the point, larger is nearer"),
+# Of a point: name of the column: (the bundle's output that it needs, unit, range, meaning).
+_OF_A_POINT = {
+    "x": ("", "pixels", "", "x of the point"),
+    "y": ("", "pixels", "", "y of the point"),
+    "z": ("depth", "pixels", "", "depth of the point, larger is nearer"),
     "confidence": (
-        "float64", "probability", "0..1", "that the point is off by less than 5 % of the outer eye corners' distance",
+        "sigma", "probability", "0..1", "that the point is off by less than 5 % of the outer eye corners' distance",
     ),
-    "visible": ("float64", "probability", "0..1", "that nothing hides the point"),
+    "visible": ("visible", "probability", "0..1", "that nothing hides the point"),
 }  # fmt: skip
-_POSE: dict[str, tuple[str, str, str, str]] = {
-    "pose_pitch": ("float64", "degrees", "-90..90", "of the head; above 0 it looks up"),
-    "pose_yaw": ("float64", "degrees", "-180..180", "above 0 the face is turned to the viewer's right"),
-    "pose_roll": ("float64", "degrees", "-180..180", "above 0 it is tilted clockwise as seen"),
-}
+_POSE = (
+    Column("pose_pitch", "number", "degrees", "-90..90", "of the head; above 0 it looks up", _PIXELS),
+    Column("pose_yaw", "number", "degrees", "-180..180", "above 0 the face is turned to the viewer's right", _PIXELS),
+    Column("pose_roll", "number", "degrees", "-180..180", "above 0 it is tilted clockwise as seen", _PIXELS),
+)
 
 
 @dataclass(frozen=True)
 class PointColumns:
-    """The columns of a landmark model. info: its bundle's. outputs: what it gives, as `Landmarker.outputs`.
-
-    smoothing: the filter over the frames of a video, as the sidecar tells it; None is no filter.
-    """
+    """The columns of a landmark model, from its output of points and the outputs that describe them."""
 
     info: BundleInfo
-    outputs: tuple[str, ...]
-    smoothing: dict[str, Any] | None = None
+    """Of its bundle."""
+    smoothing: Mapping[str, Any] | None = None
+    """The filter over the frames of a video, for the sidecar; None is no filter."""
 
     @cached_property
-    def schema(self) -> dict[str, tuple[str, str, str, str]]:
-        has = {"x": True, "y": True, "z": "depth" in self.outputs, "confidence": "sigma" in self.outputs}
-        has["visible"] = "visible" in self.outputs
-        scheme = scheme_of(len(next(iter(self.info.outputs_of("points").values())).names))
+    def columns(self) -> tuple[Column, ...]:
+        """x_0, ..., y_0, ..., then z, confidence and visible where the model gives them, and the head's pose."""
+        main, points = next(iter(self.info.outputs_of("points").items()))
+        scheme = scheme_of(len(points.names))
+        given = {"", *(name for name, output in self.info.outputs.items() if output.of == main)}
         region = {i: name.replace("_", " ") for name, indices in scheme.regions.items() for i in indices}
-        columns = {}
-        for name in (name for name, there in has.items() if there):
-            kind, unit, span, meaning = _OF_A_POINT[name]
-            for i in range(scheme.points):
-                columns[f"{name}_{i}"] = (kind, unit, span, f"{meaning}: {i}, {region.get(i, 'face')}")
-        return columns | (_POSE if scheme.points == 68 else {})
+        columns = [
+            Column(f"{name}_{i}", "number", unit, span, f"{meaning}: {i}, {region.get(i, 'face')}", _PIXELS)
+            for name, (needs, unit, span, meaning) in _OF_A_POINT.items()
+            if needs in given
+            for i in range(scheme.points)
+        ]
+        return (*columns, *(_POSE if scheme.points == 68 else ()))
 
-    def cells(self, face: FacePoints | None) -> dict[str, float | None]:
-        """Values by column name; all None without a face."""
-        columns = self.schema
+    def cells(self, face: FacePoints | None) -> dict[str, float]:
+        """Values by column name; none without a face."""
         if face is None:
-            return dict.fromkeys(columns)
+            return {}
         x, y = face.landmarks_px.T
         values = {"x": x, "y": y, "z": face.depth_px, "confidence": face.confidence, "visible": face.visible}
-        cells: dict[str, float | None] = {
-            f"{name}_{i}": float(value)
+        cells = {
+            f"{name}_{i}": value
             for name, row in values.items()
             if row is not None
-            for i, value in enumerate(row)
+            for i, value in enumerate(row.tolist())
         }
-        cells |= dict(zip(_POSE, np.degrees(face.pose_rad).tolist() if face.pose_rad else [None] * 3, strict=True))
-        return {column: cells.get(column) for column in columns}
+        if face.pose_rad is not None:
+            cells |= dict(zip((c.name for c in _POSE), np.degrees(face.pose_rad).tolist(), strict=True))
+        return cells
 
-    def told(self) -> dict[str, Any]:
+    def described(self) -> dict[str, Any]:
         """For the sidecar."""
         info, points = self.info, next(iter(self.info.outputs_of("points").values()))
         model = {"id": info.model_id, "system": info.system, "sha256": info.files, "provenance": info.provenance}
@@ -118,117 +124,149 @@ class PointColumns:
         }
 
 
-def schema(classes: Sequence[str], points: PointColumns | None = None) -> dict[str, tuple[str, str, str, str]]:
-    """Column -> (type, unit, range, meaning), in order, for a model with these classes and one of points."""
-    return _FIXED | {f"prob_{name}": _PROBABILITY for name in classes} | (points.schema if points else {}) | _LAST
+@dataclass(frozen=True)
+class ReadingColumns:
+    """The columns of a table of readings, from what its models declare.
 
+    The first output of classes has `expression` and `prob_CLASS`, a further one OUTPUT and `prob_OUTPUT_CLASS`; values
+    stand under their own names, after their output's where two are alike.
+    """
 
-def row_of(reading: Reading, classes: Sequence[str], points: PointColumns | None = None) -> dict[str, Any]:
-    """One row by column name; None is an empty cell."""
-    box = reading.box or (None,) * 4
-    edges = zip(("box_x0", "box_y0", "box_x1", "box_y1"), box, strict=True)
-    shares = {f"prob_{name}": reading.probabilities.get(name) for name in classes}
-    return {
-        "source": reading.source,
-        "frame": reading.frame,
-        "timestamp": reading.timestamp_s,
-        "face_id": reading.face_id if reading.success else None,
-        **dict(edges),
-        "score": reading.score,
-        "success": int(reading.success),
-        "expression": reading.expression,
-        **shares,
-        **(points.cells(reading.points) if points else {}),
-        "model": reading.model,
-        "note": reading.note or None,
-    }
+    infos: tuple[BundleInfo, ...]
+    """Of the bundles, in order."""
+    outputs: tuple[FaceOutput, ...]
+    """What they give, as `Analyzer.outputs`; vectors and pictures have no columns."""
+    points: PointColumns | None = None
+    """Of the landmark model that reads along."""
+
+    @classmethod
+    def of(cls, info: BundleInfo, points: PointColumns | None = None) -> "ReadingColumns":
+        """Of one bundle."""
+        return cls(
+            (info,), tuple(FaceOutput(n, o, info) for n, o in info.outputs_of("classes", "values").items()), points
+        )
+
+    @cached_property
+    def columns(self) -> tuple[Column, ...]:
+        """In order."""
+        given = [column for group in self._groups.values() for column in group.values()]
+        return (*_FIRST, *given, *(self.points.columns if self.points else ()), *_LAST)
+
+    @cached_property
+    def _groups(self) -> dict[str, dict[str, Column]]:
+        """For each output: its columns by class or value name; the class itself under ""."""
+        used = {column.name for column in (*_FIRST, *_LAST, *(self.points.columns if self.points else ()))}
+        groups: dict[str, dict[str, Column]] = {}
+        for each in self.outputs:
+            if each.output.kind == "classes":
+                first = not any("" in group for group in groups.values())
+                wanted = _of_classes(each, first=first)
+            elif each.output.kind == "values":
+                wanted = _of_values(each)
+            else:
+                continue
+            groups[each.name] = {}
+            for key, column in wanted.items():
+                free = _free_name(column.name, each.name, used)
+                used.add(free)
+                groups[each.name][key] = replace(column, name=free)
+        return groups
+
+    def row(self, reading: Reading) -> dict[str, Any]:
+        """One row by column name; what is missing is an empty cell."""
+        cells: dict[str, Any] = {
+            "source": reading.source,
+            "frame": reading.frame,
+            "timestamp": reading.timestamp_s,
+            "face_id": reading.face_id if reading.success else None,
+            "score": reading.score,
+            "success": int(reading.success),
+            "model": reading.model,
+            "note": reading.note or None,
+        }
+        cells |= dict(zip(("box_x0", "box_y0", "box_x1", "box_y1"), reading.box or (), strict=False))
+        main = next((name for name, group in self._groups.items() if "" in group), None)
+        for name, group in self._groups.items():
+            values = reading.probabilities if name == main else reading.outputs.get(name, {})
+            if "" in group:
+                best = max(values, key=values.__getitem__, default=None)
+                cells[group[""].name] = reading.expression if name == main else best
+            cells |= {group[key].name: value for key, value in values.items() if key in group}
+        return cells | (self.points.cells(reading.points) if self.points else {})
+
+    def described(self, **details: Any) -> dict[str, Any]:
+        """For the sidecar: what the numbers of the table mean, as plain values."""
+        models = [_model(info) for info in self.infos]
+        return {
+            "table": "one row for each face; a picture or frame without one is a row with success 0",
+            "columns": {column.name: column.described() for column in self.columns},
+            "frame_of_reference": FRAME_OF_REFERENCE,
+            "missing": "an empty cell (CSV), null (Parquet)",
+            "model": models[0],
+            **({"models": models} if len(models) > 1 else {}),
+            **({"points": self.points.described()} if self.points else {}),
+            "mien": __version__,
+            **details,
+        }
 
 
 def write_tables(
     readings: Sequence[Reading], path: str | Path, *, info: BundleInfo, points: PointColumns | None = None,
-    **made_with: Any,
+    **details: Any,
 ) -> list[Path]:  # fmt: skip
-    """Writes PATH.csv, PATH.parquet and PATH.json, each whole or not at all; returns their paths.
+    """Writes PATH.csv, PATH.parquet and PATH.json of the readings of one bundle; returns their paths.
 
-    points: the landmark model's columns, where it read the faces too. `made_with` goes into the sidecar: detector,
-    command, state. Raises MienError where they cannot be written.
+    points: the landmark model's columns, where it read the faces too. `details` goes into the sidecar: detector,
+    command, state. For readings as they come, TableWriter with ReadingColumns. Raises MienError where they cannot be
+    written.
     """
-    path = Path(path)
-    if path.suffix in (".csv", ".parquet", ".json"):
-        path = path.with_suffix("")
-    columns = schema(info.labels.classes, points)
-    rows = [row_of(reading, info.labels.classes, points) for reading in readings]
-    written = [path.with_name(path.name + suffix) for suffix in (".csv", ".parquet", ".json")]
-    _write_csv(rows, columns, written[0])
-    _write_parquet(rows, columns, written[1])
-    text = json.dumps(sidecar(info, rows, points=points, **made_with), indent=2, ensure_ascii=False)
-    write_text(written[2], text + "\n")
-    return written
+    layout = ReadingColumns.of(info, points)
+    faces = sum(reading.success for reading in readings)
+
+    def describe(state: str) -> dict[str, Any]:
+        return layout.described(**{"rows": len(readings), "faces": faces, "state": state} | details)
+
+    with TableWriter(path, layout.columns, describe=describe) as table:
+        for reading in readings:
+            table.append([layout.row(reading)])
+    return table.close()
 
 
-def sidecar(
-    info: BundleInfo, rows: Sequence[dict[str, Any]], *, points: PointColumns | None = None, **made_with: Any
-) -> dict[str, Any]:
-    """What the numbers of a table mean, as plain values."""
-    names = ("type", "unit", "range", "meaning")
-    columns = {
-        column: {name: value for name, value in zip(names, described, strict=True) if value}
-        for column, described in schema(info.labels.classes, points).items()
+def _of_classes(each: FaceOutput, *, first: bool) -> dict[str, Column]:
+    whole = Column(
+        "expression" if first else each.name, "text",
+        meaning="the class with the highest probability" + ("" if first else f" of {each.name}"),
+    )  # fmt: skip
+    meaning = "calibrated probability of the class; a row's sum to 1"
+    prefix = "prob_" if first else f"prob_{each.name}_"
+    return {"": whole} | {
+        name: Column(f"{prefix}{name}", "number", "probability", "0..1", meaning, _SHARE) for name in each.output.names
     }
+
+
+def _of_values(each: FaceOutput) -> dict[str, Column]:
+    output = each.output
+    span = "..".join(f"{limit:g}" for limit in output.range or ())
     return {
-        "table": "one row for each face; a picture or frame without one is a row with success 0",
-        "rows": len(rows),
-        "faces": sum(row["success"] for row in rows),
-        "columns": columns,
-        "frame_of_reference": FRAME_OF_REFERENCE,
-        "missing": "an empty cell (CSV), null (Parquet)",
-        "model": {
-            "id": info.model_id,
-            "system": info.system,
-            "sha256": info.files,
-            "temperature": next(iter(info.temperatures.values()), 1.0),
-            "labels": info.labels.to_dict(),
-            "provenance": info.provenance,
-        },
-        **({"points": points.told()} if points else {}),
-        "mien": __version__,
-        **made_with,
+        name: Column(name, "number", output.unit, span, f"{name}, of the output {each.name}", _SHARE)
+        for name in output.names
     }
 
 
-def _write_csv(rows: Sequence[dict[str, Any]], columns: Mapping[str, tuple[str, ...]], path: Path) -> None:
-    """UTF-8, comma, one header line; numbers with as many digits as are certain."""
-    with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, list(columns), lineterminator="\n")
-        writer.writeheader()
-        for row in rows:
-            writer.writerow({column: _cell(column, value) for column, value in row.items()})
+def _free_name(name: str, output: str, used: set[str]) -> str:
+    """The column's name; with its output's before it, then with a number, where another column has it."""
+    candidates = [name, f"{output}_{name}", *(f"{output}_{name}_{number}" for number in range(2, len(used) + 3))]
+    return next(each for each in candidates if each not in used)
 
 
-def _cell(column: str, value: Any) -> Any:
-    if isinstance(value, float):
-        digits = 6 if column.startswith(("prob_", "timestamp")) else 3
-        return f"{value:.{digits}f}"
-    if isinstance(value, str):
-        return value.encode("utf-8", "replace").decode()  # file names may hold bytes that are no text
-    return value
-
-
-def _write_parquet(rows: Sequence[dict[str, Any]], described: Mapping[str, tuple[str, ...]], path: Path) -> None:
-    from arro3.core import Array, DataType, Field, Schema, Table
-    from arro3.io import write_parquet
-
-    types = {"string": DataType.utf8(), "int64": DataType.int64(), "float64": DataType.float64()}
-    columns = {column: types[said[0]] for column, said in described.items()}
-    arrays = [Array([_plain(row[column]) for row in rows], type=kind) for column, kind in columns.items()]
-    fields = [Field(column, kind, nullable=True) for column, kind in columns.items()]
-    table = Table.from_arrays(arrays, schema=Schema(fields))
-    with atomic_path(path) as temporary:
-        try:
-            write_parquet(table, str(temporary))
-        except Exception as error:  # arro3 has its own, none public
-            raise MienError(f"Cannot write {path}: {' '.join(str(error).split())}.") from error
-
-
-def _plain(value: Any) -> Any:
-    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
+def _model(info: BundleInfo) -> dict[str, Any]:
+    classes = info.outputs_of("classes")
+    labels = {"temperature": info.temperature(next(iter(classes))), "labels": info.labels.to_dict()} if classes else {}
+    return {
+        "id": info.model_id,
+        "system": info.system,
+        "sha256": info.files,
+        **labels,
+        "outputs": {name: output.to_dict() for name, output in info.outputs.items()},
+        "provenance": info.provenance,
+    }

@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 
 from mien.core.errors import MienError
-from mien.engine.reading.analyze import _Sampled, analyze, overlay_names
+from mien.engine.reading.analyze import analyze
+from mien.engine.reading.drawings import SampledFrames
 from shape_checks import unchecked
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "runtime"))
@@ -51,7 +52,7 @@ def rows(output: Path) -> list[dict[str, str]]:
 
 def run(*inputs, output: Path, bundle: str, **options) -> str:
     options = {"backend": "onnxruntime", "threads": 1, "landmarks": "no"} | options
-    return analyze([str(item) for item in inputs], output=str(output), bundle=bundle, **options)
+    return analyze([str(item) for item in inputs], output=str(output), bundle=[bundle], **options)
 
 
 def test_a_folder_gives_tables_overlays_and_a_contact_sheet(photos: Path, tmp_path: Path, bundle: str) -> None:
@@ -59,7 +60,7 @@ def test_a_folder_gives_tables_overlays_and_a_contact_sheet(photos: Path, tmp_pa
     said = run(photos, output=output, bundle=bundle)
     assert {str(path.relative_to(output)) for path in output.rglob("*") if path.is_file()} == {
         "readings.csv", "readings.parquet", "readings.json", "contact_sheet.jpg", "overlays/photos__a.jpg",
-        "overlays/more__a.jpg", "overlays/b.jpg", "overlays/nobody.jpg",
+        "overlays/more__a.jpg", "overlays/b.jpg", "overlays/nobody.jpg", "files.jsonl",
     }  # fmt: skip
     table = rows(output)
     assert [(Path(row["source"]).name, row["success"]) for row in table] == [
@@ -87,11 +88,11 @@ def test_the_table_alone(photos: Path, tmp_path: Path, bundle: str) -> None:
 
 
 def test_a_second_time_does_not_read_its_own_overlays(photos: Path, bundle: str) -> None:
-    for _ in range(2):
-        run(photos, output=photos / "out", bundle=bundle)
+    for again in (False, True):
+        run(photos, output=photos / "out", bundle=bundle, overwrite=again)
         assert len(rows(photos / "out")) == 6
     with pytest.raises(MienError, match="which is the output folder"):
-        run(photos / "out" / "overlays", output=photos / "out", bundle=bundle)
+        run(photos / "out" / "overlays", output=photos / "out", bundle=bundle, resume=True)
 
 
 def test_names_from_standard_input(photos: Path, tmp_path: Path, bundle: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -105,7 +106,7 @@ def test_names_from_standard_input(photos: Path, tmp_path: Path, bundle: str, mo
 def test_what_was_read_is_kept_when_it_is_interrupted(
     photos: Path, tmp_path: Path, bundle: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from mien.engine.reading import analyze as module
+    from mien.engine.reading import drawings as module
 
     written = []
 
@@ -114,7 +115,7 @@ def test_what_was_read_is_kept_when_it_is_interrupted(
         if len(written) == 2:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(module, "_write_jpeg", stop)
+    monkeypatch.setattr(module, "write_jpeg", stop)
     with pytest.raises(KeyboardInterrupt):
         run(photos, output=tmp_path / "out", bundle=bundle)
     table = rows(tmp_path / "out")
@@ -138,19 +139,12 @@ def test_an_output_that_cannot_be_written_is_told_before_the_work(photos: Path, 
         run(photos, output=tmp_path / "out", bundle=bundle, every=0)
 
 
-def test_every_file_has_an_overlay_name_of_its_own() -> None:
-    files = [Path(name) for name in ("x/a.jpg", "x/a.png", "y/a.jpg", "z/x/a.jpg", "q/b.jpg", "q/A.jpg", "q/c.mp4")]
-    names = overlay_names(files)
-    assert len({name.casefold() for name in names.values()}) == len(files)
-    assert names[Path("x/a.jpg")] == "x__a.jpg" and names[Path("q/b.jpg")] == "b.jpg"
-
-
 def test_frames_of_a_long_video_are_shown_evenly(monkeypatch: pytest.MonkeyPatch) -> None:
     from mien.core.records import Reading
     from mien.media.image import Picture
     from mien.runtime.analyzer import PictureReadings
 
-    shown, picture = _Sampled(4), Picture(np.zeros((8, 8, 3), np.uint8), 1.0, (8, 8))
+    shown, picture = SampledFrames(4), Picture(np.zeros((8, 8, 3), np.uint8), 1.0, (8, 8))
     for index in range(100):
         shown.offer(PictureReadings("v", picture, [Reading("v", False, frame=index, timestamp_s=float(index))]))
     times = [float(caption.split()[0]) for caption, _ in shown.kept]
@@ -208,9 +202,9 @@ def test_points_go_into_the_table_the_pts_files_and_the_pictures(
 
 def test_mistakes_about_landmarks_are_one_line(photos: Path, tmp_path: Path, bundle: str, dots: str) -> None:
     output = tmp_path / "out"
-    with pytest.raises(MienError, match=r"reads landmarks_68, not expressions. Give it as --landmark-bundle"):
+    with pytest.raises(MienError, match=r"gives landmarks: 68 points: no classes, values or points"):
         run(photos / "a.jpg", output=output, bundle=dots)
-    with pytest.raises(MienError, match=r"reads ferplus, not landmarks"):
+    with pytest.raises(MienError, match=r"gives expression: 8 classes, no landmarks"):
         run(photos / "a.jpg", output=output, bundle=bundle, landmarks="yes", landmark_bundle=bundle)
     with pytest.raises(MienError, match="--points needs landmarks"):
         run(photos / "a.jpg", output=output, bundle=bundle, points=True)

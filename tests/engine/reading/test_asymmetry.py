@@ -13,9 +13,8 @@ from PIL import Image
 from mien.__main__ import main
 from mien.core.bundle import BundleInfo
 from mien.core.errors import MienError
-from mien.core.labels import LabelSet
 from mien.core.records import FacePoints
-from mien.core.spec import PictureInput
+from mien.core.spec import Output, PictureInput
 from mien.engine.reading.asymmetry import asymmetry, named_inputs
 from mien.runtime.asymmetry import mirrored_points
 from mien.synthetic.face.palsy import Palsy
@@ -35,15 +34,15 @@ def shot(units: dict[str, float]) -> tuple[np.ndarray, FacePoints]:
 
 
 class Oracle:
-    """In place of FaceReader: it has seen these pictures; a film's frames it knows by their light."""
+    """In place of FaceReader: it knows these pictures; a film's frames it knows by their light."""
 
     known: list[tuple[np.ndarray, FacePoints]] = []  # noqa: RUF012
     sigma_source = "given"
 
     def __init__(self, *_: object, **__: object) -> None:
-        labels = LabelSet("landmarks_68", tuple(f"p{k}" for k in range(68)))
-        told = {"scores": {"val/nme_interocular": 0.0}, "measures_found": {"palpebral_fissure": 0.64}}
-        self.info = BundleInfo("oracle", {}, PictureInput(64), labels, provenance=told)
+        provenance = {"scores": {"val/nme_interocular": 0.0}, "measures_found": {"palpebral_fissure": 0.64}}
+        outputs = {"landmarks": Output.points(68)}
+        self.info = BundleInfo("oracle", {}, {"image": PictureInput(64)}, outputs, provenance=provenance)
 
     def __call__(self, pixels: np.ndarray, *, near: object = None) -> FacePoints | None:
         if pixels.shape != (SIZE, SIZE, 3):
@@ -166,3 +165,14 @@ def test_the_shipped_reader_reads_a_photo(tmp_path: Path) -> None:
     found = rows(tmp_path / "out")
     assert 5 < float(found["rest", "palpebral_fissure"]["right"]) < 18
     assert float(found["rest", "commissure_depth"]["mirror_difference"]) < 8, "another face in the mirrored picture"
+
+
+@pytest.mark.usefixtures("oracle")
+def test_a_name_that_is_not_utf8_is_written_as_text(photos: Path, tmp_path: Path) -> None:
+    import os
+
+    odd = tmp_path / os.fsdecode(b"caf\xe9_smile.png")
+    odd.write_bytes((photos / "anna_smile.png").read_bytes())
+    asymmetry([str(odd)], output=str(tmp_path / "out"))
+    assert "caf%E9_smile.png" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert "caf%E9_smile.png" in (tmp_path / "out" / "measures.csv").read_text(encoding="utf-8")

@@ -76,7 +76,7 @@ def test_mistakes_are_one_line(photo: Path, tmp_path: Path) -> None:
     five = str(write_point_bundle(tmp_path / "five", {"landmarks": np.full((5, 2), 0.5)}))
     with pytest.raises(MienError, match="reads 5 points; this command draws 68"):
         run(photo, output=tmp_path / "out", bundle=five)
-    with pytest.raises(MienError, match="reads ferplus, not landmarks"):
+    with pytest.raises(MienError, match="gives expression: 8 classes, no landmarks"):
         run(photo, output=tmp_path / "out", bundle="poster_v2_small_ferplus")
     (tmp_path / "empty.jpg").touch()
     with pytest.raises(MienError, match=r"Nothing could be read\. .*empty\.jpg: the file is empty"):
@@ -89,3 +89,18 @@ def test_the_words_of_the_command(photo: Path, tmp_path: Path, capsys: pytest.Ca
     words = ["landmarks", str(photo), "--output", str(tmp_path / "o"), "--bundle", bundle(tmp_path / "b", solid=True)]
     assert main(words) == 0
     assert "points by tiny_points@" in capsys.readouterr().out
+
+
+def test_no_face_takes_the_files_of_another_and_any_name_will_do(photo: Path, tmp_path: Path) -> None:
+    import os
+
+    face = np.asarray(Image.open(photo))[:300, 60:360]
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    Image.fromarray(np.concatenate([face, face], axis=1)).save(folder / "photo.jpg")
+    for name in ("photo_1.jpg", "y" * 251 + ".jpg", os.fsdecode(b"caf\xe9.jpg")):
+        Image.fromarray(face).save(folder / name, format="JPEG")
+    run(folder, output=tmp_path / "out", bundle=bundle(tmp_path / "b", solid=True))
+    for suffix in (".pts", ".obj", ".html"):
+        assert len(list((tmp_path / "out").glob(f"*{suffix}"))) == 5, suffix
+    assert {"photo.pts", "photo_1.pts", "photo_face1.pts"} <= {path.name for path in (tmp_path / "out").iterdir()}

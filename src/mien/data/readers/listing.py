@@ -8,10 +8,10 @@ from pathlib import Path
 
 from mien.data.splits import SPLIT_WORDS
 from mien.media.files import is_own_folder
-from mien.media.image import PICTURES, UNREADABLE_PICTURES
+from mien.media.image import PICTURES, UNREAD_KINDS
 
 PICTURE_SUFFIXES = frozenset(PICTURES)
-_UNREADABLE_SUFFIXES = frozenset(UNREADABLE_PICTURES)
+_UNREADABLE_SUFFIXES = frozenset(UNREAD_KINDS)
 _NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)  # no such folder; a file; a link that leads to itself
 _DOTS = ("", ".", "..")
 _BACKSLASH = os.sep if os.sep == "\\" else "\0"  # parts paths on Windows; elsewhere a letter like others

@@ -166,7 +166,7 @@ def _read(tour: Tour) -> None:
         tour.skip("Reading is left out: no model ships with this version, and none could be trained here.")
         return
     output = tour.folder / "readings"
-    said = analyze([str(tour.folder / "pictures")], output=str(output), bundle=bundle)
+    said = analyze([str(tour.folder / "pictures")], output=str(output), bundle=[bundle])
     tour.tell(said)
     tour.readings = _rows(output / "readings.csv")
 

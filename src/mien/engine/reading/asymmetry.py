@@ -39,21 +39,21 @@ def asymmetry(
     """Measure left against right in photos and films of one face: estimates with uncertainty, no diagnosis.
 
     Args:
-        inputs: photos and films, as FILE or TASK=FILE; a name such as anna_smile.jpg tells its task too. Tasks: rest,
+        inputs: photos and films, as FILE or TASK=FILE; a name such as anna_smile.jpg states its task too. Tasks: rest,
             brow_raise, eyes_closed_gently, eyes_closed_tightly, smile, snarl, pucker, lower_teeth.
         output: folder for report.html, measures.csv, measures.json, pictures and curves.
-        task: what every input shows, where their names do not tell.
-        affected: the person's own side; auto takes the side that moves less.
+        task: what every input shows, where their names do not state it.
+        affected: the person's own side; auto is the side that moves less.
         pupil_distance_mm: the person's own, for millimetres that are right; 63 otherwise.
-        iris_px: diameter of the iris in the picture, taken as 11.77 mm, instead of the pupil distance.
+        iris_px: diameter of the iris in the picture, assumed to be 11.77 mm, instead of the pupil distance.
         mm_per_px: known from a ruler, instead.
-        distance_m: from the camera to the face, where it is known; with depth, perspective is taken out, too.
+        distance_m: from the camera to the face, where it is known; with depth, perspective is removed too.
         bundle: folder of a bundle that reads landmarks; by default the one that ships with mien.
         detector: dlib needs no file; yunet finds turned faces too, from OpenCV's weight file.
         detector_weights: YuNet's file.
-        mirror: read each picture and its mirror image, measure their mean and tell how far they disagree; --no-mirror
+        mirror: read each picture and its mirror image, measure their mean and report how far they disagree; --no-mirror
             halves the time.
-        frontal: take the head's turn out, where the bundle reads depth.
+        frontal: remove the head's turn, where the bundle reads depth.
         line: the pupil line goes through the middle of the eyes' corners, or of the lids' points (pupils).
         every: of a film, every N-th frame.
         threads: by default one for each core.
@@ -68,24 +68,24 @@ def asymmetry(
     reader = FaceReader(bundle_of(bundle), detector=detector, weights=detector_weights, threads=threads)
     items, unread = _examined(named, reader, method, mirror=mirror, affected=affected, every=step)
     scales = _scales(items, affected)
-    made_with = {"affected": affected, "sigma": reader.sigma_source, "detector": detector, "unread": unread}
-    return _written(items, scales, folder, reader, made_with)
+    details = {"affected": affected, "sigma": reader.sigma_source, "detector": detector, "unread": unread}
+    return _written(items, scales, folder, reader, details)
 
 
 def named_inputs(inputs: Sequence[str], task: str | None) -> list[tuple[str, Path]]:
-    """(task, file) of each input: said before `=`, else by `task`, else by the end of its name, else ""."""
+    """(task, file) of each input: stated before `=`, else by `task`, else by the end of its name, else ""."""
     from mien.media.image import picture_files
     from mien.runtime.asymmetry.tasks import TASKS, task_of
 
     if task is not None:
         task_of(task)
     named: list[tuple[str, Path]] = []
-    for word in inputs:
-        said, equals, rest = word.partition("=")
-        if equals and not Path(word).exists():
-            named += [(task_of(said).name, path) for path in picture_files([rest], videos=True)]
+    for item in inputs:
+        stated, equals, rest = item.partition("=")
+        if equals and not Path(item).exists():
+            named += [(task_of(stated).name, path) for path in picture_files([rest], videos=True)]
             continue
-        for path in picture_files([word], videos=True):
+        for path in picture_files([item], videos=True):
             stem = re.sub(r"[^a-z]+", "_", path.stem.lower()).strip("_")
             own = next((name for name in TASKS if stem == name or stem.endswith(f"_{name}")), "")
             named.append((task or own, path))
@@ -109,6 +109,7 @@ def _examined(
     named: list[tuple[str, Path]], reader: "FaceReader", method: "Method", *, mirror: bool, affected: str, every: int
 ) -> "tuple[list[Examination | FilmExamination], list[str]]":
     """What could be examined, and why the rest could not. Raises MienError where nothing could."""
+    from mien.media.files import printable
     from mien.media.image import is_video, load_image
     from mien.media.video import frames
     from mien.runtime.asymmetry.examination import examine_film, examine_picture
@@ -116,7 +117,7 @@ def _examined(
     items: list[Examination | FilmExamination] = []
     unread: list[str] = []
     for task, path in named:
-        common: dict[str, Any] = {"source": path.name, "mirror": mirror, "method": method}
+        common: dict[str, Any] = {"source": printable(path.name), "mirror": mirror, "method": method}
         try:
             if is_video(path):
                 play = partial(frames, path, every=every)
@@ -125,7 +126,7 @@ def _examined(
             else:
                 items.append(examine_picture(load_image(path).pixels, reader, task=task, **common))
         except MienError as error:
-            unread.append(str(error) if path.name in str(error) else f"{path.name}: {error}")
+            unread.append(printable(str(error) if path.name in str(error) else f"{path.name}: {error}"))
     if not items:
         others = f" (and {len(unread) - 1} others)" if len(unread) > 1 else ""
         raise MienError(f"Nothing could be measured: {unread[0]}{others}")
@@ -148,22 +149,22 @@ def _scales(items: "Sequence[Examination | FilmExamination]", affected: Any) -> 
 
 def _written(
     items: "list[Examination | FilmExamination]", scales: "list[ScaleEstimate]", folder: Path, reader: "FaceReader",
-    made_with: dict[str, Any],
+    details: dict[str, Any],
 ) -> str:  # fmt: skip
     from mien.engine.reading.asymmetry_report import write_report
     from mien.runtime.asymmetry.examination import FilmExamination
     from mien.runtime.asymmetry.tables import write_curves, write_measures
 
-    write_measures(items, folder, info=reader.info, scales=scales, **made_with)
+    write_measures(items, folder, info=reader.info, scales=scales, **details)
     for number, film in enumerate(item for item in items if isinstance(item, FilmExamination)):
         write_curves(film, folder / f"curves_{number + 1}.csv")
-    unread = list(made_with["unread"])
-    write_report(folder / PAGE, items, scales, info=reader.info, sigma=str(made_with["sigma"]), unread=unread)
-    lines = [line for item in items for line in _said(item)] + [f"not measured: {why}" for why in unread]
+    unread = list(details["unread"])
+    write_report(folder / PAGE, items, scales, info=reader.info, sigma=str(details["sigma"]), unread=unread)
+    lines = [line for item in items for line in _lines(item)] + [f"not measured: {why}" for why in unread]
     return "\n".join([*lines, f"{folder / PAGE} (measures.csv, measures.json). Estimates, no diagnosis."])
 
 
-def _said(item: "Examination | FilmExamination") -> list[str]:
+def _lines(item: "Examination | FilmExamination") -> list[str]:
     from mien.runtime.asymmetry.examination import Examination
     from mien.runtime.asymmetry.quality import failed
 

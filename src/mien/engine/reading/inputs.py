@@ -1,9 +1,9 @@
 """What the commands that read pictures have in common: their inputs, their output folder, their models."""
 
-from collections import Counter
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from mien.core.errors import MienError
 
@@ -11,27 +11,13 @@ if TYPE_CHECKING:
     from mien.runtime.landmarks import Landmarker
 
 
-def overlay_names(files: Sequence[Path]) -> dict[Path, str]:
-    """A name of its own for each file's overlay: its own name, after its folder's where two files share it."""
-    names: dict[Path, str] = {}
-    taken: set[str] = set()
-    shared = Counter(path.stem.casefold() for path in files)
-    for path in files:
-        stem = path.stem if shared[path.stem.casefold()] == 1 else f"{path.parent.name}__{path.stem}"
-        candidates = [stem, f"{stem}_{path.suffix[1:]}", *(f"{stem}_{number}" for number in range(2, len(files) + 2))]
-        stem = next(candidate for candidate in candidates if candidate.casefold() not in taken)
-        taken.add(stem.casefold())
-        names[path] = f"{stem}.jpg"
-    return names
-
-
 def files_of(inputs: Sequence[str], output: Path, *, videos: bool = True) -> list[Path]:
     """What is to be read; what lies in the output folder is ours, from an earlier time."""
     from mien.media.image import picture_files
 
     found = picture_files(list(_named(inputs)), videos=videos)
-    own = output.resolve()
-    files = [path for path in found if own not in path.resolve().parents]
+    own = Path(os.path.realpath(output))  # Path.resolve raises for a link to itself
+    files = [path for path in found if own not in Path(os.path.realpath(path)).parents]
     if not files:
         raise MienError(f"{', '.join(inputs)}: only files in {output}, which is the output folder.")
     return files
@@ -48,6 +34,7 @@ def _named(inputs: Sequence[str]) -> Iterator[str]:
 
 
 def bundle_of(name: str | None) -> Path | None:
+    """The folder that a name of a bundle means; None is the one that ships."""
     if name is None:
         return None
     from mien.engine.bundles.predictor import bundle_folder
@@ -55,13 +42,33 @@ def bundle_of(name: str | None) -> Path | None:
     return bundle_folder(name)
 
 
-def landmarker_of(wanted: str, bundle: str | None, **options: Any) -> "Landmarker | None":
-    """The model that reads points; None where nobody wants one, or none ships and none was asked for."""
+def bundles_of(names: Sequence[str] | str | None) -> list[Path] | None:
+    """The folders of several bundles; None is the one that ships."""
+    from mien.engine.bundles.predictor import bundle_folder
+
+    if not names:
+        return None
+    return [bundle_folder(name) for name in ([names] if isinstance(names, str) else names)]
+
+
+def landmarker_for(
+    bundles: Sequence[Path] | None, wanted: str, bundle: str | None, **options: Any
+) -> "Landmarker | Literal[False] | None":
+    """The model that reads points beside these bundles, as the Analyzer takes it.
+
+    False where points are not wanted, None where one of the bundles gives them or no model ships. Raises MienError for
+    another word than auto, yes and no.
+    """
     from mien.runtime.landmarks import Landmarker, shipped_landmarks
+    from mien.runtime.runner import read_info
 
     if wanted not in ("auto", "yes", "no"):
         raise MienError(f"--landmarks is auto, yes or no; got {wanted!r}.")
-    if wanted == "no" or (wanted == "auto" and bundle is None and shipped_landmarks() is None):
+    if wanted == "no":
+        return False
+    if bundle is None and any(read_info(folder).outputs_of("points") for folder in bundles or ()):
+        return None
+    if wanted == "auto" and bundle is None and shipped_landmarks() is None:
         return None
     if options["precision"] == "bf16":
         options["precision"] = "auto"  # bf16 moves points, see Runner

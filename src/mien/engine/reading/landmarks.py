@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from mien.core.records import FacePoints
+    from mien.engine.reading.output_names import OutputNames
     from mien.media.detect import Detector
     from mien.runtime.landmarks import Landmarker
 
@@ -35,10 +36,11 @@ def landmarks(
         detector: dlib needs no file; yunet finds turned faces too, from OpenCV's weight file.
         detector_weights: YuNet's file.
         min_face: side in pixels of the smallest face to look for.
-        backend: what computes; openvino is taken by itself where it is installed.
+        backend: what computes; by default openvino where it is installed.
         threads: by default one for each core.
     """
-    from mien.engine.reading.inputs import bundle_of, files_of, overlay_names
+    from mien.engine.reading.inputs import bundle_of, files_of
+    from mien.engine.reading.output_names import OutputNames
     from mien.media.detect import create_detector
     from mien.runtime.landmarks import Landmarker
 
@@ -48,27 +50,29 @@ def landmarks(
     if landmarker.scheme.points != 68:
         raise MienError(f"{bundle} reads {landmarker.scheme.points} points; this command draws 68.")
     find = create_detector(detector, weights=detector_weights, min_face=min_face)
-    names, said, unreadable = overlay_names(files), [], 0
+    names, lines, unreadable = OutputNames(files), [], 0
     for path in files:
         try:
-            said.append(_Photo(path, folder, Path(names[path]).stem, landmarker, find).written())
+            lines.append(_Photo(path, folder, names, landmarker, find).written())
         except MienError as error:
             unreadable += 1
-            said.append(f"not read: {error}")
+            lines.append(f"not read: {error}")
     if unreadable == len(files):
-        raise MienError(f"Nothing could be read. {said[0].removeprefix('not read: ')}")
+        raise MienError(f"Nothing could be read. {lines[0].removeprefix('not read: ')}")
     if "depth" not in landmarker.outputs:
-        said.append(f"No 3D: {landmarker.info.model_id} has no depth. A bundle that has gives .obj and .html as well.")
-    return "\n".join([*said, f"points by {landmarker.info.model_id} on {landmarker.engine}, in {folder}"])
+        lines.append(f"No 3D: {landmarker.info.model_id} has no depth. A bundle that has gives .obj and .html as well.")
+    return "\n".join([*lines, f"points by {landmarker.info.model_id} on {landmarker.engine}, in {folder}"])
 
 
 @dataclass(frozen=True, eq=False)
 class _Photo:
-    """One photo and where its files go: `folder`, with names that begin with `name`."""
+    """One photo and where its files go."""
 
     path: Path
     folder: Path
-    name: str
+    """That they are written into."""
+    names: "OutputNames"
+    """Of the files of all photos."""
     landmarker: "Landmarker"
     find: "Detector"
 
@@ -81,10 +85,10 @@ class _Photo:
         faces = self.landmarker.read_many([(pixels, box) for box in boxes])
         self._draw(pixels, faces)
         for number, face in enumerate(faces):
-            self._write(pixels, face, self.name if number == 0 else f"{self.name}_{number}")
+            self._write(pixels, face, self.names.face(self.path, number))
         if not faces:
             return f"{self.path}: no face found"
-        return f"{self.path}: {len(faces)} face{'s' if len(faces) > 1 else ''}. {_told(faces[0])}"
+        return f"{self.path}: {len(faces)} face{'s' if len(faces) > 1 else ''}. {_described(faces[0])}"
 
     def _draw(self, pixels: "np.ndarray", faces: "list[FacePoints]") -> None:
         from PIL import Image
@@ -95,18 +99,19 @@ class _Photo:
         drawn = pixels.copy()
         for face in faces:
             draw_points(drawn, face)
-        with atomic_path(self.folder / f"{self.name}.png") as path:
+        with atomic_path(self.folder / f"{self.names.stem(self.path)}.png") as path:
             Image.fromarray(drawn).save(path, format="PNG")
 
     def _write(self, pixels: "np.ndarray", face: "FacePoints", name: str) -> None:
         from mien.engine.reading.face_3d import write_obj, write_page
+        from mien.media.files import printable
         from mien.media.points import write_pts
 
         write_pts(self.folder / f"{name}.pts", face.landmarks_px)
         if face.depth_px is not None:
             model = self.landmarker.info.model_id
             write_obj(self.folder / f"{name}.obj", face, model=model)
-            write_page(self.folder / f"{name}.html", _close_up(pixels, face), face, name=name, model=model)
+            write_page(self.folder / f"{name}.html", _close_up(pixels, face), face, name=printable(name), model=model)
 
 
 def _close_up(pixels: "np.ndarray", face: "FacePoints") -> "np.ndarray":
@@ -128,8 +133,8 @@ def _close_up(pixels: "np.ndarray", face: "FacePoints") -> "np.ndarray":
     return shown
 
 
-def _told(face: "FacePoints") -> str:
+def _described(face: "FacePoints") -> str:
     from mien.engine.reading.face_3d import pose_in_words
 
-    sure = "" if face.confidence is None else f" Mean confidence {100 * face.confidence.mean():.0f} %."
-    return pose_in_words(face) + sure
+    confidence = "" if face.confidence is None else f" Mean confidence {100 * face.confidence.mean():.0f} %."
+    return pose_in_words(face) + confidence

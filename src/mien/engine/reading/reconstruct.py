@@ -35,7 +35,8 @@ def reconstruct(
         detector_weights: YuNet's file.
         min_face: side in pixels of the smallest face to look for.
     """
-    from mien.engine.reading.inputs import files_of, overlay_names
+    from mien.engine.reading.inputs import files_of
+    from mien.engine.reading.output_names import OutputNames
     from mien.media.detect import create_detector
     from mien.media.image import load_image
 
@@ -43,29 +44,25 @@ def reconstruct(
     folder = writable_folder(output)
     files = files_of(inputs, folder, videos=False)
     find = create_detector(detector, weights=detector_weights, min_face=min_face)
-    names, said, errors = overlay_names(files), [], []
+    names, lines, errors = OutputNames(files), [], []
     for path in files:
         try:
             pixels = load_image(path).pixels
         except MienError as error:
             errors.append(str(error))
-            said.append(f"not read: {error}")
+            lines.append(f"not read: {error}")
             continue
         faces = sorted(find(pixels), key=lambda face: -face.side)
         off = [
-            _write(system, pixels, face.box, folder / _numbered(Path(names[path]).stem, number))
+            _write(system, pixels, face.box, folder / f"{names.face(path, number)}.png")
             for number, face in enumerate(faces)
         ]
-        told = "; ".join(f"{100 * each:.1f} %" for each in off)
-        said.append(f"{path}: off by {told} of full scale on average" if off else f"{path}: no face found")
+        shares = "; ".join(f"{100 * each:.1f} %" for each in off)
+        lines.append(f"{path}: off by {shares} of full scale on average" if off else f"{path}: no face found")
     if len(errors) == len(files):
         raise MienError(f"Nothing could be read. {errors[0]}")
     assert system.info is not None
-    return "\n".join([*said, f"reconstructed by {system.info.model_id}, in {folder}"])
-
-
-def _numbered(name: str, number: int) -> str:
-    return f"{name}_{number}.png" if number else f"{name}.png"
+    return "\n".join([*lines, f"reconstructed by {system.info.model_id}, in {folder}"])
 
 
 def _autoencoder(bundle: str) -> "System":
@@ -95,14 +92,14 @@ def _write(system: "System", pixels: "np.ndarray", box: Any, path: Path) -> floa
     spec = system.picture
     crop = prepare(pixels, crop_of_box(box, spec), spec)
     with torch.inference_mode():
-        answer = system.reconstruct(torch.from_numpy(normalise(crop[None], spec)))[0]  # type: ignore[operator]
-    shares = answer.numpy().transpose(1, 2, 0) * np.array(spec.std) + np.array(spec.mean)
-    made = np.round(255 * shares.clip(0, 1)).astype(np.uint8)
-    apart = np.abs(made.astype(int) - crop)
+        output = system.reconstruct(torch.from_numpy(normalise(crop[None], spec)))[0]  # type: ignore[operator]
+    shares = output.numpy().transpose(1, 2, 0) * np.array(spec.std) + np.array(spec.mean)
+    reconstruction = np.round(255 * shares.clip(0, 1)).astype(np.uint8)
+    apart = np.abs(reconstruction.astype(int) - crop)
     mean = float(apart.mean()) / 255
     shown = np.clip(GAIN * apart, 0, 255).astype(np.uint8)
     captions = ("picture", "reconstruction", f"difference x {GAIN}, mean {100 * mean:.1f} %")
-    _save_panels([crop, made, shown], captions, path)
+    _save_panels([crop, reconstruction, shown], captions, path)
     return mean
 
 

@@ -1,0 +1,129 @@
+"""What `mien analyze` draws and writes beside its table: overlays, contact sheets, sheets of film frames, points."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mien.core.errors import MienError
+from mien.engine.reading.output_folder import OVERLAYS, POINTS, SHEET, OutputFolder
+from mien.engine.reading.output_names import OutputNames
+from mien.media.files import atomic_path, printable
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from mien.runtime.analyzer import PictureReadings
+
+PAGE, THUMBNAIL = 48, 320  # pictures on one contact sheet; their side in pixels
+FRAMES_SHOWN = 24  # of a film
+JPEG_SIDE = 65_500  # pixels; libjpeg writes no more
+
+
+class Drawings:
+    """Draws each picture and film as it is read. overlay, points: which of them are wanted."""
+
+    def __init__(self, output: OutputFolder, names: OutputNames, *, overlay: bool, points: bool) -> None:
+        self.output, self.names, self.overlay, self.points = output, names, overlay, points
+        self.failed: list[str] = []
+        """Pictures that could not be drawn, with the reason."""
+        self._page: list[tuple[str, np.ndarray | None]] = []
+        self._pages = output.sheets() if output.resume else 0
+        self._frames = SampledFrames(FRAMES_SHOWN)
+
+    def picture(self, path: Path, read: "PictureReadings") -> None:
+        """Draws a picture; what cannot be drawn is noted and stops nothing."""
+        self._write_points(path, read, film=False)
+        if not self.overlay:
+            return
+        try:
+            self._page.append((printable(path.name), self._drawn(path, read)))
+        except (ValueError, OSError, MemoryError) as error:
+            if isinstance(error, MienError):  # the folder cannot be written
+                raise
+            self.failed.append(f"{path}: not drawn ({error})")
+        if len(self._page) == PAGE:
+            self._write_page(last=False)
+
+    def frame(self, path: Path, read: "PictureReadings") -> None:
+        """Of a film."""
+        self._write_points(path, read, film=True)
+        if self.overlay:
+            self._frames.offer(read)
+
+    def end_film(self, path: Path) -> None:
+        """Draws the sheet of the film's frames."""
+        if self._frames.kept:
+            from mien.report.contact_sheet import contact_sheet
+
+            sheet = contact_sheet(self._frames.kept)
+            write_jpeg(sheet, self.output.new_file(OVERLAYS, f"{self.names.stem(path)}.jpg"))
+        self._frames = SampledFrames(FRAMES_SHOWN)
+
+    def end(self) -> None:
+        """Draws the last contact sheet."""
+        self._write_page(last=True)
+
+    def _drawn(self, path: Path, read: "PictureReadings") -> "np.ndarray | None":
+        """Writes the overlay; the thumbnail."""
+        from mien.runtime.overlay import draw, scaled, thumbnail
+
+        if read.picture is None:
+            return None
+        pixels = read.picture.pixels
+        readings = [scaled(reading, read.picture.scale) for reading in read.readings]
+        small = thumbnail(pixels, readings, side=THUMBNAIL)
+        tiny = max(pixels.shape[:2]) < THUMBNAIL  # no letters fit; it is drawn enlarged
+        target = self.output.new_file(OVERLAYS, f"{self.names.stem(path)}.jpg")
+        write_jpeg(small if tiny else draw(pixels, readings), target)
+        return small
+
+    def _write_points(self, path: Path, read: "PictureReadings", *, film: bool) -> None:
+        from mien.media.points import write_pts
+
+        for face in read.readings if self.points else []:
+            if face.points is not None:
+                name = self.names.face(path, face.face_id, frame=face.frame if film else None)
+                write_pts(self.output.new_file(POINTS, f"{name}.pts"), face.points.landmarks_px)
+
+    def _write_page(self, *, last: bool) -> None:
+        """The contact sheet, numbered when there is more than one."""
+        from mien.report.contact_sheet import contact_sheet
+
+        if not self._page or (last and self._pages == 0 and len(self._page) == 1):
+            return
+        self._pages += 1
+        alone = last and self._pages == 1
+        name = f"{SHEET}.jpg" if alone else f"{SHEET}_{self._pages:03d}.jpg"
+        write_jpeg(contact_sheet(self._page), self.output.new_file(name))
+        self._page = []
+
+
+class SampledFrames:
+    """Frames of a film of unknown length, evenly spaced, at most so many: when full every second one is dropped."""
+
+    def __init__(self, most: int) -> None:
+        self.most, self.step, self.count = most, 1, 0
+        self.kept: list[tuple[str, np.ndarray | None]] = []
+
+    def offer(self, read: "PictureReadings") -> None:
+        from mien.runtime.overlay import thumbnail
+
+        if self.count % self.step == 0 and read.picture is not None:
+            if len(self.kept) == self.most:
+                self.kept, self.step = self.kept[::2], 2 * self.step
+            if self.count % self.step == 0:
+                caption = f"{read.readings[0].timestamp_s or 0:.2f} s"
+                self.kept.append((caption, thumbnail(read.picture.pixels, read.readings, side=THUMBNAIL)))
+        self.count += 1
+
+
+def write_jpeg(pixels: "np.ndarray", path: Path) -> None:
+    """At quality 90, reduced where JPEG cannot hold its sides."""
+    from PIL import Image
+
+    image = Image.fromarray(pixels)
+    if max(image.size) > JPEG_SIDE:
+        factor = JPEG_SIDE / max(image.size)
+        width, height = (max(1, round(side * factor)) for side in image.size)
+        image = image.resize((width, height))
+    with atomic_path(path) as temporary:
+        image.save(temporary, quality=90, format="JPEG")

@@ -1,0 +1,153 @@
+"""The folder that a run of `mien analyze` writes into: one run at a time, and never two runs' files side by side."""
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+from mien.core.errors import MienError
+from mien.media.tables import table_files
+
+TABLE, OVERLAYS, SHEET, POINTS = "readings", "overlays", "contact_sheet", "points"
+FILES, LOCK = "files.jsonl", ".mien.lock"
+
+
+class OutputFolder:
+    """As a context manager it is locked: a second run is refused as long as the first one's process lives.
+
+    folder: it exists. resume: what is there stays. overwrite: an earlier run's own files, which it listed in
+    files.jsonl, may go (`begin`). Raises MienError for a folder with an earlier run where neither is asked for.
+    """
+
+    def __init__(self, folder: Path, *, resume: bool = False, overwrite: bool = False) -> None:
+        if resume and overwrite:
+            raise MienError("--resume goes on with the earlier readings, --overwrite deletes them: name one of them.")
+        self.folder, self.resume, self.overwrite = folder, resume, overwrite
+        self.table = folder / TABLE
+        """Of the table, without suffix."""
+        self._lock: int | None = None
+        self._list: IO[str] | None = None
+
+    def __enter__(self) -> "OutputFolder":
+        self._lock = _locked(self.folder / LOCK, self.folder)
+        try:
+            self._check()
+        except MienError:
+            self._unlock()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._list is not None:
+            self._list.close()
+        self._unlock()
+
+    def begin(self) -> None:
+        """Deletes an earlier run's files where that is asked for; everything else that can fail should be done."""
+        if not self.overwrite:
+            return
+        for path in [*self._listed(), *table_files(self.table), self.folder / FILES]:
+            path.unlink(missing_ok=True)
+        for name in (OVERLAYS, POINTS):
+            if any_in(self.folder / name):
+                raise MienError(
+                    f"{self.folder / name} holds files that no run has listed in {FILES}, which --overwrite leaves "
+                    "alone. Move them, or name another --output."
+                )
+
+    def new_file(self, *parts: str) -> Path:
+        """The path of a file that is about to be written; it is listed first, so that a kill leaves none unlisted."""
+        if self._list is None:
+            self._list = (self.folder / FILES).open("a", encoding="utf-8")
+        self._list.write(json.dumps("/".join(parts)) + "\n")
+        self._list.flush()
+        return self.folder.joinpath(*parts)
+
+    def sheets(self) -> int:
+        """Contact sheets that an earlier start of this run has written."""
+        return len({path for path in self._listed() if path.parent == self.folder})
+
+    def _listed(self) -> Iterator[Path]:
+        """The overlays, points and sheets that files.jsonl names; nothing else, whatever stands in it."""
+        path = self.folder / FILES
+        if not path.is_file():
+            return
+        with path.open(encoding="utf-8") as file:
+            for line in file:
+                try:
+                    parts = str(json.loads(line)).split("/")
+                except json.JSONDecodeError:  # the line that a kill cut off
+                    continue
+                in_room = len(parts) == 2 and parts[0] in (OVERLAYS, POINTS) and parts[1] not in ("", ".", "..")
+                if in_room or (len(parts) == 1 and parts[0].startswith(SHEET)):
+                    yield self.folder.joinpath(*parts)
+
+    def _check(self) -> None:
+        earlier = [path for path in table_files(self.table) if path.exists()]
+        earlier += [self.folder / name for name in (OVERLAYS, POINTS) if any_in(self.folder / name)]
+        if earlier and not (self.resume or self.overwrite):
+            raise MienError(
+                f"{self.folder} holds the readings of an earlier run ({earlier[0].name}). Add --resume to go on with "
+                "them or --overwrite to replace them, or name another --output."
+            )
+
+    def _unlock(self) -> None:
+        if self._lock is not None:
+            (self.folder / LOCK).unlink(missing_ok=True)
+            os.close(self._lock)
+            self._lock = None
+
+
+def any_in(folder: Path) -> bool:
+    """Whether there is such a folder with something in it."""
+    return folder.is_dir() and next(folder.iterdir(), None) is not None
+
+
+def _locked(path: Path, folder: Path) -> int:
+    """The open lock file with this process's number in it. Raises MienError while another process holds it.
+
+    The kernel's lock goes with its process, so what a kill leaves behind is no obstacle. Where there is none (network
+    file systems), the number in the file says whether its process still runs.
+    """
+    while True:
+        try:
+            file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        except OSError as error:
+            raise MienError(f"Cannot write {path}: {error.strerror}. Name another --output.") from error
+        owner = os.read(file, 20).decode("ascii", "replace").strip()
+        if not _alone(file, owner):
+            os.close(file)
+            raise MienError(
+                f"{folder}: another run (process {owner}) writes into it. Wait for it, or name another --output."
+            )
+        if path.exists() and os.fstat(file).st_ino == path.stat().st_ino:
+            break
+        os.close(file)  # its owner has just deleted it
+    os.ftruncate(file, 0)
+    os.pwrite(file, str(os.getpid()).encode(), 0)
+    return file
+
+
+def _alone(file: int, owner: str) -> bool:
+    try:
+        import fcntl
+
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return True
+    except BlockingIOError:
+        return False
+    except (ImportError, OSError):
+        return not (owner.isdigit() and int(owner) != os.getpid() and _runs(int(owner)))
+
+
+def _runs(process: int) -> bool:
+    if os.name != "posix":  # there os.kill would end it
+        return True
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

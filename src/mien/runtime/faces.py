@@ -1,0 +1,142 @@
+"""FaceFinder: from a file or pixels to the crops of its faces, as each network wants them. Made for many threads.
+
+Boxes are in pixels of the upright picture as the file holds it, at whatever scale it was read.
+"""
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import local
+from typing import Any
+
+import numpy as np
+
+from mien.core.errors import MienError
+from mien.core.geometry import crop_of_box
+from mien.core.records import Box
+from mien.core.spec import PictureInput
+from mien.media.crop import prepare
+from mien.media.detect import Detector, create_detector
+from mien.media.image import Picture, load_image
+
+# A JPEG is decoded no smaller than this shorter side: the detector searches at most 1.2 megapixels by itself.
+SEARCH_SIDE = 720
+_DETECTED_SIDE = 72  # dlib's smallest face in the picture it searches
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PictureTask:
+    """A picture still to be read."""
+
+    source: str
+    """The file, as it was named."""
+    load: Callable[[], Picture]
+    """Decodes it; may raise MienError."""
+    path: Path | None = None
+    """Its file, where it can be decoded again at a larger scale."""
+    frame: int = 0
+    """Index of the video frame, from 0."""
+    timestamp_s: float | None = None
+    """Of the video frame."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Faces:
+    """Faces found in one picture, largest first."""
+
+    picture: Picture | None
+    """None where it could not be read."""
+    boxes: list[Box] = field(default_factory=list)
+    """In pixels of the original."""
+    scores: list[float] = field(default_factory=list)
+    """The detector's own."""
+    crops: dict[PictureInput, list[np.ndarray]] = field(default_factory=dict)
+    """For each input of a network: uint8 [size, size, 3] of each face."""
+    note: str = ""
+    """Why it could not be read, or what was done to the picture."""
+
+
+class FaceFinder:
+    """Decodes, detects and cuts out.
+
+    specs: the inputs to cut faces out for. finer_for: further inputs that ask for a fine enough decoding, though their
+    crops are cut elsewhere. detector, weights, min_face: as for the Analyzer. Raises MienError for a detector that
+    cannot be used.
+    """
+
+    def __init__(
+        self, specs: Sequence[PictureInput], *, finer_for: Sequence[PictureInput] = (), detector: str = "dlib",
+        weights: str | Path | None = None, min_face: float | None = None,
+    ) -> None:  # fmt: skip
+        self.specs = list(dict.fromkeys(specs))
+        self._finer_for = [*self.specs, *finer_for]
+        self._detector_options = {"name": detector, "weights": weights}
+        self.min_face = min_face
+        self._detectors = local()
+        self._detector(1.0)  # a mistake in its options is an error now
+
+    def find(self, task: PictureTask) -> Faces:
+        """Raises MienError for a file that cannot be read."""
+        picture = task.load()
+        found = sorted(self._detector(picture.scale)(picture.pixels), key=lambda face: -face.side)
+        boxes = [scaled_box(face.box, 1 / picture.scale) for face in found]
+        picture = self._finer(task, picture, boxes)
+        scaled = [scaled_box(box, picture.scale) for box in boxes]
+        crops = {spec: [prepare(picture.pixels, crop_of_box(box, spec), spec) for box in scaled] for spec in self.specs}
+        return Faces(picture, boxes, [face.score for face in found], crops, picture.note)
+
+    def attempt(self, task: PictureTask) -> Faces:
+        """As `find`; what cannot be read is a note, so that no file stops the others."""
+        try:
+            return self.find(task)
+        except MienError as error:
+            return Faces(None, note=str(error))
+        except Exception as error:  # an unforeseen one, of a decoder or the detector
+            if os.environ.get("MIEN_DEBUG"):
+                raise
+            reason = " ".join(str(error).split()) or type(error).__name__
+            return Faces(None, note=f"{task.source}: could not be read ({reason[:200]}).")
+
+    def file_task(self, path: Path) -> PictureTask:
+        return PictureTask(str(path), lambda: self._load(path), path)
+
+    def _load(self, path: Path) -> Picture:
+        """The picture at the smallest scale that the detector needs."""
+        picture = load_image(path, min_side=SEARCH_SIDE)
+        if self.min_face and picture.scale < min(1.0, _DETECTED_SIDE / self.min_face):
+            picture = load_image(path)
+        return picture
+
+    def _detector(self, scale: float) -> Detector:
+        """This thread's detector for pictures read at that scale: neither is safe to share."""
+        known: dict[Any, Detector] = self._detectors.__dict__
+        if scale not in known:
+            smallest = self.min_face * scale if self.min_face is not None else None
+            known[scale] = create_detector(**self._detector_options, min_face=smallest)  # type: ignore[arg-type]
+        return known[scale]
+
+    def _finer(self, task: PictureTask, picture: Picture, boxes: list[Box]) -> Picture:
+        """The picture decoded again at a larger scale where its smallest face would have to be enlarged otherwise."""
+        if picture.scale == 1 or task.path is None or not boxes or not self._finer_for:
+            return picture
+        smallest = min((x1 - x0 + y1 - y0) / 2 for x0, y0, x1, y1 in boxes) * picture.scale
+        enlarged = max(spec.size / (smallest * spec.box_scale) for spec in self._finer_for)
+        if enlarged <= 1:
+            return picture
+        wanted = int(min(picture.pixels.shape[:2]) * enlarged)
+        return load_image(task.path, min_side=min(wanted, *picture.size))
+
+
+def picture_of(pixels: np.ndarray, note: str = "") -> Picture:
+    """A Picture of an array. Raises MienError unless it is uint8 [height, width, 3], or [height, width] for grey."""
+    if pixels.ndim == 2:
+        pixels = np.repeat(pixels[..., None], 3, axis=2)
+    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.size == 0:
+        raise MienError(f"A picture is uint8 [height, width, 3], RGB; got {pixels.dtype} {list(pixels.shape)}.")
+    return Picture(np.ascontiguousarray(pixels), 1.0, (pixels.shape[1], pixels.shape[0]), note)
+
+
+def scaled_box(box: Box, factor: float) -> Box:
+    x0, y0, x1, y1 = (float(edge) * factor for edge in box)
+    return x0, y0, x1, y1

@@ -1,0 +1,355 @@
+"""Runs of `mien analyze` that are stopped, resumed and given files that nobody should have: no row lost or doubled."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mien.core.errors import MienError
+from mien.engine.reading import run as module
+from mien.engine.reading.analyze import analyze
+from mien.media.tables import TableWriter
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "runtime"))
+from tiny_bundle import write_tiny_bundle
+from tiny_points import frontal_face, write_point_bundle
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return str(write_tiny_bundle(tmp_path_factory.mktemp("bundle")))
+
+
+@pytest.fixture(scope="module")
+def dots(tmp_path_factory: pytest.TempPathFactory) -> str:
+    face = frontal_face()
+    return str(write_point_bundle(tmp_path_factory.mktemp("dots"), {"landmarks": face[:, :2]}))
+
+
+@pytest.fixture(scope="module")
+def portrait() -> np.ndarray:
+    return pytest.importorskip("skimage.data").astronaut()[40:240, 120:320]
+
+
+@pytest.fixture
+def photos(tmp_path: Path, portrait: np.ndarray) -> Path:
+    """Twelve pictures, the fourth with two faces, the fifth with none, the sixth broken."""
+    (tmp_path / "photos").mkdir()
+    for number in range(12):
+        pixels = np.concatenate([portrait, portrait], axis=1) if number == 3 else portrait
+        pixels = np.full_like(portrait, 90) if number == 4 else pixels
+        Image.fromarray(pixels).save(tmp_path / "photos" / f"{number:02d}.png")
+    (tmp_path / "photos" / "05.png").write_text("no picture")
+    return tmp_path / "photos"
+
+
+@pytest.fixture
+def film(tmp_path: Path, portrait: np.ndarray) -> Path:
+    """Twenty frames."""
+    from mien.media.video import write_video
+
+    pytest.importorskip("av")
+    frames = np.repeat(portrait[None], 20, 0)
+    frames[:, :20] = np.random.default_rng(0).integers(0, 255, frames[:, :20].shape)  # so that no packet is empty
+    write_video(tmp_path / "film.mp4", frames, rate_hz=10)
+    return tmp_path / "film.mp4"
+
+
+def run(*inputs: Path | str, output: Path, bundle: str, **options) -> str:
+    options = {"backend": "onnxruntime", "threads": 1, "landmarks": "no", "overlay": False} | options
+    return analyze([str(item) for item in inputs], output=str(output), bundle=[bundle], **options)
+
+
+def rows(output: Path) -> list[dict[str, str]]:
+    with (output / "readings.csv").open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def parquet(output: Path, column: str) -> list:
+    from arro3.io import read_parquet
+
+    return read_parquet(str(output / "readings.parquet")).read_all().column(column).to_pylist()
+
+
+class Stop(Exception):  # noqa: N818
+    """In place of a kill."""
+
+
+def stop_after(pictures: int, monkeypatch: pytest.MonkeyPatch, *, whole: bool = True) -> None:
+    """Ends the process's work at that picture as a kill would: nothing is closed or saved."""
+    append, count = TableWriter.append, [0]
+
+    def counted(self: TableWriter, table_rows: list) -> None:
+        table_rows = list(table_rows)
+        count[0] += 1
+        if count[0] == pictures:
+            append(self, table_rows[: 1 if not whole else None])
+            raise Stop
+        append(self, table_rows)
+        self.save()
+
+    monkeypatch.setattr(TableWriter, "append", counted)
+    monkeypatch.setattr(TableWriter, "close", lambda *_: None)
+
+
+@pytest.mark.parametrize("at", [1, 4, 5, 6, 12])
+def test_a_killed_run_goes_on_where_it_was(
+    photos: Path, tmp_path: Path, bundle: str, at: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, output = tmp_path / "whole", tmp_path / "out"
+    run(photos, output=whole, bundle=bundle)
+    with monkeypatch.context() as patched, pytest.raises(Stop):
+        stop_after(at, patched, whole=False)
+        run(photos, output=output, bundle=bundle)
+    summary = run(photos, output=output, bundle=bundle, resume=True)
+    assert (output / "readings.csv").read_bytes() == (whole / "readings.csv").read_bytes()
+    assert parquet(output, "source") == [row["source"] for row in rows(whole)]
+    assert parquet(output, "prob_anger") == parquet(whole, "prob_anger")
+    before, after = (json.loads((folder / "readings.json").read_text()) for folder in (whole, output))
+    assert after == before and after["rows"] == len(rows(whole)) == 13 and after["state"] == "complete"
+    assert f"{12 - (at - 1)} pictures in" in summary and "1 files could not be read" in summary
+
+
+def test_a_complete_run_takes_new_pictures(photos: Path, tmp_path: Path, bundle: str) -> None:
+    run(photos, output=tmp_path / "out", bundle=bundle, limit=5)
+    summary = run(photos, output=tmp_path / "out", bundle=bundle, resume=True)
+    names = [Path(row["source"]).name for row in rows(tmp_path / "out")]
+    assert names == sorted(names) and len(set(names)) == 12 and len(names) == 13
+    assert "5 read before" in summary
+    again = run(photos, output=tmp_path / "out", bundle=bundle, resume=True)
+    assert len(rows(tmp_path / "out")) == 13 and "0 pictures in" in again
+
+
+@pytest.mark.parametrize("at", [1, 7, 20])
+def test_a_half_read_film_goes_on_at_its_frame(  # noqa: PLR0917
+    photos: Path, film: Path, tmp_path: Path, bundle: str, at: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched, pytest.raises(Stop):
+        stop_after(at + 1, patched)
+        run(photos / "00.png", film, output=tmp_path / "out", bundle=bundle)
+    # A picture that came meanwhile: the film is not taken for a whole one because another row follows.
+    run(photos / "00.png", photos / "01.png", film, output=tmp_path / "out", bundle=bundle, resume=True)
+    run(photos / "00.png", film, output=tmp_path / "whole", bundle=bundle)
+    found = rows(tmp_path / "out")
+    frames = [row for row in found if row["source"].endswith(".mp4")]
+    assert [int(row["frame"]) for row in frames] == list(range(20))
+    assert frames == [row for row in rows(tmp_path / "whole") if row["source"].endswith(".mp4")]
+    assert len(found) == 22 and parquet(tmp_path / "out", "frame") == [int(row["frame"]) for row in found]
+
+
+def test_with_smoothing_a_half_read_film_is_read_anew(
+    film: Path, tmp_path: Path, bundle: str, dots: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = {"landmarks": "yes", "landmark_bundle": dots, "smooth": True}
+    with monkeypatch.context() as patched, pytest.raises(Stop):
+        stop_after(9, patched)
+        run(film, output=tmp_path / "out", bundle=bundle, **options)
+    run(film, output=tmp_path / "out", bundle=bundle, resume=True, **options)
+    run(film, output=tmp_path / "whole", bundle=bundle, **options)
+    assert (tmp_path / "out" / "readings.csv").read_bytes() == (tmp_path / "whole" / "readings.csv").read_bytes()
+
+
+def test_a_run_with_other_options_is_not_resumed(photos: Path, tmp_path: Path, bundle: str, dots: str) -> None:
+    output = tmp_path / "out"
+    run(photos, output=output, bundle=bundle, limit=2)
+    before = (output / "readings.csv").read_bytes()
+    for options, reason in (
+        ({"every": 2}, "every 1, this run has 2"),
+        ({"min_face": 50.0}, "min_face None, this run has 50.0"),
+        ({"landmarks": "yes", "landmark_bundle": dots}, "was read with points"),
+        ({"bundle": str(write_tiny_bundle(tmp_path / "other", seed=1))}, "was read with model"),
+    ):
+        with pytest.raises(MienError, match=reason):
+            run(photos, output=output, resume=True, **{"bundle": bundle} | options)
+    Image.new("RGB", (64, 64)).save(tmp_path / "elsewhere.png")
+    with pytest.raises(MienError, match="holds none of these files"):
+        run(tmp_path / "elsewhere.png", output=output, bundle=bundle, resume=True)
+    assert (output / "readings.csv").read_bytes() == before
+
+
+def test_overwriting_leaves_nothing_of_the_earlier_run(photos: Path, tmp_path: Path, bundle: str) -> None:
+    output = tmp_path / "out"
+    run(photos, output=output, bundle=bundle, overlay=True)
+    with pytest.raises(MienError, match="--resume to go on with them or --overwrite"):
+        run(photos / "07.png", output=output, bundle=bundle, overlay=True)
+    run(photos / "07.png", output=output, bundle=bundle, overlay=True, overwrite=True)
+    assert [path.name for path in (output / "overlays").iterdir()] == ["07.jpg"] and len(rows(output)) == 1
+    assert not (output / "contact_sheet.jpg").exists()
+
+
+def test_memory_does_not_grow_with_the_rows(photos: Path, tmp_path: Path, bundle: str) -> None:
+    """Of a film of nine frames a hundred times: what stays of a row is nothing."""
+    import gc
+    import tracemalloc
+
+    def peak(count: int) -> int:
+        files = [photos / f"{number:02d}.png" for number in (0, 4)]
+        links = []
+        for number in range(count):
+            (tmp_path / f"l{count}").mkdir(exist_ok=True)
+            links.append(tmp_path / f"l{count}" / f"{number:04d}.png")
+            links[-1].write_bytes(files[number % 2].read_bytes())
+        gc.collect()
+        tracemalloc.start()
+        run(tmp_path / f"l{count}", output=tmp_path / f"o{count}", bundle=bundle)
+        highest = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return highest
+
+    peak(10)
+    assert peak(300) < 1.1 * peak(60) + 300 * 2_000  # a name of each file, at most
+
+
+@pytest.fixture
+def process(photos: Path, tmp_path: Path, bundle: str):
+    """`mien analyze` of many pictures, which has read the first ones."""
+    words = [
+        sys.executable,
+        "-m",
+        "mien",
+        "analyze",
+        str(photos),
+        "--output",
+        str(tmp_path / "out"),
+        "--bundle",
+        bundle,
+    ]
+    words += ["--backend", "onnxruntime", "--threads", "1", "--landmarks", "no", "--no-overlay"]
+    for number in range(250):
+        (photos / f"z{number:03d}.png").write_bytes((photos / "00.png").read_bytes())
+    running = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    table = tmp_path / "out" / "readings.csv"
+    for _ in range(600):
+        if table.exists() and table.read_bytes().count(b"\n") > 30:
+            break
+        assert running.poll() is None, running.communicate()
+        time.sleep(0.05)
+    yield running
+    running.kill()
+    running.communicate()
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_signals_end_a_run_in_one_line_with_its_tables(process, tmp_path: Path, number: int, code: int) -> None:
+    process.send_signal(number)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == code and out == "" and err.strip().count("\n") == 0 and err.startswith("mien: ")
+    assert json.loads((tmp_path / "out" / "readings.json").read_text())["state"] == "interrupted"
+    found = rows(tmp_path / "out")
+    assert 30 <= len(found) < 263 and parquet(tmp_path / "out", "source") == [row["source"] for row in found]
+
+
+def test_after_a_real_kill_every_whole_row_is_there_and_none_twice(
+    process, photos: Path, tmp_path: Path, bundle
+) -> None:
+    process.kill()
+    process.wait()
+    with (tmp_path / "out" / "readings.csv").open(encoding="utf-8") as file:
+        assert sum(line.endswith("\n") for line in file) > 30
+    run(photos, output=tmp_path / "out", bundle=bundle, resume=True)
+    names = [row["source"] for row in rows(tmp_path / "out")]
+    assert len(names) == 263 and len(set(names)) == 262 and parquet(tmp_path / "out", "source") == names
+
+
+def test_a_second_run_into_the_folder_is_refused(process, photos: Path, tmp_path: Path, bundle: str) -> None:
+    with pytest.raises(MienError, match=rf"another run \(process {process.pid}\)"):
+        run(photos, output=tmp_path / "out", bundle=bundle, resume=True)
+
+
+def test_no_file_stops_its_neighbours(tmp_path: Path, portrait: np.ndarray, bundle: str, dots: str) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    whole = ("a.png", "z.png", "x" * 250 + ".png", os.fsdecode(b"caf\xe9.png"), "line\nbreak.png")
+    for name in whole:
+        Image.fromarray(portrait).save(folder / name, format="PNG")
+    Image.new("RGB", (66_000, 8), "grey").save(folder / "wide.png")
+    os.mkfifo(folder / "pipe.png")
+    (folder / "loop.png").symlink_to(folder / "loop.png")
+    (folder / "nothing.png").symlink_to(folder / "absent.png")
+    (folder / "unreadable.heic").touch()
+    output, options = tmp_path / "out", {"landmarks": "yes", "landmark_bundle": dots, "points": True, "overlay": True}
+    summary = run(folder, *folder.glob("*.png"), output=output, bundle=bundle, **options)
+    found = {Path(row["source"]).name: row for row in rows(output)}
+    assert {name for name, row in found.items() if row["success"] == "1"} == {
+        "a.png", "z.png", "x" * 250 + ".png", "caf%E9.png", "line\nbreak.png",
+    }  # fmt: skip
+    assert found["wide.png"]["note"] == "no face found" and "a pipe" in found["pipe.png"]["note"]
+    assert found["loop.png"]["note"] and "no such file" in found["nothing.png"]["note"] and len(found) == 9
+    assert len(list((output / "overlays").iterdir())) == 6 and len(list((output / "points").iterdir())) == 5
+    assert "3 files could not be read" in summary and "1 .heic" in summary
+    assert json.loads((output / "readings.json").read_text())["left_out"] == {".heic": 1}
+    assert Image.open(output / "overlays" / "wide.jpg").width == 65_500
+
+
+def test_a_file_that_vanishes_meanwhile_is_a_row(
+    photos: Path, tmp_path: Path, bundle: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(30):  # more than are read ahead
+        (photos / f"y{number}.png").write_bytes((photos / "00.png").read_bytes())
+    picture, gone = module.Drawings.picture, photos / "z.png"
+    gone.write_bytes((photos / "00.png").read_bytes())
+
+    def draw(self, path: Path, read) -> None:
+        gone.unlink(missing_ok=True)
+        picture(self, path, read)
+
+    monkeypatch.setattr(module.Drawings, "picture", draw)
+    run(photos, output=tmp_path / "out", bundle=bundle)
+    last = rows(tmp_path / "out")[-1]
+    assert last["success"] == "0" and "no such file" in last["note"]
+
+
+def test_a_surprise_of_a_decoder_is_a_row(
+    photos: Path, tmp_path: Path, bundle: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mien.runtime import faces
+
+    load = faces.load_image
+
+    def surprised(path: Path, **options):
+        if path.name == "02.png":
+            raise RuntimeError("nobody thought of\nthis")
+        return load(path, **options)
+
+    monkeypatch.setattr(faces, "load_image", surprised)
+    run(photos, output=tmp_path / "out", bundle=bundle)
+    assert [row["note"] for row in rows(tmp_path / "out") if row["source"].endswith("02.png")] == [
+        f"{photos / '02.png'}: could not be read (nobody thought of this)."
+    ]
+
+
+def test_damage_in_a_film_is_noted_in_its_row_the_sidecar_and_the_summary(
+    film: Path, tmp_path: Path, bundle: str
+) -> None:
+    import av
+
+    cut = tmp_path / "cut.mkv"
+    with av.open(str(film)) as source, av.open(str(cut), "w") as target:
+        stream = target.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = stream
+                target.mux(packet)
+    cut.write_bytes(cut.read_bytes()[: cut.stat().st_size // 2])
+    summary = run(cut, output=tmp_path / "out", bundle=bundle)
+    found, sidecar = rows(tmp_path / "out"), json.loads((tmp_path / "out" / "readings.json").read_text())
+    assert 3 < len(found) < 20 and "cut short" in found[-1]["note"] and not any(row["note"] for row in found[:-1])
+    assert sidecar["damaged_places"] == 1 and sidecar["damaged"][0]["frame"] == len(found) - 1
+    assert "cut short" in summary and found[-1]["success"] == "1"
+
+
+def test_open_files_do_not_grow(photos: Path, tmp_path: Path, bundle: str) -> None:
+    handles = Path("/proc/self/fd")
+    if not handles.is_dir():
+        pytest.skip("needs /proc")
+    before = len(list(handles.iterdir()))
+    run(photos, output=tmp_path / "out", bundle=bundle, overlay=True)
+    assert len(list(handles.iterdir())) <= before + 2
