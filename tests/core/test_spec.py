@@ -48,6 +48,7 @@ def test_a_sound_becomes_a_mel_picture_of_a_known_shape():
         SoundInput(rate_hz=16000)
 
 
+@unchecked()
 def test_outputs_state_what_their_kind_needs():
     with pytest.raises(MienError, match=r"Output.names must be given for classes, values and points only"):
         Output("classes")

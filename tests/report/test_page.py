@@ -21,6 +21,7 @@ from mien.engine.evaluation.classes.text import MEANING, format_interval, format
 from mien.engine.evaluation.data import Target
 from mien.engine.evaluation.options import Bootstrap
 from mien.engine.evaluation.scores import Score
+from mien.engine.evaluation.tables import write_metrics
 from mien.report import parts, plots
 from mien.report.page import Section, write_page
 from mien.report.svg import Text
@@ -86,6 +87,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("evaluation")
     result = evaluation()
     write_tables(folder, result)
+    write_metrics(folder / "metrics.jsonl", {"expression": result})
     write_report(folder / "report.html", result)
     return folder
 

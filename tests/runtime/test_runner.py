@@ -137,7 +137,7 @@ def test_wrong_words_and_shapes_are_refused(tiny_bundle: Path, tmp_path: Path) -
         Runner(tiny_bundle, backend="onnxruntime", precision="bf16")
     with pytest.raises(MienError, match="is not a bundle"):
         Runner(tmp_path / "nothing")
-    with pytest.raises(MienError, match=r"reads float32 \[n, 3, 64, 64\]; got \[2, 3, 32, 32\]"):
+    with pytest.raises(MienError, match=r"takes image \[n, 3, 64, 64\]; got \[2, 3, 32, 32\]"):
         Runner(tiny_bundle, backend="onnxruntime")(images(2, 32))
 
 

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from mien.data.synthetic.people import portrait
 from PIL import Image
 
 from mien import Analyzer
@@ -15,6 +14,7 @@ from mien.runtime import runner
 from mien.runtime.analyzer import shipped_bundle
 from mien.runtime.landmarks import Landmarker, shipped_landmarks
 from mien.runtime.runner import Runner
+from mien.synthetic.people import portrait
 
 BACKENDS = ("onnxruntime", "openvino")
 THREADS = 6
@@ -51,7 +51,7 @@ def test_a_row_does_not_depend_on_its_batch(
     if large:
         monkeypatch.setattr(runner, "LARGE_BYTES", 0)
     run = Runner(bundle, backend=backend, precision="fp32", threads=2)
-    faces = noise(19, run.info.input.size)
+    faces = noise(19, run.info.picture.size)
     alone = [run.outputs(faces[i : i + 1]) for i in range(len(faces))]
     for size in (2, 5, 16, 19):
         for start in range(0, len(faces), size):
@@ -81,7 +81,7 @@ def test_one_runner_for_many_threads(
 
 def test_a_row_of_a_small_network_does_not_depend_on_the_threads(backend: str) -> None:
     rows = [
-        Runner(shipped_bundle(), backend=backend, threads=n)(noise(3, Runner(shipped_bundle()).info.input.size))
+        Runner(shipped_bundle(), backend=backend, threads=n)(noise(3, Runner(shipped_bundle()).info.picture.size))
         for n in (1, 2, 4)
     ]
     np.testing.assert_array_equal(rows[0], rows[1])

@@ -16,7 +16,7 @@ from mien.core.labels import LabelSet
 from mien.core.spec import Output, PictureInput, SoundInput
 from mien.data.options import DataOptions
 from mien.data.readers.manifest import Manifest
-from mien.engine.bundles.inputs import prefetch, prepare_inputs
+from mien.engine.bundles.inputs import prefetch
 from mien.engine.bundles.predictor import Predictor
 from mien.engine.evaluation import run as engine
 from mien.engine.evaluation.compare import compare
@@ -317,9 +317,17 @@ def test_an_output_cannot_name_a_folder_elsewhere(tmp_path: Path, monkeypatch: p
     assert not (tmp_path / "other").exists()
 
 
-def test_inputs_that_cannot_be_prepared_are_refused_before_any_face_is_read() -> None:
-    with pytest.raises(MienError, match="Samples cannot be prepared for a network's input 'voice' yet"):
-        prepare_inputs([], {"image": SPEC, "voice": SoundInput()})
+def test_inputs_that_the_faces_lack_are_refused_before_any_face_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(inputs: Any) -> Any:
+        raise AssertionError("a face was read")
+
+    info = BundleInfo("listener", {}, {"image": SPEC, "voice": SoundInput()}, {"affect": VALUES})
+    predictor = Predictor(info, "a test", never)
+    monkeypatch.setattr("mien.engine.evaluation.run.open_predictor", lambda *names, **options: predictor)
+    with pytest.raises(MienError, match=r"The network takes .voice., and .* has none"):
+        evaluate("cafe", data=options(table_of_faces(tmp_path / "set")), output=str(tmp_path / "out"))
 
 
 def test_a_network_of_several_inputs_gets_them_by_name_in_its_order(
@@ -353,6 +361,6 @@ def test_the_next_batch_is_prepared_meanwhile_and_failures_come_with_their_reaso
             raise MienError("three is broken.")
         return 10 * number
 
-    batches = list(prefetch([*range(5)], prepare, batch_size=2))  # type: ignore[type-var, list-item, arg-type]
+    batches = list(prefetch([*range(5)], prepare, batch_size=2))
     assert batches == [[(0, 0), (1, 10)], [(2, 20), (3, "three is broken.")], [(4, 40)]]
-    assert list(prefetch([], prepare, batch_size=2)) == []  # type: ignore[arg-type]
+    assert list(prefetch([], prepare, batch_size=2)) == []

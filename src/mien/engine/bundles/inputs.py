@@ -12,6 +12,7 @@ from mien.core.spec import Input
 from mien.data.faces import FaceSet
 from mien.media.parallel import in_batches, map_ahead
 
+Item = TypeVar("Item")
 Prepared = TypeVar("Prepared")
 
 
@@ -25,14 +26,14 @@ def prepare_inputs(samples: Sequence[Sample], inputs: Mapping[str, Input]) -> di
 
 
 def prefetch(
-    samples: Sequence[Sample], prepare: Callable[[Sample], Prepared], *, batch_size: int
-) -> Iterator[list[tuple[Sample, Prepared | str]]]:
+    samples: Sequence[Item], prepare: Callable[[Item], Prepared], *, batch_size: int
+) -> Iterator[list[tuple[Item, Prepared | str]]]:
     """Batches in order, the next one prepared meanwhile: each sample with what `prepare` returns.
 
     A sample for which `prepare` raises MienError comes with the message instead.
     """
 
-    def attempt(sample: Sample) -> tuple[Sample, Prepared | str]:
+    def attempt(sample: Item) -> tuple[Item, Prepared | str]:
         try:
             return sample, prepare(sample)
         except MienError as error:

@@ -12,6 +12,7 @@ from typing import Any
 from mien.core.errors import MienError
 from mien.core.records import Sample
 from mien.core.spec import primary
+from mien.data.inputs import checked_inputs
 from mien.data.options import DataOptions
 from mien.engine.bundles.predictor import Predictor, RunnerName, open_predictor
 from mien.engine.evaluation.contamination import check_contamination, provenance_warnings
@@ -88,6 +89,8 @@ def run(options: EvaluationOptions, output: str) -> dict[str, Evaluation]:
         _add_jobs(plan, data, options)
     pairs = _pairs(*plans) if len(plans) == 2 else {}
     _leave_out_training_faces(plans, data)
+    for plan in plans:  # before hours are spent
+        checked_inputs(plan.predictor.info.inputs, plan.samples)
     measured = [measure(plan, options.batch_size) for plan in plans]
     results = measured[0]
     for first, second in pairs.items():
