@@ -26,15 +26,16 @@ def test_a_terminated_training_is_saved_and_goes_on(tmp_path: Path) -> None:
 
     faces, run = write_drawn(tmp_path / "faces", faces=140, size=32, test_share=0.25), tmp_path / "run"
     mien = [sys.executable, "-m", "mien", "fit", f"--output={run}"]
-    process = subprocess.Popen([*mien, *SMALL, f"--data.root={faces}"], stderr=subprocess.PIPE, text=True)
+    command = [*mien, *SMALL, f"--data.root={faces}"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     for _ in range(600):
         if (run / "checkpoints" / "last.ckpt").is_file():
             break
         time.sleep(0.1)
     process.send_signal(signal.SIGTERM)
-    _, errors = process.communicate(timeout=120)
+    output, errors = process.communicate(timeout=120)
     assert process.returncode == 143
-    assert errors.endswith("mien: stopped.\n")
+    assert "Stopped by SIGTERM" in output and f"Resume with: mien fit --output {run} --resume true" in output
     assert "Traceback" not in errors
     again = subprocess.run([*mien, "--resume", "--trainer.epochs=1"], capture_output=True, text=True, check=False)
     assert "going on in epoch" in again.stdout or "best epoch" in again.stdout, again.stderr

@@ -16,6 +16,7 @@ from mien.engine.training.run_folder import RunFolder
 from mien.nn.inert_pickle import LIMITS
 from mien.nn.torch_files import read_torch_file
 from mien.nn.weights import Inert, read_checkpoint
+from shape_checks import unchecked
 
 FORMS = pytest.mark.parametrize("zipped", [True, False])
 TYPES = (
@@ -320,6 +321,7 @@ BOMBS = {
 }  # fmt: skip
 
 
+@unchecked()  # the checks would take most of the time
 @pytest.mark.parametrize("name", BOMBS)
 @pytest.mark.parametrize("archived", [True, False])
 def test_a_bomb_is_refused_in_time_and_memory(tmp_path: Path, name: str, archived: bool) -> None:
@@ -329,10 +331,10 @@ def test_a_bomb_is_refused_in_time_and_memory(tmp_path: Path, name: str, archive
     else:
         header = HALF + b"\x8a\x0a" + (0x1950A86A20F9469CFC6C).to_bytes(10, "little") + b"." + HALF + b"M\xe9\x03."
         path.write_bytes(header + HALF + b"}." + BOMBS[name] + HALF + b"].")
-    before, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.perf_counter()
+    before, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
     with pytest.raises(MienError, match="damaged, or not a PyTorch weight file") as caught:
         read_checkpoint(path)
-    assert time.perf_counter() - start < 10
+    assert time.process_time() - start < 10
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 1_000_000  # KiB
     assert "\n" not in str(caught.value) and len(str(caught.value)) < 400
 

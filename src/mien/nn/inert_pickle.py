@@ -21,7 +21,7 @@ Persistent = Callable[[Any], Any]
 class Limits:
     pickle_bytes: int = 64 * 2**20
     """Length of the pickles of one file. Weights lie outside of them; a large network's names take 1 MB."""
-    steps: int = 2_000_000
+    steps: int = 1_000_000
     """Opcodes and elements, weighted by what they allocate. A network of 1000 tensors takes 50 000."""
     unfolded: int = 4_000_000
     """Elements of the result where an object that is referred to twice counts twice: what writing it out would take."""
