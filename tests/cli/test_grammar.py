@@ -86,7 +86,8 @@ def test_a_required_option_is_named_with_its_meaning() -> None:
         call(read, [], command="mien read")
 
 
-def test_help() -> None:
+def test_help(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
     lines = help_text(read, "mien read").splitlines()
     assert lines[0] == "usage: mien read [NAMES ...] --output OUTPUT [--option value ...]"
     assert lines[2] == "Read pictures."

@@ -205,7 +205,7 @@ def test_memory_does_not_grow_with_the_rows(photos: Path, tmp_path: Path, bundle
         return highest
 
     peak(10)
-    assert peak(300) < 1.1 * peak(60) + 300 * 2_000  # a name of each file, at most
+    assert peak(120) < 1.1 * peak(30) + 120 * 2_000  # a name of each file, at most
 
 
 @pytest.fixture
