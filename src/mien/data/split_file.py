@@ -22,7 +22,7 @@ from pathlib import Path
 
 from mien.core.errors import MienError
 from mien.data.splits import SPLIT_WORDS
-from mien.media.files import write_text
+from mien.media.files import home_expanded, write_text
 
 _FIRST = "# mien split, version 1"
 _HEAD = ("data", "within", "seed", "rule", "hash")
@@ -69,7 +69,7 @@ class SplitFile:
 
 def read_split_file(path: Path | str) -> SplitFile:
     """Raises MienError for a file that is missing, no split file, or not what its hash says."""
-    path = Path(path).expanduser()
+    path = home_expanded(path)
     if not path.is_file():
         raise MienError(f"No split file {path}. Make one: mien data split NAME --root DIR --output {path.name}.")
     try:

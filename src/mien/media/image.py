@@ -263,7 +263,7 @@ def left_out(inputs: Sequence[Path | str]) -> dict[str, int]:
     """
     found: dict[str, str] = {}
     for item in inputs:
-        path = Path(item).expanduser()
+        path = home_expanded(item)
         if path.is_dir() or not os.path.lexists(path):
             found |= {os.path.realpath(each): each.suffix.lower() for each in _matches(path, UNREAD_KINDS)}
     return dict(Counter(found.values()).most_common())

@@ -20,7 +20,7 @@ from mien.synthetic.picture.appearance import Appearance
 from mien.synthetic.picture.background import Background
 from mien.synthetic.picture.camera import Camera
 from mien.synthetic.picture.degradation import Degradation
-from mien.synthetic.picture.occluders import Occluder
+from mien.synthetic.picture.person.occluders import Occluder
 from mien.synthetic.picture.scene import render
 from mien.synthetic.picture.shading import Light
 from mien.synthetic.shot import Shot

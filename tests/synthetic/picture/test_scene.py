@@ -12,7 +12,7 @@ from mien.synthetic.picture.appearance import BEARDS, HAIR_STYLES, Appearance
 from mien.synthetic.picture.background import BACKGROUNDS, Background
 from mien.synthetic.picture.camera import Camera
 from mien.synthetic.picture.degradation import Degradation
-from mien.synthetic.picture.occluders import OCCLUDERS, Occluder
+from mien.synthetic.picture.person.occluders import OCCLUDERS, Occluder
 from mien.synthetic.picture.scene import LABELS, Rendered, render
 from mien.synthetic.picture.shading import Light
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from mien.core.errors import MienError, nearest
 from mien.data.readers.reader import MISSING, Reader
+from mien.media.files import home_expanded
 
 READERS: dict[str, str] = {
     "rafdb": "mien.data.readers.rafdb:RafDb",
@@ -69,7 +70,7 @@ def open_reader(name: str, root: str | Path, **options: Any) -> Reader:
     missing = str(options.pop("missing", "stop"))
     if missing not in MISSING:
         raise MienError(f"Reader {name}: missing must be stop or skip; got {missing!r}.")
-    opened = reader(Path(root).expanduser(), **options)
+    opened = reader(home_expanded(root), **options)
     opened.missing = missing
     return opened
 

@@ -24,6 +24,7 @@ from mien.data.readers.divided import Divided
 from mien.data.readers.reader import Reader
 from mien.data.relabelling import relabelled
 from mien.data.split_file import read_split_file
+from mien.media.files import home_expanded
 
 _KEYS = ("name", "root", "reader", "splits", "split_file")
 
@@ -70,9 +71,9 @@ class Joined(Reader):
             times[entry["name"]] += 1
             own = entry["name"] if times[entry["name"]] == 1 else f"{entry['name']}_{times[entry['name']]}"
             given = entry.get("reader", {}) | options.get(own, {})
-            reader = open_reader(entry["name"], self.root / Path(entry["root"]).expanduser(), **given)
+            reader = open_reader(entry["name"], self.root / home_expanded(entry["root"]), **given)
             if "split_file" in entry:
-                divided_by = self.root / Path(entry["split_file"]).expanduser()
+                divided_by = self.root / home_expanded(entry["split_file"])
                 reader = Divided(reader, read_split_file(divided_by), where=str(divided_by))
             splits = entry.get("splits") or {split: split for split in reader.splits}
             opened[own] = reader, {ours: reader.resolve(theirs) for ours, theirs in splits.items()}

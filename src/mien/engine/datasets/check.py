@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from mien.core.errors import MienError
 from mien.engine.datasets.findings import TINY, Findings, counts_table, in_words
-from mien.media.files import writable_folder
+from mien.media.files import home_expanded, writable_folder
 
 if TYPE_CHECKING:
     from mien.core.records import Sample
@@ -88,7 +88,7 @@ def folder_for(output: str | None, reader: "Reader") -> Path | None:
     """The folder to write to, made. Raises MienError where it cannot be written or lies inside the data set."""
     if output is None:
         return None
-    folder = Path(output).expanduser()
+    folder = home_expanded(output)
     if folder.resolve().is_relative_to(reader.root.resolve()):
         raise MienError(f"--output {folder} lies inside the data set {reader.root}, which is never written to.")
     return writable_folder(folder)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from mien.cli.text import columns
 from mien.core.errors import MienError
+from mien.media.files import home_expanded
 
 if TYPE_CHECKING:
     from mien.data.preparation.face_crop import Preparation
@@ -71,7 +72,7 @@ def prepare(
     if workers is not None and workers < 1:
         raise MienError(f"--workers must be at least 1; got {workers}.")
     opened = open_reader(name, root, **(reader or {}))
-    run = _Run(opened, Path(output).expanduser(), how, shards=format == "shards", options=reader or {})
+    run = _Run(opened, home_expanded(output), how, shards=format == "shards", options=reader or {})
     return run.through(workers or cores())
 
 

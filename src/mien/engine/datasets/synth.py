@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from mien.cli.progress import tracked
 from mien.core.errors import MienError
+from mien.media.files import home_expanded
 
 if TYPE_CHECKING:
     from mien.data.replicas import Layout, Written
@@ -50,7 +51,7 @@ def synth(
     if name in ("people", "clips"):
         from mien.engine.datasets.synth_people import make
 
-        with _in_place_of(Path(output).expanduser(), replace=replace) as temporary:
+        with _in_place_of(home_expanded(output), replace=replace) as temporary:
             return make(
                 name, temporary, named=Path(output), faces=faces, pictures=pictures, seed=seed, size=size,
                 options=options or {}, workers=_workers(workers, faces),
@@ -60,7 +61,7 @@ def synth(
     from mien.data.parallel import cores
     from mien.data.replicas import faces_of, layout_named
 
-    layout, folder = layout_named(name), Path(output).expanduser()
+    layout, folder = layout_named(name), home_expanded(output)
     drawn = faces_of(
         style, faces=faces, seed=seed, size=size, pictures=pictures, classes=layout.classes, frames=layout.frames,
         workers=_workers(workers, faces * layout.frames) or cores(),

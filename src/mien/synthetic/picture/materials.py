@@ -10,8 +10,8 @@ from mien.synthetic.picture.appearance import Appearance
 from mien.synthetic.picture.atlas import noise
 from mien.synthetic.picture.camera import Camera
 from mien.synthetic.picture.colour import of_bytes
-from mien.synthetic.picture.hair import scalp_cover
-from mien.synthetic.picture.part import Part
+from mien.synthetic.picture.person.hair import scalp_cover
+from mien.synthetic.picture.person.part import Part
 from mien.synthetic.picture.shading import Surface, unit
 from mien.synthetic.picture.studio import EYE, MOUTH, SKIN, TEETH, Studio
 

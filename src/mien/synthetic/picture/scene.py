@@ -13,13 +13,13 @@ from mien.media.raster import Raster, rasterise
 from mien.synthetic.face.model import FaceModel
 from mien.synthetic.picture.appearance import Appearance
 from mien.synthetic.picture.background import Background
-from mien.synthetic.picture.body import body_parts
 from mien.synthetic.picture.camera import Camera
 from mien.synthetic.picture.degradation import Degradation
-from mien.synthetic.picture.hair import hair_parts
 from mien.synthetic.picture.materials import Look, surface_of
-from mien.synthetic.picture.occluders import Occluder, occluder_parts, put_lenses
-from mien.synthetic.picture.part import Part
+from mien.synthetic.picture.person.body import body_parts
+from mien.synthetic.picture.person.hair import hair_parts
+from mien.synthetic.picture.person.occluders import Occluder, occluder_parts, put_lenses
+from mien.synthetic.picture.person.part import Part
 from mien.synthetic.picture.shading import Light, lit, openness, shadows, vertex_normals
 from mien.synthetic.picture.studio import Studio, studio_of
 

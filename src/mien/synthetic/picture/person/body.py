@@ -5,7 +5,7 @@ import numpy as np
 from mien.synthetic.picture.appearance import Appearance
 from mien.synthetic.picture.camera import Camera, turn
 from mien.synthetic.picture.colour import of_bytes, skin_colour
-from mien.synthetic.picture.part import Part, lofted
+from mien.synthetic.picture.person.part import Part, lofted
 from mien.synthetic.picture.studio import Studio
 
 _AROUND = 28

@@ -5,7 +5,7 @@ import numpy as np
 from mien.synthetic.picture.appearance import Appearance
 from mien.synthetic.picture.camera import Camera
 from mien.synthetic.picture.colour import of_bytes
-from mien.synthetic.picture.part import Part
+from mien.synthetic.picture.person.part import Part
 from mien.synthetic.picture.studio import Studio
 
 

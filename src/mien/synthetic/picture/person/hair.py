@@ -11,9 +11,9 @@ import numpy as np
 from mien.synthetic.picture.appearance import Appearance
 from mien.synthetic.picture.camera import Camera
 from mien.synthetic.picture.colour import of_bytes
-from mien.synthetic.picture.head_shape import HeadShape
-from mien.synthetic.picture.headwear import headwear_parts
-from mien.synthetic.picture.part import Part, ball
+from mien.synthetic.picture.person.head_shape import HeadShape
+from mien.synthetic.picture.person.headwear import headwear_parts
+from mien.synthetic.picture.person.part import Part, ball
 from mien.synthetic.picture.shading import unit
 from mien.synthetic.picture.studio import Studio
 

@@ -8,8 +8,8 @@ from mien.media.raster import rasterise
 from mien.synthetic.picture.appearance import Appearance
 from mien.synthetic.picture.camera import Camera, turn
 from mien.synthetic.picture.colour import of_bytes, skin_colour
-from mien.synthetic.picture.head_shape import HeadShape
-from mien.synthetic.picture.part import Part, ball, joined, lofted, painted, tube
+from mien.synthetic.picture.person.head_shape import HeadShape
+from mien.synthetic.picture.person.part import Part, ball, joined, lofted, painted, tube
 from mien.synthetic.picture.shading import Light
 from mien.synthetic.picture.studio import Studio
 
