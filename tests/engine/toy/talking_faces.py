@@ -4,10 +4,10 @@ import csv
 from pathlib import Path
 
 import numpy as np
-from toy.face_voice import VOICE
 
 from mien.data.replicas import write_drawn
 from mien.media.audio import Sound, write_sound
+from toy.face_voice import VOICE
 
 EXPRESSIONS = ("anger", "disgust", "fear", "happiness", "neutral", "sadness", "surprise")
 
