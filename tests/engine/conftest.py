@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -37,21 +38,23 @@ def talking_faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
         return write_talking_faces(tmp_path_factory.mktemp("talking_faces"))
 
 
-@pytest.fixture
-def toy(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Registers the systems of tests/engine/toy."""
-    register_toys(monkeypatch)
-
-
-def register_toys(patch: pytest.MonkeyPatch) -> None:
-    """Until the patch is undone."""
+@pytest.fixture(scope="module")
+def toys() -> Iterator[None]:
+    """Registers the systems of tests/engine/toy, by a line each, for all tests of a file."""
     from mien.systems import registry
 
-    patch.syspath_prepend(str(HERE))
-    from toy.register import TOYS
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(HERE))
+        from toy.register import TOYS
 
-    for name, target in TOYS.items():
-        patch.setitem(registry.SYSTEMS, name, target)
+        for name, target in TOYS.items():
+            patch.setitem(registry.SYSTEMS, name, target)
+        yield
+
+
+@pytest.fixture
+def toy(toys: None) -> None:
+    """The same for one test."""
 
 
 @pytest.fixture

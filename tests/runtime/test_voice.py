@@ -1,4 +1,4 @@
-"""A network with a voice reads a film with its sound; where there is none, its cells are empty and the note says why."""
+"""A network with a voice reads a film with its sound; without one its cells are empty and the note says why."""
 
 import hashlib
 from pathlib import Path
@@ -126,9 +126,9 @@ def test_without_sound_the_cells_are_empty_and_the_note_says_why(listening, tiny
     film = write_film(tmp_path / "a.mp4", astronaut, None)
     analyzer = Analyzer([listening, tiny_bundle], backend="onnxruntime", threads=1)
     alone = Analyzer(tiny_bundle, backend="onnxruntime", threads=1)
-    for reading, other in (
-        (readings_of(analyzer, film)[1], readings_of(alone, film)[1]), (analyzer.read(astronaut)[0], alone.read(astronaut)[0])
-    ):  # fmt: skip
+    pairs = [[readings_of(each, film)[1] for each in (analyzer, alone)]]
+    pairs.append([each.read(astronaut)[0] for each in (analyzer, alone)])
+    for reading, other in pairs:
         assert reading.success and reading.expression is None and list(reading.outputs) == ["expression"]
         assert reading.outputs["expression"] == other.outputs["expression"] and other.note == ""
         assert reading.note == f"no voice, needed by {analyzer.networks[0].info.model_id}"

@@ -15,7 +15,7 @@ from mien.report.text import cut_middle, printable
 if TYPE_CHECKING:
     from PIL.ImageFont import FreeTypeFont
 
-Pixels = UInt8[np.ndarray, "height width 3"]
+Pixels = UInt8[np.ndarray, "_ _ 3"]
 EMPTY = (238, 238, 238)  # ground of a tile whose picture cannot be read
 _HEADER = 64  # pixels above the rows where the sheet has a title
 _TITLE, _NOTE, _ROW_TITLE, _SMALLEST = 20, 13, 18, 9  # font sizes in pixels
