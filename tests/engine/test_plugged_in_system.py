@@ -132,7 +132,11 @@ def test_the_exported_network_has_both_inputs_and_all_outputs(bundle, run, tmp_p
     assert [port.name for port in graph.input] == ["image", "voice"]
     assert [port.name for port in graph.output] == OUTPUTS
     code, out, errors = run("export", bundle, "--output", tmp_path / "light", "--half", "true")
-    assert (code, errors) == (0, "") and "expression within" in out and "mien analyze" in out
+    assert (
+        (code, errors) == (0, "")
+        and "expression within" in out
+        and "Read films with it: mien analyze FILM --bundle" in out
+    )
     assert not (tmp_path / "light" / "model.safetensors").exists()
 
 
@@ -256,3 +260,24 @@ def test_beside_another_bundle_each_reads_what_it_can(bundle, portrait, run, tmp
         name: value for name, value in alone.items() if name not in ("model", "note")
     }
     assert row["expression_2"] == row["valence"] == "" and "no voice" in row["note"]
+
+
+def test_a_system_of_the_voice_alone_needs_no_picture(talking_faces, evaluated, run, tmp_path):
+    """Whatever shows a face or describes an input does so of a network without one too."""
+    words = [
+        "fit", "--system.name=toy_voice", "--stage.name=listen", "--data.name=manifest", "--data.batch_size=8",
+        f"--data.root={talking_faces}", "--data.leaks=ignore", "--optim.lr=0.05", "--trainer.epochs=20",
+        "--trainer.device=cpu", "--trainer.progress=false", f"--output={tmp_path / 'run'}",
+    ]  # fmt: skip
+    code, _, errors = run(*words, "--input.size=32")
+    assert code == 2 and "toy_voice takes voice, no picture; leave input.size out." in errors
+    assert run(*words)[0] == 0
+    assert "Inputs: 0.5 s at 8000 Hz, 8 bands." in (tmp_path / "run/bundle/README.md").read_text(encoding="utf-8")
+    code, out, _ = run("export", tmp_path / "run")
+    assert code == 0 and "mien analyze" not in out
+    torch_scores = evaluated(tmp_path / "run", "one", "--runner", "torch", "--show_faces", "true")
+    onnx_scores = evaluated(tmp_path / "run", "other", "--runner", "onnx")
+    assert torch_scores["accuracy"]["value"] == onnx_scores["accuracy"]["value"] > 0.5  # a pitch for each class
+    command = ["analyze", talking_faces / "test", "--bundle", tmp_path / "run", "--output", tmp_path / "readings"]
+    code, _, errors = run(*command)
+    assert code == 2 and "takes voice; a photograph gives one picture" in errors and errors.count("\n") == 1

@@ -4,7 +4,7 @@ The name of a label set plays no role: classes become probabilities, values keep
 stay arrays, points are the Landmarker's.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ import numpy as np
 from mien.core.bundle import BundleInfo
 from mien.core.decode import probabilities
 from mien.core.errors import MienError
-from mien.core.spec import Output, PictureInput, SoundInput
+from mien.core.spec import Input, Output, PictureInput, SoundInput
 from mien.media.crop import normalise
 from mien.runtime.runner import Runner, read_info
 
@@ -101,8 +101,7 @@ class FaceNetwork:
 
 def require_readable(info: BundleInfo, folder: Path) -> None:
     """Raises MienError for a bundle whose inputs a photograph, or a film with its sound, does not give."""
-    voices = [name for name, given in info.inputs.items() if name == VOICE and isinstance(given, SoundInput)]
-    if len(info.inputs) - len(voices) != 1 or not any(isinstance(g, PictureInput) for g in info.inputs.values()):
+    if not (takes_picture_only(info.inputs) or takes_picture_and_voice(info.inputs)):
         raise MienError(
             f"{folder} takes {' and '.join(info.inputs)}; a photograph gives one picture, and a film its sound as "
             f"{VOICE!r} beside it. Name another, or measure it with: mien evaluate."
@@ -112,8 +111,19 @@ def require_readable(info: BundleInfo, folder: Path) -> None:
 def require_picture_only(info: BundleInfo, folder: Path) -> None:
     """Raises MienError for a bundle that takes more than one picture, or a voice."""
     require_readable(info, folder)
-    if len(info.inputs) != 1:
+    if not takes_picture_only(info.inputs):
         raise MienError(f"{folder} takes {' and '.join(info.inputs)}; points are read from the picture alone.")
+
+
+def takes_picture_only(inputs: Mapping[str, Input]) -> bool:
+    """Whether a photograph gives what the network takes."""
+    return [type(given) for given in inputs.values()] == [PictureInput]
+
+
+def takes_picture_and_voice(inputs: Mapping[str, Input]) -> bool:
+    """Whether a film with sound gives it: one picture, and a sound by the name VOICE."""
+    rest = {name: given for name, given in inputs.items() if name != VOICE}
+    return isinstance(inputs.get(VOICE), SoundInput) and takes_picture_only(rest)
 
 
 def named_outputs(networks: Iterable[FaceNetwork]) -> list[list[FaceOutput]]:

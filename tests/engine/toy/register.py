@@ -5,6 +5,7 @@ from mien.systems import registry
 TOYS = {
     "toy": ("toy.network:Toy", "base"),
     "toy_face_voice": ("toy.face_voice:FaceVoice", "base"),
+    "toy_voice": ("toy.voice:Voice", "base"),
 }
 
 
