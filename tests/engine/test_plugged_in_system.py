@@ -262,6 +262,17 @@ def test_beside_another_bundle_each_reads_what_it_can(bundle, portrait, run, tmp
     assert row["expression_2"] == row["valence"] == "" and "no voice" in row["note"]
 
 
+def test_what_needs_a_picture_alone_refuses_it_in_one_line(bundle, portrait, run, tmp_path):
+    from PIL import Image
+
+    Image.fromarray(portrait).save(tmp_path / "photo.png")
+    photo, output = tmp_path / "photo.png", ["--output", tmp_path / "out"]
+    code, _, errors = run("reconstruct", photo, "--bundle", bundle, *output)
+    assert code == 2 and "does not reconstruct pictures: it takes image and voice" in errors
+    code, _, errors = run("landmarks", photo, "--bundle", bundle, *output)
+    assert code == 2 and "points are read from the picture alone" in errors and errors.count("\n") == 1
+
+
 def test_a_system_of_the_voice_alone_needs_no_picture(talking_faces, evaluated, run, tmp_path):
     """Whatever shows a face or describes an input does so of a network without one too."""
     words = [
