@@ -110,5 +110,5 @@ def _recalls(cells: Int[np.ndarray, "*resamples classes 4"]) -> tuple[np.ndarray
     support = cells.sum(-1)
     occurs = (support > 0).sum(-1)
     first, second = cells[..., 2] + cells[..., 3], cells[..., 1] + cells[..., 3]
-    shares = [np.asarray((right / support.clip(min=1)).sum(-1) / occurs) for right in (first, second)]
-    return shares[0], shares[1]
+    recalls = [np.asarray((right / support.clip(min=1)).sum(-1) / occurs) for right in (first, second)]
+    return recalls[0], recalls[1]
