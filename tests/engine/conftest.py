@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -27,18 +28,33 @@ def faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_drawn(tmp_path_factory.mktemp("faces"), faces=56, size=32, test_share=0.25)
 
 
-@pytest.fixture
-def toy(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Registers the systems of tests/engine/toy; faces without a voice and an affect get some."""
-    from mien.data.faces import FaceSet
+@pytest.fixture(scope="session")
+def talking_faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """As many drawn faces in a manifest, each with a voice, every other one with valence and arousal."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(HERE))
+        from toy.talking_faces import write_talking_faces
+
+        return write_talking_faces(tmp_path_factory.mktemp("talking_faces"))
+
+
+@pytest.fixture(scope="module")
+def toys() -> Iterator[None]:
+    """Registers the systems of tests/engine/toy, by a line each, for all tests of a file."""
     from mien.systems import registry
 
-    monkeypatch.syspath_prepend(str(HERE))
-    from toy.register import TOYS, batch_with_voice
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(HERE))
+        from toy.register import TOYS
 
-    for name, target in TOYS.items():
-        monkeypatch.setitem(registry.SYSTEMS, name, target)
-    monkeypatch.setattr(FaceSet, "batch", batch_with_voice)
+        for name, target in TOYS.items():
+            patch.setitem(registry.SYSTEMS, name, target)
+        yield
+
+
+@pytest.fixture
+def toy(toys: None) -> None:
+    """The same for one test."""
 
 
 @pytest.fixture

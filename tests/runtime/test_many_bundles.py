@@ -131,8 +131,11 @@ def test_bundles_that_cannot_be_read_with_are_refused_in_one_line(
     voice = write_many(tmp_path / "v", affect, lengths, inputs=picture | {"voice": SoundInput()})
     render = write_many(tmp_path / "r", affect, lengths, inputs=picture | {"render": PictureInput(size=32)})
     vector = write_many(tmp_path / "c", {"codes": Output("vector")}, {"codes": 5})
+    heard = write_many(tmp_path / "h", affect, lengths, inputs={"voice": SoundInput()})
+    both = write_many(tmp_path / "b", affect, lengths, inputs=picture | {"voice": SoundInput(), "sound": SoundInput()})
     for bundles, reason in (
-        ([tiny_bundle, voice], "takes image and voice; reading takes pictures only"),
+        ([heard], "takes voice; a photograph gives one picture, and a film its sound as 'voice' beside it"),
+        ([tiny_bundle, both], "takes image and voice and sound; a photograph gives"),
         ([render], "takes image and render; a photograph gives one picture"),
         ([vector], "gives codes: no classes, values or points"),
         ([tiny_bundle, tiny_bundle], "is named twice"),
@@ -142,7 +145,7 @@ def test_bundles_that_cannot_be_read_with_are_refused_in_one_line(
         with pytest.raises(MienError, match=reason) as caught:
             analyzer_of(*bundles)
         assert "\n" not in str(caught.value)
-    with pytest.raises(MienError, match="reading takes pictures only"):
+    with pytest.raises(MienError, match="takes image and voice; points are read from the picture alone"):
         Landmarker(voice)
     assert analyzer_of(vector, arrays=True).outputs[0].name == "codes"
 

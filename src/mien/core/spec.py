@@ -56,6 +56,11 @@ class PictureInput:
         """Of one sample."""
         return 3, self.size, self.size
 
+    @property
+    def described(self) -> str:
+        """In a few words, for reports and lists."""
+        return f"{self.size} x {self.size} pixels, {self.color}"
+
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
 
@@ -110,6 +115,11 @@ class SoundInput:
     def shape(self) -> tuple[int, ...]:
         """Of one sample."""
         return 1, self.mels, self.frames
+
+    @property
+    def described(self) -> str:
+        """In a few words, for reports and lists."""
+        return f"{self.samples / self.rate_hz:.3g} s at {self.rate_hz} Hz, {self.mels} bands"
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -228,6 +238,13 @@ def input_from_dict(values: Mapping[str, Any]) -> Input:
     if kind not in INPUT_KINDS:
         raise MienError(f"No kind of input {kind!r}.{nearest(str(kind), INPUT_KINDS)}")
     return INPUT_KINDS[kind].from_dict({name: value for name, value in values.items() if name != "kind"})
+
+
+def described_inputs(inputs: Mapping[str, Input]) -> str:
+    """What a network takes, for reports and lists; where it is more than one input with their names."""
+    if len(inputs) == 1:
+        return next(iter(inputs.values())).described
+    return "; ".join(f"{name} {given.described}" for name, given in inputs.items())
 
 
 def primary(outputs: Mapping[str, Output], kind: OutputKind | None = None) -> dict[str, Output]:

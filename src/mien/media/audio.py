@@ -1,6 +1,7 @@
 """Sound in and out: mono, float32, -1..1. Plain WAV needs nothing, the rest pip install 'mien[audio]'."""
 
 import wave
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -56,6 +57,20 @@ def resample(sound: Sound, sample_rate_hz: int) -> Sound:
     soxr = _extra("soxr", f"Resampling from {sound.sample_rate_hz} to {sample_rate_hz} Hz")
     samples = soxr.resample(sound.samples, sound.sample_rate_hz, sample_rate_hz, quality="HQ")
     return Sound(np.asarray(samples, np.float32), sample_rate_hz)
+
+
+def resample_blocks(
+    blocks: Iterable[Float[np.ndarray, " _"]], rate_hz: int, wanted_hz: int
+) -> Iterator[Float[np.ndarray, " _"]]:
+    """As `resample` for sound that comes block by block; memory holds one block."""
+    if rate_hz == wanted_hz:
+        yield from blocks
+        return
+    soxr = _extra("soxr", f"Resampling from {rate_hz} to {wanted_hz} Hz")
+    stream = soxr.ResampleStream(rate_hz, wanted_hz, 1, dtype="float32", quality="HQ")
+    for block in blocks:
+        yield stream.resample_chunk(np.ascontiguousarray(block))
+    yield stream.resample_chunk(np.zeros(0, np.float32), last=True)
 
 
 def write_sound(path: Path | str, sound: Sound) -> None:

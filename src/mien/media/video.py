@@ -69,7 +69,7 @@ def frames(path: Path | str, *, every: int = 1, first: int = 0) -> Iterator[Fram
     """
     if every < 1:
         raise MienError(f"every must be 1 (all frames) or more; got {every}.")
-    with _opened(Path(path)) as container:
+    with opened_film(Path(path)) as container:
         held: Frame | None = None  # the last frame has the note of the end, so one is always kept back
         decoder = _Decoder(container)
         for index, frame in enumerate(decoder):
@@ -166,7 +166,7 @@ class _Decoder:
 
 def video_info(path: Path | str) -> VideoInfo:
     """Size, length and rate, of the header and the first frame. Raises MienError for what is no video."""
-    with _opened(Path(path)) as container:
+    with opened_film(Path(path)) as container:
         stream = container.streams.video[0]
         first = next(container.decode(stream), None)
         if first is None:
@@ -182,8 +182,19 @@ def video_info(path: Path | str) -> VideoInfo:
         )
 
 
+def first_time_s(path: Path) -> float:
+    """The first frame's time as the container counts it, which `Frame.timestamp_s` counts from. Raises as `frames`."""
+    with opened_film(path) as container:
+        decoder = _Decoder(container)
+        frame = next(iter(decoder), None)
+        if frame is None:
+            raise MienError(f"{path}: no frame of this video can be decoded{decoder.reason}.")
+        return 0.0 if frame.time is None else float(frame.time)
+
+
 @contextmanager
-def _opened(path: Path) -> Iterator["InputContainer"]:
+def opened_film(path: Path) -> Iterator["InputContainer"]:
+    """The container, closed in the end. Raises MienError for what is no video, and for damage found meanwhile."""
     av = _av()
     if not path.is_file():
         raise MienError(f"{path}: {'a folder, not a video' if path.is_dir() else 'no such file'}.")
@@ -279,6 +290,6 @@ def write_video(
         container.mux(stream.encode())
         if sound is not None and voice is not None:
             frame = av.AudioFrame.from_ndarray(sound.samples[None], format="fltp", layout="mono")
-            frame.sample_rate = sound.sample_rate_hz
+            frame.sample_rate, frame.pts = sound.sample_rate_hz, 0  # without a time the encoder's delay would stay in
             container.mux(voice.encode(frame))
             container.mux(voice.encode())

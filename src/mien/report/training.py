@@ -9,6 +9,7 @@ from markupsafe import Markup
 
 from mien.core.bundle import BundleInfo
 from mien.core.errors import MienError
+from mien.core.spec import described_inputs
 from mien.report import parts
 from mien.report.page import Section, caveats, macro, write_page
 from mien.report.plots import Curve, curves_figure
@@ -91,7 +92,7 @@ def _bundle(folder: Path) -> list[Section]:
         "model": info.model_id,
         "outputs": info.gives,
         "classes": "; ".join(", ".join(output.names) for output in info.outputs_of("classes").values()) or "none",
-        "input": f"{info.picture.size} px",
+        "input": described_inputs(info.inputs),
         "temperature": ", ".join(f"{value:.4g}" for value in info.temperatures.values()) or "1",
     }
     return [Section("Bundle", parts.facts(about | provenance))]

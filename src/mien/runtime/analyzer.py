@@ -7,6 +7,7 @@ network gets its own crop of each face, as its own PictureInput says.
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import replace
 from importlib import resources
 from pathlib import Path
@@ -19,6 +20,7 @@ from mien.core.bundle import BundleInfo
 from mien.core.errors import MienError
 from mien.core.records import FacePoints, Reading
 from mien.media.image import Picture, picture_files
+from mien.media.soundtrack import opened_soundtrack
 from mien.media.video import frames
 from mien.runtime.faces import FaceFinder, Faces, PictureTask, picture_of, scaled_box
 from mien.runtime.landmarks import Landmarker, scaled_points
@@ -28,6 +30,7 @@ from mien.runtime.tables import PointColumns, ReadingColumns
 
 SHIPPED = "poster_v2_small_ferplus"
 NO_FACE = "no face found"
+NO_VOICE = "no voice"  # how the note begins of a face that a network with a voice could not read
 Bundle = str | Path
 Ready = tuple[PictureTask, Faces]
 
@@ -149,18 +152,25 @@ class Analyzer:
         """Every `every`-th frame from frame `first` on. Raises MienError for what is no video.
 
         A damaged place is a note of the frame after it; a film that is cut short says so in the note of its last frame.
+        A network that takes a voice gets the film's sound of the window that ends at the frame's time; before the
+        film's beginning stands what `SoundInput.padding` says.
         """
-
-        def tasks() -> Iterator[PictureTask]:
-            for frame in frames(path, every=every, first=first):
-                loaded = picture_of(frame.pixels, frame.note)
-                yield PictureTask(str(path), lambda p=loaded: p, None, frame.index, frame.timestamp_s)  # type: ignore[misc]
-
-        stream = self._stream(tasks(), batch_size, workers)
+        stream = self._stream(self._film_tasks(path, every, first), batch_size, workers)
         if not (self.smooth and self.landmarks):
             return stream
         smoother = PointSmoother()
         return (read._replace(readings=smoother(read.readings)) for read in stream)
+
+    def _film_tasks(self, path: str | Path, every: int, first: int) -> Iterator[PictureTask]:
+        """Its frames, each with the sounds that the networks ask for."""
+        wanted = {network.voice for network in self.networks if network.voice is not None}
+        with ExitStack() as stack:
+            opened = {given: stack.enter_context(opened_soundtrack(path, given)) for given in wanted}
+            tracks = {given: track for given, track in opened.items() if track is not None}
+            for frame in frames(path, every=every, first=first):
+                loaded = picture_of(frame.pixels, frame.note)
+                sounds = {given: track.until(frame.timestamp_s) for given, track in tracks.items()}
+                yield PictureTask(str(path), lambda p=loaded: p, None, frame.index, frame.timestamp_s, sounds)  # type: ignore[misc]
 
     def _stream(self, tasks: Iterable[PictureTask], batch_size: int, workers: int | None) -> Iterator[PictureReadings]:
         """In the order of the tasks; at most `batch_size` pictures are held at a time, besides those being read."""
@@ -191,8 +201,12 @@ class Analyzer:
         each: list[dict[str, Any]] = [{} for _ in range(count)]
         for network, outputs in zip(self.networks, self._named, strict=True):
             crops = [crop for faces in found for crop in faces.crops.get(network.spec, ())] if outputs else []
-            for face, own in zip(each, network.read(crops), strict=False):
-                face |= {output.name: own[name] for output, name in zip(outputs, network.outputs, strict=True)}
+            voices = (
+                [faces.voices.get(network.voice) for faces in found for _ in faces.boxes] if network.voice else None
+            )
+            for face, own in zip(each, network.read(crops, voices), strict=False):
+                pairs = zip(outputs, network.outputs, strict=True)
+                face |= {output.name: own[name] for output, name in pairs if name in own}
         per_face = iter(zip(each, self._points(found), strict=True))
         return [self._picture_readings(task, faces, per_face) for task, faces in ready]
 
@@ -212,12 +226,17 @@ class Analyzer:
         none = Reading(
             task.source, False, frame=task.frame, timestamp_s=task.timestamp_s, model=self.model_id, note=why
         )
-        readings = []
+        readings, note = [], "; ".join(filter(None, [faces.note, self._missing_voice(faces)]))
         for number, (box, score) in enumerate(zip(faces.boxes, faces.scores, strict=True)):
             given, points = next(per_face)
-            face = replace(none, success=True, face_id=number, box=box, score=score, note=faces.note, points=points)
+            face = replace(none, success=True, face_id=number, box=box, score=score, note=note, points=points)
             readings.append(with_outputs(face, given, self.outputs))
         return PictureReadings(task.source, faces.picture, readings or [none])
+
+    def _missing_voice(self, faces: Faces) -> str:
+        """The note of faces that networks could not read for want of a voice; empty where there are none."""
+        without = [n.info.model_id for n in self.networks if n.voice is not None and n.voice not in faces.voices]
+        return f"{NO_VOICE}, needed by {' and '.join(without)}" if without else ""
 
 
 def with_outputs(face: Reading, given: Mapping[str, Any], outputs: Sequence[FaceOutput]) -> Reading:
@@ -225,7 +244,7 @@ def with_outputs(face: Reading, given: Mapping[str, Any], outputs: Sequence[Face
     numbers = {name: value for name, value in given.items() if isinstance(value, dict)}
     arrays = {name: value for name, value in given.items() if not isinstance(value, dict)}
     main = next((output.name for output in outputs if output.output.kind == "classes"), None)
-    shares: dict[str, float] = numbers[main] if main is not None else {}
+    shares: dict[str, float] = numbers.get(main, {}) if main is not None else {}
     expression = max(shares, key=shares.__getitem__) if shares else None
     return replace(face, expression=expression, probabilities=shares, outputs=numbers, arrays=arrays)
 
@@ -265,6 +284,13 @@ def _check_all_add(networks: Sequence[FaceNetwork], landmarks: Landmarker | None
             other = landmarks.info.model_id
             raise MienError(f"{folder} gives points only, and {other} reads them already. Name one bundle with points.")
         raise MienError(f"{folder} gives {network.info.gives}: no classes, values or points of a face to read.")
+
+
+def _voices_of(found: Sequence[Faces], network: FaceNetwork) -> list[np.ndarray | None] | None:
+    """Of each face, None where it has none; None where the network takes no voice."""
+    if network.voice is None:
+        return None
+    return [faces.voices.get(network.voice) for faces in found for _ in faces.boxes]
 
 
 def _finished(task: PictureTask, future: "Future[Faces]") -> Ready:

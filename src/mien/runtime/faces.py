@@ -4,7 +4,7 @@ Boxes are in pixels of the upright picture as the file holds it, at whatever sca
 """
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import local
@@ -15,10 +15,12 @@ import numpy as np
 from mien.core.errors import MienError
 from mien.core.geometry import crop_of_box
 from mien.core.records import Box
-from mien.core.spec import PictureInput
+from mien.core.spec import PictureInput, SoundInput
+from mien.media.audio import Sound
 from mien.media.crop import prepare
 from mien.media.detect import Detector, create_detector
 from mien.media.image import Picture, load_image
+from mien.media.mel import log_mel
 
 # A JPEG is decoded no smaller than this shorter side: the detector searches at most 1.2 megapixels by itself.
 SEARCH_SIDE = 720
@@ -39,6 +41,8 @@ class PictureTask:
     """Index of the video frame, from 0."""
     timestamp_s: float | None = None
     """Of the video frame."""
+    sounds: Mapping[SoundInput, Sound] = field(default_factory=dict)
+    """For each voice that a network takes: the film's sound up to the frame, as long as the network's window."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,6 +59,8 @@ class Faces:
     """For each input of a network: uint8 [size, size, 3] of each face."""
     note: str = ""
     """Why it could not be read, or what was done to the picture."""
+    voices: dict[SoundInput, np.ndarray] = field(default_factory=dict)
+    """For each sound of the task: its log-mel picture, where there are faces."""
 
 
 class FaceFinder:
@@ -84,7 +90,8 @@ class FaceFinder:
         picture = self._finer(task, picture, boxes)
         scaled = [scaled_box(box, picture.scale) for box in boxes]
         crops = {spec: [prepare(picture.pixels, crop_of_box(box, spec), spec) for box in scaled] for spec in self.specs}
-        return Faces(picture, boxes, [face.score for face in found], crops, picture.note)
+        voices = {given: log_mel(sound, given) for given, sound in task.sounds.items()} if boxes else {}
+        return Faces(picture, boxes, [face.score for face in found], crops, picture.note, voices)
 
     def attempt(self, task: PictureTask) -> Faces:
         """As `find`; what cannot be read is a note, so that no file stops the others."""

@@ -4,7 +4,7 @@ The name of a label set plays no role: classes become probabilities, values keep
 stay arrays, points are the Landmarker's.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ import numpy as np
 from mien.core.bundle import BundleInfo
 from mien.core.decode import probabilities
 from mien.core.errors import MienError
-from mien.core.spec import Output, PictureInput, SoundInput
+from mien.core.spec import Input, Output, PictureInput, SoundInput
 from mien.media.crop import normalise
 from mien.runtime.runner import Runner, read_info
 
@@ -31,12 +31,15 @@ class FaceOutput:
     """Of its bundle."""
 
 
+VOICE = "voice"  # the input that gets the sound of the film
+
+
 class FaceNetwork:
-    """A bundle that takes the picture of a face.
+    """A bundle that takes the picture of a face, alone or with the voice that is heard meanwhile.
 
     bundle: its folder. backend, precision, threads: as for Runner; a network with points is never computed in bfloat16,
     which would move them. arrays: it gives vectors and pictures too. Raises MienError for a bundle that cannot be used,
-    and one that takes more than a picture.
+    and one that takes other inputs.
     """
 
     def __init__(
@@ -44,29 +47,48 @@ class FaceNetwork:
     ) -> None:
         folder = Path(bundle)
         info = read_info(folder)
-        require_picture_only(info, folder)
+        require_readable(info, folder)
         if info.outputs_of("points") and precision == "bf16":
             precision = "auto"
         self.runner = Runner(folder, threads=threads, backend=backend, precision=precision)
         self.info = self.runner.info
         self.spec: PictureInput = self.info.picture
+        voice = self.info.inputs.get(VOICE)
+        self.voice = voice if isinstance(voice, SoundInput) else None
+        """How the voice is prepared; None where it takes none."""
         self.outputs = self.info.outputs_of("classes", "values", *(("vector", "picture") if arrays else ()))
         """What `read` gives of each face."""
 
     @property
     def gives_points(self) -> bool:
-        return bool(self.info.outputs_of("points"))
+        """Whether it can be the Landmarker's network, which has no voice."""
+        return self.voice is None and bool(self.info.outputs_of("points"))
 
-    def read(self, crops: Sequence[np.ndarray]) -> list[dict[str, Any]]:
+    def read(
+        self, crops: Sequence[np.ndarray], voices: Sequence[np.ndarray | None] | None = None
+    ) -> list[dict[str, Any]]:
         """Of each crop (uint8 [size, size, 3], as `spec` says) its outputs by name.
 
-        Classes and values: {name: number}; vectors and pictures: the array.
+        Classes and values: {name: number}; vectors and pictures: the array. voices: the log-mel picture of each face,
+        as `voice` says; a network with a voice gives nothing of a face without one.
         """
-        if not crops:
-            return []
-        found = self.runner.outputs(normalise(np.stack(crops), self.spec))
+        heard = [None] * len(crops) if voices is None else list(voices)
+        places = [i for i in range(len(crops)) if self.voice is None or heard[i] is not None]
+        if not places:
+            return [{} for _ in crops]
+        inputs = {self._picture_name: normalise(np.stack([crops[i] for i in places]), self.spec)}
+        if self.voice is not None:
+            inputs[VOICE] = np.stack([np.asarray(heard[i]) for i in places])
+        found = self.runner.outputs(inputs)
         decoded = {name: self._decoded(name, output, found[name]) for name, output in self.outputs.items()}
-        return [{name: values[number] for name, values in decoded.items()} for number in range(len(crops))]
+        read: list[dict[str, Any]] = [{} for _ in crops]
+        for number, i in enumerate(places):
+            read[i] = {name: values[number] for name, values in decoded.items()}
+        return read
+
+    @property
+    def _picture_name(self) -> str:
+        return next(name for name, given in self.info.inputs.items() if isinstance(given, PictureInput))
 
     def _decoded(self, name: str, output: Output, values: np.ndarray) -> Any:
         """One for each face: {name: number} of classes and values, an array of the rest."""
@@ -77,16 +99,31 @@ class FaceNetwork:
         return [dict(zip(output.names, row.tolist(), strict=True)) for row in values]
 
 
-def require_picture_only(info: BundleInfo, folder: Path) -> None:
-    """Raises MienError for a bundle that takes a voice, or more pictures than the photograph has."""
-    sounds = [name for name, given in info.inputs.items() if isinstance(given, SoundInput)]
-    if sounds:
+def require_readable(info: BundleInfo, folder: Path) -> None:
+    """Raises MienError for a bundle whose inputs a photograph, or a film with its sound, does not give."""
+    if not (takes_picture_only(info.inputs) or takes_picture_and_voice(info.inputs)):
         raise MienError(
-            f"{folder} takes {' and '.join(info.inputs)}; reading takes pictures only, so a bundle with a voice cannot "
-            "be used here. Measure it with: mien evaluate."
+            f"{folder} takes {' and '.join(info.inputs)}; a photograph gives one picture, and a film its sound as "
+            f"{VOICE!r} beside it. Name another, or measure it with: mien evaluate."
         )
-    if len(info.inputs) != 1:
-        raise MienError(f"{folder} takes {' and '.join(info.inputs)}; a photograph gives one picture. Name another.")
+
+
+def require_picture_only(info: BundleInfo, folder: Path) -> None:
+    """Raises MienError for a bundle that takes more than one picture, or a voice."""
+    require_readable(info, folder)
+    if not takes_picture_only(info.inputs):
+        raise MienError(f"{folder} takes {' and '.join(info.inputs)}; points are read from the picture alone.")
+
+
+def takes_picture_only(inputs: Mapping[str, Input]) -> bool:
+    """Whether a photograph gives what the network takes."""
+    return [type(given) for given in inputs.values()] == [PictureInput]
+
+
+def takes_picture_and_voice(inputs: Mapping[str, Input]) -> bool:
+    """Whether a film with sound gives it: one picture, and a sound by the name VOICE."""
+    rest = {name: given for name, given in inputs.items() if name != VOICE}
+    return isinstance(inputs.get(VOICE), SoundInput) and takes_picture_only(rest)
 
 
 def named_outputs(networks: Iterable[FaceNetwork]) -> list[list[FaceOutput]]:

@@ -16,6 +16,7 @@ from mien import __version__
 from mien.core.bundle import BundleInfo
 from mien.core.landmarks import scheme_of
 from mien.core.records import FacePoints, Reading
+from mien.core.spec import SoundInput
 from mien.media.tables import Column, TableWriter
 from mien.runtime.networks import FaceOutput
 
@@ -23,6 +24,10 @@ FRAME_OF_REFERENCE = (
     "Pixels of the upright picture (after EXIF rotation; of a video after its display matrix, with square pixels), at "
     "the size that the file holds. Origin: outer corner of the upper left pixel; x to the right, y down. Boxes are "
     "edges, so (0, 0, width, height) is the whole picture."
+)
+VOICE_WINDOW = (
+    "The film's sound of the network's window that ends at the frame's time; before the film's beginning the window's "
+    "padding. Pictures, and films without sound, have empty cells for the outputs of such a network."
 )
 _PIXELS, _SHARE = ".3f", ".6f"  # how they stand in CSV
 _FIRST = (
@@ -201,6 +206,7 @@ class ReadingColumns:
             "table": "one row for each face; a picture or frame without one is a row with success 0",
             "columns": {column.name: column.described() for column in self.columns},
             "frame_of_reference": FRAME_OF_REFERENCE,
+            **({"voice": VOICE_WINDOW} if any(_takes_voice(info) for info in self.infos) else {}),
             "missing": "an empty cell (CSV), null (Parquet)",
             "model": models[0],
             **({"models": models} if len(models) > 1 else {}),
@@ -257,6 +263,10 @@ def _free_name(name: str, output: str, used: set[str]) -> str:
     """The column's name; with its output's before it, then with a number, where another column has it."""
     candidates = [name, f"{output}_{name}", *(f"{output}_{name}_{number}" for number in range(2, len(used) + 3))]
     return next(each for each in candidates if each not in used)
+
+
+def _takes_voice(info: BundleInfo) -> bool:
+    return any(isinstance(given, SoundInput) for given in info.inputs.values())
 
 
 def _model(info: BundleInfo) -> dict[str, Any]:

@@ -4,6 +4,7 @@ How a batch becomes a step is the same for all stages (training_step.py).
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -26,11 +27,16 @@ __all__ = [
 Predictions = dict[str, np.ndarray]
 
 
+@dataclass(frozen=True)
+class NoOptions:
+    """Of a stage without options of its own."""
+
+
 class Stage(TrainingStep):
     """Subclasses define `loss_terms` or `objectives`, and `predict` and `validate`."""
 
     name: ClassVar[str]
-    options_class: ClassVar[type]
+    options_class: ClassVar[type] = NoOptions
     renamed_options: ClassVar[Mapping[str, str]] = {}  # former name -> name, for the configs of old runs
     needs_labels: ClassVar[bool] = True  # False where the targets are not classes
     starts_from: ClassVar[Mapping[str, tuple[type[System], ...]]] = {}  # role of a bundle -> the systems it may be

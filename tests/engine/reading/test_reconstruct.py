@@ -44,6 +44,17 @@ def test_a_face_its_reconstruction_and_their_difference(bundle: str, photo: Path
     assert np.abs(third - np.clip(3 * np.abs(first - second), 0, 255)).mean() < 4  # panels are enlarged
 
 
+def test_an_output_of_a_picture_does_without_a_method(
+    bundle: str, photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mien.systems.parface.network import ParFace
+
+    for name in ("method", "output"):
+        reconstruct([str(photo)], bundle=bundle, output=str(tmp_path / name))
+        monkeypatch.delattr(ParFace, "reconstruct", raising=False)
+    assert (tmp_path / "method" / "a.png").read_bytes() == (tmp_path / "output" / "a.png").read_bytes()
+
+
 def test_mistakes_are_one_line(bundle: str, photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(MienError, match="does not reconstruct pictures"):
         reconstruct([str(photo)], bundle="poster_v2_landmarks_small_300w", output=str(tmp_path / "out"))

@@ -158,4 +158,14 @@ class Together(Stage):
             self.system.ear.load_state_dict(other.ear.state_dict())
 
 
-STAGES = {"guess": Guess, "together": Together}
+class Listen(Guess):
+    """Without options of its own."""
+
+    name = "listen"
+    options_class = Stage.options_class
+
+    def loss_terms(self, batch, shared=None):
+        return {"cross_entropy": F.cross_entropy(self(*batch.take(("voice",)))["expression"], batch.expression)}
+
+
+STAGES = {"guess": Guess, "together": Together, "listen": Listen}

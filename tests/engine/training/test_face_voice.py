@@ -12,21 +12,27 @@ from mien.core.errors import MienError
 from mien.engine.training.fit import fit_command
 from mien.systems.bundle import load, read_info
 
-COMMON = ["--trainer.device=cpu", "--trainer.progress=false", "--data.name=drawn", "--data.batch_size=8",
+COMMON = ["--trainer.device=cpu", "--trainer.progress=false", "--data.name=manifest", "--data.batch_size=8",
           "--data.cache=memory", "--data.augmentation=none", "--data.leaks=ignore"]  # fmt: skip
 TOGETHER = ["--system.name=toy_face_voice", "--stage.name=together", "--system.options.dropout=0.2"]
 
 
 @pytest.fixture
-def words(faces, tmp_path) -> list[str]:
+def words(talking_faces, tmp_path) -> list[str]:
     torch.manual_seed(0)
     save_file({"weight": torch.randn(4, 3 * 8 * 8)}, tmp_path / "eye.safetensors")
-    return [*COMMON, f"--data.root={faces}", *TOGETHER, f"--stage.options.eye={tmp_path / 'eye.safetensors'}"]
+    return [*COMMON, f"--data.root={talking_faces}", *TOGETHER, f"--stage.options.eye={tmp_path / 'eye.safetensors'}"]
 
 
-def guess(faces: Path, folder: Path, system: str) -> Path:
+def guess(talking_faces: Path, folder: Path, system: str) -> Path:
     """A bundle of a stage with one objective."""
-    words = [*COMMON, f"--data.root={faces}", f"--system.name={system}", "--stage.name=guess", "--optim.lr=1e-2"]
+    words = [
+        *COMMON,
+        f"--data.root={talking_faces}",
+        f"--system.name={system}",
+        "--stage.name=guess",
+        "--optim.lr=1e-2",
+    ]
     (result,) = fit_command([*words, "--trainer.epochs=1", f"--output={folder}"])
     return result.bundle
 
@@ -35,8 +41,11 @@ def state_of(folder: Path) -> dict:
     return torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
 
 
-def test_it_trains_from_two_bundles_with_two_optimisers(toy, faces, words, tmp_path, capsys):
-    face, voice = guess(faces, tmp_path / "face", "toy"), guess(faces, tmp_path / "voice", "toy_face_voice")
+def test_it_trains_from_two_bundles_with_two_optimisers(toy, talking_faces, words, tmp_path, capsys):
+    face, voice = (
+        guess(talking_faces, tmp_path / "face", "toy"),
+        guess(talking_faces, tmp_path / "voice", "toy_face_voice"),
+    )
     inits = [f"--init.face={face}", f"--init.voice={voice}"]
     (result,) = fit_command([*words, *inits, "--trainer.epochs=2", "--optim.ema=0.5", f"--output={tmp_path / 'run'}"])
     info, state = read_info(result.bundle), state_of(result.folder)
@@ -63,18 +72,21 @@ def test_it_trains_from_two_bundles_with_two_optimisers(toy, faces, words, tmp_p
     }  # fmt: skip
 
 
-def test_weights_come_from_the_bundle_of_their_role(toy, faces, words, tmp_path):
+def test_weights_come_from_the_bundle_of_their_role(toy, talking_faces, words, tmp_path):
     from mien.engine.training.config import parse_fit
     from mien.engine.training.setup import build
 
-    face, voice = guess(faces, tmp_path / "face", "toy"), guess(faces, tmp_path / "voice", "toy_face_voice")
+    face, voice = (
+        guess(talking_faces, tmp_path / "face", "toy"),
+        guess(talking_faces, tmp_path / "voice", "toy_face_voice"),
+    )
     stage, _ = build(parse_fit([*words, f"--init.face={face}", f"--init.voice={voice}"]))
     assert torch.equal(stage.system.first.weight, load(face).first.weight)
     assert torch.equal(stage.system.ear.weight, load(voice).ear.weight)
 
 
-def test_roles_are_checked(toy, faces, words, tmp_path):
-    face = guess(faces, tmp_path / "face", "toy")
+def test_roles_are_checked(toy, talking_faces, words, tmp_path):
+    face = guess(talking_faces, tmp_path / "face", "toy")
     output = f"--output={tmp_path / 'run'}"
     with pytest.raises(MienError, match=r"starts from 2 bundles: --init.face BUNDLE --init.voice BUNDLE; got --init "):
         fit_command([*words, f"--init={face}", output])

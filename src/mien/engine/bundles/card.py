@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from mien.core.spec import Output, primary
+from mien.core.spec import Output, described_inputs, primary
 
 if TYPE_CHECKING:
     from mien.systems.system import System
@@ -13,11 +13,12 @@ def bundle_card(system: "System", provenance: dict[str, Any]) -> str:
     """Markdown: what it is, how it was made, what it scored where, and what nobody has measured."""
     rows = "".join(f"| {name.removeprefix('val/')} | {value:.4f} |\n" for name, value in provenance["scores"].items())
     train, val = provenance["train"], provenance["val"]
-    spec, outputs = system.picture, "; ".join(_described(*each) for each in primary(system.outputs).items())
+    outputs = "; ".join(_described(*each) for each in primary(system.outputs).items())
     leaks = leaks_said(provenance.get("leaks", {}))
     return f"""# {system.name}, trained on {provenance["data"]}
 
-{system.name} ({provenance["stage"]}), {spec.size} x {spec.size} pixels, {spec.color}.
+{system.name} ({provenance["stage"]}).
+Inputs: {described_inputs(system.inputs)}.
 Outputs: {outputs}.
 
 - Trained on {train["faces"]} faces (split {train["split"]}, hash {train["hash"]}), seed {provenance["seed"]}.

@@ -23,7 +23,7 @@ SMALL = 1024  # values below which halving a weight saves nothing worth a node
 TIED = 0.02
 SAME_POINT = 1e-3  # sides of the crop
 CHECKED = 16  # samples that the exported network is compared on
-_READS_WITH = {"classes": "--bundle", "points": "--landmark-bundle"}
+_READS_WITH = {"classes": "--bundle", "values": "--bundle", "points": "--landmark-bundle"}
 MODEL, DESCRIPTION, CARD = "model.onnx", "system.json", "README.md"
 
 
@@ -70,10 +70,22 @@ def export(
             )
     assert system.info is not None
     _describe(system.info, source, folder)
-    megabytes, bundle_option = (folder / MODEL).stat().st_size / 1e6, _READS_WITH.get(found.kind, "")
+    megabytes = (folder / MODEL).stat().st_size / 1e6
     said = f"{folder / MODEL}: {megabytes:.1f} MB, {found.main} within {found.difference:.1e} of the original "
     said += f"({found.of_what}), {found.agreement}."
-    return said + (f"\nRead pictures with it: mien analyze PHOTO {bundle_option} {folder}" if bundle_option else "")
+    return said + _how_to_read(system, found.kind, folder)
+
+
+def _how_to_read(system: "System", kind: str, folder: Path) -> str:
+    """A line on `mien analyze`; empty for a network that it cannot read with."""
+    from mien.runtime.networks import takes_picture_and_voice, takes_picture_only
+
+    option = _READS_WITH.get(kind, "")
+    if option and takes_picture_only(system.inputs):
+        return f"\nRead pictures with it: mien analyze PHOTO {option} {folder}"
+    if kind in ("classes", "values") and takes_picture_and_voice(system.inputs):
+        return f"\nRead films with it: mien analyze FILM {option} {folder}"
+    return ""
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mien.cli.text import columns
+from mien.core.spec import described_inputs
 
 if TYPE_CHECKING:
     from mien.core.bundle import BundleInfo
@@ -19,7 +20,7 @@ def models() -> str:
         (
             folder.name,
             _used_by(info),
-            f"{info.picture.size} px",
+            described_inputs(info.inputs),
             _says(info),
         )
         for folder, info in shipped_bundles()

@@ -9,6 +9,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from mien.core.spec import described_inputs
 from mien.engine.evaluation.classes.report import format_overlap
 from mien.engine.evaluation.comparison import Comparison
 from mien.engine.evaluation.result import Evaluation
@@ -59,7 +60,7 @@ def format_interval(score: Score, format_value: Format) -> str:
 
 def model_and_data(result: Evaluation, faces: int, more: Mapping[str, object]) -> str:
     """Which model, on which faces, how."""
-    target, picture = result.target, result.info.picture
+    target = result.target
     return parts.facts(
         {
             "model": result.model,
@@ -73,7 +74,7 @@ def model_and_data(result: Evaluation, faces: int, more: Mapping[str, object]) -
             "overlap with training faces": format_overlap(result.leaks),
             "faces measured": f"{faces:,}",
             "pictures that could not be read": f"{len(result.failures):,}",
-            "input": f"{picture.size} x {picture.size} pixels, {picture.color}, one view, no flips",
+            "input": f"{described_inputs(result.info.inputs)}, one view, no flips",
             **more,
         }
     )

@@ -79,8 +79,11 @@ class Stored:
     """Before the first row of the last file."""
 
 
-def stored(path: Path, no_face: str) -> Stored:
-    """Of a table of readings, row by row. no_face: how the note of a picture without a face begins."""
+def stored(path: Path, no_face: str, no_voice: str) -> Stored:
+    """Of a table of readings, row by row.
+
+    no_face, no_voice: how the notes begin of a picture without a face, and of a face that a network lacked a voice for.
+    """
     found = Stored()
     for (source, frame), group in groupby(read_rows(path), key=lambda row: (row["source"], row["frame"])):
         rows = list(group)
@@ -88,11 +91,11 @@ def stored(path: Path, no_face: str) -> Stored:
             found.rows_before_last, found.last = found.counts.rows, source
         found.sources.add(source)
         found.last_frame = int(frame) if rows[0]["timestamp"] else None
-        _add(found.counts, rows, no_face)
+        _add(found.counts, rows, no_face, no_voice)
     return found
 
 
-def _add(counts: Counts, rows: list[dict[str, str]], no_face: str) -> None:
+def _add(counts: Counts, rows: list[dict[str, str]], no_face: str, no_voice: str) -> None:
     first = rows[0]
     faces = [row for row in rows if row["success"] == "1"]
     readable = bool(faces) or first["note"].startswith(no_face)
@@ -103,8 +106,13 @@ def _add(counts: Counts, rows: list[dict[str, str]], no_face: str) -> None:
     counts.expressions.update(row["expression"] for row in faces if row.get("expression"))
     if not readable:
         counts.add_unreadable(first["note"])
-    elif first["timestamp"] and (note := first["note"].removeprefix(no_face).removeprefix("; ")):
+    elif first["timestamp"] and (note := _of_damage(first["note"], no_face, no_voice)):
         counts.add_damage(first["source"], int(first["frame"]), note)
+
+
+def _of_damage(note: str, no_face: str, no_voice: str) -> str:
+    """What remains of a frame's note without the parts that say what was not found."""
+    return "; ".join(part for part in note.split("; ") if part and not part.startswith((no_face, no_voice)))
 
 
 def expressions_line(counts: Counts) -> Iterator[str]:

@@ -8,6 +8,7 @@ from mien.media.files import writable_folder
 
 if TYPE_CHECKING:
     import numpy as np
+    from torch import Tensor
 
     from mien.systems.system import System
 
@@ -29,7 +30,8 @@ def reconstruct(
 
     Args:
         inputs: photos, folders, patterns such as 'photos/*.jpg'.
-        bundle: folder of a bundle with an autoencoder (ParFace-Net's stages, with or without landmarks); needs torch.
+        bundle: folder of a bundle that makes the picture of a face again (ParFace-Net's stages, with or without
+            landmarks, or any with an output of that kind); needs torch.
         output: folder for PHOTO.png, of further faces PHOTO_1.png, ...
         detector: dlib needs no file; yunet finds turned faces too, from OpenCV's weight file.
         detector_weights: YuNet's file.
@@ -76,9 +78,26 @@ def _autoencoder(bundle: str) -> "System":
     from mien.systems.bundle import load
 
     system = load(folder)
-    if not hasattr(system, "reconstruct"):
-        raise MienError(f"{bundle} is a {system.name}, which does not reconstruct pictures. Name a parface bundle.")
+    if not hasattr(system, "reconstruct") and (_picture_output(system) is None or len(system.inputs) > 1):
+        raise MienError(
+            f"{bundle} is a {system.name}, which does not reconstruct pictures: it takes {' and '.join(system.inputs)} "
+            f"and gives {', '.join(system.outputs)}. Name a bundle that gives a picture from the picture alone."
+        )
     return system
+
+
+def _picture_output(system: "System") -> str | None:
+    return next((name for name, output in system.outputs.items() if output.kind == "picture"), None)
+
+
+def _reconstructed(system: "System", image: "Tensor") -> "Tensor":
+    """By the system's method `reconstruct`, else its output that is a picture."""
+    if hasattr(system, "reconstruct"):
+        return system.reconstruct(image)  # type: ignore[operator, no-any-return]
+    name = _picture_output(system)
+    assert name is not None
+    found: Tensor = system(image)[name]
+    return found
 
 
 def _write(system: "System", pixels: "np.ndarray", box: Any, path: Path) -> float:
@@ -92,7 +111,7 @@ def _write(system: "System", pixels: "np.ndarray", box: Any, path: Path) -> floa
     spec = system.picture
     crop = prepare(pixels, crop_of_box(box, spec), spec)
     with torch.inference_mode():
-        output = system.reconstruct(torch.from_numpy(normalise(crop[None], spec)))[0]  # type: ignore[operator]
+        output = _reconstructed(system, torch.from_numpy(normalise(crop[None], spec)))[0]
     shares = output.numpy().transpose(1, 2, 0) * np.array(spec.std) + np.array(spec.mean)
     reconstruction = np.round(255 * shares.clip(0, 1)).astype(np.uint8)
     apart = np.abs(reconstruction.astype(int) - crop)

@@ -138,12 +138,12 @@ class AnalyzeRun:
 
     def _resumed(self) -> Stored:
         """What an earlier start has read; with a filter over the frames, a half-read film is read anew."""
-        from mien.runtime.analyzer import NO_FACE
+        from mien.runtime.analyzer import NO_FACE, NO_VOICE
 
-        found = stored(self.table.csv, NO_FACE)
+        found = stored(self.table.csv, NO_FACE, NO_VOICE)
         if self.analyzer.smooth and found.last_frame is not None:
             self.table.truncate(found.rows_before_last)
-            found = stored(self.table.csv, NO_FACE)
+            found = stored(self.table.csv, NO_FACE, NO_VOICE)
             found.last_frame = None
         self.counts, self.earlier = found.counts, found.counts.pictures
         if found.sources and not any(printable(str(path)) in found.sources for path in self.files):

@@ -55,7 +55,12 @@ def _system(config: "FitConfig", name: str, labels: "LabelSet | None") -> "Syste
     torch.manual_seed(step_seed(config.trainer.seed, 0, 0))
     system = create_model(name, labels=labels, **options)
     framed = {} if config.data.crop_source == "box" else {"point_box": config.data.crop_source}
-    system.inputs["image"] = PictureInput.from_dict(system.picture.to_dict() | framed | config.input)
+    if "image" in system.inputs:
+        system.inputs["image"] = PictureInput.from_dict(system.picture.to_dict() | framed | config.input)
+    elif config.input:
+        raise MienError(
+            f"{name} takes {' and '.join(system.inputs)}, no picture; leave input.{next(iter(config.input))} out."
+        )
     return system
 
 

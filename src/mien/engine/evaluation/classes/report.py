@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
+from mien.core.spec import described_inputs
 from mien.engine.evaluation.classes import sections as body
 from mien.engine.evaluation.classes.text import MEANING, format_interval, format_value
 from mien.engine.evaluation.contamination import UNKNOWN
@@ -83,7 +84,7 @@ def measured(result: "ClassEvaluation") -> Markup:
             "samples without a label": f"{target.unlabelled:,}",
             "samples of classes the model lacks": f"{sum(target.dropped.values()):,}",
             "classes": f"{', '.join(labels.classes)} (order {labels.name}, {labels.checksum})",
-            "input": f"{info.picture.size} x {info.picture.size} pixels, {info.picture.color}, one view, no flips",
+            "input": f"{described_inputs(info.inputs)}, one view, no flips",
             "temperature": f"{result.predictions.temperature:.4g}",
             "intervals": INTERVALS if accuracy.low is not None else "none",
         }

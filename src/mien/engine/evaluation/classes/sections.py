@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
+from mien.core.spec import PictureInput
 from mien.engine.evaluation.classes.text import MEANING, bounds, format_interval, format_value
 from mien.engine.evaluation.scores import Score, value_of
 from mien.report import parts
@@ -107,7 +108,9 @@ def _thumbnail(result: "ClassEvaluation", sample: "Sample") -> Markup:
 
     from mien.data.faces import prepare_face
 
-    image = Image.fromarray(prepare_face(sample, result.info.picture)[0]).resize((96, 96))
+    inputs = result.info.inputs.values()
+    given = next((each for each in inputs if isinstance(each, PictureInput)), PictureInput())  # a voice has a face too
+    image = Image.fromarray(prepare_face(sample, given)[0]).resize((96, 96))
     encoded = io.BytesIO()
     image.save(encoded, format="JPEG", quality=80)
     return parts.picture(encoded.getvalue(), alt=f"the face in {sample.key}", css_class="face", kind="jpeg")

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
+from mien.core.spec import described_inputs
 from mien.engine.evaluation.classes.report import format_overlap
 from mien.engine.evaluation.points import sections as body
 from mien.engine.evaluation.points.crops import DETECTED
@@ -168,8 +169,7 @@ def measured(result: "PointEvaluation") -> Markup:
             "faces that the detector missed": f"{len(result.missed):,}" if detected else "",
             "errors are divided by": NORMALISER_TEXT[result.normaliser] if result.normaliser != "none" else "nothing",
             "points": f"{result.main.truth_px.shape[1]}",
-            "input": f"{info.picture.size} x {info.picture.size} pixels, {info.picture.color}, one view, no flips; "
-            f"{info.picture.box_scale:g} times the box",
+            "input": f"{described_inputs(info.inputs)}, one view, no flips; {info.picture.box_scale:g} times the box",
             "intervals": "95 %, percentile bootstrap over faces; shares of faces: Wilson",
         }
     )

@@ -1,0 +1,153 @@
+"""The sound of a film beside its frames, as windows that end at a frame's time. Needs PyAV and soxr.
+
+pip install 'mien[video,audio]'
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jaxtyping import Float
+
+from mien.core.spec import SoundInput
+from mien.media.audio import Sound, resample_blocks
+from mien.media.video import first_time_s, opened_film
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+
+Block = Float[np.ndarray, " _"]  # mono samples
+_SILENCE_S = 1.0  # at most so much is filled in at a time
+_GAP_S = 0.1  # two packets further apart have silence between them; less is how their times are rounded
+
+
+class Soundtrack:
+    """Windows for a network from blocks of sound, which are read as far as the windows go.
+
+    blocks: mono at `given.rate_hz`, from time 0 on. Memory holds one window, however long the sound is.
+    """
+
+    def __init__(self, blocks: Iterator[Block], given: SoundInput) -> None:
+        self.given = given
+        self._blocks = blocks
+        self._kept: Block = np.zeros(0, np.float32)
+        self._end = 0  # of `_kept`, in samples from time 0
+
+    def until(self, time_s: float) -> Sound:
+        """The `given.samples` samples that end at this time, which must not be before that of an earlier call.
+
+        In front of the first sample stands what `given.padding` says: silence, or the sound so far again and again.
+        After the last sample follows silence.
+        """
+        end = max(0, round(time_s * self.given.rate_hz))
+        while self._end < end:
+            block = next(self._blocks, None)
+            if block is None:
+                self._keep(np.zeros(min(end - self._end, self.given.samples), np.float32))
+                self._end = end
+            else:
+                self._keep(block)
+        heard = self._kept[: len(self._kept) - (self._end - end)] if self._end > end else self._kept
+        return Sound(_ending(heard, self.given), self.given.rate_hz)
+
+    def _keep(self, block: Block) -> None:
+        """With what a later window may still need: one that ends where this block begins."""
+        self._end += len(block)
+        self._kept = np.concatenate([self._kept, block])[-(self.given.samples + len(block)) :]
+
+
+@contextmanager
+def opened_soundtrack(path: Path | str, given: SoundInput) -> Iterator[Soundtrack | None]:
+    """The first sound stream of a film, time 0 at its first frame as in `Frame.timestamp_s`; None without sound.
+
+    Damaged packets and gaps between packets are silence. Raises MienError for what is no video.
+    """
+    path = Path(path)
+    start_s = first_time_s(path)
+    with opened_film(path) as container:
+        blocks = _first_kept(_blocks(container, start_s, given.rate_hz))
+        yield None if blocks is None else Soundtrack(blocks, given)
+
+
+def _ending(samples: Block, given: SoundInput) -> Block:
+    """The last `given.samples` of them; fewer are padded in front."""
+    missing = given.samples - len(samples)
+    if missing <= 0:
+        return samples[-given.samples :]
+    if given.padding == "repeat" and len(samples):
+        return np.resize(samples[::-1], given.samples)[::-1].copy()
+    return np.concatenate([np.zeros(missing, np.float32), samples])
+
+
+def _first_kept(blocks: Iterator[Block]) -> Iterator[Block] | None:
+    """The same blocks; None where there is not one."""
+    first = next(blocks, None)
+    return None if first is None else chain([first], blocks)
+
+
+def _blocks(container: "InputContainer", start_s: float, rate_hz: int) -> Iterator[Block]:
+    """Mono at that rate, without gaps, from `start_s` on."""
+    if not container.streams.audio:
+        return
+    frames = _frames(container, container.streams.audio[0])
+    first = next(frames, None)
+    if first is None:
+        return
+    rate = first.sample_rate
+    yield from resample_blocks(_without_gaps(_timed(first, frames, start_s), rate), rate, rate_hz)
+
+
+def _frames(container: "InputContainer", stream: Any) -> Iterator[Any]:
+    """Decoded frames, past damaged packets."""
+    import av
+
+    with suppress(av.FFmpegError):  # a file that ends in the middle
+        for packet in container.demux(stream):
+            with suppress(av.FFmpegError):
+                yield from stream.decode(packet)
+
+
+def _timed(first: Any, rest: Iterator[Any], start_s: float) -> Iterator[tuple[float | None, Block]]:
+    """(seconds after `start_s` or None, the mean of the channels) of each frame that is like the first."""
+    import av
+
+    layout, rate = first.layout.name, first.sample_rate
+    as_float = av.AudioResampler(format="fltp")
+
+    def mono(frame: Any) -> tuple[float | None, Block]:
+        channels = np.concatenate([part.to_ndarray() for part in as_float.resample(frame)], axis=1)
+        time_s = None if frame.time is None else float(frame.time) - start_s
+        return time_s, np.nan_to_num(channels.mean(axis=0, dtype=np.float64)).astype(np.float32)
+
+    yield mono(first)
+    for frame in rest:
+        if (frame.layout.name, frame.sample_rate) == (layout, rate):
+            yield mono(frame)
+
+
+def _without_gaps(timed: Iterator[tuple[float | None, Block]], rate: int) -> Iterator[Block]:
+    """From time 0 on: the first block stands at its time, each further one at the end of the block before it.
+
+    What lies before time 0 is cut off, and a gap is filled with silence.
+    """
+    position, tolerance = 0, 0.0
+    for number, (time_s, block) in enumerate(timed):
+        place = position if time_s is None else round(time_s * rate)
+        if number == 0:
+            position = min(0, place)
+        if place - position > tolerance:
+            yield from _silence(max(0, place) - max(0, position), rate)
+            position = place
+        if len(heard := block[max(0, -position) :]):
+            yield heard
+        position, tolerance = position + len(block), _GAP_S * rate
+
+
+def _silence(samples: int, rate: int) -> Iterator[Block]:
+    """In blocks, so that a wrong time in a file takes no memory."""
+    longest = round(_SILENCE_S * rate)
+    for start in range(0, samples, longest):
+        yield np.zeros(min(longest, samples - start), np.float32)
