@@ -11,6 +11,7 @@ import re
 import shlex
 import shutil
 import textwrap
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -98,7 +99,8 @@ def commands(page: Path) -> Iterator[Command]:
                 text = ""
         elif fence is None:
             for mentioned in re.findall(r"`(mien [^`]+)`", line):
-                yield Command(number, mentioned, line.lstrip().startswith("|"))
+                is_name = mentioned.removeprefix("mien ") in COMMANDS
+                yield Command(number, mentioned, line.lstrip().startswith("|") and not is_name)
 
 
 def commands_of_config(path: Path) -> Iterator[str]:
@@ -141,9 +143,9 @@ def write_data_sets(folder: Path) -> None:
 
     write_drawn(folder / "my_faces", faces=42, size=48, layout="image_folder")
     for name, faces in (
-        ("rafdb", 42), ("ferplus", 48), ("affectnet", 48), ("kdef", 42), ("expw", 28), ("w300", 28), ("w300lp", 28),
+        ("rafdb", 42), ("ferplus", 48), ("affectnet", 48), ("kdef", 42), ("expw", 28), ("w300", 28),
     ):  # fmt: skip
-        write_drawn(folder / "datasets" / name, faces=faces, size=96, layout=name, pictures=2)
+        write_drawn(folder / "datasets" / name.replace("w300", "300w"), faces=faces, size=96, layout=name, pictures=2)
 
 
 def write_bundles(folder: Path) -> None:
@@ -214,16 +216,29 @@ def test_commands_and_snippets_run(
         if code != 0:
             failed.append(f"{name_of(page)}:{command.line}: {command.text}\n  exit code {code}: {errors}")
     for text in snippets(page):
-        exec(compile(text, name_of(page), "exec"), {"__name__": "page"})
+        try:
+            with contextlib.redirect_stdout(io.StringIO()):
+                exec(compile(text, name_of(page), "exec"), {"__name__": "page"})
+        except Exception as error:
+            failed.append(f"{name_of(page)}: {text}  {described(error)}")
     assert not failed, "\n".join(failed)
 
 
 def run(command: str) -> tuple[int, str]:
-    """Exit code and standard error."""
+    """Exit code and standard error; of a fault of mien's own -1 and where it came from."""
     errors = io.StringIO()
-    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(errors):
-        code = main(shlex.split(command)[1:])
+    try:
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(errors):
+            code = main(shlex.split(command)[1:])
+    except Exception as error:
+        return -1, described(error)
     return code, errors.getvalue()
+
+
+def described(error: Exception) -> str:
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "/mien/" in frame.filename]
+    where = [f"{frame.filename.rpartition('/mien/')[2]}:{frame.lineno}" for frame in frames[-2:]]
+    return f"{type(error).__name__} at {', '.join(where)}: {str(error)[:600]}"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
