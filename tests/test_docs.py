@@ -1,8 +1,8 @@
-"""The pages: their commands and snippets run word for word, their excerpts stand in the files, their links lead somewhere.
+"""The pages: commands and snippets run word for word, excerpts are equal to their files, links have a target.
 
-`mien ...` in a ```bash block, in an indented line and in a table is run, unless it has a placeholder in capitals or
-`...`: then its options and configs are checked. A block after `<!-- excerpt: FILE -->` is compared with that file. What is
-run is run in a folder that holds what the pages speak of, all of it synthetic.
+`mien ...` in a ```bash block, in an indented line and in a table is run in a folder with the files that the pages
+name, all of them synthetic. Of commands in sentences, and of those with a placeholder in capitals or `...`, the options
+and configs are checked. A block after `<!-- excerpt: FILE -->` is compared with that file.
 """
 
 import contextlib
@@ -57,7 +57,7 @@ class Command(NamedTuple):
     line: int
     text: str
     is_run: bool
-    """Whether it is printed to be typed: in a block, an indented line or a table; else it is mentioned in a sentence."""
+    """True in a block, an indented line and a table; False in a sentence."""
 
     @property
     def is_complete(self) -> bool:
@@ -111,7 +111,7 @@ def commands_of_config(path: Path) -> Iterator[str]:
             yield line.strip()
 
 
-# --- a folder with everything that the pages speak of
+# --- a folder with the files that the pages name
 
 
 @pytest.fixture(scope="module")
@@ -149,7 +149,7 @@ def write_data_sets(folder: Path) -> None:
 
 
 def write_bundles(folder: Path) -> None:
-    """One of each kind, small and untrained; and copies of the ones that ship, which have ONNX."""
+    """Small untrained bundles of two kinds, and copies of two bundles that ship, which have ONNX."""
     import mien
 
     poster = {"landmark_branch": False, "vit_depth": 1}
@@ -157,7 +157,7 @@ def write_bundles(folder: Path) -> None:
     small = {"size": 128, "width": 0.125, "latent": 12}
     mien.create_model("parface_autoencoder", **small).save_pretrained(folder / "autoencoder" / "bundle")
     shipped = ROOT / "src" / "mien" / "runtime" / "bundles"
-    for name, source in (("a", "poster_v2_small_ferplus"), ("b", "parface_small_300w"), ("points", "parface_small_300w")):
+    for name, source in (("a", "poster_v2_small_ferplus"), ("b", "parface_small_300w")):
         shutil.copytree(shipped / source, folder / name / "bundle")
 
 
@@ -188,7 +188,7 @@ def write_released_files(folder: Path) -> None:
 
 
 def linked_copy(source: Path, target: Path) -> Path:
-    """A copy of the folder whose files are links to the same bytes. What mien writes replaces files, never their bytes."""
+    """A copy of the folder with hard links. mien replaces files and never changes them in place."""
     return Path(shutil.copytree(source, target, copy_function=lambda a, b: Path(b).hardlink_to(a)))
 
 
@@ -211,7 +211,7 @@ def test_commands_and_snippets_run(
     monkeypatch.chdir(linked_copy(everything, tmp_path / "here"))
     failed = []
     for command in to_run(page):
-        assert command.text.startswith("mien "), f"{name_of(page)}:{command.line}: neither run nor in EXEMPT"
+        assert command.text.startswith("mien "), f"{name_of(page)}:{command.line}: not a mien command, not in EXEMPT"
         code, errors = run(command.text)
         if code != 0:
             failed.append(f"{name_of(page)}:{command.line}: {command.text}\n  exit code {code}: {errors}")
@@ -225,7 +225,7 @@ def test_commands_and_snippets_run(
 
 
 def run(command: str) -> tuple[int, str]:
-    """Exit code and standard error; of a fault of mien's own -1 and where it came from."""
+    """Exit code and standard error; after an exception that mien does not handle, -1 and its origin."""
     errors = io.StringIO()
     try:
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(errors):
@@ -259,7 +259,7 @@ def test_the_command_of_a_config_is_its_own(path: Path) -> None:
 
 
 def check_grammar(text: str, *, where: str) -> None:
-    """Asserts that the command, each option and each config that the text names exist. Placeholders may stand for values."""
+    """Asserts that the command, its options and its configs exist; values may be placeholders."""
     words = [word for word in shlex.split(text)[1:] if word not in ("...", "--help", "--version", "COMMAND")]
     if not words or any(name.startswith(f"{' '.join(words)} ") for name in COMMANDS):
         return
@@ -357,5 +357,3 @@ def test_the_number_of_readers_is_the_one_that_readme_states() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     stated = re.search(r"(\d+) readers", text)
     assert stated and int(stated[1]) == len(list_readers())
-
-
