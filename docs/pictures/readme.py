@@ -1,4 +1,4 @@
-"""Draws docs/pictures/readings.jpg: what the models that ship read in a photograph and in three synthetic faces.
+"""Draws docs/pictures/readings.jpg: predictions of the models that ship for a photograph and three synthetic faces.
 
     python docs/pictures/readme.py
 
