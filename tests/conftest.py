@@ -38,9 +38,15 @@ def parity() -> Path:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The files of this very folder come first: they start many processes, which is best done from a small one.
+    """Files of tests that start processes come first: that is best done from a small process.
 
     Late in the suite a worker of 4 GB was several times killed when it came back from a process it had started: by a
     segmentation fault that the kernel sent (SI_KERNEL, no address) at an instruction that touches no memory.
     """
-    items.sort(key=lambda item: item.path.parent != Path(__file__).parent)
+    starts = {path: _starts_processes(path) for path in {item.path for item in items}}
+    items.sort(key=lambda item: not starts[item.path])
+
+
+def _starts_processes(path: Path) -> bool:
+    text = path.read_text(encoding="utf-8")
+    return "subprocess" in text or "run_script" in text
