@@ -80,7 +80,7 @@ def test_the_shipped_landmarks_are_whole():
     assert info.files == {name: sha256_of(folder / name) for name in ("model.onnx", "seen_faces.npz")}
     assert list(info.outputs_of("points")) == ["landmarks"]
     card = (folder / "README.md").read_text(encoding="utf-8")
-    assert "Research only" in card and "300-W" in card and "no diagnosis" in card
+    assert "Research only" in card and "300-W" in card and "not diagnoses" in card
 
 
 def test_the_shipped_landmarks_see_which_side_is_weak(tmp_path):
