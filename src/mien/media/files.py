@@ -1,12 +1,14 @@
 """Files are written whole or not at all, and named by what is in them."""
 
+import csv
 import hashlib
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from mien.core.errors import MienError
 
@@ -65,6 +67,14 @@ def write_text(path: Path, text: str) -> None:
     """UTF-8, atomically; of file names that are not UTF-8, as `printable`."""
     with atomic_path(path) as temporary:
         temporary.write_text(printable(text), encoding="utf-8")
+
+
+def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """A header and rows of cells as CSV in UTF-8, each line ended by \\n; whole or not at all."""
+    with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows(rows)
 
 
 def printable(text: str) -> str:

@@ -9,7 +9,6 @@ Each part is a fixed share of the faces, whoever works on it and however often t
 same bytes. `parts/NAME.json` says that a part is whole; the folder goes when the table is written.
 """
 
-import csv
 import json
 import math
 import re
@@ -28,7 +27,7 @@ from mien.core.records import Sample
 from mien.data.parallel import stopped
 from mien.data.preparation.face_crop import CutError, Preparation, cut, encoded
 from mien.data.readers.reader import printable
-from mien.media.files import atomic_path, write_text
+from mien.media.files import atomic_path, write_csv, write_text
 from mien.media.image import PICTURES
 
 PARTS, TABLE, FAILURES = "parts", "manifest.parquet", "failures.csv"
@@ -192,10 +191,8 @@ def write_tables(
     keys = {split: [printable(sample.key) for sample in samples] for split, samples in splits.items()}
     table = [rows[key] | {"split": split} for split, names in keys.items() for key in names if key in rows]
     failed = [failures[key] | {"split": split} for split, names in keys.items() for key in names if key in failures]
-    with atomic_path(folder / FAILURES) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, ["split", "key", "picture", "reason", "detail"])
-        writer.writeheader()
-        writer.writerows(failed)
+    columns = ["split", "key", "picture", "reason", "detail"]
+    write_csv(folder / FAILURES, columns, ([row.get(name, "") for name in columns] for row in failed))
     if table:
         _write_table(folder / TABLE, table, labels)
     return {

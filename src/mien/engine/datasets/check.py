@@ -1,6 +1,5 @@
 """`mien data check`: whether a data set on this disk is whole, against what was published of it."""
 
-import csv
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -178,7 +177,7 @@ def _write(folder: Path, found: Findings, splits: "dict[str, list[Sample]]", rea
     from mien.data.readers.reader import printable
     from mien.data.splits import split_hash
     from mien.engine.datasets.contact_sheet import PER_LINE, random_faces, write_contact_sheet
-    from mien.media.files import atomic_path, write_text
+    from mien.media.files import write_csv, write_text
 
     release = {"release": found.release.name, "source": found.release.source} if found.release else {}
     told = {
@@ -192,10 +191,8 @@ def _write(folder: Path, found: Findings, splits: "dict[str, list[Sample]]", rea
         "notes": found.notes,
     }
     write_text(folder / "check.json", json.dumps(told, indent=2) + "\n")
-    with atomic_path(folder / "problems.csv") as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, ["kind", "group", "split", "key", "detail", "picture"])
-        writer.writeheader()
-        writer.writerows(found.problems)
+    columns = ["kind", "group", "split", "key", "detail", "picture"]
+    write_csv(folder / "problems.csv", columns, ([row.get(name, "") for name in columns] for row in found.problems))
     rows = random_faces(splits, reader.labels, each=PER_LINE if reader.labels else 3 * PER_LINE, seed=seed)
     note = f"{sum(n for n, _ in rows.values()):,} faces, a random sample of each (seed {seed})"
     write_contact_sheet(folder / "contact.png", rows, title=f"{reader.name}: {printable(reader.root.name)}", note=note)

@@ -124,20 +124,17 @@ def _against_bundle(bundle: str, sides: dict[str, list["Sample"]], data: str) ->
 
 def write_table(path: Path, found: Sequence["Leak"]) -> None:
     """leaks.csv: a row for each pair, with the columns COLUMNS."""
-    import csv
+    from mien.media.files import write_csv
 
-    from mien.media.files import atomic_path
-
-    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(COLUMNS)
-        for leak in found:
-            known = _is_pair(leak)
-            pair = leak.kind == "near-duplicate" and known
-            writer.writerow([
-                leak.kind, leak.sides[0], leak.first.key if known else "", leak.sides[1], leak.second.key, leak.value,
-                f"{leak.likeness:.4f}" if pair else "", str(leak.mirrored).lower() if pair else "",
-            ])  # fmt: skip
+    rows = []
+    for leak in found:
+        known = _is_pair(leak)
+        pair = leak.kind == "near-duplicate" and known
+        rows.append([
+            leak.kind, leak.sides[0], leak.first.key if known else "", leak.sides[1], leak.second.key, leak.value,
+            f"{leak.likeness:.4f}" if pair else "", str(leak.mirrored).lower() if pair else "",
+        ])  # fmt: skip
+    write_csv(path, COLUMNS, rows)
 
 
 def write_leaks_page(path: Path, title: str, found: Sequence["Leak"], subtitle: str) -> None:

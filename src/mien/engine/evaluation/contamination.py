@@ -117,3 +117,13 @@ def provenance_warnings(info: BundleInfo, target: Target) -> list[str]:
         elif same_set and about.get("split") == target.split:
             warnings.append(f"The model was {use} on faces of {split}: this is no test of new faces.")
     return warnings
+
+
+def format_overlap(leaks: dict[str, Any]) -> str:
+    """How many faces of the split the model was trained on, as text."""
+    if leaks.get("policy") in (None, "ignore"):
+        return "not checked (data.leaks: ignore)"
+    if leaks.get("seen") == "unknown":
+        return f"not known: {UNKNOWN}"
+    done = f", {leaks['dropped']:,} left out" if "dropped" in leaks else ""
+    return f"{leaks.get('seen', 0):,} found by fingerprints{done}"

@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.table import Table
 
 from mien.core.spec import described_inputs
-from mien.engine.evaluation.classes.report import format_overlap
 from mien.engine.evaluation.comparison import Comparison
+from mien.engine.evaluation.contamination import format_overlap
 from mien.engine.evaluation.result import Evaluation
 from mien.engine.evaluation.scores import Score
 from mien.report import parts

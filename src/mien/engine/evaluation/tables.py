@@ -13,25 +13,19 @@ from arro3.io import write_parquet
 from mien.core.errors import MienError
 from mien.engine.evaluation.result import Evaluation
 from mien.engine.evaluation.scores import Score, write_scores
-from mien.media.files import atomic_path
-
-
-def write_csv(path: Path, rows: Iterable[Sequence[Any]]) -> None:
-    """Rows of cells, written whole or not at all."""
-    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows(rows)
+from mien.media.files import atomic_path, write_csv
 
 
 def write_failures(folder: Path, failures: Iterable[tuple[str, str]]) -> None:
     """failures.csv: key and reason of faces that are not in the numbers."""
-    write_csv(folder / "failures.csv", [["key", "reason"], *failures])
+    write_csv(folder / "failures.csv", ["key", "reason"], failures)
 
 
 def write_columns(folder: Path, name: str, columns: Mapping[str, Sequence[Any]], *, digits: int = 6) -> None:
     """NAME.csv, numbers to that many digits, and NAME.parquet: a row for each face; None is an empty cell."""
     text = {column for column, values in columns.items() if len(values) and isinstance(values[0], str)}
     rows = ([_cell(value, digits) for value in row] for row in zip(*columns.values(), strict=True))
-    write_csv(folder / f"{name}.csv", [list(columns), *rows])
+    write_csv(folder / f"{name}.csv", list(columns), rows)
     kinds = {column: DataType.utf8() if column in text else DataType.float64() for column in columns}
     arrays: dict[str, Any] = {c: Array(list(values), type=kinds[c]) for c, values in columns.items()}
     with atomic_path(folder / f"{name}.parquet") as path:

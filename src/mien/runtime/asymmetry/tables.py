@@ -1,6 +1,5 @@
 """The table of an examination: one row for each measure of each picture and film, as CSV, with a JSON that says all."""
 
-import csv
 import json
 import math
 from collections.abc import Sequence
@@ -9,7 +8,7 @@ from typing import Any
 
 from mien import __version__
 from mien.core.bundle import BundleInfo
-from mien.media.files import atomic_path, write_text
+from mien.media.files import write_csv, write_text
 from mien.runtime.asymmetry.dynamic import Quantity
 from mien.runtime.asymmetry.examination import Examination, FilmExamination
 from mien.runtime.asymmetry.measures import DEFINITIONS, Estimate, Measure
@@ -62,10 +61,7 @@ def write_measures(
     """Writes measures.csv and measures.json into the folder, each whole or not at all; returns their paths."""
     rows = [row for item in items for row in rows_of(item)]
     paths = [folder / "measures.csv", folder / "measures.json"]
-    with atomic_path(paths[0]) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, list(COLUMNS), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows({name: _cell(row.get(name)) for name in COLUMNS} for row in rows)
+    write_csv(paths[0], list(COLUMNS), ([_cell(row.get(name)) for name in COLUMNS] for row in rows))
     text = json.dumps(_sidecar(items, rows, info, scales, made_with), indent=2, ensure_ascii=False, allow_nan=False)
     write_text(paths[1], text + "\n")
     return paths
@@ -75,13 +71,12 @@ def write_curves(item: FilmExamination, path: Path) -> None:
     """A film's measures over time: time_s, then right and left of each curve, mm."""
     movement = item.movement
     names = [f"{name}_{side}" for name in movement.curves for side in ("right", "left")]
-    with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["time_s", *names, "rest", "height"])
-        for k, time in enumerate(movement.times_s):
-            values = [curve[k, side] for curve in movement.curves.values() for side in (0, 1)]
-            phase = [int(movement.phases.rest[k]), int(movement.phases.height[k])]
-            writer.writerow([f"{time:.4f}", *(f"{value:.3f}" for value in values), *phase])
+    rows = []
+    for k, time in enumerate(movement.times_s):
+        values = [curve[k, side] for curve in movement.curves.values() for side in (0, 1)]
+        phase = [int(movement.phases.rest[k]), int(movement.phases.height[k])]
+        rows.append([f"{time:.4f}", *(f"{value:.3f}" for value in values), *phase])
+    write_csv(path, ["time_s", *names, "rest", "height"], rows)
 
 
 def _measure_row(item: Examination, measure: Measure, mirror: tuple[float, ...]) -> Row:

@@ -1,14 +1,14 @@
 """The report of a classification: the accuracy beside its baseline, errors by class, calibration, and caveats."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
 from mien.core.spec import described_inputs
 from mien.engine.evaluation.classes import sections as body
 from mien.engine.evaluation.classes.text import MEANING, format_interval, format_value
-from mien.engine.evaluation.contamination import UNKNOWN
+from mien.engine.evaluation.contamination import format_overlap
 from mien.engine.evaluation.scores import value_of
 from mien.report import parts
 from mien.report.page import Section, caveats, write_page
@@ -89,16 +89,6 @@ def measured(result: "ClassEvaluation") -> Markup:
             "intervals": INTERVALS if accuracy.low is not None else "none",
         }
     )
-
-
-def format_overlap(leaks: dict[str, Any]) -> str:
-    """How many faces of the split the model was trained on, as text."""
-    if leaks.get("policy") in (None, "ignore"):
-        return "not checked (data.leaks: ignore)"
-    if leaks.get("seen") == "unknown":
-        return f"not known: {UNKNOWN}"
-    done = f", {leaks['dropped']:,} left out" if "dropped" in leaks else ""
-    return f"{leaks.get('seen', 0):,} found by fingerprints{done}"
 
 
 def print_summary(result: "ClassEvaluation", folder: Path) -> None:

@@ -8,7 +8,8 @@ import numpy as np
 from mien.core.errors import MienError
 from mien.core.labels import LabelSet
 from mien.engine.evaluation.classes.predictions import ClassEvaluation, ClassPredictions
-from mien.engine.evaluation.tables import read_rows, write_columns, write_csv, write_failures
+from mien.engine.evaluation.tables import read_rows, write_columns, write_failures
+from mien.media.files import write_csv
 from mien.report.plots import confusion_figure, reliability_figure
 
 PREDICTIONS = "predictions"
@@ -20,7 +21,7 @@ def write_tables(folder: Path, result: ClassEvaluation) -> None:
     write_predictions(folder, result.predictions)
     write_failures(folder, result.failures)
     rows = [[name, *map(int, row)] for name, row in zip(names, confusion, strict=True)]
-    write_csv(folder / "confusion.csv", [["truth \\ predicted", *names], *rows])
+    write_csv(folder / "confusion.csv", ["truth \\ predicted", *names], rows)
     title = f"{result.model} on {result.target.data} {result.target.split}"
     confusion_figure(confusion, names, title=title).png(folder / "confusion.png")
     reliability_figure(result.predictions.reliability, title=title).png(folder / "reliability.png")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from markupsafe import Markup
 
 from mien.core.spec import described_inputs
-from mien.engine.evaluation.classes.report import format_overlap
+from mien.engine.evaluation.contamination import format_overlap
 from mien.engine.evaluation.points import sections as body
 from mien.engine.evaluation.points.crops import DETECTED
 from mien.engine.evaluation.points.text import CROP_TEXT, NORMALISER_TEXT, format_interval, format_value, score_of
