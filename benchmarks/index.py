@@ -71,13 +71,13 @@ def name_of(i: int) -> str:
 
 def touch(folder: Path, names: list[str]) -> None:
     """Empty files; each one's folder is made when it is first needed."""
-    made = set()
+    created = set()
     for name in names:
         path = f"{folder}/{name}"
         parent = path.rpartition("/")[0]
-        if parent not in made:
+        if parent not in created:
             Path(parent).mkdir(parents=True, exist_ok=True)
-            made.add(parent)
+            created.add(parent)
         os.close(os.open(path, os.O_CREAT | os.O_WRONLY))
 
 

@@ -31,8 +31,10 @@ def write_photo(path: Path, size: tuple[int, int]) -> None:
     Image.fromarray(np.pad(face, ((0, 0), (rest // 2, rest - rest // 2), (0, 0)), mode="edge")).save(path, quality=92)
 
 
-def in_a_process_of_its_own(words: list[str]) -> dict:
-    done = subprocess.run([sys.executable, __file__, "--child", *words], capture_output=True, text=True, check=False)
+def in_own_process(arguments: list[str]) -> dict:
+    done = subprocess.run(
+        [sys.executable, __file__, "--child", *arguments], capture_output=True, text=True, check=False
+    )
     if done.returncode:
         raise SystemExit(done.stderr)
     return json.loads(done.stdout.splitlines()[-1])
@@ -107,7 +109,7 @@ def main() -> None:
                 photo = Path(folder) / f"{name}.jpg"
                 if not photo.exists():
                     write_photo(photo, size)
-                words = [
+                arguments = [
                     str(photo),
                     "--backend",
                     backend,
@@ -116,17 +118,17 @@ def main() -> None:
                     "--repeats",
                     str(args.repeats),
                 ]
-                words += ["--bundle", args.bundle] if args.bundle else []
-                tell(name, in_a_process_of_its_own(words + (["--cpu-time"] if args.cpu_time else [])))
+                arguments += ["--bundle", args.bundle] if args.bundle else []
+                print_result(name, in_own_process(arguments + (["--cpu-time"] if args.cpu_time else [])))
 
 
-def tell(name: str, told: dict) -> None:
-    parts = "  ".join(f"{part} {1000 * seconds:.1f}" for part, seconds in told["parts"].items())
-    good = 1000 * told["whole"] <= LIMIT_MS[name] and told["peak_mb"] <= LIMIT_MB
+def print_result(name: str, measured: dict) -> None:
+    parts = "  ".join(f"{part} {1000 * seconds:.1f}" for part, seconds in measured["parts"].items())
+    good = 1000 * measured["whole"] <= LIMIT_MS[name] and measured["peak_mb"] <= LIMIT_MB
     print(
-        f"{told['engine']:16s} {name:>8s}: {1000 * told['whole']:6.1f} ms of {LIMIT_MS[name]} ({parts}), peak "
-        f"{told['peak_mb']:.0f} MB of {LIMIT_MB}, start-up {1000 * told['start']:.0f} ms, first picture "
-        f"{1000 * told['first']:.0f} ms, {told['faces']} face(s)  {'met' if good else 'NOT MET'}"
+        f"{measured['engine']:16s} {name:>8s}: {1000 * measured['whole']:6.1f} ms of {LIMIT_MS[name]} ({parts}), peak "
+        f"{measured['peak_mb']:.0f} MB of {LIMIT_MB}, start-up {1000 * measured['start']:.0f} ms, first picture "
+        f"{1000 * measured['first']:.0f} ms, {measured['faces']} face(s)  {'met' if good else 'NOT MET'}"
     )
 
 

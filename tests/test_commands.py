@@ -21,9 +21,9 @@ from mien.core.errors import MienError
 NOT_FOR_HELP = ("torch", "lightning", "onnxruntime", "matplotlib", "pandas")
 
 
-def mien(*words: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
+def mien(*args: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
     """Exit code, standard output and standard error of a command."""
-    code = cli.main([str(word) for word in words])
+    code = cli.main([str(arg) for arg in args])
     return code, *capsys.readouterr()
 
 
@@ -40,22 +40,22 @@ def test_the_list_of_commands_imports_no_parser_and_is_quick() -> None:
         "took = time.perf_counter() - start;"
         f"print([m for m in ('argparse', 'jsonargparse', 'yaml', 'rich', *{NOT_FOR_HELP}) if m in sys.modules], took)"
     )
-    said = [python(code).splitlines() for _ in range(3)]
-    assert all(f"  {name} " in "\n".join(said[0]) for name in cli.COMMANDS)
-    assert {lines[-1].rpartition(" ")[0] for lines in said} == {"[]"}
-    assert min(float(lines[-1].rpartition(" ")[2]) for lines in said) < 0.15
+    output = [python(code).splitlines() for _ in range(3)]
+    assert all(f"  {name} " in "\n".join(output[0]) for name in cli.COMMANDS)
+    assert {lines[-1].rpartition(" ")[0] for lines in output} == {"[]"}
+    assert min(float(lines[-1].rpartition(" ")[2]) for lines in output) < 0.15
 
 
 @pytest.mark.parametrize("name", cli.COMMANDS)
 def test_each_command_explains_itself(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    code, said, errors = mien(*name.split(), "--help", capsys=capsys)
+    code, output, errors = mien(*name.split(), "--help", capsys=capsys)
     assert (code, errors) == (0, "")
-    assert said.startswith(f"usage: mien {name}")
+    assert output.startswith(f"usage: mien {name}")
     function = cli.imported(cli.COMMANDS[name][0])
     unused = unwrap(function).__globals__.get("NOT_IN_HELP", ())
     parameters = [p for p in parameters_of(function) if p.key not in unused]
     assert [p.key for p in parameters if not p.text] == [], "a parameter without a description"
-    assert all(f"--{p.spelling} " in said or p.spelling.upper() in said for p in parameters)
+    assert all(f"--{p.spelling} " in output or p.spelling.upper() in output for p in parameters)
 
 
 def test_help_of_evaluate_shows_what_it_uses(capsys: pytest.CaptureFixture[str]) -> None:
@@ -83,23 +83,23 @@ def test_every_command_is_a_plain_function() -> None:
         assert len(line) < 90
 
 
-@pytest.mark.parametrize("words", [["--version"], ["-V"]])
-def test_version(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    assert re.fullmatch(r"mien \d+\.\d+\.\d+\n", mien(*words, capsys=capsys)[1])
+@pytest.mark.parametrize("args", [["--version"], ["-V"]])
+def test_version(args: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert re.fullmatch(r"mien \d+\.\d+\.\d+\n", mien(*args, capsys=capsys)[1])
 
 
-@pytest.mark.parametrize("words", [[], ["help"], ["-h"], ["data"], ["weights", "--help"]])
-def test_asking_what_there_is_is_no_mistake(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    code, said, _ = mien(*words, capsys=capsys)
+@pytest.mark.parametrize("args", [[], ["help"], ["-h"], ["data"], ["weights", "--help"]])
+def test_asking_what_there_is_is_no_mistake(args: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    code, output, _ = mien(*args, capsys=capsys)
     assert code == 0
-    assert said.startswith("usage: mien")
+    assert output.startswith("usage: mien")
 
 
 # --- mistakes: one line, the way out, exit code 2
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("args", "message"),
     [
         (["analyse"], "No command 'analyse'. Did you mean 'analyze'?"),
         (["evalute", "x"], "Did you mean 'evaluate'?"),
@@ -134,10 +134,14 @@ def test_asking_what_there_is_is_no_mistake(words: list[str], capsys: pytest.Cap
     ],
 )
 def test_a_mistake_is_one_line_with_the_way_out(
-    words: list[str], message: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    args: list[str],
+    message: str,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    code, _, errors = mien(*words, capsys=capsys)
+    code, _, errors = mien(*args, capsys=capsys)
     assert code == 2
     assert message in errors
     assert errors.count("\n") == 1
@@ -214,7 +218,7 @@ def test_a_flag_that_may_be_left_open_is_a_flag() -> None:
     def flagged(*, legacy: bool | None = None) -> bool | None:
         return legacy
 
-    found = [grammar.call(flagged, words, command="x") for words in ([], ["--legacy"], ["--no-legacy"])]
+    found = [grammar.call(flagged, args, command="x") for args in ([], ["--legacy"], ["--no-legacy"])]
     assert found == [None, True, False]
 
 
@@ -226,8 +230,8 @@ def command(
     return locals()
 
 
-def came(*words: str) -> dict[str, Any]:
-    found: dict[str, Any] = grammar.call(command, words, command="mien command")
+def came(*args: str) -> dict[str, Any]:
+    found: dict[str, Any] = grammar.call(command, args, command="mien command")
     return found
 
 
@@ -270,10 +274,10 @@ def test_lists_name_what_there_is(capsys: pytest.CaptureFixture[str]) -> None:
     from mien.data.readers import list_readers
     from mien.systems.registry import list_models
 
-    said = mien("data", "list", capsys=capsys)[1]
-    assert all(name in said for name in [*list_readers(), *list_label_sets()])
-    said = mien("models", capsys=capsys)[1]
-    assert all(name in said for name in [*list_models(), "poster_v2_small_ferplus"])
+    output = mien("data", "list", capsys=capsys)[1]
+    assert all(name in output for name in [*list_readers(), *list_label_sets()])
+    output = mien("models", capsys=capsys)[1]
+    assert all(name in output for name in [*list_models(), "poster_v2_small_ferplus"])
     assert "ir50.pth" in mien("weights", "list", capsys=capsys)[1]
 
 
@@ -285,19 +289,19 @@ def drawn(tmp_path: Path) -> Path:
 
 
 def test_check_counts_and_opens(drawn: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    code, said, _ = mien("data", "check", "drawn", "--root", drawn, capsys=capsys)
+    code, output, _ = mien("data", "check", "drawn", "--root", drawn, capsys=capsys)
     assert code == 0
-    assert re.search(r"happiness +2 +14.3 +2 +14.3\n", said)
-    assert "All 28 pictures can be read." in said
+    assert re.search(r"happiness +2 +14.3 +2 +14.3\n", output)
+    assert "All 28 pictures can be read." in output
 
 
 def test_check_names_broken_pictures(drawn: Path, capsys: pytest.CaptureFixture[str]) -> None:
     broken = sorted(drawn.glob("train/anger/*.png"))[0]
     broken.write_bytes(b"not a picture")
-    code, said, errors = mien("data", "check", "drawn", "--root", drawn, capsys=capsys)
+    code, output, errors = mien("data", "check", "drawn", "--root", drawn, capsys=capsys)
     assert code == 2
     assert "1 of 28 pictures cannot be read" in errors
-    assert broken.name in said
+    assert broken.name in output
     assert mien("data", "check", "drawn", "--root", drawn, "--no-decode", capsys=capsys)[0] == 0
 
 
@@ -354,11 +358,11 @@ def test_a_released_classifier_becomes_a_bundle(tmp_path: Path, capsys: pytest.C
     network = package.create_model("poster_v2", labels="rafdb", legacy=True).eval()
     released = {f"module.{name}": value for name, value in to_official(network).items()}
     torch.save({"state_dict": released, "epoch": 7, "best_acc": torch.tensor(92.2)}, tmp_path / "raf.pth")
-    words = ("weights", "convert", tmp_path / "raf.pth", "--output", tmp_path / "bundle", "--labels", "rafdb")
-    code, said, errors = mien(*words, capsys=capsys)
+    args = ("weights", "convert", tmp_path / "raf.pth", "--output", tmp_path / "bundle", "--labels", "rafdb")
+    code, output, errors = mien(*args, capsys=capsys)
     assert (code, errors) == (0, "")
-    assert "0 missing, 0 unexpected" in said
-    assert "surprise, fear, disgust, happiness, sadness, anger, neutral" in said
+    assert "0 missing, 0 unexpected" in output
+    assert "surprise, fear, disgust, happiness, sadness, anger, neutral" in output
     converted = package.load(tmp_path / "bundle")
     picture = torch.randn(1, 3, 224, 224)
     with torch.inference_mode():
@@ -368,7 +372,7 @@ def test_a_released_classifier_becomes_a_bundle(tmp_path: Path, capsys: pytest.C
     assert mien("weights", "verify", tmp_path / "bundle", capsys=capsys)[0] == 0
     del released["module.VIT.norm.weight"]
     torch.save({"state_dict": released}, tmp_path / "raf.pth")
-    code, _, errors = mien(*words[:3], "--output", tmp_path / "again", capsys=capsys)
+    code, _, errors = mien(*args[:3], "--output", tmp_path / "again", capsys=capsys)
     assert code == 2
     assert "1 missing" in errors
 
@@ -400,10 +404,10 @@ def test_released_backbones_begin_a_training_and_a_best_file_is_rescued(
     code, _, errors = mien("weights", "convert", best, "--output", tmp_path / "rescued", capsys=capsys)
     assert code == 2
     assert "holds only an optimiser's state" in errors
-    words = ("weights", "convert", best, landmarks, "--pictures", drawn, "--output", tmp_path / "rescued")
-    code, said, _ = mien(*words, capsys=capsys)
+    args = ("weights", "convert", best, landmarks, "--pictures", drawn, "--output", tmp_path / "rescued")
+    code, output, _ = mien(*args, capsys=capsys)
     assert code == 0
-    assert "rescued from the optimiser's state: 252 matched, 0 missing" in said
+    assert "rescued from the optimiser's state: 252 matched, 0 missing" in output
     rescued = package.load(tmp_path / "rescued")
     assert torch.equal(rescued.vit.head.weight, network.vit.head.weight)
 
@@ -426,9 +430,9 @@ def test_broken_pictures_do_not_stop_the_others(tmp_path: Path, capsys: pytest.C
     (folder / "cut.jpg").write_bytes(whole[: len(whole) // 3])
     (folder / "empty.jpg").write_bytes(b"")
     (folder / "text.jpg").write_text("this is not a picture")
-    code, said, _ = mien("analyze", folder, "--output", tmp_path / "out", "--threads", "1", capsys=capsys)
+    code, output, _ = mien("analyze", folder, "--output", tmp_path / "out", "--threads", "1", capsys=capsys)
     assert code == 0
-    assert "could not be read" in said
+    assert "could not be read" in output
     rows = list(csv.DictReader((tmp_path / "out" / "readings.csv").open(encoding="utf-8")))
     assert {Path(row["source"]).name: row["success"] for row in rows if row["success"] == "0"}.keys() >= {
         "empty.jpg",
@@ -438,17 +442,17 @@ def test_broken_pictures_do_not_stop_the_others(tmp_path: Path, capsys: pytest.C
 
 
 def test_an_output_that_is_a_file_is_one_line(drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    taken = tmp_path / "taken"
-    taken.write_text("mine")
-    for words in (
-        ["analyze", drawn, "--output", taken],
-        ["demo", "--output", taken],
-        ["evaluate", "poster_v2_small_ferplus", "--data.name", "drawn", "--data.root", drawn, "--output", taken],
+    occupied = tmp_path / "taken"
+    occupied.write_text("mine")
+    for args in (
+        ["analyze", drawn, "--output", occupied],
+        ["demo", "--output", occupied],
+        ["evaluate", "poster_v2_small_ferplus", "--data.name", "drawn", "--data.root", drawn, "--output", occupied],
     ):
-        code, _, errors = mien(*words, capsys=capsys)
+        code, _, errors = mien(*args, capsys=capsys)
         assert code == 2
         assert errors.count("\n") == 1
-    assert taken.read_text() == "mine"
+    assert occupied.read_text() == "mine"
 
 
 def test_the_tour_leaves_what_is_not_its_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -464,13 +468,13 @@ def test_the_tour_ends_with_a_report_that_stands_alone(tmp_path: Path, capsys: p
     pytest.importorskip("lightning")
     folder = tmp_path / "tour"
     for _ in range(2):  # a second time replaces the first
-        code, said, _ = mien("demo", "--output", folder, "--faces", "42", "--epochs", "1", capsys=capsys)
+        code, output, _ = mien("demo", "--output", folder, "--faces", "42", "--epochs", "1", capsys=capsys)
         assert code == 0
     report = folder / "report.html"
-    assert str(report.resolve()) in said
+    assert str(report.resolve()) in output
     page = report.read_text(encoding="utf-8")
     assert all(
-        word in page for word in ("Faces that nobody has", "Training", "Measured", "Reading pictures", "astronaut")
+        arg in page for arg in ("Faces that nobody has", "Training", "Measured", "Reading pictures", "astronaut")
     )
     assert not re.search(r'(src|href)="(https?:)?//', page)
     for link in re.findall(r'href="([^"]+)"', page):
@@ -483,9 +487,9 @@ def test_the_tour_reads_only_where_training_is_not_installed(
     from mien.engine.demo import tour as demo
 
     monkeypatch.setattr(demo, "find_spec", lambda name: None)
-    code, said, _ = mien("demo", "--output", tmp_path / "tour", "--faces", "14", capsys=capsys)
+    code, output, _ = mien("demo", "--output", tmp_path / "tour", "--faces", "14", capsys=capsys)
     assert code == 0
-    assert "they need torch (pip install 'mien[train]')" in said
+    assert "they need torch (pip install 'mien[train]')" in output
     page = (tmp_path / "tour" / "report.html").read_text(encoding="utf-8")
     assert "Reading pictures" in page
     assert "Measured" not in page

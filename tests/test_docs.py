@@ -22,7 +22,7 @@ from PIL import Image
 
 from mien.__main__ import COMMANDS, command_of, main
 from mien.cli import grammar
-from mien.cli.parameters import options_from, parameters_of, takes_overrides
+from mien.cli.parameters import accepts_overrides, options_from, parameters_of
 from mien.cli.targets import imported
 from mien.core.errors import MienError
 
@@ -40,7 +40,7 @@ EXEMPT = {
     "torchrun": "several processes; tests/engine/training runs two",
     "mien demo": "two minutes; tests/test_commands.py runs it with fewer faces",
 }
-WHOLE_WORD_IN_CAPITALS = re.compile(r"(?<![\w.-])[A-Z][A-Z_0-9]*(?![\w.-])")
+PLACEHOLDER = re.compile(r"(?<![\w.-])[A-Z][A-Z_0-9]*(?![\w.-])")
 
 
 class Block(NamedTuple):
@@ -61,7 +61,7 @@ class Command(NamedTuple):
 
     @property
     def is_complete(self) -> bool:
-        return "..." not in self.text and not WHOLE_WORD_IN_CAPITALS.search(_without_quotes(self.text))
+        return "..." not in self.text and not PLACEHOLDER.search(_without_quotes(self.text))
 
     @property
     def exemption(self) -> str:
@@ -260,17 +260,17 @@ def test_the_command_of_a_config_is_its_own(path: Path) -> None:
 
 def check_grammar(text: str, *, where: str) -> None:
     """Asserts that the command, its options and its configs exist; values may be placeholders."""
-    words = [word for word in shlex.split(text)[1:] if word not in ("...", "--help", "--version", "COMMAND")]
-    if not words or any(name.startswith(f"{' '.join(words)} ") for name in COMMANDS):
+    args = [arg for arg in shlex.split(text)[1:] if arg not in ("...", "--help", "--version", "COMMAND")]
+    if not args or any(name.startswith(f"{' '.join(args)} ") for name in COMMANDS):
         return
     try:
-        name, rest = command_of(words)
+        name, rest = command_of(args)
         function = imported(COMMANDS[name][0])
         parameters = parameters_of(function)
         inputs, options = grammar.split_arguments(rest, parameters, command=f"mien {name}")
-        if takes_overrides(function):
+        if accepts_overrides(function):
             described = imported(options_from(function).target)
-            configs = [word for word in inputs if "/" in word and "..." not in word]
+            configs = [arg for arg in inputs if "/" in arg and "..." not in arg]
             described(configs, {}, detailed=False)
             if name == "fit":
                 check_fit(configs, options)

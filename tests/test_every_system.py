@@ -86,23 +86,23 @@ def people(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def runs(faces: Path, people: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """name -> run folder, fitted by the command for two epochs when first asked for."""
-    made: dict[str, Path] = {}
+    runs: dict[str, Path] = {}
     roots = {"drawn": faces, "people": people}
 
     def run(name: str) -> Path:
-        if name not in made:
+        if name not in runs:
             folder = tmp_path_factory.mktemp("runs") / name
             small = SMALL[name]
-            words = {
+            options = {
                 "system.name": name, "system.options": json.dumps(small.options), "stage.name": small.stage,
                 "data.name": small.data, "data.root": roots[small.data], "data.batch_size": 14,
                 "data.augmentation": "none",
                 "optim.lr": "1e-3", "trainer.epochs": 2, "trainer.device": "cpu", "trainer.progress": "false",
                 "output": folder, **small.more,
             }  # fmt: skip
-            assert main(["fit", *(f"--{key}={value}" for key, value in words.items())]) == 0
-            made[name] = folder
-        return made[name]
+            assert main(["fit", *(f"--{key}={value}" for key, value in options.items())]) == 0
+            runs[name] = folder
+        return runs[name]
 
     return run
 
@@ -164,8 +164,8 @@ def test_going_on_with_a_finished_run_changes_nothing(name: str, runs: Any) -> N
 
 @pytest.mark.parametrize("name", READERS)
 def test_evaluate_writes_its_tables_and_report(name: str, runs: Any, faces: Path, tmp_path: Path) -> None:
-    words = ["--data.name", "drawn", "--data.root", str(faces), "--split", "test", "--output", str(tmp_path / "out")]
-    assert main(["evaluate", str(runs(name)), *words, "--bootstrap", "50"]) == 0
+    options = ["--data.name", "drawn", "--data.root", str(faces), "--split", "test", "--output", str(tmp_path / "out")]
+    assert main(["evaluate", str(runs(name)), *options, "--bootstrap", "50"]) == 0
     rows = list(csv.DictReader((tmp_path / "out" / "predictions.csv").open(encoding="utf-8")))
     assert len(rows) == 14
     lines = [json.loads(line) for line in (tmp_path / "out" / "metrics.jsonl").read_text("utf-8").splitlines()]
@@ -177,12 +177,21 @@ def test_evaluate_writes_its_tables_and_report(name: str, runs: Any, faces: Path
 def test_evaluate_measures_points(
     name: str, runs: Any, people: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = ["--data.name", "people", "--data.root", str(people), "--split", "test", "--output", str(tmp_path / "out")]
+    options = [
+        "--data.name",
+        "people",
+        "--data.root",
+        str(people),
+        "--split",
+        "test",
+        "--output",
+        str(tmp_path / "out"),
+    ]
     run = runs(name)
     capsys.readouterr()
-    assert main(["evaluate", str(run), *words, "--bootstrap", "50", "--benchmark", "true"]) == 0
-    said = capsys.readouterr().out
-    assert all(line in said for line in ("NME", "STD", "FR@10", "AUC"))
+    assert main(["evaluate", str(run), *options, "--bootstrap", "50", "--benchmark", "true"]) == 0
+    output = capsys.readouterr().out
+    assert all(line in output for line in ("NME", "STD", "FR@10", "AUC"))
     lines = [json.loads(line) for line in (tmp_path / "out" / "metrics.jsonl").read_text("utf-8").splitlines()]
     assert any(line["metric"] == "data_crop/nme_interocular" and line["value"] > 0 for line in lines), lines[:3]
     assert "<html" in (tmp_path / "out" / "report.html").read_text("utf-8")
@@ -190,8 +199,8 @@ def test_evaluate_measures_points(
 
 @pytest.mark.parametrize("name", [name for name in SMALL if name not in (*READERS, *POINTERS)])
 def test_evaluate_measures_pictures(name: str, runs: Any, faces: Path, tmp_path: Path) -> None:
-    words = ["--data.name", "drawn", "--data.root", str(faces), "--output", str(tmp_path / "out")]
-    assert main(["evaluate", str(runs(name)), *words, "--bootstrap", "50"]) == 0
+    options = ["--data.name", "drawn", "--data.root", str(faces), "--output", str(tmp_path / "out")]
+    assert main(["evaluate", str(runs(name)), *options, "--bootstrap", "50"]) == 0
     lines = [json.loads(line) for line in (tmp_path / "out" / "metrics.jsonl").read_text("utf-8").splitlines()]
     assert {"abs_error", "psnr"} <= {line["metric"] for line in lines}
     assert "<html" in (tmp_path / "out" / "report.html").read_text("utf-8")
@@ -202,10 +211,10 @@ def test_export_then_analyze_without_the_weights_beside(name: str, runs: Any, fa
     pytest.importorskip("onnx")
     bundle = tmp_path / "reading"
     assert main(["export", str(runs(name)), "--output", str(bundle)]) == 0
-    assert {path.name for path in bundle.iterdir()} == {"model.onnx", "system.json", "README.md", "seen_faces.npz"}
+    assert {path.name for path in bundle.iterdir()} == {"model.onnx", "system.json", "README.md", "train_faces.npz"}
     pictures = _portraits(tmp_path / "pictures")
-    words = ["--bundle", str(bundle), "--output", str(tmp_path / "out"), "--threads", "1"]
-    assert main(["analyze", str(pictures), *words]) == 0
+    options = ["--bundle", str(bundle), "--output", str(tmp_path / "out"), "--threads", "1"]
+    assert main(["analyze", str(pictures), *options]) == 0
     rows = list(csv.DictReader((tmp_path / "out" / "readings.csv").open(encoding="utf-8")))
     read = [row for row in rows if row["success"] == "1"]
     assert len(read) >= 2
@@ -219,17 +228,17 @@ def test_export_then_landmarks_and_asymmetry_without_the_weights_beside(name: st
     bundle = tmp_path / "reading"
     assert main(["export", str(runs(name)), "--output", str(bundle)]) == 0
     pictures = _portraits(tmp_path / "pictures")
-    words = ["--bundle", str(bundle), "--threads", "1"]
-    assert main(["landmarks", str(pictures), *words, "--output", str(tmp_path / "points")]) == 0
+    options = ["--bundle", str(bundle), "--threads", "1"]
+    assert main(["landmarks", str(pictures), *options, "--output", str(tmp_path / "points")]) == 0
     assert len(list((tmp_path / "points").rglob("*.pts"))) >= 2
-    assert main(["asymmetry", str(pictures / "neutral.png"), *words, "--output", str(tmp_path / "sides")]) == 0
+    assert main(["asymmetry", str(pictures / "neutral.png"), *options, "--output", str(tmp_path / "sides")]) == 0
     assert "<html" in (tmp_path / "sides" / "report.html").read_text("utf-8")
 
 
 @pytest.mark.parametrize("name", [name for name, small in SMALL.items() if small.reads == "picture"])
 def test_reconstruct_shows_the_picture_again(name: str, runs: Any, tmp_path: Path) -> None:
-    words = ["--bundle", str(runs(name) / "bundle"), "--output", str(tmp_path / "out")]
-    assert main(["reconstruct", str(_portraits(tmp_path / "pictures")), *words]) == 0
+    options = ["--bundle", str(runs(name) / "bundle"), "--output", str(tmp_path / "out")]
+    assert main(["reconstruct", str(_portraits(tmp_path / "pictures")), *options]) == 0
     assert list((tmp_path / "out").glob("*.png")) or list((tmp_path / "out").glob("*.jpg"))
 
 

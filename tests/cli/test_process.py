@@ -28,7 +28,7 @@ def script(body: str) -> list[str]:
 @pytest.mark.parametrize("closed", [">&-", ">&- 2>&-", "<&-", "<&- >&- 2>&-"])
 def test_closed_streams_are_no_fault(closed: str, tmp_path: Path) -> None:
     body = "print('text'); open('file.txt', 'w').write('mine'); os.system('echo child')"
-    command = " ".join(f"'{word}'" if "\n" not in word else '"$CODE"' for word in script(body))
+    command = " ".join(f"'{argument}'" if "\n" not in argument else '"$CODE"' for argument in script(body))
     environment = os.environ | {"CODE": script(body)[-1]}
     done = subprocess.run(
         f"{command} {closed}", shell=True, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, check=False
@@ -117,7 +117,7 @@ def test_a_forked_child_dies_by_sigterm() -> None:
 
 def test_names_that_are_not_utf8_are_printed(tmp_path: Path) -> None:
     name = os.fsdecode(b"caf\xe9.jpg")
-    arguments = [os.fsencode(word) for word in [*MIEN, "analyze", name, "--output", str(tmp_path / "out")]]
+    arguments = [os.fsencode(argument) for argument in [*MIEN, "analyze", name, "--output", str(tmp_path / "out")]]
     done = subprocess.run(arguments, capture_output=True, cwd=tmp_path, check=False)
     assert (done.returncode, done.stdout) == (2, b"")
     assert done.stderr.startswith(b"mien: caf\\udce9.jpg: no such file")

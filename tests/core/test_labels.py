@@ -50,13 +50,13 @@ def test_checksums_tell_orders_apart():
 @pytest.mark.parametrize("name", ORDERS)
 def test_index_is_the_inverse_of_classes(name):
     labels = label_set(name)
-    assert [labels.index(word) for word in labels.classes] == list(range(len(labels)))
-    assert [labels.index(f" {word.upper()} ") for word in labels.classes] == list(range(len(labels)))
+    assert [labels.index(name) for name in labels.classes] == list(range(len(labels)))
+    assert [labels.index(f" {name.upper()} ") for name in labels.classes] == list(range(len(labels)))
 
 
 def test_synonyms_but_not_neighbours():
     rafdb = label_set("rafdb")
-    assert [rafdb.index(word) for word in ("Happy", "sad", "ANGRY", "surprised", "fearful", "disgusted")] == [
+    assert [rafdb.index(name) for name in ("Happy", "sad", "ANGRY", "surprised", "fearful", "disgusted")] == [
         3,
         4,
         5,

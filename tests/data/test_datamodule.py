@@ -24,9 +24,9 @@ SPEC = PictureInput(size=32)
 
 def module(folder: Path, name: str, spec: PictureInput = SPEC, **values: object) -> FaceDataModule:
     options = DataOptions.from_dict({"name": name, "root": str(folder), "batch_size": 8, "val_fraction": 0.2, **values})
-    made = FaceDataModule(options, spec, options.target_labels())
-    made.setup("fit")
-    return made
+    module = FaceDataModule(options, spec, options.target_labels())
+    module.setup("fit")
+    return module
 
 
 def same(first: list, second: list) -> bool:

@@ -39,18 +39,18 @@ def png(path: Path, pixels: np.ndarray) -> Path:
 
 @pytest.fixture
 def samples(tmp_path: Path) -> list[Sample]:
-    made = []
+    samples = []
     for i in range(4):
         pixels = np.roll(scene(), 7 * i, axis=1)
         photo, render = png(tmp_path / f"{i}.png", pixels), png(tmp_path / "smirk" / f"{i}.png", pixels)
         write_sound(tmp_path / f"{i // 2}.wav", Sound(np.sin(np.arange(22050) * 0.1 * (1 + i // 2)) / 2, 22050))
-        made.append(
+        samples.append(
             Sample(
                 f"{i}.png", photo, "train", i % 2, box=(10.0, 12.0, 80.0, 82.0), valence=0.1 * i,
                 arousal=None if i == 1 else -0.5, voice=tmp_path / f"{i // 2}.wav", render=render,
             )
         )  # fmt: skip
-    return made
+    return samples
 
 
 PLACES = [(0, i) for i in range(4)]

@@ -55,7 +55,7 @@ def test_offset_and_length_name_a_picture_inside_a_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("header", "row", "said"),
+    ("header", "row", "message"),
     [
         ("path,expression,valence", "a.png,anger,-2", "row 2: valence lies in -1..1; got -2"),
         ("path,expression,landmarks", "a.png,anger,1 2 3", "row 2: landmarks are pairs"),
@@ -65,8 +65,8 @@ def test_offset_and_length_name_a_picture_inside_a_file(tmp_path: Path) -> None:
         ("path,expression,landmark", "a.png,anger,1 2", "'landmark'. Did you mean 'landmarks'?"),
     ],
 )
-def test_what_does_not_fit_is_named(tmp_path: Path, header: str, row: str, said: str) -> None:
-    with pytest.raises(MienError, match=said.replace("(", r"\(").replace("?", r"\?")):
+def test_what_does_not_fit_is_named(tmp_path: Path, header: str, row: str, message: str) -> None:
+    with pytest.raises(MienError, match=message.replace("(", r"\(").replace("?", r"\?")):
         open_reader("manifest", table(tmp_path, header, row)).samples("all")
 
 

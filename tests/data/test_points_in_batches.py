@@ -134,14 +134,14 @@ def test_what_is_prepared_keeps_depth_and_visibility(name: str, replicas: dict[s
     prepare(name, root=str(replicas[name]), output=str(tmp_path / "made"), size=32, detector="none", min_face=4,
             box_scale=1.0, box_shift_y=0.0, encoding="png", workers=1)  # fmt: skip
     source = open_reader(name, replicas[name]).samples("test")
-    made = open_reader("manifest", tmp_path / "made").samples("test")
-    assert [s.key for s in made] == [s.key for s in source]
-    ours, theirs = batch(source), batch(made)
+    prepared = open_reader("manifest", tmp_path / "made").samples("test")
+    assert [s.key for s in prepared] == [s.key for s in source]
+    ours, theirs = batch(source), batch(prepared)
     np.testing.assert_allclose(theirs.landmarks, ours.landmarks, atol=1e-5)
     assert (ours.depth is None) == (theirs.depth is None) == (name == "aflw")
     if ours.depth is not None:
         np.testing.assert_allclose(theirs.depth, ours.depth, atol=1e-5)
-    for left, right in zip(source, made, strict=True):
+    for left, right in zip(source, prepared, strict=True):
         assert (left.visible is None) == (right.visible is None) and np.all(left.visible == right.visible)
 
 

@@ -62,10 +62,10 @@ def test_a_subject_on_both_sides_is_refused(replicas: dict[str, Path], tmp_path:
     root = Path(shutil.copytree(replicas["manifest"], tmp_path / "set"))
     table = root / "manifest.csv"
     faces = {split: DataOptions(name="manifest", root=str(root)).open().samples(split) for split in ("train", "test")}
-    seen, new = faces["train"][0].subject, faces["test"][0].subject
-    assert seen and new
-    table.write_text(table.read_text().replace(new, seen))
-    with pytest.raises(MienError, match=f"1 subject in both [a-z]+ and test, first '{seen}'"):
+    known, new = faces["train"][0].subject, faces["test"][0].subject
+    assert known and new
+    table.write_text(table.read_text().replace(new, known))
+    with pytest.raises(MienError, match=f"1 subject in both [a-z]+ and test, first '{known}'"):
         select_for_training(DataOptions(name="manifest", root=str(root), val_fraction=0.2), None)
 
 

@@ -89,22 +89,22 @@ def test_a_split_file_is_read_back_and_guards_itself(tmp_path: Path) -> None:
 def test_readers_obey_a_split_file(replicas: dict[str, Path], tmp_path: Path) -> None:
     from mien.engine.datasets.split import split
 
-    said = split("manifest", root=str(replicas["manifest"]), output=str(tmp_path / "s.csv"), parts="train=.5,test=.5")
-    assert "known subjects stay on one side each" in said
+    output = split("manifest", root=str(replicas["manifest"]), output=str(tmp_path / "s.csv"), parts="train=.5,test=.5")
+    assert "known subjects stay on one side each" in output
     options = DataOptions(name="manifest", root=str(replicas["manifest"]), split_file=str(tmp_path / "s.csv"))
     reader = options.open()
     assert isinstance(reader, Divided) and reader.splits == ("train", "test")
     sides = {part: {s.subject for s in reader.samples(part)} for part in reader.splits}
     assert not sides["train"] & sides["test"] and len(sides["train"] | sides["test"]) > 2
     split("manifest", root=str(replicas["manifest"]), output=str(tmp_path / "f.csv"), folds=3)
-    seen = []
+    held_out = []
     for fold in range(3):
         opened = DataOptions(
             name="manifest", root=str(replicas["manifest"]), split_file=str(tmp_path / "f.csv"), fold=fold
         ).open()
-        seen += [s.key for s in opened.samples("test")]
+        held_out += [s.key for s in opened.samples("test")]
         assert not {s.key for s in opened.samples("train")} & {s.key for s in opened.samples("test")}
-    assert len(seen) == len(set(seen)) == sum(len(reader.samples(part)) for part in reader.splits)
+    assert len(held_out) == len(set(held_out)) == sum(len(reader.samples(part)) for part in reader.splits)
     with pytest.raises(MienError, match=r"has 3 folds; none was named: --data.fold 0 to 2"):
         DataOptions(name="manifest", root=str(replicas["manifest"]), split_file=str(tmp_path / "f.csv")).open()
     with pytest.raises(MienError, match="divides manifest, not rafdb"):

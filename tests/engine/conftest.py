@@ -66,19 +66,19 @@ def tiny() -> list[str]:
 def run_script():
     """Runs a script beside the tests with one thread; returns the finished process."""
 
-    def run(*words: str, launcher: tuple[str, ...] = (sys.executable,)) -> subprocess.CompletedProcess[str]:
+    def run(*arguments: str, launcher: tuple[str, ...] = (sys.executable,)) -> subprocess.CompletedProcess[str]:
         paths = os.pathsep.join(filter(None, (str(HERE), os.environ.get("PYTHONPATH", ""))))
         environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": paths}
-        command = [*launcher, str(HERE / words[0]), *words[1:]]
+        command = [*launcher, str(HERE / arguments[0]), *arguments[1:]]
         process = subprocess.Popen(
             command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
         )
         try:
-            said, errors = process.communicate(timeout=300)
+            output, errors = process.communicate(timeout=300)
         finally:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)  # a launcher's children too
-        return subprocess.CompletedProcess(command, process.returncode, said, errors)
+        return subprocess.CompletedProcess(command, process.returncode, output, errors)
 
     return run
 

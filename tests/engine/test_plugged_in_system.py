@@ -34,22 +34,22 @@ Run = Callable[..., tuple[int, str, str]]
 @pytest.fixture(scope="module")
 def fitted(toys: None, talking_faces: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Path]:
     """The run folder of a short training with that seed, trained once."""
-    made: dict[int, Path] = {}
+    folders: dict[int, Path] = {}
     eye = tmp_path_factory.mktemp("eye") / "eye.safetensors"
     torch.manual_seed(0)
     save_file({"weight": torch.randn(4, 3 * 8 * 8)}, eye)
 
     def run(seed: int) -> Path:
-        if seed not in made:
-            made[seed] = tmp_path_factory.mktemp("runs") / f"seed_{seed}"
-            words = {
+        if seed not in folders:
+            folders[seed] = tmp_path_factory.mktemp("runs") / f"seed_{seed}"
+            options = {
                 "system.name": "toy_face_voice", "stage.name": "together", "stage.options.eye": eye, "init": "random",
                 "data.name": "manifest", "data.root": talking_faces, "data.batch_size": 8, "data.cache": "memory",
                 "data.augmentation": "none", "data.leaks": "ignore", "trainer.epochs": 3, "trainer.seed": seed,
-                "trainer.device": "cpu", "trainer.progress": "false", "output": made[seed],
+                "trainer.device": "cpu", "trainer.progress": "false", "output": folders[seed],
             }  # fmt: skip
-            assert main(["fit", *(f"--{key}={value}" for key, value in words.items())]) == 0
-        return made[seed]
+            assert main(["fit", *(f"--{key}={value}" for key, value in options.items())]) == 0
+        return folders[seed]
 
     return run
 
@@ -275,14 +275,14 @@ def test_what_needs_a_picture_alone_refuses_it_in_one_line(bundle, portrait, run
 
 def test_a_system_of_the_voice_alone_needs_no_picture(talking_faces, evaluated, run, tmp_path):
     """Whatever shows a face or describes an input does so of a network without one too."""
-    words = [
+    options = [
         "fit", "--system.name=toy_voice", "--stage.name=listen", "--data.name=manifest", "--data.batch_size=8",
         f"--data.root={talking_faces}", "--data.leaks=ignore", "--optim.lr=0.05", "--trainer.epochs=20",
         "--trainer.device=cpu", "--trainer.progress=false", f"--output={tmp_path / 'run'}",
     ]  # fmt: skip
-    code, _, errors = run(*words, "--input.size=32")
+    code, _, errors = run(*options, "--input.size=32")
     assert code == 2 and "toy_voice takes voice, no picture; leave input.size out." in errors
-    assert run(*words)[0] == 0
+    assert run(*options)[0] == 0
     assert "Inputs: 0.5 s at 8000 Hz, 8 bands." in (tmp_path / "run/bundle/README.md").read_text(encoding="utf-8")
     code, out, _ = run("export", tmp_path / "run")
     assert code == 0 and "mien analyze" not in out

@@ -49,9 +49,9 @@ class Listener:
 
 @pytest.fixture
 def listener() -> Iterator[Listener]:
-    made = Listener()
-    yield made
-    made.socket.close()
+    listener = Listener()
+    yield listener
+    listener.socket.close()
 
 
 def free_port() -> int:

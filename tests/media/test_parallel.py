@@ -19,16 +19,16 @@ def test_results_come_in_order_whatever_takes_longer() -> None:
 
 
 def test_items_are_asked_for_only_so_far_ahead() -> None:
-    taken: list[int] = []
+    started: list[int] = []
 
     def items() -> Iterator[int]:
         for i in range(100):
-            taken.append(i)
+            started.append(i)
             yield i
 
     results = map_ahead(lambda item: item, items(), threads=2, ahead=3)
-    assert next(results) == 0 and len(taken) == 4
-    assert next(results) == 1 and len(taken) == 5
+    assert next(results) == 0 and len(started) == 4
+    assert next(results) == 1 and len(started) == 5
 
 
 def test_an_error_comes_in_its_place_and_the_rest_is_given_up() -> None:

@@ -30,13 +30,13 @@ def test_a_picture_inside_a_shard_is_the_picture_itself(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [("1 2 3", "3 grey values at byte 0 are not a square"), ("1 2 x 4", "not a row of grey"), ("1 2 3 400", "0..255")],
 )
-def test_text_that_is_no_picture_is_named(tmp_path: Path, text: str, said: str) -> None:
+def test_text_that_is_no_picture_is_named(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "fer2013.csv"
     path.write_text(text)
-    with pytest.raises(MienError, match=said):
+    with pytest.raises(MienError, match=message):
         load_image(path, span=(0, len(text)))
 
 

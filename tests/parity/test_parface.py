@@ -13,7 +13,7 @@ import torch
 
 from mien import create_model
 from mien.nn.heatmaps import blurred
-from mien.systems.parface.network import Seen
+from mien.systems.parface.network import Encoded
 from mien.systems.parface.official_names import load_official, network_from_official, to_official
 
 HERE = Path(__file__).parent
@@ -29,8 +29,8 @@ def build(case, *parts, **options):
     return net
 
 
-def keep(seen, module, name):
-    module.register_forward_hook(lambda _, __, out: seen.__setitem__(name, out.clone()))
+def keep(outputs, module, name):
+    module.register_forward_hook(lambda _, __, out: outputs.__setitem__(name, out.clone()))
 
 
 @torch.no_grad()
@@ -61,11 +61,11 @@ def test_decoder():
 @torch.no_grad()
 def test_discriminators():
     case = Case("parface", "discriminators")
-    net, image, seen = build(case, "discriminator", "latent_discriminator"), case.input("image"), {}
+    net, image, outputs = build(case, "discriminator", "latent_discriminator"), case.input("image"), {}
     for place, name in ((0, "conv1"), (3, "bn2"), (12, "bn5"), (14, "logits")):
-        keep(seen, net.discriminator.layers[place], name)
+        keep(outputs, net.discriminator.layers[place], name)
     case.check("d", net.discriminator(image))
-    for name, got in seen.items():
+    for name, got in outputs.items():
         case.check(name, got)
     case.check("d_z", net.latent_discriminator(case.input("z")))
     net.train()
@@ -88,12 +88,12 @@ def test_relu_variant():
 @pytest.mark.parametrize("lean", [False, True])
 def test_landmark_head(lean):
     case = Case("parface", "landmark_head")
-    net, seen = build(case, "decoder", "landmark_head"), {}
+    net, outputs = build(case, "decoder", "landmark_head"), {}
     net = net.for_inference() if lean else net
     for i, transfer in enumerate(net.landmark_head.transfers, 1):
-        keep(seen, transfer, f"t{i}")
-    case.check("heatmaps", net.heatmaps(Seen(case.input("z"), [])))
-    for name, got in seen.items():
+        keep(outputs, transfer, f"t{i}")
+    case.check("heatmaps", net.heatmaps(Encoded(case.input("z"), [])))
+    for name, got in outputs.items():
         case.check(name, got)
 
 
@@ -121,14 +121,14 @@ def test_fabrec(lean):
     if not lean:
         case.check("reconstruction", net.reconstruct(image))
     net = net.for_inference() if lean else net
-    seen = net.see(image)
-    maps = net.heatmaps(seen)
-    case.check("z", seen.latent)
+    outputs = net.encode_with_maps(image)
+    maps = net.heatmaps(outputs)
+    case.check("z", outputs.latent)
     case.check("heatmaps", maps)
     case.check("heatmaps_blurred", blurred(maps))
     flat = net.points(maps, blur=True) * SIDE - 0.5
     compare_points(case, "landmarks_2d", flat, case.want["margin_2d"])
-    spatial = torch.cat([net(image)["landmarks"] * SIDE - 0.5, SIDE * net.depths(maps, seen.latent)[..., None]], -1)
+    spatial = torch.cat([net(image)["landmarks"] * SIDE - 0.5, SIDE * net.depths(maps, outputs.latent)[..., None]], -1)
     compare_points(case, "landmarks_3d", spatial, case.want["margin_3d"])
     assert net(image)["depth"].mean(1).abs().max() < 1e-5
 

@@ -62,10 +62,10 @@ def test_window_attention(level):
 
 def intermediates(net, image):
     """The 24 tensors of a case under the released names and in the released axis order."""
-    seen = {}
+    outputs = {}
 
     def keep(module, name, change=lambda x: x):
-        module.register_forward_hook(lambda _, __, out: seen.__setitem__(name, change(out)))
+        module.register_forward_hook(lambda _, __, out: outputs.__setitem__(name, change(out)))
 
     keep(net.landmark_net, "face_landback")
     keep(net.landmark_reduce, "last_face_conv")
@@ -78,13 +78,13 @@ def intermediates(net, image):
     keep(net.embeds[1], "embed_k")
     keep(net.embeds[2], "embed_v", lambda x: x.flatten(2).transpose(1, 2))
     keep(net.vit.gate, "VIT.se_block")
-    seen["logits"] = net(image)["expression"]
-    seen |= {f"{name}.{i}": seen[name][i] for name in ("face_landback", "ir_back") for i in range(3)}
+    outputs["logits"] = net(image)["expression"]
+    outputs |= {f"{name}.{i}": outputs[name][i] for name in ("face_landback", "ir_back") for i in range(3)}
     # Ours runs the last block and norm for the class token alone: here for all tokens, as the case has them.
-    seen["VIT.blocks.0"] = net.vit.blocks[0](net.vit.embed(net.tokens(image)))
-    seen["VIT.blocks.1"] = net.vit.blocks[1](seen["VIT.blocks.0"])
-    seen["VIT.norm"] = net.vit.norm(seen["VIT.blocks.1"])
-    return seen
+    outputs["VIT.blocks.0"] = net.vit.blocks[0](net.vit.embed(net.tokens(image)))
+    outputs["VIT.blocks.1"] = net.vit.blocks[1](outputs["VIT.blocks.0"])
+    outputs["VIT.norm"] = net.vit.norm(outputs["VIT.blocks.1"])
+    return outputs
 
 
 @torch.no_grad()

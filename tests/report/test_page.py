@@ -147,8 +147,8 @@ def test_the_number_stands_beside_the_majority_class_and_the_caveats(folder: Pat
     assert "majority class" in text
     assert "ab" * 6 in text  # weights
     assert "0123456789ab" in text  # split
-    for words in ("not what a person feels", "contested", "Not for decisions about people", "2024/1689"):
-        assert words in text
+    for phrase in ("not what a person feels", "contested", "Not for decisions about people", "2024/1689"):
+        assert phrase in text
 
 
 def test_sections_compose(tmp_path: Path) -> None:

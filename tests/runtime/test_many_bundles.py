@@ -159,8 +159,16 @@ def test_a_bundle_may_be_repeated_on_the_command_line(
     from mien.media.tables import read_rows
 
     Image.fromarray(astronaut).save(tmp_path / "a.png")
-    words = ["analyze", str(tmp_path / "a.png"), "--output", str(tmp_path / "o"), "--no-overlay", "--landmarks", "no"]
-    assert main([*words, "--bundle", str(tiny_bundle), f"--bundle={many}", "--backend", "onnxruntime"]) == 0
+    args = [
+        "analyze",
+        str(tmp_path / "a.png"),
+        "--output",
+        str(tmp_path / "o"),
+        "--no-overlay",
+        "--landmarks",
+        "no",
+    ]
+    assert main([*args, "--bundle", str(tiny_bundle), f"--bundle={many}", "--backend", "onnxruntime"]) == 0
     (row,) = read_rows(tmp_path / "o" / "readings.csv")
     assert {"prob_happiness", "valence", "colour", "prob_colour_red"} <= set(row) and float(row["arousal"]) is not None
     assert "tiny@" in capsys.readouterr().out and row["model"].count("@") == 2

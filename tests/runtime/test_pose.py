@@ -30,13 +30,13 @@ def test_signs_can_be_seen() -> None:
     the right eye of the picture is lower."""
     face = neutral_face()
 
-    def seen(**angles: float) -> np.ndarray:
+    def projected(**angles: float) -> np.ndarray:
         given = {"pitch": 0.0, "yaw": 0.0, "roll": 0.0} | angles
         return (face @ turned(**given).T)[:, :2] * [1, -1]
 
-    assert seen(yaw=30)[30, 0] > seen()[30, 0] and head_pose(seen(yaw=30))[1] > 0.4  # type: ignore[index]
-    assert seen(pitch=20)[30, 1] < seen()[30, 1] and head_pose(seen(pitch=20))[0] > 0.25  # type: ignore[index]
-    assert seen(roll=20)[45, 1] > seen()[45, 1] and head_pose(seen(roll=20))[2] > 0.3  # type: ignore[index]
+    assert projected(yaw=30)[30, 0] > projected()[30, 0] and head_pose(projected(yaw=30))[1] > 0.4  # type: ignore[index]
+    assert projected(pitch=20)[30, 1] < projected()[30, 1] and head_pose(projected(pitch=20))[0] > 0.25  # type: ignore[index]
+    assert projected(roll=20)[45, 1] > projected()[45, 1] and head_pose(projected(roll=20))[2] > 0.3  # type: ignore[index]
 
 
 def test_the_neutral_face_is_the_synthetic_peoples() -> None:

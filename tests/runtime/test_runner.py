@@ -103,7 +103,7 @@ def other_classes(bundle: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("spoil", "said"),
+    ("spoil", "message"),
     [
         (cut_model, "is damaged or changed: SHA-256"),
         (text_as_model, "is not a network that"),
@@ -117,11 +117,11 @@ def other_classes(bundle: Path) -> None:
     ],
 )
 @pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
-def test_a_spoiled_bundle_is_refused_in_one_line(tmp_path: Path, spoil, said: str, backend: str) -> None:
+def test_a_spoiled_bundle_is_refused_in_one_line(tmp_path: Path, spoil, message: str, backend: str) -> None:
     pytest.importorskip(backend)
     bundle = write_tiny_bundle(tmp_path / "b")
     spoil(bundle)
-    with pytest.raises(MienError, match=said) as caught:
+    with pytest.raises(MienError, match=message) as caught:
         Runner(bundle, backend=backend, threads=1)
     assert "\n" not in str(caught.value)
 

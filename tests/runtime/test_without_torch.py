@@ -19,10 +19,10 @@ def test_reading_never_imports_torch(tiny_bundle: Path, tmp_path: Path) -> None:
     Image.fromarray(skimage.astronaut()).save(tmp_path / "a.jpg")
     heavy = ["torch", "torchvision", "lightning", "timm", "pandas", "matplotlib", "skimage", "scipy"]
     dots = write_point_bundle(tmp_path / "dots", {"landmarks": frontal_face()[:, :2], "depth": frontal_face()[:, 2]})
-    words = ["analyze", str(tmp_path / "a.jpg"), "--bundle", str(tiny_bundle), "--output", str(tmp_path / "out")]
-    words += ["--landmark-bundle", str(dots), "--points", "--smooth"]
+    arguments = ["analyze", str(tmp_path / "a.jpg"), "--bundle", str(tiny_bundle), "--output", str(tmp_path / "out")]
+    arguments += ["--landmark-bundle", str(dots), "--points", "--smooth"]
     code = (
-        f"import sys\nfrom mien.__main__ import main\nassert main({words!r}) == 0\n"
+        f"import sys\nfrom mien.__main__ import main\nassert main({arguments!r}) == 0\n"
         f"print('loaded:', [m for m in {heavy!r} if m in sys.modules])"
     )
     environment = os.environ | {"OMP_NUM_THREADS": "1"}

@@ -102,17 +102,17 @@ def test_every_n_steps_saves_the_computing(game):
 
 
 def test_a_gate_sees_this_steps_terms_and_monitored_values(game):
-    seen = []
+    calls = []
 
     def when(step, losses):
-        seen.append((step, dict(losses)))
+        calls.append((step, dict(losses)))
         return losses["product"] > 1.9
 
     stage = game({"first": when})
     first, _ = steps(stage, 2)  # in the second step the product is 0.8 * 1.6
     assert first == pytest.approx(0.8)
-    assert seen[0] == (0, {"product": 2.0, "size": 2.0})
-    assert seen[1][0] == 1 and seen[1][1] == pytest.approx({"product": 1.28, "size": 1.28, "square": 4.0})
+    assert calls[0] == (0, {"product": 2.0, "size": 2.0})
+    assert calls[1][0] == 1 and calls[1][1] == pytest.approx({"product": 1.28, "size": 1.28, "square": 4.0})
     assert stage.losses.counts["product"] == 2  # computed, logged, and not stepped
 
 

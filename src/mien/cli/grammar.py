@@ -13,10 +13,10 @@ from mien.cli.option_keys import unknown_option
 from mien.cli.parameters import (
     NO_VALUE,
     Parameter,
+    accepts_overrides,
     options_from,
     parameters_of,
     resolved_type,
-    takes_overrides,
 )
 from mien.cli.targets import imported
 from mien.cli.values import FALSE, TRUE, check_keys, checked, merged, nested, parse_value
@@ -28,7 +28,7 @@ def call(function: Callable[..., Any], arguments: Sequence[str], *, command: str
     parameters = parameters_of(function)
     given, options = split_arguments(arguments, parameters, command=command)
     inputs = _inputs(given, parameters, command=command)
-    overrides = takes_overrides(function)
+    overrides = accepts_overrides(function)
     if overrides:
         parameters = imported(options_from(function).target)(given, options, detailed=False)
     for parameter in parameters:
@@ -100,10 +100,10 @@ def _inputs(given: list[str], parameters: Sequence[Parameter], *, command: str) 
     for parameter in wanted:
         missing = MienError(f"{command} needs {parameter.spelling.upper()}: {parameter.text} See {command} --help.")
         if parameter.many:
-            taken, rest = rest, []
-            if not taken and (parameter.required or parameter.default is None):
+            own, rest = rest, []
+            if not own and (parameter.required or parameter.default is None):
                 raise missing
-            values += [taken] if get_origin(parameter.kind) is list else taken
+            values += [own] if get_origin(parameter.kind) is list else own
         elif rest:
             values.append(rest.pop(0))
         elif parameter.required:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from mien.cli.grammar import split_arguments
-from mien.cli.parameters import Parameter, options_from, parameters_of, takes_overrides
+from mien.cli.parameters import Parameter, accepts_overrides, options_from, parameters_of
 from mien.cli.targets import imported
 
 
@@ -20,7 +20,7 @@ def help_text(function: Callable[..., Any], command: str, arguments: Sequence[st
     """
     parameters = parameters_of(function)
     named_inputs: list[tuple[str, str]] = []
-    if takes_overrides(function):
+    if accepts_overrides(function):
         parameters, named_inputs = _dependent(function, parameters, arguments, command)
     unused = inspect.unwrap(function).__globals__.get("NOT_IN_HELP", ())
     inputs = [parameter for parameter in parameters if parameter.positional]

@@ -165,6 +165,6 @@ def argument_texts(described: Any) -> dict[str, str]:
     return found
 
 
-def takes_overrides(function: Callable[..., Any]) -> bool:
+def accepts_overrides(function: Callable[..., Any]) -> bool:
     """Whether the function has a parameter `**overrides`."""
     return any(p.kind is p.VAR_KEYWORD for p in inspect.signature(function).parameters.values())

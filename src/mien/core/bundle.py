@@ -22,7 +22,8 @@ from mien.core.spec import (
 )
 
 FORMAT = 2
-SEEN_FACES = "seen_faces.npz"  # fingerprints of the faces it was trained on; may be absent
+TRAIN_FACES = "train_faces.npz"  # fingerprints of the faces it was trained on; may be absent
+TRAIN_FACES_NAMES = (TRAIN_FACES, "seen_faces.npz")  # the second in older bundles, the shipped ones among them
 # What format 1 did not declare, by name: the values of each point that its networks could give beside the points.
 POINT_VALUES: dict[str, tuple[str, tuple[float, float] | None]] = {
     "sigma": ("crop sides", None),
@@ -77,6 +78,11 @@ class BundleInfo:
     def gives(self) -> str:
         """What the network gives, in a few words for messages and lists."""
         return ", ".join(_described(name, output) for name, output in primary(self.outputs).items())
+
+    @property
+    def train_faces(self) -> str | None:
+        """File name of the fingerprints of its training faces; None where it carries none."""
+        return next((name for name in TRAIN_FACES_NAMES if name in self.files), None)
 
     @property
     def weight_hash(self) -> str:

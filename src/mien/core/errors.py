@@ -8,10 +8,10 @@ class MienError(ValueError):
     """Bad input. The command line prints its message as one line and exits with code 2."""
 
 
-def nearest(word: str, known: Iterable[str]) -> str:
+def nearest(name: str, known: Iterable[str]) -> str:
     """` Did you mean X?` for the closest known word, else the list of known words (or nothing when there are none)."""
     known = list(known)
-    close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     if close:
         return f" Did you mean {close[0]!r}?"
     return f" Known: {', '.join(known)}." if known else ""

@@ -15,7 +15,7 @@ from mien.core.records import Box
 _ABOVE, _BELOW = 0.25, 0.15  # of the points' height
 _TOWARDS_CHIN = 0.25
 # Published: the square, enlarged by the root of 2, becomes 363 pixels, of which the middle 256 are seen.
-_SEEN = 256 * np.sqrt(2) / 363
+_MIDDLE = 256 * np.sqrt(2) / 363
 
 
 def box_of(landmarks_px: Float[np.ndarray, "points 2"]) -> Box:
@@ -41,7 +41,7 @@ def landmark_box(landmarks_px: Float[np.ndarray, "points 2"]) -> Box:
     if not height > 0:
         raise MienError("A face's points that all lie on one line across have no landmark crop.")
     middle = (top - _ABOVE * height + bottom + _BELOW * height) / 2
-    half = (1 + _ABOVE + _BELOW) * height * _SEEN / 2
+    half = (1 + _ABOVE + _BELOW) * height * _MIDDLE / 2
     x, y = float(across) + 0.5, float(middle) + 0.5
     return x - float(half), y - float(half), x + float(half), y + float(half)
 

@@ -52,17 +52,17 @@ class LabelSet:
         """First 12 hexadecimal digits of SHA-256 over the class names in order, joined by newlines."""
         return hashlib.sha256("\n".join(self.classes).encode()).hexdigest()[:12]
 
-    def index(self, word: str) -> int:
+    def index(self, name: str) -> int:
         """The index of a class by its name or a true synonym of it. Raises MienError for a class not in the set."""
-        wanted = word.strip().casefold()
-        for position, name in enumerate(self.classes):
-            if wanted == name.casefold():
+        wanted = name.strip().casefold()
+        for position, known in enumerate(self.classes):
+            if wanted == known.casefold():
                 return position
         wanted = SYNONYMS.get(wanted, wanted)
-        for position, name in enumerate(self.classes):
-            if wanted == SYNONYMS.get(name.casefold(), name.casefold()):
+        for position, known in enumerate(self.classes):
+            if wanted == SYNONYMS.get(known.casefold(), known.casefold()):
                 return position
-        raise MienError(f"{word!r} is not a class of {self.name}.{nearest(wanted, self.classes)}")
+        raise MienError(f"{name!r} is not a class of {self.name}.{nearest(wanted, self.classes)}")
 
     def mapping_to(self, other: "LabelSet") -> tuple[int | None, ...]:
         """For each class here its index in `other`, None where the other set has no such class.

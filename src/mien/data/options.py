@@ -113,10 +113,10 @@ class DataOptions:
         names = [f.name for f in fields(self) if f.name not in USED_BY_EVALUATION]
         given = [f"data.{name}" for name in names if getattr(self, name) != getattr(default, name)]
         if given:
-            words = "is for training and has" if len(given) == 1 else "are for training and have"
+            clause = "is for training and has" if len(given) == 1 else "are for training and have"
             used = ", ".join(f"data.{name}" for name in USED_BY_EVALUATION)
             raise MienError(
-                f"{', '.join(given)} {words} no effect on an evaluation. It takes {used}: leave the others out."
+                f"{', '.join(given)} {clause} no effect on an evaluation. It takes {used}: leave the others out."
             )
 
     def open(self, *, evaluation: bool = False) -> Reader:

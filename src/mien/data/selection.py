@@ -108,12 +108,12 @@ def select_for_evaluation(
         division=_division(reader),
     )  # fmt: skip
     if labels is not None:
-        _take_labelled(chosen, reader, labels)
+        _keep_labelled(chosen, reader, labels)
     chosen.samples = framed(chosen.samples, options.crop_source)
     return chosen
 
 
-def _take_labelled(chosen: EvaluationSelection, reader: Reader, labels: LabelSet) -> None:
+def _keep_labelled(chosen: EvaluationSelection, reader: Reader, labels: LabelSet) -> None:
     if reader.labels is None:
         raise MienError(f"{reader.name} has no expression labels, so no expression model can be measured on it.")
     total = len(chosen.samples)

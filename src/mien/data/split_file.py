@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mien.core.errors import MienError
-from mien.data.splits import SPLIT_WORDS
+from mien.data.splits import SPLIT_NAMES
 from mien.media.files import home_expanded, write_text
 
 _FIRST = "# mien split, version 1"
@@ -84,7 +84,7 @@ def read_split_file(path: Path | str) -> SplitFile:
     if len(parts) != len(rows) - 1:
         raise MienError(f"{path}: each line is one key and its part, each key once; {len(rows) - 1} lines, "
                         f"{len(parts)} keys.")  # fmt: skip
-    within = tuple(word.strip() for word in head.get("within", "").split(",") if word.strip())
+    within = tuple(item.strip() for item in head.get("within", "").split(",") if item.strip())
     seed = int(head["seed"]) if head.get("seed", "").isdigit() else 0
     file = SplitFile(head.get("data", ""), within, seed, head.get("rule", "made by hand"), parts)
     if head.get("hash", file.hash) != file.hash:
@@ -98,15 +98,15 @@ def read_split_file(path: Path | str) -> SplitFile:
 def parts_from(text: str) -> dict[str, float]:
     """`train=.8,valid=.1,test=.1` → shares. Raises MienError for other words, shares that are not above 0, or one."""
     shares: dict[str, float] = {}
-    for word in text.split(","):
-        name, _, share = word.strip().partition("=")
-        name = SPLIT_WORDS.get(name, name)
+    for item in text.split(","):
+        name, _, share = item.strip().partition("=")
+        name = SPLIT_NAMES.get(name, name)
         try:
             shares[name] = float(share)
         except ValueError:
             shares[name] = 0.0
         if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or not 0 < shares[name] < float("inf"):
-            raise MienError(f"--parts is like train=.8,valid=.1,test=.1, shares above 0; got {word.strip()!r}.")
+            raise MienError(f"--parts is like train=.8,valid=.1,test=.1, shares above 0; got {item.strip()!r}.")
     if len(shares) < 2:
         raise MienError(f"--parts needs two parts or more; got {text!r}.")
     return shares

@@ -8,7 +8,7 @@ from mien.core.errors import MienError
 from mien.core.records import Sample
 
 # The same split under other words. RAF-DB, FER+ and POSTER V2 write `valid`, ImageNet's descendants `val`.
-SPLIT_WORDS = {"val": "valid", "validation": "valid", "dev": "valid", "training": "train", "testing": "test"}
+SPLIT_NAMES = {"val": "valid", "validation": "valid", "dev": "valid", "training": "train", "testing": "test"}
 Pairs = Sequence[tuple[str, str]]  # of keys that must stay together, such as near-duplicates
 
 

@@ -103,7 +103,7 @@ class _Machine:
 
     def run(self) -> Any:
         while True:
-            code = self.take(1)
+            code = self.read(1)
             if code == b".":
                 return self.stack.pop()
             self.budget.spend(1)
@@ -112,7 +112,7 @@ class _Machine:
                 raise PickleError(f"its pickle has an opcode {code!r} that is not read here")
             step(self)
 
-    def take(self, count: int) -> bytes:
+    def read(self, count: int) -> bytes:
         """The next bytes."""
         if count < 0 or self.place + count > self.end:
             raise PickleError("its pickle ends too early or is too long")
@@ -120,11 +120,11 @@ class _Machine:
         return self.data[self.place - count : self.place]
 
     def number(self, form: str) -> Any:
-        return struct.unpack(form, self.take(struct.calcsize(form)))[0]
+        return struct.unpack(form, self.read(struct.calcsize(form)))[0]
 
     def line(self) -> str:
         stop = self.data.find(b"\n", self.place, self.end)
-        text = self.take(stop - self.place)
+        text = self.read(stop - self.place)
         self.place += 1
         return text.decode()
 
@@ -234,14 +234,14 @@ def _push(make: Callable[[_Machine], Any], cost: int = 0) -> Callable[[_Machine]
 
 
 def _text(form: str) -> Callable[[_Machine], None]:
-    return _push(lambda machine: machine.take(machine.number(form)).decode("utf-8", "surrogatepass"))
+    return _push(lambda machine: machine.read(machine.number(form)).decode("utf-8", "surrogatepass"))
 
 
 def _old_text(form: str) -> Callable[[_Machine], None]:
     """Python 2's str: text as a rule, else bytes."""
 
     def make(machine: _Machine) -> str | bytes:
-        found = machine.take(machine.number(form))
+        found = machine.read(machine.number(form))
         try:
             return found.decode()
         except UnicodeDecodeError:
@@ -255,7 +255,7 @@ def _whole(form: str) -> Callable[[_Machine], None]:
         length = machine.number(form)
         if not 0 <= length <= machine.budget.limits.integer_bytes:
             raise PickleError(f"its pickle has a whole number of {length:,} bytes")
-        return int.from_bytes(machine.take(length), "little", signed=True)
+        return int.from_bytes(machine.read(length), "little", signed=True)
 
     return _push(make)
 
@@ -271,15 +271,15 @@ def _tuple(count: int) -> Callable[[_Machine], None]:
 
 
 def _dict_of(machine: _Machine) -> dict[Any, Any]:
-    made: dict[Any, Any] = {}
-    machine.store(made, machine.marked())
-    return made
+    built: dict[Any, Any] = {}
+    machine.store(built, machine.marked())
+    return built
 
 
 def _frozen(machine: _Machine) -> frozenset[Any]:
-    made: set[Any] = set()
-    machine.add(made, machine.marked())
-    return frozenset(made)
+    built: set[Any] = set()
+    machine.add(built, machine.marked())
+    return frozenset(built)
 
 
 def _remember(machine: _Machine, index: int) -> None:
@@ -288,7 +288,7 @@ def _remember(machine: _Machine, index: int) -> None:
 
 
 def _bytes(form: str) -> Callable[[_Machine], None]:
-    return _push(lambda machine: machine.take(machine.number(form)))
+    return _push(lambda machine: machine.read(machine.number(form)))
 
 
 def _global(machine: _Machine) -> None:
@@ -322,7 +322,7 @@ def _many(method: Callable[[_Machine, Any, list[Any]], None]) -> Callable[[_Mach
 
 # The opcodes of protocols 2 to 5, as Python's module pickletools describes them.
 _STEPS: dict[bytes, Callable[[_Machine], Any]] = {
-    b"\x80": lambda m: m.take(1), b"\x95": lambda m: m.take(8),
+    b"\x80": lambda m: m.read(1), b"\x95": lambda m: m.read(8),
     b"(": lambda m: m.marks.append(len(m.stack)), b"0": lambda m: m.stack.pop(), b"1": lambda m: m.marked(),
     b"2": _push(lambda m: m.stack[-1]),
     b"N": _push(lambda m: None), b"\x88": _push(lambda m: True), b"\x89": _push(lambda m: False),
@@ -330,7 +330,7 @@ _STEPS: dict[bytes, Callable[[_Machine], Any]] = {
     b"G": _push(lambda m: m.number(">d")), b"\x8a": _whole("<B"), b"\x8b": _whole("<i"),
     b"X": _text("<I"), b"\x8c": _text("<B"), b"\x8d": _text("<Q"), b"T": _old_text("<i"), b"U": _old_text("<B"),
     b"B": _bytes("<I"), b"C": _bytes("<B"), b"\x8e": _bytes("<Q"),
-    b"\x96": _push(lambda m: bytearray(m.take(m.number("<Q"))), 2),
+    b"\x96": _push(lambda m: bytearray(m.read(m.number("<Q"))), 2),
     b"}": _push(lambda m: {}, 2), b"]": _push(lambda m: [], 2), b")": _push(lambda m: ()),
     b"\x8f": _push(lambda m: set(), 4), b"\x91": _push(_frozen, 4),
     b"d": _push(_dict_of, 2), b"l": _push(lambda m: m.marked(), 2), b"t": _push(lambda m: tuple(m.marked()), 2),

@@ -295,11 +295,11 @@ def _size(sides: Any = ()) -> torch.Size:
 
 
 def _ordered(pairs: Any = ()) -> OrderedDict[Any, Any]:
-    made: OrderedDict[Any, Any] = OrderedDict()
+    built: OrderedDict[Any, Any] = OrderedDict()
     for key, value in pairs.items() if isinstance(pairs, dict) else pairs:
         refuse_key(key)
-        made[key] = value
-    return made
+        built[key] = value
+    return built
 
 
 def _set(make: Callable[[Iterable[Any]], Any], items: Any = ()) -> Any:
@@ -348,7 +348,7 @@ CONSTRUCTORS: dict[tuple[str, str], Constructor] = {
     ("torch.nn.parameter", "Parameter"): Constructor(_parameter, 40),
     ("torch._tensor", "_rebuild_from_type_v2"): _SUBCLASSED,
     ("_codecs", "encode"): Constructor(_encoded),
-    **{(module, name): made for module in ("builtins", "__builtin__") for name, made in _PLAIN.items()},
+    **{(module, name): built for module in ("builtins", "__builtin__") for name, built in _PLAIN.items()},
 }
 
 

@@ -101,7 +101,7 @@ class FaceNetwork:
 
 def require_readable(info: BundleInfo, folder: Path) -> None:
     """Raises MienError for a bundle whose inputs a photograph, or a film with its sound, does not give."""
-    if not (takes_picture_only(info.inputs) or takes_picture_and_voice(info.inputs)):
+    if not (has_picture_only(info.inputs) or has_picture_and_voice(info.inputs)):
         raise MienError(
             f"{folder} takes {' and '.join(info.inputs)}; a photograph gives one picture, and a film its sound as "
             f"{VOICE!r} beside it. Name another, or measure it with: mien evaluate."
@@ -111,19 +111,19 @@ def require_readable(info: BundleInfo, folder: Path) -> None:
 def require_picture_only(info: BundleInfo, folder: Path) -> None:
     """Raises MienError for a bundle that takes more than one picture, or a voice."""
     require_readable(info, folder)
-    if not takes_picture_only(info.inputs):
+    if not has_picture_only(info.inputs):
         raise MienError(f"{folder} takes {' and '.join(info.inputs)}; points are read from the picture alone.")
 
 
-def takes_picture_only(inputs: Mapping[str, Input]) -> bool:
+def has_picture_only(inputs: Mapping[str, Input]) -> bool:
     """Whether a photograph gives what the network takes."""
     return [type(given) for given in inputs.values()] == [PictureInput]
 
 
-def takes_picture_and_voice(inputs: Mapping[str, Input]) -> bool:
+def has_picture_and_voice(inputs: Mapping[str, Input]) -> bool:
     """Whether a film with sound gives it: one picture, and a sound by the name VOICE."""
     rest = {name: given for name, given in inputs.items() if name != VOICE}
-    return isinstance(inputs.get(VOICE), SoundInput) and takes_picture_only(rest)
+    return isinstance(inputs.get(VOICE), SoundInput) and has_picture_only(rest)
 
 
 def named_outputs(networks: Iterable[FaceNetwork]) -> list[list[FaceOutput]]:

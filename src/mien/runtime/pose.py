@@ -50,8 +50,8 @@ def head_pose(
     if rotation is None:
         return None
     yaw = angles_of(rotation)[1]
-    seen = RIGID + (RIGHT_JAW if yaw > -_TURNED_AWAY_RAD else ()) + (LEFT_JAW if yaw < _TURNED_AWAY_RAD else ())
-    better = _solved(points, seen)
+    visible = RIGID + (RIGHT_JAW if yaw > -_TURNED_AWAY_RAD else ()) + (LEFT_JAW if yaw < _TURNED_AWAY_RAD else ())
+    better = _solved(points, visible)
     return angles_of(rotation if better is None else better)
 
 

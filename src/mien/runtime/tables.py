@@ -206,7 +206,7 @@ class ReadingColumns:
             "table": "one row for each face; a picture or frame without one is a row with success 0",
             "columns": {column.name: column.described() for column in self.columns},
             "frame_of_reference": FRAME_OF_REFERENCE,
-            **({"voice": VOICE_WINDOW} if any(_takes_voice(info) for info in self.infos) else {}),
+            **({"voice": VOICE_WINDOW} if any(_has_voice(info) for info in self.infos) else {}),
             "missing": "an empty cell (CSV), null (Parquet)",
             "model": models[0],
             **({"models": models} if len(models) > 1 else {}),
@@ -265,7 +265,7 @@ def _free_name(name: str, output: str, used: set[str]) -> str:
     return next(each for each in candidates if each not in used)
 
 
-def _takes_voice(info: BundleInfo) -> bool:
+def _has_voice(info: BundleInfo) -> bool:
     return any(isinstance(given, SoundInput) for given in info.inputs.values())
 
 

@@ -155,14 +155,14 @@ def photograph(
     gaze = None if gaze_rad is None else np.broadcast_to(np.asarray(gaze_rad, np.float32), (1, 2, 2))
     vertices = model.vertices(person.identity[None], weights, gaze_rad=gaze)
     named = dict(zip(model.expression_names, weights[0].tolist(), strict=True))
-    seen = render(
+    rendered = render(
         model, vertices[0], appearance=person.appearance, action_units=named, camera=scene.camera, light=scene.light,
         background=scene.background, occluder=scene.occluder, degradation=scene.degradation,
     )  # fmt: skip
-    return seen.pixels, {
-        "landmarks_px": seen.landmarks_px,
+    return rendered.pixels, {
+        "landmarks_px": rendered.landmarks_px,
         "landmarks_3d": scene.camera.view(model.landmarks(vertices)[0]).astype(np.float32),
-        "visible": seen.visible,
+        "visible": rendered.visible,
         "action_units": weights[0],
     }
 

@@ -13,7 +13,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
-from mien.core.bundle import SEEN_FACES, BundleInfo
+from mien.core.bundle import TRAIN_FACES_NAMES, BundleInfo
 from mien.core.errors import MienError
 from mien.media.files import sha256_of
 from mien.systems.bundle_folder import previous_bundle, replace_bundle
@@ -160,6 +160,6 @@ def from_hub(name: str) -> Path:
     except ImportError as error:
         raise MienError(f"No folder {name}; to fetch it from the hub: pip install huggingface_hub.") from error
     try:
-        return Path(snapshot_download(name, allow_patterns=[WEIGHTS, DESCRIPTION, CARD, SEEN_FACES]))
+        return Path(snapshot_download(name, allow_patterns=[WEIGHTS, DESCRIPTION, CARD, *TRAIN_FACES_NAMES]))
     except Exception as error:  # the client has a dozen kinds, for network, name and permission
         raise MienError(f"{name} is neither a folder nor on the hub ({type(error).__name__}).") from error

@@ -10,7 +10,7 @@ import pytest
 
 from mien.core.errors import MienError
 from mien.core.records import Sample
-from mien.data.leakage.contamination import SeenFaces, hashed, seen_faces
+from mien.data.leakage.contamination import TrainFaces, hashed, train_faces
 from mien.data.leakage.duplicates import groups, near_duplicates, pairs_of_keys
 from mien.data.leakage.fingerprint_store import Store
 from mien.data.leakage.fingerprints import fingerprints_of, is_blank, keys_of
@@ -48,12 +48,12 @@ VARIANTS: dict[str, tuple[str, Callable[[np.ndarray], np.ndarray]]] = {
 
 def planted(faces: list[Sample], folder: Path, variant: str) -> list[Sample]:
     suffix, change = VARIANTS[variant]
-    made = []
+    found = []
     for face in faces:
         path = folder / f"{face.path.parent.name}_{face.path.stem}{suffix}"
         cv2.imwrite(str(path), change(cv2.imread(str(face.path))), [cv2.IMWRITE_JPEG_QUALITY, 60] * (suffix == ".jpg"))
-        made.append(sample(path))
-    return made
+        found.append(sample(path))
+    return found
 
 
 def test_no_near_duplicate_is_invented_among_300_faces(drawn: list[Sample]) -> None:
@@ -166,22 +166,22 @@ def test_a_useless_store_costs_time_only(
 
 def test_what_a_bundle_remembers(drawn: list[Sample], tmp_path: Path) -> None:
     train = [replace(face, subject=f"p{i}") for i, face in enumerate(drawn[:200])]
-    seen = seen_faces(train, drawn[200:220], data="set")
-    assert seen.trained.shape == (200, 24) and seen.to_bytes() == seen.to_bytes() and b"p17" not in seen.to_bytes()
+    known = train_faces(train, drawn[200:220], data="set")
+    assert known.trained.shape == (200, 24) and known.to_bytes() == known.to_bytes() and b"p17" not in known.to_bytes()
     copies = planted(drawn[:10], tmp_path, "mirrored and re-encoded")
-    met = seen.met_in([*copies, *drawn[200:203], *drawn[220:300], replace(drawn[299], subject="p3")], data="set")
-    assert met.trained[:10].all() and not met.trained[10:].any()
-    assert met.chosen.nonzero()[0].tolist() == [10, 11, 12] and met.subjects.nonzero()[0].tolist() == [93]
-    assert not seen.met_in([replace(drawn[299], subject="p3")], data="another set").subjects.any()
+    matches = known.matches([*copies, *drawn[200:203], *drawn[220:300], replace(drawn[299], subject="p3")], data="set")
+    assert matches.trained[:10].all() and not matches.trained[10:].any()
+    assert matches.chosen.nonzero()[0].tolist() == [10, 11, 12] and matches.subjects.nonzero()[0].tolist() == [93]
+    assert not known.matches([replace(drawn[299], subject="p3")], data="another set").subjects.any()
     assert hashed("joined", "subject", "set/p3") == hashed("set", "subject", "p3")
-    assert met.said([*copies, *drawn[200:203], *drawn[220:300], replace(drawn[299], subject="p3")]) == (
+    assert matches.described([*copies, *drawn[200:203], *drawn[220:300], replace(drawn[299], subject="p3")]) == (
         "10 copies, 1 subject"
     )
 
 
 def test_two_memories_join(drawn: list[Sample]) -> None:
-    first, second = seen_faces(drawn[:6], [], data="a"), seen_faces(drawn[4:9], drawn[:1], data="b")
-    both: SeenFaces = first.joined(second)
+    first, second = train_faces(drawn[:6], [], data="a"), train_faces(drawn[4:9], drawn[:1], data="b")
+    both: TrainFaces = first.joined(second)
     assert len(both.trained) == 9 and len(both.chosen) == 1
 
 

@@ -96,13 +96,13 @@ def aihub_name(person: int, expression: str, upload: int = 1, serial: int = 1) -
 def aihub(root: Path, *, each: int = 2) -> Path:
     """Seven lists for training and for validation, all votes alike; every person uploads each expression."""
     for top, mark, kind in (("Training", "TRAIN", "training"), ("Validation", "VALID", "validation")):
-        for word, code in CODES.items():
+        for label, code in CODES.items():
             people = range(1 if mark == "TRAIN" else 101, (1 if mark == "TRAIN" else 101) + each)
-            names = [aihub_name(person, word, code) for person in people]
+            names = [aihub_name(person, label, code) for person in people]
             for name in names:
-                picture(root / top / f"[원천]EMOIMG_{word}_{mark}{'_01' * (mark == 'TRAIN')}" / name)
-            records = [aihub_record(name, [word] * 3, uploader=word) for name in names]
-            table = root / top / f"[라벨]EMOIMG_{word}_{mark}" / f"img_emotion_{kind}_data({word}).json"
+                picture(root / top / f"[원천]EMOIMG_{label}_{mark}{'_01' * (mark == 'TRAIN')}" / name)
+            records = [aihub_record(name, [label] * 3, uploader=label) for name in names]
+            table = root / top / f"[라벨]EMOIMG_{label}_{mark}" / f"img_emotion_{kind}_data({label}).json"
             aihub_list(table, records)
     return root
 

@@ -121,7 +121,7 @@ def test_listing_finds_what_is_there(tmp_path: Path) -> None:
 def test_a_place_is_what_a_slash_makes(tmp_path: Path) -> None:
     listing = Listing(tmp_path)
     for path in ("x/a.b.jpg", "x/y/a.jpg", "a.jpg", "x/../a.jpg", "x//a.jpg", "./a.jpg", "x/..", "/b/a.jpg", "/a.jpg"):
-        made, slash = listing.place(path), tmp_path / path
-        assert made == slash and str(made) == str(slash) and hash(made) == hash(slash)
-        assert made is not None and made.parent == slash.parent and made.suffix == slash.suffix
+        built, slash = listing.place(path), tmp_path / path
+        assert built == slash and str(built) == str(slash) and hash(built) == hash(slash)
+        assert built is not None and built.parent == slash.parent and built.suffix == slash.suffix
     assert child_of(tmp_path)("a.jpg") == tmp_path / "a.jpg" and listing.place(None) is None

@@ -26,9 +26,9 @@ def picture(path: Path, **options: str) -> Path:
 
 @pytest.mark.parametrize("name", SYSTEM)
 def test_system_folders_are_no_classes_and_are_not_read(tmp_path: Path, name: str) -> None:
-    for word in ("happy", "sad"):
-        picture(tmp_path / word / "0.jpg")
-        picture(tmp_path / word / name / "0.jpg")
+    for label in ("happy", "sad"):
+        picture(tmp_path / label / "0.jpg")
+        picture(tmp_path / label / name / "0.jpg")
     picture(tmp_path / name / "happy" / "1.jpg")
     reader = open_reader("image_folder", tmp_path)
     assert reader.labels is not None and reader.labels.classes == ("happy", "sad")
@@ -48,8 +48,8 @@ def test_training_reads_the_kinds_that_analysing_reads(tmp_path: Path) -> None:
 
 
 def test_pictures_of_unreadable_kinds_are_counted_in_a_note(tmp_path: Path) -> None:
-    for word in ("happy", "sad"):
-        picture(tmp_path / word / "0.jpg")
+    for label in ("happy", "sad"):
+        picture(tmp_path / label / "0.jpg")
     for name in ("1.HEIC", "2.heic", "3.CR2"):
         (tmp_path / "sad" / name).write_bytes(b"0")
     reader = open_reader("image_folder", tmp_path)
@@ -101,8 +101,8 @@ def test_training_leaves_unlabelled_faces_out(tmp_path: Path) -> None:
 @pytest.mark.parametrize("above", ["archive", "archive/data"])
 def test_a_root_a_level_too_high_is_refused_with_the_better_one(tmp_path: Path, above: str) -> None:
     for split in ("train", "test"):
-        for word in ("happy", "sad"):
-            picture(tmp_path / above / split / word / "0.jpg")
+        for label in ("happy", "sad"):
+            picture(tmp_path / above / split / label / "0.jpg")
     with pytest.raises(MienError, match=f"one class only, 'archive'.*Name {tmp_path / above} as the root"):
         open_reader("image_folder", tmp_path)
     assert open_reader("image_folder", tmp_path / above).splits == ("train", "test")
@@ -145,8 +145,8 @@ def test_what_an_evaluation_has_no_use_for_is_refused() -> None:
 def test_a_data_set_is_opened_and_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from mien.data.readers.image_folder import ImageFolder
 
-    for word in ("happy", "sad"):
-        picture(tmp_path / word / "0.jpg")
+    for label in ("happy", "sad"):
+        picture(tmp_path / label / "0.jpg")
     reads: list[str] = []
     read = ImageFolder._read
     monkeypatch.setattr(ImageFolder, "_read", lambda self, split: reads.append(split) or read(self, split))

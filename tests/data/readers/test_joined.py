@@ -54,7 +54,7 @@ def test_a_class_without_counterpart_is_counted(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("sets: []", "no list `sets`"),
         ("a: [", "is not YAML"),
@@ -63,7 +63,7 @@ def test_a_class_without_counterpart_is_counted(tmp_path: Path) -> None:
         ("sets: [{name: rafbd, root: raf}]", "Did you mean 'rafdb'"),
     ],
 )
-def test_what_is_wrong_in_the_file_is_named(tmp_path: Path, text: str, said: str) -> None:
+def test_what_is_wrong_in_the_file_is_named(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "joined.yaml").write_text(text)
-    with pytest.raises(MienError, match=said):
+    with pytest.raises(MienError, match=message):
         open_reader("joined", tmp_path)

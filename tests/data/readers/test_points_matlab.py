@@ -60,7 +60,7 @@ def test_packed_and_plain_files_are_the_same(tmp_path: Path, compress: bool) -> 
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         (of_class(16), "x is a function handle"), (of_class(3), "x is an object"), (of_class(17), "x is an object"),
         (of_class(5), "x is a sparse array"), (of_class(6, flags=0x0800), "x is complex"),
@@ -76,12 +76,12 @@ def test_packed_and_plain_files_are_the_same(tmp_path: Path, compress: bool) -> 
         (b"\x80\x04cos\nsystem\n" + bytes(200), "does not begin as MATLAB"),
     ],
 )  # fmt: skip
-def test_other_kinds_are_refused_in_one_line(tmp_path: Path, content: bytes, said: str) -> None:
+def test_other_kinds_are_refused_in_one_line(tmp_path: Path, content: bytes, message: str) -> None:
     path = tmp_path / "hostile.mat"
     path.write_bytes(content)
     with pytest.raises(MienError) as caught:
         read_mat(path)
-    assert said in str(caught.value) and "hostile.mat" in str(caught.value) and "\n" not in str(caught.value)
+    assert message in str(caught.value) and "hostile.mat" in str(caught.value) and "\n" not in str(caught.value)
 
 
 def test_a_bomb_and_an_abyss_are_refused(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ def test_300w_train_is_read_whole(shared: Path) -> None:
     assert parts == {"afw": 170, "helen": 870, "lfpw": 5}
     text = samples[0].path.with_suffix(".pts").read_text().split("{")[1].split()[:2]
     assert samples[0].landmarks_px is not None
-    assert samples[0].landmarks_px[0] + 1 == pytest.approx([float(word) for word in text], abs=1e-3)
+    assert samples[0].landmarks_px[0] + 1 == pytest.approx([float(cell) for cell in text], abs=1e-3)
     for sample in samples[::100]:
         points = np.asarray(sample.landmarks_px)
         assert (points > -5).all() and (points < np.array(load_image(sample.path).size) + 5).all()

@@ -71,15 +71,15 @@ def test_a_missing_picture_is_named_or_left_out(name: str, split: str, pattern: 
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "rule"),
     [(("n_points:  68", "n_points:  67"), "n_points says 67, but 68 points"), (("}", ""), "68"),
      (("{\n", "{\nnan nan\n"), "n_points says 68, but 69 points")],
 )  # fmt: skip
-def test_bad_pts_files_name_file_and_rule(change: tuple[str, str], said: str, copied: Copied) -> None:
+def test_bad_pts_files_name_file_and_rule(change: tuple[str, str], rule: str, copied: Copied) -> None:
     file = first(copied("w300") / "helen" / "trainset", "*.pts")
     file.write_text(file.read_text().replace(*change))
     message = refused("w300", file.parents[2], "train")
-    assert said in message and file.name in message
+    assert rule in message and file.name in message
 
 
 def test_coordinates_that_are_no_numbers_are_refused(copied: Copied) -> None:

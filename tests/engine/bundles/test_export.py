@@ -39,8 +39,8 @@ def bundle(tmp_path: Path) -> Path:
 
 
 def test_the_exported_network_answers_as_the_bundle_does(bundle: Path) -> None:
-    said = export(str(bundle))
-    assert "MB, expression within" in said and "the same class on 100%" in said
+    output = export(str(bundle))
+    assert "MB, expression within" in output and "the same class on 100%" in output
     x = np.random.default_rng(0).normal(0, 1, (5, 3, 32, 32)).astype(np.float32)
     with torch.inference_mode():
         wanted = load(bundle)(torch.from_numpy(x))["expression"].numpy()
@@ -121,6 +121,6 @@ def test_a_network_of_points_keeps_all_its_outputs(tmp_path: Path) -> None:
 
 
 def test_the_landmark_bundle_says_how_it_is_read(tmp_path: Path) -> None:
-    said = export("poster_v2_landmarks_small_300w", output=str(tmp_path / "light"))
-    assert "landmarks within" in said and "the same points on 100%" in said
-    assert f"mien analyze PHOTO --landmark-bundle {tmp_path / 'light'}" in said
+    output = export("poster_v2_landmarks_small_300w", output=str(tmp_path / "light"))
+    assert "landmarks within" in output and "the same points on 100%" in output
+    assert f"mien analyze PHOTO --landmark-bundle {tmp_path / 'light'}" in output

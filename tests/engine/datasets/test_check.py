@@ -63,13 +63,13 @@ def test_what_is_planted_is_found(rafdb: Path, tmp_path: Path, capsys: pytest.Ca
     (rafdb / "Image/aligned/unheard_of.jpg").write_bytes(pictures[0].read_bytes())
     with pytest.raises(MienError, match=r"1 of 41 pictures cannot be read"):
         check("rafdb", root=str(rafdb), output=str(tmp_path / "out"))
-    said, complaints = capsys.readouterr()
+    output, complaints = capsys.readouterr()
     assert complaints == ""
-    assert "train has 34 of 12,271" in said
-    assert "same file twice: 2 pictures in 1 groups, 1 across splits" in said
-    assert "1 pictures have a side below 24 pixels" in said
-    assert "1 of 35 pictures listed" in said
-    assert "have no label" in said
+    assert "train has 34 of 12,271" in output
+    assert "same file twice: 2 pictures in 1 groups, 1 across splits" in output
+    assert "1 pictures have a side below 24 pixels" in output
+    assert "1 of 35 pictures listed" in output
+    assert "have no label" in output
     rows = problems(tmp_path / "out")
     assert {row["kind"] for row in rows} >= {"broken", "tiny", "missing", "same bytes"}
     (broken,) = (row for row in rows if row["kind"] == "broken")

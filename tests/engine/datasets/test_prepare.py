@@ -36,17 +36,17 @@ def files_of(folder: Path) -> dict[str, bytes]:
 @pytest.mark.parametrize("kind", ["folder", "shards"])
 def test_a_prepared_set_is_the_direct_path(top: Path, tmp_path: Path, kind: str) -> None:
     spec = PictureInput(size=48, box_scale=1.3, box_shift=(0.0, -0.1))
-    said = prepare(
+    output = prepare(
         "w300", root=str(top / "w300"), output=str(tmp_path / "out"), size=48, box_scale=1.3, box_shift_y=-0.1,
         encoding="png", format=kind, workers=1,
     )  # fmt: skip
-    assert "--data.name manifest" in said
-    source, made = open_reader("w300", top / "w300"), open_reader("manifest", tmp_path / "out")
-    assert set(made.splits) == set(source.splits)
+    assert "--data.name manifest" in output
+    source, reopened = open_reader("w300", top / "w300"), open_reader("manifest", tmp_path / "out")
+    assert set(reopened.splits) == set(source.splits)
     for split in source.splits:
-        assert [sample.key for sample in made.samples(split)] == [sample.key for sample in source.samples(split)]
+        assert [sample.key for sample in reopened.samples(split)] == [sample.key for sample in source.samples(split)]
         direct = next(FaceSet(source.samples(split), spec).numpy_batches(50))
-        prepared = next(FaceSet(made.samples(split), spec).numpy_batches(50))
+        prepared = next(FaceSet(reopened.samples(split), spec).numpy_batches(50))
         np.testing.assert_array_equal(prepared.image, direct.image)
         np.testing.assert_allclose(prepared.landmarks, direct.landmarks, atol=1e-5)
 
@@ -59,14 +59,14 @@ def test_training_batches_of_shards_are_those_of_the_set(top: Path, tmp_path: Pa
 
     root, out = str(top / "ferplus"), str(tmp_path / "out")
     prepare("ferplus", root=root, output=out, size=48, detector="none", encoding="png", format="shards", workers=1)
-    batches, said = [], []
+    batches, output = [], []
     for name, where in (("ferplus", root), ("manifest", out)):
         options = DataOptions(name=name, root=where, batch_size=8, soft_labels=True, val_split="cut", val_fraction=0.3)
         faces = FaceDataModule(options, PictureInput(size=48), options.target_labels())
         faces.setup("fit")
-        said.append(faces.selection.provenance())
+        output.append(faces.selection.provenance())
         batches.append(next(iter(faces.train_dataloader())))
-    assert said[0] == said[1]
+    assert output[0] == output[1]
     for field in ("image", "expression", "distribution"):
         assert (getattr(batches[0], field) == getattr(batches[1], field)).all()
 
@@ -85,8 +85,8 @@ def test_jpeg_stays_within_two_grey_levels(top: Path, tmp_path: Path) -> None:
     prepare("w300", root=str(top / "w300"), output=str(tmp_path / "out"), size=48, workers=1)
     spec = PictureInput(size=48, box_scale=1.18, box_shift=(0.0, -0.075))
     source = open_reader("w300", top / "w300").samples("train")[0]
-    made = open_reader("manifest", tmp_path / "out").samples("train")[0]
-    difference = np.abs(prepare_face(source, spec)[0].astype(int) - prepare_face(made, spec)[0])
+    reopened = open_reader("manifest", tmp_path / "out").samples("train")[0]
+    difference = np.abs(prepare_face(source, spec)[0].astype(int) - prepare_face(reopened, spec)[0])
     assert difference.mean() < 2
 
 
@@ -94,11 +94,11 @@ def test_votes_classes_and_subjects_are_carried_over(top: Path, tmp_path: Path) 
     for name in ("ferplus", "manifest"):
         out = tmp_path / name
         prepare(name, root=str(top / name), output=str(out), size=48, detector="none", format="shards", workers=1)
-        source, made = open_reader(name, top / name), open_reader("manifest", out)
-        assert made.labels is not None
+        source, reopened = open_reader(name, top / name), open_reader("manifest", out)
+        assert reopened.labels is not None
         assert source.labels is not None
-        assert made.labels.classes == source.labels.classes
-        for before, after in zip(source.samples("train"), made.samples("train"), strict=True):
+        assert reopened.labels.classes == source.labels.classes
+        for before, after in zip(source.samples("train"), reopened.samples("train"), strict=True):
             assert (after.key, after.expression, after.subject) == (before.key, before.expression, before.subject)
             assert after.distribution == pytest.approx(before.distribution)
 
@@ -128,8 +128,8 @@ def test_every_failure_is_listed_with_its_reason(tmp_path: Path) -> None:
     cv2.imwrite(str(second), np.full((64, 64, 3), 128, np.uint8))
     cv2.imwrite(str(third), np.full((8, 8, 3), 128, np.uint8))
     out = tmp_path / "out"
-    said = prepare("image_folder", root=str(root), output=str(out), size=48, detector="none", workers=1)
-    assert "broken picture 1, too small 1: failures.csv" in said
+    output = prepare("image_folder", root=str(root), output=str(out), size=48, detector="none", workers=1)
+    assert "broken picture 1, too small 1: failures.csv" in output
     rows = list(csv.DictReader((out / "failures.csv").open(encoding="utf-8")))
     assert {row["reason"]: Path(row["picture"]) for row in rows} == {"broken picture": first, "too small": third}
     with pytest.raises(MienError, match=r"No face could be prepared.*--detector none keeps"):
@@ -171,24 +171,24 @@ prepare("w300", root=sys.argv[1], output=sys.argv[2], **json.loads(sys.argv[3]))
 
 def test_a_killed_run_goes_on_to_the_same_bytes(top: Path, tmp_path: Path) -> None:
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-    words = {"size": 224, "encoding": "png", "format": "shards", "workers": 1}
-    prepare("w300", root=str(top / "w300"), output=str(whole), **words)
-    done_and_dead = [sys.executable, "-c", DIES_AFTER_A_PART, str(top / "w300"), str(killed), json.dumps(words)]
+    options = {"size": 224, "encoding": "png", "format": "shards", "workers": 1}
+    prepare("w300", root=str(top / "w300"), output=str(whole), **options)
+    done_and_dead = [sys.executable, "-c", DIES_AFTER_A_PART, str(top / "w300"), str(killed), json.dumps(options)]
     assert subprocess.run(done_and_dead, check=False).returncode == -signal.SIGKILL
     assert json.loads((killed / "prepared.json").read_text())["state"] == "unfinished"
     with pytest.raises(MienError, match=r"was begun otherwise: size 224, now 112\..*delete it"):
-        prepare("w300", root=str(top / "w300"), output=str(killed), **(words | {"size": 112}))
+        prepare("w300", root=str(top / "w300"), output=str(killed), **(options | {"size": 112}))
     assert not (killed / "manifest.parquet").exists()
     (first,) = killed.glob("parts/*.json")
     written = (killed / "shards" / "train-00000.tar").stat().st_mtime_ns
     (killed / "shards" / ".train-00001.abc.tar").write_bytes(b"half")
-    prepare("w300", root=str(top / "w300"), output=str(killed), **words)
+    prepare("w300", root=str(top / "w300"), output=str(killed), **options)
     assert (killed / "shards" / f"{first.stem}.tar").stat().st_mtime_ns == written
     assert files_of(killed) == files_of(whole)
-    assert "complete already" in prepare("w300", root=str(top / "w300"), output=str(killed), **words)
+    assert "complete already" in prepare("w300", root=str(top / "w300"), output=str(killed), **options)
     (killed / "shards" / "train-00000.tar").unlink()
     with pytest.raises(MienError, match="files are gone"):
-        prepare("w300", root=str(top / "w300"), output=str(killed), **words)
+        prepare("w300", root=str(top / "w300"), output=str(killed), **options)
 
 
 def test_processes_give_the_bytes_of_one(top: Path, tmp_path: Path) -> None:
@@ -201,12 +201,12 @@ def test_output_must_be_ours_and_elsewhere(top: Path, tmp_path: Path) -> None:
     root = str(top / "w300")
     (tmp_path / "theirs").mkdir()
     (tmp_path / "theirs" / "thesis.txt").write_text("")
-    for output, said in (
+    for output, output in (
         (tmp_path / "theirs", "is not empty, and no prepared.json"),
         (tmp_path / "theirs" / "thesis.txt", "is a file"),
         (top / "w300" / "out", "lies inside the data set"),
     ):
-        with pytest.raises(MienError, match=said):
+        with pytest.raises(MienError, match=output):
             prepare("w300", root=root, output=str(output))
     if os.geteuid():
         (tmp_path / "closed").mkdir(mode=0o500)

@@ -76,10 +76,10 @@ def test_affect_of_a_manifest_is_shown(tmp_path: Path) -> None:
     (root / "manifest.csv").write_text(
         "path,expression,valence,arousal,subject\ncalm/a.png,calm,0.5,-0.5,x\ntense/a.png,tense,-0.5,0.7,x\n"
     )
-    said = stats("manifest", root=str(root))
-    assert "mean +0.000 on 2 faces" in said
-    assert "mean +0.100 on 2 faces" in said
-    assert "1, 2 to 2 pictures each" in said
+    output = stats("manifest", root=str(root))
+    assert "mean +0.000 on 2 faces" in output
+    assert "mean +0.100 on 2 faces" in output
+    assert "1, 2 to 2 pictures each" in output
 
 
 def test_processes_measure_what_one_measures(tmp_path: Path) -> None:

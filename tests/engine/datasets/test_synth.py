@@ -39,9 +39,9 @@ def test_workers_change_nothing(tmp_path: Path) -> None:
 def test_the_command_says_how_to_read_what_it_wrote(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = tmp_path / "sets" / "caers"
     assert main(["data", "synth", "caers", "--output", str(folder), "--faces", "21", "--size", "32"]) == 0
-    said = capsys.readouterr().out
-    assert "caers: 21 pictures (train 14, test 7)" in said
-    assert f"--data.name caers --data.root {folder} --data.reader.boxes true" in said
+    output = capsys.readouterr().out
+    assert "caers: 21 pictures (train 14, test 7)" in output
+    assert f"--data.name caers --data.root {folder} --data.reader.boxes true" in output
     assert len(open_reader("caers", folder, boxes=True).samples("test")) == 7
     assert [path.name for path in folder.parent.iterdir()] == ["caers"]
 
@@ -83,7 +83,7 @@ def test_what_is_stopped_leaves_nothing_behind(tmp_path: Path, monkeypatch: pyte
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("arguments", "message"),
     [
         (["rafbd"], "No layout 'rafbd'. Did you mean 'rafdb'?"),
         (["rafdb", "--style", "drwn"], "No style 'drwn'. Did you mean 'drawn'?"),
@@ -96,9 +96,9 @@ def test_what_is_stopped_leaves_nothing_behind(tmp_path: Path, monkeypatch: pyte
     ],
 )
 def test_mistakes_are_one_line(
-    words: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    arguments: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["data", "synth", *words, "--output", str(tmp_path / "x")]) == 2
+    assert main(["data", "synth", *arguments, "--output", str(tmp_path / "x")]) == 2
     errors = capsys.readouterr().err
     assert message in errors and errors.count("\n") == 1
     assert not list(tmp_path.iterdir())

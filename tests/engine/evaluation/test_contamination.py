@@ -52,7 +52,7 @@ def test_fit_refuses_drops_or_reports(toy: None, leaking: Path, tmp_path: Path) 
     assert "near-duplicate" in (tmp_path / "reported/report.html").read_text()
     assert "left in: " in (tmp_path / "reported/bundle/README.md").read_text()
     assert any("leaks" in json.loads(line) for line in (tmp_path / "reported/metrics.jsonl").open())
-    assert "seen_faces.npz" in about["files"]
+    assert "train_faces.npz" in about["files"]
     fit(leaking, tmp_path / "dropped", "--data.leaks=drop")
     lost = json.loads((tmp_path / "dropped/bundle/system.json").read_text())["provenance"]
     faces = [sum(p[side]["faces"] for side in ("train", "val")) for p in (lost, about["provenance"])]
@@ -75,7 +75,7 @@ def test_evaluate_refuses_drops_or_reports(toy: None, faces: Path, leaking: Path
 
 def test_a_changed_memory_is_refused(toy: None, faces: Path, tmp_path: Path) -> None:
     fit(faces, tmp_path / "run")
-    (tmp_path / "run/bundle/seen_faces.npz").write_bytes(b"x")
+    (tmp_path / "run/bundle/train_faces.npz").write_bytes(b"x")
     with pytest.raises(MienError, match=r"is missing or not the file that system\.json names"):
         measure(tmp_path / "run/bundle", faces, tmp_path / "out", "refuse")
 
@@ -83,16 +83,16 @@ def test_a_changed_memory_is_refused(toy: None, faces: Path, tmp_path: Path) -> 
 def test_the_command_lists_what_it_finds(faces: Path, leaking: Path, tmp_path: Path) -> None:
     from mien.engine.datasets.leaks import leaks
 
-    said = leaks("image_folder", root=str(leaking), output=str(tmp_path / "out"))
-    assert said.startswith("train and test: 1 near-duplicate. ")
+    output = leaks("image_folder", root=str(leaking), output=str(tmp_path / "out"))
+    assert output.startswith("train and test: 1 near-duplicate. ")
     assert (tmp_path / "out/leaks.csv").read_text().splitlines()[1].startswith("near-duplicate,train,train/")
     page = (tmp_path / "out/leaks.html").read_text()
     assert "the same photograph" in page and "data:image/jpeg" in page and "http:" not in page and "https:" not in page
     with pytest.raises(MienError, match="1 near-duplicate on two sides"):
         leaks("image_folder", root=str(leaking), output=str(tmp_path / "out"), strict=True)
     other = f"image_folder={faces}"
-    said = leaks("image_folder", root=str(leaking), against=other, output=str(tmp_path / "two"))
-    assert "test: 14 pictures" in said and f"train and {faces} train: 42 pictures" in said
+    output = leaks("image_folder", root=str(leaking), against=other, output=str(tmp_path / "two"))
+    assert "test: 14 pictures" in output and f"train and {faces} train: 42 pictures" in output
     with pytest.raises(MienError, match="is the set itself"):
         leaks("image_folder", root=str(faces), against=other, output=str(tmp_path / "three"))
 

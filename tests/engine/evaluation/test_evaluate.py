@@ -201,7 +201,7 @@ def test_classes_without_a_counterpart_are_dropped_and_said(tmp_path: Path, monk
 
 
 @pytest.mark.parametrize(
-    ("provenance", "said"),
+    ("provenance", "warning"),
     [
         (
             {"data": "image_folder", "train": {"split": "test", "hash": "other"}},
@@ -213,14 +213,14 @@ def test_classes_without_a_counterpart_are_dropped_and_said(tmp_path: Path, monk
     ],
 )
 def test_a_set_that_the_model_has_seen_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, provenance: dict[str, object], said: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, provenance: dict[str, object], warning: str
 ) -> None:
     install(monkeypatch, {"cafe": perfect}, provenance=provenance)
     result = evaluate("cafe", data=options(folder_of_faces(tmp_path / "set")), output=str(tmp_path / "o"), bootstrap=0)[
         "expression"
     ]
-    assert (said in result.contamination[0]) if said else not result.contamination
-    assert ("this is no test of new faces" in (tmp_path / "o/report.html").read_text()) == bool(said)
+    assert (warning in result.contamination[0]) if warning else not result.contamination
+    assert ("this is no test of new faces" in (tmp_path / "o/report.html").read_text()) == bool(warning)
 
 
 def test_the_very_faces_of_training_are_recognised_by_hash(tmp_path: Path) -> None:

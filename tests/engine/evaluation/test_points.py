@@ -70,11 +70,11 @@ def answering(change: Change, *, mirrored: bool = False, sigma: float | None = N
         found = []
         for number in numbers:
             truth = true_points(number)
-            answer = change(truth.astype(float))
+            points = change(truth.astype(float))
             if mirrored:
-                truth, answer = (SCHEME_68.mirrored(p, width=WIDTH - 1) for p in (truth, answer))
+                truth, points = (SCHEME_68.mirrored(p, width=WIDTH - 1) for p in (truth, points))
             crop = crop_of_box(box_of(truth), SPEC)
-            found.append((crop.to_crop(answer) + 0.5) / SPEC.size)
+            found.append((crop.to_crop(points) + 0.5) / SPEC.size)
         named = {"landmarks": np.stack(found)}
         if sigma is not None:
             side = np.array([crop_of_box(box_of(true_points(n)), SPEC).sides[0] for n in numbers])
@@ -285,7 +285,7 @@ def test_missed_faces_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 def test_reading_takes_a_second_look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The second crop is the one that the Landmarker would take; here the answer does not depend on where it lies."""
-    seen: list[Crop] = []
+    crops: list[Crop] = []
 
     def outputs(images: np.ndarray) -> dict[str, np.ndarray]:
         return {"landmarks": np.repeat(np.stack([(true_points(0) - 100) / 130]), len(images), axis=0)}
@@ -298,9 +298,9 @@ def test_reading_takes_a_second_look(tmp_path: Path, monkeypatch: pytest.MonkeyP
     from mien.runtime.landmarks import next_crop
 
     for first, second in zip(once.crops, twice.crops, strict=True):
-        seen.append(second)
+        crops.append(second)
         assert next_crop(first, (true_points(0) - 100) / 130, spec=SPEC) == second
-    assert len(seen) == 9
+    assert len(crops) == 9
 
 
 def test_the_published_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
@@ -339,7 +339,7 @@ def test_errors_in_3d(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: p
     assert printed[5] == f"GTE: {100 * off.mean() / corners:8.3f}"
     assert printed[6].startswith("STD_GTE: ")
 
-    def never(*rest: object, **words: object) -> None:
+    def never(*rest: object, **keywords: object) -> None:
         raise AssertionError("the faces were read first")
 
     install(monkeypatch, {"cafe": flat})

@@ -57,7 +57,7 @@ def run(*inputs, output: Path, bundle: str, **options) -> str:
 
 def test_a_folder_gives_tables_overlays_and_a_contact_sheet(photos: Path, tmp_path: Path, bundle: str) -> None:
     output = tmp_path / "out"
-    said = run(photos, output=output, bundle=bundle)
+    summary = run(photos, output=output, bundle=bundle)
     assert {str(path.relative_to(output)) for path in output.rglob("*") if path.is_file()} == {
         "readings.csv", "readings.parquet", "readings.json", "contact_sheet.jpg", "overlays/photos__a.jpg",
         "overlays/more__a.jpg", "overlays/b.jpg", "overlays/nobody.jpg", "files.jsonl",
@@ -66,8 +66,8 @@ def test_a_folder_gives_tables_overlays_and_a_contact_sheet(photos: Path, tmp_pa
     assert [(Path(row["source"]).name, row["success"]) for row in table] == [
         ("a.jpg", "1"), ("empty.jpg", "0"), ("a.jpg", "1"), ("b.png", "1"), ("nobody.png", "0"), ("text.jpg", "0"),
     ]  # fmt: skip
-    assert "6 pictures" in said and "3 faces" in said and "1 without a face" in said
-    assert "2 files could not be read" in said and str(output / "readings.csv") in said
+    assert "6 pictures" in summary and "3 faces" in summary and "1 without a face" in summary
+    assert "2 files could not be read" in summary and str(output / "readings.csv") in summary
     sidecar = json.loads((output / "readings.json").read_text())
     assert sidecar["state"] == "complete" and sidecar["engine"] == "onnxruntime fp32" and sidecar["faces"] == 3
 
@@ -163,21 +163,21 @@ def test_a_video_gives_rows_with_times_and_a_sheet_of_frames(photos: Path, tmp_p
         for packet in stream.encode():
             container.mux(packet)
     (tmp_path / "broken.mp4").write_bytes(b"no film")
-    said = run(tmp_path / "film.mp4", tmp_path / "broken.mp4", output=tmp_path / "out", bundle=bundle)
+    summary = run(tmp_path / "film.mp4", tmp_path / "broken.mp4", output=tmp_path / "out", bundle=bundle)
     table = rows(tmp_path / "out")
     assert [row["success"] for row in table] == ["0", "1", "1", "1", "1"]
     assert [float(row["timestamp"]) for row in table[1:]] == pytest.approx([0, 0.2, 0.4, 0.6])
-    assert "broken.mp4" in table[0]["source"] and "1 files could not be read" in said
+    assert "broken.mp4" in table[0]["source"] and "1 files could not be read" in summary
     assert (tmp_path / "out" / "overlays" / "film.jpg").is_file()
 
 
 def test_the_words_of_the_command(bundle: str, tmp_path: Path, photos: Path, capsys: pytest.CaptureFixture) -> None:
     from mien.__main__ import main
 
-    words = ["analyze", str(photos / "a.jpg"), "--output", str(tmp_path / "o"), "--bundle", bundle, "--no-overlay"]
-    assert main(words) == 0
+    arguments = ["analyze", str(photos / "a.jpg"), "--output", str(tmp_path / "o"), "--bundle", bundle, "--no-overlay"]
+    assert main(arguments) == 0
     assert "1 faces" in capsys.readouterr().out
-    assert main([*words, "--detektor", "dlib"]) == 2
+    assert main([*arguments, "--detektor", "dlib"]) == 2
     assert "Did you mean '--detector'" in capsys.readouterr().err
 
 
@@ -188,10 +188,10 @@ def test_points_go_into_the_table_the_pts_files_and_the_pictures(
 
     with_points, without = tmp_path / "with", tmp_path / "without"
     options = {"landmarks": "auto", "landmark_bundle": dots, "points": True}
-    said = run(photos / "a.jpg", photos / "nobody.png", output=with_points, bundle=bundle, **options)
+    summary = run(photos / "a.jpg", photos / "nobody.png", output=with_points, bundle=bundle, **options)
     run(photos / "a.jpg", output=without, bundle=bundle)
     face, nobody = rows(with_points)
-    assert "points by tiny_points@" in said and nobody["x_0"] == "" and "x_0" not in rows(without)[0]
+    assert "points by tiny_points@" in summary and nobody["x_0"] == "" and "x_0" not in rows(without)[0]
     points = read_pts(with_points / "points" / "a.pts")
     np.testing.assert_allclose(points[5], [float(face["x_5"]), float(face["y_5"])], atol=2e-3)
     assert [path.name for path in (with_points / "points").iterdir()] == ["a.pts"]

@@ -75,21 +75,21 @@ def rows(folder: Path) -> dict[tuple[str, str], dict[str, str]]:
 
 @pytest.mark.usefixtures("oracle")
 def test_photos_become_a_table_and_a_page(photos: Path, tmp_path: Path) -> None:
-    said = asymmetry([str(photos)], output=str(tmp_path), affected="left")
-    assert "Estimates, no diagnosis" in said and "anna_smile.png (smile)" in said
+    summary = asymmetry([str(photos)], output=str(tmp_path), affected="left")
+    assert "Estimates, no diagnosis" in summary and "anna_smile.png (smile)" in summary
     found = rows(tmp_path)
     drop = found["smile", "commissure_depth"]
     assert float(drop["left"]) > float(drop["right"]) + 5 and drop["clear"] == "1" and drop["unit"] == "mm"
     assert float(drop["difference"]) == pytest.approx(float(drop["right"]) - float(drop["left"]), abs=1e-3)
     assert float(drop["mirror_difference"]) == pytest.approx(0, abs=1e-6)
     assert found["rest", "asymmetry_whole_face"]["unit"] == "%"
-    told = json.loads((tmp_path / "measures.json").read_text(encoding="utf-8"))
-    assert "no diagnosis" in told["note"] and set(told["columns"]) == set(drop)
-    assert {row["measure"] for row in told["measures"]} <= set(told["definitions"]) | {
+    report = json.loads((tmp_path / "measures.json").read_text(encoding="utf-8"))
+    assert "no diagnosis" in report["note"] and set(report["columns"]) == set(drop)
+    assert {row["measure"] for row in report["measures"]} <= set(report["definitions"]) | {
         name for _, name in found if name.startswith("asymmetry_")
     }
-    assert [scale["name"] for scale in told["scales"]] == ["eFACE", "Sunnybrook", "House-Brackmann"]
-    assert told["scales"][2]["missing"] == ["brow_raise"]
+    assert [scale["name"] for scale in report["scales"]] == ["eFACE", "Sunnybrook", "House-Brackmann"]
+    assert report["scales"][2]["missing"] == ["brow_raise"]
 
 
 @pytest.mark.usefixtures("oracle")
@@ -110,8 +110,8 @@ def test_a_film_becomes_curves(photos: Path, tmp_path: Path) -> None:
     (rest, _), (smile, _) = Oracle.known  # the codec changes them a little: the oracle takes the nearest
     film = tmp_path / "smile.mp4"
     write_video(film, np.stack([rest] * 8 + [smile] * 8 + [rest] * 8), rate_hz=20)
-    said = asymmetry([str(film)], output=str(tmp_path / "out"))
-    assert "left side moves less" in said
+    summary = asymmetry([str(film)], output=str(tmp_path / "out"))
+    assert "left side moves less" in summary
     found = rows(tmp_path / "out")
     ratio = float(found["smile", "excursion_ratio"]["value"])
     assert 0 < ratio < 0.6
@@ -125,8 +125,8 @@ def test_a_film_becomes_curves(photos: Path, tmp_path: Path) -> None:
 def test_a_photo_without_a_face_is_told_and_the_others_measured(photos: Path, tmp_path: Path) -> None:
     empty = tmp_path / "wall.png"
     Image.new("RGB", (300, 300), "white").save(empty)
-    said = asymmetry([str(photos / "rest.png"), str(empty)], output=str(tmp_path / "out"))
-    assert "not measured: wall.png: no face found" in said
+    summary = asymmetry([str(photos / "rest.png"), str(empty)], output=str(tmp_path / "out"))
+    assert "not measured: wall.png: no face found" in summary
     assert "wall.png: no face found" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     with pytest.raises(MienError, match="Nothing could be measured"):
         asymmetry([str(empty)], output=str(tmp_path / "none"))

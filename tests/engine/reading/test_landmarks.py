@@ -35,8 +35,8 @@ def run(*inputs: Path, output: Path, bundle: str, **options) -> str:
 
 
 def test_a_face_with_depth_can_be_turned(photo: Path, tmp_path: Path) -> None:
-    said = run(photo, output=tmp_path / "out", bundle=bundle(tmp_path / "b", solid=True))
-    assert "1 face. The head is turned 0° to the viewer's" in said and "Mean confidence" in said
+    summary = run(photo, output=tmp_path / "out", bundle=bundle(tmp_path / "b", solid=True))
+    assert "1 face. The head is turned 0° to the viewer's" in summary and "Mean confidence" in summary
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
         "a&b.html", "a&b.obj", "a&b.png", "a&b.pts",
     ]  # fmt: skip
@@ -65,8 +65,8 @@ def test_without_depth_it_says_so(photo: Path, tmp_path: Path) -> None:
     Image.new("RGB", (320, 240), "grey").save(tmp_path / "nobody.png")
     (tmp_path / "empty.jpg").touch()
     files = (photo, tmp_path / "nobody.png", tmp_path / "empty.jpg")
-    said = run(*files, output=tmp_path / "out", bundle=bundle(tmp_path / "b", solid=False))
-    assert "No 3D: tiny_points@" in said and "nobody.png: no face found" in said and "not read: " in said
+    summary = run(*files, output=tmp_path / "out", bundle=bundle(tmp_path / "b", solid=False))
+    assert "No 3D: tiny_points@" in summary and "nobody.png: no face found" in summary and "not read: " in summary
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a&b.png", "a&b.pts", "nobody.png"]
     drawn, plain = (np.asarray(Image.open(p).convert("RGB")) for p in (tmp_path / "out" / "a&b.png", photo))
     assert (np.abs(drawn.astype(int) - plain).max(-1) > 40).sum() > 100
@@ -86,8 +86,15 @@ def test_mistakes_are_one_line(photo: Path, tmp_path: Path) -> None:
 def test_the_words_of_the_command(photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from mien.__main__ import main
 
-    words = ["landmarks", str(photo), "--output", str(tmp_path / "o"), "--bundle", bundle(tmp_path / "b", solid=True)]
-    assert main(words) == 0
+    args = [
+        "landmarks",
+        str(photo),
+        "--output",
+        str(tmp_path / "o"),
+        "--bundle",
+        bundle(tmp_path / "b", solid=True),
+    ]
+    assert main(args) == 0
     assert "points by tiny_points@" in capsys.readouterr().out
 
 

@@ -31,8 +31,8 @@ def photo(tmp_path: Path) -> Path:
 
 
 def test_a_face_its_reconstruction_and_their_difference(bundle: str, photo: Path, tmp_path: Path) -> None:
-    said = reconstruct([str(photo)], bundle=bundle, output=str(tmp_path / "out"))
-    assert "% of full scale on average" in said and "reconstructed by parface@" in said
+    summary = reconstruct([str(photo)], bundle=bundle, output=str(tmp_path / "out"))
+    assert "% of full scale on average" in summary and "reconstructed by parface@" in summary
     pixels = np.asarray(Image.open(tmp_path / "out" / "a.png")).astype(int)
     first, second, third = (
         pixels[GAP : GAP + LEAST_SIDE, left : left + LEAST_SIDE]

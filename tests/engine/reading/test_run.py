@@ -211,7 +211,7 @@ def test_memory_does_not_grow_with_the_rows(photos: Path, tmp_path: Path, bundle
 @pytest.fixture
 def process(photos: Path, tmp_path: Path, bundle: str):
     """`mien analyze` of many pictures, which has read the first ones."""
-    words = [
+    command = [
         sys.executable,
         "-m",
         "mien",
@@ -222,10 +222,10 @@ def process(photos: Path, tmp_path: Path, bundle: str):
         "--bundle",
         bundle,
     ]
-    words += ["--backend", "onnxruntime", "--threads", "1", "--landmarks", "no", "--no-overlay"]
+    command += ["--backend", "onnxruntime", "--threads", "1", "--landmarks", "no", "--no-overlay"]
     for number in range(250):
         (photos / f"z{number:03d}.png").write_bytes((photos / "00.png").read_bytes())
-    running = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     table = tmp_path / "out" / "readings.csv"
     for _ in range(600):
         if table.exists() and table.read_bytes().count(b"\n") > 30:

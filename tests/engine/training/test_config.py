@@ -36,7 +36,7 @@ def test_the_resolved_config_reads_back_equal(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("arguments", "message"),
     [
         (["--trainer.epoch", "3"], "mien fit has no option --trainer.epoch. Did you mean '--trainer.epochs'?"),
         (["--lr", "1"], "mien fit has no option --lr. Did you mean '--optim.lr'?"),
@@ -52,10 +52,10 @@ def test_the_resolved_config_reads_back_equal(tmp_path):
                               "Did you mean 'poster_v2/rafdb'?"),
     ],
 )  # fmt: skip
-def test_mistakes_are_one_line_with_the_way_out(words, said):
+def test_mistakes_are_one_line_with_the_way_out(arguments, message):
     with pytest.raises(MienError) as caught:
-        parse_fit(words)
-    assert str(caught.value) == said
+        parse_fit(arguments)
+    assert str(caught.value) == message
 
 
 def test_broken_files_are_said(tmp_path):

@@ -18,7 +18,7 @@ TOGETHER = ["--system.name=toy_face_voice", "--stage.name=together", "--system.o
 
 
 @pytest.fixture
-def words(talking_faces, tmp_path) -> list[str]:
+def args(talking_faces, tmp_path) -> list[str]:
     torch.manual_seed(0)
     save_file({"weight": torch.randn(4, 3 * 8 * 8)}, tmp_path / "eye.safetensors")
     return [*COMMON, f"--data.root={talking_faces}", *TOGETHER, f"--stage.options.eye={tmp_path / 'eye.safetensors'}"]
@@ -26,14 +26,14 @@ def words(talking_faces, tmp_path) -> list[str]:
 
 def guess(talking_faces: Path, folder: Path, system: str) -> Path:
     """A bundle of a stage with one objective."""
-    words = [
+    args = [
         *COMMON,
         f"--data.root={talking_faces}",
         f"--system.name={system}",
         "--stage.name=guess",
         "--optim.lr=1e-2",
     ]
-    (result,) = fit_command([*words, "--trainer.epochs=1", f"--output={folder}"])
+    (result,) = fit_command([*args, "--trainer.epochs=1", f"--output={folder}"])
     return result.bundle
 
 
@@ -41,13 +41,13 @@ def state_of(folder: Path) -> dict:
     return torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
 
 
-def test_it_trains_from_two_bundles_with_two_optimisers(toy, talking_faces, words, tmp_path, capsys):
+def test_it_trains_from_two_bundles_with_two_optimisers(toy, talking_faces, args, tmp_path, capsys):
     face, voice = (
         guess(talking_faces, tmp_path / "face", "toy"),
         guess(talking_faces, tmp_path / "voice", "toy_face_voice"),
     )
     inits = [f"--init.face={face}", f"--init.voice={voice}"]
-    (result,) = fit_command([*words, *inits, "--trainer.epochs=2", "--optim.ema=0.5", f"--output={tmp_path / 'run'}"])
+    (result,) = fit_command([*args, *inits, "--trainer.epochs=2", "--optim.ema=0.5", f"--output={tmp_path / 'run'}"])
     info, state = read_info(result.bundle), state_of(result.folder)
     assert info.provenance["init"] == f"face {read_info(face).model_id}, voice {read_info(voice).model_id}"
     assert set(info.provenance["frozen"]) == {"eye"} and set(info.temperatures) == {"expression"}
@@ -72,7 +72,7 @@ def test_it_trains_from_two_bundles_with_two_optimisers(toy, talking_faces, word
     }  # fmt: skip
 
 
-def test_weights_come_from_the_bundle_of_their_role(toy, talking_faces, words, tmp_path):
+def test_weights_come_from_the_bundle_of_their_role(toy, talking_faces, args, tmp_path):
     from mien.engine.training.config import parse_fit
     from mien.engine.training.setup import build
 
@@ -80,58 +80,58 @@ def test_weights_come_from_the_bundle_of_their_role(toy, talking_faces, words, t
         guess(talking_faces, tmp_path / "face", "toy"),
         guess(talking_faces, tmp_path / "voice", "toy_face_voice"),
     )
-    stage, _ = build(parse_fit([*words, f"--init.face={face}", f"--init.voice={voice}"]))
+    stage, _ = build(parse_fit([*args, f"--init.face={face}", f"--init.voice={voice}"]))
     assert torch.equal(stage.system.first.weight, load(face).first.weight)
     assert torch.equal(stage.system.ear.weight, load(voice).ear.weight)
 
 
-def test_roles_are_checked(toy, talking_faces, words, tmp_path):
+def test_roles_are_checked(toy, talking_faces, args, tmp_path):
     face = guess(talking_faces, tmp_path / "face", "toy")
     output = f"--output={tmp_path / 'run'}"
     with pytest.raises(MienError, match=r"starts from 2 bundles: --init.face BUNDLE --init.voice BUNDLE; got --init "):
-        fit_command([*words, f"--init={face}", output])
+        fit_command([*args, f"--init={face}", output])
     with pytest.raises(MienError, match=r"has no --init.fase. Did you mean 'face'"):
-        fit_command([*words, f"--init.fase={face}", output])
+        fit_command([*args, f"--init.fase={face}", output])
     with pytest.raises(MienError, match=r"takes a toy_face_voice bundle as --init.voice; got toy"):
-        fit_command([*words, "--init.face=random", f"--init.voice={face}", output])
+        fit_command([*args, "--init.face=random", f"--init.voice={face}", output])
     with pytest.raises(MienError, match=r"needs a voice: --init.voice BUNDLE"):
-        fit_command([*words, f"--init.face={face}", output])
+        fit_command([*args, f"--init.face={face}", output])
     with pytest.raises(MienError, match=r"guess starts from no bundle; leave --init out"):
-        own = [word for word in words if not word.startswith("--stage.options")]
+        own = [arg for arg in args if not arg.startswith("--stage.options")]
         fit_command([*own, "--stage.name=guess", f"--init={face}", output])
 
 
-def test_a_changed_file_of_a_frozen_network_is_refused(toy, words, tmp_path):
-    words = [*words, "--init=random", f"--output={tmp_path / 'run'}"]
-    fit_command([*words, "--trainer.epochs=1", "--optim.schedule=constant"])
+def test_a_changed_file_of_a_frozen_network_is_refused(toy, args, tmp_path):
+    args = [*args, "--init=random", f"--output={tmp_path / 'run'}"]
+    fit_command([*args, "--trainer.epochs=1", "--optim.schedule=constant"])
     save_file({"weight": torch.ones(4, 3 * 8 * 8)}, tmp_path / "eye.safetensors")
     with pytest.raises(MienError, match=r"eye.safetensors \(eye\) is not the file that this run began with"):
-        fit_command([*words, "--trainer.epochs=2", "--optim.schedule=constant", "--resume"])
+        fit_command([*args, "--trainer.epochs=2", "--optim.schedule=constant", "--resume"])
 
 
-def test_a_schedule_that_ends_with_the_run_keeps_its_length(toy, words, tmp_path):
-    words = [*words, "--init=random", f"--output={tmp_path / 'run'}"]
-    fit_command([*words, "--trainer.epochs=1"])
+def test_a_schedule_that_ends_with_the_run_keeps_its_length(toy, args, tmp_path):
+    args = [*args, "--init=random", f"--output={tmp_path / 'run'}"]
+    fit_command([*args, "--trainer.epochs=1"])
     with pytest.raises(MienError, match=r"was begun with trainer.epochs 1, not 2"):
-        fit_command([*words, "--trainer.epochs=2", "--resume"])
+        fit_command([*args, "--trainer.epochs=2", "--resume"])
 
 
-def test_a_batch_may_come_in_parts(toy, words, tmp_path):
+def test_a_batch_may_come_in_parts(toy, args, tmp_path):
     (result,) = fit_command(
-        [*words, "--init=random", "--trainer.epochs=1", "--trainer.accumulate=2", f"--output={tmp_path / 'run'}"]
+        [*args, "--init=random", "--trainer.epochs=1", "--trainer.accumulate=2", f"--output={tmp_path / 'run'}"]
     )
     assert result.scores["val/affect_rmse"] > 0
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="needs kill -9")
-def test_a_killed_game_of_networks_goes_on_bit_for_bit(toy, words, tmp_path, run_script, one_thread):
-    words = [*words, "--init=random", "--trainer.epochs=3", "--trainer.checkpoint_steps=3", "--optim.ema=0.9"]
-    killed = run_script("kill_at_step.py", "SIGKILL", "8", *words, f"--output={tmp_path / 'killed'}")
+def test_a_killed_game_of_networks_goes_on_bit_for_bit(toy, args, tmp_path, run_script, one_thread):
+    args = [*args, "--init=random", "--trainer.epochs=3", "--trainer.checkpoint_steps=3", "--optim.ema=0.9"]
+    killed = run_script("kill_at_step.py", "SIGKILL", "8", *args, f"--output={tmp_path / 'killed'}")
     assert killed.returncode == -9, killed.stderr
     assert state_of(tmp_path / "killed")["position"] == {"epoch": 1, "batch": 1, "step": 6}
     fit_command([f"--output={tmp_path / 'killed'}", "--resume"])
-    fit_command([*words, f"--output={tmp_path / 'whole'}"])
+    fit_command([*args, f"--output={tmp_path / 'whole'}"])
     ends = [state_of(tmp_path / name) for name in ("killed", "whole")]
     for part in ("system", "ema"):
         assert all(torch.equal(ends[0][part][name], value) for name, value in ends[1][part].items())

@@ -30,7 +30,7 @@ def same_bundles(*folders: Path) -> bool:
     return weights[0] == weights[1]
 
 
-def stop_at(step: int, words: list[str]) -> None:
+def stop_at(step: int, args: list[str]) -> None:
     """Trains up to a step, as if stopped by Ctrl-C."""
     import signal
 
@@ -45,7 +45,7 @@ def stop_at(step: int, words: list[str]) -> None:
             proceed(self, trainer, stage, *rest)
 
         patch.setattr(Checkpointer, "on_train_batch_end", and_interrupt)
-        fit_command(words)
+        fit_command(args)
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def test_the_run_folder_holds_exactly_these_files(toy_run):
     assert len(logs) == 1
     assert found - logs == {
         "config.yaml", "metrics.jsonl", "curves.png", "report.html", "checkpoints/last.ckpt",
-        "bundle/model.safetensors", "bundle/system.json", "bundle/README.md", "bundle/seen_faces.npz",
+        "bundle/model.safetensors", "bundle/system.json", "bundle/README.md", "bundle/train_faces.npz",
     }  # fmt: skip
 
 
@@ -115,12 +115,12 @@ def test_frozen_weights_do_not_move_and_the_others_do(toy_run, toy, faces):
 
 def test_a_run_is_not_written_over_and_goes_on_only_with_its_own_config(toy_run, toy, faces):
     _, folder = toy_run
-    words = [*TOY, f"--data.root={faces}", f"--output={folder}"]
+    args = [*TOY, f"--data.root={faces}", f"--output={folder}"]
     with pytest.raises(MienError, match=r"holds a run. Resume it with --resume true"):
-        fit_command([*words, "--trainer.epochs=2"])
+        fit_command([*args, "--trainer.epochs=2"])
     with pytest.raises(MienError, match=r"was begun with optim.lr 0.01, not 0.02"):
-        fit_command([*words, "--optim.lr=0.02", "--resume"])
-    (result,) = fit_command([*words, "--trainer.epochs=3", "--resume"])
+        fit_command([*args, "--optim.lr=0.02", "--resume"])
+    (result,) = fit_command([*args, "--trainer.epochs=3", "--resume"])
     assert len([line for line in (folder / "metrics.jsonl").read_text().splitlines() if '"epoch": 3' in line]) == 4
     assert result.seconds > 0
 
@@ -130,34 +130,46 @@ def test_other_faces_than_the_run_began_with_are_refused(toy_run, toy, tmp_path)
 
     _, folder = toy_run
     others = write_drawn(tmp_path / "others", faces=49, size=32, test_share=0.2)
-    words = [f"--data.root={others}", f"--output={folder}", "--trainer.epochs=3", "--resume"]
+    args = [f"--data.root={others}", f"--output={folder}", "--trainer.epochs=3", "--resume"]
     with pytest.raises(MienError, match="faces changed since this run began"):
-        fit_command([*TOY, *words])
+        fit_command([*TOY, *args])
 
 
 @pytest.mark.parametrize("legacy", ["false", "true"])
 def test_selecting_on_the_test_split_is_refused_also_with_legacy(toy, faces, tmp_path, legacy):
-    words = [*TOY, f"--data.root={faces}", "--data.val_split=test", f"--legacy={legacy}", f"--output={tmp_path / 'r'}"]
+    args = [
+        *TOY,
+        f"--data.root={faces}",
+        "--data.val_split=test",
+        f"--legacy={legacy}",
+        f"--output={tmp_path / 'r'}",
+    ]
     with pytest.raises(MienError, match="'test' is the test split"):
-        fit_command(words)
+        fit_command(args)
     assert not (tmp_path / "r").exists()
 
 
 def test_patience_ends_a_run_and_a_loss_that_explodes_is_one_error(toy, faces, tmp_path):
-    words = [*TOY, f"--data.root={faces}", "--optim.sam_rho=0"]
+    args = [*TOY, f"--data.root={faces}", "--optim.sam_rho=0"]
     (result,) = fit_command(
-        [*words, "--optim.lr=1e-12", "--trainer.epochs=9", "--trainer.patience=2", f"--output={tmp_path / 'still'}"]
+        [*args, "--optim.lr=1e-12", "--trainer.epochs=9", "--trainer.patience=2", f"--output={tmp_path / 'still'}"]
     )
     assert result.best_epoch == 1
     assert '"epoch": 3' in (tmp_path / "still" / "metrics.jsonl").read_text()
     assert '"epoch": 4' not in (tmp_path / "still" / "metrics.jsonl").read_text()
     with pytest.raises(MienError, match=r"'cross_entropy' is (nan|inf) in epoch 1. Lower --optim.lr"):
-        fit_command([*words, "--stage.options.scale=1e39", f"--output={tmp_path / 'boom'}"])
+        fit_command([*args, "--stage.options.scale=1e39", f"--output={tmp_path / 'boom'}"])
 
 
 def test_repeated_seeds_run_into_their_own_folders_and_are_summed_up(toy, faces, tmp_path, capsys):
-    words = [*TOY, f"--data.root={faces}", "--trainer.epochs=1", "--trainer.seeds=[3, 5]", f"--output={tmp_path / 'r'}"]
-    results = fit_command(words)
+    args = [
+        *TOY,
+        f"--data.root={faces}",
+        "--trainer.epochs=1",
+        "--trainer.seeds=[3, 5]",
+        f"--output={tmp_path / 'r'}",
+    ]
+    results = fit_command(args)
     assert [r.folder.name for r in results] == ["seed_3", "seed_5"]
     assert "seed: 5" in (tmp_path / "r" / "seed_5" / "config.yaml").read_text()
     values = [r.scores["val/accuracy"] for r in results]
@@ -171,8 +183,8 @@ def test_repeated_seeds_run_into_their_own_folders_and_are_summed_up(toy, faces,
 @pytest.mark.parametrize("workers", [0, 1])
 def test_a_last_batch_of_one_face_is_left_out(tiny, faces, tmp_path, workers):
     """35 faces in batches of 17 leave one over, on which the landmark head's BatchNorm cannot train."""
-    words = [*tiny, "--stage.name=landmarks", "--data.name=drawn", f"--data.root={faces}", "--data.batch_size=17"]
-    fit_command([*words, "--trainer.epochs=2", f"--data.workers={workers}", f"--output={tmp_path / 'r'}"])
+    args = [*tiny, "--stage.name=landmarks", "--data.name=drawn", f"--data.root={faces}", "--data.batch_size=17"]
+    fit_command([*args, "--trainer.epochs=2", f"--data.workers={workers}", f"--output={tmp_path / 'r'}"])
     state = torch.load(tmp_path / "r" / "checkpoints" / "last.ckpt", weights_only=True)
     assert state["position"] == {"epoch": 2, "batch": 0, "step": 4}
 
@@ -192,8 +204,8 @@ def test_an_output_that_cannot_be_written_is_one_line(toy, faces, tmp_path):
 
 
 def test_a_full_disk_keeps_what_was_written(toy, faces, tmp_path, monkeypatch):
-    words = [*TOY, f"--data.root={faces}", f"--output={tmp_path / 'r'}"]
-    fit_command([*words, "--trainer.epochs=1"])
+    args = [*TOY, f"--data.root={faces}", f"--output={tmp_path / 'r'}"]
+    fit_command([*args, "--trainer.epochs=1"])
     before = (tmp_path / "r" / "checkpoints" / "last.ckpt").read_bytes()
 
     def full(state, path):
@@ -202,7 +214,7 @@ def test_a_full_disk_keeps_what_was_written(toy, faces, tmp_path, monkeypatch):
 
     monkeypatch.setattr(torch, "save", full)
     with pytest.raises(MienError, match=r"Cannot write .*last.ckpt.* What was written before is kept"):
-        fit_command([*words, "--trainer.epochs=2", "--resume"])
+        fit_command([*args, "--trainer.epochs=2", "--resume"])
     assert (tmp_path / "r" / "checkpoints" / "last.ckpt").read_bytes() == before
     assert [p.name for p in (tmp_path / "r" / "checkpoints").iterdir()] == ["last.ckpt"]
 
@@ -216,21 +228,21 @@ def test_without_the_train_extra_the_way_out_is_named(monkeypatch, tmp_path):
 
 
 def test_a_frozen_landmark_stream_must_come_trained(tiny, faces, tmp_path):
-    words = [*tiny, "--data.name=drawn", f"--data.root={faces}", f"--output={tmp_path / 'r'}"]
+    args = [*tiny, "--data.name=drawn", f"--data.root={faces}", f"--output={tmp_path / 'r'}"]
     with pytest.raises(MienError, match="The landmark network is frozen, so it must come trained: --init BUNDLE"):
-        fit_command(words)
+        fit_command(args)
     with pytest.raises(MienError, match=r"poster_v2_small has no stage 'expresion'. Did you mean 'expression'"):
-        fit_command([*words, "--stage.name=expresion"])
+        fit_command([*args, "--stage.name=expresion"])
     with pytest.raises(MienError, match=r"no option --system.options.drop_pth. Did you mean '--system.*drop_path'"):
-        fit_command([*words, "--system.options.drop_pth=0.1", "--init=random"])
+        fit_command([*args, "--system.options.drop_pth=0.1", "--init=random"])
 
 
 def test_landmarks_first_then_expressions(tiny, faces, tmp_path):
-    words = [*tiny, "--data.name=drawn", f"--data.root={faces}", "--data.augmentation=none", "--data.batch_size=8",
+    args = [*tiny, "--data.name=drawn", f"--data.root={faces}", "--data.augmentation=none", "--data.batch_size=8",
              "--optim.lr=1e-3", "--trainer.epochs=1"]  # fmt: skip
-    (first,) = fit_command([*words, "--stage.name=landmarks", f"--output={tmp_path / '0'}"])
+    (first,) = fit_command([*args, "--stage.name=landmarks", f"--output={tmp_path / '0'}"])
     assert set(first.scores) == {"val/nme_interocular"}
-    (second,) = fit_command([*words, f"--init={first.bundle}", f"--output={tmp_path / '1'}"])
+    (second,) = fit_command([*args, f"--init={first.bundle}", f"--output={tmp_path / '1'}"])
     landmarks, whole = load(first.bundle), load(second.bundle)
     trained = landmarks.landmark_net.state_dict()
     assert all(torch.equal(value, trained[name]) for name, value in whole.landmark_net.state_dict().items())
@@ -251,7 +263,7 @@ def test_a_stop_in_validation_is_resumed_with_the_validation(toy, faces, tmp_pat
 
     from mien.engine.training.loop import Checkpointer
 
-    words = [*TOY, f"--data.root={faces}", "--trainer.epochs=2", "--optim.ema=0.5"]
+    args = [*TOY, f"--data.root={faces}", "--trainer.epochs=2", "--optim.ema=0.5"]
     proceed, before = Checkpointer.on_validation_batch_end, signal.getsignal(signal.SIGTERM)
 
     def and_terminate(self, trainer, stage, *rest):
@@ -261,11 +273,11 @@ def test_a_stop_in_validation_is_resumed_with_the_validation(toy, faces, tmp_pat
 
     with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as stopped:
         patch.setattr(Checkpointer, "on_validation_batch_end", and_terminate)
-        fit_command([*words, f"--output={tmp_path / 'stopped'}"])
+        fit_command([*args, f"--output={tmp_path / 'stopped'}"])
     assert stopped.value.code == 143 and signal.getsignal(signal.SIGTERM) is before
     assert checkpoint(tmp_path / "stopped")["position"] == {"epoch": 0, "batch": 5, "step": 5}
     fit_command([f"--output={tmp_path / 'stopped'}", "--resume"])
-    fit_command([*words, f"--output={tmp_path / 'whole'}"])
+    fit_command([*args, f"--output={tmp_path / 'whole'}"])
     ends = [checkpoint(tmp_path / name) for name in ("stopped", "whole")]
     for end in ends:
         for epoch in end["history"]["epochs"]:
@@ -276,8 +288,8 @@ def test_a_stop_in_validation_is_resumed_with_the_validation(toy, faces, tmp_pat
 
 def test_a_run_of_the_first_version_is_resumed(toy, faces, tmp_path, one_thread):
     """Its checkpoint had `optimizer`, `sums` and `diary`, its config fewer options."""
-    words = [*TOY, f"--data.root={faces}", "--trainer.checkpoint_steps=3", f"--output={tmp_path / 'old'}"]
-    stop_at(3, [*words, "--trainer.epochs=2"])
+    args = [*TOY, f"--data.root={faces}", "--trainer.checkpoint_steps=3", f"--output={tmp_path / 'old'}"]
+    stop_at(3, [*args, "--trainer.epochs=2"])
     state = checkpoint(tmp_path / "old")
     (optimizer,) = state["optimizers"]
     for group in optimizer["param_groups"]:
@@ -290,8 +302,8 @@ def test_a_run_of_the_first_version_is_resumed(toy, faces, tmp_path, one_thread)
     new = ("nesterov", "alpha", "eps", "milestones", "cycle_epochs", "cycle_gamma")
     kept = [line for line in config if line.strip().partition(":")[0] not in new]
     (tmp_path / "old" / "config.yaml").write_text("\n".join(kept))
-    fit_command([*words, "--trainer.epochs=2", "--resume"])
-    fit_command([*words[:-1], "--trainer.epochs=2", f"--output={tmp_path / 'whole'}"])
+    fit_command([*args, "--trainer.epochs=2", "--resume"])
+    fit_command([*args[:-1], "--trainer.epochs=2", f"--output={tmp_path / 'whole'}"])
     assert same_bundles(tmp_path / "old", tmp_path / "whole")
     assert checkpoint(tmp_path / "old")["losses"] == checkpoint(tmp_path / "whole")["losses"]
 
@@ -312,15 +324,21 @@ def test_what_a_kill_left_is_removed_at_the_next_start(toy_run, toy, faces):
 
 def test_a_training_that_diverges_in_an_epochs_last_step_leaves_no_bundle(toy, faces, tmp_path):
     """The loss of the last step is finite, and then its weights are not."""
-    words = [*TOY, f"--data.root={faces}", "--data.batch_size=9", "--trainer.epochs=1", "--stage.options.spike=1e38"]
+    args = [
+        *TOY,
+        f"--data.root={faces}",
+        "--data.batch_size=9",
+        "--trainer.epochs=1",
+        "--stage.options.spike=1e38",
+    ]
     with pytest.raises(MienError, match=r"Weights are not finite in epoch 1. Lower --optim.lr"):
-        fit_command([*words, "--optim.name=sgd", "--optim.lr=100", f"--output={tmp_path / 'r'}"])
+        fit_command([*args, "--optim.name=sgd", "--optim.lr=100", f"--output={tmp_path / 'r'}"])
     assert not (tmp_path / "r" / "bundle").exists()
 
 
 def test_a_score_no_better_than_the_most_frequent_class_is_reported(toy, faces, tmp_path, capsys):
-    words = [*TOY, f"--data.root={faces}", "--optim.lr=1e-12", "--trainer.epochs=1"]
-    (result,) = fit_command([*words, f"--output={tmp_path / 'r'}"])
+    args = [*TOY, f"--data.root={faces}", "--optim.lr=1e-12", "--trainer.epochs=1"]
+    (result,) = fit_command([*args, f"--output={tmp_path / 'r'}"])
     assert result.scores["val/accuracy"] <= 1 / 7
     assert "does not beat the most frequent class (0.1429)" in capsys.readouterr().out
 
@@ -329,8 +347,8 @@ def test_a_stage_has_optimiser_options_of_its_own(toy):
     from mien.engine.training.config import parse_fit
     from mien.engine.training.setup import stage_defaults
 
-    words = ["--system.name=toy_face_voice", "--stage.name=together", "--optim.lr=1e-4"]
-    optim = parse_fit(words, defaults=stage_defaults).optim
+    args = ["--system.name=toy_face_voice", "--stage.name=together", "--optim.lr=1e-4"]
+    optim = parse_fit(args, defaults=stage_defaults).optim
     assert (optim.name, optim.schedule, optim.weight_decay, optim.lr) == ("adamw", "cosine", 0.01, 1e-4)
 
 
@@ -338,8 +356,8 @@ def test_a_stage_has_optimiser_options_of_its_own(toy):
 @pytest.mark.skipif(sys.platform == "win32", reason="needs signals")
 @pytest.mark.parametrize(("name", "code"), [("SIGTERM", 143), ("SIGHUP", 129)])
 def test_a_terminated_run_leaves_a_checkpoint_and_says_how_to_resume(faces, tmp_path, run_script, name, code):
-    words = [*TOY, f"--data.root={faces}", "--trainer.epochs=2", f"--output={tmp_path / 'r'}"]
-    ended = run_script("kill_at_step.py", name, "2", *words)
+    args = [*TOY, f"--data.root={faces}", "--trainer.epochs=2", f"--output={tmp_path / 'r'}"]
+    ended = run_script("kill_at_step.py", name, "2", *args)
     assert ended.returncode == code, ended.stderr
     command = f"Resume with: mien fit --output {tmp_path / 'r'} --resume true"
     assert ended.stdout.splitlines()[-1] == f"Stopped by {name} in epoch 1. {command}"
@@ -349,15 +367,15 @@ def test_a_terminated_run_leaves_a_checkpoint_and_says_how_to_resume(faces, tmp_
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="needs kill -9")
 def test_a_run_killed_in_mid_epoch_goes_on_as_if_nothing_had_happened(tiny, faces, tmp_path, run_script, one_thread):
-    words = [*tiny, "--data.name=drawn", f"--data.root={faces}", "--data.augmentation=strong", "--data.batch_size=8",
+    args = [*tiny, "--data.name=drawn", f"--data.root={faces}", "--data.augmentation=strong", "--data.batch_size=8",
              "--optim.lr=1e-3", "--optim.sam_rho=0.05", "--optim.ema=0.9", "--system.options.drop_path=0.3",
              "--trainer.epochs=3", "--trainer.checkpoint_steps=3", "--init=random"]  # fmt: skip
-    killed = run_script("kill_at_step.py", "SIGKILL", "8", *words, f"--output={tmp_path / 'killed'}")
+    killed = run_script("kill_at_step.py", "SIGKILL", "8", *args, f"--output={tmp_path / 'killed'}")
     assert killed.returncode == -9, killed.stderr
     state = torch.load(tmp_path / "killed" / "checkpoints" / "last.ckpt", weights_only=True)
     assert state["position"] == {"epoch": 1, "batch": 1, "step": 6}  # of 5 steps an epoch: in mid-epoch
     fit_command([f"--output={tmp_path / 'killed'}", "--resume"])
-    fit_command([*words, f"--output={tmp_path / 'whole'}"])
+    fit_command([*args, f"--output={tmp_path / 'whole'}"])
     ends = [
         torch.load(tmp_path / name / "checkpoints" / "last.ckpt", weights_only=True) for name in ("killed", "whole")
     ]
@@ -373,11 +391,11 @@ def test_a_run_killed_in_mid_epoch_goes_on_as_if_nothing_had_happened(tiny, face
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="needs gloo")
 def test_two_processes_train_what_one_trains_on_both_their_batches(toy, faces, tmp_path, run_script, one_thread):
-    words = [*TOY, f"--data.root={faces}", "--trainer.epochs=2", "--data.drop_last=true"]
+    args = [*TOY, f"--data.root={faces}", "--trainer.epochs=2", "--data.drop_last=true"]
     launcher = (sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--standalone")
-    ran = run_script("fit_toy.py", *words, "--data.batch_size=4", f"--output={tmp_path / 'two'}", launcher=launcher)
+    ran = run_script("fit_toy.py", *args, "--data.batch_size=4", f"--output={tmp_path / 'two'}", launcher=launcher)
     assert ran.returncode == 0, ran.stderr[-2000:]
-    fit_command([*words, "--data.batch_size=8", f"--output={tmp_path / 'one'}"])
+    fit_command([*args, "--data.batch_size=8", f"--output={tmp_path / 'one'}"])
     two, one = (load_file(tmp_path / name / "bundle" / "model.safetensors") for name in ("two", "one"))
     for name, value in one.items():
         torch.testing.assert_close(two[name], value, rtol=0, atol=2e-6)

@@ -28,9 +28,9 @@ def faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_each_bundle_is_the_next_ones_init(faces: Path, tmp_path: Path) -> None:
     init: list[str] = []
     for config in STAGES:
-        words = [config, *TINY, "--data.name=w300lp", f"--data.root={faces}", f"--output={tmp_path / config[8:]}"]
-        words += ["--stage.options.perceptual=0"] if config[8] in "123" else []
-        (result,) = fit_command([*words, *init])
+        args = [config, *TINY, "--data.name=w300lp", f"--data.root={faces}", f"--output={tmp_path / config[8:]}"]
+        args += ["--stage.options.perceptual=0"] if config[8] in "123" else []
+        (result,) = fit_command([*args, *init])
         init = [f"--init={result.bundle}"]
         lines = [json.loads(line) for line in (result.folder / "metrics.jsonl").read_text().splitlines()]
         assert {"val/abs_error", "val/nme_interocular", "val/gte"} & {line["metric"] for line in lines}
@@ -44,9 +44,9 @@ def test_a_stopped_game_of_two_networks_goes_on_from_its_checkpoint(faces: Path,
     import torch
     from safetensors.torch import load_file
 
-    words = [STAGES[0], *TINY, "--data.name=w300lp", f"--data.root={faces}", "--stage.options.perceptual=0"]
-    (whole,) = fit_command([*words, "--trainer.epochs=2", f"--output={tmp_path / 'whole'}"])
-    fit_command([*words, f"--output={tmp_path / 'parts'}"])
-    (parts,) = fit_command([*words, "--trainer.epochs=2", f"--output={tmp_path / 'parts'}", "--resume"])
+    args = [STAGES[0], *TINY, "--data.name=w300lp", f"--data.root={faces}", "--stage.options.perceptual=0"]
+    (whole,) = fit_command([*args, "--trainer.epochs=2", f"--output={tmp_path / 'whole'}"])
+    fit_command([*args, f"--output={tmp_path / 'parts'}"])
+    (parts,) = fit_command([*args, "--trainer.epochs=2", f"--output={tmp_path / 'parts'}", "--resume"])
     first, second = (load_file(run.bundle / "model.safetensors") for run in (whole, parts))
     assert all(torch.equal(first[name], second[name]) for name in first)

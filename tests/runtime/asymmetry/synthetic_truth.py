@@ -36,7 +36,7 @@ def landmarks(units: list[dict[str, float]], *, palsy: Palsy | None = None) -> n
     return model.landmarks(model.vertices(nobody, weights))
 
 
-def seen(points: np.ndarray, camera: Camera = FAR, *, depth: bool = True, sigma: float | None = 1.0) -> FacePoints:
+def face_of(points: np.ndarray, camera: Camera = FAR, *, depth: bool = True, sigma: float | None = 1.0) -> FacePoints:
     """What a reader without error would say of these points [68, 3]."""
     z = camera.view(points)[:, 2].astype(float)
     pixels = camera.focal_px / camera.distance
@@ -51,7 +51,7 @@ def seen(points: np.ndarray, camera: Camera = FAR, *, depth: bool = True, sigma:
 def face(
     units: Mapping[str, float] | None = None, *, palsy: Palsy | None = None, camera: Camera = FAR, **more
 ) -> FacePoints:
-    return seen(landmarks([dict(units or {})], palsy=palsy)[0], camera, **more)
+    return face_of(landmarks([dict(units or {})], palsy=palsy)[0], camera, **more)
 
 
 def noisy(points: FacePoints, rng: np.random.Generator) -> FacePoints:

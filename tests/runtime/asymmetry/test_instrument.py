@@ -121,8 +121,8 @@ def test_each_fault_is_named_alone(photo: tuple[np.ndarray, FacePoints]) -> None
     for name, found in faults.items():
         assert found == good | {name: False}, name
     assert named(small)["size"] is False
-    said = next(c.sentence for c in check_quality(replace(shown, confidence=unsure)) if c.name == "confidence")
-    assert "right eye" in said
+    sentence = next(c.sentence for c in check_quality(replace(shown, confidence=unsure)) if c.name == "confidence")
+    assert "right eye" in sentence
 
 
 def test_what_cannot_be_checked_is_not_passed() -> None:

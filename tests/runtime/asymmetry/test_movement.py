@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from synthetic_truth import FAR, both, landmarks, noisy, seen, severe
+from synthetic_truth import FAR, both, face_of, landmarks, noisy, severe
 
 from mien.core.errors import MienError
 from mien.runtime.asymmetry import Movement, analyse_track
@@ -34,7 +34,7 @@ def recording(
     faces = []
     for k, frame in enumerate(points):
         camera = replace(NEAR, yaw_rad=0.1 + float(yaw[k]), pitch_rad=float(pitch[k]), roll_rad=float(roll[k]))
-        face = seen(frame, camera if head else NEAR, sigma=max(noise, 0.3))
+        face = face_of(frame, camera if head else NEAR, sigma=max(noise, 0.3))
         faces.append(noisy(face, rng) if noise else face)
     return faces, points
 
@@ -142,14 +142,14 @@ def test_a_known_side_is_kept() -> None:
 
 def test_mistakes_are_named() -> None:
     faces, _ = recording(SMILE, np.zeros(75))
-    for track, times, task, words in (
+    for track, times, task, message in (
         (faces[:5], TIMES[:5], "", "10 frames"),
         (faces, TIMES[:70], "", "a time for each frame"),
         (faces, TIMES[::-1], "", "must rise"),
         (faces, TIMES, "rest", "no movement"),
         (faces, TIMES, "smlie", "smile"),
     ):
-        with pytest.raises(MienError, match=words):
+        with pytest.raises(MienError, match=message):
             analyse_track(track, list(times), task=task)
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from synthetic_truth import TASKS, both, landmarks, seen, severe
+from synthetic_truth import TASKS, both, face_of, landmarks, severe
 
 from mien.core.errors import MienError
 from mien.runtime.asymmetry import FaceMeasures, Method, ScaleEstimate, analyse, estimate_scales
@@ -13,7 +13,7 @@ from shape_checks import unchecked
 
 def examination(palsy: Palsy | None = None) -> dict[str, FaceMeasures]:
     points = landmarks([both(units) for units in TASKS.values()], palsy=palsy)
-    return {task: analyse(seen(face), method=Method(draws=0)) for task, face in zip(TASKS, points, strict=True)}
+    return {task: analyse(face_of(face), method=Method(draws=0)) for task, face in zip(TASKS, points, strict=True)}
 
 
 def named(scales: list[ScaleEstimate]) -> dict[str, ScaleEstimate]:

@@ -24,26 +24,26 @@ def _neutral() -> np.ndarray:
     return face_model().vertices()[0]
 
 
-def _seen(**choices: object) -> Rendered:
+def _drawn(**choices: object) -> Rendered:
     return render(face_model(), _neutral(), **{"camera": _SMALL, **choices})  # type: ignore[arg-type]
 
 
-def _skin_light(seen: Rendered) -> float:
-    return float(seen.pixels[seen.labels == _SKIN].mean())
+def _skin_light(picture: Rendered) -> float:
+    return float(picture.pixels[picture.labels == _SKIN].mean())
 
 
 @pytest.mark.parametrize("size", [33, 64, 130, 330])
 def test_sizes_and_types(size: int) -> None:
-    seen = _seen(camera=Camera(size=size, face_side=0.7 * size))
-    assert seen.pixels.shape == (size, size, 3) and seen.pixels.dtype == np.uint8
-    assert seen.labels.shape == (size, size) and set(np.unique(seen.labels)) <= set(range(len(LABELS)))
-    assert seen.landmarks_px.shape == (68, 2) and seen.visible.shape == (68,)
+    picture = _drawn(camera=Camera(size=size, face_side=0.7 * size))
+    assert picture.pixels.shape == (size, size, 3) and picture.pixels.dtype == np.uint8
+    assert picture.labels.shape == (size, size) and set(np.unique(picture.labels)) <= set(range(len(LABELS)))
+    assert picture.landmarks_px.shape == (68, 2) and picture.visible.shape == (68,)
 
 
 def test_the_same_choices_give_the_same_bytes_and_seeds_matter() -> None:
     def one(seed: int) -> Rendered:
         rng = np.random.Generator(np.random.PCG64([seed, 1]))
-        return _seen(
+        return _drawn(
             appearance=Appearance.sample(rng), light=Light.sample(rng), background=Background.sample(rng),
             occluder=Occluder.sample(rng), degradation=Degradation.sample(rng),
         )  # fmt: skip
@@ -54,42 +54,42 @@ def test_the_same_choices_give_the_same_bytes_and_seeds_matter() -> None:
 
 def test_landmarks_are_the_projected_points_of_the_mesh() -> None:
     camera = Camera(size=96, yaw_rad=0.4, pitch_rad=0.1)
-    seen = _seen(camera=camera)
+    picture = _drawn(camera=camera)
     points = face_model().landmarks(_neutral()[None])[0]
-    np.testing.assert_allclose(seen.landmarks_px, camera.project(points)[0], atol=1e-3)
+    np.testing.assert_allclose(picture.landmarks_px, camera.project(points)[0], atol=1e-3)
 
 
 def test_lighter_skin_is_lighter_in_the_picture() -> None:
     tones = np.linspace(-60, 63, 7)
-    shown = [_skin_light(_seen(appearance=Appearance(ita_deg=float(t), hair_style="bald"))) for t in tones]
+    shown = [_skin_light(_drawn(appearance=Appearance(ita_deg=float(t), hair_style="bald"))) for t in tones]
     assert np.all(np.diff(shown) > 0)
     assert shown[-1] > 2 * shown[0]
 
 
 def test_a_turned_head_hides_its_far_jaw_and_eye() -> None:
-    assert _seen(appearance=Appearance(hair_style="bald")).visible[17:].all()
+    assert _drawn(appearance=Appearance(hair_style="bald")).visible[17:].all()
     for yaw, far, near in ((1.0, range(11, 15), range(2, 6)), (-1.0, range(2, 6), range(11, 15))):
-        seen = _seen(
+        picture = _drawn(
             camera=replace(_SMALL, size=128, face_side=90, yaw_rad=yaw), appearance=Appearance(hair_style="bald")
         )
-        assert not seen.visible[list(far)].any() and seen.visible[list(near)].all()
+        assert not picture.visible[list(far)].any() and picture.visible[list(near)].all()
 
 
 def test_points_outside_the_picture_are_not_visible() -> None:
-    seen = _seen(camera=replace(_SMALL, centre=(0.5, 0.0)))
-    outside = (seen.landmarks_px > 63.5).any(-1)
-    assert outside.any() and not seen.visible[outside].any()
+    picture = _drawn(camera=replace(_SMALL, centre=(0.5, 0.0)))
+    outside = (picture.landmarks_px > 63.5).any(-1)
+    assert outside.any() and not picture.visible[outside].any()
 
 
 def test_masks_and_hands_hide_what_lies_behind_them() -> None:
-    mask = _seen(occluder=Occluder(kind="mask"))
+    mask = _drawn(occluder=Occluder(kind="mask"))
     assert not mask.visible[48:68].any() and mask.visible[36:48].all()
-    hand = _seen(occluder=Occluder(kind="hand", place=57))
+    hand = _drawn(occluder=Occluder(kind="hand", place=57))
     assert (hand.labels == _OCCLUDER).any() and hand.visible[48:60].sum() < 12
 
 
 def test_clear_glasses_hide_no_eye_and_dark_ones_darken() -> None:
-    clear, dark = (_seen(occluder=Occluder(glasses=True, tint=t, reflection=0.0)) for t in (0.0, 0.95))
+    clear, dark = (_drawn(occluder=Occluder(glasses=True, tint=t, reflection=0.0)) for t in (0.0, 0.95))
     assert clear.visible[36:48].mean() > 0.8
     x, y = np.round(clear.landmarks_px[36:42].mean(0)).astype(int)
     assert dark.pixels[y, x].mean() < 0.6 * clear.pixels[y, x].mean()
@@ -97,9 +97,9 @@ def test_clear_glasses_hide_no_eye_and_dark_ones_darken() -> None:
 
 @pytest.mark.parametrize("style", HAIR_STYLES)
 def test_every_hair_style_leaves_eyes_and_mouth_free_from_the_front(style: str) -> None:
-    seen = _seen(appearance=Appearance(hair_style=style, seed=3), camera=replace(_SMALL, face_side=40))
-    assert (seen.labels == _HAIR).any() == (style != "bald")
-    assert seen.visible[36:48].all() and seen.visible[48:68].mean() > 0.9
+    picture = _drawn(appearance=Appearance(hair_style=style, seed=3), camera=replace(_SMALL, face_side=40))
+    assert (picture.labels == _HAIR).any() == (style != "bald")
+    assert picture.visible[36:48].all() and picture.visible[48:68].mean() > 0.9
 
 
 def test_background_never_shows_through_the_head() -> None:
@@ -109,16 +109,16 @@ def test_background_never_shows_through_the_head() -> None:
     magenta = Background("plain", (255, 0, 255))
     for yaw in (-0.6, 0.0, 0.6):
         camera = Camera(size=128, face_side=80, yaw_rad=yaw)
-        seen = render(model, vertices, camera=camera, background=magenta, appearance=Appearance(hair_style="bald"))
+        picture = render(model, vertices, camera=camera, background=magenta, appearance=Appearance(hair_style="bald"))
         mouth = np.zeros((128, 128), np.uint8)
-        cv2.fillPoly(mouth, [np.round(seen.landmarks_px[48:60]).astype(np.int32)], 1)
-        red, green, blue = seen.pixels[cv2.erode(mouth, np.ones((3, 3), np.uint8)) > 0].T.astype(int)
+        cv2.fillPoly(mouth, [np.round(picture.landmarks_px[48:60]).astype(np.int32)], 1)
+        red, green, blue = picture.pixels[cv2.erode(mouth, np.ones((3, 3), np.uint8)) > 0].T.astype(int)
         assert len(red) > 50 and not ((red > 200) & (green < 60) & (blue > 200)).any()
 
 
 def test_a_side_lamp_lights_its_side() -> None:
     lamp = Light(direction=(0.94, 0.1, 0.33), fill_colour=(0.0, 0.0, 0.0))
-    pixels = _seen(light=lamp, appearance=Appearance(hair_style="bald"), camera=Camera(size=64, face_side=60)).pixels
+    pixels = _drawn(light=lamp, appearance=Appearance(hair_style="bald"), camera=Camera(size=64, face_side=60)).pixels
     assert pixels[24:40, 36:46].mean() > 1.3 * pixels[24:40, 18:28].mean()
 
 
@@ -168,11 +168,11 @@ def test_a_detector_finds_synthetic_faces() -> None:
         yaw = float(rng.uniform(-math.radians(30), math.radians(30)))
         camera = replace(Camera.sample(rng, size=160), yaw_rad=yaw, face_side=105.0, pitch_rad=0.0)
         vertices = model.vertices(rng.normal(size=(1, len(model.identity))).astype(np.float32))[0]
-        seen = render(
+        picture = render(
             model, vertices, camera=camera, appearance=Appearance.sample(rng), light=Light.sample(rng),
             background=Background.sample(rng), degradation=Degradation(metered=0.6),
         )  # fmt: skip
-        found += bool(detector(seen.pixels))
+        found += bool(detector(picture.pixels))
     assert found >= 57
 
 

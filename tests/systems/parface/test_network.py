@@ -58,7 +58,7 @@ def test_shapes(size, lateral):
         batch,
         1,
     )
-    assert net.heatmaps(net.see(image)).shape == (batch, 68, 128, 128)
+    assert net.heatmaps(net.encode_with_maps(image)).shape == (batch, 68, 128, 128)
     shapes = {name: tuple(value.shape) for name, value in net(image).items()}
     each = (batch, 68)
     assert shapes == {
@@ -70,7 +70,7 @@ def test_shapes(size, lateral):
 @pytest.mark.parametrize(("layers", "side"), [(1, 32), (2, 64), (3, 128)])
 def test_fewer_head_layers_give_smaller_maps(layers, side):
     net = build(head_layers=layers, lateral=True).eval()
-    assert net.config.maps == net.heatmaps(net.see(pictures())).shape[-1] == side
+    assert net.config.maps == net.heatmaps(net.encode_with_maps(pictures())).shape[-1] == side
 
 
 def test_parts_and_labels_follow_the_heads():
@@ -84,7 +84,7 @@ def test_parts_and_labels_follow_the_heads():
         "latent",
     ]
     with pytest.raises(MienError, match="heads is empty"):
-        autoencoder.heatmaps(autoencoder.see(pictures()))
+        autoencoder.heatmaps(autoencoder.encode_with_maps(pictures()))
     with pytest.raises(MienError, match="no 'depth'"):
         flat.depths(torch.zeros(1, 68, 128, 128), torch.zeros(1, 12))
 
@@ -100,7 +100,7 @@ def test_the_published_network_has_the_published_size():
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         ({"size": 1024}, "size must be 128, 256 or 512; got 1024"),
         ({"heads": ("depth",)}, "heads must be with 'landmarks'"),
@@ -113,8 +113,8 @@ def test_the_published_network_has_the_published_size():
     ],
 )
 @unchecked()
-def test_mistakes_are_said(options, said):
-    with pytest.raises(MienError, match=said):
+def test_mistakes_are_said(options, message):
+    with pytest.raises(MienError, match=message):
         create_model("parface", **options)
 
 
@@ -229,14 +229,14 @@ def test_sigma_grows_with_the_map_and_follows_its_calibration():
 def test_laterals_start_as_the_paper_and_reach_the_maps():
     torch.manual_seed(0)
     net = create_model("parface", **TINY, lateral=True).eval()
-    seen = net.see(pictures())
-    assert [m.shape[-1] for m in seen.maps] == [8, 16, 32, 64]
-    before = net.heatmaps(seen)
+    code = net.encode_with_maps(pictures())
+    assert [m.shape[-1] for m in code.maps] == [8, 16, 32, 64]
+    before = net.heatmaps(code)
     after_x1 = list(net.decoder.stages)[1:]
-    assert torch.equal(before, net.landmark_head(net.decoder.features(seen.latent, count=2)[1], after_x1))
+    assert torch.equal(before, net.landmark_head(net.decoder.features(code.latent, count=2)[1], after_x1))
     for lateral in net.landmark_head.laterals:
         lateral.weight += 0.1
-        after = net.heatmaps(seen)
+        after = net.heatmaps(code)
         assert not torch.allclose(before, after)
         before = after
 
@@ -244,11 +244,11 @@ def test_laterals_start_as_the_paper_and_reach_the_maps():
 def test_every_part_gets_a_gradient():
     net = build(lateral=True, visibility=True).train()
     image = pictures(4)
-    seen = net.see(image)
-    maps = net.heatmaps(seen)
-    loss = maps.square().mean() + net.depths(maps, seen.latent).square().mean()
-    loss = loss + net.visibility_head(seen.latent).square().mean() + net.decoder(seen.latent).picture.square().mean()
-    loss = loss + net.discriminator(image).mean() + net.latent_discriminator(seen.latent).mean()
+    code = net.encode_with_maps(image)
+    maps = net.heatmaps(code)
+    loss = maps.square().mean() + net.depths(maps, code.latent).square().mean()
+    loss = loss + net.visibility_head(code.latent).square().mean() + net.decoder(code.latent).picture.square().mean()
+    loss = loss + net.discriminator(image).mean() + net.latent_discriminator(code.latent).mean()
     loss.backward()
     assert [n for n, p in net.named_parameters() if p.grad is None or not p.grad.any()] == []
 
@@ -272,9 +272,9 @@ def test_what_is_not_trained_does_not_move():
 
     assert moved(net, step) == {"encoder", "discriminator"}
     with torch.no_grad():  # as released: the decoder is not stepped, its statistics drift
-        net.train_only(("encoder",), moving=("encoder", "decoder"))
+        net.train_only(("encoder",), in_train_mode=("encoder", "decoder"))
         assert moved(net, lambda: net.reconstruct(image)) == {"encoder", "decoder"}
-        net.train_only(("landmark_head",), moving=())
+        net.train_only(("landmark_head",), in_train_mode=())
         assert moved(net, lambda: net.train()(image)) == set()
     with pytest.raises(MienError, match="Did you mean 'encoder'"):
         net.train_only(("encodr",))

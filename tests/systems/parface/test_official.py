@@ -47,8 +47,8 @@ def test_a_file_tells_its_network(whole):
 @pytest.mark.parametrize("size", [128, 512])
 def test_other_sizes_are_told_and_come_back(size):
     net = mien.create_model("parface_3d", size=size, points=98)
-    told = describe(to_checkpoint(net))
-    assert (told["size"], told["points"]) == (size, 98)
+    found = describe(to_checkpoint(net))
+    assert (found["size"], found["points"]) == (size, 98)
     back = network_from_official(to_checkpoint(net))
     assert back.config.size == size and back.outputs["landmarks"].scheme == "98"
     assert all(torch.equal(value, net.state_dict()[name]) for name, value in back.state_dict().items())
@@ -145,7 +145,7 @@ def test_a_hostile_file_executes_nothing(tmp_path, capsys):
     torch.save({"arch": Hostile(trap), "state_dict": {"Q.fc.weight": torch.zeros(1)}}, tmp_path / "a.mdl")
     (tmp_path / "b.mdl").write_bytes(pickle.dumps(Hostile(trap)))
     for name in ("a.mdl", "b.mdl"):
-        words = ("weights", "convert", tmp_path / name, "--system", "parface", "--output", tmp_path / "out")
-        assert run(capsys, *words)[0] == 2
+        arguments = ("weights", "convert", tmp_path / name, "--system", "parface", "--output", tmp_path / "out")
+        assert run(capsys, *arguments)[0] == 2
     assert not trap.exists() and not (tmp_path / "out").exists()
     assert set(read_checkpoint(tmp_path / "a.mdl")) == {"arch", "state_dict"} and not trap.exists()

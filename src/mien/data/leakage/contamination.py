@@ -1,4 +1,4 @@
-"""SeenFaces: what a bundle remembers of the faces it was made with, so that a test set can be checked without them.
+"""TrainFaces: what a bundle records of the faces it was trained on, so that a test set can be checked without them.
 
 24 bytes a picture (data/fingerprints.py), 8 a person or recording: no picture can be drawn from them, and names are
 hashed. Two codes agree here without a look at the pixels, so the limits are stricter than between two folders: copies
@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8, UInt64
 
-from mien.core.bundle import SEEN_FACES, BundleInfo
+from mien.core.bundle import BundleInfo
 from mien.core.errors import MienError
 from mien.core.records import Sample
 from mien.data.leakage.duplicates import candidates
@@ -29,8 +29,8 @@ _FORMAT = 1
 
 
 @dataclass(frozen=True, eq=False)
-class SeenFaces:
-    """Fingerprints and hashes of what a bundle was made with; earlier stages are included."""
+class TrainFaces:
+    """Fingerprints and hashes of the faces a bundle was trained on; earlier stages are included."""
 
     trained: UInt8[np.ndarray, "trained 24"]
     """Codes and fine signs of the pictures trained on."""
@@ -41,9 +41,9 @@ class SeenFaces:
     clips: UInt64[np.ndarray, " recordings"]
     """Hashes of the recordings trained on, sorted."""
 
-    def joined(self, other: "SeenFaces") -> "SeenFaces":
+    def joined(self, other: "TrainFaces") -> "TrainFaces":
         """Both, each face once."""
-        return SeenFaces(*(
+        return TrainFaces(*(
             np.unique(np.concatenate([getattr(self, f.name), getattr(other, f.name)]), axis=0) for f in fields(self)
         ))  # fmt: skip
 
@@ -54,20 +54,20 @@ class SeenFaces:
         np.savez(file, format=np.array([_FORMAT, VERSION]), **arrays)
         return file.getvalue()
 
-    def met_in(self, samples: Sequence[Sample], *, data: str) -> "Met":
+    def matches(self, samples: Sequence[Sample], *, data: str) -> "Matches":
         """Which of the samples (of data set `data`) are among these."""
         prints = fingerprints_of(samples)
         subjects = np.array([hashed(data, "subject", s.subject) for s in samples], np.uint64)
         clips = np.array([hashed(data, "clip", s.clip) for s in samples], np.uint64)
-        return Met(
+        return Matches(
             trained=_alike(prints, self.trained), chosen=_alike(prints, self.chosen),
             subjects=np.isin(subjects, self.subjects) & (subjects > 0), clips=np.isin(clips, self.clips) & (clips > 0),
         )  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
-class Met:
-    """Which samples a bundle was made with; bool [samples] each."""
+class Matches:
+    """Which samples a bundle was trained on or selected by; bool [samples] each."""
 
     trained: np.ndarray
     """The picture was trained on."""
@@ -79,43 +79,43 @@ class Met:
     """Its recording was trained on."""
 
     @property
-    def seen(self) -> np.ndarray:
+    def in_training(self) -> np.ndarray:
         """bool [samples]: trained on, in any way."""
         return np.asarray(self.trained | self.subjects | self.clips)
 
-    def said(self, samples: Sequence[Sample]) -> str:
-        """`12 near-duplicates of faces it was trained on, 2 subjects`; "" when nothing was met."""
-        people = {s.subject for s, met in zip(samples, self.subjects, strict=True) if met}
-        clips = {s.clip for s, met in zip(samples, self.clips, strict=True) if met}
+    def described(self, samples: Sequence[Sample]) -> str:
+        """`12 near-duplicates of faces it was trained on, 2 subjects`; "" where there is no match."""
+        people = {s.subject for s, matched in zip(samples, self.subjects, strict=True) if matched}
+        clips = {s.clip for s, matched in zip(samples, self.clips, strict=True) if matched}
         counts = ((int(self.trained.sum()), "copy", "copies"), (len(people), "subject", "subjects"),
                   (len(clips), "clip", "clips"))  # fmt: skip
         return ", ".join(f"{n:,} {one if n == 1 else many}" for n, one, many in counts if n)
 
 
-def seen_faces(train: Sequence[Sample], val: Sequence[Sample], *, data: str) -> SeenFaces:
+def train_faces(train: Sequence[Sample], val: Sequence[Sample], *, data: str) -> TrainFaces:
     """Of a training run on data set `data`."""
-    return SeenFaces(
+    return TrainFaces(
         trained=_rows(fingerprints_of(train)), chosen=_rows(fingerprints_of(val)),
         subjects=_hashes(hashed(data, "subject", s.subject) for s in train),
         clips=_hashes(hashed(data, "clip", s.clip) for s in train),
     )  # fmt: skip
 
 
-def read_seen(folder: Path, info: BundleInfo) -> SeenFaces | None:
-    """What the bundle remembers; None for one that carries no such file. Raises MienError for a changed one."""
-    path = folder / SEEN_FACES
-    if SEEN_FACES not in info.files:
+def read_train_faces(folder: Path, info: BundleInfo) -> TrainFaces | None:
+    """The recorded faces; None for one that carries no such file. Raises MienError for a changed one."""
+    if info.train_faces is None:
         return None
-    if not path.is_file() or sha256_of(path) != info.files[SEEN_FACES]:
+    path = folder / info.train_faces
+    if not path.is_file() or sha256_of(path) != info.files[info.train_faces]:
         raise MienError(f"{path} is missing or not the file that system.json names. Copy the bundle again.")
     try:
         with np.load(path, allow_pickle=False) as arrays:
             if arrays["format"].tolist() != [_FORMAT, VERSION]:
                 raise MienError(f"{path} was written by another version of mien, whose fingerprints differ.")
-            return SeenFaces(*(arrays[f.name] for f in fields(SeenFaces)))
+            return TrainFaces(*(arrays[f.name] for f in fields(TrainFaces)))
     except (KeyError, ValueError, OSError, zipfile.BadZipFile) as error:
         raise MienError(
-            f"{path} is not a file of seen faces ({type(error).__name__}). Copy the bundle again."
+            f"{path} is not a file of training faces ({type(error).__name__}). Copy the bundle again."
         ) from error
 
 
@@ -143,6 +143,6 @@ def _alike(prints: np.ndarray, rows: UInt8[np.ndarray, "faces 24"]) -> np.ndarra
     known["code"], known["fine"] = rows[:, :16], np.ascontiguousarray(rows[:, 16:]).view("<u8")[:, 0]
     pairs = candidates(prints, known, least=CODE)
     alike = fine_agreement(prints[pairs[:, 0]], known[pairs[:, 1]], mirrored=pairs[:, 2] > 0) >= FINE
-    met = np.zeros(len(prints), bool)
-    met[pairs[alike, 0]] = True
-    return met
+    matched = np.zeros(len(prints), bool)
+    matched[pairs[alike, 0]] = True
+    return matched

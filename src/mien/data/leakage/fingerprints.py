@@ -121,15 +121,15 @@ def keys_of(samples: Sequence[Sample]) -> list[bytes]:
 
     The hash keeps the names of files out of the store.
     """
-    seen: dict[Any, bytes] = {}
+    stamps: dict[Any, bytes] = {}
     for path in dict.fromkeys(sample.path for sample in samples):
         try:
             status = os.stat(path)  # noqa: PTH116 (300,000 files)
-            seen[path] = os.fsencode(path.absolute()) + b"|%d|%d" % (status.st_size, status.st_mtime_ns)
+            stamps[path] = os.fsencode(path.absolute()) + b"|%d|%d" % (status.st_size, status.st_mtime_ns)
         except OSError:
-            seen[path] = os.fsencode(path.absolute())
+            stamps[path] = os.fsencode(path.absolute())
     return [
-        hashlib.blake2b(seen[s.path] + repr((VERSION, s.span, s.box)).encode(), digest_size=16).digest()
+        hashlib.blake2b(stamps[s.path] + repr((VERSION, s.span, s.box)).encode(), digest_size=16).digest()
         for s in samples
     ]
 

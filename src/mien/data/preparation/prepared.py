@@ -78,31 +78,31 @@ def parts_of(
     Rendered faces are not carried over: a network that takes them is trained on the data set itself.
     """
     suffix = ".png" if how.encoding == "png" else ".jpg"
-    taken: set[str] = set()
-    seen: set[str] = set()
+    used: set[str] = set()
+    prepared: set[str] = set()
     parts = []
     for split, samples in splits.items():
-        fresh = [sample for sample in samples if sample.key not in seen]
-        seen.update(sample.key for sample in fresh)
+        fresh = [sample for sample in samples if sample.key not in prepared]
+        prepared.update(sample.key for sample in fresh)
         size = min(max(math.ceil(len(fresh) / _PARTS), _FEWEST), _MOST)
         for number, start in enumerate(range(0, len(fresh), size)):
             share = tuple(fresh[start : start + size])
-            names = tuple(_file_name(sample.key, suffix, taken) for sample in share)
+            names = tuple(_file_name(sample.key, suffix, used) for sample in share)
             classes = labels.classes if labels else ()
             parts.append(Part(f"{split}-{number:05d}", folder, share, names, classes, how, shards))
     return parts
 
 
-def _file_name(key: str, suffix: str, taken: set[str]) -> str:
+def _file_name(key: str, suffix: str, used: set[str]) -> str:
     """A relative path after the key that any file system takes, each once whatever the case of its letters."""
-    words = [re.sub(r"[^\w.+=@ -]", "_", word) for word in re.split(r"[/\\]", key) if word not in ("", ".", "..")]
-    stem = _PICTURE_SUFFIX.sub("", "/".join(words))
+    parts = [re.sub(r"[^\w.+=@ -]", "_", part) for part in re.split(r"[/\\]", key) if part not in ("", ".", "..")]
+    stem = _PICTURE_SUFFIX.sub("", "/".join(parts))
     stem = stem.encode("utf-8", "replace").decode()
     name, number = stem + suffix, 1
-    while name.casefold() in taken:
+    while name.casefold() in used:
         number += 1
         name = f"{stem}-{number}{suffix}"
-    taken.add(name.casefold())
+    used.add(name.casefold())
     return name
 
 

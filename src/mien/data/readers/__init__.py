@@ -63,7 +63,7 @@ def open_reader(name: str, root: str | Path, **options: Any) -> Reader:
         raise MienError(f"No data set reader {name!r}.{nearest(name, READERS)}")
     module, attribute = READERS[name].split(":")
     reader: type[Reader] = getattr(import_module(module), attribute)
-    known = [*(word for word in signature(reader).parameters if word != "root"), "missing"]
+    known = [*(name for name in signature(reader).parameters if name != "root"), "missing"]
     for option in options:
         if option not in known:
             raise MienError(f"Reader {name} has no option {option!r}.{nearest(option, known)}")

@@ -141,5 +141,5 @@ class AffectNet(Reader):
 
     def _find_arrays(self) -> dict[str, Path]:
         found = {name.lower(): self.root / name for name in folder_names(self.root)}
-        words = {"train_set": "train", "val_set": "test", "validation_set": "test"}
-        return {split: found[word] for word, split in words.items() if (found.get(word, Path()) / "images").is_dir()}
+        names = {"train_set": "train", "val_set": "test", "validation_set": "test"}
+        return {split: found[name] for name, split in names.items() if (found.get(name, Path()) / "images").is_dir()}

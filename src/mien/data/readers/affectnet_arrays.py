@@ -129,8 +129,8 @@ _DECODERS: dict[bytes, Callable[[bytes], float]] = {}
 def _decoder(header: bytes) -> Callable[[bytes], float]:
     """How the bytes after this header become a number; a release has a handful of headers."""
     if header not in _DECODERS:
-        words = header.decode("latin1").replace(" ", "")
-        kind = words.partition("'descr':'")[2].partition("'")[0]
+        description = header.decode("latin1").replace(" ", "")
+        kind = description.partition("'descr':'")[2].partition("'")[0]
         if kind[:2] == "<U":
             _DECODERS[header] = _from_text
         elif kind[1:] and kind[1] in "iuf":

@@ -69,9 +69,9 @@ class ListFile:
         self._classes = classes
         with table.open("rb") as file:
             first = file.readline()
-        words = [word.strip() for word in first.decode("utf-8-sig", "replace").rstrip("\r\n").split(",")]
-        self._has_header = COLUMNS[0] in words or not words[COLUMNS.index("expression") % len(words)].isdigit()
-        self._names = tuple(words) if self._has_header else COLUMNS
+        cells = [cell.strip() for cell in first.decode("utf-8-sig", "replace").rstrip("\r\n").split(",")]
+        self._has_header = COLUMNS[0] in cells or not cells[COLUMNS.index("expression") % len(cells)].isdigit()
+        self._names = tuple(cells) if self._has_header else COLUMNS
         for name in (COLUMNS[0], "expression"):
             need_column(reader, name, self._names, where=table)
 
@@ -113,8 +113,8 @@ class ListFile:
         codes = list(map(self._codes.get, block.columns["expression"]))
         if None in codes:
             first = codes.index(None)
-            word = _text(block.columns["expression"][first])
-            raise self._bad(block.numbers[first], f"expression {word!r} is not one of 0..{len(CODES) - 1}")
+            cell = _text(block.columns["expression"][first])
+            raise self._bad(block.numbers[first], f"expression {cell!r} is not one of 0..{len(CODES) - 1}")
         keep = [code is not None and code < self._classes for code in codes]
         rows.unused += [path for path, kept in zip(paths, keep, strict=True) if not kept]
         rows.left_out.update(
@@ -163,19 +163,19 @@ class ListFile:
             raise self._bad(numbers[wrong[0]], f"{name} lies in -1..1, or is -2; got {values[wrong[0]]:g}")
         return [None if value == -2 else value for value in values]
 
-    def _floats(self, name: str, words: list[bytes], numbers: list[int]) -> Sequence[float | None]:
+    def _floats(self, name: str, cells: list[bytes], numbers: list[int]) -> Sequence[float | None]:
         try:
-            return list(map(float, words))
+            return list(map(float, cells))
         except ValueError:
             return [
-                None if word in _NOTHING else self._float(name, word, i) for word, i in zip(words, numbers, strict=True)
+                None if cell in _NOTHING else self._float(name, cell, i) for cell, i in zip(cells, numbers, strict=True)
             ]
 
-    def _float(self, name: str, word: bytes, number: int) -> float:
+    def _float(self, name: str, cell: bytes, number: int) -> float:
         try:
-            return float(word)
+            return float(cell)
         except ValueError:
-            raise self._bad(number, f"{name} {_text(word)!r} is no number") from None
+            raise self._bad(number, f"{name} {_text(cell)!r} is no number") from None
 
     def _bad(self, number: int, text: str) -> Exception:
         return self.reader.error(f"{self.table}, row {number}: {text}.")

@@ -28,7 +28,7 @@ from mien.data.readers.listing import walk
 from mien.data.readers.reader import Reader, is_picture
 
 # What the annotators chose from, in Hangul, in the Revised Romanisation, and as English re-exports name the folders.
-WORDS = {
+CLASS_NAMES = {
     "기쁨": "joy", "당황": "embarrassment", "분노": "anger", "불안": "anxiety", "상처": "hurt", "슬픔": "sadness",
     "중립": "neutral", "gippeum": "joy", "danghwang": "embarrassment", "bunno": "anger", "buran": "anxiety",
     "bulan": "anxiety", "sangcheo": "hurt", "seulpeum": "sadness", "jungnip": "neutral", "junglib": "neutral",
@@ -93,23 +93,23 @@ class AiHub(Reader):
 
     def _read(self, split: str) -> list[Sample]:
         pictures, dropped = self._pictures.get(split, {}), Counter[str]()
-        samples, missing, seen = list[Sample](), list[Path](), set[str]()
+        samples, missing, listed = list[Sample](), list[Path](), set[str]()
         for table in self._lists[split]:
             for number, record in enumerate(self._records(table), 1):
                 where = f"{table}, record {number}"
                 name = self._file_name(record, where)
-                if name in seen:
+                if name in listed:
                     dropped["listed twice"] += 1
                     continue
-                seen.add(name)
+                listed.add(name)
                 if (path := pictures.get(name)) is None:
                     missing.append(table.parent / name)
                 elif isinstance(sample := self._sample(record, Path(path), split, where), str):
                     dropped[sample] += 1
                 else:
                     samples.append(sample)
-        self.refuse_missing(missing, listed_in=self.root, total=len(seen))
-        self._note_dropped(dropped, split, len(pictures) - len(seen & pictures.keys()))
+        self.refuse_missing(missing, listed_in=self.root, total=len(listed))
+        self._note_dropped(dropped, split, len(pictures) - len(listed & pictures.keys()))
         return samples
 
     def _note_dropped(self, dropped: Counter[str], split: str, unlisted: int) -> None:
@@ -151,8 +151,8 @@ class AiHub(Reader):
         """The sample, or why it is left out."""
         assert self.labels is not None
         annotations = [record.get(who) or {} for who in _ANNOTATORS]
-        words = [str(annotation.get("faceExp") or "") for annotation in annotations]
-        votes = [self._index(word, where) for word in words if _plain(word).strip() not in UNKNOWN]
+        named = [str(annotation.get("faceExp") or "") for annotation in annotations]
+        votes = [self._index(name, where) for name in named if _plain(name).strip() not in UNKNOWN]
         counts = [votes.count(i) for i in range(len(self.labels))]
         expression = self._expression(record, counts, where)
         if isinstance(expression, str):
@@ -174,13 +174,13 @@ class AiHub(Reader):
         needed = len(_ANNOTATORS) if self.label == "unanimous" else 2
         return counts.index(max(counts)) if max(counts) >= needed else "no agreement"
 
-    def _index(self, word: str, where: str) -> int:
-        plain = _plain(word).strip()
+    def _index(self, name: str, where: str) -> int:
+        plain = _plain(name).strip()
         try:
-            return self._class[self._seven.classes[self._seven.index(WORDS.get(plain.casefold(), plain))]]
+            return self._class[self._seven.classes[self._seven.index(CLASS_NAMES.get(plain.casefold(), plain))]]
         except MienError:
-            known = ", ".join(word for word in WORDS if not word.isascii())
-            raise self.error(f"{where}: expression {word!r} is none of the seven ({known}).") from None
+            known = ", ".join(name for name in CLASS_NAMES if not name.isascii())
+            raise self.error(f"{where}: expression {name!r} is none of the seven ({known}).") from None
 
     def _box(self, drawn: list[Any], where: str) -> Box | None:
         """The median of each edge over the annotators who drew a box; None where none did."""

@@ -63,14 +63,14 @@ class CaerS(Reader):
         table = self.need(self.root / f"{folder.name}.txt", way_out="boxes: true reads the face detections from it.")
         boxes = {}
         for number, line in enumerate(self.lines(table), 1):
-            words = line.split(",")
+            cells = line.split(",")
             try:
-                x0, y0, x1, y1 = map(float, words[2:])
-                if len(words) != _FIELDS or not (x1 > x0 and y1 > y0):
+                x0, y0, x1, y1 = map(float, cells[2:])
+                if len(cells) != _FIELDS or not (x1 > x0 and y1 > y0):
                     raise ValueError
             except ValueError:
                 raise self.error(
                     f"{table}, line {number}: expected `Anger/0001.png,0,x0,y0,x1,y1`; got {line.strip()[:60]!r}."
                 ) from None
-            boxes[words[0].strip().replace("\\", "/")] = (x0, y0, x1, y1)
+            boxes[cells[0].strip().replace("\\", "/")] = (x0, y0, x1, y1)
         return boxes

@@ -70,16 +70,16 @@ class CelebA(PicturesOnly):
         return dict(self._own_boxes())
 
     def _own_boxes(self) -> Iterator[tuple[str, Box]]:
-        for words, where in self._rows("list_bbox_celeba"):
+        for cells, where in self._rows("list_bbox_celeba"):
             try:
-                x, y, width, height = map(float, words[1:5])
+                x, y, width, height = map(float, cells[1:5])
             except ValueError:
                 raise self.error(f"{where}: expected a picture and x, y, width, height.") from None
             if width > 0 and height > 0:
-                yield words[0], (x, y, x + width, y + height)
+                yield cells[0], (x, y, x + width, y + height)
 
     def _pairs(self, stem: str) -> Iterator[tuple[str, str]]:
-        return ((words[0], words[1]) for words, _ in self._rows(stem) if len(words) > 1)
+        return ((cells[0], cells[1]) for cells, _ in self._rows(stem) if len(cells) > 1)
 
     def _rows(self, stem: str) -> Iterator[tuple[list[str], str]]:
         """Words of each line about a picture, and where it stands; the head lines are passed over."""
@@ -87,6 +87,6 @@ class CelebA(PicturesOnly):
         if (path := first_there(self, *names)) is None:
             return
         for number, line in enumerate(self.lines(path), 1):
-            words = line.replace(",", " ").split()
-            if words and is_picture(words[0]):
-                yield words, f"{path}, line {number}"
+            cells = line.replace(",", " ").split()
+            if cells and is_picture(cells[0]):
+                yield cells, f"{path}, line {number}"

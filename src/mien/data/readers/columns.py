@@ -23,7 +23,7 @@ def read_csv(reader: Reader, path: Path) -> dict[str, Column]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             rows = csv.reader(file)
-            header = [word.strip() for word in next((row for row in rows if row), [])]
+            header = [name.strip() for name in next((row for row in rows if row), [])]
             if not header:
                 raise reader.error(f"{path} is empty.")
             return _columns(reader, path, rows, header)
@@ -35,7 +35,7 @@ def read_csv(reader: Reader, path: Path) -> dict[str, Column]:
 
 def _columns(reader: Reader, path: Path, rows: Any, header: list[str]) -> dict[str, Column]:
     columns: dict[str, list[str]] = {name: [] for name in header}
-    words: dict[str, str] = {}
+    unique: dict[str, str] = {}
     first = 2
     while block := list(islice(rows, _AT_A_TIME)):
         block = [row for row in block if row and (len(row) > 1 or row[0].strip())]
@@ -43,7 +43,7 @@ def _columns(reader: Reader, path: Path, rows: Any, header: list[str]) -> dict[s
             if len(row) != len(header):
                 raise reader.error(f"{path}, row {number}: {len(row)} fields where the header has {len(header)}.")
         for name, column in zip(header, zip(*block, strict=True), strict=bool(block)):
-            columns[name] += map(words.setdefault, column, column) if name in _REPEATED else column
+            columns[name] += map(unique.setdefault, column, column) if name in _REPEATED else column
         first += len(block)
     return dict(columns)
 
@@ -68,8 +68,8 @@ def _rows(name: str, column: Any) -> Column:
     if name in _LISTS:
         return _lists(column)
     values = list(column.to_pylist())
-    words: dict[Any, Any] = {}
-    return list(map(words.setdefault, values, values)) if name in _REPEATED else values
+    unique: dict[Any, Any] = {}
+    return list(map(unique.setdefault, values, values)) if name in _REPEATED else values
 
 
 class Lists(Sequence[np.ndarray]):

@@ -64,10 +64,10 @@ class ExpW(Reader):
         ]  # fmt: skip
 
     def _face(self, line: str, number: int) -> _Face:
-        words = line.rsplit(maxsplit=7)  # a name may have blanks
+        cells = line.rsplit(maxsplit=7)  # a name may have blanks
         try:
-            name, face, code = words[0].strip(), words[1], words[7]
-            top, left, right, bottom, confidence = (float(word) for word in words[2:7])
+            name, face, code = cells[0].strip(), cells[1], cells[7]
+            top, left, right, bottom, confidence = (float(cell) for cell in cells[2:7])
         except (ValueError, IndexError):
             raise self.error(f"{self.table}, line {number}: expected {_COLUMNS}; got {line.strip()[:60]!r}.") from None
         if code not in _CODES:

@@ -76,10 +76,10 @@ class Fer2013(Reader):
                 start = end + 1
 
     def _columns(self, header: bytes) -> list[str]:
-        words = [word.strip(" \r\n\"'").lower() for word in header.decode("utf-8-sig", "replace").split(",")]
-        if sorted(words) != ["emotion", "pixels", "usage"]:
-            raise self.error(f"{self.table} has the columns {', '.join(words)[:60]!r}. {_WAY_OUT}")
-        return words
+        columns = [column.strip(" \r\n\"'").lower() for column in header.decode("utf-8-sig", "replace").split(",")]
+        if sorted(columns) != ["emotion", "pixels", "usage"]:
+            raise self.error(f"{self.table} has the columns {', '.join(columns)[:60]!r}. {_WAY_OUT}")
+        return columns
 
     def _row(self, content: mmap.mmap, start: int, end: int, number: int, columns: list[str]) -> _Row:
         last = columns[-1] == "pixels"  # then both commas stand before the pixels, else one on each side

@@ -70,8 +70,8 @@ class FerPlus(Reader):
         votes = []
         for number, row in enumerate(csv.reader(self.lines(table)), 1):
             try:
-                counts = [int(word) for word in row[2:]]
-                box = tuple(float(word) for word in row[1].strip(" ()").split(","))
+                counts = [int(cell) for cell in row[2:]]
+                box = tuple(float(cell) for cell in row[1].strip(" ()").split(","))
             except (ValueError, IndexError):
                 raise self._bad_row(table, number, row) from None
             if len(counts) != 10 or len(box) != 4 or min(counts) < 0:

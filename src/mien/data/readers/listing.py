@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from mien.data.splits import SPLIT_WORDS
+from mien.data.splits import SPLIT_NAMES
 from mien.media.files import is_own_folder
 from mien.media.image import PICTURES, UNREAD_KINDS
 
@@ -95,7 +95,7 @@ def folder_names(folder: Path) -> list[str]:
 
 def split_folders(folder: Path) -> dict[str, Path]:
     """Split ("train", "valid", "test", in this order) → the folder in `folder` that is called so or by another word."""
-    found = {SPLIT_WORDS.get(name.lower(), name.lower()): folder / name for name in folder_names(folder)}
+    found = {SPLIT_NAMES.get(name.lower(), name.lower()): folder / name for name in folder_names(folder)}
     return {split: found[split] for split in ("train", "valid", "test") if split in found}
 
 

@@ -24,7 +24,7 @@ from mien.core.errors import MienError, nearest
 from mien.core.labels import SYNONYMS, LabelSet, label_set
 from mien.core.records import Box, Sample
 from mien.data.readers.columns import Column, read_csv, read_parquet
-from mien.data.readers.reader import ENDLESS_BOX, SPLIT_WORDS, Listing, Reader, edges_are_within, need_column
+from mien.data.readers.reader import ENDLESS_BOX, SPLIT_NAMES, Listing, Reader, edges_are_within, need_column
 
 _BOX = ("x0", "y0", "x1", "y1")
 _SPAN = ("offset", "length")
@@ -57,7 +57,7 @@ class Manifest(Reader):
         self._columns = self._load()
         self._class_columns = self._check_columns(given, unlabelled=bool(prepared) and given is None)
         self.labels = given or self._found_labels()
-        splits = set(self._split_words().values()) if "split" in self._columns else {"all"}
+        splits = set(self._split_names().values()) if "split" in self._columns else {"all"}
         self.splits = tuple(sorted(splits, key=_split_order))
 
     def _find(self, root: Path) -> Path:
@@ -90,8 +90,8 @@ class Manifest(Reader):
         if "label" in self._columns and "expression" not in self._columns:
             self._columns["expression"] = self._columns.pop("label")
         self._refuse_misspelt()
-        by_word = {SYNONYMS.get(name.casefold(), name.casefold()): name for name in self._columns}
-        found = [by_word.get(SYNONYMS.get(name, name)) for name in given.classes] if given else []
+        by_name = {SYNONYMS.get(name.casefold(), name.casefold()): name for name in self._columns}
+        found = [by_name.get(SYNONYMS.get(name, name)) for name in given.classes] if given else []
         if found and all(found):
             return [name for name in found if name]
         if "expression" not in self._columns and not unlabelled and "landmarks" not in self._columns:
@@ -104,7 +104,7 @@ class Manifest(Reader):
     def _refuse_misspelt(self) -> None:
         """A column that is nearly one of ours is a typing error, not a column to ignore."""
         for name in self._columns:
-            free = [word for word in _OPTIONAL if len(word) > 2 and word not in self._columns]
+            free = [cell for cell in _OPTIONAL if len(cell) > 2 and cell not in self._columns]
             if name not in _OPTIONAL and (close := difflib.get_close_matches(name, free, n=1, cutoff=0.8)):
                 raise self.error(f"{self.table} has a column {name!r}. Did you mean {close[0]!r}?")
         for what, names in (("a box", _BOX), ("a part of a file", _SPAN)):
@@ -114,27 +114,27 @@ class Manifest(Reader):
     def _found_labels(self) -> LabelSet | None:
         if "expression" not in self._columns:
             return None
-        words = {str(word).strip() for word in self._columns["expression"] if word is not None} - {""}
-        return LabelSet(self.name, tuple(sorted(words))) if words else None
+        cells = {str(cell).strip() for cell in self._columns["expression"] if cell is not None} - {""}
+        return LabelSet(self.name, tuple(sorted(cells))) if cells else None
 
-    def _split_words(self) -> dict[Any, str]:
+    def _split_names(self) -> dict[Any, str]:
         """What each word in the column means."""
-        words = {word: str(word).strip().lower() for word in set(self._columns["split"])}
-        return {word: SPLIT_WORDS.get(name, name) for word, name in words.items()}
+        cells = {cell: str(cell).strip().lower() for cell in set(self._columns["split"])}
+        return {cell: SPLIT_NAMES.get(name, name) for cell, name in cells.items()}
 
     def _read(self, split: str) -> list[Sample]:
         """Column by column: half the time of row by row."""
         rows: Sequence[int] = range(len(self._columns["path"]))
         if "split" in self._columns:
-            means = self._split_words()
-            rows = [row for row, word in enumerate(self._columns["split"]) if means[word] == split]
+            means = self._split_names()
+            rows = [row for row, cell in enumerate(self._columns["split"]) if means[cell] == split]
         listing, listed = Listing(self.root), [str(path).strip() for path in self._columns["path"]]
         paths = [listed[row] for row in rows]
         places = map(listing.place, self.on_disk(paths, listing, listed_in=self.table))
         columns = (
             self._keys(listed, rows), places, *self._labels(rows), self._boxes(rows),
             self._each("landmarks", rows, self._landmarks), self._affect("valence", rows),
-            self._affect("arousal", rows), self._words("subject", rows), self._words("clip", rows),
+            self._affect("arousal", rows), self._texts("subject", rows), self._texts("clip", rows),
             self._each("offset", rows, self._span), self._each("landmark_depth", rows, self._depth),
             self._each("landmark_visible", rows, self._visible), repeat(None, len(rows)),
             self._each("affected", rows, self._affected), self._each("frame", rows, self._frame),
@@ -148,27 +148,27 @@ class Manifest(Reader):
         """The column, else the path; a path's second face is `#2`, counted over all splits."""
         names = [path.replace("\\", "/") for path in listed] if any("\\" in path for path in listed) else listed
         if len(set(listed)) < len(listed):
-            seen, names = Counter[str](), list(names)
+            uses, names = Counter[str](), list(names)
             for i, path in enumerate(listed):
-                seen[path] += 1
-                names[i] += f"#{seen[path]}" if seen[path] > 1 else ""
-        return [given or names[row] for given, row in zip(self._words("key", rows), rows, strict=True)]
+                uses[path] += 1
+                names[i] += f"#{uses[path]}" if uses[path] > 1 else ""
+        return [given or names[row] for given, row in zip(self._texts("key", rows), rows, strict=True)]
 
     def _each(self, column: str, rows: Sequence[int], read: Callable[[int], Any]) -> Iterable[Any]:
         """What `read` makes of each row; None for all where there is no such column."""
         return map(read, rows) if column in self._columns else repeat(None, len(rows))
 
-    def _words(self, column: str, rows: Sequence[int]) -> list[str | None]:
+    def _texts(self, column: str, rows: Sequence[int]) -> list[str | None]:
         if column not in self._columns:
             return [None] * len(rows)
-        words = self._columns[column]
-        return [None if (word := words[row]) is None else str(word).strip() or None for row in rows]
+        cells = self._columns[column]
+        return [None if (cell := cells[row]) is None else str(cell).strip() or None for row in rows]
 
     def _floats(self, column: str, rows: Sequence[int]) -> list[float] | None:
         """The column as numbers; None where a row holds none, and is to be looked at by itself."""
-        words = self._columns[column]
+        cells = self._columns[column]
         try:
-            return [float(words[row]) for row in rows]
+            return [float(cells[row]) for row in rows]
         except (TypeError, ValueError):
             return None
 
@@ -198,18 +198,18 @@ class Manifest(Reader):
         if self._class_columns:
             votes = [self._votes(row) for row in rows]
             return [weights.index(max(weights)) for weights in votes], votes
-        words = self._columns["expression"]
-        known = {word: self._class_of(word, rows) for word in {words[row] for row in rows}}
-        return [known[words[row]] for row in rows], repeat(None, len(rows))
+        cells = self._columns["expression"]
+        known = {cell: self._class_of(cell, rows) for cell in {cells[row] for row in rows}}
+        return [known[cells[row]] for row in rows], repeat(None, len(rows))
 
-    def _class_of(self, word: Any, rows: Sequence[int]) -> int | None:
+    def _class_of(self, cell: Any, rows: Sequence[int]) -> int | None:
         assert self.labels is not None
-        if word is None or not str(word).strip():  # not labelled
+        if cell is None or not str(cell).strip():  # not labelled
             return None
         try:
-            return self.labels.index(str(word))
+            return self.labels.index(str(cell))
         except MienError as error:
-            first = next(row for row in rows if self._columns["expression"][row] == word)
+            first = next(row for row in rows if self._columns["expression"][row] == cell)
             raise self._bad(first, str(error)) from error
 
     def _votes(self, row: int) -> tuple[float, ...]:
@@ -232,10 +232,10 @@ class Manifest(Reader):
 
     def _files(self, column: str, rows: Sequence[int], listing: Listing) -> Iterable[Path | None]:
         """Paths on disk. Raises MienError for missing files, unless they are to be skipped."""
-        words = self._words(column, rows)
-        given = [word for word in words if word is not None]
+        cells = self._texts(column, rows)
+        given = [cell for cell in cells if cell is not None]
         found = dict(zip(given, self.on_disk(given, listing, listed_in=self.table, what=f"{column}s"), strict=True))
-        return [None if word is None else listing.place(found[word]) for word in words]
+        return [None if cell is None else listing.place(found[cell]) for cell in cells]
 
     def _affected(self, row: int) -> str | None:
         if not self._given(row, "affected"):

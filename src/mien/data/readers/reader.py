@@ -30,7 +30,7 @@ from mien.data.readers.listing import (
     printable,
     walk,
 )
-from mien.data.splits import SPLIT_WORDS
+from mien.data.splits import SPLIT_NAMES
 
 MISSING = ("stop", "skip")
 LARGEST_EDGE = 100_000  # pixels; a JPEG's sides end at 65,535
@@ -89,7 +89,7 @@ class Reader(ABC):
 
     def resolve(self, split: str) -> str:
         """The name in `self.splits` that `split` means ("val" is "valid"). Raises MienError for a missing one."""
-        name = self.aliases.get(split, SPLIT_WORDS.get(split, split))
+        name = self.aliases.get(split, SPLIT_NAMES.get(split, split))
         if name == "valid" and self.valid_is_test:
             name = "test"
         if name not in self.splits:
@@ -233,7 +233,7 @@ def need_column(reader: Reader, wanted: str, columns: Iterable[str], *, where: P
 
 __all__ = [
     "PICTURE_SUFFIXES",
-    "SPLIT_WORDS",
+    "SPLIT_NAMES",
     "Listing",
     "Reader",
     "file_names",

@@ -11,7 +11,7 @@ from mien.core.labels import label_set
 from mien.core.records import Sample
 from mien.data.readers.reader import Reader, file_names, folder_names, is_picture
 
-_WORDS = ("Train", "Val", "Test")
+_FOLDERS = ("Train", "Val", "Test")
 _NAME = re.compile(r"(?P<movie>.+)_(?P<time>\d{9})_(?P<frame>\d+)\.\w+")  # time: hmmss and milliseconds
 _WAY_OUT = "Expected Train_Aligned_Faces/Angry, ... and Val_Aligned_Faces/Angry, ..., or Train/Angry, ... and Val/."
 
@@ -31,7 +31,7 @@ class Sfew(Reader):
     def __init__(self, root: Path) -> None:
         super().__init__(root)
         self.labels = label_set("sfew")
-        found = {word: folder for word in _WORDS if (folder := self._folder(word)) is not None}
+        found = {folder_name: folder for folder_name in _FOLDERS if (folder := self._folder(folder_name)) is not None}
         if not {"Train", "Val"} & found.keys():
             self.need(self.root / "Train_Aligned_Faces", way_out=_WAY_OUT)
         self._folders = self._named(found)
@@ -39,17 +39,17 @@ class Sfew(Reader):
         self.valid_is_test = "valid" not in self.splits
         self._films_part_persons = self._films_are_apart()
 
-    def _folder(self, word: str) -> Path | None:
+    def _folder(self, folder_name: str) -> Path | None:
         """The folder of a part: the deepest of the known forms that is there."""
-        aligned = (f"{word}_Aligned_Faces", f"{word}_Aligned_Faces_new")
-        forms = [*(f"{word}/{name}" for name in aligned), *aligned, f"{word}/{word}", word]
+        aligned = (f"{folder_name}_Aligned_Faces", f"{folder_name}_Aligned_Faces_new")
+        forms = [*(f"{folder_name}/{name}" for name in aligned), *aligned, f"{folder_name}/{folder_name}", folder_name]
         return next((self.root / form for form in forms if (self.root / form).is_dir()), None)
 
     def _named(self, found: dict[str, Path]) -> dict[str, Path]:
         labelled_test = "Test" in found and bool(folder_names(found["Test"]))
         names = {"Train": "train", "Val": "valid" if labelled_test else "test"}
         names["Test"] = "test" if labelled_test else "unlabelled"
-        return {names[word]: folder for word, folder in found.items()}
+        return {names[folder_name]: folder for folder_name, folder in found.items()}
 
     def _films_are_apart(self) -> bool:
         """Whether no film stands in two parts; a note says so otherwise."""

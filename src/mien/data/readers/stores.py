@@ -54,8 +54,8 @@ class Store:
                 if is_picture(name):
                     self.unnamed[place.key] = place
                     short = _record(name)
-                    for word in (name, short, f"{tar.stem}/{name}", f"{tar.stem}/{short}"):
-                        self._inside.setdefault(word, place)
+                    for spelling in (name, short, f"{tar.stem}/{name}", f"{tar.stem}/{short}"):
+                        self._inside.setdefault(spelling, place)
 
     def find(self, name: str, *, parts: int = 0) -> Place | None:
         """The picture that a list calls `name`; with `parts`, only so many last parts of its path count."""
@@ -67,8 +67,8 @@ class Store:
             if found is not None and is_picture(found):
                 return Place(path, Path(self._listing.top, found))
         top, _, rest = name.partition("/")
-        words = (name, _record(name), _bare(name), f"{top}/{_record(rest)}", f"{top}/{_bare(rest)}")
-        return next((self._inside[word] for word in words if word in self._inside), None)
+        spellings = (name, _record(name), _bare(name), f"{top}/{_record(rest)}", f"{top}/{_bare(rest)}")
+        return next((self._inside[spelling] for spelling in spellings if spelling in self._inside), None)
 
     def find_all(self, names: Sequence[str], *, listed_in: Path, parts: int = 0) -> list[Place | None]:
         """Of each name. Raises the reader's error for missing ones, unless they are to be skipped."""

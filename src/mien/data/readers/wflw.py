@@ -72,15 +72,15 @@ class Wflw(LandmarkSet):
         ]
 
     def _line(self, text: str, path: Path, number: int) -> _Line:
-        words = text.split(maxsplit=206)
+        cells = text.split(maxsplit=206)
         where = f"{path}, line {number}"
         try:
-            values = np.array(words[:206], np.float32)
+            values = np.array(cells[:206], np.float32)
         except ValueError:
             values = np.zeros(0, np.float32)
-        if len(words) != 207 or len(values) != 206 or not np.isin(values[200:], (0, 1)).all():
+        if len(cells) != 207 or len(values) != 206 or not np.isin(values[200:], (0, 1)).all():
             raise self.error(f"{where}: expected 196 coordinates, x0 y0 x1 y1, six attributes (0 or 1), a picture.")
         x0, y0, x1, y1 = values[196:200].tolist()
         points = self.points(values[:196].reshape(98, 2), where)
         points = points if self.wanted == 98 else to_68(points)
-        return _Line(words[206].strip(), points, (x0, y0, x1, y1), tuple((values[200:] == 1).tolist()))
+        return _Line(cells[206].strip(), points, (x0, y0, x1, y1), tuple((values[200:] == 1).tolist()))

@@ -89,21 +89,21 @@ def faces_of(
     """
     if faces < 1 or pictures < 1 or not 16 <= size <= 4096 or not 0 <= test_share < 1:
         raise MienError(f"Cannot draw {faces} faces of {size} pixels, {pictures} of each person (size: 16..4096).")
-    words = list(classes)
-    test = max(len(words), round(faces * test_share))
+    names = list(classes)
+    test = max(len(names), round(faces * test_share))
     first_test = (faces - test) // pictures * pictures
-    if first_test < len(words):
-        least = -(-len(words) // pictures) * pictures + max(len(words), pictures)
+    if first_test < len(names):
+        least = -(-len(names) // pictures) * pictures + max(len(names), pictures)
         raise MienError(
-            f"{len(words)} classes in two parts with {pictures} pictures of each person need about {least} faces; "
+            f"{len(names)} classes in two parts with {pictures} pictures of each person need about {least} faces; "
             f"got {faces}."
         )
     persons = [None if pictures == 1 else i // pictures for i in range(faces)]
-    jobs = [(classes[words[i % len(words)]], i, persons[i]) for i in range(faces)]
+    jobs = [(classes[names[i % len(names)]], i, persons[i]) for i in range(faces)]
     for i, shots in enumerate(_drawn(style, jobs, seed=seed, size=size, frames=frames, workers=workers)):
         last, split = shots[-1], "train" if i < first_test else "test"
         yield Face(
-            i + 1, split, words[i % len(words)], last.pixels, last.landmarks_px, f"person{i // pictures + 1}",
+            i + 1, split, names[i % len(names)], last.pixels, last.landmarks_px, f"person{i // pictures + 1}",
             last.valence, last.arousal, i // pictures, tuple(shots[:-1]),
         )  # fmt: skip
 

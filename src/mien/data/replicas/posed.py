@@ -58,12 +58,12 @@ def _row(*numbers: float) -> str:
 
 def write_jaffe(folder: Path, faces: Iterable[Face]) -> list[Written]:
     """`KA.AN1.39.tiff`: grey, persons' initials as in the set, then AA, AB, ..."""
-    written, takes = [], Counter[str]()
+    written, pictures = [], Counter[str]()
     for face in faces:
         person = _initials(face.person)
         clip = f"{person}.{_JAFFE_CODES[face.expression]}"
-        takes[clip] += 1
-        key = f"{clip}{takes[clip]}.{face.number}.tiff"
+        pictures[clip] += 1
+        key = f"{clip}{pictures[clip]}.{face.number}.tiff"
         write_picture(folder / key, grey(face.pixels))
         written.append(Written(key, "all", face.expression, person, clip))
     return written

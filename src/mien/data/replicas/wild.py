@@ -24,7 +24,7 @@ _CAERS_FOLDERS = {
     "anger": "Anger", "disgust": "Disgust", "fear": "Fear", "happiness": "Happy", "neutral": "Neutral",
     "sadness": "Sad", "surprise": "Surprise",
 }  # fmt: skip
-_AIHUB_WORDS = {"joy": "기쁨", "embarrassment": "당황", "anger": "분노", "anxiety": "불안", "hurt": "상처",
+_AIHUB_CLASSES = {"joy": "기쁨", "embarrassment": "당황", "anger": "분노", "anxiety": "불안", "hurt": "상처",
                 "sadness": "슬픔", "neutral": "중립"}  # fmt: skip
 # Nobody draws embarrassment, anxiety and hurt here: a stand-in each, so that every class has pictures of its own.
 AIHUB_CLASSES = {"joy": "happiness", "embarrassment": "surprise", "anger": "anger", "anxiety": "fear",
@@ -112,33 +112,33 @@ def write_aihub(folder: Path, faces: Iterable[Face]) -> list[Written]:
     written: list[Written] = []
     lists: dict[tuple[str, str], list[dict[str, object]]] = {}
     for face in faces:
-        word, scene = _AIHUB_WORDS[face.expression], _scene_size(face)
+        label, scene = _AIHUB_CLASSES[face.expression], _scene_size(face)
         top, mark = ("Training", "TRAIN_01") if face.split == "train" else ("Validation", "VALID")
         person, upload = _digits(face.person, 64), f"2021012616{face.number // 60 % 60:02d}{face.number % 60:02d}"
-        name = f"{person}_여_20_{word}_숙박 및 거주공간_{upload}-010-001.jpg"
-        key = f"{top}/[원천]EMOIMG_{word}_{mark}/{name}"
+        name = f"{person}_여_20_{label}_숙박 및 거주공간_{upload}-010-001.jpg"
+        key = f"{top}/[원천]EMOIMG_{label}_{mark}/{name}"
         write_picture(folder / key, in_scene(face.pixels, scene))
         x, y = middle(face.pixels, scene)
         box = (float(x), float(y), float(x + len(face.pixels)), float(y + len(face.pixels)))
-        lists.setdefault((top, word), []).append(_aihub_record(name, word, box))
+        lists.setdefault((top, label), []).append(_aihub_record(name, label, box))
         written.append(Written(key, face.split, face.expression, person, f"{person} {upload}", box))
-    for (top, word), records in lists.items():
+    for (top, label), records in lists.items():
         mark, kind = ("TRAIN", "training") if top == "Training" else ("VALID", "validation")
-        table = folder / top / f"[라벨]EMOIMG_{word}_{mark}" / f"img_emotion_{kind}_data({word}).json"
+        table = folder / top / f"[라벨]EMOIMG_{label}_{mark}" / f"img_emotion_{kind}_data({label}).json"
         table.parent.mkdir(parents=True, exist_ok=True)
         table.write_text(json.dumps(records, ensure_ascii=False, indent=4), encoding="utf-8")
     return written
 
 
-def _aihub_record(name: str, word: str, box: Box) -> dict[str, object]:
+def _aihub_record(name: str, label: str, box: Box) -> dict[str, object]:
     edges = dict(zip(("minX", "minY", "maxX", "maxY"), box, strict=True))
-    annotation = {"boxes": edges, "faceExp": word, "bg": "숙박 및 거주공간"}
+    annotation = {"boxes": edges, "faceExp": label, "bg": "숙박 및 거주공간"}
     record: dict[str, object] = {
         "filename": name,
         "gender": "여",
         "age": 20,
         "isProf": "일반인",
-        "faceExp_uploader": word,
+        "faceExp_uploader": label,
     }
     return record | {"bg_uploader": "숙박 및 거주공간"} | {f"annot_{who}": annotation for who in "ABC"}
 

@@ -14,7 +14,7 @@ def bundle_card(system: "System", provenance: dict[str, Any]) -> str:
     rows = "".join(f"| {name.removeprefix('val/')} | {value:.4f} |\n" for name, value in provenance["scores"].items())
     train, val = provenance["train"], provenance["val"]
     outputs = "; ".join(_described(*each) for each in primary(system.outputs).items())
-    leaks = leaks_said(provenance.get("leaks", {}))
+    leaks = describe_leaks(provenance.get("leaks", {}))
     return f"""# {system.name}, trained on {provenance["data"]}
 
 {system.name} ({provenance["stage"]}).
@@ -42,7 +42,7 @@ def _described(name: str, output: Output) -> str:
     return f"{name} ({', '.join(output.names)})" if output.names else name
 
 
-def leaks_said(leaks: Mapping[str, Any]) -> str:
+def describe_leaks(leaks: Mapping[str, Any]) -> str:
     """What `data.leaks` did and found, in words: `none found`, or `report: train and valid, near-duplicate 159`."""
     policy = leaks.get("policy", "")
     found = [f"{sides}, " + ", ".join(f"{kind} {n:,}" for kind, n in counts.items())

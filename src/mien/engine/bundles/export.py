@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from mien.core.bundle import SEEN_FACES, BundleInfo
+from mien.core.bundle import BundleInfo
 from mien.core.errors import MienError, nearest
 from mien.core.spec import SoundInput
 from mien.media.files import atomic_path, sha256_of, write_text
@@ -71,19 +71,19 @@ def export(
     assert system.info is not None
     _describe(system.info, source, folder)
     megabytes = (folder / MODEL).stat().st_size / 1e6
-    said = f"{folder / MODEL}: {megabytes:.1f} MB, {found.main} within {found.difference:.1e} of the original "
-    said += f"({found.of_what}), {found.agreement}."
-    return said + _how_to_read(system, found.kind, folder)
+    summary = f"{folder / MODEL}: {megabytes:.1f} MB, {found.main} within {found.difference:.1e} of the original "
+    summary += f"({found.of_what}), {found.agreement}."
+    return summary + _how_to_read(system, found.kind, folder)
 
 
 def _how_to_read(system: "System", kind: str, folder: Path) -> str:
     """A line on `mien analyze`; empty for a network that it cannot read with."""
-    from mien.runtime.networks import takes_picture_and_voice, takes_picture_only
+    from mien.runtime.networks import has_picture_and_voice, has_picture_only
 
     option = _READS_WITH.get(kind, "")
-    if option and takes_picture_only(system.inputs):
+    if option and has_picture_only(system.inputs):
         return f"\nRead pictures with it: mien analyze PHOTO {option} {folder}"
-    if kind in ("classes", "values") and takes_picture_and_voice(system.inputs):
+    if kind in ("classes", "values") and has_picture_and_voice(system.inputs):
         return f"\nRead films with it: mien analyze FILM {option} {folder}"
     return ""
 
@@ -271,9 +271,9 @@ def _describe(info: BundleInfo, source: Path, folder: Path) -> None:
     if folder.resolve() == source.resolve():
         info = replace(info, files=info.files | digest)
     else:
-        if SEEN_FACES in info.files:
-            shutil.copyfile(source / SEEN_FACES, folder / SEEN_FACES)
-            digest[SEEN_FACES] = sha256_of(folder / SEEN_FACES)
+        if info.train_faces:
+            shutil.copyfile(source / info.train_faces, folder / info.train_faces)
+            digest[info.train_faces] = sha256_of(folder / info.train_faces)
         info = replace(info, files=digest, provenance=info.provenance | {"exported_from": info.model_id})
         if (source / CARD).is_file():
             write_text(folder / CARD, (source / CARD).read_text(encoding="utf-8"))

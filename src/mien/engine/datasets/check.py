@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mien.core.errors import MienError
-from mien.engine.datasets.findings import TINY, Findings, counts_table, in_words
+from mien.engine.datasets.findings import TINY, Findings, counts_table, describe
 from mien.media.files import home_expanded, writable_folder
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def check(
         {"kind": "missing", "group": "", "split": "", "key": "", "detail": "listed, not on disk", "picture": path}
         for path in found.missing
     ]
-    for line in in_words(found, decode=decode):
+    for line in describe(found, decode=decode):
         console.print(line, markup=False)
     if folder:
         _write(folder, found, splits, opened, seed)
@@ -147,10 +147,10 @@ def _grouped(kind: str, groups: "Sequence[Sequence[Sample]]", reader: "Reader", 
         numbers["pictures"] += len(group)
         numbers["across_splits"] += len(splits) > 1
         numbers["unlike_labels"] += len(classes) > 1
-        words = [kind] + ["across splits"] * (len(splits) > 1) + ["unlike labels"] * (len(classes) > 1)
+        parts = [kind] + ["across splits"] * (len(splits) > 1) + ["unlike labels"] * (len(classes) > 1)
         for sample in group:
             label = reader.labels.classes[sample.expression] if reader.labels and sample.expression is not None else ""
-            _note(found, kind, sample, "; ".join([*words, label] if label else words), group=str(number))
+            _note(found, kind, sample, "; ".join([*parts, label] if label else parts), group=str(number))
     return numbers
 
 
@@ -180,7 +180,7 @@ def _write(folder: Path, found: Findings, splits: "dict[str, list[Sample]]", rea
     from mien.media.files import write_csv, write_text
 
     release = {"release": found.release.name, "source": found.release.source} if found.release else {}
-    told = {
+    report = {
         "data": reader.name,
         "counts": found.counts,
         "published": release | {"splits": found.release.splits} if found.release else {},
@@ -190,7 +190,7 @@ def _write(folder: Path, found: Findings, splits: "dict[str, list[Sample]]", rea
         **found.summary,
         "notes": found.notes,
     }
-    write_text(folder / "check.json", json.dumps(told, indent=2) + "\n")
+    write_text(folder / "check.json", json.dumps(report, indent=2) + "\n")
     columns = ["kind", "group", "split", "key", "detail", "picture"]
     write_csv(folder / "problems.csv", columns, ([row.get(name, "") for name in columns] for row in found.problems))
     rows = random_faces(splits, reader.labels, each=PER_LINE if reader.labels else 3 * PER_LINE, seed=seed)

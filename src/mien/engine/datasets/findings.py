@@ -42,13 +42,13 @@ def counts_table(counts: dict[str, dict[str, int]], release: "Release | None") -
     return columns(rows)
 
 
-def in_words(found: Findings, *, decode: bool) -> list[str]:
+def describe(found: Findings, *, decode: bool) -> list[str]:
     """The findings in lines for a terminal."""
     lines = _against_published(found) + _balance(found)
     if decode and (size := found.summary.get("sizes")):
         one = size["different"] == 1
-        words = [f"{w} x {h}" for w, h in (size["smallest"], size["median"], size["largest"])]
-        lines.append(f"sizes: all {words[0]}" if one else f"sizes: {words[0]} to {words[2]}, median {words[1]} pixels")
+        sizes = [f"{w} x {h}" for w, h in (size["smallest"], size["median"], size["largest"])]
+        lines.append(f"sizes: all {sizes[0]}" if one else f"sizes: {sizes[0]} to {sizes[2]}, median {sizes[1]} pixels")
     for name, title in (("same_bytes", "same file twice"), ("near", "same photograph in other bytes")):
         if numbers := found.summary.get(name):
             lines.append(f"{title}: {_doubled(numbers)}")

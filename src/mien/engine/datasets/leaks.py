@@ -94,23 +94,24 @@ def _against_set(reader: "Reader", sides: dict[str, list["Sample"]], against: st
 
 
 def _against_bundle(bundle: str, sides: dict[str, list["Sample"]], data: str) -> list["Leak"]:
-    """The faces that the bundle was trained on or chosen by. Raises MienError for one that does not remember any."""
+    """The faces that the bundle was trained on or chosen by. Raises MienError for one that records none."""
     from mien.core.bundle import BundleInfo
-    from mien.data.leakage.contamination import read_seen
+    from mien.data.leakage.contamination import read_train_faces
     from mien.data.leakage.leaks import Leak
     from mien.engine.bundles.predictor import bundle_folder
 
     folder = bundle_folder(bundle)
     description = folder / "system.json"
-    seen = read_seen(folder, BundleInfo.from_json(description.read_text(encoding="utf-8"), where=str(description)))
-    if seen is None:
+    info = BundleInfo.from_json(description.read_text(encoding="utf-8"), where=str(description))
+    train_faces = read_train_faces(folder, info)
+    if train_faces is None:
         raise MienError(f"{bundle} carries no fingerprints of its training faces, so nothing can be compared with it.")
     found = []
     for split, samples in sides.items():
-        met = seen.met_in(samples, data=data)
+        matches = train_faces.matches(samples, data=data)
         for use, kind, hits in (
-            ("trained on", "near-duplicate", met.trained), ("chosen by", "near-duplicate", met.chosen),
-            ("trained on", "subject", met.subjects), ("trained on", "clip", met.clips),
+            ("trained on", "near-duplicate", matches.trained), ("chosen by", "near-duplicate", matches.chosen),
+            ("trained on", "subject", matches.subjects), ("trained on", "clip", matches.clips),
         ):  # fmt: skip
             named = {s.key if kind == "near-duplicate" else str(getattr(s, kind)): s
                      for s, hit in zip(samples, hits, strict=True) if hit}  # fmt: skip

@@ -151,9 +151,9 @@ class _Run:
     def _summary(self, note: dict[str, Any]) -> str:
         rows = [[split, f"{n['prepared']:,}", "of", f"{n['faces']:,}", "faces"] for split, n in note["counts"].items()]
         failures = ", ".join(f"{reason} {count:,}" for reason, count in note["failures"].items())
-        said = f"{columns(rows)}\n{failures or 'no failures'}{': failures.csv' if failures else ''}"
+        summary = f"{columns(rows)}\n{failures or 'no failures'}{': failures.csv' if failures else ''}"
         notes = "".join(f"\nnote: {text}" for text in self.reader.notes)
-        return f"{said}{_advice(note)}{notes}\nTrain on it: --data.name manifest --data.root {self.folder}"
+        return f"{summary}{_advice(note)}{notes}\nTrain on it: --data.name manifest --data.root {self.folder}"
 
 
 def _refuse_inside(folder: Path, root: Path) -> None:

@@ -45,7 +45,7 @@ def split(
     if folds and folds < 2:
         raise MienError(f"--folds must be at least 2; got {folds}.")
     opened = open_reader(name, root, **(reader or {}))
-    splits = tuple(opened.resolve(word.strip()) for word in within.split(",")) if within else opened.splits
+    splits = tuple(opened.resolve(name.strip()) for name in within.split(",")) if within else opened.splits
     faces = [face for one in splits for face in opened.samples(one)]
     shares = {str(k): 1.0 for k in range(folds)} if folds else parts_from(parts or "train=.8,valid=.1,test=.1")
     pairs = pairs_of_keys(faces) if pictures else []
@@ -55,16 +55,16 @@ def split(
     )
     Divided(opened, file, fold=0 if folds else -1, where=output)  # refuses what could not be read later
     file.write(Path(output))
-    return _told(opened, divided, file, output, len(pairs))
+    return _summary(opened, divided, file, output, len(pairs))
 
 
 def _rule(shares: dict[str, float], folds: int, pictures: bool) -> str:
     whole = sum(shares.values())
-    made = f"{folds} folds" if folds else ", ".join(f"{name} {share / whole:g}" for name, share in shares.items())
-    return f"{made}; classes in equal shares; subjects, clips{' and near-duplicates' if pictures else ''} together"
+    division = f"{folds} folds" if folds else ", ".join(f"{name} {share / whole:g}" for name, share in shares.items())
+    return f"{division}; classes in equal shares; subjects, clips{' and near-duplicates' if pictures else ''} together"
 
 
-def _told(opened: Any, divided: dict[str, list[Any]], file: Any, output: str, pairs: int) -> str:
+def _summary(opened: Any, divided: dict[str, list[Any]], file: Any, output: str, pairs: int) -> str:
     from mien.cli.text import columns
 
     classes = opened.labels.classes if opened.labels else ()

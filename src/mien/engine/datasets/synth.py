@@ -68,7 +68,7 @@ def synth(
     )  # fmt: skip
     with _in_place_of(folder, replace=replace) as temporary:
         written = layout.write(temporary, tracked(drawn, f"drawing {name}", faces))
-    return _said(name, folder, layout, written)
+    return _summary(name, folder, layout, written)
 
 
 def _workers(given: int | None, shots: int) -> int | None:
@@ -103,7 +103,7 @@ def _in_place_of(folder: Path, *, replace: bool) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _said(name: str, folder: Path, layout: "Layout", written: "list[Written]") -> str:
+def _summary(name: str, folder: Path, layout: "Layout", written: "list[Written]") -> str:
     splits = ", ".join(f"{split} {count:,}" for split, count in Counter(face.split for face in written).items())
     persons = len({face.subject for face in written if face.subject is not None})
     of_persons = f" of {persons:,} persons" if persons else ""

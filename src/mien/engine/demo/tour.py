@@ -47,12 +47,12 @@ class Tour:
     def step(self, title: str) -> None:
         self.console.print(f"\n{title}", style="bold")
 
-    def tell(self, text: str) -> None:
+    def log(self, text: str) -> None:
         self.console.print(text, markup=False)
 
     def skip(self, text: str) -> None:
         self.skipped.append(text)
-        self.tell(text)
+        self.log(text)
 
 
 def demo(*, output: str = "mien-demo", faces: int = 1050, epochs: int = 14, seed: int = 0) -> str:
@@ -113,7 +113,7 @@ def _draw(tour: Tour, faces: int) -> None:
 
     tour.step(f"1  Drawing {faces} faces, {len(EXPRESSIONS)} expressions")
     write_drawn(tour.folder / "faces", faces=faces, seed=tour.seed, layout="drawn", size=FACE)
-    tour.tell(f"nobody's faces, but labelled exactly: {tour.folder / 'faces'}")
+    tour.log(f"nobody's faces, but labelled exactly: {tour.folder / 'faces'}")
 
 
 def _train(tour: Tour, epochs: int) -> None:
@@ -166,8 +166,8 @@ def _read(tour: Tour) -> None:
         tour.skip("Reading is left out: no model ships with this version, and none could be trained here.")
         return
     output = tour.folder / "readings"
-    said = analyze([str(tour.folder / "pictures")], output=str(output), bundle=[bundle])
-    tour.tell(said)
+    summary = analyze([str(tour.folder / "pictures")], output=str(output), bundle=[bundle])
+    tour.log(summary)
     tour.readings = _rows(output / "readings.csv")
 
 
@@ -204,8 +204,8 @@ def _reading_bundle(tour: Tour) -> str | None:
     if tour.evaluation is None:
         return None
     tour.reader = "the tiny model that was just trained on drawings, since no model ships with this version"
-    tour.tell(f"Reading with {tour.reader}.")
-    tour.tell(export(str(tour.folder / "expression")))
+    tour.log(f"Reading with {tour.reader}.")
+    tour.log(export(str(tour.folder / "expression")))
     return str(tour.folder / "expression" / "bundle")
 
 

@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from mien.core.bundle import SEEN_FACES, BundleInfo
+from mien.core.bundle import TRAIN_FACES, BundleInfo
 from mien.core.errors import MienError
 from mien.core.records import Sample
-from mien.data.leakage.contamination import read_seen, seen_faces
+from mien.data.leakage.contamination import read_train_faces, train_faces
 from mien.data.selection import Selection
 from mien.data.splits import split_hash
 from mien.engine.bundles.predictor import bundle_folder
@@ -26,16 +26,16 @@ def training_faces(
     the pictures are not fingerprinted.
     """
     if leaks == "ignore":
-        return {}, {"seen_faces": "not recorded (data.leaks: ignore)"}
-    faces = seen_faces(selection.train, selection.val, data=data)
+        return {}, {"train_faces": "not recorded (data.leaks: ignore)"}
+    faces = train_faces(selection.train, selection.val, data=data)
     about: dict[str, Any] = {"of this stage": len(faces.trained)}
-    earlier = [read_seen(folder, read_info(folder)) for folder in map(bundle_folder, inits)]
+    earlier = [read_train_faces(folder, read_info(folder)) for folder in map(bundle_folder, inits)]
     known = [found for found in earlier if found is not None]
     if earlier:
         about["of earlier stages"] = "unknown" if len(known) < len(earlier) else sum(len(f.trained) for f in known)
     for found in known:
         faces = faces.joined(found)
-    return {SEEN_FACES: faces.to_bytes()}, {"seen_faces": about}
+    return {TRAIN_FACES: faces.to_bytes()}, {"train_faces": about}
 
 
 @dataclass
@@ -79,12 +79,12 @@ class _Matches:
 
 
 def _matches(data: EvaluationData, samples: Sequence[Sample], bundle: str, info: BundleInfo) -> _Matches:
-    known = read_seen(bundle_folder(bundle), info) if SEEN_FACES in info.files else None
+    known = read_train_faces(bundle_folder(bundle), info) if info.train_faces else None
     if known is None:
         return _Matches(set(), [], {"seen": "unknown"})
-    met, total = known.met_in(samples, data=data.name), f"{len(samples):,}"
-    kinds = met.said(samples)
-    trained = {s.key for s, hit in zip(samples, met.seen, strict=True) if hit}
+    matches, total = known.matches(samples, data=data.name), f"{len(samples):,}"
+    kinds = matches.described(samples)
+    trained = {s.key for s, hit in zip(samples, matches.in_training, strict=True) if hit}
     if trained and data.leaks == "refuse":
         raise MienError(
             f"{bundle} was trained on {len(trained):,} of the {total} faces of {data.described} ({kinds}), "
@@ -93,7 +93,7 @@ def _matches(data: EvaluationData, samples: Sequence[Sample], bundle: str, info:
         )
     effect = "They are left out of every number." if data.leaks == "drop" else "These scores are no test of new faces."
     warnings = [f"{bundle} was trained on {len(trained):,} of the {total} faces ({kinds}). {effect}"] * bool(trained)
-    if chosen := int(met.chosen.sum()):
+    if chosen := int(matches.chosen.sum()):
         warnings.append(f"{bundle} was selected on copies of {chosen:,} of the {total} faces: they flatter it.")
     return _Matches(trained, warnings, {"seen": len(trained), "chosen": chosen})
 

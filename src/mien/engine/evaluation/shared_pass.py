@@ -74,7 +74,7 @@ class SharedPass:
         for output, found in self._collected.items():
             places = [i for i, key in enumerate(keys) if key in wanted[output]]
             if places:
-                own = (_taken(arrays, places) for arrays in (inputs, outputs))
+                own = (_selected(arrays, places) for arrays in (inputs, outputs))
                 found.parts.append(self.requests[output][1](*own))
                 found.keys += [keys[i] for i in places]
 
@@ -83,5 +83,5 @@ def _stacked(parts: Sequence[Arrays]) -> Arrays:
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
-def _taken(arrays: Arrays, places: list[int]) -> Arrays:
+def _selected(arrays: Arrays, places: list[int]) -> Arrays:
     return {name: values[places] for name, values in arrays.items()}

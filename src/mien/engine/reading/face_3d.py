@@ -41,13 +41,13 @@ def write_obj(path: Path, face: "FacePoints", *, model: str) -> None:
 def write_page(path: Path, photo: "np.ndarray", face: "FacePoints", *, name: str, model: str) -> None:
     """photo: the picture with the points drawn, RGB, of the face alone."""
     page = render(
-        "face_3d.html", title=name, subtitle=f"{pose_in_words(face)} Predicted by {model}.", photo=_jpeg(photo),
+        "face_3d.html", title=name, subtitle=f"{describe_pose(face)} Predicted by {model}.", photo=_jpeg(photo),
         face=_plain(face), confidence=face.confidence is not None, visibility=face.visible is not None,
     )  # fmt: skip
     write_text(path, page)
 
 
-def pose_in_words(face: "FacePoints") -> str:
+def describe_pose(face: "FacePoints") -> str:
     """`The head is turned 12° to the viewer's right, 3° up and tilted 2° clockwise.`"""
     import math
 

@@ -134,7 +134,7 @@ def _close_up(pixels: "np.ndarray", face: "FacePoints") -> "np.ndarray":
 
 
 def _described(face: "FacePoints") -> str:
-    from mien.engine.reading.face_3d import pose_in_words
+    from mien.engine.reading.face_3d import describe_pose
 
     confidence = "" if face.confidence is None else f" Mean confidence {100 * face.confidence.mean():.0f} %."
-    return pose_in_words(face) + confidence
+    return describe_pose(face) + confidence

@@ -98,18 +98,18 @@ class Perceptual(nn.Module):
 
     def forward(self, predicted: Tensor, target: Tensor) -> Tensor:
         with torch.no_grad():
-            wanted = self._seen(target)
-        return torch.stack([F.mse_loss(a, b) for a, b in zip(self._seen(predicted), wanted, strict=True)]).sum()
+            wanted = self._features_of(target)
+        return torch.stack([F.mse_loss(a, b) for a, b in zip(self._features_of(predicted), wanted, strict=True)]).sum()
 
-    def _seen(self, picture: Tensor) -> list[Tensor]:
+    def _features_of(self, picture: Tensor) -> list[Tensor]:
         x = (picture - self.centre) / self.scale
         x = F.interpolate(x, size=(self.side, self.side), mode="bilinear", align_corners=False)
-        seen = []
+        found = []
         for i, layer in enumerate(self.features):
             x = layer(x)
             if i in self.layers:
-                seen.append(x)
-        return seen
+                found.append(x)
+        return found
 
 
 def _vgg19_layers() -> list[nn.Module]:

@@ -160,9 +160,9 @@ def axes_of(points: Points, *, line: Line = "canthi", pitch_rad: float = 0.0) ->
     if points.shape[-1] == 2:
         return _level(points, line)
     front = _frontal(points, pitch_rad)
-    seen = points @ np.swapaxes(front, -1, -2)
+    turned = points @ np.swapaxes(front, -1, -2)
     turn = np.broadcast_to(np.eye(3), front.shape).copy()
-    turn[..., :2, :2] = _level(seen[..., :2], line)
+    turn[..., :2, :2] = _level(turned[..., :2], line)
     return turn @ front
 
 

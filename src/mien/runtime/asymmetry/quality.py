@@ -66,12 +66,12 @@ def _pose(face: FacePoints) -> list[Check]:
     if roll is None:
         roll = float(np.degrees(np.arctan2(left[1] - right[1], left[0] - right[0])))
     yaw_limit = YAW_LIMIT_DEG if face.depth_px is None else YAW_LIMIT_DEPTH_DEG
-    said = {
+    angles = {
         "yaw": (yaw, yaw_limit, "The head is turned to one side: the nose must point at the lens."),
         "pitch": (pitch, PITCH_LIMIT_DEG, "The head is raised or lowered: hold the lens at the height of the eyes."),
         "roll": (roll, ROLL_LIMIT_DEG, "The head is tilted: keep the eyes level."),
     }
-    return [_within(name, value, limit, "deg", sentence) for name, (value, limit, sentence) in said.items()]
+    return [_within(name, value, limit, "deg", sentence) for name, (value, limit, sentence) in angles.items()]
 
 
 def _within(name: str, value: float | None, limit: float, unit: str, sentence: str) -> Check:

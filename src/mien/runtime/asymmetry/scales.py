@@ -249,9 +249,9 @@ def _sunnybrook_synkinesis(pairs: Pairs) -> list[Item]:
     return found
 
 
-def _synkinesis(task: str, more: float, steps: list[float], said: str) -> Item:
-    words = f"{said} than on the other side; {steps[0]:g}, {steps[1]:g}, {steps[2]:g} begin 1, 2, 3"
-    return Item(task, float(np.searchsorted(steps, more, side="right")), words, "synkinesis")
+def _synkinesis(task: str, more: float, steps: list[float], observation: str) -> Item:
+    text = f"{observation} than on the other side; {steps[0]:g}, {steps[1]:g}, {steps[2]:g} begin 1, 2, 3"
+    return Item(task, float(np.searchsorted(steps, more, side="right")), text, "synkinesis")
 
 
 def _house_brackmann(pairs: Pairs) -> ScaleEstimate:

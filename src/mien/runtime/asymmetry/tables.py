@@ -56,13 +56,13 @@ def rows_of(item: Examination | FilmExamination) -> list[Row]:
 
 def write_measures(
     items: Sequence[Examination | FilmExamination], folder: Path, *, info: BundleInfo,
-    scales: Sequence[ScaleEstimate] = (), **made_with: Any,
+    scales: Sequence[ScaleEstimate] = (), **provenance: Any,
 ) -> list[Path]:  # fmt: skip
     """Writes measures.csv and measures.json into the folder, each whole or not at all; returns their paths."""
     rows = [row for item in items for row in rows_of(item)]
     paths = [folder / "measures.csv", folder / "measures.json"]
     write_csv(paths[0], list(COLUMNS), ([_cell(row.get(name)) for name in COLUMNS] for row in rows))
-    text = json.dumps(_sidecar(items, rows, info, scales, made_with), indent=2, ensure_ascii=False, allow_nan=False)
+    text = json.dumps(_sidecar(items, rows, info, scales, provenance), indent=2, ensure_ascii=False, allow_nan=False)
     write_text(paths[1], text + "\n")
     return paths
 
@@ -140,7 +140,7 @@ def _plain(value: Any) -> Any:
 
 def _sidecar(
     items: Sequence[Examination | FilmExamination], rows: list[Row], info: BundleInfo,
-    scales: Sequence[ScaleEstimate], made_with: dict[str, Any],
+    scales: Sequence[ScaleEstimate], provenance: dict[str, Any],
 ) -> dict[str, Any]:  # fmt: skip
     photos = [photo for item in items for photo in _photos(item)]
     films = [item for item in items if isinstance(item, FilmExamination)]
@@ -155,7 +155,7 @@ def _sidecar(
         "measures": [{name: _plain(value) for name, value in row.items()} for row in rows],
         "model": {"id": info.model_id, "sha256": info.files, "provenance": info.provenance},
         "mien": __version__,
-        **made_with,
+        **provenance,
     }
 
 

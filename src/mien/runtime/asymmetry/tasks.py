@@ -13,7 +13,7 @@ class Task:
     """words: what to ask for. target: what should move; None at rest."""
 
     name: str
-    words: str
+    instruction: str
     target: Target | None
 
 

@@ -110,13 +110,13 @@ class Palsy:
 
     def described(self) -> str:
         """One line in the scales' words, e.g. for a data card."""
-        words = [f"{region} {_word(getattr(self, region))}" for region in REGIONS]
+        regions = [f"{region} {_severity_name(getattr(self, region))}" for region in REGIONS]
         side = "left" if self.side == "L" else "right"
         grade = f"drawn like House-Brackmann {self.house_brackmann} (a drawing, not a diagnosis)"
-        return f"{side} side: {', '.join(words)}; {grade}"
+        return f"{side} side: {', '.join(regions)}; {grade}"
 
 
-def _word(severity: float) -> str:
+def _severity_name(severity: float) -> str:
     """Sunnybrook's five steps of voluntary movement."""
     steps = ("moves fully", "moves almost fully", "moves with mild excursion", "moves slightly", "does not move")
     return steps[int(np.searchsorted([0.05, 0.3, 0.6, 0.95], severity, side="right"))]

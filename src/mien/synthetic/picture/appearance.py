@@ -54,7 +54,7 @@ class Appearance:
         style = str(rng.choice(HAIR_STYLES, p=_STYLE_SHARES))
         bearded = style in ("bald", "buzz", "short", "side", "curly", "afro", "cap") and rng.random() < 0.45
         hair = _hair_colour(rng, ita, age)
-        made_up = not bearded and rng.random() < 0.35
+        makeup = not bearded and rng.random() < 0.35
         return cls(
             ita_deg=ita,
             redness=float(rng.normal(0, 1.3)),
@@ -71,8 +71,8 @@ class Appearance:
             brow_density=float(rng.uniform(0.45, 1)),
             brow_darkness=float(rng.uniform(0.5, 1)),
             lip_colour=float(rng.beta(1.5, 2)),
-            lipstick=_lipstick(rng) if made_up and rng.random() < 0.6 else None,
-            eyeliner=float(rng.uniform(0.2, 1)) if made_up else 0.0,
+            lipstick=_lipstick(rng) if makeup and rng.random() < 0.6 else None,
+            eyeliner=float(rng.uniform(0.2, 1)) if makeup else 0.0,
             iris=_varied(rng, IRIS_SRGB[_iris(rng, ita)], 0.12),
             pupil=float(rng.uniform(0.28, 0.6)),
             eye_redness=float(rng.beta(1, 4)),

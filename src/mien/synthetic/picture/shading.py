@@ -152,12 +152,12 @@ def shadows(
 ) -> Float[np.ndarray, "pixels"]:
     """Share of the key lamp's light at places of the view frame, 0..1: a shadow picture taken from the lamp."""
     frame = _lamp_frame(light.direction)
-    seen = points @ frame.T
-    low, high = seen[:, :2].min(0), seen[:, :2].max(0)
+    in_light = points @ frame.T
+    low, high = in_light[:, :2].min(0), in_light[:, :2].max(0)
     scale = np.float32((_SHADOW_SIDE - 5) / max(float((high - low).max()), 1e-6))
     offset = np.float32(2) - low * scale
-    depth = 5 - seen[:, 2]
-    raster: Raster = rasterise(seen[:, :2] * scale + offset, depth, triangles, (_SHADOW_SIDE, _SHADOW_SIDE))
+    depth = 5 - in_light[:, 2]
+    raster: Raster = rasterise(in_light[:, :2] * scale + offset, depth, triangles, (_SHADOW_SIDE, _SHADOW_SIDE))
     mine = places @ frame.T
     where = mine[:, :2] * scale + offset
     return _unshadowed(raster.depth_map, where, 5 - mine[:, 2], light.softness)

@@ -177,26 +177,26 @@ def syllables_of(text: str) -> list[Syllable]:
     """
     found: list[Syllable] = []
     marked = "'" in text
-    for word, stop in re.findall(r"([^\s,;:.!?]+)|([,;:.!?])", text.lower()):
+    for token, stop in re.findall(r"([^\s,;:.!?]+)|([,;:.!?])", text.lower()):
         if stop and found:
             last = found[-1]
             found[-1] = Syllable(last.phones, last.stressed, _PAUSES[stop], stop == "?")
-        elif word:
-            found += _word(word, marked=marked, text=text)
+        elif token:
+            found += _syllables_of(token, marked=marked, text=text)
     if not found:
         raise MienError(f"Speech needs at least one syllable with a vowel; got {text!r}.")
     return found
 
 
-def _word(word: str, *, marked: bool, text: str) -> list[Syllable]:
-    pieces = [piece for piece in re.split(r"-|(?=')", word) if piece.strip("'")]
+def _syllables_of(token: str, *, marked: bool, text: str) -> list[Syllable]:
+    pieces = [piece for piece in re.split(r"-|(?=')", token) if piece.strip("'")]
     result: list[Syllable] = []
     for piece in pieces:
         parts = _divide(_sounds(piece.strip("'"), text))
         if not parts:
             raise MienError(f"Speech: {piece!r} has no vowel. Join it to the syllable before or after it.")
         for index, part in enumerate(parts):
-            stressed = piece.startswith("'") and index == 0 if marked else not result and len(word) > 2
+            stressed = piece.startswith("'") and index == 0 if marked else not result and len(token) > 2
             result.append(Syllable(part, stressed))
     return result
 

@@ -22,7 +22,7 @@ from mien.nn.heatmaps import targets, to_map
 from mien.nn.losses import alignment
 from mien.systems.optim import OptimOptions
 from mien.systems.parface.calibration import fit_calibration
-from mien.systems.parface.network import ParFace, Seen
+from mien.systems.parface.network import Encoded, ParFace
 from mien.systems.parface.stage import ParFaceStage, check_choices
 from mien.systems.stage import Objective, ParameterGroup, Predictions, TorchBatch
 
@@ -108,13 +108,13 @@ class Landmarks(ParFaceStage):
         return [Objective("landmarks", self.loss_terms, groups)]
 
     def loss_terms(self, batch: TorchBatch, shared: Any = None) -> dict[str, Tensor]:
-        seen, maps = self._seen(batch)
-        return self._map_terms(batch, maps) | self._place_terms(batch, maps) | self._visibility_terms(batch, seen)
+        encoded, maps = self._encoded(batch)
+        return self._map_terms(batch, maps) | self._place_terms(batch, maps) | self._visibility_terms(batch, encoded)
 
-    def _seen(self, batch: TorchBatch) -> tuple[Seen, Tensor]:
+    def _encoded(self, batch: TorchBatch) -> tuple[Encoded, Tensor]:
         with torch.set_grad_enabled(self.with_encoder and torch.is_grad_enabled()):
-            seen = self.system.see(batch.image)
-        return seen, self.system.heatmaps(seen).float()
+            encoded = self.system.encode_with_maps(batch.image)
+        return encoded, self.system.heatmaps(encoded).float()
 
     def _map_terms(self, batch: TorchBatch, maps: Tensor) -> dict[str, Tensor]:
         options, wanted = self.options, self._targets(batch)
@@ -158,13 +158,13 @@ class Landmarks(ParFaceStage):
             return torch.ones_like(like)
         return (batch.visible != 0).to(like)  # a point of unknown visibility counts
 
-    def _visibility_terms(self, batch: TorchBatch, seen: Seen) -> dict[str, Tensor]:
+    def _visibility_terms(self, batch: TorchBatch, encoded: Encoded) -> dict[str, Tensor]:
         head = self.system.visibility_head
         if head is None or batch.visible is None or not self.options.visibility:
             return {}
         known = ~batch.visible.isnan()
         losses = F.binary_cross_entropy_with_logits(
-            head(seen.latent).float(), batch.visible.nan_to_num(), weight=known.float(), reduction="sum"
+            head(encoded.latent).float(), batch.visible.nan_to_num(), weight=known.float(), reduction="sum"
         )
         return {"visibility": self.options.visibility * losses / known.sum().clamp(min=1)}
 
@@ -172,14 +172,14 @@ class Landmarks(ParFaceStage):
 
     def predict(self, system: nn.Module, batch: TorchBatch) -> Predictions:
         assert isinstance(system, ParFace)
-        seen = system.see(batch.image)
-        maps = system.heatmaps(seen).float()
+        encoded = system.encode_with_maps(batch.image)
+        maps = system.heatmaps(encoded).float()
         points, truth = system.points(maps), _landmarks(batch, self.name)
         found = {"landmarks": points, "truth": truth.float(), "counted": self._counted(batch, truth[..., 0])}
         if system.config.uncertainty:
             found["spread"] = system.spread(maps, points)
         if batch.depth is not None and system.depth_head is not None:
-            depth = system.depths(maps, seen.latent).float()
+            depth = system.depths(maps, encoded.latent).float()
             found |= {"depth": depth - depth.mean(1, keepdim=True), "true_depth": batch.depth.float()}
         return {name: value.detach().cpu().numpy() for name, value in found.items()}
 
@@ -259,10 +259,10 @@ class Depth(Landmarks):
             raise MienError("The stage depth needs a depth for each point; --data.name w300lp and people have them.")
         options = self.options
         with torch.set_grad_enabled(options.finetune_2d and torch.is_grad_enabled()):
-            seen, maps = self._seen(batch)
+            encoded, maps = self._encoded(batch)
             terms = self._map_terms(batch, maps) if options.finetune_2d else {}
         read = maps.detach() if options.maps == "predicted" else self._targets(batch)
-        depth = self.system.depths(read, seen.latent).float()
+        depth = self.system.depths(read, encoded.latent).float()
         return {"depth": options.depth_weight * F.mse_loss(depth, batch.depth), **terms}
 
     def validate(self, predictions: Predictions, samples: Sequence[Sample]) -> dict[str, float]:

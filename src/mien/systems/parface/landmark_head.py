@@ -24,12 +24,12 @@ class LandmarkHead(nn.Module):
             nn.init.zeros_(lateral.weight)  # type: ignore[arg-type]
 
     def forward(
-        self, x: Float[Tensor, "batch width 8 8"], layers: Collection[nn.Module], seen: Collection[Tensor] = ()
+        self, x: Float[Tensor, "batch width 8 8"], layers: Collection[nn.Module], encoder_maps: Collection[Tensor] = ()
     ) -> Float[Tensor, "batch points maps maps"]:
         """x: the decoder's x1; layers: the decoder's after it; seen: the encoder's maps of the inputs' sides."""
-        between, seen = list(layers), list(seen)
+        between, encoder_maps = list(layers), list(encoder_maps)
         for i, transfer in enumerate(self.transfers):
-            x = x + self.laterals[i](seen[i]) if seen else x
+            x = x + self.laterals[i](encoder_maps[i]) if encoder_maps else x
             x = transfer(x)
             x = between[i](x) if i < len(self.transfers) - 1 else x
         return self.to_maps(x)

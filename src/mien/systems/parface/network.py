@@ -142,7 +142,7 @@ SMALL: dict[str, Any] = {
 }
 
 
-class Seen(NamedTuple):
+class Encoded(NamedTuple):
     """What the encoder makes of a picture: the latent vector, and its own maps for the lateral convolutions, if any."""
 
     latent: Tensor
@@ -200,11 +200,11 @@ class ParFace(System):
         self.landmark_head: LandmarkHead | None = None
         self.depth_head: PlaneEncoder | None = None
         self.visibility_head: nn.Linear | None = None
-        self._seen_places: tuple[int, ...] = ()
+        self._lateral_places: tuple[int, ...] = ()
         if "landmarks" in c.heads:
-            self._seen_places = self._places() if c.lateral else ()
-            seen = [self.encoder.widths[i] for i in self._seen_places]
-            self.landmark_head = LandmarkHead(self.decoder.widths[1 : c.head_layers + 2], c.points, laterals=seen)
+            self._lateral_places = self._places() if c.lateral else ()
+            encoded = [self.encoder.widths[i] for i in self._lateral_places]
+            self.landmark_head = LandmarkHead(self.decoder.widths[1 : c.head_layers + 2], c.points, laterals=encoded)
         if "depth" in c.heads:
             depth_widths = c.widths(ENCODER_WIDTHS, width=c.depth_width)
             latent = c.latent if c.depth_latent else 0
@@ -223,9 +223,9 @@ class ParFace(System):
             len(sides) - 1 - sides[::-1].index(self.config.side(i)) for i in range(self.config.head_layers + 1)
         )
 
-    def see(self, image: Float[Tensor, "batch 3 s s"]) -> Seen:
+    def encode_with_maps(self, image: Float[Tensor, "batch 3 s s"]) -> Encoded:
         maps = self.encoder.maps(self.encoder.stem(image))
-        return Seen(self.encoder.latent(maps[-1]), [maps[i] for i in self._seen_places])
+        return Encoded(self.encoder.latent(maps[-1]), [maps[i] for i in self._lateral_places])
 
     def encode(self, image: Float[Tensor, "batch 3 s s"]) -> Float[Tensor, "batch latent"]:
         return self.encoder(image)
@@ -234,12 +234,12 @@ class ParFace(System):
         """The picture as the autoencoder has it, in the input's own units (means off, not divided)."""
         return self.decoder(self.encoder(image)).picture
 
-    def heatmaps(self, seen: Seen, *, first: Tensor | None = None) -> Float[Tensor, "batch points maps maps"]:
+    def heatmaps(self, encoded: Encoded, *, first: Tensor | None = None) -> Float[Tensor, "batch points maps maps"]:
         """The maps of the landmark head. first: the decoder's x1, where it has been computed."""
         if self.landmark_head is None:
             raise MienError("parface: heads is empty, so there are no landmarks. Train a landmark stage first.")
-        x = self.decoder.features(seen.latent, count=2)[1] if first is None else first
-        return self.landmark_head(x, list(self.decoder.stages)[1:], seen.maps)
+        x = self.decoder.features(encoded.latent, count=2)[1] if first is None else first
+        return self.landmark_head(x, list(self.decoder.stages)[1:], encoded.maps)
 
     def points(self, maps: Float[Tensor, "batch points m m"], *, blur: bool | None = None) -> Tensor:
         """Landmarks [batch, points, 2] in crop sides. blur: by default as released with legacy, where the landmark path
@@ -269,41 +269,41 @@ class ParFace(System):
         if self.landmark_head is None:
             latent = self.encoder(image)
             return {"picture": self.decoder(latent).picture, "latent": latent}
-        seen = self.see(image)
-        maps = self.heatmaps(seen)
+        encoded = self.encode_with_maps(image)
+        maps = self.heatmaps(encoded)
         found = {"landmarks": self.points(maps)}
         if self.config.uncertainty:
             found["sigma"] = self.sigma(maps, found["landmarks"])
         if self.visibility_head is not None:
-            found["visible"] = torch.sigmoid(self.visibility_head(seen.latent))
+            found["visible"] = torch.sigmoid(self.visibility_head(encoded.latent))
         if self.depth_head is not None:
-            depth = self.depths(maps, seen.latent)
+            depth = self.depths(maps, encoded.latent)
             found["depth"] = depth - depth.mean(1, keepdim=True)
-        return {**found, "latent": seen.latent}
+        return {**found, "latent": encoded.latent}
 
     def parts(self) -> dict[str, nn.Module]:
         """The parts that there are, by name."""
         found = {name: getattr(self, name) for name in PARTS}
         return {name: part for name, part in found.items() if part is not None}
 
-    def train_only(self, trained: Collection[str], *, moving: Collection[str] | None = None) -> None:
+    def train_only(self, trained: Collection[str], *, in_train_mode: Collection[str] | None = None) -> None:
         """Only the named parts get gradients. moving: those whose BatchNorm follows the batch in train mode, by default
         the trained ones; the others stay in eval mode whatever `train` is told."""
         parts = self.parts()
-        for name in (*trained, *(moving or ())):
+        for name in (*trained, *(in_train_mode or ())):
             if name not in parts:
                 raise MienError(f"parface: this network has no part {name!r}.{nearest(name, parts)}")
-        self._moving = frozenset(trained if moving is None else moving)
+        self._in_train_mode = frozenset(trained if in_train_mode is None else in_train_mode)
         for name, part in parts.items():
             part.requires_grad_(name in trained)
         self.train(self.training)
 
-    _moving: frozenset[str] = frozenset(PARTS)
+    _in_train_mode: frozenset[str] = frozenset(PARTS)
 
     def train(self, mode: bool = True) -> "ParFace":
         super().train(mode)
         for name, part in self.parts().items():
-            if name not in self._moving:
+            if name not in self._in_train_mode:
                 part.eval()
         return self
 

@@ -247,12 +247,12 @@ class SelfSupervised(ParFaceStage):
     def predict(self, system: nn.Module, batch: TorchBatch) -> Predictions:
         """By picture, both brought back to 0..1: the mean absolute difference in grey levels, PSNR, SSIM."""
         assert isinstance(system, ParFace)
-        made, truth = (self._shown(p.float()) for p in (system.reconstruct(batch.image), batch.image))
-        difference = (made - truth).flatten(1)
+        reconstructed, truth = (self._shown(p.float()) for p in (system.reconstruct(batch.image), batch.image))
+        difference = (reconstructed - truth).flatten(1)
         found = {
             "abs_error": 255 * difference.abs().mean(1),
             "psnr": -10 * torch.log10(difference.square().mean(1).clamp(min=1e-10)),
-            "ssim": reconstruction.ssim(made, truth),
+            "ssim": reconstruction.ssim(reconstructed, truth),
         }
         return {name: value.cpu().numpy() for name, value in found.items()}
 

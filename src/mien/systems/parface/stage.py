@@ -42,7 +42,7 @@ class ParFaceStage(Stage):
                 f"The stage {self.name} trains the {lacking[0]}, which this network has not. "
                 f"Add it: --system.options.{option} (or take another --system.name, see mien models)."
             )
-        system.train_only(self.trainable_parts(), moving=self.norms_in_train_mode())
+        system.train_only(self.trainable_parts(), in_train_mode=self.norms_in_train_mode())
 
     def trainable_parts(self) -> Sequence[str]:
         """The parts that learn; the others are frozen."""

@@ -249,9 +249,9 @@ def put_lenses(
         fan = np.stack([np.full_like(i, _LENS_POINTS), i, (i + 1) % _LENS_POINTS], -1).astype(np.int32)
         pixels, depth = camera.project(points)
         raster = rasterise(pixels, depth, fan, depth_map.shape[:2])
-        seen = raster.depth < depth_map.ravel()[raster.covered] + 0.001
-        where = np.unravel_index(raster.covered[seen], depth_map.shape)
-        local = raster.interpolate((points - points[-1]) / 0.025, fan)[seen]
+        in_front = raster.depth < depth_map.ravel()[raster.covered] + 0.001
+        where = np.unravel_index(raster.covered[in_front], depth_map.shape)
+        local = raster.interpolate((points - points[-1]) / 0.025, fan)[in_front]
         picture[where] *= 1 - np.float32(occluder.tint)
         # A window is a bright slanted band; the sky a faint wash over the upper half.
         band = np.clip(1.6 - 5 * np.abs(local[:, 0] * 0.6 + local[:, 1] - rng.uniform(-0.6, 0.9)), 0, 1)
