@@ -242,13 +242,13 @@ def test_inputs_and_options_mix_freely() -> None:
     assert found["share"] == 1e-3
 
 
-def test_flags_stand_alone_or_with_a_word() -> None:
+def test_flags_stand_alone_or_with_a_value() -> None:
     assert came("one", "--draw", "two")["draw"] is True
     assert came("one", "--no-draw", "two") == came("one", "--draw", "false", "two")
     assert came("one", "--draw=no")["draw"] is False
 
 
-def test_words_that_look_like_options_can_be_inputs() -> None:
+def test_arguments_that_look_like_options_can_be_inputs() -> None:
     assert came("--", "--one")["first"] == "--one"
     assert came("-")["first"] == "-"
     assert came("-1")["first"] == "-1"
@@ -261,7 +261,7 @@ def test_options_of_a_reader_are_passed_on_as_values() -> None:
     }
 
 
-def test_an_abbreviation_is_refused_with_the_whole_word() -> None:
+def test_an_abbreviation_is_refused_with_the_whole_name() -> None:
     with pytest.raises(MienError, match=r"no option --min-fac\. Did you mean '--min-face'"):
         came("one", "--min-fac", "3")
 

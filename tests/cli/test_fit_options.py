@@ -106,7 +106,7 @@ def test_strange_files_end_in_one_line(text: str, message: str, tmp_path: Path) 
     assert "\n" not in str(caught.value)
 
 
-def test_files_may_quote_what_yaml_takes_for_something_else(tmp_path: Path) -> None:
+def test_files_may_quote_what_yaml_reads_as_something_else(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text("output: 'no'\ninit: 2026-11-26\ndata: {labels: null, soft_labels: yes}\n")
     config = parse_fit([str(tmp_path / "a.yaml")])
     assert (config.output, config.init, config.data.labels, config.data.soft_labels) == ("no", "2026-11-26", None, True)

@@ -31,7 +31,7 @@ def test_a_batch_is_mapped_over_the_arrays_that_there_are():
     assert doubled.voice is None and doubled.affect is not None and np.isnan(doubled.affect).all()
 
 
-def test_a_network_takes_the_fields_that_it_names():
+def test_a_network_gets_the_fields_that_it_names():
     batch = Batch(np.zeros((2, 3)), np.arange(2), voice=np.ones((2, 1, 4, 4)))
     voice, image = batch.take(("voice", "image"))
     assert voice is batch.voice and image is batch.image

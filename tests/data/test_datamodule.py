@@ -139,7 +139,7 @@ def test_other_faces_are_noticed_when_a_run_goes_on(replicas: dict[str, Path]) -
         module(replicas["rafdb"], "rafdb", seed=1).load_state_dict(data.state_dict())
 
 
-def test_notes_are_said_once(replicas: dict[str, Path], caplog: pytest.LogCaptureFixture) -> None:
+def test_notes_are_logged_once(replicas: dict[str, Path], caplog: pytest.LogCaptureFixture) -> None:
     data = module(replicas["rafdb"], "rafdb")
     data.setup("validate")
     assert data.notes == ["7 of the train faces are held out to select the epoch on."]

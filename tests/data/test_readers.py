@@ -13,7 +13,7 @@ from mien.data.readers import READERS, open_reader
 from mien.media.points import read_pts, write_pts
 
 
-def test_a_class_is_the_same_word_in_every_layout(replicas: dict[str, Path]) -> None:
+def test_a_class_has_the_same_name_in_every_layout(replicas: dict[str, Path]) -> None:
     """Face 1 is drawn surprised: in rafdb that is class 0, in ferplus 2, by folder name whatever the order says."""
     for name in ("rafdb", "rafdb_folders", "ferplus", "image_folder", "manifest", "drawn"):
         reader = open_reader(name, replicas[name])

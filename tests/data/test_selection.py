@@ -24,7 +24,7 @@ def test_a_set_without_validation_gets_a_cut_of_train(replicas: dict[str, Path])
     assert chosen.provenance()["val"]["split"] == "0.2 of train, stratified, seed 0"  # type: ignore[index]
 
 
-def test_a_set_with_validation_uses_it_unless_told_otherwise(replicas: dict[str, Path]) -> None:
+def test_a_set_with_validation_uses_it_by_default(replicas: dict[str, Path]) -> None:
     labels = label_set("ferplus")
     assert all(s.split == "valid" for s in select_for_training(options(replicas, "ferplus"), labels).val)
     cut = select_for_training(options(replicas, "ferplus", val_split="cut", val_fraction=0.2), labels)
@@ -81,7 +81,7 @@ def test_classes_without_counterpart_are_counted_once(replicas: dict[str, Path])
     assert notes == ["train: 1 faces of classes that rafdb lacks are left out (contempt 1)."]
 
 
-def test_the_held_out_faces_are_judged_as_evaluation_judges(replicas: dict[str, Path]) -> None:
+def test_validation_and_evaluation_select_the_same_faces(replicas: dict[str, Path]) -> None:
     """Training on soft votes, selecting on the strict majority: the same cut, fewer faces, none of them in train."""
     soft = {"reader": {"majority": "soft"}, "val_split": "cut", "val_fraction": 0.3}
     loose = select_for_training(options(replicas, "ferplus", **soft), None)

@@ -133,7 +133,7 @@ def test_colours_by_hand() -> None:
     assert np.abs(turned.astype(int) - crop).max() <= 1
 
 
-def test_noise_is_grey_and_as_strong_as_said() -> None:
+def test_noise_is_grey_and_as_strong_as_documented() -> None:
     crop = np.full((64, 64, 3), 128, np.uint8)
     noisy = [Augmentation(noise=0.1)._noisy(crop, generator(0, 0, i)).astype(int) for i in range(200)]
     assert all((picture[..., 0] == picture[..., 2]).all() for picture in noisy)

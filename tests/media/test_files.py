@@ -49,7 +49,7 @@ def test_a_full_disk_is_one_line_and_keeps_the_old_file(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
 
 
-def test_a_folder_that_cannot_be_made(tmp_path):
+def test_a_folder_that_cannot_be_created(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(MienError, match="Cannot write"), atomic_path(tmp_path / "file" / "a.txt"):
         pass
@@ -70,7 +70,7 @@ def test_sha256(tmp_path):
     assert sha256_of(tmp_path / "a") == hashlib.sha256(b"abc" * 100_000).hexdigest()
 
 
-def test_a_folder_is_made_and_tried_before_work(tmp_path):
+def test_a_folder_is_created_and_tried_before_work(tmp_path):
     assert writable_folder(tmp_path / "a" / "b") == tmp_path / "a" / "b"
     assert list((tmp_path / "a" / "b").iterdir()) == []
     (tmp_path / "file").touch()

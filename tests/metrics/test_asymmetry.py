@@ -77,7 +77,7 @@ def test_the_mirror_is_the_best_one(dims: int) -> None:
         assert misfit(other) >= misfit(best)
 
 
-def test_ninety_eight_points_are_taken_as_their_68() -> None:
+def test_ninety_eight_points_are_reduced_to_their_68() -> None:
     points = np.random.default_rng(0).uniform(0, 100, (98, 2))
     from mien.core.landmarks import to_68
 

@@ -195,7 +195,7 @@ def test_leaving_early_ends_the_threads(analyzer: Analyzer, mixed: Path) -> None
             assert not thread.is_alive()
 
 
-def test_mistakes_in_the_options_are_told_at_once(tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_mistakes_in_the_options_are_reported_at_once(tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(MienError, match="Did you mean 'dlib'"):
         Analyzer(tiny_bundle, detector="dlip")
     with pytest.raises(MienError, match="yunet detector needs its file"):

@@ -56,7 +56,7 @@ def test_many_are_read_as_one_is(bundle: Path) -> None:
     assert landmarker.read(PICTURE).landmarks_px.shape == (68, 2)  # the picture is the face
 
 
-def test_the_second_crop_is_made_of_the_first_points(bundle: Path) -> None:
+def test_the_second_crop_comes_from_the_first_points(bundle: Path) -> None:
     once = Landmarker(bundle, backend="onnxruntime", threads=1, passes=1)
     twice = Landmarker(bundle, backend="onnxruntime", threads=1, passes=2)
     first = once.read(PICTURE, BOX).landmarks_px

@@ -93,7 +93,7 @@ def test_what_the_label_says() -> None:
     assert label_of(face((0, 0, 9, 9), share=0.9951)) == "happiness >99 %"
 
 
-def test_the_given_picture_is_left_alone_and_no_face_is_said(astronaut: np.ndarray) -> None:
+def test_the_given_picture_is_left_alone_and_no_face_is_stated(astronaut: np.ndarray) -> None:
     before = astronaut.copy()
     drawn = draw(astronaut, [Reading("", False, note="no face found")])
     np.testing.assert_array_equal(astronaut, before)

@@ -25,7 +25,7 @@ def test_the_neutral_face_turned_is_read_as_it_was_turned(angles: tuple[float, f
     assert np.degrees(head_pose(near)) == pytest.approx(angles, abs=4)
 
 
-def test_signs_can_be_seen() -> None:
+def test_signs_of_the_angles() -> None:
     """A face turned to the viewer's right has its nose on the right; looking up, the nose is higher; tilted clockwise,
     the right eye of the picture is lower."""
     face = neutral_face()

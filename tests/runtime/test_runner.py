@@ -126,7 +126,7 @@ def test_a_spoiled_bundle_is_refused_in_one_line(tmp_path: Path, spoil, message:
     assert "\n" not in str(caught.value)
 
 
-def test_wrong_words_and_shapes_are_refused(tiny_bundle: Path, tmp_path: Path) -> None:
+def test_wrong_names_and_shapes_are_refused(tiny_bundle: Path, tmp_path: Path) -> None:
     with pytest.raises(MienError, match="Did you mean 'openvino'"):
         Runner(tiny_bundle, backend="openvin")
     with pytest.raises(MienError, match="Did you mean 'bf16'"):

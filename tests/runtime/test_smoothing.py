@@ -33,7 +33,7 @@ def test_a_still_face_trembles_less() -> None:
     assert np.abs(smooth.mean(0) - FACE).mean() < 0.4
 
 
-def test_a_moving_face_lags_by_less_than_a_frame() -> None:
+def test_a_face_in_motion_lags_by_less_than_a_frame() -> None:
     frames = [FACE + [6.0 * i, 0.0] for i in range(40)]
     behind = (np.stack(frames) - track(frames))[20:, :, 0].mean()
     assert 0 <= behind < 6.0

@@ -165,7 +165,7 @@ def test_further_outputs_have_columns_under_their_names() -> None:
     assert [model["id"] for model in described["models"]] == ["can@abababababab", "if3d@abababababab"]
 
 
-def test_no_name_of_an_output_takes_a_column_that_is_there() -> None:
+def test_no_output_uses_the_name_of_another_column() -> None:
     outputs = {"model": Output.classes(COLOURS), "score": Output("values", ("note", "x_0", "prob_red"))}
     info = info_of(outputs | {"source": Output.classes(COLOURS)})
     found = names(ReadingColumns.of(info, point_columns()).columns)

@@ -78,7 +78,7 @@ def test_points_are_where_the_paint_is() -> None:
     assert np.mean(hits) > 0.8
 
 
-def test_expressions_can_be_told_apart_by_a_simple_rule() -> None:
+def test_a_simple_rule_distinguishes_the_expressions() -> None:
     """Nearest mean of the landmarks, without pose: far above chance (1/7)."""
 
     def shape(expression: str, seed: int) -> np.ndarray:
@@ -95,7 +95,7 @@ def test_expressions_can_be_told_apart_by_a_simple_rule() -> None:
     assert np.mean(right) > 0.6
 
 
-def test_wrong_words_are_named(tmp_path: object) -> None:
+def test_wrong_names_are_reported(tmp_path: object) -> None:
     with pytest.raises(MienError, match=r"No drawn expression 'hapiness'. Did you mean 'happiness'\?"):
         draw_face("hapiness", np.random.default_rng(0))
     with pytest.raises(MienError, match=r"No layout 'rafd'. Did you mean 'rafdb'\?"):

@@ -317,7 +317,7 @@ def test_a_bundle_of_landmarks_or_of_other_classes_gives_what_fits():
 
 
 @unchecked()
-def test_wrong_options_and_missing_targets_are_said():
+def test_wrong_options_and_missing_targets_are_reported():
     with pytest.raises(
         MienError, match=r"stage expression has no option 'label_smothing'. Did you mean 'label_smoothing'"
     ):

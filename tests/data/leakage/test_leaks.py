@@ -130,7 +130,7 @@ def test_groups_join_through_others() -> None:
     assert groups(7, [(0, 3), (3, 5), (6, 2)]) == [[0, 3, 5], [2, 6]] and groups(3, []) == []
 
 
-def test_fingerprints_are_made_once_and_anew_for_a_changed_file(
+def test_fingerprints_are_computed_once_and_anew_for_a_changed_file(
     drawn: list[Sample], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MIEN_CACHE", str(tmp_path / "cache"))

@@ -219,7 +219,7 @@ def test_pictures_without_annotations_and_wrong_ones(tmp_path: Path) -> None:
         affectnet(root, index="off").samples("train")
 
 
-def test_landmarks_that_are_not_there_are_said_when_they_are_asked_for(tmp_path: Path) -> None:
+def test_missing_landmarks_are_reported_when_they_are_asked_for(tmp_path: Path) -> None:
     with pytest.raises(MienError, match=r"x_lnd.npy: no landmarks"):
         np.asarray(PointsInFile(str(tmp_path / "x_lnd.npy")))
 

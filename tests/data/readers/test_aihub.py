@@ -123,6 +123,6 @@ def test_bad_lists_are_named(tmp_path: Path, text: str, message: str) -> None:
     assert "list.json" in str(caught.value) and "\n" not in str(caught.value)
 
 
-def test_romanised_and_english_words(tmp_path: Path) -> None:
+def test_romanised_and_english_class_names(tmp_path: Path) -> None:
     (sample,) = one(tmp_path, "danghwang", "Embarrassment", "panic").samples("train")
     assert sample.expression == 1

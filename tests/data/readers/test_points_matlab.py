@@ -101,7 +101,7 @@ def test_a_bomb_and_an_abyss_are_refused(tmp_path: Path) -> None:
         read_mat(tmp_path / "deep.mat")
 
 
-def test_without_scipy_the_way_out_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_scipy_the_message_names_the_way_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_mat(tmp_path / "x.mat", VALUES)
     monkeypatch.setitem(sys.modules, "scipy.io", None)
     with pytest.raises(MienError, match=r"x.mat needs SciPy: pip install 'mien\[train\]'"):
@@ -132,7 +132,7 @@ def test_damage_anywhere_ends_in_a_mien_error(tmp_path: Path) -> None:
     assert refused > 100
 
 
-def test_a_missing_variable_is_told_with_those_that_are_there(tmp_path: Path) -> None:
+def test_a_missing_variable_is_reported_with_those_that_are_there(tmp_path: Path) -> None:
     write_mat(tmp_path / "x.mat", VALUES)
     with pytest.raises(MienError, match=r"no variable 'pt3d_68'. It has: bounding_boxes, nameList, numbers"):
         read_mat(tmp_path / "x.mat", "pt3d_68")

@@ -104,7 +104,7 @@ def test_another_scheme_in_the_folder_is_refused_or_left_out(copied: Copied) -> 
     assert "others: refuse" in refused("menpo2d", root, "test", others="refuse")
 
 
-def test_points_outside_the_picture_are_kept_and_told(copied: Copied) -> None:
+def test_points_outside_the_picture_are_kept_and_reported(copied: Copied) -> None:
     file = first(copied("w300") / "helen" / "trainset", "*.pts")
     lines = file.read_text().splitlines()
     lines[3] = "-20.0 4.0"
@@ -149,7 +149,7 @@ def test_ranges_of_yaw_part_the_set_and_other_labels_keep_the_box(replicas: dict
         assert np.abs(np.subtract(ours.landmarks_px, theirs.landmarks_px)).max() <= 0.5 + 1e-4
 
 
-def test_a_mat_file_of_another_kind_is_told(copied: Copied) -> None:
+def test_a_mat_file_of_another_kind_is_refused(copied: Copied) -> None:
     root = copied("aflw2000")
     write_mat(first(root, "*.mat"), {"other": np.zeros((2, 2))})
     assert "no variable 'pt3d_68'. It has: other." in refused("aflw2000", root, "full")

@@ -38,7 +38,7 @@ def bundle(tmp_path: Path) -> Path:
     return tmp_path / "bundle"
 
 
-def test_the_exported_network_answers_as_the_bundle_does(bundle: Path) -> None:
+def test_the_exported_network_gives_what_the_bundle_gives(bundle: Path) -> None:
     output = export(str(bundle))
     assert "MB, expression within" in output and "the same class on 100%" in output
     x = np.random.default_rng(0).normal(0, 1, (5, 3, 32, 32)).astype(np.float32)

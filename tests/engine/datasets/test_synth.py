@@ -46,7 +46,7 @@ def test_the_command_says_how_to_read_what_it_wrote(tmp_path: Path, capsys: pyte
     assert [path.name for path in folder.parent.iterdir()] == ["caers"]
 
 
-def test_a_folder_that_is_not_empty_is_refused_unless_told(tmp_path: Path) -> None:
+def test_a_folder_that_is_not_empty_is_refused_by_default(tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("ten years")
     with pytest.raises(MienError, match=r"mine is not empty. Name another --output, or say --replace true"):
@@ -57,7 +57,7 @@ def test_a_folder_that_is_not_empty_is_refused_unless_told(tmp_path: Path) -> No
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
 
 
-def test_an_empty_folder_is_taken(tmp_path: Path) -> None:
+def test_an_empty_folder_is_accepted(tmp_path: Path) -> None:
     synth("rafdb", output=str(tmp_path), **SMALL)
     assert len(open_reader("rafdb", tmp_path).samples("train")) > 0
 

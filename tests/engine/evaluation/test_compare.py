@@ -46,7 +46,7 @@ def test_a_better_model_is_found_better() -> None:
     assert result.verdict.startswith("new is better by ")
 
 
-def test_equal_models_cannot_be_told_apart() -> None:
+def test_equal_models_do_not_differ() -> None:
     same = compare_predictions(predictions(0.8), predictions(0.8), names=("a", "b"), resamples=100)
     assert (same.agreement, same.mcnemar.p_value, same.differences[0].value) == (1, 1, 0)
     result = compare_predictions(predictions(0.8, seed=1), predictions(0.8, seed=2), names=("a", "b"), resamples=1000)

@@ -188,7 +188,9 @@ def test_broken_pictures_are_counted_and_listed(
     assert "2 pictures could not be read" in (tmp_path / "out/report.html").read_text()
 
 
-def test_classes_without_a_counterpart_are_dropped_and_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_classes_without_a_counterpart_are_dropped_and_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     install(monkeypatch, {"cafe": perfect})
     data = options(folder_of_faces(tmp_path / "set", classes=("happy", "boredom", "neutral")))
     (tmp_path / "set/test/happy/happy_00.png").unlink()  # "happy" is a synonym; its pictures have another brightness
@@ -212,7 +214,7 @@ def test_classes_without_a_counterpart_are_dropped_and_said(tmp_path: Path, monk
         ({}, ""),
     ],
 )
-def test_a_set_that_the_model_has_seen_is_named(
+def test_a_set_that_the_model_was_trained_on_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, provenance: dict[str, object], warning: str
 ) -> None:
     install(monkeypatch, {"cafe": perfect}, provenance=provenance)
@@ -279,7 +281,7 @@ def test_what_is_not_a_bundle_is_refused_by_message(tmp_path: Path) -> None:
         networks.open_predictor(str(tmp_path / "empty"))
 
 
-def test_a_torch_bundle_answers_as_its_system_does(tmp_path: Path) -> None:
+def test_a_torch_bundle_gives_what_its_system_gives(tmp_path: Path) -> None:
     torch = pytest.importorskip("torch")
     import mien
     from mien.systems.bundle import save_bundle

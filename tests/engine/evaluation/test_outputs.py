@@ -135,7 +135,7 @@ def test_two_outputs_give_one_report_from_one_pass(
     assert "ccc/valence" in printed and "accuracy" in printed
 
 
-def test_metrics_of_one_name_are_told_apart_by_their_output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_metrics_of_one_name_are_distinguished_by_their_output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def forward(images: np.ndarray) -> dict[str, np.ndarray]:
         found = predict(images)
         return {"face": found["expression"], "voice": -found["expression"], "affect": found["affect"]}

@@ -127,7 +127,9 @@ def moved(by: tuple[float, float], of: tuple[int, ...] = tuple(range(68))) -> Ch
     return change
 
 
-def test_a_perfect_answer_has_no_error_and_every_file_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_perfect_prediction_has_no_error_and_every_file_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     install(monkeypatch, {"cafe": answering(same)})
     run(folder_of_points(tmp_path / "set"), tmp_path / "out", batch_size=3)
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(FILES)
@@ -204,7 +206,9 @@ def test_a_model_that_flattens_faces_is_found_out(tmp_path: Path, monkeypatch: p
     assert "more symmetric than they are (gain at equal turn 0.50" in text
 
 
-def test_the_half_with_the_palsy_is_told_from_the_healthy_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_half_with_the_palsy_is_distinguished_from_the_healthy_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The person's right eye is 10 off; six faces have a palsy there, two on the left."""
     with_palsy(monkeypatch, {f"ibug/face_{i}.png": "R" if i < 6 else "L" for i in range(8)})
     install(monkeypatch, {"cafe": answering(moved((10, 0), SCHEME_68.regions["right_eye"]))})
@@ -283,7 +287,7 @@ def test_missed_faces_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         run(tmp_path / "set", tmp_path / "none", crop="detector")
 
 
-def test_reading_takes_a_second_look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reading_crops_a_second_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The second crop is the one that the Landmarker would take; here the answer does not depend on where it lies."""
     crops: list[Crop] = []
 

@@ -129,7 +129,9 @@ def test_nothing_readable_is_a_mistake_with_its_reason_and_a_table(photos: Path,
     assert [row["success"] for row in rows(tmp_path / "out")] == ["0", "0"]
 
 
-def test_an_output_that_cannot_be_written_is_told_before_the_work(photos: Path, tmp_path: Path, bundle: str) -> None:
+def test_an_output_that_cannot_be_written_is_reported_before_the_work(
+    photos: Path, tmp_path: Path, bundle: str
+) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(MienError, match=r"Cannot write .*file"):
         run(photos, output=tmp_path / "file", bundle=bundle)
@@ -171,7 +173,7 @@ def test_a_video_gives_rows_with_times_and_a_sheet_of_frames(photos: Path, tmp_p
     assert (tmp_path / "out" / "overlays" / "film.jpg").is_file()
 
 
-def test_the_words_of_the_command(bundle: str, tmp_path: Path, photos: Path, capsys: pytest.CaptureFixture) -> None:
+def test_the_options_of_the_command(bundle: str, tmp_path: Path, photos: Path, capsys: pytest.CaptureFixture) -> None:
     from mien.__main__ import main
 
     arguments = ["analyze", str(photos / "a.jpg"), "--output", str(tmp_path / "o"), "--bundle", bundle, "--no-overlay"]

@@ -122,7 +122,7 @@ def test_a_film_becomes_curves(photos: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("oracle")
-def test_a_photo_without_a_face_is_told_and_the_others_measured(photos: Path, tmp_path: Path) -> None:
+def test_a_photo_without_a_face_is_reported_and_the_others_measured(photos: Path, tmp_path: Path) -> None:
     empty = tmp_path / "wall.png"
     Image.new("RGB", (300, 300), "white").save(empty)
     summary = asymmetry([str(photos / "rest.png"), str(empty)], output=str(tmp_path / "out"))
@@ -139,7 +139,7 @@ def test_two_photos_of_one_task_make_no_scale(photos: Path, tmp_path: Path) -> N
     assert json.loads((tmp_path / "measures.json").read_text(encoding="utf-8"))["scales"] == []
 
 
-def test_a_task_is_said_or_read_off_the_name(photos: Path) -> None:
+def test_a_task_is_given_or_read_off_the_name(photos: Path) -> None:
     smile, rest = str(photos / "anna_smile.png"), str(photos / "rest.png")
     assert [task for task, _ in named_inputs([smile, rest], None)] == ["smile", "rest"]
     assert [task for task, _ in named_inputs([smile, rest], "pucker")] == ["pucker", "pucker"]

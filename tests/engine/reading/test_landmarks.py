@@ -83,7 +83,7 @@ def test_mistakes_are_one_line(photo: Path, tmp_path: Path) -> None:
         run(tmp_path / "empty.jpg", output=tmp_path / "out", bundle=bundle(tmp_path / "b", solid=False))
 
 
-def test_the_words_of_the_command(photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_options_of_the_command(photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from mien.__main__ import main
 
     args = [
@@ -98,7 +98,7 @@ def test_the_words_of_the_command(photo: Path, tmp_path: Path, capsys: pytest.Ca
     assert "points by tiny_points@" in capsys.readouterr().out
 
 
-def test_no_face_takes_the_files_of_another_and_any_name_will_do(photo: Path, tmp_path: Path) -> None:
+def test_no_face_overwrites_the_files_of_another_and_any_name_will_do(photo: Path, tmp_path: Path) -> None:
     import os
 
     face = np.asarray(Image.open(photo))[:300, 60:360]

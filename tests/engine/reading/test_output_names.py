@@ -15,7 +15,7 @@ def test_every_file_has_a_stem_of_its_own() -> None:
     assert names.stem(Path("x/a.jpg")) == "x__a" and names.stem(Path("q/b.jpg")) == "b"
 
 
-def test_faces_never_take_the_name_of_another_file() -> None:
+def test_faces_never_use_the_name_of_another_file() -> None:
     files = [Path(name) for name in ("photo.jpg", "photo_1.jpg", "photo_face1.png", "v.mp4", "v_000003.jpg", "b.jpg")]
     names = OutputNames(files)
     found = [names.face(path, number) for path in files if path.suffix != ".mp4" for number in range(4)]

@@ -118,7 +118,7 @@ def test_a_killed_run_goes_on_where_it_was(
     assert f"{12 - (at - 1)} pictures in" in summary and "1 files could not be read" in summary
 
 
-def test_a_complete_run_takes_new_pictures(photos: Path, tmp_path: Path, bundle: str) -> None:
+def test_a_complete_run_accepts_new_pictures(photos: Path, tmp_path: Path, bundle: str) -> None:
     run(photos, output=tmp_path / "out", bundle=bundle, limit=5)
     summary = run(photos, output=tmp_path / "out", bundle=bundle, resume=True)
     names = [Path(row["source"]).name for row in rows(tmp_path / "out")]

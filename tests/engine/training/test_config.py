@@ -21,7 +21,7 @@ def test_later_files_and_overrides_win_key_by_key(tmp_path):
     assert config.system.options == {"drop_path": 0.1, "dropout": 0.3}
 
 
-def test_words_of_yaml_have_their_kind():
+def test_yaml_values_have_their_type():
     config = parse_fit(["--optim.betas", "[0.8, 0.9]", "--trainer.seeds", "3", "--legacy", "--optim.lr", "1e-4"])
     assert config.optim.betas == (0.8, 0.9) and config.trainer.repeated == (0, 1, 2) and config.legacy is True
     assert config.optim.lr == 1e-4
@@ -58,7 +58,7 @@ def test_mistakes_are_one_line_with_the_way_out(arguments, message):
     assert str(caught.value) == message
 
 
-def test_broken_files_are_said(tmp_path):
+def test_broken_files_are_reported(tmp_path):
     (tmp_path / "x.yaml").write_text("optim: {lr: 1\n")
     with pytest.raises(MienError, match=r"x.yaml is not YAML: .*line"):
         parse_fit([str(tmp_path / "x.yaml")])

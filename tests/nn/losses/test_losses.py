@@ -110,7 +110,7 @@ def test_vgg_has_torchvisions_layers():
     assert [type(a) for a in theirs] == [type(b) for b in ours]
 
 
-def test_without_weights_the_way_out_is_said(tmp_path, monkeypatch):
+def test_without_weights_the_message_names_the_way_out(tmp_path, monkeypatch):
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
     with pytest.raises(MienError, match=r"no file .*vgg19-dcbb9e9d.pth. Get it once .* --stage.options.perceptual 0"):
         reconstruction.vgg19_weights()

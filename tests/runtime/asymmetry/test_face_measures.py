@@ -23,7 +23,7 @@ def differences(found: FaceMeasures) -> dict[str, float]:
 # --- curves and formulas
 
 
-def test_curves_go_through_what_they_are_made_for() -> None:
+def test_curves_go_through_their_points() -> None:
     x = np.array([[0.0, 1.0, 2.5, 4.0, 6.0]])
     at = np.array([3.0])
     assert cubic(np.stack([x, x**3 - x], -1)[:, :4], at) == pytest.approx([24.0])

@@ -47,7 +47,7 @@ def true_ways(points: np.ndarray, height: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize(("side", "weak"), [("L", "left"), ("R", "right")])
 @pytest.mark.parametrize("seed", [0, 1, 2])
-def test_a_one_sided_smile_is_measured_as_it_was_made(side: str, weak: str, seed: int) -> None:
+def test_a_one_sided_smile_is_measured_as_it_was_drawn(side: str, weak: str, seed: int) -> None:
     """Head motion, blinks and reading errors of 0.3 pixels: the ratio of the excursions is that of the truth."""
     envelope, phase = onset_apex_offset(TIMES, np.random.default_rng(seed))
     palsy = Palsy(side, mouth=0.6, flaccid=0.0)
@@ -94,7 +94,7 @@ def sides(found: Movement, name: str) -> tuple[float, float]:
     return quantity.right.value, quantity.left.value
 
 
-def test_eyes_that_narrow_with_the_mouth_are_told() -> None:
+def test_eyes_that_narrow_with_the_mouth_are_reported() -> None:
     envelope, _ = onset_apex_offset(TIMES, np.random.default_rng(1))
     plain = analyse_track(recording(SMILE, envelope)[0], TIMES.tolist())
     linked = analyse_track(recording(SMILE, envelope, palsy=Palsy("L", oral_ocular=0.9))[0], TIMES.tolist())
@@ -103,7 +103,7 @@ def test_eyes_that_narrow_with_the_mouth_are_told() -> None:
     assert left > right + 20
 
 
-def test_an_eye_that_does_not_close_is_told_and_what_moves_with_it() -> None:
+def test_an_eye_that_does_not_close_is_reported_and_what_moves_with_it() -> None:
     envelope, _ = onset_apex_offset(TIMES, np.random.default_rng(2))
     close = both({"AU43": 1.0})
     palsy = Palsy("R", eye=0.9, flaccid=0.0, ocular_oral=0.9)

@@ -42,7 +42,7 @@ def test_no_expression_turns_the_skin_inside_out() -> None:
         assert folded.sum(1).max() <= 12, expression
 
 
-def test_what_each_expression_is_made_of() -> None:
+def test_the_action_units_of_each_expression() -> None:
     needed = {"happiness": "AU12", "sadness": "AU4", "anger": "AU4", "surprise": "AU2", "fear": "AU5", "disgust": "AU9"}
     for expression, unit in needed.items():
         for seed in range(10):

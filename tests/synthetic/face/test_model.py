@@ -146,7 +146,7 @@ def test_the_jaw_turns_about_its_joint(model: FaceModel) -> None:
     np.testing.assert_allclose(lengths[0], lengths[1], atol=1e-6)
 
 
-def test_eyes_look_where_they_are_told(model: FaceModel) -> None:
+def test_eyes_look_in_the_given_direction(model: FaceModel) -> None:
     gaze = np.array([[[0.3, 0.2], [0.3, 0.2]]], np.float32)
     moved = model.vertices(gaze_rad=gaze)[0] - model.template
     for side in "LR":

@@ -101,7 +101,7 @@ def test_text_becomes_syllables():
         ([], "at least one syllable; got none"),
     ],
 )
-def test_what_cannot_be_said_is_refused(content, message):
+def test_what_cannot_be_pronounced_is_refused(content, message):
     with pytest.raises(MienError, match=message):
         speak(content)
 
@@ -217,7 +217,7 @@ def test_expressions_change_with_what_real_actors_change(shared):
         assert np.corrcoef(real[:, column], ours[:, column])[0, 1] > least
 
 
-def test_speech_is_made_faster_than_it_is_spoken():
+def test_speech_is_synthesised_faster_than_real_time():
     best = 0.0
     for seed in range(4):
         start = time.process_time()
@@ -280,7 +280,7 @@ def test_expressions_of_unheard_speakers_can_be_learned():
     assert right.mean() - interval >= 0.5
 
 
-def test_every_sound_can_be_said_by_everyone():
+def test_every_speaker_has_every_sound():
     for seed, symbol in enumerate(phones()):
         syllable = Syllable((symbol,) if phones()[symbol].is_vowel else (symbol, "a"), True)
         speech = speak([syllable], seed=seed, sample_rate_hz=8000 if seed % 2 else 16_000)

@@ -113,7 +113,7 @@ def test_the_published_network_has_the_published_size():
     ],
 )
 @unchecked()
-def test_mistakes_are_said(options, message):
+def test_mistakes_are_reported(options, message):
     with pytest.raises(MienError, match=message):
         create_model("parface", **options)
 

@@ -45,7 +45,7 @@ def test_a_file_tells_its_network(whole):
 
 
 @pytest.mark.parametrize("size", [128, 512])
-def test_other_sizes_are_told_and_come_back(size):
+def test_other_sizes_are_recognised_and_come_back(size):
     net = mien.create_model("parface_3d", size=size, points=98)
     found = describe(to_checkpoint(net))
     assert (found["size"], found["points"]) == (size, 98)

@@ -283,7 +283,7 @@ def test_the_fit_of_expected_errors_finds_the_law_it_was_drawn_from():
     assert fit_calibration(np.full((5, 3), 0.1), np.full((5, 3), np.nan)).shape == (3, 2)
 
 
-def test_a_stage_takes_over_what_both_networks_have():
+def test_a_stage_copies_what_both_networks_have():
     auto, head = network("_autoencoder"), stage_of(Landmarks)
     torch.manual_seed(5)
     for parameter in auto.parameters():
@@ -301,7 +301,7 @@ def test_a_stage_takes_over_what_both_networks_have():
 
 
 @unchecked()
-def test_what_a_user_can_get_wrong_is_said_in_a_line():
+def test_what_a_user_can_get_wrong_is_reported_in_a_line():
     with pytest.raises(MienError, match="has activation 'relu', this network 'leaky_relu'"):
         stage_of(Landmarks).initialize("network", network("_autoencoder", activation="relu"))
     with pytest.raises(MienError, match=r"another landmark_head .* --system.options as in the run"):
@@ -324,7 +324,7 @@ def test_what_a_user_can_get_wrong_is_said_in_a_line():
     assert not stage_of(SelfSupervised).needs_init("network")
 
 
-def test_the_perceptual_term_needs_a_file_and_takes_one(tmp_path, monkeypatch):
+def test_the_perceptual_term_needs_a_file(tmp_path, monkeypatch):
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
     with pytest.raises(MienError, match=r"needs VGG-19's ImageNet weights"):
         stage_of(SelfSupervised, perceptual=0.1)

@@ -174,7 +174,7 @@ def test_for_inference_exports_with_any_batch(tmp_path, dynamo):
         assert abs(got - lean(x)["expression"].numpy()).max() <= 1e-4
 
 
-def test_reduce_takes_block_means_and_legacy_every_second_pixel():
+def test_reduce_averages_blocks_and_legacy_keeps_every_second_pixel():
     x = torch.arange(16.0).view(1, 1, 4, 4)
     assert reduce_to(x, 2).flatten().tolist() == [2.5, 4.5, 10.5, 12.5]
     assert reduce_to(x, 2, nearest=True).flatten().tolist() == [0, 2, 8, 10]
