@@ -17,25 +17,25 @@ from mien.cli.targets import imported
 from mien.core.errors import MienError, nearest
 
 COMMANDS: dict[str, tuple[str, str]] = {
-    "demo": ("mien.engine.demo.tour:demo", "two-minute tour: draws faces, trains on them, reads pictures"),
+    "demo": ("mien.engine.demo.tour:demo", "two-minute tour: draw faces, train on them, read pictures"),
     "fit": ("mien.engine.training.fit:fit", "train one stage of a system"),
-    "evaluate": ("mien.engine.evaluation.evaluate:evaluate", "measure a bundle on a labelled split, with a report"),
+    "evaluate": ("mien.engine.evaluation.evaluate:evaluate", "evaluate a bundle on a labelled split"),
     "compare": ("mien.engine.evaluation.compare:compare", "compare two evaluations of the same faces"),
-    "analyze": ("mien.engine.reading.analyze:analyze", "read the faces in photos, folders and videos"),
-    "asymmetry": ("mien.engine.reading.asymmetry:asymmetry", "measure left against right in photos and videos"),
-    "landmarks": ("mien.engine.reading.landmarks:landmarks", "the 68 points of faces in photos: drawn, .pts, 3D"),
-    "reconstruct": ("mien.engine.reading.reconstruct:reconstruct", "faces beside what an autoencoder makes of them"),
-    "export": ("mien.engine.bundles.export:export", "write a bundle's network as ONNX, checked against the original"),
-    "data list": ("mien.engine.datasets.list:list_data", "data sets that can be read, their layouts and classes"),
-    "data check": ("mien.engine.datasets.check:check", "is a data set whole? counts, broken and doubled pictures"),
-    "data stats": ("mien.engine.datasets.stats:stats", "what a data set is like: sizes, light, balance, people"),
-    "data prepare": ("mien.engine.datasets.prepare:prepare", "find, align and cut out every face once, to train on"),
-    "data synth": ("mien.engine.datasets.synth:synth", "make synthetic people, or a replica of a data set"),
-    "data split": ("mien.engine.datasets.split:split", "divide a data set: no person, clip or photograph twice"),
-    "data leaks": ("mien.engine.datasets.leaks:leaks", "find faces that stand in two splits, sets or bundles"),
-    "models": ("mien.engine.bundles.models:models", "systems that can be built, bundles that ship"),
-    "weights list": ("mien.engine.bundles.weights:list_weights", "released weight files that can be read"),
-    "weights convert": ("mien.engine.bundles.weights:convert", "released weight files to a bundle"),
+    "analyze": ("mien.engine.reading.analyze:analyze", "read faces in photos, folders and videos"),
+    "asymmetry": ("mien.engine.reading.asymmetry:asymmetry", "measure left-right asymmetry in photos and videos"),
+    "landmarks": ("mien.engine.reading.landmarks:landmarks", "find the 68 landmarks of faces: overlay, .pts, 3D"),
+    "reconstruct": ("mien.engine.reading.reconstruct:reconstruct", "show faces and their reconstruction"),
+    "export": ("mien.engine.bundles.export:export", "export a bundle's network to ONNX"),
+    "data list": ("mien.engine.datasets.list:list_data", "list supported data sets, layouts, class orders"),
+    "data check": ("mien.engine.datasets.check:check", "check counts, unreadable and duplicate pictures"),
+    "data stats": ("mien.engine.datasets.stats:stats", "sizes, brightness, class balance, subjects"),
+    "data prepare": ("mien.engine.datasets.prepare:prepare", "detect, align and crop all faces once, for training"),
+    "data synth": ("mien.engine.datasets.synth:synth", "generate synthetic people, or a replica of a data set"),
+    "data split": ("mien.engine.datasets.split:split", "split by subject, clip and near-duplicate"),
+    "data leaks": ("mien.engine.datasets.leaks:leaks", "find faces shared between splits, data sets, bundles"),
+    "models": ("mien.engine.bundles.models:models", "list systems and the bundles that ship"),
+    "weights list": ("mien.engine.bundles.weights:list_weights", "list convertible released weight files"),
+    "weights convert": ("mien.engine.bundles.weights:convert", "convert released weight files to a bundle"),
     "weights verify": ("mien.engine.bundles.weights:verify", "check a bundle's files against their SHA-256"),
 }
 EXTRAS = {
@@ -127,7 +127,7 @@ def overview(prefix: str = "") -> str:
     rows = [f"  {name:<16} {line}" for name, (_, line) in COMMANDS.items() if name.startswith(prefix)]
     about = "" if prefix else "\nmien reads faces: what they express, where their points are.\n"
     return "\n".join(
-        [f"usage: mien {prefix or 'COMMAND '}...", about, *rows, "", "mien COMMAND --help says more of each."]
+        [f"usage: mien {prefix or 'COMMAND '}...", about, *rows, "", "mien COMMAND --help describes its options."]
     )
 
 

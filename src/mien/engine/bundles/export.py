@@ -35,16 +35,16 @@ def export(
     half: bool = False,
     tolerance: float = 1e-3,
 ) -> str:
-    """Write a bundle's network as ONNX, after comparing its outputs with the original's.
+    """Export a bundle's network to ONNX, after its outputs were compared with the original's.
 
     Args:
         bundle: folder of the bundle or of a training run.
-        to: the format.
-        output: folder of a new bundle for reading only (ONNX, description, card); by default model.onnx goes beside the
-            weights it was made from.
-        half: store the weights in fp16, which halves the file; they are computed with in fp32 as before.
-        tolerance: largest difference that is accepted, of a logit as a share of the largest logit, of a point in sides
-            of the crop.
+        to: format.
+        output: folder of a new bundle for inference only (ONNX, description, card); by default model.onnx is written
+            beside the weights.
+        half: store the weights in fp16, which halves the file; computation stays in fp32.
+        tolerance: largest accepted difference: of a logit as a share of the largest logit, of a point in sides of the
+            crop.
     """
     if to not in FORMATS:
         raise MienError(f"No format {to!r}.{nearest(to, FORMATS)}")

@@ -63,13 +63,13 @@ def convert(
 ) -> str:
     """Convert released weight files to one bundle. Every name must match; nothing in a file is executed.
 
-    A trained network becomes a bundle to evaluate, export and read with. Backbones become a bundle to start training
-    from: mien fit ... --init DIR. Each system has options of its own.
+    A trained network becomes a bundle for evaluation, export and inference. Backbones become a bundle to start training
+    from: mien fit ... --init DIR. Each system has its own options.
 
     Args:
-        files: the released files, .pth, .pth.tar, .pt, .mdl or .safetensors.
+        files: released files: .pth, .pth.tar, .pt, .mdl or .safetensors.
         output: folder of the bundle.
-        system: the system whose released files they are. By default the first that `mien weights list` shows.
+        system: system of the released files; by default the first that `mien weights list` shows.
     """
     if not files:
         raise MienError("mien weights convert needs FILES: the released files. See mien weights convert --help.")

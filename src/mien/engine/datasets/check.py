@@ -27,18 +27,18 @@ def check(
     seed: int = 0,
     workers: int | None = None,
 ) -> str:
-    """Is a data set whole? Counts against the published ones, broken and doubled pictures, class balance, sizes.
+    """Check a data set: counts against the published ones, unreadable and duplicate pictures, class balance, sizes.
 
-    Broken pictures are named, and the exit code is then 2.
+    Unreadable pictures are listed, and the exit code is then 2.
 
     Args:
-        name: the reader, as `mien data list` names it.
-        root: folder of the data set (of manifest: the table).
+        name: reader of the data set; `mien data list` prints all.
+        root: folder of the data set; for manifest, the table.
         output: folder for check.json, problems.csv and contact.png, a sheet of faces of each class.
         reader: options of the reader, such as --reader.majority strict.
-        decode: open every picture; false only counts, and looks for no duplicates.
-        duplicates: look for the same photograph in other bytes too, mirrored or another size.
-        seed: of the random faces on the contact sheet.
+        decode: decode every picture; false only counts, and searches for no duplicates.
+        duplicates: search for near-duplicates: the same photograph re-encoded, mirrored or resized.
+        seed: seed of the random faces on the contact sheet.
         workers: processes; by default one for each core.
     """
     from rich.console import Console

@@ -31,20 +31,20 @@ def leaks(
     fold: int = -1,
     reader: dict[str, Any] | None = None,
 ) -> str:
-    """Find files, near-duplicate pictures, subjects and clips that stand on two sides.
+    """Find files, near-duplicate pictures, subjects and clips shared between splits, data sets or a bundle.
 
-    Between the splits of a data set; or between it and another set; or between it and the faces that a bundle was
-    trained on. Writes leaks.csv and leaks.html, which shows the pairs, for your own eyes.
+    Compares the splits of a data set with one another, or with --against: another data set, or the faces that a bundle
+    was trained on. leaks.html shows the pairs and is not for sharing.
 
     Args:
-        name: the reader, as `mien data list` names it.
-        root: folder of the data set.
-        against: another set as NAME=DIR, or a bundle (folder, run folder or the name of one that ships).
-        output: folder for the table and the page.
+        name: reader of the data set; `mien data list` prints all.
+        root: folder of the data set; for manifest, the table.
+        against: another data set as NAME=DIR, or a bundle (folder, run folder or the name of one that ships).
+        output: folder for leaks.csv and leaks.html.
         strict: end with exit code 2 when there are leaks.
-        pictures: open every picture; false compares names only.
-        split_file: a split file whose parts are the sides, in place of the set's own splits.
-        fold: with a split file of folds, the fold that is the test split.
+        pictures: compare the pictures; false compares names only.
+        split_file: split file whose parts replace the data set's own splits.
+        fold: fold that is the test split, of a split file with folds.
         reader: options of the reader, such as --reader.majority soft.
     """
     from mien.data.leakage.leaks import find_leaks, summary

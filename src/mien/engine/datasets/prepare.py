@@ -38,28 +38,27 @@ def prepare(
     quality: int = 95,
     workers: int | None = None,
 ) -> str:
-    """Find, align and cut out every face of a data set once; the folder it writes is then a data set to train on.
+    """Detect, align and crop every face of a data set once; the output folder is a data set to train on.
 
-    Train on it with --data.name manifest --data.root OUTPUT. A run that was stopped, by whatever, goes on where it was
-    when the same command is given again.
+    Train on it with --data.name manifest --data.root OUTPUT. The same command continues an interrupted run.
 
     Args:
-        name: the reader, as `mien data list` names it.
-        root: folder of the data set (of manifest: the table).
-        output: a new folder, outside of the data set.
+        name: reader of the data set; `mien data list` prints all.
+        root: folder of the data set; for manifest, the table.
+        output: new folder, outside of the data set.
         reader: options of the reader, such as --reader.majority strict.
-        size: side of a prepared picture in pixels.
-        format: a file a picture, or tar files of some hundred pictures each, for large sets and slow disks.
-        detector: what finds faces; none takes each picture as it is framed, for sets that are crops already.
-        detector_weights: YuNet's file.
-        align: box keeps the picture upright; five_points turns eyes, nose and mouth to one template.
-        own_boxes: where the data set has boxes or landmarks, take them and not the detector.
+        size: side of a crop in pixels.
+        format: one file for each picture, or tar files of some hundred pictures each, for large sets and slow disks.
+        detector: face detector; none keeps the whole picture, for sets that are crops already.
+        detector_weights: weight file of yunet.
+        align: box keeps the picture upright; five_points aligns eyes, nose and mouth to a template.
+        own_boxes: crop by the boxes or landmarks of the data set where it has them, instead of detecting.
         box_scale: side of the crop in sides of the box (as in a bundle's input).
-        box_shift_y: how far down the crop's centre lies from the box's, in sides of the box.
-        fit: what happens to a whole picture that is not square.
-        min_face: side in pixels; smaller faces are listed as failures.
-        encoding: jpeg without colour subsampling, or png for the very pixels at three times the size.
-        quality: of jpeg.
+        box_shift_y: downward shift of the crop's centre from the box's, in sides of the box.
+        fit: how a whole picture that is not square becomes one.
+        min_face: side in pixels of the smallest face; smaller ones are listed as failures.
+        encoding: jpeg without chroma subsampling, or png, which is lossless and three times as large.
+        quality: quality of jpeg, up to 100.
         workers: processes; by default one for each core.
     """
     from mien.data.parallel import cores

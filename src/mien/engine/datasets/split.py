@@ -17,19 +17,19 @@ def split(
     pictures: bool = True,
     reader: dict[str, Any] | None = None,
 ) -> str:
-    """Divide a data set into parts or folds, and write down which face stands where.
+    """Split a data set into parts or folds; writes a CSV file with the part of each face.
 
-    Subjects, clips and near-duplicates stay on one side; classes come in equal shares. Use it with --data.split_file.
+    Subjects, clips and near-duplicates stay in one part; classes are stratified. Use the file with --data.split_file.
 
     Args:
-        name: the reader, as `mien data list` names it.
+        name: reader of the data set; `mien data list` prints all.
         root: folder of the data set.
-        output: the CSV to write.
-        parts: names and shares; train=.8,valid=.1,test=.1 unless folds are asked for.
-        folds: so many equal parts instead; fold K is later the test split by --data.fold K.
-        seed: decides who stands where.
-        within: divide only these splits of the set, such as train; the others stay as they are.
-        pictures: look for near-duplicates (every picture is opened once).
+        output: CSV file to write.
+        parts: names and shares of the parts; train=.8,valid=.1,test=.1 by default.
+        folds: number of equal folds instead of parts; fold K becomes the test split by --data.fold K.
+        seed: seed of the split.
+        within: split only these splits of the data set, such as train; the others stay as they are.
+        pictures: search for near-duplicates, for which every picture is decoded once.
         reader: options of the reader, such as --reader.majority soft.
     """
     from pathlib import Path

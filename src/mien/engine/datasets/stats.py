@@ -25,19 +25,19 @@ def stats(
     seed: int = 0,
     workers: int | None = None,
 ) -> str:
-    """What is a data set like? Channel means for a config, sizes, light, sharpness, balance, people, affect, points.
+    """Data set statistics: channel means for a config, sizes, brightness, sharpness, classes, subjects, affect, points.
 
-    Light and sharpness are measured in the face crop, at 112 pixels, so that data sets compare.
+    Brightness and sharpness are measured in the face crop, at 112 pixels, so that data sets compare.
 
     Args:
-        name: the reader, as `mien data list` names it.
-        root: folder of the data set (of manifest: the table).
+        name: reader of the data set; `mien data list` prints all.
+        root: folder of the data set; for manifest, the table.
         output: folder for stats.json and stats.png.
         reader: options of the reader, such as --reader.majority strict.
-        box_scale: side of the crop in sides of the face's box, where the set has boxes.
-        box_shift_y: how far down the crop's centre lies from the box's, in sides of the box.
-        limit: measure a random sample of so many faces; 0 is all.
-        seed: of that sample.
+        box_scale: side of the crop in sides of the face's box, where the data set has boxes.
+        box_shift_y: downward shift of the crop's centre from the box's, in sides of the box.
+        limit: size of the random sample to measure; 0 measures all faces.
+        seed: seed of that sample.
         workers: processes; by default one for each core.
     """
     from mien.core.spec import PictureInput

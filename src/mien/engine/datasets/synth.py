@@ -29,24 +29,26 @@ def synth(
     workers: int | None = None,
     options: dict[str, Any] | None = None,
 ) -> str:
-    """Make faces into a folder: synthetic people with exact truth, or a replica in the very layout of a data set.
+    """Generate synthetic people with exact ground truth, or a replica in the layout of a data set.
 
-    `people` gives pictures, `clips` short films with voices, with all that is true of them: expression, action units,
-    affect, 68 points in 2D and 3D, pose, palsy. Every other name is a replica, for trying a set's commands out and for
-    tests: numbers that are measured on it say nothing of the set.
+    `people` gives pictures, `clips` short videos with voices, each with expression, action units, affect, 68 landmarks
+    in 2D and 3D, pose and palsy. Every other name gives a replica of a data set's layout, for trying its commands and
+    for tests; results on it do not carry over to the data set.
 
     Args:
-        name: people, clips, or a layout: a reader as `mien data list` names it, affectnet_arrays, affectnet_folders.
-        output: the new folder.
-        faces: how many pictures (of clips: films), as many of each class; in a replica a fifth of the persons is test.
-        size: side of a face in pixels; sets with a size of their own keep that.
-        seed: of the drawings; the same seed writes the same bytes.
-        style: of a replica: drawn (quick), or people (0.1 s each).
-        pictures: of each person, in different expressions; 1 draws everybody once.
-        replace: what the folder holds goes away; without it a folder that is not empty is refused.
+        name: people, clips, or the layout of a data set: a reader of `mien data list`, affectnet_arrays or
+            affectnet_folders.
+        output: new folder.
+        faces: number of pictures (clips: videos), balanced over the classes; of a replica a fifth of the persons is
+            test.
+        size: side of a face in pixels; layouts with a fixed size keep theirs.
+        seed: seed of the generator; the same seed writes the same bytes.
+        style: of a replica: drawn is a fast 2D drawing, people a rendered 3D face (0.1 s each).
+        pictures: pictures of each person, in different expressions.
+        replace: delete what the folder holds; otherwise a folder that is not empty is refused.
         workers: processes; by default one for each core.
         options: of people: palsy, mixtures, yaw_max_deg, occluders, degradations, least_intensity; of clips also
-            seconds, frames_per_s, voice, syllables, disagree. As: --options.palsy 0.5.
+            seconds, frames_per_s, voice, syllables, disagree. For instance --options.palsy 0.5.
     """
     if name in ("people", "clips"):
         from mien.engine.datasets.synth_people import make

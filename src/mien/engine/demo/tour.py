@@ -56,13 +56,13 @@ class Tour:
 
 
 def demo(*, output: str = "mien-demo", faces: int = 1050, epochs: int = 14, seed: int = 0) -> str:
-    """Two-minute tour: draws faces, trains on them, measures the result, reads pictures, writes a report.
+    """Two-minute tour: draws faces, trains on them, evaluates the result, reads pictures, writes a report.
 
     Args:
-        output: folder for everything that it makes; an earlier tour in it is replaced.
-        faces: drawn faces to train and test on, seven expressions.
-        epochs: passes over them; the landmark stream gets half as many before.
-        seed: of the drawings and of training.
+        output: folder for all results; an earlier tour in it is replaced.
+        faces: number of drawn faces to train and test on, in seven classes.
+        epochs: epochs of training; the landmark stream is trained for half as many before.
+        seed: seed of the drawings and of training.
     """
     from rich.console import Console
 

@@ -18,9 +18,9 @@ def compare(first: str, second: str, *, bootstrap: int = 2000, seed: int = 0) ->
     Args:
         first: folder that `mien evaluate` wrote, or one of its tables (predictions.csv, points.csv, values.csv,
             pictures.csv).
-        second: the other folder or file.
-        bootstrap: resamples for the intervals.
-        seed: of the resampling.
+        second: the other folder or table.
+        bootstrap: bootstrap resamples for the confidence intervals.
+        seed: seed of the resampling.
     """
     from mien.engine.evaluation.compare_tables import compare_tables
 

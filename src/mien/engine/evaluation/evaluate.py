@@ -35,28 +35,30 @@ def evaluate(
     benchmark: bool = False,
     eval_3d: bool = False,
 ) -> "dict[str, Evaluation]":
-    """Measure a bundle on a labelled split: metrics with intervals, tables, and report.html.
+    """Evaluate a bundle on a labelled split: metrics with confidence intervals, tables and report.html.
 
-    Measures every output that the data have a truth for: classes, points, values (valence, arousal), pictures. With
-    several of them their tables lie in a folder for each. The last four options are for bundles that give points.
+    Evaluates every output that the data set has labels for: classes, points, values (valence, arousal), pictures. Of
+    several outputs each has its own folder of tables. The last four options are for bundles that give points.
 
     Args:
         bundle: folder of a bundle or of a training run, or the name of a model that ships with mien.
-        data: the data set, by the same words as in `mien fit`.
-        split: the part of the data set to measure on; by default data.test_split.
+        data: the data set, by the options of `mien fit`.
+        split: split to evaluate on; by default data.test_split.
         output: folder for the report and its tables; files of an earlier evaluation in it are replaced.
-        runner: what computes the network; auto takes torch where the bundle has safetensors, else onnx.
-        batch_size: pictures in one forward pass.
-        device: of torch, such as cpu or cuda:1; auto takes a GPU where there is one.
-        bootstrap: resamples for the intervals; 0 leaves them out.
-        seed: of the resampling.
-        compare: second bundle, measured on the same pictures and compared with the first.
-        show_faces: show the most confident mistakes as pictures in the report, for your own eyes.
-        crop: what cuts out the faces; landmarks is a box around the true points, detector a face detector's, reading
-            that and a second look as mien analyze takes it; both is landmarks and detector, all those and reading.
-        ocular_norm: what errors are divided by; outer and pupil are distances of eye corners, bb the points' box.
-        benchmark: print the lines of the published evaluator too.
-        eval_3d: refuse to go on without depth, and print the errors in 3D with the lines of --benchmark.
+        runner: what runs the network; auto takes torch where the bundle has safetensors, else onnx.
+        batch_size: pictures in a forward pass.
+        device: device of torch, such as cpu or cuda:1; auto takes a GPU where there is one.
+        bootstrap: bootstrap resamples for the confidence intervals; 0 omits them.
+        seed: seed of the resampling.
+        compare: second bundle, evaluated on the same pictures and compared with the first.
+        show_faces: show the most confident errors as pictures in the report, which is then not for sharing.
+        crop: box that faces are cropped by; data is the data set's own, landmarks encloses the true points, detector is
+            a face detector's, reading is that followed by a second crop around the predicted points, as in mien
+            analyze; both is landmarks and detector, all adds reading.
+        ocular_norm: normalisation of errors: outer is the distance of the outer eye corners, pupil that of the pupils,
+            bb the size of the points' bounding box, none is pixels.
+        benchmark: also print the lines of the published evaluator.
+        eval_3d: require depth, and print errors in 3D with the lines of --benchmark.
     """
     from mien.engine.evaluation.run import EvaluationOptions, run
 

@@ -29,30 +29,30 @@ def analyze(
     threads: int | None = None,
     limit: int | None = None,
 ) -> str:
-    """Read the faces in photos, folders and videos: a table, its description, and labelled pictures.
+    """Read faces in photos, folders and videos; writes a table, its description and labelled pictures.
 
     Args:
         inputs: files, folders, patterns such as 'photos/*.jpg', videos; - takes names from standard input, one a line.
         output: folder for readings.csv, readings.parquet, readings.json, overlays/ and contact_sheet.jpg.
-        bundle: folder of a bundle with model.onnx; repeat it for several that read the same faces. By default the model
+        bundle: folder of a bundle with model.onnx; repeat it to run several on the same faces. By default the model
             that ships with mien.
-        detector: dlib needs no file; yunet finds turned faces too, from OpenCV's weight file.
-        detector_weights: YuNet's file.
-        min_face: side in pixels of the smallest face to look for; smaller is slower.
-        every: of a video, every N-th frame.
-        overlay: draw labelled pictures; --no-overlay for the table alone.
-        landmarks: also read the 68 points of each face and where the head is turned; auto is yes where a landmark model
+        detector: face detector; dlib needs no weight file, yunet also finds turned faces and needs OpenCV's.
+        detector_weights: weight file of yunet.
+        min_face: side in pixels of the smallest face to detect; smaller is slower.
+        every: of a video, read every N-th frame.
+        overlay: draw labelled pictures; --no-overlay writes the table alone.
+        landmarks: also predict the 68 landmarks and the head pose of each face; auto is yes where a landmark model
             ships.
-        landmark_bundle: folder of a bundle that reads landmarks; by default the first --bundle that does, else the one
+        landmark_bundle: folder of a bundle that gives landmarks; by default the first --bundle that does, else the one
             that ships with mien.
-        points: also write each face's points as a .pts file, into points/.
-        smooth: of a video, points that tremble less (one-euro filter).
-        resume: go on with an interrupted run in the same folder; what it has read is not read again.
+        points: also write the landmarks of each face as a .pts file, into points/.
+        smooth: of a video, smooth the landmarks over time (one-euro filter).
+        resume: continue an interrupted run in the same folder; what was read is not read again.
         overwrite: replace the readings and pictures of an earlier run in the same folder.
-        backend: what computes; by default openvino where it is installed.
-        precision: bf16 is quicker for large networks, on CPUs that have it.
-        threads: by default one for each core.
-        limit: at most so many pictures and videos.
+        backend: inference backend; auto takes openvino where it is installed.
+        precision: bf16 is faster for large networks, on CPUs that support it.
+        threads: CPU threads; by default one for each core.
+        limit: largest number of pictures and videos to read.
     """
     from mien.engine.reading.output_folder import OutputFolder
     from mien.engine.reading.run import AnalyzeRun

@@ -36,27 +36,29 @@ def asymmetry(
     every: int = 1,
     threads: int | None = None,
 ) -> str:
-    """Measure left against right in photos and films of one face: estimates with uncertainty, no diagnosis.
+    """Measure left-right asymmetry in photos and videos of one face: estimates with uncertainty, no diagnosis.
 
     Args:
-        inputs: photos and films, as FILE or TASK=FILE; a name such as anna_smile.jpg states its task too. Tasks: rest,
+        inputs: photos and videos, as FILE or TASK=FILE; a name such as anna_smile.jpg states its task too. Tasks: rest,
             brow_raise, eyes_closed_gently, eyes_closed_tightly, smile, snarl, pucker, lower_teeth.
         output: folder for report.html, measures.csv, measures.json, pictures and curves.
-        task: what every input shows, where their names do not state it.
-        affected: the person's own side; auto is the side that moves less.
-        pupil_distance_mm: the person's own, for millimetres that are right; 63 otherwise.
-        iris_px: diameter of the iris in the picture, assumed to be 11.77 mm, instead of the pupil distance.
-        mm_per_px: known from a ruler, instead.
-        distance_m: from the camera to the face, where it is known; with depth, perspective is removed too.
-        bundle: folder of a bundle that reads landmarks; by default the one that ships with mien.
-        detector: dlib needs no file; yunet finds turned faces too, from OpenCV's weight file.
-        detector_weights: YuNet's file.
-        mirror: read each picture and its mirror image, measure their mean and report how far they disagree; --no-mirror
+        task: task that every input shows, where the file names do not state it.
+        affected: affected side, as the person's own right or left; auto is the side that moves less.
+        pupil_distance_mm: the person's pupil distance, which sets the scale in millimetres; 63 mm is assumed otherwise.
+        iris_px: diameter of the iris in the picture, assumed to be 11.77 mm; sets the scale instead of the pupil
+            distance.
+        mm_per_px: millimetres per pixel, for instance from a ruler in the picture; sets the scale instead.
+        distance_m: distance of camera and face in metres; with depth, perspective is corrected too.
+        bundle: folder of a bundle that gives landmarks; by default the one that ships with mien.
+        detector: face detector; dlib needs no weight file, yunet also finds turned faces and needs OpenCV's.
+        detector_weights: weight file of yunet.
+        mirror: read each picture and its mirror image, measure their mean and report their difference; --no-mirror
             halves the time.
-        frontal: remove the head's turn, where the bundle reads depth.
-        line: the pupil line goes through the middle of the eyes' corners, or of the lids' points (pupils).
-        every: of a film, every N-th frame.
-        threads: by default one for each core.
+        frontal: rotate the points to a frontal view, where the bundle gives depth.
+        line: reference line through both eyes: canthi takes the middle of the corners of each eye, pupils that of the
+            lid points.
+        every: of a video, read every N-th frame.
+        threads: CPU threads; by default one for each core.
     """
     from mien.engine.reading.inputs import bundle_of, positive
     from mien.runtime.asymmetry.examination import FaceReader

@@ -27,17 +27,17 @@ def landmarks(
     backend: Literal["auto", "onnxruntime", "openvino"] = "auto",
     threads: int | None = None,
 ) -> str:
-    """Find the 68 points of each face: drawn on the photo, as .pts, and in 3D to turn where the model has depth.
+    """Find the 68 landmarks of each face: drawn on the photo, as .pts, and as a 3D view where the model gives depth.
 
     Args:
         inputs: photos, folders, patterns such as 'photos/*.jpg'.
         output: folder for PHOTO.png, PHOTO.pts (further faces PHOTO_1.pts, ...), and in 3D PHOTO.obj and PHOTO.html.
-        bundle: folder of a bundle that reads landmarks; by default the one that ships with mien.
-        detector: dlib needs no file; yunet finds turned faces too, from OpenCV's weight file.
-        detector_weights: YuNet's file.
-        min_face: side in pixels of the smallest face to look for.
-        backend: what computes; by default openvino where it is installed.
-        threads: by default one for each core.
+        bundle: folder of a bundle that gives landmarks; by default the one that ships with mien.
+        detector: face detector; dlib needs no weight file, yunet also finds turned faces and needs OpenCV's.
+        detector_weights: weight file of yunet.
+        min_face: side in pixels of the smallest face to detect; smaller is slower.
+        backend: inference backend; auto takes openvino where it is installed.
+        threads: CPU threads; by default one for each core.
     """
     from mien.engine.reading.inputs import bundle_of, files_of
     from mien.engine.reading.output_names import OutputNames

@@ -26,16 +26,16 @@ def reconstruct(
     detector_weights: str | None = None,
     min_face: float | None = None,
 ) -> str:
-    """Show what an autoencoder makes of faces: the face, its reconstruction, the difference.
+    """Show faces, their reconstruction by an autoencoder, and the difference.
 
     Args:
         inputs: photos, folders, patterns such as 'photos/*.jpg'.
-        bundle: folder of a bundle that makes the picture of a face again (ParFace-Net's stages, with or without
-            landmarks, or any with an output of that kind); needs torch.
+        bundle: folder of a bundle that reconstructs the picture of a face (a stage of ParFace-Net, or any with an
+            output of kind picture); needs torch.
         output: folder for PHOTO.png, of further faces PHOTO_1.png, ...
-        detector: dlib needs no file; yunet finds turned faces too, from OpenCV's weight file.
-        detector_weights: YuNet's file.
-        min_face: side in pixels of the smallest face to look for.
+        detector: face detector; dlib needs no weight file, yunet also finds turned faces and needs OpenCV's.
+        detector_weights: weight file of yunet.
+        min_face: side in pixels of the smallest face to detect; smaller is slower.
     """
     from mien.engine.reading.inputs import files_of
     from mien.engine.reading.output_names import OutputNames

@@ -76,7 +76,7 @@ class ParFaceConfig:
     """Factor of the depth head's channel counts; null takes width."""
     depth_latent: bool = True
     """Feed the latent vector to the depth head, as published; false for a depth head that learns from synthetic faces
-    alone, since the latent vector tells them from photographs."""
+    alone, since the latent vector distinguishes them from photographs."""
     head_layers: int = 3
     """Decoder layers between the transfer convolutions; each doubles the side of the heat maps."""
     lateral: bool = False
