@@ -111,8 +111,8 @@ def test_training_report(tmp_path: Path) -> None:
 
 def test_report_of_classes(tmp_path: Path) -> None:
     from mien.engine.evaluation.classes.predictions import ClassEvaluation, ClassPredictions
-    from mien.engine.evaluation.classes.report import write_report
     from mien.engine.evaluation.classes.scores import score_classes
+    from mien.engine.evaluation.classes.task import ClassTask
     from mien.engine.evaluation.data import Target
     from mien.engine.evaluation.options import Bootstrap
 
@@ -133,7 +133,7 @@ def test_report_of_classes(tmp_path: Path) -> None:
         failures=[(HOSTILE, HOSTILE)], scores=score_classes(predictions, Bootstrap(50)), contamination=[HOSTILE],
         notes=[HOSTILE],
     )  # fmt: skip
-    write_report(tmp_path / "report.html", result)
+    ClassTask().write_report(tmp_path / "report.html", result)
     check((tmp_path / "report.html").read_text(encoding="utf-8"))
 
 
@@ -142,7 +142,7 @@ def test_report_of_points(tmp_path: Path) -> None:
     from mien.data.replicas import write_drawn
     from mien.engine.evaluation.evaluate import evaluate
     from mien.engine.evaluation.points.predictions import PointEvaluation
-    from mien.engine.evaluation.points.report import write_landmark_report
+    from mien.engine.evaluation.points.task import PointTask
 
     folder = write_drawn(tmp_path / "w300", faces=21, layout="w300", size=64, test_share=0.5)
     data = DataOptions(name="w300", root=str(folder), leaks="ignore")
@@ -156,7 +156,7 @@ def test_report_of_points(tmp_path: Path) -> None:
     result = replace(
         found, bundle=HOSTILE, target=target, contamination=[HOSTILE], engine=HOSTILE, predictions=predictions
     )
-    write_landmark_report(tmp_path / "report.html", result)
+    PointTask().write_report(tmp_path / "report.html", result)
     check((tmp_path / "report.html").read_text(encoding="utf-8"))
 
 

@@ -14,9 +14,9 @@ from mien.core.errors import MienError
 from mien.core.labels import LabelSet
 from mien.core.spec import Output, PictureInput
 from mien.engine.evaluation.classes.predictions import ClassEvaluation, ClassPredictions
-from mien.engine.evaluation.classes.report import write_report
 from mien.engine.evaluation.classes.scores import score_classes
 from mien.engine.evaluation.classes.tables import write_tables
+from mien.engine.evaluation.classes.task import ClassTask
 from mien.engine.evaluation.classes.text import MEANING, format_interval, format_value
 from mien.engine.evaluation.data import Target
 from mien.engine.evaluation.options import Bootstrap
@@ -88,7 +88,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     result = evaluation()
     write_tables(folder, result)
     write_metrics(folder / "metrics.jsonl", {"expression": result})
-    write_report(folder / "report.html", result)
+    ClassTask().write_report(folder / "report.html", result)
     return folder
 
 

@@ -2,6 +2,8 @@
 
 import base64
 from collections.abc import Iterable, Mapping, Sequence
+from io import BytesIO
+from typing import Any
 
 from markupsafe import Markup
 
@@ -61,6 +63,13 @@ def figure(scene: Scene, *, caption: Cell = "") -> Markup:
 def figures(scenes: Iterable[Scene]) -> Markup:
     """Scenes side by side as far as there is room."""
     return macro("parts.html", "figures", list(scenes))
+
+
+def photo(image: Any, *, alt: str, css_class: str = "", quality: int = 80) -> Markup:
+    """A Pillow image as a JPEG inside the page."""
+    content = BytesIO()
+    image.save(content, format="JPEG", quality=quality)
+    return picture(content.getvalue(), alt=alt, css_class=css_class, kind="jpeg")
 
 
 def picture(content: bytes, *, alt: str, css_class: str = "", kind: str = "png") -> Markup:

@@ -89,8 +89,7 @@ def _curve(run: Path, metric: str) -> list[tuple[float, float]]:
 
 
 def _measured(tour: "Tour") -> Markup:
-    from mien.engine.evaluation.classes.report import headline
-    from mien.engine.evaluation.classes.sections import classes_table, confusion_table
+    from mien.engine.evaluation.classes.sections import classes_table, confusion_table, headline
 
     result = tour.evaluation
     assert result is not None

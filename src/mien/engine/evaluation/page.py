@@ -1,11 +1,9 @@
-"""Sections that reports of values and pictures share, and the report of several outputs.
-
-Every cell is plain text without characters that HTML would read: names of metrics, numbers, and names from the bundle.
-"""
+"""What the reports of all kinds of output share: sections, the page around them, and the summary of a terminal."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from markupsafe import Markup
 from rich.console import Console
 from rich.table import Table
 
@@ -23,27 +21,32 @@ Format = Callable[[Score], str]
 
 def headline(result: Evaluation, values: Mapping[str, str]) -> str:
     """The main numbers in large print, and what a reader must know before quoting them."""
-    return parts.cards(values) + parts.warning(*warnings(result))
+    return parts.cards(values) + parts.warning(*warnings(result, *left_out(result)))
 
 
-def warnings(result: Evaluation) -> list[str]:
+def warnings(result: Evaluation, *more: str) -> list[str]:
     """What a reader must know before quoting a number."""
     lines, failed = [*result.contamination, *result.notes], len(result.failures)
     if failed:
         lines.append(f"{failed:,} picture{'s' * (failed > 1)} could not be read: not in the numbers, see failures.csv.")
-    lost = {f"with {kind}": n for kind, n in result.target.dropped.items()} | {
-        "without a label": result.target.unlabelled
-    }
-    return lines + [f"Left out: {n:,} faces {kind}." for kind, n in lost.items() if n]
+    return [*lines, *more]
 
 
-def metrics_table(scores: Sequence[Score], format_value: Format, meaning: Mapping[str, str]) -> str:
+def left_out(result: Evaluation, *, unlabelled: str = "without a label") -> list[str]:
+    """A line for each kind of face that could not be measured."""
+    lost = {f"with {kind}": n for kind, n in result.target.dropped.items()} | {unlabelled: result.target.unlabelled}
+    return [f"Left out: {n:,} faces {kind}." for kind, n in lost.items() if n]
+
+
+def metrics_table(
+    scores: Sequence[Score], format_value: Format, meaning: Mapping[str, str], *, note: str = ""
+) -> Markup:
     """Every metric with its interval. meaning: by the metric's name before the slash."""
     rows = [
         [s.metric, format_value(s), format_interval(s, format_value), f"{s.n:,}", _described(s, meaning)]
         for s in scores
     ]
-    caption = "metrics.jsonl holds these values to full precision."
+    caption = f"metrics.jsonl holds these values to full precision. {note}".strip()
     return parts.table(["metric", "value", "95 % interval", "faces", "meaning"], rows, left=(0, 4), caption=caption)
 
 
@@ -51,41 +54,50 @@ def _described(score: Score, meaning: Mapping[str, str]) -> str:
     return "; ".join(text for text in (meaning.get(score.metric.partition("/")[0], ""), score.note) if text)
 
 
-def format_interval(score: Score, format_value: Format) -> str:
+def format_interval(score: Score | None, format_value: Format) -> str:
     """`0.412 to 0.455`; "" for a score without an interval."""
-    if score.low is None or score.high is None:
+    if score is None or score.low is None or score.high is None:
         return ""
     return " to ".join(format_value(Score(score.metric, end)) for end in (score.low, score.high))
 
 
-def model_and_data(result: Evaluation, faces: int, more: Mapping[str, object]) -> str:
-    """Which model, on which faces, how."""
+def model_and_data(result: Evaluation, more: Mapping[str, object]) -> Section:
+    """Which model, on which faces, how. more: further facts, or others in place of these."""
     target = result.target
-    return parts.facts(
-        {
-            "model": result.model,
-            "bundle": result.bundle,
-            "output": result.output,
-            "weights (SHA-256, first 12)": result.info.weight_hash,
-            "computed by": f"{result.engine}, {faces / max(result.seconds, 1e-9):,.0f} faces a second",
-            "data set and split": f"{target.data}, {target.split}",
-            "split hash": target.split_hash,
-            "split file": target.split_file,
-            "overlap with training faces": format_overlap(result.leaks),
-            "faces measured": f"{faces:,}",
-            "pictures that could not be read": f"{len(result.failures):,}",
-            "input": f"{described_inputs(result.info.inputs)}, one view, no flips",
-            **more,
-        }
-    )
+    facts: dict[str, object] = {
+        "model": result.model,
+        "bundle": result.bundle,
+        "output": result.output,
+        "weights (SHA-256, first 12)": result.info.weight_hash,
+        "computed by": f"{result.engine}, {speed(result.faces, result)} faces a second",
+        "data set and split": f"{target.data}, {target.split}",
+        "split hash": target.split_hash,
+        "split file": target.split_file,
+        "overlap with training faces": format_overlap(result.leaks),
+        "faces measured": f"{result.faces:,}",
+        "pictures that could not be read": f"{len(result.failures):,}",
+        "input": f"{described_inputs(result.info.inputs)}, one view, no flips",
+        "intervals": "95 %, percentile bootstrap over faces" if result.scores[0].low is not None else "none",
+    }
+    return Section("Model, data and protocol", parts.facts(facts | dict(more)))
 
 
-def comparison_table(compared: Comparison) -> str:
-    """The verdict and the differences with their paired intervals."""
+def speed(faces: int, result: Evaluation) -> str:
+    """Faces a second."""
+    return f"{faces / max(result.seconds, 1e-9):,.0f}"
+
+
+def comparison(compared: Comparison | None, more: Mapping[str, object]) -> list[Section]:
+    """The verdict and the differences with their paired intervals; empty where one model was measured."""
+    if compared is None:
+        return []
     columns, rows = difference_rows(compared)
-    about = {"first": compared.first, "second": compared.second, "result": compared.verdict}
-    caption = "Second minus first; intervals by a paired bootstrap over faces, not corrected for many metrics."
-    return parts.facts(about) + parts.table(columns, rows, caption=caption)
+    about = {"first": compared.first, "second": compared.second, "result": compared.verdict, **more}
+    unit = ", in percentage points" if compared.in_percent else ""
+    caption = f"Second minus first{unit}; intervals by a paired bootstrap over faces, not corrected for many metrics."
+    return [
+        Section("Comparison with the second model", parts.facts(about) + parts.table(columns, rows, caption=caption))
+    ]
 
 
 def difference_rows(compared: Comparison) -> tuple[list[str], list[list[str]]]:
@@ -100,19 +112,34 @@ def difference_rows(compared: Comparison) -> tuple[list[str], list[list[str]]]:
     return columns, rows
 
 
-def print_scores(result: Evaluation, faces: int, scores: Sequence[Score], format_value: Format, folder: Path) -> None:
-    """A table on standard output, then notes, the comparison's verdict, and where the report is."""
-    console, table = Console(), Table()
+def print_scores(
+    result: Evaluation, scores: Sequence[Score], format_value: Format, folder: Path, lines: Sequence[str]
+) -> None:
+    """Metrics with their intervals on standard output. lines: warnings."""
+    table = Table()
     for name, side in (("metric", "left"), ("value", "right"), ("95 % interval", "right")):
         table.add_column(name, justify=side)  # type: ignore[arg-type]
     for score in scores:
         table.add_row(score.metric, format_value(score), format_interval(score, format_value))
-    title = f"{result.model} on {result.target.data} {result.target.split}, {result.output}: {faces:,} faces"
+    print_table(result, table, folder, lines, result.comparison.verdict if result.comparison else "")
+
+
+def print_table(result: Evaluation, table: Table, folder: Path, lines: Sequence[str], verdict: str) -> None:
+    """A table on standard output, then warnings, the comparison's verdict, and where the report is."""
+    console, target = Console(), result.target
+    title = f"{result.model} on {target.data} {target.split}, {result.output}: {result.faces:,} faces"
     console.print(title, markup=False, highlight=False, soft_wrap=True)
     console.print(table)
-    verdict = [compared.verdict] if (compared := getattr(result, "comparison", None)) else []
-    for line in (*(f"Note: {line}" for line in warnings(result)), *verdict, f"Report: {folder / 'report.html'}"):
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    for line in (*(f"Note: {line}" for line in lines), verdict, f"Report: {folder / 'report.html'}"):
+        if line:
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def write_report(path: Path, result: Evaluation, sections: Sequence[Section], subject: str) -> None:
+    """report.html of one output."""
+    title = f"{result.info.system} on {result.target.data}, {result.target.split}"
+    subtitle = f"{subject}. Model {result.model}, {result.faces:,} faces of split {result.target.split_hash}."
+    write_page(path, title, sections, subtitle=subtitle)
 
 
 def write_report_of_outputs(

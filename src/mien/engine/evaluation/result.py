@@ -4,13 +4,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mien.core.bundle import BundleInfo
+from mien.engine.evaluation.comparison import Comparison
 from mien.engine.evaluation.data import Target
 from mien.engine.evaluation.scores import Score
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Evaluation:
-    """Scores of one output of a model on one split; each kind of output adds its predictions."""
+    """Scores of one output of a model on one split."""
 
     bundle: str
     """As the user named it."""
@@ -24,6 +25,10 @@ class Evaluation:
     """The faces that were asked for."""
     scores: list[Score]
     """Every metric."""
+    predictions: Any
+    """Of every face that could be read; their class is the task's own."""
+    comparison: Comparison | None = None
+    """With the second model, where there is one."""
     failures: list[tuple[str, str]] = field(default_factory=list)
     """(key, reason) of pictures that could not be read."""
     seconds: float = 0.0
@@ -34,6 +39,11 @@ class Evaluation:
     """Policy, and counts of the faces that the model was trained or selected on."""
     notes: list[str] = field(default_factory=list)
     """What else is to be known of the data: faces left out, outputs that were not measured."""
+
+    @property
+    def faces(self) -> int:
+        """How many were measured."""
+        return len(self.predictions)
 
     @property
     def model(self) -> str:

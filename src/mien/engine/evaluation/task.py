@@ -1,17 +1,20 @@
 """How an output of a network is measured: a Task for each kind of output, and the Job of measuring one output."""
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, ClassVar
 
 from mien.core.bundle import BundleInfo
 from mien.core.spec import Output
 from mien.engine.evaluation.comparison import Comparison
 from mien.engine.evaluation.data import EvaluationData, Target
-from mien.engine.evaluation.options import Bootstrap
+from mien.engine.evaluation.options import Bootstrap, NoOptions
+from mien.engine.evaluation.page import write_report
 from mien.engine.evaluation.result import Evaluation
-from mien.engine.evaluation.shared_pass import Collect, SharedPass
+from mien.engine.evaluation.scores import Score
+from mien.engine.evaluation.shared_pass import Collect, Collected, SharedPass
 from mien.report.page import Section
 
 TASKS = {
@@ -66,50 +69,86 @@ class Job:
         return replace(self, target=replace(self.target, samples=kept))
 
 
-@runtime_checkable
-class Task(Protocol):
-    """Measures one kind of output. Stateless; `Evaluation` is the task's own subclass."""
+class Task(ABC):
+    """Measures one kind of output. Stateless."""
 
-    options_class: type[Any]
+    options_class: ClassVar[type[Any]] = NoOptions
     """Dataclass of its options, named as those of `mien evaluate`."""
-    table: str
+    table: ClassVar[str]
     """File with a row for each face, which `mien compare` reads."""
 
+    @abstractmethod
     def target(self, data: EvaluationData, info: BundleInfo, output: str, options: Any) -> Target:
         """The faces with a truth. Raises NotMeasurableError where there are none, MienError for impossible options."""
-        ...
 
+    @abstractmethod
     def collect(self, job: Job) -> Collect | None:
         """What is kept of faces in the shared pass; None for a task with a pass of its own."""
-        ...
 
+    @abstractmethod
     def measure(self, job: Job, network: SharedPass) -> Evaluation:
         """Predictions and scores. Raises MienError when not one picture can be read."""
-        ...
 
+    @abstractmethod
     def compare(self, first: Any, second: Any, bootstrap: Bootstrap) -> Evaluation:
         """The first evaluation with its comparison to the second."""
-        ...
 
+    @abstractmethod
     def compare_tables(self, first: Path, second: Path, names: tuple[str, str], bootstrap: Bootstrap) -> Comparison:
         """Of two files `table`; `names` are of the models."""
-        ...
 
+    @abstractmethod
     def write_tables(self, folder: Path, result: Any) -> None:
         """Every file but metrics.jsonl and report.html."""
-        ...
 
+    @abstractmethod
     def sections(self, result: Any, *, show_faces: bool) -> list[Section]:
         """Of the report; the first one is the headline and has no title."""
-        ...
 
-    def write_report(self, path: Path, result: Any, *, show_faces: bool) -> None:
+    @abstractmethod
+    def subject(self, result: Any) -> str:
+        """What was measured, for the report's subtitle."""
+
+    def write_report(self, path: Path, result: Any, *, show_faces: bool = False) -> None:
         """A report of this output alone."""
-        ...
+        write_report(path, result, self.sections(result, show_faces=show_faces), self.subject(result))
 
+    @abstractmethod
     def print_summary(self, result: Any, folder: Path) -> None:
         """The main metrics on standard output, then where the report is."""
-        ...
+
+
+class SharedPassTask(Task):
+    """A task whose predictions are collected in the shared pass, and compare as a later `mien compare` reads them."""
+
+    evaluation: ClassVar[type[Evaluation]] = Evaluation
+
+    @abstractmethod
+    def predicted(self, job: Job, found: Collected) -> tuple[Any, list[Score]]:
+        """Predictions of the collected faces, and their scores."""
+
+    @abstractmethod
+    def compared(self, first: Any, second: Any, names: tuple[str, str], bootstrap: Bootstrap) -> Comparison:
+        """Of two predictions. Raises MienError where they are of other faces."""
+
+    @abstractmethod
+    def read(self, table: Path) -> Any:
+        """Predictions, as `write_tables` wrote them."""
+
+    def measure(self, job: Job, network: SharedPass) -> Evaluation:
+        found = network.collected(job.output)
+        predictions, scores = self.predicted(job, found)
+        return self.evaluation(
+            **job.common(), engine=network.predictor.engine, failures=found.failures, seconds=network.seconds,
+            scores=scores, predictions=predictions,
+        )  # fmt: skip
+
+    def compare(self, first: Evaluation, second: Evaluation, bootstrap: Bootstrap) -> Evaluation:
+        names = first.bundle, second.bundle
+        return replace(first, comparison=self.compared(first.predictions, second.predictions, names, bootstrap))
+
+    def compare_tables(self, first: Path, second: Path, names: tuple[str, str], bootstrap: Bootstrap) -> Comparison:
+        return self.compared(self.read(first), self.read(second), names, bootstrap)
 
 
 def task_of(kind: str) -> Task:

@@ -1,21 +1,18 @@
-"""Sections of a classification report: headline, classes, confusion, calibration, mistakes, metrics, comparison."""
-
-import io
-from typing import TYPE_CHECKING
+"""Sections of a classification report: the accuracy beside its baseline, errors by class, calibration, and caveats."""
 
 from markupsafe import Markup
+from PIL import Image
 
+from mien.core.records import Sample
 from mien.core.spec import PictureInput
+from mien.data.faces import prepare_face
+from mien.engine.evaluation import page
+from mien.engine.evaluation.classes.predictions import ClassEvaluation
 from mien.engine.evaluation.classes.text import MEANING, bounds, format_interval, format_value
 from mien.engine.evaluation.scores import Score, value_of
 from mien.report import parts
-from mien.report.page import macro
+from mien.report.page import Section, caveats, macro
 from mien.report.plots import interval_figure, reliability_figure
-
-if TYPE_CHECKING:
-    from mien.core.records import Sample
-    from mien.engine.evaluation.classes.comparison import ClassComparison
-    from mien.engine.evaluation.classes.predictions import ClassEvaluation
 
 TEMPLATE = "classes.html"
 CARDS = {"balanced_accuracy": "balanced accuracy", "f1_macro": "macro F1", "kappa": "Cohen's kappa", "ece@15": "ECE"}
@@ -23,7 +20,33 @@ MISTAKES_SHOWN = 12
 _CALIBRATED = 0.02  # largest difference between mean confidence and accuracy that counts as calibrated
 
 
-def headline(result: "ClassEvaluation", *, warnings: "list[str]") -> Markup:
+def report_sections(result: ClassEvaluation, *, show_faces: bool = False) -> list[Section]:
+    """The sections, for a report of this output alone or inside another one."""
+    return [
+        Section("", headline(result)),
+        *_comparison(result),
+        Section("Classes", classes_table(result)),
+        Section("Confusion matrix", confusion_table(result)),
+        Section("Calibration", reliability(result)),
+        Section("The most confident mistakes", mistakes(result, show_faces=show_faces)),
+        Section("All metrics", metrics_table(result.scores)),
+        measured(result),
+        caveats(),
+    ]
+
+
+def warnings(result: ClassEvaluation) -> list[str]:
+    """What a reader must know before quoting the accuracy."""
+    more = []
+    if result.target.dropped:
+        lost = ", ".join(f"{name} ({count:,})" for name, count in result.target.dropped.items())
+        more.append(f"Left out, because the model has no such class: {lost}.")
+    if absent := value_of(result.scores, "balanced_accuracy").note:
+        more.append(f"Balanced accuracy and macro F1: {absent}.")
+    return page.warnings(result, *more)
+
+
+def headline(result: ClassEvaluation) -> Markup:
     """The accuracy with its interval, in a sentence and a figure, beside the majority class; warnings."""
     accuracy, baseline = value_of(result.scores, "accuracy"), value_of(result.scores, "majority_accuracy")
     assert accuracy.value is not None and baseline.value is not None
@@ -36,22 +59,19 @@ def headline(result: "ClassEvaluation", *, warnings: "list[str]") -> Markup:
         right=int(predictions.right.sum()), faces=len(predictions),
         majority=predictions.labels.classes[int(predictions.confusion.sum(1).argmax())],
         cards={text: format_value(value_of(result.scores, name)) for name, text in CARDS.items()},
-        warnings=warnings,
+        warnings=warnings(result),
     )  # fmt: skip
 
 
 def metrics_table(scores: list[Score]) -> Markup:
     """Every metric over the whole set, with its meaning."""
-    rows = [
-        [s.metric, format_value(s), parts.small(format_interval(s)), MEANING[s.metric] + (f"; {s.note}" * bool(s.note))]
-        for s in scores
-        if s.metric in MEANING
-    ]
-    caption = "metrics.jsonl holds these values to full precision. Intervals of calibration errors are biased upwards."
-    return parts.table(["metric", "value", "95 % interval", "meaning"], rows, left=(0, 3), caption=caption)
+    return page.metrics_table(
+        [s for s in scores if s.metric in MEANING], format_value, MEANING,
+        note="Intervals of calibration errors are biased upwards.",
+    )  # fmt: skip
 
 
-def classes_table(result: "ClassEvaluation") -> Markup:
+def classes_table(result: ClassEvaluation) -> Markup:
     """Recall, precision and F1 as bars; the recall's interval; how often the class is the label and the prediction."""
     rows = [_class_row(result, index) for index in range(len(result.predictions.labels.classes))]
     columns = ["class", "faces", "predicted", "recall", "95 % interval", "precision", "F1"]
@@ -59,7 +79,7 @@ def classes_table(result: "ClassEvaluation") -> Markup:
     return parts.table(columns, rows, caption=caption)
 
 
-def _class_row(result: "ClassEvaluation", index: int) -> list[parts.Cell]:
+def _class_row(result: ClassEvaluation, index: int) -> list[parts.Cell]:
     name = result.predictions.labels.classes[index]
     recall, precision, f1 = (value_of(result.scores, f"{metric}/{name}") for metric in ("recall", "precision", "f1"))
     labelled, predicted = (f"{int(result.predictions.confusion.sum(axis)[index]):,}" for axis in (1, 0))
@@ -70,14 +90,14 @@ def _bar(score: Score) -> parts.Cell:
     return "undefined" if score.value is None else parts.bar(score.value, format_value(score))
 
 
-def confusion_table(result: "ClassEvaluation") -> Markup:
+def confusion_table(result: ClassEvaluation) -> Markup:
     """Counts and shares of the row, shaded by the share."""
     names, confusion = result.predictions.labels.classes, result.predictions.confusion
     rows = [(name, [(int(count), int(row.sum())) for count in row]) for name, row in zip(names, confusion, strict=True)]
     return macro(TEMPLATE, "confusion", names, rows)
 
 
-def reliability(result: "ClassEvaluation") -> Markup:
+def reliability(result: ClassEvaluation) -> Markup:
     """The reliability diagram beside mean confidence and accuracy."""
     confidence, accuracy = (
         float(result.predictions.probabilities.max(-1).mean()),
@@ -89,7 +109,7 @@ def reliability(result: "ClassEvaluation") -> Markup:
     return macro(TEMPLATE, "reliability", figure, confidence=confidence, accuracy=accuracy, finding=finding)
 
 
-def mistakes(result: "ClassEvaluation", *, show_faces: bool) -> Markup:
+def mistakes(result: ClassEvaluation, *, show_faces: bool) -> Markup:
     """The wrong predictions with the highest probability, by file name; with their pictures only when asked."""
     predictions, names = result.predictions, result.predictions.labels.classes
     samples = {sample.key: sample for sample in result.target.samples} if show_faces else {}
@@ -103,32 +123,39 @@ def mistakes(result: "ClassEvaluation", *, show_faces: bool) -> Markup:
     return macro(TEMPLATE, "mistakes", columns, rows, show_faces=show_faces)
 
 
-def _thumbnail(result: "ClassEvaluation", sample: "Sample") -> Markup:
-    from PIL import Image
-
-    from mien.data.faces import prepare_face
-
+def _thumbnail(result: ClassEvaluation, sample: Sample) -> Markup:
     inputs = result.info.inputs.values()
     given = next((each for each in inputs if isinstance(each, PictureInput)), PictureInput())  # a voice has a face too
     image = Image.fromarray(prepare_face(sample, given)[0]).resize((96, 96))
-    encoded = io.BytesIO()
-    image.save(encoded, format="JPEG", quality=80)
-    return parts.picture(encoded.getvalue(), alt=f"the face in {sample.key}", css_class="face", kind="jpeg")
+    return parts.photo(image, alt=f"the face in {sample.key}", css_class="face")
 
 
-def comparison(compared: "ClassComparison") -> Markup:
-    """Verdict, McNemar's test, and the differences with their paired intervals."""
+def measured(result: ClassEvaluation) -> Section:
+    """Which model, on which faces, how."""
+    target, labels, accuracy = result.target, result.predictions.labels, value_of(result.scores, "accuracy")
+    intervals = "percentile bootstrap over faces (within classes for averages); recall and precision: Wilson"
+    return page.model_and_data(
+        result,
+        {
+            "samples without a label": f"{target.unlabelled:,}",
+            "samples of classes the model lacks": f"{sum(target.dropped.values()):,}",
+            "classes": f"{', '.join(labels.classes)} (order {labels.name}, {labels.checksum})",
+            "temperature": f"{result.predictions.temperature:.4g}",
+            "intervals": f"95 %: {intervals}" if accuracy.low is not None else "none",
+        },
+    )
+
+
+def _comparison(result: ClassEvaluation) -> list[Section]:
+    """With McNemar's test."""
+    if (compared := result.comparison) is None:
+        return []
     test = compared.mcnemar
-    rows = [
-        [d.name, f"{d.first:.1%}", f"{d.second:.1%}", f"{100 * d.value:+.1f}",
-         parts.small(f"{100 * d.interval.low:+.1f} to {100 * d.interval.high:+.1f}"), f"{d.n:,}"]
-        for d in compared.differences
-    ]  # fmt: skip
-    about = {
-        "first": compared.first,
-        "second": compared.second,
-        "same prediction": f"{compared.agreement:.1%} of {compared.n:,} faces",
-        "right only in the first, only in the second": f"{test.only_first:,}, {test.only_second:,}",
-        "McNemar's test": f"p = {test.p_value:.3g} ({test.method})",
-    }
-    return macro(TEMPLATE, "comparison", compared.verdict, about, rows)
+    return page.comparison(
+        compared,
+        {
+            "same prediction": f"{compared.agreement:.1%} of {compared.n:,} faces",
+            "right only in the first, only in the second": f"{test.only_first:,}, {test.only_second:,}",
+            "McNemar's test": f"p = {test.p_value:.3g} ({test.method})",
+        },
+    )

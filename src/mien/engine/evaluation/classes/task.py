@@ -1,6 +1,5 @@
 """Measures an output of classes: the set, calibration, each class, and two models by McNemar's test."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,21 +8,24 @@ from mien.core.bundle import BundleInfo
 from mien.core.labels import LabelSet
 from mien.engine.evaluation.classes.comparison import compare_predictions
 from mien.engine.evaluation.classes.predictions import ClassEvaluation, ClassPredictions
-from mien.engine.evaluation.classes.report import evaluation_sections, print_summary, write_report
 from mien.engine.evaluation.classes.scores import score_classes
+from mien.engine.evaluation.classes.sections import report_sections, warnings
 from mien.engine.evaluation.classes.tables import PREDICTIONS, read_predictions, write_tables
+from mien.engine.evaluation.classes.text import MEANING, format_value
 from mien.engine.evaluation.comparison import Comparison
 from mien.engine.evaluation.data import EvaluationData, Target
 from mien.engine.evaluation.options import Bootstrap, NoOptions
-from mien.engine.evaluation.shared_pass import Arrays, Collect, SharedPass
-from mien.engine.evaluation.task import Job
+from mien.engine.evaluation.page import print_scores
+from mien.engine.evaluation.scores import Score
+from mien.engine.evaluation.shared_pass import Arrays, Collect, Collected
+from mien.engine.evaluation.task import Job, SharedPassTask
 from mien.report.page import Section
 
 
-class ClassTask:
+class ClassTask(SharedPassTask):
     """See engine.evaluation.task.Task."""
 
-    options_class = NoOptions
+    evaluation = ClassEvaluation
     table = f"{PREDICTIONS}.csv"
 
     def target(self, data: EvaluationData, info: BundleInfo, output: str, options: NoOptions) -> Target:
@@ -35,39 +37,34 @@ class ClassTask:
 
         return logits
 
-    def measure(self, job: Job, network: SharedPass) -> ClassEvaluation:
-        found, labels = network.collected(job.output), labels_of(job.info, job.output)
+    def predicted(self, job: Job, found: Collected) -> tuple[ClassPredictions, list[Score]]:
         truth = {sample.key: sample.expression for sample in job.target.samples}
         predictions = ClassPredictions(
-            labels, tuple(found.keys), np.array([truth[key] for key in found.keys]), found.array("logits"),
-            job.info.temperature(job.output),
+            labels_of(job.info, job.output), tuple(found.keys), np.array([truth[key] for key in found.keys]),
+            found.array("logits"), job.info.temperature(job.output),
         )  # fmt: skip
-        scores = score_classes(predictions, job.bootstrap)
-        return ClassEvaluation(
-            **job.common(), engine=network.predictor.engine, failures=found.failures, seconds=network.seconds,
-            scores=scores, predictions=predictions,
-        )  # fmt: skip
+        return predictions, score_classes(predictions, job.bootstrap)
 
-    def compare(self, first: ClassEvaluation, second: ClassEvaluation, bootstrap: Bootstrap) -> ClassEvaluation:
-        names = first.bundle, second.bundle
-        compared = compare_predictions(first.predictions, second.predictions, names=names, bootstrap=bootstrap)
-        return replace(first, comparison=compared)
+    def compared(
+        self, first: ClassPredictions, second: ClassPredictions, names: tuple[str, str], bootstrap: Bootstrap
+    ) -> Comparison:
+        return compare_predictions(first, second, names=names, bootstrap=bootstrap)
 
-    def compare_tables(self, first: Path, second: Path, names: tuple[str, str], bootstrap: Bootstrap) -> Comparison:
-        both = read_predictions(first), read_predictions(second)
-        return compare_predictions(*both, names=names, bootstrap=bootstrap)
+    def read(self, table: Path) -> ClassPredictions:
+        return read_predictions(table)
 
     def write_tables(self, folder: Path, result: ClassEvaluation) -> None:
         write_tables(folder, result)
 
     def sections(self, result: ClassEvaluation, *, show_faces: bool) -> list[Section]:
-        return evaluation_sections(result, show_faces=show_faces)
+        return report_sections(result, show_faces=show_faces)
 
-    def write_report(self, path: Path, result: ClassEvaluation, *, show_faces: bool) -> None:
-        write_report(path, result, show_faces=show_faces)
+    def subject(self, result: ClassEvaluation) -> str:
+        return "Facial expression recognition"
 
     def print_summary(self, result: ClassEvaluation, folder: Path) -> None:
-        print_summary(result, folder)
+        shown = [s for s in result.scores if s.metric in MEANING or s.metric.startswith("recall/")]
+        print_scores(result, shown, format_value, folder, warnings(result))
 
 
 def labels_of(info: BundleInfo, output: str) -> LabelSet:

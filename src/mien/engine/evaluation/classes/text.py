@@ -1,5 +1,6 @@
 """A classification's scores as text (shares in percent, other metrics with three decimals), and what each means."""
 
+from mien.engine.evaluation import page
 from mien.engine.evaluation.scores import Score
 
 MEANING = {
@@ -26,10 +27,7 @@ def format_value(score: Score) -> str:
 
 def format_interval(score: Score) -> str:
     """`58.0% to 64.5%`; "" for a score without an interval."""
-    if score.low is None or score.high is None:
-        return ""
-    low, high = (format_value(Score(score.metric, value)) for value in (score.low, score.high))
-    return f"{low} to {high}"
+    return page.format_interval(score, format_value)
 
 
 def bounds(score: Score) -> tuple[float, float]:

@@ -1,13 +1,15 @@
-"""How far reconstructed pictures are from their originals, picture by picture, and the evaluation made of it."""
+"""How far reconstructed pictures are from their originals, picture by picture; as pictures.csv and .parquet too."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
-from mien.engine.evaluation.comparison import Comparison
-from mien.engine.evaluation.result import Evaluation
+from mien.core.errors import MienError
+from mien.engine.evaluation.tables import read_rows, write_columns
 from mien.metrics import reconstruction
 
+PICTURES = "pictures"
 METRICS = {
     "abs_error": reconstruction.abs_error,
     "psnr": reconstruction.psnr,
@@ -29,11 +31,16 @@ class PictureErrors:
         return len(self.keys)
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
-class PictureEvaluation(Evaluation):
-    """Of an output that reconstructs the input picture."""
+def write_pictures(folder: Path, errors: PictureErrors) -> None:
+    """key, then a column for each metric."""
+    write_columns(folder, PICTURES, {"key": errors.keys} | {n: values.tolist() for n, values in errors.metrics.items()})
 
-    predictions: PictureErrors
-    """Of every face that could be read."""
-    comparison: Comparison | None = None
-    """With the second model, where there is one."""
+
+def read_pictures(path: Path) -> PictureErrors:
+    """Of a pictures.csv. Raises MienError for another table."""
+    rows = read_rows(path, ("key", *METRICS))
+    try:
+        metrics = {name: np.array([float(row[name]) for row in rows]) for name in METRICS}
+    except (TypeError, ValueError) as error:
+        raise MienError(f"{path}: a value is not a number ({error}).") from error
+    return PictureErrors(tuple(row["key"] for row in rows), metrics)

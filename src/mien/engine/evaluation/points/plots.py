@@ -1,24 +1,22 @@
 """Figures of a landmark evaluation: error distribution, error by point, predicted over true asymmetry, sigma."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
+import numpy as np
+
+from mien.engine.evaluation.points.crops import DETECTED
+from mien.engine.evaluation.points.predictions import PointEvaluation, face_errors
 from mien.engine.evaluation.points.text import NORMALISER_TEXT
+from mien.metrics.uncertainty import SigmaBins
 from mien.report.axes import Axes, add_legend, legend_height
 from mien.report.svg import Dot, Scene, Text, series_colour
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    from mien.engine.evaluation.points.predictions import PointEvaluation
-    from mien.metrics.uncertainty import SigmaBins
 
 CED_LIMIT = 0.10  # of the face's size
 CED_LIMIT_PX = 10.0  # where errors are in pixels
 _LEFT, _TOP = 60.0, 32.0  # of a plot in its scene: room for tick labels and the title of the y axis
 
 
-def ced_figure(result: "PointEvaluation", *, title: str = "") -> Scene:
+def ced_figure(result: PointEvaluation, *, title: str = "") -> Scene:
     """The cumulative error distribution up to 10 percent: the share of faces with at most that error, a line a crop.
 
     A face that the detector missed counts as one with too large an error.
@@ -50,11 +48,8 @@ def _steps(errors: Sequence[float], faces: int, limit: float) -> list[tuple[floa
     return [*steps, (limit, steps[-1][1])]
 
 
-def _ced_curves(result: "PointEvaluation") -> "dict[str, tuple[Sequence[float], int]]":
+def _ced_curves(result: PointEvaluation) -> dict[str, tuple[Sequence[float], int]]:
     """Text -> sorted errors and how many faces there were to find."""
-    from mien.engine.evaluation.points.crops import DETECTED
-    from mien.engine.evaluation.points.predictions import face_errors
-
     found: dict[str, tuple[Sequence[float], int]] = {}
     for one in (result, result.against):
         if one is None:
@@ -68,21 +63,19 @@ def _ced_curves(result: "PointEvaluation") -> "dict[str, tuple[Sequence[float], 
     return found
 
 
-def _ced_text(curves: "Mapping[str, tuple[Sequence[float], int]]", limit: float) -> str:
+def _ced_text(curves: Mapping[str, tuple[Sequence[float], int]], limit: float) -> str:
     shares = {name: sum(e <= limit for e in errors) / faces for name, (errors, faces) in curves.items()}
     return "; ".join(f"{share:.1%} of the faces below the limit ({name})" for name, share in shares.items()) + "."
 
 
 def face_figure(
-    shape: "np.ndarray", errors: "np.ndarray", *, title: str = "", side: float = 300.0, largest: float | None = None
+    shape: np.ndarray, errors: np.ndarray, *, title: str = "", side: float = 300.0, largest: float | None = None
 ) -> Scene:
     """A face of dots, each as wide as the mean error of its point, in the face's own measure.
 
     shape: mean true points [points, 2] in units of the face's size. errors: [points] in the same unit. largest: dots
     above it are drawn in the warning colour; by default one and a half of the mean.
     """
-    import numpy as np
-
     low, span = shape.min(0), float(np.ptp(shape, axis=0).max())
     margin, top = 26.0, 36.0 if title else 12.0
     scale = (side - 2 * margin) / span
@@ -99,11 +92,9 @@ def face_figure(
 
 
 def asymmetry_figure(
-    truth: "np.ndarray", predicted: "np.ndarray", slope: float, intercept: float, *, marked: "np.ndarray"
+    truth: np.ndarray, predicted: np.ndarray, slope: float, intercept: float, *, marked: np.ndarray
 ) -> Scene:
     """Predicted over true asymmetry, a dot a face (marked ones in another colour), with the line and the diagonal."""
-    import numpy as np
-
     side, end = 300.0, float(np.quantile(np.concatenate([truth, predicted]), 0.99)) * 1.1
     kinds = [("face without palsy" if marked.any() else "face", "series-1", 1.0)]
     kinds += [("face with a palsy", "series-2", 1.0)] if marked.any() else []
@@ -120,8 +111,6 @@ def asymmetry_figure(
 
 def _line_inside(slope: float, intercept: float, end: float) -> list[tuple[float, float]]:
     """The ends of the part of the line that lies in the square from 0 to `end`."""
-    import numpy as np
-
     x = np.linspace(0, end, 201)
     y = intercept + slope * x
     inside = x[(y >= 0) & (y <= end)]
@@ -129,7 +118,7 @@ def _line_inside(slope: float, intercept: float, end: float) -> list[tuple[float
     return [(x, min(max(intercept + slope * x, 0), end)) for x in ends]
 
 
-def sigma_figure(bins: "SigmaBins") -> Scene:
+def sigma_figure(bins: SigmaBins) -> Scene:
     """Measured over predicted error, a dot a bin of equally many points; on the diagonal sigma is calibrated."""
     side, end = 280.0, 1.1 * float(max(bins.stated.max(), bins.found.max()))
     scene = Scene(_LEFT + side + 24, _TOP + side + 52, "Mean measured error over the predicted one, by bins of points.")

@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float
 
 from mien.core.errors import MienError
 from mien.core.geometry import Crop
-from mien.engine.evaluation.comparison import Comparison, Difference
+from mien.engine.evaluation.comparison import Difference
 from mien.engine.evaluation.options import PointOptions
 from mien.engine.evaluation.points.crops import CropName
 from mien.engine.evaluation.result import Evaluation
@@ -93,13 +93,16 @@ class PointEvaluation(Evaluation):
     """Whether the data's boxes are the rectangles around the true points."""
     against: "PointEvaluation | None" = None
     """Of the second model, where two are compared."""
-    comparison: Comparison | None = None
-    """With the second model: differences of the NME by kind of crop."""
 
     @property
     def main(self) -> PointPredictions:
         """The predictions that the headline is about: on the first kind of crop."""
         return next(iter(self.predictions.values()))
+
+    @property
+    def faces(self) -> int:
+        """Of the headline."""
+        return len(self.main)
 
     @property
     def differences(self) -> tuple[Difference, ...]:

@@ -1,34 +1,22 @@
 """The report of a landmark evaluation: the error with its protocol, where and on whom points are off, and caveats."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from markupsafe import Markup
+from rich.table import Table
 
 from mien.core.spec import described_inputs
-from mien.engine.evaluation.contamination import format_overlap
+from mien.engine.evaluation import page
 from mien.engine.evaluation.points import sections as body
 from mien.engine.evaluation.points.crops import DETECTED
+from mien.engine.evaluation.points.plots import ced_figure
+from mien.engine.evaluation.points.predictions import PointEvaluation
 from mien.engine.evaluation.points.text import CROP_TEXT, NORMALISER_TEXT, format_interval, format_value, score_of
 from mien.report import parts
-from mien.report.page import Section, macro, write_page
-
-if TYPE_CHECKING:
-    from mien.engine.evaluation.points.predictions import PointEvaluation
+from mien.report.page import Section, macro
 
 
-def write_landmark_report(path: Path, result: "PointEvaluation", *, show_faces: bool = False) -> None:
-    """report.html of one evaluation."""
-    target = result.target
-    title = f"{result.info.system} on {target.data}, {target.split}"
-    subtitle = (
-        f"Facial landmark detection. Model {result.model}, {len(result.main):,} faces of split "
-        f"{target.split_hash}, {result.main.truth_px.shape[1]} points each."
-    )
-    write_page(path, title, landmark_sections(result, show_faces=show_faces), subtitle=subtitle)
-
-
-def landmark_sections(result: "PointEvaluation", *, show_faces: bool = False) -> list[Section]:
+def landmark_sections(result: PointEvaluation, *, show_faces: bool = False) -> list[Section]:
     """The sections, for this report or inside another one; those without data are left out."""
     sections = [
         Section("", headline(result)),
@@ -41,13 +29,13 @@ def landmark_sections(result: "PointEvaluation", *, show_faces: bool = False) ->
         Section("Predicted errors (sigma)", body.predicted_errors(result)),
         Section("The largest errors", body.largest_errors(result, show_faces=show_faces)),
         Section("All metrics", metrics_table(result)),
-        Section("Model, data and protocol", measured(result)),
+        measured(result),
         Section("How to read this", macro(body.TEMPLATE, "caveats")),
     ]
     return [section for section in sections if section.html]
 
 
-def headline(result: "PointEvaluation") -> Markup:
+def headline(result: PointEvaluation) -> Markup:
     """The NME with its interval and protocol, the cards beside it, and warnings."""
     n = result.normaliser
     nme = score_of(result, f"nme_{n}")
@@ -65,35 +53,28 @@ def headline(result: "PointEvaluation") -> Markup:
     )  # fmt: skip
 
 
-def warnings(result: "PointEvaluation") -> list[str]:
+def warnings(result: PointEvaluation) -> list[str]:
     """What a reader must know before quoting the error."""
-    lines = [*result.contamination, *result.notes]
+    lines = []
     if "data" in result.predictions and result.oracle and not set(DETECTED) & set(result.predictions):
         lines.append(
             "The data set's boxes are the rectangles around the true points, so the crop reveals part of the truth. "
             "--crop both adds the error with a detector's boxes."
         )
-    if result.failures:
-        count = len(result.failures)
-        lines.append(f"{count:,} picture{'s' * (count > 1)} could not be read: not in the numbers, see failures.csv.")
     if result.missed:
         lines.append(
             f"The detector did not find {len(result.missed):,} of the faces: in the error distribution they count as "
             "failures, in the other numbers of its crop they do not count."
         )
-    lost = {f"with {what}": n for what, n in result.target.dropped.items()}
-    lost["without points"] = result.target.unlabelled
-    return lines + [f"Left out: {n:,} faces {what}." for what, n in lost.items() if n]
+    return page.warnings(result, *lines, *page.left_out(result, unlabelled="without points"))
 
 
-def distribution(result: "PointEvaluation") -> Markup:
+def distribution(result: PointEvaluation) -> Markup:
     """The cumulative error distribution and its summary for each kind of crop."""
-    from mien.engine.evaluation.points.plots import ced_figure
-
     return macro(body.TEMPLATE, "distribution", crops_table(result), ced_figure(result))
 
 
-def crops_table(result: "PointEvaluation") -> Markup:
+def crops_table(result: PointEvaluation) -> Markup:
     """A row for each kind of crop: what an oracle crop hides stands beside it."""
     columns = ["faces cut out by", "faces", "NME", "95 % interval", "median", "failures", "AUC"]
     caption = "Failures: faces with an error above 10 percent. AUC: area under the error distribution to 10 percent."
@@ -105,7 +86,7 @@ def crops_table(result: "PointEvaluation") -> Markup:
     return parts.table(columns, rows, caption=caption)
 
 
-def _crop_row(result: "PointEvaluation", crop: str, *, several: bool) -> list[parts.Cell]:
+def _crop_row(result: PointEvaluation, crop: str, *, several: bool) -> list[parts.Cell]:
     n = result.normaliser
     nme, *others = (score_of(result, f"{name}_{n}", crop=crop) for name in ("nme", "median", "fr@10", "auc@10"))
     cells = [format_value(nme), parts.small(format_interval(nme)), *map(format_value, others)]
@@ -115,7 +96,7 @@ def _crop_row(result: "PointEvaluation", crop: str, *, several: bool) -> list[pa
     return [CROP_TEXT[crop], f"{faces:,}", *cells]
 
 
-def comparison(result: "PointEvaluation") -> Markup | str:
+def comparison(result: PointEvaluation) -> Markup | str:
     """The second model against the first; "" where there is none."""
     if result.against is None:
         return ""
@@ -130,7 +111,7 @@ def comparison(result: "PointEvaluation") -> Markup | str:
     return macro(body.TEMPLATE, "comparison", verdict(result), about, rows)
 
 
-def verdict(result: "PointEvaluation") -> str:
+def verdict(result: PointEvaluation) -> str:
     """One sentence about the second model."""
     assert result.against is not None
     d = result.differences[0]
@@ -141,7 +122,7 @@ def verdict(result: "PointEvaluation") -> str:
     return f"{better} is better: its mean error is {1 - least:.1%} smaller."
 
 
-def metrics_table(result: "PointEvaluation") -> Markup:
+def metrics_table(result: PointEvaluation) -> Markup:
     """Everything but the single points, folded: the same lines as metrics.jsonl."""
     rows = [
         [parts.code(s.metric), format_value(s), parts.small(format_interval(s)), f"{s.n:,}", s.note]
@@ -151,37 +132,27 @@ def metrics_table(result: "PointEvaluation") -> Markup:
     return macro(body.TEMPLATE, "metrics", rows)
 
 
-def measured(result: "PointEvaluation") -> Markup:
+def measured(result: PointEvaluation) -> Section:
     """Which model, on which faces, how."""
-    info, target, predicted = result.info, result.target, sum(map(len, result.predictions.values()))
-    speed, detected = predicted / max(result.seconds, 1e-9), set(DETECTED) & set(result.predictions)
-    return parts.facts(
+    info, speed = result.info, page.speed(sum(map(len, result.predictions.values())), result)
+    detected = set(DETECTED) & set(result.predictions)
+    return page.model_and_data(
+        result,
         {
-            "model": result.model,
-            "bundle": result.bundle,
-            "weights (SHA-256, first 12)": info.weight_hash,
-            "computed by": f"{result.engine}, {speed:,.0f} faces a second, detection and reading included",
-            "data set and split": f"{target.data}, {target.split}",
-            "split hash": target.split_hash,
-            "overlap with training faces": format_overlap(result.leaks),
+            "computed by": f"{result.engine}, {speed} faces a second, detection and reading included",
             "faces measured": ", ".join(f"{len(p):,} ({crop} crop)" for crop, p in result.predictions.items()),
-            "pictures that could not be read": f"{len(result.failures):,}",
             "faces that the detector missed": f"{len(result.missed):,}" if detected else "",
             "errors are divided by": NORMALISER_TEXT[result.normaliser] if result.normaliser != "none" else "nothing",
             "points": f"{result.main.truth_px.shape[1]}",
             "input": f"{described_inputs(info.inputs)}, one view, no flips; {info.picture.box_scale:g} times the box",
             "intervals": "95 %, percentile bootstrap over faces; shares of faces: Wilson",
-        }
+        },
     )
 
 
-def print_landmark_summary(result: "PointEvaluation", folder: Path) -> None:
+def print_landmark_summary(result: PointEvaluation, folder: Path) -> None:
     """A short table on standard output, then where the report is."""
-    from rich.console import Console
-    from rich.table import Table
-
-    console, table = Console(), Table()
-    title = f"{result.model} on {result.target.data} {result.target.split}: {len(result.main):,} faces"
+    table = Table()
     table.add_column("metric", no_wrap=True)
     alone = len(result.predictions) == 1  # else the intervals, which the report has, would not fit
     for crop in result.predictions:
@@ -191,12 +162,8 @@ def print_landmark_summary(result: "PointEvaluation", folder: Path) -> None:
     for name in dict.fromkeys(s.metric.partition("/")[2] for s in result.scores if _in_summary(s.metric)):
         found = [score_of(result, name, crop=crop) for crop in result.predictions]
         table.add_row(name, *map(format_value, found), *([format_interval(found[0])] if alone else []))
-    notes = [f"Note: {line}" for line in warnings(result)]
-    second = [verdict(result)] if result.against is not None else []
-    console.print(title, markup=False, highlight=False, soft_wrap=True)
-    console.print(table)
-    for line in (*notes, *second, f"Report: {folder / 'report.html'}"):
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    second = verdict(result) if result.against is not None else ""
+    page.print_table(result, table, folder, warnings(result), second)
 
 
 def _in_summary(metric: str) -> bool:

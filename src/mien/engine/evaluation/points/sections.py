@@ -1,20 +1,22 @@
 """Sections of a landmark report: error by region, side and yaw, asymmetry bias, predicted errors, largest errors."""
 
-from typing import TYPE_CHECKING
-
+import numpy as np
 from markupsafe import Markup
 
 from mien.core.errors import MienError
+from mien.core.geometry import fit_similarity
+from mien.engine.evaluation.points.asymmetry import frontal_faces
+from mien.engine.evaluation.points.pictures import face_with_points
+from mien.engine.evaluation.points.plots import asymmetry_figure, face_figure, sigma_figure
+from mien.engine.evaluation.points.predictions import PointEvaluation, PointPredictions, face_errors
 from mien.engine.evaluation.points.text import format_interval, format_value, row_of, score_of, scores_below
 from mien.engine.evaluation.scores import Score
+from mien.metrics.alignment import errors, face_sizes
+from mien.metrics.asymmetry import asymmetry_index
+from mien.metrics.uncertainty import sigma_bins
 from mien.report import parts
 from mien.report.page import macro
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    from mien.engine.evaluation.points.predictions import PointEvaluation, PointPredictions
-    from mien.report.svg import Scene
+from mien.report.svg import Scene
 
 TEMPLATE = "points.html"
 LARGEST_SHOWN = 12
@@ -34,10 +36,8 @@ SIGMA_TEXT = {
 _CALIBRATED = (0.9, 1.1)  # measured over predicted error within which sigma counts as calibrated
 
 
-def places(result: "PointEvaluation") -> Markup:
+def places(result: PointEvaluation) -> Markup:
     """Errors by region as bars beside a face whose dots are as large as their errors."""
-    from mien.engine.evaluation.points.plots import face_figure
-
     found = scores_below(result, f"nme_{result.normaliser}/region/")
     largest = max((s.value or 0 for s in found), default=1) or 1
     rows = [
@@ -47,13 +47,8 @@ def places(result: "PointEvaluation") -> Markup:
     return macro(TEMPLATE, "places", face_figure(*mean_face(result.main)), rows)
 
 
-def mean_face(predictions: "PointPredictions") -> "tuple[np.ndarray, np.ndarray]":
+def mean_face(predictions: PointPredictions) -> tuple[np.ndarray, np.ndarray]:
     """Mean of the true points, each face upright and of size 1, and mean error of each point in that unit."""
-    import numpy as np
-
-    from mien.core.geometry import fit_similarity
-    from mien.metrics.alignment import errors
-
     truth = predictions.truth_px
     size = np.sqrt(np.ptp(truth, axis=1).prod(-1))[:, None, None]
     faces = (truth - truth.mean(1, keepdims=True)) / size
@@ -68,7 +63,7 @@ def mean_face(predictions: "PointPredictions") -> "tuple[np.ndarray, np.ndarray]
     return np.mean(aligned, axis=0), errors(predictions.predicted_px, truth, normaliser="bbox").mean(0)
 
 
-def sides(result: "PointEvaluation") -> Markup | str:
+def sides(result: PointEvaluation) -> Markup | str:
     """Right and left; with a palsy affected and healthy. "" without such scores."""
     found = {_last(s): s for s in scores_below(result, f"nme_{result.normaliser}/half/")}
     rows = [row_of(SIDES[name], score) for name, score in found.items()]
@@ -79,7 +74,7 @@ def sides(result: "PointEvaluation") -> Markup | str:
     return parts.table(["side", "faces", "mean error", "95 % interval"], rows, caption=caption) if rows else ""
 
 
-def yaw(result: "PointEvaluation") -> Markup | str:
+def yaw(result: PointEvaluation) -> Markup | str:
     """A row for each range of head yaw."""
     found = {_last(s): s for s in scores_below(result, f"nme_{result.normaliser}/yaw/")}
     rows = [
@@ -91,7 +86,7 @@ def yaw(result: "PointEvaluation") -> Markup | str:
     return parts.table(["yaw", "faces", "mean error", "95 % interval"], rows, caption=caption) if rows else ""
 
 
-def asymmetry(result: "PointEvaluation") -> Markup | str:
+def asymmetry(result: PointEvaluation) -> Markup | str:
     """The regression of predicted on true asymmetry, in a sentence, a figure and a table."""
     slope = score_of(result, "asymmetry/slope")
     if slope is None:
@@ -105,7 +100,7 @@ def asymmetry(result: "PointEvaluation") -> Markup | str:
     return macro(TEMPLATE, "asymmetry", verdict, _asymmetry_rows(result), figure, regions, slope.note)
 
 
-def _asymmetry_rows(result: "PointEvaluation") -> list[list[parts.Cell]]:
+def _asymmetry_rows(result: PointEvaluation) -> list[list[parts.Cell]]:
     rows: list[list[parts.Cell]] = []
     for name, text in ASYMMETRY_SETS.items():
         found = [score_of(result, f"{name}/{column}") for column in ASYMMETRY_COLUMNS]
@@ -128,13 +123,7 @@ def _asymmetry_verdict(slope: Score, gain: Score | None) -> str:
     return f"No bias towards symmetry is significant on these faces ({number}, which includes 1)."
 
 
-def _asymmetry_figure(result: "PointEvaluation", slope: Score) -> "Scene":
-    import numpy as np
-
-    from mien.engine.evaluation.points.asymmetry import frontal_faces
-    from mien.engine.evaluation.points.plots import asymmetry_figure
-    from mien.metrics.asymmetry import asymmetry_index
-
+def _asymmetry_figure(result: PointEvaluation, slope: Score) -> Scene:
     predictions, intercept = result.main, score_of(result, "asymmetry/intercept")
     chosen, _ = frontal_faces(predictions)
     assert slope.value is not None and intercept is not None and intercept.value is not None
@@ -143,14 +132,8 @@ def _asymmetry_figure(result: "PointEvaluation", slope: Score) -> "Scene":
     return asymmetry_figure(truth, predicted, slope.value, intercept.value, marked=marked)
 
 
-def predicted_errors(result: "PointEvaluation") -> Markup | str:
+def predicted_errors(result: PointEvaluation) -> Markup | str:
     """Predicted errors (sigma) against measured ones. "" for a network without sigma."""
-    import numpy as np
-
-    from mien.engine.evaluation.points.plots import sigma_figure
-    from mien.metrics.alignment import errors, face_sizes
-    from mien.metrics.uncertainty import sigma_bins
-
     found, normaliser = result.main, result.normaliser
     if found.sigma_px is None:
         return ""
@@ -168,13 +151,10 @@ def _sigma_text(name: str) -> str:
     return SIGMA_TEXT.get(name) or f"points within the {name.partition('@')[2]} % radius"
 
 
-def largest_errors(result: "PointEvaluation", *, show_faces: bool) -> Markup:
+def largest_errors(result: PointEvaluation, *, show_faces: bool) -> Markup:
     """The faces with the largest errors, by file name; with their pictures only when asked."""
-    from mien.engine.evaluation.points.pictures import face_with_points
-    from mien.engine.evaluation.points.predictions import face_errors
-
-    errors = sorted(face_errors(result.main, result.normaliser).items(), key=lambda pair: -pair[1])[:LARGEST_SHOWN]
-    shown = [(key, f"{error:.2f} px" if result.normaliser == "none" else f"{error:.2%}") for key, error in errors]
+    found = sorted(face_errors(result.main, result.normaliser).items(), key=lambda pair: -pair[1])[:LARGEST_SHOWN]
+    shown = [(key, f"{error:.2f} px" if result.normaliser == "none" else f"{error:.2%}") for key, error in found]
     if show_faces:
         faces = [(key, error, face_with_points(result, key)) for key, error in shown]
         return macro(TEMPLATE, "largest_pictures", faces)

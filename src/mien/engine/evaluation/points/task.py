@@ -17,17 +17,17 @@ from mien.engine.evaluation.options import Bootstrap, PointOptions
 from mien.engine.evaluation.points.crops import CROPS
 from mien.engine.evaluation.points.inference import predict_points, qualities_of
 from mien.engine.evaluation.points.predictions import PointEvaluation, face_errors, no_depth
-from mien.engine.evaluation.points.report import landmark_sections, print_landmark_summary, write_landmark_report
+from mien.engine.evaluation.points.report import landmark_sections, print_landmark_summary
 from mien.engine.evaluation.points.scores import detection_scores, score_points
 from mien.engine.evaluation.points.tables import POINTS, read_face_errors, write_tables
 from mien.engine.evaluation.shared_pass import SharedPass
-from mien.engine.evaluation.task import Job
+from mien.engine.evaluation.task import Job, Task
 from mien.metrics.alignment import Normaliser
 from mien.metrics.published_alignment import clamped, normaliser_of, summary
 from mien.report.page import Section
 
 
-class PointTask:
+class PointTask(Task):
     """See engine.evaluation.task.Task."""
 
     options_class = PointOptions
@@ -88,8 +88,8 @@ class PointTask:
     def sections(self, result: PointEvaluation, *, show_faces: bool) -> list[Section]:
         return landmark_sections(result, show_faces=show_faces)
 
-    def write_report(self, path: Path, result: PointEvaluation, *, show_faces: bool) -> None:
-        write_landmark_report(path, result, show_faces=show_faces)
+    def subject(self, result: PointEvaluation) -> str:
+        return f"Facial landmark detection, {result.main.truth_px.shape[1]} points a face"
 
     def print_summary(self, result: PointEvaluation, folder: Path) -> None:
         if result.options.benchmark:

@@ -1,12 +1,9 @@
 """A landmark evaluation's scores as text: errors in percent or pixels, other metrics with two or three decimals."""
 
-from typing import TYPE_CHECKING
-
+from mien.engine.evaluation import page
+from mien.engine.evaluation.points.predictions import PointEvaluation
 from mien.engine.evaluation.scores import Score
 from mien.report import parts
-
-if TYPE_CHECKING:
-    from mien.engine.evaluation.points.predictions import PointEvaluation
 
 _SPACE = "\N{NO-BREAK SPACE}"
 NORMALISER_TEXT = {
@@ -24,13 +21,13 @@ CROP_TEXT = {
 }
 
 
-def score_of(result: "PointEvaluation", name: str, *, crop: str = "") -> Score | None:
+def score_of(result: PointEvaluation, name: str, *, crop: str = "") -> Score | None:
     """The score of that name on the headline's crop, or another."""
     wanted = f"{crop or result.main.crop}_crop/{name}"
     return next((s for s in result.scores if s.metric == wanted), None)
 
 
-def scores_below(result: "PointEvaluation", prefix: str) -> list[Score]:
+def scores_below(result: PointEvaluation, prefix: str) -> list[Score]:
     """The scores whose names begin so, on the headline's crop."""
     whole = f"{result.main.crop}_crop/{prefix}"
     return [s for s in result.scores if s.metric.startswith(whole)]
@@ -45,9 +42,7 @@ def format_value(score: Score | None) -> str:
 
 def format_interval(score: Score | None) -> str:
     """`3.98 % to 4.29 %`; "" for a score without an interval."""
-    if score is None or score.low is None or score.high is None:
-        return ""
-    return f"{_format(score.metric, score.low)} to {_format(score.metric, score.high)}"
+    return page.format_interval(score, format_value)
 
 
 def row_of(text: str, score: Score) -> list[parts.Cell]:

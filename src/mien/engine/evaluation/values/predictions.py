@@ -1,12 +1,16 @@
-"""Predicted and labelled values of faces, such as valence and arousal, and the evaluation made of them."""
+"""Predicted and labelled values of faces, such as valence and arousal; as values.csv and values.parquet too."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Bool, Float
 
-from mien.engine.evaluation.comparison import Comparison
-from mien.engine.evaluation.result import Evaluation
+from mien.core.errors import MienError
+from mien.engine.evaluation.tables import read_rows, write_columns
+
+VALUES = "values"
+_TRUE = "true_"
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,11 +39,24 @@ class ValuePredictions:
         return self.predicted[known, place], self.truth[known, place]
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
-class ValueEvaluation(Evaluation):
-    """Of an output of values."""
+def write_values(folder: Path, predictions: ValuePredictions) -> None:
+    """key, then NAME and true_NAME of each value; an empty cell is a label that a face does not have."""
+    columns: dict[str, list[str] | list[float | None]] = {"key": list(predictions.keys)}
+    for place, name in enumerate(predictions.names):
+        columns[name] = predictions.predicted[:, place].tolist()
+        columns[_TRUE + name] = [None if np.isnan(v) else float(v) for v in predictions.truth[:, place]]
+    write_columns(folder, VALUES, columns)
 
-    predictions: ValuePredictions
-    """Of every face that could be read."""
-    comparison: Comparison | None = None
-    """With the second model, where there is one."""
+
+def read_values(path: Path) -> ValuePredictions:
+    """Of a values.csv. Raises MienError for another table."""
+    rows = read_rows(path, ("key",))
+    names = tuple(c.removeprefix(_TRUE) for c in rows[0] if c.startswith(_TRUE) and c.removeprefix(_TRUE) in rows[0])
+    if not names:
+        raise MienError(f"{path}: not a table of `mien evaluate`; it needs columns NAME and true_NAME.")
+    try:
+        truth = np.array([[float(row[_TRUE + n] or "nan") for n in names] for row in rows])
+        predicted = np.array([[float(row[n]) for n in names] for row in rows])
+    except (TypeError, ValueError) as error:
+        raise MienError(f"{path}: a value is not a number ({error}).") from error
+    return ValuePredictions(names, tuple(row["key"] for row in rows), truth, predicted)

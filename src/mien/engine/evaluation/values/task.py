@@ -1,31 +1,38 @@
 """Measures an output of values (valence, arousal): agreement and errors against the labels, and two models."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from mien.core.bundle import BundleInfo
 from mien.core.records import Sample
+from mien.engine.evaluation import page
 from mien.engine.evaluation.comparison import Comparison
 from mien.engine.evaluation.data import EvaluationData, NotMeasurableError, Target
 from mien.engine.evaluation.options import Bootstrap, NoOptions
-from mien.engine.evaluation.shared_pass import Arrays, Collect, SharedPass
-from mien.engine.evaluation.task import Job
-from mien.engine.evaluation.values.predictions import ValueEvaluation, ValuePredictions
-from mien.engine.evaluation.values.report import print_summary, value_sections, write_report
+from mien.engine.evaluation.result import Evaluation
+from mien.engine.evaluation.scores import Score
+from mien.engine.evaluation.shared_pass import Arrays, Collect, Collected
+from mien.engine.evaluation.tables import write_failures
+from mien.engine.evaluation.task import Job, SharedPassTask
+from mien.engine.evaluation.values.predictions import VALUES, ValuePredictions, read_values, write_values
 from mien.engine.evaluation.values.scores import compare_values, score_values
-from mien.engine.evaluation.values.tables import VALUES, read_values, write_tables
-from mien.report.page import Section
+from mien.report.page import Section, caveats
 
 LABELLED = ("valence", "arousal")
 """Fields of a Sample that hold a value."""
+MEANING = {
+    "ccc": "concordance correlation with the label, over all faces; 1 is best",
+    "pearson": "Pearson's correlation with the label",
+    "rmse": "root of the mean squared error, in the unit of the label (-1 to 1)",
+    "mae": "mean absolute error, in the unit of the label (-1 to 1)",
+    "sagr": "share of the faces whose value has the sign of the label",
+}
 
 
-class ValueTask:
+class ValueTask(SharedPassTask):
     """See engine.evaluation.task.Task."""
 
-    options_class = NoOptions
     table = f"{VALUES}.csv"
 
     def target(self, data: EvaluationData, info: BundleInfo, output: str, options: NoOptions) -> Target:
@@ -44,36 +51,50 @@ class ValueTask:
 
         return values
 
-    def measure(self, job: Job, network: SharedPass) -> ValueEvaluation:
-        found, names = network.collected(job.output), job.declared.names
+    def predicted(self, job: Job, found: Collected) -> tuple[ValuePredictions, list[Score]]:
+        names = job.declared.names
         truth = {sample.key: _labels(sample, names) for sample in job.target.samples}
         labels = np.array([truth[key] for key in found.keys], np.float64)  # None becomes NaN
         predictions = ValuePredictions(names, tuple(found.keys), labels, found.array("values"))
-        return ValueEvaluation(
-            **job.common(), engine=network.predictor.engine, failures=found.failures, seconds=network.seconds,
-            scores=score_values(predictions, job.bootstrap), predictions=predictions,
-        )  # fmt: skip
+        return predictions, score_values(predictions, job.bootstrap)
 
-    def compare(self, first: ValueEvaluation, second: ValueEvaluation, bootstrap: Bootstrap) -> ValueEvaluation:
-        names = first.bundle, second.bundle
-        compared = compare_values(first.predictions, second.predictions, names=names, bootstrap=bootstrap)
-        return replace(first, comparison=compared)
+    def compared(
+        self, first: ValuePredictions, second: ValuePredictions, names: tuple[str, str], bootstrap: Bootstrap
+    ) -> Comparison:
+        return compare_values(first, second, names=names, bootstrap=bootstrap)
 
-    def compare_tables(self, first: Path, second: Path, names: tuple[str, str], bootstrap: Bootstrap) -> Comparison:
-        return compare_values(read_values(first), read_values(second), names=names, bootstrap=bootstrap)
+    def read(self, table: Path) -> ValuePredictions:
+        return read_values(table)
 
-    def write_tables(self, folder: Path, result: ValueEvaluation) -> None:
-        write_tables(folder, result)
+    def write_tables(self, folder: Path, result: Evaluation) -> None:
+        """values.csv and .parquet, failures.csv."""
+        write_values(folder, result.predictions)
+        write_failures(folder, result.failures)
 
-    def sections(self, result: ValueEvaluation, *, show_faces: bool) -> list[Section]:
-        return value_sections(result)
+    def sections(self, result: Evaluation, *, show_faces: bool) -> list[Section]:
+        """No face is shown in any case."""
+        main = [score for score in result.scores if score.metric[:4] in ("ccc/", "rmse")]
+        return [
+            Section("", page.headline(result, {s.metric.replace("/", " of "): format_value(s) for s in main})),
+            *page.comparison(result.comparison, {}),
+            Section("All metrics", page.metrics_table(result.scores, format_value, MEANING)),
+            page.model_and_data(result, {}),
+            caveats(),
+        ]
 
-    def write_report(self, path: Path, result: ValueEvaluation, *, show_faces: bool) -> None:
-        write_report(path, result, show_faces=show_faces)
+    def subject(self, result: Evaluation) -> str:
+        return " and ".join(result.predictions.names)
 
-    def print_summary(self, result: ValueEvaluation, folder: Path) -> None:
-        print_summary(result, folder)
+    def print_summary(self, result: Evaluation, folder: Path) -> None:
+        page.print_scores(result, result.scores, format_value, folder, page.warnings(result, *page.left_out(result)))
 
 
 def _labels(sample: Sample, names: tuple[str, ...]) -> list[float | None]:
     return [getattr(sample, name) for name in names]
+
+
+def format_value(score: Score) -> str:
+    """`0.482`, a share as `61.3%`, or `undefined`."""
+    if score.value is None:
+        return "undefined"
+    return f"{score.value:.1%}" if score.metric.startswith("sagr/") else f"{score.value:.3f}"
