@@ -18,9 +18,9 @@ from mien.cli.parameters import (
     parameters_of,
     resolved_type,
 )
-from mien.cli.targets import imported
 from mien.cli.values import FALSE, TRUE, check_keys, checked, merged, nested, parse_value
 from mien.core.errors import MienError
+from mien.core.targets import imported
 
 
 def call(function: Callable[..., Any], arguments: Sequence[str], *, command: str) -> Any:

@@ -5,7 +5,7 @@ An `Input` says how a picture or a sound is prepared, an `Output` what a tensor 
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal, get_args
+from typing import Any, Literal, Self, get_args
 
 from mien.core.errors import MienError, nearest
 from mien.core.labels import LabelSet
@@ -14,8 +14,30 @@ POINT_BOX_NAMES = ("rectangle", "landmarks", "detector")
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
+class _Declaration:
+    """A frozen dataclass that is saved as plain values."""
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)  # type: ignore[call-overload, no-any-return]
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Raises MienError for a field that there is not."""
+        known = [f.name for f in fields(cls)]  # type: ignore[arg-type]
+        for name in values:
+            if name not in known:
+                raise MienError(f"{cls.__name__} has no field {name!r}.{nearest(name, known)}")
+        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+
+    def _check(self, **rules: tuple[bool, str]) -> None:
+        """Raises MienError for the first field whose rule does not hold."""
+        for name, (holds, rule) in rules.items():
+            if not holds:
+                raise MienError(f"{type(self).__name__}.{name} must be {rule}; got {getattr(self, name)!r}.")
+
+
 @dataclass(frozen=True)
-class PictureInput:
+class PictureInput(_Declaration):
     """How a face is cut out, resampled and normalised: float32 [batch, 3, size, size]."""
 
     size: int = 224
@@ -38,17 +60,14 @@ class PictureInput:
     """Which box stands for a face whose points are known and whose box is not (core.framing)."""
 
     def __post_init__(self) -> None:
-        _check(
-            self,
-            {
-                "size": (self.size >= 8, "at least 8"),
-                "color": (self.color in ("rgb", "grey"), "'rgb' or 'grey'"),
-                "fit": (self.fit in ("squash", "pad"), "'squash' or 'pad'"),
-                "resample": (self.resample in ("bilinear", "nearest"), "'bilinear' or 'nearest'"),
-                "point_box": (self.point_box in POINT_BOX_NAMES, "'rectangle', 'landmarks' or 'detector'"),
-                "std": (all(s > 0 for s in self.std), "above 0"),
-                "box_scale": (self.box_scale > 0, "above 0"),
-            },
+        self._check(
+            size=(self.size >= 8, "at least 8"),
+            color=(self.color in ("rgb", "grey"), "'rgb' or 'grey'"),
+            fit=(self.fit in ("squash", "pad"), "'squash' or 'pad'"),
+            resample=(self.resample in ("bilinear", "nearest"), "'bilinear' or 'nearest'"),
+            point_box=(self.point_box in POINT_BOX_NAMES, "'rectangle', 'landmarks' or 'detector'"),
+            std=(all(s > 0 for s in self.std), "above 0"),
+            box_scale=(self.box_scale > 0, "above 0"),
         )
 
     @property
@@ -61,17 +80,9 @@ class PictureInput:
         """In a few words, for reports and lists."""
         return f"{self.size} x {self.size} pixels, {self.color}"
 
-    def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> "PictureInput":
-        """Raises MienError for a field that there is not."""
-        return _from_dict(cls, values)
-
 
 @dataclass(frozen=True)
-class SoundInput:
+class SoundInput(_Declaration):
     """How a voice becomes a log-mel picture: float32 [batch, 1, mels, frames] in 0..1."""
 
     rate_hz: int = 22050
@@ -92,18 +103,15 @@ class SoundInput:
     """What follows a recording that is shorter than the window: silence, or the recording again."""
 
     def __post_init__(self) -> None:
-        _check(
-            self,
-            {
-                "rate_hz": (self.rate_hz >= 1000, "at least 1000"),
-                "samples": (1 <= self.samples <= 600 * self.rate_hz, "at least 1, and at most ten minutes"),
-                "fft": (self.fft >= 16, "at least 16"),
-                "hop": (1 <= self.hop <= self.fft, "in 1..fft"),
-                "mels": (self.mels >= 1, "at least 1"),
-                "low_hz": (0 <= self.low_hz < self.high_hz, "at least 0 and below high_hz"),
-                "high_hz": (self.high_hz <= self.rate_hz / 2, "at most half of rate_hz"),
-                "padding": (self.padding in ("zeros", "repeat"), "'zeros' or 'repeat'"),
-            },
+        self._check(
+            rate_hz=(self.rate_hz >= 1000, "at least 1000"),
+            samples=(1 <= self.samples <= 600 * self.rate_hz, "at least 1, and at most ten minutes"),
+            fft=(self.fft >= 16, "at least 16"),
+            hop=(1 <= self.hop <= self.fft, "in 1..fft"),
+            mels=(self.mels >= 1, "at least 1"),
+            low_hz=(0 <= self.low_hz < self.high_hz, "at least 0 and below high_hz"),
+            high_hz=(self.high_hz <= self.rate_hz / 2, "at most half of rate_hz"),
+            padding=(self.padding in ("zeros", "repeat"), "'zeros' or 'repeat'"),
         )
 
     @property
@@ -121,14 +129,6 @@ class SoundInput:
         """In a few words, for reports and lists."""
         return f"{self.samples / self.rate_hz:.3g} s at {self.rate_hz} Hz, {self.mels} bands"
 
-    def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> "SoundInput":
-        """Raises MienError for a field that there is not."""
-        return _from_dict(cls, values)
-
 
 Input = PictureInput | SoundInput
 INPUT_KINDS: dict[str, type[PictureInput] | type[SoundInput]] = {"picture": PictureInput, "sound": SoundInput}
@@ -137,7 +137,7 @@ OUTPUT_KINDS: tuple[str, ...] = get_args(OutputKind)
 
 
 @dataclass(frozen=True)
-class Output:
+class Output(_Declaration):
     """What one named tensor of a network means.
 
     Shapes for a batch: classes [batch, names] logits; values [batch, names]; points [batch, names, 2] in crop sides, 0
@@ -161,19 +161,11 @@ class Output:
     def __post_init__(self) -> None:
         object.__setattr__(self, "names", tuple(self.names))
         needs_names = self.kind in ("classes", "values", "points")
-        _check(
-            self,
-            {
-                "kind": (self.kind in OUTPUT_KINDS, ", ".join(OUTPUT_KINDS)),
-                "names": (
-                    bool(self.names) == needs_names,
-                    "given for classes, values and points only",
-                ),
-                "labels": (
-                    self.labels is None or (self.kind == "classes" and self.labels.classes == self.names),
-                    "the order of the same classes",
-                ),
-            },
+        same_classes = self.labels is None or (self.kind == "classes" and self.labels.classes == self.names)
+        self._check(
+            kind=(self.kind in OUTPUT_KINDS, ", ".join(OUTPUT_KINDS)),
+            names=(bool(self.names) == needs_names, "given for classes, values and points only"),
+            labels=(same_classes, "the order of the same classes"),
         )
 
     @classmethod
@@ -211,7 +203,7 @@ class Output:
         return values | {name: value for name, value in optional.items() if value}
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> "Output":
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """Raises MienError for a field that there is not."""
         values = dict(values)
         if "labels" in values:
@@ -219,7 +211,7 @@ class Output:
             values.setdefault("names", values["labels"].classes)
         if "points" in values:
             values["names"] = _point_names(values.pop("points"))
-        return _from_dict(cls, values)
+        return super().from_dict(values)
 
 
 def _point_names(count: int) -> tuple[str, ...]:
@@ -258,17 +250,3 @@ def first_labels(outputs: Mapping[str, Output], *, where: str) -> LabelSet:
         if output.kind == "classes" and output.labels is not None:
             return output.labels
     raise MienError(f"{where} gives no classes, only {', '.join(outputs)}.")
-
-
-def _check(described: Any, rules: Mapping[str, tuple[bool, str]]) -> None:
-    for name, (holds, rule) in rules.items():
-        if not holds:
-            raise MienError(f"{type(described).__name__}.{name} must be {rule}; got {getattr(described, name)!r}.")
-
-
-def _from_dict(cls: Any, values: Mapping[str, Any]) -> Any:
-    known = [f.name for f in fields(cls)]
-    for name in values:
-        if name not in known:
-            raise MienError(f"{cls.__name__} has no field {name!r}.{nearest(name, known)}")
-    return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})

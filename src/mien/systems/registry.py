@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, fields
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from mien.core.bundle import BundleInfo
 from mien.core.errors import MienError, nearest
 from mien.core.labels import LabelSet, label_set
 from mien.core.spec import Input, Output
+from mien.core.targets import imported
 from mien.systems.config import config_from
 
 if TYPE_CHECKING:
@@ -38,8 +38,7 @@ def system_class(name: str) -> "type[System]":
     """The class behind a registered name. Raises MienError for a name that is not registered."""
     if name not in SYSTEMS:
         raise MienError(f"No system {name!r}.{nearest(name, SYSTEMS)}")
-    module, attribute = SYSTEMS[name][0].split(":")
-    found: type[System] = getattr(import_module(module), attribute)
+    found: type[System] = imported(SYSTEMS[name][0])
     return found
 
 
@@ -59,7 +58,8 @@ def create_model(
     """
     found = system_class(name)
     given = _label_sets(labels)
-    if len({len(order) for order in given.values()}) == 1 and _has_num_classes(found):
+    has_count = any(field.name == "num_classes" for field in fields(found.config_class))
+    if has_count and len({len(order) for order in given.values()}) == 1:
         options.setdefault("num_classes", len(next(iter(given.values()))))
     config = config_from(found.config_class, {**found.variants[SYSTEMS[name][1]], **options}, where=name)
     outputs = _labelled(name, found.default_outputs(config), given)
@@ -75,10 +75,6 @@ def system_from_info(info: BundleInfo) -> "System":
     if missing := info.outputs.keys() - outputs.keys():
         raise MienError(f"{info.system} with this config gives {', '.join(outputs)}, not {sorted(missing)[0]!r}.")
     return found(config, inputs=_known_inputs(found, config, info.inputs), outputs=outputs)
-
-
-def _has_num_classes(found: "type[System]") -> bool:
-    return any(f.name == "num_classes" for f in fields(found.config_class))
 
 
 def _label_sets(labels: LabelSet | str | Mapping[str, LabelSet | str] | None) -> dict[str, LabelSet]:
@@ -123,7 +119,7 @@ def stage_class(system: str, stage: str) -> "type[Stage]":
     """The stage of that name, from the STAGES of the system's `stages.py`. Needs lightning."""
     system_class(system)
     package = SYSTEMS[system][0].split(":")[0].rpartition(".")[0]
-    stages: dict[str, type[Stage]] = import_module(f"{package}.stages").STAGES
+    stages: dict[str, type[Stage]] = imported(f"{package}.stages:STAGES")
     if stage not in stages:
         raise MienError(f"{system} has no stage {stage!r}.{nearest(stage, stages)}")
     return stages[stage]
