@@ -10,6 +10,13 @@ from mien.core.errors import MienError
 Span = tuple[int, int]  # bytes: where it begins, how many
 
 
+def read_bytes(path: Path, span: Span | None) -> bytes:
+    """The content of a file, or of that part of it."""
+    with path.open("rb") as file:
+        file.seek(span[0] if span else 0)
+        return file.read(span[1] if span else -1)
+
+
 def part_of(file: BinaryIO, path: Path, span: Span) -> BinaryIO:
     """The bytes of the picture as a file of its own; the text of grey pixels in a .csv becomes a PGM picture.
 

@@ -15,6 +15,7 @@ from mien.core.spec import PictureInput
 from mien.data.faces import cut_face
 from mien.data.parallel import cores, parallel_map, silence_stderr, stopped
 from mien.media.image import load_image
+from mien.media.parts import read_bytes
 
 SIDE = 112  # pixels of the crop that light and sharpness are measured in, so that they compare between pictures
 _CHUNK = 200
@@ -75,10 +76,7 @@ def _facts_of(chunk: _Chunk) -> list[Facts]:
 
 
 def _hashed(sample: Sample, spec: PictureInput | None) -> Facts:
-    with sample.path.open("rb") as file:
-        if sample.span is not None:
-            file.seek(sample.span[0])
-        content = file.read(sample.span[1] if sample.span else -1)
+    content = read_bytes(sample.path, sample.span)
     return Facts("", hashlib.sha256(content).digest(), load_image(sample.path, span=sample.span).size)
 
 

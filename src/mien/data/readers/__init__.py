@@ -4,12 +4,12 @@
 docs/add_a_dataset.md.
 """
 
-from importlib import import_module
 from inspect import signature
 from pathlib import Path
 from typing import Any
 
 from mien.core.errors import MienError, nearest
+from mien.core.targets import imported
 from mien.data.readers.reader import MISSING, Reader
 from mien.media.files import home_expanded
 
@@ -61,8 +61,7 @@ def open_reader(name: str, root: str | Path, **options: Any) -> Reader:
     """
     if name not in READERS:
         raise MienError(f"No data set reader {name!r}.{nearest(name, READERS)}")
-    module, attribute = READERS[name].split(":")
-    reader: type[Reader] = getattr(import_module(module), attribute)
+    reader: type[Reader] = imported(READERS[name])
     known = [*(name for name in signature(reader).parameters if name != "root"), "missing"]
     for option in options:
         if option not in known:

@@ -57,10 +57,10 @@ class AffectNet(Reader):
         self, root: Path, *, classes: int = 8, parts: str = "manual", pictures: str = "photo", index: str = "auto"
     ) -> None:
         super().__init__(root)
-        self._choose("classes", classes, (7, 8))
-        self._choose("parts", parts, tuple(PARTS))
-        self._choose("pictures", pictures, ("photo", "render"))
-        self._choose("index", index, ("auto", "rebuild", "off"))
+        self.choose("classes", classes, (7, 8))
+        self.choose("parts", parts, PARTS)
+        self.choose("pictures", pictures, ("photo", "render"))
+        self.choose("index", index, ("auto", "rebuild", "off"))
         self.classes, self.parts, self.index = classes, parts, index
         self.labels = label_set(f"affectnet{classes}")
         self._lists = self._find_lists()
@@ -71,10 +71,6 @@ class AffectNet(Reader):
             self.need(self.root / "Manually_Annotated_file_lists", way_out=_WAY_OUT)
         self.valid_is_test = self._tree is None or self._tree.valid_is_test
         self.splits = tuple(split for split in ("train", "valid", "test") if split in found)
-
-    def _choose(self, option: str, given: object, known: tuple[object, ...]) -> None:
-        if given not in known:
-            raise self.error(f"{option} must be one of {', '.join(map(str, known))}; got {given!r}.")
 
     def _read(self, split: str) -> list[Sample]:
         if self._lists:
@@ -120,8 +116,7 @@ class AffectNet(Reader):
         ]
 
     def _picture_folder(self, part: str) -> Path:
-        folders = [self.root / name for name in _PICTURE_FOLDERS[part]]
-        return next((f for f in folders if f.is_dir()), None) or self.need(folders[0], way_out=_WAY_OUT)
+        return self.first_of((self.root / name for name in _PICTURE_FOLDERS[part]), way_out=_WAY_OUT)
 
     def _paths_elsewhere(self, part: str, table: Path) -> Iterator[str]:
         """What the other lists of the same part name: their pictures lie in the same folders."""

@@ -46,9 +46,8 @@ class Aflw(LandmarkSet):
         self.choose("box", box, ("points", "rect"))
         self.size, self.box = points, box
         names = ("AFLWinfo_release.mat",) if points == 19 else ("aflw.sqlite", "data/aflw.sqlite")
-        files = [self.root / name for name in names]
         way_out = f"Expected {names[0]} beside data/flickr; aflw.pkl is never read (a pickle can run code)."
-        self.file = next((file for file in files if file.is_file()), None) or self.need(files[0], way_out=way_out)
+        self.file = self.first_of((self.root / name for name in names), way_out=way_out)
         self.splits = ("train", "test", "frontal") if points == 19 else ("all",)
 
     def _read(self, split: str) -> list[Sample]:

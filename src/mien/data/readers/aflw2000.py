@@ -65,7 +65,7 @@ class Aflw2000(LandmarkSet):
         way_out = (
             "It is not in AFLW2000-3D.zip: take it from 3DDFA's test.configs, or say --data.reader.labels original."
         )
-        table = next((place for place in places if place.is_file()), None) or self.need(places[0], way_out=way_out)
+        table = self.first_of(places, way_out=way_out)
         found = self._from_array(table, stems) if table.suffix == ".npy" else self._from_csv(table)
         if missing := [stem for stem in stems if stem not in found]:
             raise self.error(

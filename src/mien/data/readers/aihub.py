@@ -60,11 +60,9 @@ class AiHub(Reader):
 
     def __init__(self, root: Path, *, label: str = "majority", classes: int = 7, split: str = "published") -> None:
         super().__init__(root)
-        for option, given, known in (
-            ("label", label, LABELS), ("classes", classes, (7, 3)), ("split", split, ("published", "none")),
-        ):  # fmt: skip
-            if given not in known:
-                raise self.error(f"{option} must be one of {', '.join(map(str, known))}; got {given!r}.")
+        self.choose("label", label, LABELS)
+        self.choose("classes", classes, (7, 3))
+        self.choose("split", split, ("published", "none"))
         self.label, self._seven = label, label_set("aihub")
         self.labels = self._seven if classes == 7 else label_set("aihub3")
         merged = COLLAPSES["aihub", "aihub3"] if classes == 3 else {}
@@ -81,15 +79,13 @@ class AiHub(Reader):
         lists: dict[str, list[Path]] = {}
         pictures: dict[str, dict[str, str]] = {}
         for parent, names in walk(self.root):
-            split = ("test" if self._in_validation(parent) else "train") if divided else "all"
+            in_validation = "valid" in self.key_of(Path(parent)).lower()
+            split = ("test" if in_validation else "train") if divided else "all"
             lists.setdefault(split, []).extend(Path(parent, name) for name in names if name.lower().endswith(".json"))
             pictures.setdefault(split, {}).update(
                 (_plain(name), f"{parent}/{name}") for name in names if is_picture(name)
             )
         return {split: tables for split, tables in lists.items() if tables}, pictures
-
-    def _in_validation(self, folder: str) -> bool:
-        return "valid" in Path(folder).relative_to(self.root).as_posix().lower()
 
     def _read(self, split: str) -> list[Sample]:
         pictures, dropped = self._pictures.get(split, {}), Counter[str]()
@@ -161,7 +157,7 @@ class AiHub(Reader):
         person, _, rest = unicodedata.normalize("NFC", path.name).partition("_")
         upload = rest.rpartition("_")[2].partition("-")[0]
         return Sample(
-            unicodedata.normalize("NFC", path.relative_to(self.root).as_posix()), path, split, expression, distribution,
+            unicodedata.normalize("NFC", self.key_of(path)), path, split, expression, distribution,
             self._box([annotation.get("boxes") for annotation in annotations], where),
             subject=person if rest else None, clip=f"{person} {upload}" if rest else None,
         )  # fmt: skip

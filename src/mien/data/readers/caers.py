@@ -4,17 +4,18 @@
 says from which: train and test hold near-duplicates of each other (`mien data leaks` finds them).
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 from mien.core.labels import label_set
 from mien.core.records import Box, Sample
+from mien.data.readers.class_folders import ClassFolders
 from mien.data.readers.listing import split_folders
-from mien.data.readers.reader import Reader, folder_names
 
 _FIELDS = 6
 
 
-class CaerS(Reader):
+class CaerS(ClassFolders):
     """The 7 classes of CAER-S, `train` and `test`; a `valid` folder of one's own beside them is read too.
 
     boxes: take the face's box from `train.txt` and `test.txt` beside the folders, lines `Anger/0001.png,0,x0,y0,x1,y1`
@@ -23,36 +24,29 @@ class CaerS(Reader):
     """
 
     name = "caers"
+    class_folders = "Expected Anger/0001.png and so on."
     signs = ("train/Anger/*.png", "test/Anger/*.png")
 
     def __init__(self, root: Path, *, boxes: bool = False) -> None:
         super().__init__(root / "CAER-S" if (root / "CAER-S").is_dir() else root)
         self.labels = label_set("caers")
         self.boxes = boxes
-        self._folders = split_folders(self.root)
-        self.splits = tuple(self._folders)
-        if not self._folders:
+        self.folders = split_folders(self.root)
+        self.splits = tuple(self.folders)
+        if not self.folders:
             self.need(self.root / "train", way_out="Expected train/Anger/0001.png and test/Anger/0001.png.")
 
     def _read(self, split: str) -> list[Sample]:
-        folder = self._folders[split]
-        boxes = self._boxes(folder) if self.boxes else None
-        samples: list[Sample] = []
-        for name in folder_names(folder):
-            index = self.class_of(folder / name)
-            samples += [self._sample(path, split, index, boxes) for path in self.pictures_below(folder / name)]
-        if not samples:
-            raise self.error(f"no class folders with pictures under {folder}. Expected Anger/0001.png and so on.")
-        return samples if boxes is None else self._boxed(samples, folder)
+        folder = self.folders[split]
+        boxes = self._boxes(folder) if self.boxes else {}
+        samples = super()._read(split)
+        return self._boxed(samples, boxes, folder) if self.boxes else samples
 
-    def _sample(self, path: Path, split: str, index: int, boxes: dict[str, Box] | None) -> Sample:
-        box = None if boxes is None else boxes.get(f"{path.parent.name}/{path.name}")
-        return Sample(path.relative_to(self.root).as_posix(), path, split, index, box=box)
-
-    def _boxed(self, samples: list[Sample], folder: Path) -> list[Sample]:
-        kept = [sample for sample in samples if sample.box is not None]
+    def _boxed(self, samples: list[Sample], boxes: dict[str, Box], folder: Path) -> list[Sample]:
+        named = [(sample, boxes.get(f"{sample.path.parent.name}/{sample.path.name}")) for sample in samples]
+        kept = [replace(sample, box=box) for sample, box in named if box is not None]
         if len(kept) < len(samples):
-            first = next(sample.key for sample in samples if sample.box is None)
+            first = next(sample.key for sample, box in named if box is None)
             self.note(
                 f"{len(samples) - len(kept):,} of {len(samples):,} pictures have no box in {folder.name}.txt and are "
                 f"left out, first {first}."

@@ -34,8 +34,7 @@ class CelebA(PicturesOnly):
 
     def __init__(self, root: Path, *, pictures: str = "aligned") -> None:
         super().__init__(root)
-        if pictures not in _FOLDERS:
-            raise self.error(f"pictures must be aligned or original; got {pictures!r}.")
+        self.choose("pictures", pictures, _FOLDERS)
         self.original = pictures == "original"
         folders = [self.root / top / _FOLDERS[pictures] for top in _TOPS]
         folders += [folder / folder.name for folder in folders]  # as Kaggle's archive unpacks
@@ -52,7 +51,7 @@ class CelebA(PicturesOnly):
         else:
             names = [name for name, part in self._parts.items() if part == split]
         found = self.on_disk(names, listing, listed_in=self.root / "list_eval_partition")
-        top = self.folder.relative_to(self.root).as_posix()
+        top = self.key_of(self.folder)
         places = {
             name: Place(f"{top}/{name}", self.folder / there)
             for name, there in zip(names, found, strict=True)

@@ -61,7 +61,9 @@ class CkPlus(Reader):
         clips = [
             f"{person}/{clip}" for person in folder_names(self._images) for clip in folder_names(self._images / person)
         ]
-        found = {clip: (self._frames(clip), self._code(clip)) for clip in clips}
+        found = {
+            clip: (sorted(filter(is_picture, file_names(self._images / clip))), self._code(clip)) for clip in clips
+        }
         if not found:
             raise self.error(f"no sequences under {self._images}. {_WAY_OUT}")
         self._note_missing(found)
@@ -83,9 +85,6 @@ class CkPlus(Reader):
             f"{person}/{clip}" for person in folder_names(self._labels) for clip in folder_names(self._labels / person)
             if any(name.endswith("_emotion.txt") for name in file_names(self._labels / person / clip))
         }  # fmt: skip
-
-    def _frames(self, clip: str) -> list[str]:
-        return sorted(name for name in file_names(self._images / clip) if is_picture(name))
 
     def _code(self, clip: str) -> int | None:
         """The one number in the sequence's file, written as a float; None without a file."""
@@ -116,7 +115,7 @@ class CkPlus(Reader):
         path = self._images / clip / name
         points = self._landmarks(clip, name)
         return Sample(
-            path.relative_to(self.root).as_posix(), path, split, code - (self.neutral == "none"),
+            self.key_of(path), path, split, code - (self.neutral == "none"),
             box=None if points is None else box_of(points), landmarks_px=points,
             subject=clip.partition("/")[0], clip=clip,
         )  # fmt: skip

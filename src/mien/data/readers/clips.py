@@ -28,8 +28,7 @@ class Clips(SyntheticSet):
     def __init__(self, root: Path, *, phases: str = "apex", missing: str = "stop") -> None:
         super().__init__(root)
         self.missing = missing
-        if phases not in ("apex", "all"):
-            raise self.error(f"phases must be 'apex' or 'all'; got {phases!r}.")
+        self.choose("phases", phases, ("apex", "all"))
         self.phases = phases
         self._open("clips.csv", _NEEDED)
 

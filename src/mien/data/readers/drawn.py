@@ -16,8 +16,5 @@ class Drawn(ImageFolder):
     def __init__(self, root: Path) -> None:
         super().__init__(root, labels="rafdb")
 
-    def _class(self, folder: Path, split: str) -> list[Sample]:
-        return [
-            replace(sample, landmarks_px=read_pts(sample.path.with_suffix(".pts")))
-            for sample in super()._class(folder, split)
-        ]
+    def _sample(self, path: Path, split: str, expression: int) -> Sample:
+        return replace(super()._sample(path, split, expression), landmarks_px=read_pts(path.with_suffix(".pts")))

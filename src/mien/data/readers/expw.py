@@ -43,19 +43,17 @@ class ExpW(Reader):
         self.min_confidence = float(min_confidence)
         self.labels = label_set("expw")
         self.splits = ("all",)
-        self.table = self._first("label/label.lst", "label.lst")
-        self.pictures = self._first("image/origin", "image", "origin")
+        tops = (self.root, self.root / "data")
+        self.table = self.first_of((t / n for t in tops for n in ("label/label.lst", "label.lst")), way_out=_WAY_OUT)
+        folders = (t / n for t in tops for n in ("image/origin", "image", "origin"))
+        self.pictures = self.first_of(folders, way_out=_WAY_OUT)
         self._faces = [self._face(line, number) for number, line in enumerate(self.lines(self.table), 1)]
-
-    def _first(self, *names: str) -> Path:
-        places = [self.root / top / name for top in ("", "data") for name in names]
-        return next((place for place in places if place.exists()), None) or self.need(places[0], way_out=_WAY_OUT)
 
     def _read(self, split: str) -> list[Sample]:
         listing, names = Listing(self.pictures), list(dict.fromkeys(face.picture for face in self._faces))
         places = dict(zip(names, self.on_disk(names, listing, listed_in=self.table), strict=True))
         self.note_unlisted(listing, places.values(), listed_in=self.table)
-        folder = self.pictures.relative_to(self.root).as_posix()
+        folder = self.key_of(self.pictures)
         return [
             Sample(f"{folder}/{face.picture}#{face.number}", self.pictures / place, split, face.expression,
                    box=face.box)

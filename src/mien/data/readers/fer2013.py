@@ -39,19 +39,13 @@ class Fer2013(Reader):
 
     def __init__(self, root: Path) -> None:
         super().__init__(root.parent if root.is_file() else root)
-        self.table = root if root.is_file() else self._find()
+        tables = (self.root / top / name for top in ("", "fer2013") for name in _TABLES)
+        self.table = root if root.is_file() else self.first_of(tables, way_out=_WAY_OUT)
         self.labels = label_set("fer2013")
         self._rows: dict[str, list[_Row]] = {split: [] for split in _USAGES.values()}
         for row in self._index():
             self._rows[row.split].append(row)
         self.splits = tuple(split for split, rows in self._rows.items() if rows)
-
-    def _find(self) -> Path:
-        for folder in (self.root, self.root / "fer2013"):
-            for name in _TABLES:
-                if (folder / name).is_file():
-                    return folder / name
-        return self.need(self.root / _TABLES[0], way_out=_WAY_OUT)
 
     def _read(self, split: str) -> list[Sample]:
         return [

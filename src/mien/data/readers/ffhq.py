@@ -49,7 +49,7 @@ class Ffhq(PicturesOnly):
             return {name: place for name, place in found if place is not None}
         if self._folder is None:
             return store.unnamed
-        below = [path.relative_to(self.root).as_posix() for path in self.pictures_below(self.root / self._folder)]
+        below = [self.key_of(path) for path in self.pictures_below(self.root / self._folder)]
         return {key: Place(key, self.root / key) for key in below}
 
     def _read(self, split: str) -> list[Sample]:

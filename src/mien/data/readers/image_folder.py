@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mien.core.labels import LabelSet, label_set
-from mien.core.records import Sample
+from mien.data.readers.class_folders import ClassFolders
 from mien.data.readers.listing import split_folders
-from mien.data.readers.reader import Reader, file_names, folder_names, is_picture
+from mien.data.readers.reader import file_names, folder_names, is_picture
 
 
-class ImageFolder(Reader):
+class ImageFolder(ClassFolders):
     """Folders named for their class; a class is found by its folder's name, never by its position.
 
     labels: a published order by name ("rafdb"): folder names must be classes of it or synonyms. classes: an order of
@@ -17,12 +17,13 @@ class ImageFolder(Reader):
     """
 
     name = "image_folder"
+    class_folders = "Pictures lie in folders named for their class."
 
     def __init__(self, root: Path, *, labels: str | None = None, classes: Sequence[str] | None = None) -> None:
         super().__init__(root)
         self.need(self.root, way_out="Expected a folder with one folder a class.")
-        self._folders = split_folders(self.root) or {"all": self.root}
-        self.splits = tuple(self._folders)
+        self.folders = split_folders(self.root) or {"all": self.root}
+        self.splits = tuple(self.folders)
         if classes is not None:
             self.labels = label_set(self.name, classes)
         elif labels is not None:
@@ -31,13 +32,13 @@ class ImageFolder(Reader):
             self.labels = LabelSet(self.name, self._found_classes())
 
     def _found_classes(self) -> tuple[str, ...]:
-        names = sorted({name for folder in self._folders.values() for name in folder_names(folder)})
+        names = sorted({name for folder in self.folders.values() for name in folder_names(folder)})
         if not names:
             raise self.error(
                 f"no class folders under {self.root}. Expected <class>/*.jpg or train/<class>/*.jpg there."
             )
         if len(names) == 1:
-            self._refuse_root_above(next(iter(self._folders.values())) / names[0])
+            self._refuse_root_above(next(iter(self.folders.values())) / names[0])
         return tuple(names)
 
     def _refuse_root_above(self, only: Path) -> None:
@@ -51,15 +52,3 @@ class ImageFolder(Reader):
                 f"one class only, {only.name!r}, under {only.parent}, and folders in it ({', '.join(below[:4])}). "
                 f"Name {better} as the root; if {only.name!r} is the class, say --data.reader.classes [{only.name}]."
             )
-
-    def _read(self, split: str) -> list[Sample]:
-        folder = self._folders[split]
-        if not folder_names(folder):
-            raise self.error(f"no class folders under {folder}. Pictures lie in folders named for their class.")
-        return [sample for name in folder_names(folder) for sample in self._class(folder / name, split)]
-
-    def _class(self, folder: Path, split: str) -> list[Sample]:
-        index = self.class_of(folder)
-        return [
-            Sample(path.relative_to(self.root).as_posix(), path, split, index) for path in self.pictures_below(folder)
-        ]

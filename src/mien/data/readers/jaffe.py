@@ -45,7 +45,7 @@ class Jaffe(Reader):
                 raise self.error(f"{path}: class {code!r} is none of {', '.join(_CODES)}.")
             samples.append(
                 Sample(
-                    path.relative_to(self.root).as_posix(), path, split, _CODES.index(code),
+                    self.key_of(path), path, split, _CODES.index(code),
                     subject=person, clip=f"{person}.{code}",
                 )
             )  # fmt: skip

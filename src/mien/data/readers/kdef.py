@@ -59,7 +59,7 @@ class Kdef(Reader):
     def _read(self, split: str) -> list[Sample]:
         return [
             Sample(
-                path.relative_to(self.root).as_posix(), path, split, _CODES.index(parts[3]),
+                self.key_of(path), path, split, _CODES.index(parts[3]),
                 subject=parts[2], clip=parts[1] + parts[2] + parts[3],
             )
             for path, parts in self._pictures

@@ -75,7 +75,7 @@ class LandmarkSet(Reader):
         are counted in a note.
         """
         at = beside or folder
-        pictures = {_stem(name): name for name in sorted(file_names(at)) if is_picture(name)}
+        pictures = {name.rpartition(".")[0]: name for name in sorted(file_names(at)) if is_picture(name)}
         found = {name[: -len(suffix)]: name for name in sorted(file_names(folder)) if name.lower().endswith(suffix)}
         missing = [at / f"{stem}.jpg" for stem in found if stem not in pictures]
         self.refuse_missing(missing, listed_in=folder, total=len(found))
@@ -84,16 +84,3 @@ class LandmarkSet(Reader):
                 f"{len(rest):,} pictures in {at} have no {suffix} file and are not read, first {pictures[rest[0]]}."
             )
         return [(folder / name, at / pictures[stem]) for stem, name in found.items() if stem in pictures]
-
-    def choose(self, option: str, given: object, known: tuple[str, ...]) -> None:
-        """Raises MienError when the value of an option is none of the known ones."""
-        if given not in known:
-            raise self.error(f"{option} must be one of {', '.join(known)}; got {given!r}.")
-
-    def key_of(self, path: Path) -> str:
-        """The path below the root, with `/`."""
-        return path.relative_to(self.root).as_posix()
-
-
-def _stem(name: str) -> str:
-    return name.rpartition(".")[0]

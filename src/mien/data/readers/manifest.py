@@ -269,7 +269,6 @@ class Manifest(Reader):
         return points.reshape(-1, 2) if len(points) else None
 
     def _depth(self, row: int) -> np.ndarray | None:
-        """float32 [points] or None."""
         return self._of_points("landmark_depth", row)
 
     def _visible(self, row: int) -> np.ndarray | None:
@@ -278,6 +277,7 @@ class Manifest(Reader):
         return None if found is None else found > 0.5
 
     def _of_points(self, name: str, row: int) -> np.ndarray | None:
+        """float32 [points] or None."""
         values = self._numbers(name, row)
         count = len(self._numbers("landmarks", row)) // 2
         if len(values) not in (0, count) or not np.isfinite(values).all():

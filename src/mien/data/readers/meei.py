@@ -38,7 +38,7 @@ class Meei(PicturesOnly):
             found = zip(names, store.find_all(names, listed_in=self.table), strict=True)
             places = {name: place for name, place in found if place is not None}
         else:
-            below = [path.relative_to(self.root).as_posix() for path in self.pictures_below(self.root)]
+            below = [self.key_of(path) for path in self.pictures_below(self.root)]
             places = {key: Place(key, self.root / key) for key in below} | store.unnamed
         videos = {name: sequence for name in places if (sequence := _sequence(name)) is not None}
         return self.boxed(places, split, boxes=self._boxes, subject=videos, clip=videos)

@@ -60,7 +60,8 @@ class Menpo2d(LandmarkSet):
         if self._lists:
             samples = self._listed(self._lists[split], split, left_out)
         else:
-            pairs = [pair for top in _folders(self._tops[split]) for pair in self.paired(top, ".pts")]
+            folders = (Path(top) for top, names in walk(self._tops[split]) if any(map(_is_points, names)))
+            pairs = [pair for folder in folders for pair in self.paired(folder, ".pts")]
             samples = [
                 self.face(self.key_of(picture), picture, split, points)
                 for file, picture in pairs
@@ -95,9 +96,9 @@ class Menpo2d(LandmarkSet):
         return samples
 
 
-def _folders(top: Path) -> list[Path]:
-    return [Path(folder) for folder, names in walk(top) if any(name.lower().endswith(".pts") for name in names)]
-
-
 def _has_points(top: Path) -> bool:
-    return any(name.lower().endswith(".pts") for _, names in walk(top) for name in names)
+    return any(_is_points(name) for _, names in walk(top) for name in names)
+
+
+def _is_points(name: str) -> bool:
+    return name.lower().endswith(".pts")

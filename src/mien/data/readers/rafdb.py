@@ -8,8 +8,9 @@ from pathlib import Path
 
 from mien.core.labels import label_set
 from mien.core.records import Sample
+from mien.data.readers.class_folders import ClassFolders
 from mien.data.readers.listing import split_folders
-from mien.data.readers.reader import Listing, Reader, folder_names
+from mien.data.readers.reader import Listing, Reader
 
 _CODES = {str(code): code - 1 for code in range(1, 8)}
 
@@ -25,8 +26,7 @@ class RafDb(Reader):
 
     def __init__(self, root: Path, *, pictures: str = "aligned") -> None:
         super().__init__(root)
-        if pictures not in ("aligned", "original"):
-            raise self.error(f"pictures must be 'aligned' or 'original'; got {pictures!r}.")
+        self.choose("pictures", pictures, ("aligned", "original"))
         way_out = "Expected the folder made by unpacking basic.zip."
         self.list_file = self.need(self.root / "EmoLabel" / "list_patition_label.txt", way_out=way_out)
         self.pictures = self.need(self.root / "Image" / pictures, way_out=way_out)
@@ -64,7 +64,7 @@ class RafDb(Reader):
         return f"{stem}_aligned.{suffix}"
 
 
-class RafDbFolders(Reader):
+class RafDbFolders(ClassFolders):
     """`train|valid|test/1..7/*.jpg`, also below a folder `DATASET` (the form that circulates on Kaggle).
 
     In POSTER V2's published layout `valid/` holds RAF-DB's test pictures. Where no `test/` stands beside it, it is
@@ -72,30 +72,21 @@ class RafDbFolders(Reader):
     """
 
     name = "rafdb_folders"
+    class_folders = "Expected 1..7, each with its pictures."
     signs = ("train/[1-7]", "DATASET/train/[1-7]")
 
     def __init__(self, root: Path) -> None:
         super().__init__(root / "DATASET" if (root / "DATASET").is_dir() else root)
         self.labels = label_set("rafdb")
-        self._folders = split_folders(self.root)
-        if not self._folders:
+        self.folders = folders = split_folders(self.root)
+        if not folders:
             self.need(self.root / "train", way_out="Expected train/1..7 and test/1..7.")
-        self.valid_is_test = "valid" in self._folders and "test" not in self._folders
+        self.valid_is_test = "valid" in folders and "test" not in folders
         if self.valid_is_test:
-            self._folders["test"] = self._folders.pop("valid")
-        self.splits = tuple(self._folders)
+            folders["test"] = folders.pop("valid")
+        self.splits = tuple(folders)
 
-    def _read(self, split: str) -> list[Sample]:
-        folder = self._folders[split]
-        samples = []
-        classes = folder_names(folder)
-        if not classes:
-            raise self.error(f"no class folders under {folder}. Expected 1..7, each with its pictures.")
-        for name in classes:
-            if name not in _CODES:
-                raise self.error(f"{folder} has a class folder {name!r}; the classes are 1..7.")
-            samples += [
-                Sample(path.relative_to(self.root).as_posix(), path, split, _CODES[name])
-                for path in self.pictures_below(folder / name)
-            ]
-        return samples
+    def class_of(self, folder: Path) -> int:
+        if folder.name not in _CODES:
+            raise self.error(f"{folder.parent} has a class folder {folder.name!r}; the classes are 1..7.")
+        return _CODES[folder.name]

@@ -118,6 +118,21 @@ class Reader(ABC):
             f"no {path.name} under {path.parent}. {way_out}{hint(self.root, wanted=self.name)} See docs/data.md."
         )
 
+    def first_of(self, places: Iterable[Path], *, way_out: str) -> Path:
+        """The first of these that is there. Raises MienError as `need` of the first where none is."""
+        places = list(places)
+        return next((place for place in places if place.exists()), None) or self.need(places[0], way_out=way_out)
+
+    def choose(self, option: str, given: object, known: Iterable[object]) -> None:
+        """Raises MienError when the value of an option is none of the known ones."""
+        known = list(known)
+        if given not in known:
+            raise self.error(f"{option} must be one of {', '.join(map(str, known))}; got {given!r}.")
+
+    def key_of(self, path: Path) -> str:
+        """The path below the root, with `/`."""
+        return path.relative_to(self.root).as_posix()
+
     def lines(self, path: Path) -> list[str]:
         """Lines of a text file that are not empty, without a byte order mark. Raises MienError when it is not UTF-8."""
         try:

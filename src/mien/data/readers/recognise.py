@@ -1,9 +1,9 @@
 """Which data set a folder looks like: said when a reader does not find its files."""
 
 import os
-from importlib import import_module
 from pathlib import Path
 
+from mien.core.targets import imported
 from mien.data.readers.listing import folder_names
 
 _FOLDERS_LOOKED_INTO = 50
@@ -31,8 +31,7 @@ def hint(root: Path, *, wanted: str) -> str:
 def _shows(root: Path, name: str) -> bool:
     from mien.data.readers import READERS
 
-    module, attribute = READERS[name].split(":")
-    return any(_matches(root, sign) for sign in getattr(import_module(module), attribute).signs)
+    return any(_matches(root, sign) for sign in imported(READERS[name]).signs)
 
 
 def _near(root: Path) -> list[Path]:

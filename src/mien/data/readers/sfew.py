@@ -9,14 +9,15 @@ from pathlib import Path
 
 from mien.core.labels import label_set
 from mien.core.records import Sample
-from mien.data.readers.reader import Reader, file_names, folder_names, is_picture
+from mien.data.readers.class_folders import ClassFolders
+from mien.data.readers.reader import file_names, folder_names, is_picture
 
 _FOLDERS = ("Train", "Val", "Test")
 _NAME = re.compile(r"(?P<movie>.+)_(?P<time>\d{9})_(?P<frame>\d+)\.\w+")  # time: hmmss and milliseconds
 _WAY_OUT = "Expected Train_Aligned_Faces/Angry, ... and Val_Aligned_Faces/Angry, ..., or Train/Angry, ... and Val/."
 
 
-class Sfew(Reader):
+class Sfew(ClassFolders):
     """`Train|Val|Test/*_Aligned_Faces/<class>/*.png`; one of the two folder levels may be missing.
 
     The labels of Test are not public and published numbers are on Val, so Val is the split "test" here and selecting
@@ -26,6 +27,7 @@ class Sfew(Reader):
     """
 
     name = "sfew"
+    class_folders = _WAY_OUT
     signs = ("Train_Aligned_Faces", "Train/Train_Aligned_Faces", "Train/Angry")
 
     def __init__(self, root: Path) -> None:
@@ -34,8 +36,8 @@ class Sfew(Reader):
         found = {folder_name: folder for folder_name in _FOLDERS if (folder := self._folder(folder_name)) is not None}
         if not {"Train", "Val"} & found.keys():
             self.need(self.root / "Train_Aligned_Faces", way_out=_WAY_OUT)
-        self._folders = self._named(found)
-        self.splits = tuple(self._folders)
+        self.folders = self._named(found)
+        self.splits = tuple(self.folders)
         self.valid_is_test = "valid" not in self.splits
         self._films_part_persons = self._films_are_apart()
 
@@ -54,7 +56,7 @@ class Sfew(Reader):
     def _films_are_apart(self) -> bool:
         """Whether no film stands in two parts; a note says so otherwise."""
         films = {split: {film for path in self.pictures_below(folder) if (film := _film(path.name))}
-                 for split, folder in self._folders.items()}  # fmt: skip
+                 for split, folder in self.folders.items()}  # fmt: skip
         twice = sorted({film for a in films for b in films if a < b for film in films[a] & films[b]})
         if twice:
             self.note(
@@ -63,24 +65,17 @@ class Sfew(Reader):
         return not twice
 
     def _read(self, split: str) -> list[Sample]:
-        folder = self._folders[split]
+        folder = self.folders[split]
         if split == "unlabelled":
             names = sorted(name for name in file_names(folder) if is_picture(name))
             return [self._sample(folder / name, split, None) for name in names]
-        classes = folder_names(folder)
-        if not classes:
-            raise self.error(f"no class folders under {folder}. {_WAY_OUT}")
-        return [sample for name in classes for sample in self._class(folder / name, split)]
-
-    def _class(self, folder: Path, split: str) -> list[Sample]:
-        index = self.class_of(folder)
-        return [self._sample(path, split, index) for path in self.pictures_below(folder)]
+        return super()._read(split)
 
     def _sample(self, path: Path, split: str, expression: int | None) -> Sample:
         parts = _NAME.fullmatch(path.name)
         clip = f"{parts['movie']}_{parts['time']}" if parts else None
         film = parts["movie"] if parts and self._films_part_persons else None
-        return Sample(path.relative_to(self.root).as_posix(), path, split, expression, subject=film, clip=clip)
+        return Sample(self.key_of(path), path, split, expression, subject=film, clip=clip)
 
 
 def _film(name: str) -> str | None:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from mien.core.errors import MienError
 from mien.data.readers.listing import Listing, is_picture
 from mien.data.readers.reader import Reader
+from mien.media.parts import read_bytes
 
 
 class Place(NamedTuple):
@@ -21,9 +22,7 @@ class Place(NamedTuple):
 
     def read(self) -> bytes:
         """The content."""
-        with self.path.open("rb") as file:
-            file.seek(self.span[0] if self.span else 0)
-            return file.read(self.span[1] if self.span else -1)
+        return read_bytes(self.path, self.span)
 
 
 def members(path: Path) -> Iterator[tuple[str, Place]]:

@@ -87,8 +87,7 @@ class W300(LandmarkSet):
     def _boxes(self, part: str) -> tuple[dict[str, Box], Path]:
         names = ("Bounding Boxes", "Bounding_Boxes", "BoundingBoxes", "bboxes")
         files = [self.root / name / f"bounding_boxes_{part}.mat" for name in names]
-        way_out = "Say --data.reader.box points."
-        file = next((file for file in files if file.is_file()), None) or self.need(files[0], way_out=way_out)
+        file = self.first_of(files, way_out="Say --data.reader.box points.")
         field = "bb_detector" if self.box == "detector" else "bb_ground_truth"
         try:
             rows = read_mat(file, "bounding_boxes")["bounding_boxes"]
