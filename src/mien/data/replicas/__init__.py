@@ -5,7 +5,7 @@ A layout is a writer in `folders.py` (class folders), `tables.py` (lists and tab
 faces come from `face.py`, whatever style draws them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,16 +20,20 @@ WITH_CONTEMPT = {**SAME, "contempt": "contempt"}
 
 @dataclass(frozen=True)
 class Layout:
-    """write: (folder, faces) → what was written. reader, options: what reads it.
+    """writer: writes faces into a folder one by one. reader, options: what reads it.
 
     classes: of the layout, each with the expression that is drawn for it. frames: shots of a recording.
     """
 
-    write: Writer
+    writer: Writer
     reader: str
     classes: Mapping[str, str] = field(default_factory=lambda: SAME)
     frames: int = 1
     options: Mapping[str, Any] = field(default_factory=dict)
+
+    def write(self, folder: Path, faces: Iterable[Face]) -> list[Written]:
+        """Writes the faces into the folder; what was written, as the reader must find it."""
+        return list(self.writer(folder, faces))
 
 
 LAYOUTS: dict[str, Layout] = {

@@ -3,15 +3,16 @@
 A style draws them. `STYLES` is the one place where a style is known: a function like `drawn.drawn_recording`.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from importlib import import_module
+from pathlib import Path
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
 from mien.core.errors import MienError, nearest
 from mien.core.records import Box
+from mien.core.targets import imported
 from mien.data.parallel import parallel_map
 from mien.synthetic.drawn_shape import EXPRESSIONS
 from mien.synthetic.shot import Shot
@@ -72,8 +73,7 @@ def style_named(name: str) -> Style:
     """The function behind a style. Raises MienError for an unknown one."""
     if name not in STYLES:
         raise MienError(f"No style {name!r}.{nearest(name, STYLES)}")
-    module, function = STYLES[name].split(":")
-    found: Style = getattr(import_module(module), function)
+    found: Style = imported(STYLES[name])
     return found
 
 
@@ -135,4 +135,4 @@ def _draw(jobs: Sequence[_Job], *, style: str, seed: int, size: int, frames: int
     return [draw(name, seed=seed, number=i, person=person, size=size, frames=frames) for name, i, person in jobs]
 
 
-Writer = Callable[..., list[Written]]  # (folder, faces) -> what was written
+Writer = Callable[[Path, Iterable[Face]], Iterable[Written]]  # gives what was written of each face

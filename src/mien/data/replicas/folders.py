@@ -1,6 +1,6 @@
 """Replicas of sets whose classes are folders, and of those whose annotation is a file beside each picture."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import cv2
@@ -19,15 +19,13 @@ _SFEW_FOLDERS = {
 _SFEW_WIDTH = 143 / 181  # of the height
 
 
-def write_class_folders(folder: Path, faces: Iterable[Face]) -> list[Written]:
+def write_class_folders(folder: Path, faces: Iterable[Face]) -> Iterator[Written]:
     """`train|test/<expression>/*.png`, and the points beside each picture: for `drawn` and `image_folder`."""
-    written = []
     for face in faces:
         key = f"{face.split}/{face.expression}/{face.number:05d}.png"
         write_picture(folder / key, face.pixels)
         write_pts((folder / key).with_suffix(".pts"), face.landmarks_px)
-        written.append(Written(key, face.split, face.expression, landmarks_px=face.landmarks_px))
-    return written
+        yield Written(key, face.split, face.expression, landmarks_px=face.landmarks_px)
 
 
 def write_plain_folders(folder: Path, faces: Iterable[Face]) -> list[Written]:
@@ -35,20 +33,17 @@ def write_plain_folders(folder: Path, faces: Iterable[Face]) -> list[Written]:
     return [face._replace(landmarks_px=None) for face in write_class_folders(folder, faces)]
 
 
-def write_rafdb_folders(folder: Path, faces: Iterable[Face]) -> list[Written]:
+def write_rafdb_folders(folder: Path, faces: Iterable[Face]) -> Iterator[Written]:
     """`train|test/1..7/*.jpg`."""
-    written = []
     for face in faces:
         code = EXPRESSIONS.index(face.expression) + 1
         key = f"{face.split}/{code}/{face.split}_{face.number:05d}_aligned.jpg"
         write_picture(folder / key, face.pixels)
-        written.append(Written(key, face.split, face.expression))
-    return written
+        yield Written(key, face.split, face.expression)
 
 
-def write_sfew(folder: Path, faces: Iterable[Face]) -> list[Written]:
+def write_sfew(folder: Path, faces: Iterable[Face]) -> Iterator[Written]:
     """`Train|Val/*_Aligned_Faces/<class>/FILM_TIME_FRAME.png`, 143 x 181 in shape; a film for every person."""
-    written = []
     for face in faces:
         part = "Train" if face.split == "train" else "Val"
         film = _FILMS[face.person % len(_FILMS)] + str(face.person // len(_FILMS) + 1)
@@ -58,5 +53,4 @@ def write_sfew(folder: Path, faces: Iterable[Face]) -> list[Written]:
         side = len(face.pixels)
         narrow = cv2.resize(face.pixels, (round(side * _SFEW_WIDTH), side), interpolation=cv2.INTER_AREA)
         write_picture(folder / key, narrow)
-        written.append(Written(key, face.split, face.expression, film, clip))
-    return written
+        yield Written(key, face.split, face.expression, film, clip)

@@ -2,7 +2,7 @@
 
 import json
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +15,9 @@ from mien.data.replicas.schemes import bowl
 _LP_PARTS = ("AFW", "HELEN", "IBUG", "LFPW")
 
 
-def write_w300lp(folder: Path, faces: Iterable[Face]) -> list[Written]:
+def write_w300lp(folder: Path, faces: Iterable[Face]) -> Iterator[Written]:
     """The folders, and JVCR's list with depth."""
-    written, records = [], []
+    records = []
     for face in faces:
         found = _lp_files(folder, face)
         depth = bowl(face.landmarks_px)
@@ -27,9 +27,8 @@ def write_w300lp(folder: Path, faces: Iterable[Face]) -> list[Written]:
             "landmarks": _listed(face.landmarks_px, depth), "landmarks_2d": _listed(face.landmarks_px),
             "objpos": [(x0 + x1) / 2, (y0 + y1) / 2], "scale_provided": (x1 - x0 + y1 - y0) / 400,
         })  # fmt: skip
-        written.append(found._replace(depth_px=depth, pose_rad=None))
+        yield found._replace(depth_px=depth, pose_rad=None)
     (folder / "300wLP_anno_tr.json").write_text(json.dumps(records), encoding="utf-8")
-    return written
 
 
 def write_w300lp_mat(folder: Path, faces: Iterable[Face]) -> list[Written]:
@@ -50,9 +49,8 @@ def _lp_files(folder: Path, face: Face) -> Written:
     return Written(f"{part}/{name}.jpg", "all", None, clip=clip, box=box, landmarks_px=face.landmarks_px, pose_rad=pose)
 
 
-def write_aflw2000(folder: Path, faces: Iterable[Face]) -> list[Written]:
+def write_aflw2000(folder: Path, faces: Iterable[Face]) -> Iterator[Written]:
     """Pictures with `.mat`, and the re-annotated points (the same, rounded). Poses are in the files only."""
-    written = []
     head = ["image", "row_in_AFLW2000-3D_arrays", *(f"{axis}{i}" for i in range(68) for axis in "xy")]
     rows: list[list[object]] = [list(head)]
     for face in faces:
@@ -62,32 +60,24 @@ def write_aflw2000(folder: Path, faces: Iterable[Face]) -> list[Written]:
         more = {"Pose_Para": np.array([[*pose, 0, 0, 0, 1e-4]], np.float32), "roi": np.ones((1, 4), np.int16)}
         write_mat(folder / f"{name}.mat", {"pt2d": np.full((2, 21), -1.0), **more, "pt3d_68": points})
         rows.append([name, face.number - 1, *(f"{value + 1:.0f}.000" for value in face.landmarks_px.ravel())])
-        written.append(
-            Written(f"{name}.jpg", "test", None, box=box_of(face.landmarks_px), landmarks_px=face.landmarks_px,
-                    depth_px=depth, pose_rad=pose)
-        )  # fmt: skip
+        yield Written(f"{name}.jpg", "test", None, box=box_of(face.landmarks_px), landmarks_px=face.landmarks_px,
+                      depth_px=depth, pose_rad=pose)  # fmt: skip
     write_rows(folder / "reannotated_pts68.csv", rows)
-    return written
 
 
-def write_ls3d(folder: Path, faces: Iterable[Face]) -> list[Written]:
+def write_ls3d(folder: Path, faces: Iterable[Face]) -> Iterator[Written]:
     """300VW's films to train on, a person each, and 300-W's test set; points in Torch7 files."""
-    written = []
     for face in faces:
         clip = f"300VW-3D/Trainset/{face.person + 1:03d}" if face.split == "train" else None
         key = f"{clip}/{face.number:04d}.jpg" if clip else f"300W-Testset-3D/indoor_{face.number:03d}.png"
         write_picture(folder / key, face.pixels)
         (folder / key).with_suffix(".t7").write_bytes(_t7(face.landmarks_px))
         split = "train" if clip else "300w"
-        written.append(
-            Written(key, split, None, clip=clip, box=box_of(face.landmarks_px), landmarks_px=face.landmarks_px)
-        )
-    return written
+        yield Written(key, split, None, clip=clip, box=box_of(face.landmarks_px), landmarks_px=face.landmarks_px)
 
 
-def write_parface_palsy(folder: Path, faces: Iterable[Face]) -> list[Written]:
+def write_parface_palsy(folder: Path, faces: Iterable[Face]) -> Iterator[Written]:
     """A folder for every person; the first of six lists has a sixth of the frames to train on, the last all of them."""
-    written: list[Written] = []
     records: dict[str, list[dict[str, object]]] = {"train": [], "test": []}
     for face in faces:
         sequence, depth = f"sequence_{face.person + 1:02d}", bowl(face.landmarks_px)
@@ -96,12 +86,11 @@ def write_parface_palsy(folder: Path, faces: Iterable[Face]) -> list[Written]:
         points = _listed(face.landmarks_px, depth)
         records[face.split].append({"img_path": f"palsy/videos/{key}", "landmarks_MAL3D": points})
         box = box_of(face.landmarks_px)
-        written.append(Written(key, face.split, None, sequence, sequence, box, face.landmarks_px, depth_px=depth))
+        yield Written(key, face.split, None, sequence, sequence, box, face.landmarks_px, depth_px=depth)
     lists = {f"palsy_labeled_{n}": records["train"][: -(-len(records["train"]) * n // 6)] for n in range(1, 7)}
     lists |= {"palsy_test": records["test"], "palsy_annotations": records["train"] + records["test"]}
     for name, rows in lists.items():
         (folder / f"{name}.ljson").write_text(json.dumps(rows), encoding="utf-8")
-    return written
 
 
 def _listed(points: np.ndarray, depth: np.ndarray | None = None) -> list[list[float]]:

@@ -1,7 +1,7 @@
 """Replicas of sets posed in a laboratory: the same persons many times, annotated by file names and parallel trees."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from mien.core.framing import box_of
@@ -56,17 +56,16 @@ def _row(*numbers: float) -> str:
     return "".join(f"   {number:.7e}" for number in numbers)
 
 
-def write_jaffe(folder: Path, faces: Iterable[Face]) -> list[Written]:
+def write_jaffe(folder: Path, faces: Iterable[Face]) -> Iterator[Written]:
     """`KA.AN1.39.tiff`: grey, persons' initials as in the set, then AA, AB, ..."""
-    written, pictures = [], Counter[str]()
+    pictures = Counter[str]()
     for face in faces:
         person = _initials(face.person)
         clip = f"{person}.{_JAFFE_CODES[face.expression]}"
         pictures[clip] += 1
         key = f"{clip}{pictures[clip]}.{face.number}.tiff"
         write_picture(folder / key, grey(face.pixels))
-        written.append(Written(key, "all", face.expression, person, clip))
-    return written
+        yield Written(key, "all", face.expression, person, clip)
 
 
 def _initials(person: int) -> str:
@@ -76,12 +75,12 @@ def _initials(person: int) -> str:
     return [pair for pair in letters if pair not in _JAFFE_PERSONS][person - len(_JAFFE_PERSONS)]
 
 
-def write_kdef(folder: Path, faces: Iterable[Face]) -> list[Written]:
+def write_kdef(folder: Path, faces: Iterable[Face]) -> Iterator[Written]:
     """`KDEF/AF01/AF01AFS.JPG`, 562:762. A person's second picture of an expression is session B, then other angles.
 
     Other angles are in the name only: what is drawn looks ahead.
     """
-    written, times = [], Counter[tuple[int, str]]()
+    times = Counter[tuple[int, str]]()
     for face in faces:
         turn = times[face.person, face.expression]
         times[face.person, face.expression] += 1
@@ -90,5 +89,4 @@ def write_kdef(folder: Path, faces: Iterable[Face]) -> list[Written]:
         key = f"KDEF/{pose[:4]}/{pose}{_KDEF_ANGLES[turn // 2 % len(_KDEF_ANGLES)]}.JPG"
         side = len(face.pixels)
         write_picture(folder / key, in_scene(face.pixels, (round(1.5 * side), round(1.5 * side * 562 / 762))))
-        written.append(Written(key, "all", face.expression, subject, pose))
-    return written
+        yield Written(key, "all", face.expression, subject, pose)

@@ -1,6 +1,6 @@
 """Replicas of sets whose labels are one table or list."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -16,22 +16,21 @@ _FER_SIDE = 48
 _EXPW_QUERIES = ("actor", "teacher", "boss", "player", "nurse")  # a part of the names of ExpW's pictures
 
 
-def write_rafdb(folder: Path, faces: Iterable[Face]) -> list[Written]:
+def write_rafdb(folder: Path, faces: Iterable[Face]) -> Iterator[Written]:
     """`Image/aligned/*_aligned.jpg` and the list of the classes."""
-    written, lines = [], []
+    lines = []
     for face in faces:
         name = f"{face.split}_{face.number:05d}"
         key = f"Image/aligned/{name}_aligned.jpg"
         write_picture(folder / key, face.pixels)
         lines.append(f"{name}.jpg {EXPRESSIONS.index(face.expression) + 1}")
-        written.append(Written(key, face.split, face.expression))
+        yield Written(key, face.split, face.expression)
     write_lines(folder / "EmoLabel" / "list_patition_label.txt", lines)
-    return written
 
 
-def write_ferplus(folder: Path, faces: Iterable[Face]) -> list[Written]:
+def write_ferplus(folder: Path, faces: Iterable[Face]) -> Iterator[Written]:
     """Grey 48 x 48; test faces are FER2013Valid. Seven to ten of the votes are for the expression."""
-    classes, written = label_set("ferplus").classes, []
+    classes = label_set("ferplus").classes
     rows: dict[str, list[list[object]]] = {"FER2013Train": [], "FER2013Valid": []}
     for face in faces:
         where = "FER2013Train" if face.split == "train" else "FER2013Valid"
@@ -41,10 +40,9 @@ def write_ferplus(folder: Path, faces: Iterable[Face]) -> list[Written]:
         votes[classes.index(face.expression)] = 7 + face.number % 4
         votes[(classes.index(face.expression) + 1) % 8] += 3 - face.number % 4
         rows[where].append([name, "(0, 0, 48, 48)", *votes])
-        written.append(Written(f"{where}/{name}", "train" if face.split == "train" else "valid", face.expression))
+        yield Written(f"{where}/{name}", "train" if face.split == "train" else "valid", face.expression)
     for where, table in rows.items():
         write_rows(folder / where / "label.csv", table)
-    return written
 
 
 def write_fer2013(folder: Path, faces: Iterable[Face]) -> list[Written]:
@@ -67,9 +65,9 @@ def write_fer2013(folder: Path, faces: Iterable[Face]) -> list[Written]:
     ]
 
 
-def write_expw(folder: Path, faces: Iterable[Face]) -> list[Written]:
+def write_expw(folder: Path, faces: Iterable[Face]) -> Iterator[Written]:
     """Scenes with one face, or with two in every third picture; the box is the face without the edge of its square."""
-    classes, written, lines = label_set("expw").classes, [], []
+    classes, lines = label_set("expw").classes, []
     pictures = _in_pictures(list(faces))
     for number, (name, together) in enumerate(pictures.items(), 1):
         side = len(together[0].pixels)
@@ -82,9 +80,8 @@ def write_expw(folder: Path, faces: Iterable[Face]) -> list[Written]:
             box = (left + edge, top + edge, left + side - edge, top + side - edge)
             code = classes.index(face.expression)
             lines.append(f"{name} {place} {box[1]} {box[0]} {box[2]} {box[3]} {20 + face.number % 60:.4f} {code}")
-            written.append(_expw_face(name, place, face, box))
+            yield _expw_face(name, place, face, box)
     write_lines(folder / "data" / "label" / "label.lst", lines)
-    return written
 
 
 def _in_pictures(faces: list[Face]) -> dict[str, list[Face]]:
@@ -102,9 +99,8 @@ def _expw_face(name: str, place: int, face: Face, box: tuple[int, int, int, int]
     return Written(f"data/image/origin/{name}#{place}", "all", face.expression, box=edges)
 
 
-def write_manifest(folder: Path, faces: Iterable[Face]) -> list[Written]:
+def write_manifest(folder: Path, faces: Iterable[Face]) -> Iterator[Written]:
     """`manifest.csv`, with everything that it can say of a picture; the box is the whole picture."""
-    written: list[Written] = []
     columns = ("path", "expression", "split", "subject", "clip", "x0", "y0", "x1", "y1", "valence", "arousal")
     rows: list[list[object]] = [[*columns, "landmarks"]]
     for face in faces:
@@ -114,12 +110,9 @@ def write_manifest(folder: Path, faces: Iterable[Face]) -> list[Written]:
         points = " ".join(f"{value:.3f}" for value in face.landmarks_px.ravel())
         affect = ["" if value is None else value for value in (face.valence, face.arousal)]
         rows.append([key, face.expression, face.split, face.subject, clip, 0, 0, side, side, *affect, points])
-        written.append(
-            Written(key, face.split, face.expression, face.subject, clip, (0.0, 0.0, float(side), float(side)),
-                    face.landmarks_px, face.valence, face.arousal)
-        )  # fmt: skip
+        yield Written(key, face.split, face.expression, face.subject, clip, (0.0, 0.0, float(side), float(side)),
+                    face.landmarks_px, face.valence, face.arousal)  # fmt: skip
     write_rows(folder / "manifest.csv", rows)
-    return written
 
 
 def write_joined(folder: Path, faces: Iterable[Face]) -> list[Written]:

@@ -5,7 +5,7 @@ Korean words are those of the sets' own folders and lists.
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -31,10 +31,9 @@ AIHUB_CLASSES = {"joy": "happiness", "embarrassment": "surprise", "anger": "ange
                  "hurt": "disgust", "sadness": "sadness", "neutral": "neutral"}  # fmt: skip
 
 
-def write_affectnet(folder: Path, faces: Iterable[Face]) -> list[Written]:
+def write_affectnet(folder: Path, faces: Iterable[Face]) -> Iterator[Written]:
     """The full release: pictures of any size with a face box, 68 points, class, valence and arousal in a list."""
     rows: dict[str, list[list[object]]] = {"training": [list(_COLUMNS)], "validation": [list(_COLUMNS)]}
-    written = []
     for face in faces:
         scene = _scene_size(face)
         x, y = middle(face.pixels, scene)
@@ -46,18 +45,14 @@ def write_affectnet(folder: Path, faces: Iterable[Face]) -> list[Written]:
         affect = [-2 if value is None else value for value in (face.valence, face.arousal)]
         rows[part].append([name, x, y, side, side, text, _AFFECTNET.index(face.expression), *affect])
         box = (float(x), float(y), float(x + side), float(y + side))
-        written.append(
-            Written(f"Manually_Annotated_Images/{name}", face.split, face.expression, None, None, box, points,
-                    face.valence, face.arousal)
-        )  # fmt: skip
+        yield Written(f"Manually_Annotated_Images/{name}", face.split, face.expression, None, None, box, points,
+                      face.valence, face.arousal)  # fmt: skip
     for part, table in rows.items():
         write_rows(folder / "Manually_Annotated_file_lists" / f"{part}.csv", table)
-    return written
 
 
-def write_affectnet_arrays(folder: Path, faces: Iterable[Face]) -> list[Written]:
+def write_affectnet_arrays(folder: Path, faces: Iterable[Face]) -> Iterator[Written]:
     """The 8-class release: `train_set|val_set/images/<n>.jpg` and four `.npy` files a face, numbers as text."""
-    written = []
     for face in faces:
         top = folder / ("train_set" if face.split == "train" else "val_set")
         write_picture(top / "images" / f"{face.number}.jpg", face.pixels)
@@ -66,32 +61,27 @@ def write_affectnet_arrays(folder: Path, faces: Iterable[Face]) -> list[Written]
         for kind, value in texts.items():
             np.save(top / "annotations" / f"{face.number}_{kind}.npy", np.array(str(value)))
         np.save(top / "annotations" / f"{face.number}_lnd.npy", face.landmarks_px.astype(np.float64).ravel())
-        written.append(
-            Written(f"{top.name}/images/{face.number}.jpg", face.split, face.expression, None, None, None,
-                    face.landmarks_px, face.valence, face.arousal)
-        )  # fmt: skip
-    return written
+        yield Written(f"{top.name}/images/{face.number}.jpg", face.split, face.expression, None, None, None,
+                      face.landmarks_px, face.valence, face.arousal)  # fmt: skip
 
 
-def write_affectnet_folders(folder: Path, faces: Iterable[Face]) -> list[Written]:
+def write_affectnet_folders(folder: Path, faces: Iterable[Face]) -> Iterator[Written]:
     """Class folders 0..7 as If3D has them, and its table of valence and arousal."""
     rows: dict[str, list[list[object]]] = {part: [["number", "exp", "val", "aro"]] for part in ("train", "val")}
-    written = []
     for face in faces:
         part, code = "train" if face.split == "train" else "val", _AFFECTNET.index(face.expression)
         key = f"affectnet_clean/{part}/{code}/{face.number}.jpg"
         write_picture(folder / key, face.pixels)
         rows[part].append([face.number, code, _or(face.valence, 0.0), _or(face.arousal, 0.0)])
         affect = face.valence or 0.0, face.arousal or 0.0
-        written.append(Written(key, face.split, face.expression, None, None, None, None, *affect))
+        yield Written(key, face.split, face.expression, None, None, None, None, *affect)
     for part, table in rows.items():
         write_rows(folder / "affectnet_annotations" / f"{part}_set_annotation_without_lnd.csv", table)
-    return written
 
 
-def write_caers(folder: Path, faces: Iterable[Face]) -> list[Written]:
+def write_caers(folder: Path, faces: Iterable[Face]) -> Iterator[Written]:
     """`train|test/<class>/0001.png`, wide frames, and the face boxes that go with the public CAER-Net code."""
-    classes, written = label_set("caers").classes, []
+    classes = label_set("caers").classes
     lines: dict[str, list[list[object]]] = {"train": [], "test": []}
     for face in faces:
         scene = _scene_size(face, wide=True)
@@ -101,15 +91,13 @@ def write_caers(folder: Path, faces: Iterable[Face]) -> list[Written]:
         x, y = middle(face.pixels, scene)
         box: Box = (x, y, x + len(face.pixels), y + len(face.pixels))
         lines[face.split].append([f"{name}/{face.number:04d}.png", code, *box])
-        written.append(Written(key, face.split, face.expression, box=box))
+        yield Written(key, face.split, face.expression, box=box)
     for split, rows in lines.items():
         write_rows(folder / f"{split}.txt", rows)
-    return written
 
 
-def write_aihub(folder: Path, faces: Iterable[Face]) -> list[Written]:
+def write_aihub(folder: Path, faces: Iterable[Face]) -> Iterator[Written]:
     """A list and a folder of pictures for each class of `Training` and `Validation`; the annotators agree."""
-    written: list[Written] = []
     lists: dict[tuple[str, str], list[dict[str, object]]] = {}
     for face in faces:
         label, scene = _AIHUB_CLASSES[face.expression], _scene_size(face)
@@ -121,13 +109,12 @@ def write_aihub(folder: Path, faces: Iterable[Face]) -> list[Written]:
         x, y = middle(face.pixels, scene)
         box = (float(x), float(y), float(x + len(face.pixels)), float(y + len(face.pixels)))
         lists.setdefault((top, label), []).append(_aihub_record(name, label, box))
-        written.append(Written(key, face.split, face.expression, person, f"{person} {upload}", box))
+        yield Written(key, face.split, face.expression, person, f"{person} {upload}", box)
     for (top, label), records in lists.items():
         mark, kind = ("TRAIN", "training") if top == "Training" else ("VALID", "validation")
         table = folder / top / f"[라벨]EMOIMG_{label}_{mark}" / f"img_emotion_{kind}_data({label}).json"
         table.parent.mkdir(parents=True, exist_ok=True)
         table.write_text(json.dumps(records, ensure_ascii=False, indent=4), encoding="utf-8")
-    return written
 
 
 def _aihub_record(name: str, label: str, box: Box) -> dict[str, object]:
