@@ -1,7 +1,7 @@
 """Which faces are trained on, selected on and reported on, in the classes of the system. No torch, nothing decoded."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 
 from mien.core.errors import MienError
@@ -47,24 +47,35 @@ class Selection:
         return about | {"leaks": self.leaks} | ({"split_file": self.division} if self.division else {})
 
 
-@dataclass
-class EvaluationSelection:
-    """The faces of one split, to report on."""
+@dataclass(frozen=True)
+class Target:
+    """The faces of one split that one output of a model is measured on."""
 
-    samples: list[Sample]
     data: str
-    """Name of the reader."""
+    """Name of the data set's reader."""
     split: str
     """As the reader calls it."""
-    hash: str
-    """`split_hash` of the whole split in the data set's own classes."""
+    split_hash: str
+    """Of the whole split, in the data set's own classes."""
+    samples: list[Sample]
+    """For an output of classes their expression counts in the model's LabelSet."""
     dropped: dict[str, int] = field(default_factory=dict)
-    """Class that the wanted order lacks → faces left out."""
+    """Kind of face that the model cannot be measured on, such as a class that it lacks → faces left out."""
     unlabelled: int = 0
-    """Faces without an expression, left out where labels are asked for."""
+    """Faces left out because they have no label."""
+    split_file: str = ""
+    """Hash of the file that made the split, and the fold."""
     notes: list[str] = field(default_factory=list)
-    division: dict[str, object] = field(default_factory=dict)
-    """Of the split file, if there is one."""
+    """What was left out, for the log."""
+
+    @classmethod
+    def of(cls, reader: Reader, split: str) -> "Target":
+        """The whole split."""
+        samples = reader.samples(split)
+        return cls(
+            reader.name, reader.resolve(split), split_hash(samples), samples, split_file=_split_file(reader),
+            notes=list(reader.notes),
+        )  # fmt: skip
 
 
 def select_for_training(options: DataOptions, labels: LabelSet | None) -> Selection:
@@ -91,9 +102,7 @@ def select_for_training(options: DataOptions, labels: LabelSet | None) -> Select
     return selection
 
 
-def select_for_evaluation(
-    options: DataOptions, labels: LabelSet | None, *, split: str | None = None
-) -> EvaluationSelection:
+def select_for_evaluation(options: DataOptions, labels: LabelSet | None, *, split: str | None = None) -> Target:
     """The faces of a split (None: `test_split`), framed as `crop_source` says.
 
     With labels they are in that class order and unlabelled ones are left out; without, all faces are there as they are.
@@ -101,34 +110,27 @@ def select_for_evaluation(
     a data set without expressions where labels are asked for, and when no face is left.
     """
     reader = options.open(evaluation=True)
-    split = split or options.test_split
-    samples = reader.samples(split)
-    chosen = EvaluationSelection(
-        samples, reader.name, reader.resolve(split), split_hash(samples), notes=list(reader.notes),
-        division=_division(reader),
-    )  # fmt: skip
+    chosen = Target.of(reader, split or options.test_split)
     if labels is not None:
-        _keep_labelled(chosen, reader, labels)
-    chosen.samples = framed(chosen.samples, options.crop_source)
-    return chosen
+        chosen = _labelled(chosen, reader, labels)
+    return replace(chosen, samples=framed(chosen.samples, options.crop_source))
 
 
-def _keep_labelled(chosen: EvaluationSelection, reader: Reader, labels: LabelSet) -> None:
+def _labelled(whole: Target, reader: Reader, labels: LabelSet) -> Target:
     if reader.labels is None:
         raise MienError(f"{reader.name} has no expression labels, so no expression model can be measured on it.")
-    total = len(chosen.samples)
-    kept, dropped = relabelled_with_counts(chosen.samples, reader.labels, labels)
-    chosen.samples = [sample for sample in kept if sample.expression is not None]
-    chosen.dropped, chosen.unlabelled = dict(dropped), len(kept) - len(chosen.samples)
-    chosen.notes += dropped_note(dropped, labels, where=chosen.split)
-    if chosen.unlabelled:
-        chosen.notes.append(f"{chosen.split}: {chosen.unlabelled:,} faces without an expression are left out.")
-    if not chosen.samples:
+    kept, dropped = relabelled_with_counts(whole.samples, reader.labels, labels)
+    samples = [sample for sample in kept if sample.expression is not None]
+    if not samples:
         lacks = f"only of classes that the model lacks ({', '.join(dropped)})" if dropped else "without a label"
         raise MienError(
-            f"{reader.name}, split {chosen.split}: all {total} samples are {lacks}; the model has "
+            f"{reader.name}, split {whole.split}: all {len(whole.samples)} samples are {lacks}; the model has "
             f"{', '.join(labels.classes)}."
         )
+    unlabelled = len(kept) - len(samples)
+    notes = whole.notes + dropped_note(dropped, labels, where=whole.split)
+    notes += [f"{whole.split}: {unlabelled:,} faces without an expression are left out."] if unlabelled else []
+    return replace(whole, samples=samples, dropped=dict(dropped), unlabelled=unlabelled, notes=notes)
 
 
 def _train_and_validation(
@@ -182,6 +184,12 @@ def checked_for_leaks(
 
 def _division(reader: Reader) -> dict[str, object]:
     return reader.provenance() if isinstance(reader, Divided) else {}
+
+
+def _split_file(reader: Reader) -> str:
+    if not isinstance(reader, Divided):
+        return ""
+    return reader.file.hash + (f", fold {reader.fold}" if reader.file.is_folds else "")
 
 
 def _train_split(options: DataOptions, reader: Reader) -> str:

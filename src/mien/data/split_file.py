@@ -25,7 +25,6 @@ from mien.data.splits import SPLIT_NAMES
 from mien.media.files import home_expanded, write_text
 
 _FIRST = "# mien split, version 1"
-_HEAD = ("data", "within", "seed", "rule", "hash")
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,8 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 from mien.core.errors import MienError
 from mien.core.records import Sample
@@ -79,29 +80,31 @@ def kept_together(samples: Sequence[Sample], *, pairs: Pairs = ()) -> dict[tuple
 
     The name is that of the subject where there is one: adding a pair elsewhere changes no name.
     """
-    leader: dict[tuple[str, str], tuple[str, str]] = {}
+    joins = [(_picture_name(first), _picture_name(second)) for first, second in pairs]
+    for sample in samples:
+        named = (("subject", sample.subject), ("clip", sample.clip))
+        joins += [(_picture_name(sample.key), (kind, value)) for kind, value in named if value is not None]
+    leader_of = joined(joins)  # of ("clip", ...) < ("key", ...) < ("subject", ...) the last leads
+    groups: dict[tuple[str, str], list[Sample]] = {}
+    for sample in samples:
+        groups.setdefault(leader_of(_picture_name(sample.key)), []).append(sample)
+    return groups
 
-    def leader_of(name: tuple[str, str]) -> tuple[str, str]:
+
+def joined(pairs: Iterable[tuple[Any, Any]]) -> Callable[[Any], Any]:
+    """Gives for each name the last of those that the pairs join it with, directly or through others."""
+    leader: dict[Any, Any] = {}
+
+    def leader_of(name: Any) -> Any:
         while (above := leader.setdefault(name, name)) != name:
             leader[name] = leader[above]
             name = above
         return name
 
-    def join(first: tuple[str, str], second: tuple[str, str]) -> None:
-        low, high = sorted((leader_of(first), leader_of(second)))
-        leader[low] = high  # of ("clip", ...) < ("key", ...) < ("subject", ...) the last leads
-
-    for sample in samples:
-        picture = _picture_name(sample.key)
-        for kind, value in (("subject", sample.subject), ("clip", sample.clip)):
-            if value is not None:
-                join(picture, (kind, value))
-    for first, second in pairs:
-        join(_picture_name(first), _picture_name(second))
-    groups: dict[tuple[str, str], list[Sample]] = {}
-    for sample in samples:
-        groups.setdefault(leader_of(_picture_name(sample.key)), []).append(sample)
-    return groups
+    for pair in pairs:
+        low, high = sorted(map(leader_of, pair))
+        leader[low] = high
+    return leader_of
 
 
 def _picture_name(key: str) -> tuple[str, str]:

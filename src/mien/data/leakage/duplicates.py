@@ -18,6 +18,7 @@ from mien.core.errors import MienError
 from mien.core.records import Sample
 from mien.data.leakage.fingerprint_store import Store
 from mien.data.leakage.fingerprints import SIDE, VERSION, fingerprints_of, grey_picture, keys_of, vectors
+from mien.data.splits import joined
 
 CANDIDATE = 0.80  # cosine of two codes from which the pixels are compared: 97 of 100 twins have it
 CANDIDATE_OF_MANY = 0.88  # the same above MANY pictures in one list, where hours would pass: 85 of 100
@@ -94,19 +95,9 @@ def is_same(detail: float, tone: float) -> bool:
     return (detail >= DETAIL and tone >= TONE) or (detail >= SURE_DETAIL and tone >= LEAST_TONE)
 
 
-def groups(count: int, pairs: Sequence[tuple[int, int]]) -> list[list[int]]:
+def groups(pairs: Sequence[tuple[int, int]]) -> list[list[int]]:
     """What the pairs join together, directly or through others: sorted lists of places, single ones left out."""
-    leader = list(range(count))
-
-    def leader_of(place: int) -> int:
-        while leader[place] != place:
-            leader[place] = leader[leader[place]]
-            place = leader[place]
-        return place
-
-    for pair in pairs:
-        low, high = sorted(map(leader_of, pair))
-        leader[high] = low
+    leader_of = joined(pairs)
     found: dict[int, list[int]] = {}
     for place in sorted({place for pair in pairs for place in pair}):
         found.setdefault(leader_of(place), []).append(place)

@@ -24,6 +24,7 @@ from mien.core.records import Box, Sample
 from mien.data.leakage.fingerprint_store import Store
 from mien.media.image import load_image
 from mien.media.parallel import in_batches, map_ahead
+from mien.media.parts import read_bytes
 
 VERSION = 1  # part of every key of the store: raise it when a fingerprint of the same picture would differ
 SIDE = 48
@@ -147,14 +148,6 @@ def _computed(samples: Sequence[Sample]) -> Iterator[np.ndarray]:
 
 def _print_or_nothing(sample: Sample) -> np.ndarray:
     try:
-        return fingerprint(grey_picture(sample), content=_content(sample))
+        return fingerprint(grey_picture(sample), content=read_bytes(sample.path, sample.span))
     except (MienError, OSError):
         return np.zeros((), PRINT)
-
-
-def _content(sample: Sample) -> bytes:
-    with sample.path.open("rb") as file:
-        if sample.span is None:
-            return file.read()
-        file.seek(sample.span[0])
-        return file.read(sample.span[1])

@@ -1,7 +1,7 @@
 """The labelled faces of a command: opened once, and the options that an evaluation takes."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import cached_property
 
 from mien.core.errors import MienError
@@ -9,33 +9,11 @@ from mien.core.labels import LabelSet
 from mien.core.records import Sample
 from mien.data.framing import framed
 from mien.data.options import DataOptions
-from mien.data.readers.divided import Divided
-from mien.data.selection import select_for_evaluation
-from mien.data.splits import split_hash
+from mien.data.selection import Target, select_for_evaluation
 
 
 class NotMeasurableError(MienError):
     """These data lack what an output would be compared with."""
-
-
-@dataclass(frozen=True)
-class Target:
-    """The faces that one output of a model is measured on."""
-
-    data: str
-    """Name of the data set's reader."""
-    split: str
-    """As the reader calls it."""
-    split_hash: str
-    """Of the whole split, in the data set's own classes."""
-    samples: list[Sample]
-    """For an output of classes their expression counts in the model's LabelSet."""
-    dropped: dict[str, int] = field(default_factory=dict)
-    """Kind of face that the model cannot be measured on, such as a class that it lacks → faces left out."""
-    unlabelled: int = 0
-    """Faces left out because they have no label."""
-    split_file: str = ""
-    """Hash of the file that made the split, and the fold."""
 
 
 class EvaluationData:
@@ -53,8 +31,8 @@ class EvaluationData:
         self.notes = list(self.reader.notes)
 
     @cached_property
-    def _about(self) -> Target:
-        return Target(self.name, self.split, split_hash(self.samples), [], split_file=_division(self.reader))
+    def _whole(self) -> Target:
+        return Target.of(self.reader, self.split)
 
     @property
     def described(self) -> str:
@@ -64,7 +42,7 @@ class EvaluationData:
     def target(self, samples: Sequence[Sample], *, dropped: dict[str, int], unlabelled: int) -> Target:
         """These faces of the split, framed as `crop_source` says."""
         chosen = framed(samples, self.crop_source)
-        return replace(self._about, samples=chosen, dropped=dropped, unlabelled=unlabelled)
+        return replace(self._whole, samples=chosen, dropped=dropped, unlabelled=unlabelled)
 
     def class_target(self, labels: LabelSet) -> Target:
         """The faces with a label, mapped to the classes of `labels` by name.
@@ -72,13 +50,6 @@ class EvaluationData:
         Raises NotMeasurableError where the data have no expressions or none has a counterpart.
         """
         try:
-            chosen = select_for_evaluation(self.options, labels, split=self.split)
+            return select_for_evaluation(self.options, labels, split=self.split)
         except MienError as error:
             raise NotMeasurableError(str(error)) from error
-        return replace(self._about, samples=chosen.samples, dropped=chosen.dropped, unlabelled=chosen.unlabelled)
-
-
-def _division(reader: object) -> str:
-    if not isinstance(reader, Divided):
-        return ""
-    return reader.file.hash + (f", fold {reader.fold}" if reader.file.is_folds else "")

@@ -10,19 +10,31 @@ from mien.engine.evaluation.scores import Score
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Evaluation:
-    """Scores of one output of a model on one split."""
+class MeasuredOutput:
+    """One output of a model, and the faces that it is measured on."""
 
     bundle: str
     """As the user named it."""
     info: BundleInfo
     """Of the model."""
     output: str
-    """Name of the measured output."""
-    engine: str
-    """What computed the network, as text."""
+    """Name of the output."""
     target: Target
     """The faces that were asked for."""
+    contamination: list[str] = field(default_factory=list)
+    """Warnings that the model was trained or selected on these faces."""
+    leaks: dict[str, Any] = field(default_factory=dict)
+    """Policy, and counts of the faces that the model was trained or selected on."""
+    notes: list[str] = field(default_factory=list)
+    """What else is to be known of the data: faces left out, outputs that were not measured."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Evaluation(MeasuredOutput):
+    """Scores of one output of a model on one split."""
+
+    engine: str
+    """What computed the network, as text."""
     scores: list[Score]
     """Every metric."""
     predictions: Any
@@ -33,12 +45,6 @@ class Evaluation:
     """(key, reason) of pictures that could not be read."""
     seconds: float = 0.0
     """Time of reading, preparing and computing the faces."""
-    contamination: list[str] = field(default_factory=list)
-    """Warnings that the model was trained or selected on these faces."""
-    leaks: dict[str, Any] = field(default_factory=dict)
-    """Policy, and counts of the faces that the model was trained or selected on."""
-    notes: list[str] = field(default_factory=list)
-    """What else is to be known of the data: faces left out, outputs that were not measured."""
 
     @property
     def faces(self) -> int:

@@ -140,7 +140,10 @@ def _add_jobs(plan: Plan, data: EvaluationData, options: EvaluationOptions) -> N
         except NotMeasurableError as error:
             plan.not_measurable[output] = str(error)
             continue
-        plan.jobs[output] = Job(plan.bundle, info, output, data, target, chosen, options.bootstrap)
+        plan.jobs[output] = Job(
+            bundle=plan.bundle, info=info, output=output, data=data, target=target, options=chosen,
+            bootstrap=options.bootstrap,
+        )  # fmt: skip
     if not plan.jobs:
         raise MienError(" ".join(plan.not_measurable.values()))
     notes = data.notes + [f"Not measured: {output}. {why}" for output, why in plan.not_measurable.items()]

@@ -7,13 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from arro3.core import Array, DataType, Table
-from arro3.io import write_parquet
-
 from mien.core.errors import MienError
 from mien.engine.evaluation.result import Evaluation
-from mien.engine.evaluation.scores import Score, write_scores
-from mien.media.files import atomic_path, write_csv
+from mien.engine.evaluation.scores import write_scores
+from mien.media.files import write_csv
+from mien.media.tables import Column, write_table
 
 
 def write_failures(folder: Path, failures: Iterable[tuple[str, str]]) -> None:
@@ -24,16 +22,9 @@ def write_failures(folder: Path, failures: Iterable[tuple[str, str]]) -> None:
 def write_columns(folder: Path, name: str, columns: Mapping[str, Sequence[Any]], *, digits: int = 6) -> None:
     """NAME.csv, numbers to that many digits, and NAME.parquet: a row for each face; None is an empty cell."""
     text = {column for column, values in columns.items() if len(values) and isinstance(values[0], str)}
-    rows = ([_cell(value, digits) for value in row] for row in zip(*columns.values(), strict=True))
-    write_csv(folder / f"{name}.csv", list(columns), rows)
-    kinds = {column: DataType.utf8() if column in text else DataType.float64() for column in columns}
-    arrays: dict[str, Any] = {c: Array(list(values), type=kinds[c]) for c, values in columns.items()}
-    with atomic_path(folder / f"{name}.parquet") as path:
-        write_parquet(Table.from_pydict(arrays), path)
-
-
-def _cell(value: Any, digits: int) -> Any:
-    return "" if value is None else f"{value:.{digits}g}" if isinstance(value, float) else value
+    described = [Column(c, "text" if c in text else "number", csv_format=f".{digits}g") for c in columns]
+    for suffix in (".csv", ".parquet"):
+        write_table(folder / f"{name}{suffix}", columns, described=described)
 
 
 def read_rows(path: Path, needed: Sequence[str]) -> list[dict[str, str]]:
@@ -51,7 +42,8 @@ def write_metrics(path: Path, results: Mapping[str, Evaluation]) -> None:
     prefixed = ambiguous_outputs(results)
     for output, result in results.items():
         common = result.facts() | ({"output": output} if len(results) > 1 else {})
-        lines += [(_renamed(s, output) if output in prefixed else s, common) for s in result.scores]
+        prefix = f"{output}/" if output in prefixed else ""
+        lines += [(replace(score, metric=prefix + score.metric), common) for score in result.scores]
     write_scores(path, lines)
 
 
@@ -60,7 +52,3 @@ def ambiguous_outputs(results: Mapping[str, Evaluation]) -> set[str]:
     names = {output: {s.metric for s in result.scores} for output, result in results.items()}
     counts = Counter(name for found in names.values() for name in found)
     return {output for output, found in names.items() if any(counts[name] > 1 for name in found)}
-
-
-def _renamed(score: Score, output: str) -> Score:
-    return replace(score, metric=f"{output}/{score.metric}")

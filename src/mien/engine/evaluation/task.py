@@ -1,18 +1,18 @@
 """How an output of a network is measured: a Task for each kind of output, and the Job of measuring one output."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field, replace
-from importlib import import_module
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 from mien.core.bundle import BundleInfo
 from mien.core.spec import Output
+from mien.core.targets import imported
 from mien.engine.evaluation.comparison import Comparison
 from mien.engine.evaluation.data import EvaluationData, Target
 from mien.engine.evaluation.options import Bootstrap, NoOptions
 from mien.engine.evaluation.page import write_report
-from mien.engine.evaluation.result import Evaluation
+from mien.engine.evaluation.result import Evaluation, MeasuredOutput
 from mien.engine.evaluation.scores import Score
 from mien.engine.evaluation.shared_pass import Collect, Collected, SharedPass
 from mien.report.page import Section
@@ -26,30 +26,16 @@ TASKS = {
 """Kind of output → what measures it. A vector is not measured."""
 
 
-@dataclass(frozen=True, eq=False)
-class Job:
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Job(MeasuredOutput):
     """One output of a model, to be measured on a target."""
 
-    bundle: str
-    """As the user named it."""
-    info: BundleInfo
-    """Of the model."""
-    output: str
-    """Name of the output."""
     data: EvaluationData
     """The split."""
-    target: Target
-    """Its faces that the output is measured on."""
     options: Any
     """An object of the task's `options_class`."""
     bootstrap: Bootstrap
     """For the intervals."""
-    contamination: list[str] = field(default_factory=list)
-    """Warnings that the model was trained or selected on these faces."""
-    leaks: dict[str, Any] = field(default_factory=dict)
-    """Policy, and counts of those faces."""
-    notes: list[str] = field(default_factory=list)
-    """What else is to be known of the data."""
 
     @property
     def declared(self) -> Output:
@@ -58,10 +44,7 @@ class Job:
 
     def common(self) -> dict[str, Any]:
         """The fields of an Evaluation that are known before the network runs."""
-        return {
-            "bundle": self.bundle, "info": self.info, "output": self.output, "target": self.target,
-            "contamination": self.contamination, "leaks": self.leaks, "notes": self.notes,
-        }  # fmt: skip
+        return {f.name: getattr(self, f.name) for f in fields(MeasuredOutput)}
 
     def without(self, keys: set[str]) -> "Job":
         """The same without these faces of the target."""
@@ -153,6 +136,5 @@ class SharedPassTask(Task):
 
 def task_of(kind: str) -> Task:
     """The task of a kind of output; `kind` is a key of TASKS."""
-    module, name = TASKS[kind].split(":")
-    task: Task = getattr(import_module(module), name)()
+    task: Task = imported(TASKS[kind])()
     return task

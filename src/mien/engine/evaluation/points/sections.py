@@ -1,16 +1,20 @@
 """Sections of a landmark report: error by region, side and yaw, asymmetry bias, predicted errors, largest errors."""
 
+from dataclasses import replace
+
 import numpy as np
 from markupsafe import Markup
+from PIL import Image, ImageDraw
 
 from mien.core.errors import MienError
 from mien.core.geometry import fit_similarity
 from mien.engine.evaluation.points.asymmetry import frontal_faces
-from mien.engine.evaluation.points.pictures import face_with_points
 from mien.engine.evaluation.points.plots import asymmetry_figure, face_figure, sigma_figure
 from mien.engine.evaluation.points.predictions import PointEvaluation, PointPredictions, face_errors
 from mien.engine.evaluation.points.text import format_interval, format_value, row_of, score_of, scores_below
 from mien.engine.evaluation.scores import Score
+from mien.media.crop import crop_pixels
+from mien.media.image import load_image
 from mien.metrics.alignment import errors, face_sizes
 from mien.metrics.asymmetry import asymmetry_index
 from mien.metrics.uncertainty import sigma_bins
@@ -33,6 +37,9 @@ SIGMA_TEXT = {
     "error_over_sigma": "measured over predicted error",
     "correlation": "correlation of both",
 }
+SIDE = 192  # CSS pixels of the picture in the report; it is drawn with twice as many
+TRUE, PREDICTED = (0, 200, 110), (255, 120, 20)
+_RADIUS = 2.5  # pixels of a point
 _CALIBRATED = (0.9, 1.1)  # measured over predicted error within which sigma counts as calibrated
 
 
@@ -156,9 +163,24 @@ def largest_errors(result: PointEvaluation, *, show_faces: bool) -> Markup:
     found = sorted(face_errors(result.main, result.normaliser).items(), key=lambda pair: -pair[1])[:LARGEST_SHOWN]
     shown = [(key, f"{error:.2f} px" if result.normaliser == "none" else f"{error:.2%}") for key, error in found]
     if show_faces:
-        faces = [(key, error, face_with_points(result, key)) for key, error in shown]
+        faces = [(key, error, _face_with_points(result, key)) for key, error in shown]
         return macro(TEMPLATE, "largest_pictures", faces)
     return macro(TEMPLATE, "largest", [[parts.code(key), error] for key, error in shown])
+
+
+def _face_with_points(result: PointEvaluation, key: str) -> Markup:
+    """An <img> of the network's crop, enlarged. Green points are true, orange ones predicted."""
+    predictions = result.main
+    place = predictions.keys.index(key)
+    sample = next(s for s in result.target.samples if s.key == key)
+    crop = replace(predictions.crops[place], size=2 * SIDE)
+    loaded = load_image(sample.path, span=sample.span)
+    image = Image.fromarray(crop_pixels(loaded, crop, replace(result.info.picture, color="rgb", size=2 * SIDE)))
+    draw = ImageDraw.Draw(image)
+    for points, colour in ((predictions.truth_px[place], TRUE), (predictions.predicted_px[place], PREDICTED)):
+        for x, y in np.asarray(crop.to_crop(points)):
+            draw.ellipse([x - _RADIUS, y - _RADIUS, x + _RADIUS, y + _RADIUS], fill=colour)
+    return parts.photo(image, alt=f"the face in {key}", css_class="face large")
 
 
 def _last(score: Score) -> str:
