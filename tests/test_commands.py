@@ -484,7 +484,7 @@ def test_the_tour_ends_with_a_report_that_stands_alone(tmp_path: Path, capsys: p
 def test_the_tour_reads_only_where_training_is_not_installed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from mien.engine.demo import tour as demo
+    from mien.engine.demo import demo
 
     monkeypatch.setattr(demo, "find_spec", lambda name: None)
     code, output, _ = mien("demo", "--output", tmp_path / "tour", "--faces", "14", capsys=capsys)

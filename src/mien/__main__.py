@@ -13,11 +13,11 @@ from importlib import import_module
 
 from mien import __version__
 from mien.cli.signals import Interruption
-from mien.cli.targets import imported
 from mien.core.errors import MienError, nearest
+from mien.core.targets import imported
 
 COMMANDS: dict[str, tuple[str, str]] = {
-    "demo": ("mien.engine.demo.tour:demo", "two-minute tour: draw faces, train on them, read pictures"),
+    "demo": ("mien.engine.demo.demo:demo", "two-minute tour: draw faces, train on them, read pictures"),
     "fit": ("mien.engine.training.fit:fit", "train one stage of a system"),
     "evaluate": ("mien.engine.evaluation.evaluate:evaluate", "evaluate a bundle on a labelled split"),
     "compare": ("mien.engine.evaluation.compare:compare", "compare two evaluations of the same faces"),

@@ -15,6 +15,7 @@ pytest.importorskip("onnxscript")
 
 from mien import create_model  # noqa: E402
 from mien.engine.bundles import export as module  # noqa: E402
+from mien.engine.bundles import onnx_network  # noqa: E402
 from mien.engine.bundles.export import export  # noqa: E402
 from mien.runtime.runner import Runner  # noqa: E402
 from mien.systems.bundle import load, save_bundle  # noqa: E402
@@ -100,8 +101,8 @@ def test_a_network_of_points_keeps_all_its_outputs(tmp_path: Path) -> None:
     system.__class__ = Described
     system.outputs |= {name: Output.per_point("landmarks", 68, unit="crop sides") for name in ("sigma", "depth")}
     info = save_bundle(tmp_path / "bundle", system)
-    module.write_onnx(system.eval(), tmp_path / "bundle" / "model.onnx")
-    found = module.compare(system, tmp_path / "bundle" / "model.onnx")
+    onnx_network.write_onnx(system.eval(), tmp_path / "bundle" / "model.onnx")
+    found = onnx_network.compare(system, tmp_path / "bundle" / "model.onnx")
     assert found.main == "landmarks" and found.difference < 1e-5 and found.same == 1.0
     module._describe(info, tmp_path / "bundle", tmp_path / "bundle")
     images = np.random.default_rng(0).normal(0, 1, (5, 3, 32, 32)).astype(np.float32)

@@ -1,6 +1,7 @@
 """`mien asymmetry`: from files to a table and a page. The points are the truth of the pictures."""
 
 import csv
+import importlib
 import json
 import re
 from dataclasses import replace
@@ -17,6 +18,7 @@ from mien.core.records import FacePoints
 from mien.core.spec import Output, PictureInput
 from mien.engine.reading.asymmetry import asymmetry, named_inputs
 from mien.runtime.asymmetry import mirrored_points
+from mien.runtime.asymmetry.examination import FaceReader
 from mien.synthetic.face.palsy import Palsy
 from mien.synthetic.people import PeopleOptions, person_of, photograph, scene_of
 from mien.synthetic.picture.camera import Camera
@@ -33,7 +35,7 @@ def shot(units: dict[str, float]) -> tuple[np.ndarray, FacePoints]:
     return pixels, FacePoints(truth["landmarks_px"].astype(float), sigma_px=np.full(68, 0.4), pose_rad=(0.0, 0.0, 0.0))
 
 
-class Oracle:
+class Oracle(FaceReader):
     """In place of FaceReader: it knows these pictures; a film's frames it knows by their light."""
 
     known: list[tuple[np.ndarray, FacePoints]] = []  # noqa: RUF012
@@ -65,6 +67,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def oracle(monkeypatch: pytest.MonkeyPatch) -> None:
+    importlib.import_module("mien.engine.reading.asymmetry_run")  # its annotations name the class that is replaced next
     monkeypatch.setattr("mien.runtime.asymmetry.examination.FaceReader", Oracle)
 
 

@@ -344,8 +344,7 @@ def test_a_score_no_better_than_the_most_frequent_class_is_reported(toy, faces, 
 
 
 def test_a_stage_has_optimiser_options_of_its_own(toy):
-    from mien.engine.training.config import parse_fit
-    from mien.engine.training.setup import stage_defaults
+    from mien.engine.training.config import parse_fit, stage_defaults
 
     args = ["--system.name=toy_face_voice", "--stage.name=together", "--optim.lr=1e-4"]
     optim = parse_fit(args, defaults=stage_defaults).optim

@@ -9,7 +9,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 import mien
 from mien import create_model
 from mien.core.errors import MienError
-from mien.engine.bundles.export import write_onnx
+from mien.engine.bundles.onnx_network import write_onnx
 from mien.nn.heatmaps import decode, targets
 from mien.nn.resnet_ae import PlaneEncoder, ResNetEncoder, load_resnet18, resnet18_names
 from mien.systems.bundle import check_state

@@ -1,15 +1,13 @@
 """The card of a bundle: its README.md, from what its provenance says."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mien.core.spec import Output, described_inputs, primary
-
-if TYPE_CHECKING:
-    from mien.systems.system import System
+from mien.systems.system import System
 
 
-def bundle_card(system: "System", provenance: dict[str, Any]) -> str:
+def bundle_card(system: System, provenance: dict[str, Any]) -> str:
     """Markdown: what it is, how it was made, what it scored where, and what nobody has measured."""
     rows = "".join(f"| {name.removeprefix('val/')} | {value:.4f} |\n" for name, value in provenance["scores"].items())
     train, val = provenance["train"], provenance["val"]

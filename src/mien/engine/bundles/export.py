@@ -1,28 +1,18 @@
 """`mien export`: a bundle's network as ONNX, checked against the original before it takes its place."""
 
 import shutil
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from mien.core.bundle import BundleInfo
 from mien.core.errors import MienError, nearest
-from mien.core.spec import SoundInput
 from mien.media.files import atomic_path, sha256_of, write_text
 
 if TYPE_CHECKING:
-    import numpy as np
-
-    from mien.core.spec import Output, PictureInput
     from mien.systems.system import System
 
 FORMATS = ("onnx",)
-OPSET = 20  # the first with Gelu and LayerNormalization as one node each; ONNX Runtime 1.18 and OpenVINO 2024 read it
-SMALL = 1024  # values below which halving a weight saves nothing worth a node
-# A heat map of noise may have two peaks of one height, of which rounding chooses: so many points may be elsewhere.
-TIED = 0.02
-SAME_POINT = 1e-3  # sides of the crop
-CHECKED = 16  # samples that the exported network is compared on
 _READS_WITH = {"classes": "--bundle", "values": "--bundle", "points": "--landmark-bundle"}
 MODEL, DESCRIPTION, CARD = "model.onnx", "system.json", "README.md"
 
@@ -52,6 +42,7 @@ def export(
 
     source = bundle_folder(bundle)
     _needs_onnx()
+    from mien.engine.bundles.onnx_network import compare, halve_weights, write_onnx
     from mien.systems.bundle import load
 
     system = load(source)
@@ -88,183 +79,6 @@ def _how_to_read(system: "System", kind: str, folder: Path) -> str:
     return ""
 
 
-@dataclass(frozen=True)
-class Agreement:
-    """How an exported network compares with the original.
-
-    main: the compared output. difference: the largest of any output, in the unit `of_what`. same: share of the check's
-    pictures given the same class; of systems without classes, those within the tolerance that reading needs.
-    """
-
-    main: str
-    kind: str
-    difference: float
-    same: float
-
-    @property
-    def of_what(self) -> str:
-        return {"points": "sides of the crop"}.get(self.kind, "share of the largest")
-
-    @property
-    def agreement(self) -> str:
-        return f"the same {'class' if self.kind == 'classes' else self.kind} on {self.same:.0%}"
-
-
-def write_onnx(system: "System", path: Path) -> None:
-    """The network for inference; inputs and outputs named and shaped as the system declares them, any batch."""
-    import torch
-
-    free_batch = {0: torch.export.Dim("batch", min=1, max=65536)}
-    with _quietly():
-        program = torch.onnx.export(
-            _with_outputs_in_order(system),
-            tuple(torch.zeros(2, *system.inputs[name].shape) for name in system.input_names),
-            dynamo=True,
-            optimize=True,
-            opset_version=OPSET,
-            input_names=list(system.input_names),
-            output_names=list(system.outputs),
-            dynamic_shapes={"inputs": tuple(free_batch for _ in system.input_names)},
-            verbose=False,
-        )
-        assert program is not None
-        program.save(str(path), external_data=False)
-    strip_notes(path)
-
-
-def _with_outputs_in_order(system: "System") -> Any:
-    """The network for inference with its outputs as a tuple in the declared order."""
-    import torch
-
-    lean, names = system.for_inference(), list(system.outputs)
-
-    class InOrder(torch.nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.network = lean
-
-        def forward(self, *inputs: torch.Tensor) -> tuple[torch.Tensor, ...]:
-            outputs = self.network(*inputs)
-            return tuple(outputs[name] for name in names)
-
-    return InOrder().eval()
-
-
-def strip_notes(path: Path) -> None:
-    """Takes out what the exporter notes at each node: stack traces, that is paths of the machine it ran on."""
-    import onnx
-
-    model = onnx.load(str(path))
-    for noted in (model, model.graph, *model.graph.node, *model.graph.value_info, *model.graph.initializer):
-        del noted.metadata_props[:]
-        noted.doc_string = ""
-    onnx.save(model, str(path))
-
-
-def halve_weights(path: Path) -> None:
-    """Stores the network's larger weights in fp16, each behind a cast that the runtimes carry out once, on loading."""
-    import numpy as np
-    import onnx
-
-    model = onnx.load(str(path))
-    casts = []
-    for weight in model.graph.initializer:
-        if weight.data_type != onnx.TensorProto.FLOAT or np.prod(weight.dims) < SMALL:
-            continue
-        name, values = weight.name, onnx.numpy_helper.to_array(weight)
-        weight.CopyFrom(onnx.numpy_helper.from_array(values.astype(np.float16), f"{name}_half"))
-        casts.append(onnx.helper.make_node("Cast", [f"{name}_half"], [name], to=onnx.TensorProto.FLOAT))
-    nodes = [*casts, *model.graph.node]
-    del model.graph.node[:]
-    model.graph.node.extend(nodes)
-    onnx.checker.check_model(model)
-    onnx.save(model, str(path))
-
-
-def compare(system: "System", path: Path) -> Agreement:
-    """The ONNX file, on ONNX Runtime in fp32, against the system, on inputs of no one."""
-    import numpy as np
-    import torch
-
-    from mien.runtime.backends import import_onnxruntime
-
-    inputs = _check_inputs(system)
-    with torch.inference_mode():
-        found = system.eval()(*(torch.from_numpy(inputs[name]) for name in system.input_names))
-    wanted = {name: value.numpy() for name, value in found.items()}
-    session = import_onnxruntime().InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    names = [output.name for output in session.get_outputs()]
-    # One by one and together: the batch must be free.
-    single = [session.run(names, {k: v[i : i + 1] for k, v in inputs.items()}) for i in range(CHECKED)]
-    alone = {name: np.concatenate([outputs[k] for outputs in single]) for k, name in enumerate(names)}
-    together = dict(zip(names, session.run(names, inputs), strict=True))
-    differences = [
-        _difference(system.outputs[name], got[name], wanted[name]) for got in (alone, together) for name in names
-    ]
-    main = names[0]
-    kind = system.outputs[main].kind
-    if kind == "classes":
-        same = (alone[main].argmax(1) == wanted[main].argmax(1)).mean()
-    else:
-        apart = np.abs(alone[main] - wanted[main]).reshape(CHECKED, -1)
-        same = (np.quantile(apart, 1 - TIED, axis=1) <= SAME_POINT).mean()
-    return Agreement(main, kind, max(differences), float(same))
-
-
-def _check_inputs(system: "System") -> "dict[str, np.ndarray]":
-    """CHECKED samples of each input: noise and smooth colours, noise for sounds; synthetic faces where points are
-    read, since noise gives a heat map many summits of one height."""
-    import numpy as np
-
-    points = any(output.kind == "points" for output in system.outputs.values())
-    found = {}
-    for name in system.input_names:
-        about = system.inputs[name]
-        if isinstance(about, SoundInput):
-            found[name] = np.random.default_rng(0).random((CHECKED, *about.shape)).astype(np.float32)
-        else:
-            found[name] = _check_faces(about) if points else _check_pictures(about.size)
-    return found
-
-
-def _difference(output: "Output", got: "np.ndarray", wanted: "np.ndarray") -> float:
-    """Largest difference, as a share of the largest value; of points in sides of the crop, all but a share TIED."""
-    import numpy as np
-
-    apart = np.abs(got - wanted)
-    if output.kind == "points" or output.of:
-        return float(np.quantile(apart, 1 - TIED))
-    return float(apart.max()) / max(float(np.abs(wanted).max()), 1e-6)
-
-
-def _check_pictures(size: int, count: int = CHECKED) -> "np.ndarray":
-    """float32 [count, 3, size, size] of about unit variance; the second half are smooth."""
-    import cv2
-    import numpy as np
-
-    rng = np.random.default_rng(0)
-    noise = rng.normal(0, 1, (count // 2, 3, size, size))
-    coarse = rng.normal(0, 1, (count - count // 2, 7, 7, 3)).astype(np.float32)
-    smooth = [cv2.resize(picture, (size, size), interpolation=cv2.INTER_CUBIC).transpose(2, 0, 1) for picture in coarse]
-    return np.concatenate([noise, np.stack(smooth)]).astype(np.float32)
-
-
-def _check_faces(spec: "PictureInput", count: int = CHECKED) -> "np.ndarray":
-    """float32 [count, 3, size, size]: synthetic people, cut out and normalised as the system asks."""
-    import numpy as np
-
-    from mien.core.framing import POINT_BOXES
-    from mien.core.geometry import crop_of_box
-    from mien.media.crop import normalise, prepare
-    from mien.synthetic.people import portrait
-
-    crops = []
-    for number in range(count):
-        pixels, truth = portrait(0, number)
-        crops.append(prepare(pixels, crop_of_box(POINT_BOXES[spec.point_box](truth.landmarks_px), spec), spec))
-    return normalise(np.stack(crops), spec)
-
-
 def _describe(info: BundleInfo, source: Path, folder: Path) -> None:
     """system.json with the hash of model.onnx; in another folder it names only what lies there, and its source."""
     digest = {MODEL: sha256_of(folder / MODEL)}
@@ -293,21 +107,3 @@ def _needs_onnx() -> None:
     for package in ("onnx", "onnxscript"):
         if not find_spec(package):
             raise MienError(f"Export needs {package}, which is not installed: pip install 'mien[train,export]'.")
-
-
-def _quietly() -> Any:
-    """torch's exporter prints and warns of its own doings; what matters raises."""
-    import contextlib
-    import io
-    import logging
-    import warnings
-
-    stack = contextlib.ExitStack()
-    stack.enter_context(warnings.catch_warnings())
-    warnings.simplefilter("ignore")
-    stack.enter_context(contextlib.redirect_stdout(io.StringIO()))
-    for name in ("torch.onnx", "onnxscript", "onnx_ir"):
-        logger = logging.getLogger(name)
-        stack.callback(logger.setLevel, logger.level)
-        logger.setLevel(logging.ERROR)
-    return stack

@@ -16,15 +16,7 @@ def models() -> str:
     from mien.systems.registry import SYSTEMS, list_models
 
     systems = [(name, SYSTEMS[name][0].partition(":")[2], f"variant {SYSTEMS[name][1]}") for name in list_models()]
-    bundles = [
-        (
-            folder.name,
-            _used_by(info),
-            described_inputs(info.inputs),
-            _says(info),
-        )
-        for folder, info in shipped_bundles()
-    ]
+    bundles = [(f.name, _used_by(info), described_inputs(info.inputs), _says(info)) for f, info in shipped_bundles()]
     return (
         f"Systems (--system.name, mien.create_model):\n{columns(systems)}\n\n"
         f"Bundles that ship:\n{columns(bundles) or 'none'}"
@@ -48,8 +40,8 @@ def shipped_bundles() -> Iterator[tuple[Path, "BundleInfo"]]:
     """The folders under `mien/runtime/bundles`, and what their `system.json` says."""
     from importlib import resources
 
-    from mien.core.bundle import BundleInfo
+    from mien.runtime.runner import read_info
 
     root = Path(str(resources.files("mien.runtime"))) / "bundles"
     for path in sorted(root.glob("*/system.json")):
-        yield path.parent, BundleInfo.from_json(path.read_text(encoding="utf-8"), where=str(path))
+        yield path.parent, read_info(path.parent)

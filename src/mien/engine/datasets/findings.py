@@ -1,12 +1,20 @@
-"""What `mien data check` found, and how it says so."""
+"""What `mien data check` finds in the pictures, and how it says so."""
 
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import numpy as np
+
+from mien.cli.progress import progress_bar
 from mien.cli.text import columns
-
-if TYPE_CHECKING:
-    from mien.data.inspection.published import Release
+from mien.core.records import Sample
+from mien.data.inspection.pictures import Facts, inspect
+from mien.data.inspection.published import Release
+from mien.data.leakage.duplicates import groups, near_duplicates
+from mien.data.readers import Reader
+from mien.data.readers.reader import printable
 
 SHOWN = 10
 TINY = 24  # pixels; a picture with a shorter side shows no expression
@@ -17,7 +25,7 @@ class Findings:
     """What was found. problems: rows of problems.csv. broken: why, by key. missing: listed, but not there."""
 
     counts: dict[str, dict[str, int]]
-    release: "Release | None" = None
+    release: Release | None = None
     broken: dict[str, str] = field(default_factory=dict)
     missing: list[str] = field(default_factory=list)
     problems: list[dict[str, str]] = field(default_factory=list)
@@ -25,7 +33,77 @@ class Findings:
     notes: list[str] = field(default_factory=list)
 
 
-def counts_table(counts: dict[str, dict[str, int]], release: "Release | None") -> str:
+def look(faces: Sequence[Sample], reader: Reader, found: Findings, *, near: bool, workers: int | None) -> None:
+    """Opens every picture; fills `found`."""
+    pictures = list({(sample.path, sample.span): sample for sample in faces}.values())
+    with progress_bar("opening pictures", len(pictures)) as advance:
+        facts = inspect(pictures, advance=advance, workers=workers)
+    for sample, fact in zip(pictures, facts, strict=True):
+        if fact.why_broken:
+            found.broken[sample.key] = printable(fact.why_broken)
+            _note(found, "broken", sample, printable(fact.why_broken))
+        elif min(fact.size) < TINY:
+            _note(found, "tiny", sample, f"{fact.size[0]} x {fact.size[1]} pixels")
+    whole = [(sample, fact) for sample, fact in zip(pictures, facts, strict=True) if not fact.why_broken]
+    found.summary["sizes"] = sizes([fact.size for _, fact in whole])
+    found.summary["same_bytes"] = _exact(whole, reader, found)
+    if near:
+        found.summary["near"] = _near(whole, reader, found)
+
+
+def _exact(whole: Iterable[tuple[Sample, Facts]], reader: Reader, found: Findings) -> dict[str, int]:
+    """Pictures whose files are the same byte for byte."""
+    groups: dict[bytes, list[Sample]] = defaultdict(list)
+    for sample, fact in whole:
+        groups[fact.sha256].append(sample)
+    doubled = [group for group in groups.values() if len(group) > 1]
+    return _grouped("same bytes", doubled, reader, found)
+
+
+def _near(whole: Sequence[tuple[Sample, Facts]], reader: Reader, found: Findings) -> dict[str, int]:
+    """Pictures that show the same photograph with other bytes; frames of one clip are meant to be alike."""
+    samples = [sample for sample, _ in whole]
+    pairs = [
+        (twin.first, twin.second)
+        for twin in near_duplicates(samples)
+        if whole[twin.first][1].sha256 != whole[twin.second][1].sha256
+        and (samples[twin.first].clip is None or samples[twin.first].clip != samples[twin.second].clip)
+    ]
+    alike = [[samples[place] for place in group] for group in groups(pairs)]
+    return _grouped("near-duplicate", alike, reader, found)
+
+
+def _grouped(kind: str, groups: Sequence[Sequence[Sample]], reader: Reader, found: Findings) -> dict[str, int]:
+    """Notes each group of like pictures; returns how many there are, across splits and with unlike labels."""
+    numbers = {"groups": len(groups), "pictures": 0, "across_splits": 0, "unlike_labels": 0}
+    for number, group in enumerate(groups, 1):
+        splits, classes = {s.split for s in group}, {s.expression for s in group}
+        numbers["pictures"] += len(group)
+        numbers["across_splits"] += len(splits) > 1
+        numbers["unlike_labels"] += len(classes) > 1
+        parts = [kind] + ["across splits"] * (len(splits) > 1) + ["unlike labels"] * (len(classes) > 1)
+        for sample in group:
+            label = reader.labels.classes[sample.expression] if reader.labels and sample.expression is not None else ""
+            _note(found, kind, sample, "; ".join([*parts, label] if label else parts), group=str(number))
+    return numbers
+
+
+def _note(found: Findings, kind: str, sample: Sample, detail: str, *, group: str = "") -> None:
+    row = {"kind": kind, "group": group, "split": sample.split, "key": printable(sample.key), "detail": detail}
+    found.problems.append(row | {"picture": printable(str(sample.path))})
+
+
+def sizes(found: Sequence[tuple[int, int]]) -> dict[str, Any]:
+    """Smallest, median and largest width and height, and how many different sizes there are."""
+    if not found:
+        return {}
+    values = np.array(found)
+    middle = np.median(values, axis=0).astype(int)
+    named = {"smallest": values.min(0), "median": middle, "largest": values.max(0)}
+    return {name: pair.tolist() for name, pair in named.items()} | {"different": len(set(found))}
+
+
+def counts_table(counts: dict[str, dict[str, int]], release: Release | None) -> str:
     """A row a class, for each split what is here and, where it differs in name or number, what was published."""
     rows: list[list[object]] = [[""]]
     published = release.splits if release else {}

@@ -3,15 +3,19 @@
 from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+import numpy as np
 from markupsafe import Markup
+from PIL import Image
 
+from mien.engine.demo.tour import Tour
+from mien.engine.evaluation.classes.sections import classes_table, confusion_table, headline
+from mien.engine.evaluation.scores import value_of
 from mien.report import parts
+from mien.report.contact_sheet import Row, Tile, row_sheet
 from mien.report.page import Section, caveats, macro
-
-if TYPE_CHECKING:
-    from mien.engine.demo.tour import Tour
+from mien.report.plots import curves_figure
+from mien.report.training import read_lines
 
 TEMPLATE = "demo.html"
 SHOWN, TILE = 8, 96  # drawn faces of each expression on the sheet; their side in pixels
@@ -21,7 +25,7 @@ CURVES = (  # stage, metric, title, whether it is written in percent
 )
 
 
-def sections(tour: "Tour") -> list[Section]:
+def sections(tour: Tour) -> list[Section]:
     """All sections, those of steps that were left out excepted."""
     found = [Section("", _summary(tour)), Section("1  Faces that nobody has", _drawn(tour))]
     if tour.evaluation is not None:
@@ -32,9 +36,7 @@ def sections(tour: "Tour") -> list[Section]:
     return [*found, Section("Your own faces", macro(TEMPLATE, "next_steps")), caveats()]
 
 
-def _summary(tour: "Tour") -> Markup:
-    from mien.engine.evaluation.scores import value_of
-
+def _summary(tour: Tour) -> Markup:
     cards = {"drawn faces": f"{sum(1 for _ in (tour.folder / 'faces').rglob('*.png')):,}"}
     if tour.evaluation is not None:
         accuracy = value_of(tour.evaluation.scores, "accuracy")
@@ -46,17 +48,13 @@ def _summary(tour: "Tour") -> Markup:
     return macro(TEMPLATE, "summary", cards, tour.skipped)
 
 
-def _drawn(tour: "Tour") -> Markup:
+def _drawn(tour: Tour) -> Markup:
     sheet = parts.picture(_sheet(tour.folder / "faces" / "train"), alt="drawn faces, a row for each expression")
     return macro(TEMPLATE, "drawn", SHOWN, sheet)
 
 
 def _sheet(folder: Path) -> bytes:
     """A PNG with a row for each expression: its name and its first drawn faces."""
-    import numpy as np
-    from PIL import Image
-
-    from mien.report.contact_sheet import Row, Tile, row_sheet
 
     def tile(path: Path) -> Tile:
         with Image.open(path) as face:
@@ -69,9 +67,7 @@ def _sheet(folder: Path) -> bytes:
     return content.getvalue()
 
 
-def _training(tour: "Tour") -> Markup:
-    from mien.report.plots import curves_figure
-
+def _training(tour: Tour) -> Markup:
     figures = [
         curves_figure({metric: _curve(tour.folder / stage, metric)}, title=title, percent=percent)
         for stage, metric, title, percent in CURVES
@@ -81,22 +77,18 @@ def _training(tour: "Tour") -> Markup:
 
 def _curve(run: Path, metric: str) -> list[tuple[float, float]]:
     """(epoch, value) on the validation faces."""
-    from mien.report.training import read_lines
-
     lines = read_lines(run / "metrics.jsonl")
     wanted = (line for line in lines if line.get("metric") == f"val/{metric}" and line.get("epoch") is not None)
     return [(float(line["epoch"]), float(line["value"])) for line in wanted]
 
 
-def _measured(tour: "Tour") -> Markup:
-    from mien.engine.evaluation.classes.sections import classes_table, confusion_table, headline
-
+def _measured(tour: Tour) -> Markup:
     result = tour.evaluation
     assert result is not None
     return macro(TEMPLATE, "evaluation", headline(result), classes_table(result), confusion_table(result))
 
 
-def _read(tour: "Tour") -> Markup:
+def _read(tour: Tour) -> Markup:
     astronaut = tour.folder / "readings" / "overlays" / "astronaut.jpg"
     portrait = _jpeg(astronaut, "an astronaut's portrait, its face framed and labelled") if astronaut.is_file() else ""
     sheet = _jpeg(tour.folder / "readings" / "contact_sheet.jpg", "all pictures, their faces framed and labelled")
@@ -107,7 +99,7 @@ def _jpeg(path: Path, alt: str) -> Markup:
     return parts.picture(path.read_bytes(), alt=alt, kind="jpeg")
 
 
-def _reading_rows(tour: "Tour") -> Iterator[list[parts.Cell]]:
+def _reading_rows(tour: Tour) -> Iterator[list[parts.Cell]]:
     for row in tour.readings:
         name = Path(row["source"]).name
         if row["success"] != "1":

@@ -1,28 +1,28 @@
-"""`mien demo`: the tour. Draws faces, trains a tiny POSTER V2 on them, measures it, reads pictures, writes one report.
+"""The steps of the tour: draws faces, trains a tiny POSTER V2 on them, measures it, reads pictures."""
 
-Everything is made on the spot: no download, no data set. Without PyTorch the tour reads pictures only.
-"""
-
-import shutil
+import csv
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from mien.core.errors import MienError
+import cv2
+from rich.console import Console
 
-if TYPE_CHECKING:
-    from rich.console import Console
+from mien.data.options import DataOptions
+from mien.data.replicas import write_drawn
+from mien.engine.bundles.export import export
+from mien.engine.bundles.models import shipped_bundles
+from mien.engine.evaluation.classes.predictions import ClassEvaluation
+from mien.engine.evaluation.evaluate import evaluate
+from mien.engine.reading.analyze import analyze
+from mien.engine.training.fit import fit
+from mien.synthetic.drawn import EXPRESSIONS
+from mien.synthetic.people import unframed_portrait
 
-    from mien.engine.evaluation.classes.predictions import ClassEvaluation
-    from mien.report.page import Section
-
-# What the tour writes into its folder; a second tour in the same folder replaces just these.
-PARTS = ("faces", "landmarks", "expression", "evaluation", "pictures", "readings", "report.html")
-NEEDS = ("torch", "lightning", "safetensors", "onnx", "onnxscript")
 FACE, PORTRAIT = 64, 448  # sides in pixels: of a face to train on, and of a portrait to read
 # The small variant made smaller still: 0.6 M weights, 2 s an epoch on one core, every part of the paper present.
 NETWORK = {
@@ -36,9 +36,9 @@ class Tour:
     """Where the tour writes, and what it has found so far."""
 
     folder: Path
-    console: "Console"
+    console: Console
     seed: int
-    evaluation: "ClassEvaluation | None" = None
+    evaluation: ClassEvaluation | None = None
     reader: str = ""
     readings: list[Any] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
@@ -55,35 +55,8 @@ class Tour:
         self.log(text)
 
 
-def demo(*, output: str = "mien-demo", faces: int = 1050, epochs: int = 14, seed: int = 0) -> str:
-    """Two-minute tour: draws faces, trains on them, evaluates the result, reads pictures, writes a report.
-
-    Args:
-        output: folder for all results; an earlier tour in it is replaced.
-        faces: number of drawn faces to train and test on, in seven classes.
-        epochs: epochs of training; the landmark stream is trained for half as many before.
-        seed: seed of the drawings and of training.
-    """
-    from rich.console import Console
-
-    start = time.perf_counter()
-    tour = Tour(_emptied(Path(output)), Console(soft_wrap=True, highlight=False), seed)
-    _draw(tour, faces)
-    missing = [name for name in NEEDS if find_spec(name) is None]
-    if missing:
-        tour.skip(f"Training and measuring are left out: they need {missing[0]} (pip install 'mien[train]').")
-    else:
-        with _one_thread():
-            _train(tour, epochs)
-            _measure(tour)
-    _read(tour)
-    tour.seconds["all"] = time.perf_counter() - start
-    report = _report(tour)
-    return f"\nThe tour took {tour.seconds['all']:.0f} s. Open its report:\n{report.resolve()}"
-
-
 @contextmanager
-def _one_thread() -> Iterator[None]:
+def one_thread() -> Iterator[None]:
     """A network this small gains little from a second core, and loses all where another program wants it too."""
     import torch
 
@@ -95,31 +68,14 @@ def _one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _emptied(folder: Path) -> Path:
-    """The folder without an earlier tour. Raises MienError where it holds something else."""
-    if folder.exists() and (not folder.is_dir() or any(path.name not in PARTS for path in folder.iterdir())):
-        raise MienError(f"{folder} holds something that is not of an earlier tour. Name another --output.")
-    for part in PARTS:
-        if (folder / part).is_dir():
-            shutil.rmtree(folder / part)
-        (folder / part).unlink(missing_ok=True)
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
-
-
-def _draw(tour: Tour, faces: int) -> None:
-    from mien.data.replicas import write_drawn
-    from mien.synthetic.drawn import EXPRESSIONS
-
+def draw(tour: Tour, faces: int) -> None:
     tour.step(f"1  Drawing {faces} faces, {len(EXPRESSIONS)} expressions")
     write_drawn(tour.folder / "faces", faces=faces, seed=tour.seed, layout="drawn", size=FACE)
     tour.log(f"nobody's faces, but labelled exactly: {tour.folder / 'faces'}")
 
 
-def _train(tour: Tour, epochs: int) -> None:
+def train(tour: Tour, epochs: int) -> None:
     """Stage 0 on the drawings' own points, then the classifier on top of it, as on real data."""
-    from mien.engine.training.fit import fit
-
     tour.step("2  Training a tiny POSTER V2, first its landmark stream, then the classifier")
     start = time.perf_counter()
     common: dict[str, Any] = {
@@ -142,11 +98,7 @@ def _train(tour: Tour, epochs: int) -> None:
     tour.seconds["training"] = time.perf_counter() - start
 
 
-def _measure(tour: Tour) -> None:
-    from mien.data.options import DataOptions
-    from mien.engine.evaluation.classes.predictions import ClassEvaluation
-    from mien.engine.evaluation.evaluate import evaluate
-
+def measure(tour: Tour) -> None:
     tour.step("3  Measuring it on drawings that it has not seen")
     data = DataOptions(name="drawn", root=str(tour.folder / "faces"))
     output = str(tour.folder / "evaluation")
@@ -155,10 +107,8 @@ def _measure(tour: Tour) -> None:
     tour.evaluation = result
 
 
-def _read(tour: Tour) -> None:
+def read(tour: Tour) -> None:
     """Portraits that nobody framed: the detector has to find the faces first."""
-    from mien.engine.reading.analyze import analyze
-
     tour.step("4  Reading pictures")
     _paint_pictures(tour)
     bundle = _reading_bundle(tour)
@@ -173,11 +123,6 @@ def _read(tour: Tour) -> None:
 
 def _paint_pictures(tour: Tour) -> None:
     """One synthetic person for each expression, in front of a camera that does not frame the face."""
-    import cv2
-
-    from mien.synthetic.drawn import EXPRESSIONS
-    from mien.synthetic.people import unframed_portrait
-
     folder = tour.folder / "pictures"
     folder.mkdir()
     for i, expression in enumerate(EXPRESSIONS):
@@ -193,9 +138,6 @@ def _paint_pictures(tour: Tour) -> None:
 
 def _reading_bundle(tour: Tour) -> str | None:
     """The model that ships, else the one just trained, exported; None where there is neither."""
-    from mien.engine.bundles.export import export
-    from mien.engine.bundles.models import shipped_bundles
-
     for folder, info in shipped_bundles():
         if "model.onnx" not in info.files or not info.outputs_of("classes"):
             continue
@@ -210,17 +152,5 @@ def _reading_bundle(tour: Tour) -> str | None:
 
 
 def _rows(path: Path) -> list[dict[str, str]]:
-    import csv
-
     with path.open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
-
-
-def _report(tour: Tour) -> Path:
-    from mien.engine.demo.report import sections
-    from mien.report.page import write_page
-
-    path = tour.folder / "report.html"
-    found: list[Section] = sections(tour)
-    write_page(path, "mien: the tour", found, subtitle="Drawn, trained, measured and read on this machine, offline.")
-    return path

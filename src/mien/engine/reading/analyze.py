@@ -4,7 +4,6 @@ import time
 from typing import Literal
 
 from mien.core.errors import MienError
-from mien.engine.reading.inputs import bundles_of, files_of, landmarker_for, positive
 from mien.media.files import writable_folder
 
 
@@ -54,6 +53,7 @@ def analyze(
         threads: CPU threads; by default one for each core.
         limit: largest number of pictures and videos to read.
     """
+    from mien.engine.reading.inputs import bundles_of, files_of, landmarker_for, positive
     from mien.engine.reading.output_folder import OutputFolder
     from mien.engine.reading.run import AnalyzeRun
     from mien.media.image import left_out

@@ -1,13 +1,11 @@
 """Curves of a video: the person's right and left over time, with rest and the height of the movement shaded."""
 
 from itertools import groupby
-from typing import TYPE_CHECKING
+
+import numpy as np
 
 from mien.report.axes import Axes, Entry, add_legend, legend_height
 from mien.report.svg import Rect, Scene, Text
-
-if TYPE_CHECKING:
-    import numpy as np
 
 _LEFT, _TOP, _WIDTH, _HEIGHT = 46.0, 40.0, 360.0, 150.0
 _LEGEND: tuple[Entry, ...] = (
@@ -15,9 +13,7 @@ _LEGEND: tuple[Entry, ...] = (
 )  # fmt: skip
 
 
-def sides_figure(
-    times_s: "np.ndarray", curve: "np.ndarray", *, title: str, rest: "np.ndarray", height: "np.ndarray"
-) -> Scene:
+def sides_figure(times_s: np.ndarray, curve: np.ndarray, *, title: str, rest: np.ndarray, height: np.ndarray) -> Scene:
     """curve: [frames, 2], right and left. rest, height: bool [frames]."""
     low, high = float(min(curve.min(), 0)), float(curve.max())
     start, end = float(times_s[0]), float(times_s[-1])
@@ -36,14 +32,14 @@ def sides_figure(
     return scene
 
 
-def _shade(axes: Axes, times_s: "np.ndarray", chosen: "np.ndarray", colour: str, opacity: float) -> None:
+def _shade(axes: Axes, times_s: np.ndarray, chosen: np.ndarray, colour: str, opacity: float) -> None:
     """A band behind each run of chosen frames."""
     for first, last in _runs(chosen):
         x0, x1 = (axes.place(float(times_s[frame]), 0)[0] for frame in (first, last))
         axes.scene.add(Rect(x0, axes.box[1], max(x1 - x0, 1.5), axes.box[3], colour, opacity))
 
 
-def _runs(chosen: "np.ndarray") -> list[tuple[int, int]]:
+def _runs(chosen: np.ndarray) -> list[tuple[int, int]]:
     """First and last index of each unbroken run."""
     found, place = [], 0
     for value, group in groupby(chosen.tolist()):

@@ -4,25 +4,25 @@ Laid out for A4: a page for each photo, one for a movement, one for scales and d
 """
 
 from collections.abc import Mapping, Sequence
-from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from markupsafe import Markup
+from PIL import Image
 
+from mien.core.bundle import BundleInfo
 from mien.engine.reading.asymmetry_plots import sides_figure
 from mien.report import parts
 from mien.report.page import Section, macro, write_page
-
-if TYPE_CHECKING:
-    from mien.core.bundle import BundleInfo
-    from mien.report.svg import Scene
-    from mien.runtime.asymmetry.dynamic import Movement, Quantity
-    from mien.runtime.asymmetry.examination import Examination, FilmExamination
-    from mien.runtime.asymmetry.measures import Measure
-    from mien.runtime.asymmetry.quality import Check
-    from mien.runtime.asymmetry.scales import ScaleEstimate
-    from mien.runtime.asymmetry.static import FaceMeasures
+from mien.report.svg import Scene
+from mien.runtime.asymmetry.drawing import draw_measures
+from mien.runtime.asymmetry.dynamic import Movement, Quantity
+from mien.runtime.asymmetry.examination import Examination, FilmExamination
+from mien.runtime.asymmetry.measures import DEFINITIONS, Measure
+from mien.runtime.asymmetry.quality import Check
+from mien.runtime.asymmetry.scales import NO_MATERIAL, ScaleEstimate
+from mien.runtime.asymmetry.static import FaceMeasures
+from mien.runtime.asymmetry.tables import ESTIMATES
 
 TEMPLATE = "asymmetry.html"
 CURVES = {
@@ -36,37 +36,30 @@ COLUMNS = ("measure", "right", "left", "right less left", "index %", "ratio", "m
 
 
 def write_report(
-    path: Path, items: "Sequence[Examination | FilmExamination]", scales: "Sequence[ScaleEstimate]", *,
-    info: "BundleInfo", sigma: str, unread: Sequence[str] = (),
+    path: Path, items: Sequence[Examination | FilmExamination], scales: Sequence[ScaleEstimate], *,
+    info: BundleInfo, sigma: str, unread: Sequence[str] = (),
 ) -> None:  # fmt: skip
     """Writes the page atomically. sigma: where the points' errors come from. unread: what could not be measured."""
-    from mien.runtime.asymmetry.tables import ESTIMATES
-
     recall = _recall_of_measures(info)
     sections = [Section("", macro(TEMPLATE, "opening", ESTIMATES, unread))]
     for item in items:
-        sections += _item(item, recall)
+        sections += [_photo(item, recall)] if isinstance(item, Examination) else _video(item, recall)
     if scales:
-        sections.append(Section("Clinical scales, estimated", _scales(scales)))
+        html = macro(TEMPLATE, "scales", scales[0].affected, [_scale(scale) for scale in scales])
+        sections.append(Section("Clinical scales, estimated", html))
     sections.append(Section("Measures and their uncertainty", _method(items, info, sigma)))
     sources = ", ".join(item.source for item in items)
     write_page(path, "Facial asymmetry", sections, subtitle=sources, styles=("asymmetry.css",))
 
 
-def _recall_of_measures(info: "BundleInfo") -> dict[str, float]:
+def _recall_of_measures(info: BundleInfo) -> dict[str, float]:
     """Of each measure, the share of a true difference between the sides that this model found in tests."""
     found = info.provenance.get("measures_found", {})
     named = found.items() if isinstance(found, dict) else ()
     return {str(name): float(share) for name, share in named if isinstance(share, int | float)}
 
 
-def _item(item: "Examination | FilmExamination", recall: Mapping[str, float]) -> list[Section]:
-    from mien.runtime.asymmetry.examination import Examination
-
-    return [_photo(item, recall)] if isinstance(item, Examination) else _video(item, recall)
-
-
-def _photo(photo: "Examination", recall: Mapping[str, float]) -> Section:
+def _photo(photo: Examination, recall: Mapping[str, float]) -> Section:
     title = f"{photo.source}{f': {_plain(photo.task)}' if photo.task else ''}"
     html = macro(
         TEMPLATE, "photo", _picture(photo), _region_rows(photo.measured), [_check_row(c) for c in photo.checks],
@@ -76,17 +69,12 @@ def _photo(photo: "Examination", recall: Mapping[str, float]) -> Section:
     return Section(title, html)
 
 
-def _picture(photo: "Examination", side: int = 720) -> Markup:
-    from PIL import Image
-
-    from mien.runtime.asymmetry.drawing import draw_measures
-
-    content = BytesIO()
-    Image.fromarray(draw_measures(photo.pixels, photo.measured, side=side)).save(content, "JPEG", quality=88)
-    return parts.picture(content.getvalue(), alt="the face with its midline and measured lines", kind="jpeg")
+def _picture(photo: Examination, side: int = 720) -> Markup:
+    image = Image.fromarray(draw_measures(photo.pixels, photo.measured, side=side))
+    return parts.photo(image, alt="the face with its midline and measured lines", quality=88)
 
 
-def _region_rows(measured: "FaceMeasures") -> list[list[parts.Cell]]:
+def _region_rows(measured: FaceMeasures) -> list[list[parts.Cell]]:
     return [
         [
             region.name,
@@ -97,21 +85,21 @@ def _region_rows(measured: "FaceMeasures") -> list[list[parts.Cell]]:
     ]
 
 
-def _check_row(check: "Check") -> list[parts.Cell]:
+def _check_row(check: Check) -> list[parts.Cell]:
     passed: parts.Cell = "passed" if check.passed else parts.marked("not passed", "fails")
     if check.passed is None:
         passed = parts.small("not known")
     return [check.name, _checked_value(check), f"{check.limit:g} {check.unit}".strip(), passed]
 
 
-def _checked_value(check: "Check") -> parts.Cell:
+def _checked_value(check: Check) -> parts.Cell:
     if check.value is None:
         return _missing()
     digits = 3 if check.limit < 0.1 else 2 if check.limit < 1 else 0
     return f"{round(check.value, digits) + 0.0:.{digits}f}".replace("-", "\N{MINUS SIGN}")  # + 0.0: no -0
 
 
-def _measures(photo: "Examination", recall: Mapping[str, float]) -> Markup:
+def _measures(photo: Examination, recall: Mapping[str, float]) -> Markup:
     mirror = photo.mirror.measures if photo.mirror else {}
     columns, rows = list(COLUMNS), []
     for measure in photo.measured.measures:
@@ -124,7 +112,7 @@ def _measures(photo: "Examination", recall: Mapping[str, float]) -> Markup:
     return macro(TEMPLATE, "measures", columns, rows, bool(recall))
 
 
-def _measure_row(measure: "Measure", mirror: tuple[float, ...]) -> list[parts.Cell]:
+def _measure_row(measure: Measure, mirror: tuple[float, ...]) -> list[parts.Cell]:
     digits = 0 if measure.unit == "mm2" else 1
     return [
         macro(TEMPLATE, "titled", measure.definition.title, UNITS.get(measure.unit, measure.unit)),
@@ -146,7 +134,7 @@ def _missing() -> Markup:
     return macro(TEMPLATE, "missing")
 
 
-def _video(video: "FilmExamination", recall: Mapping[str, float]) -> list[Section]:
+def _video(video: FilmExamination, recall: Mapping[str, float]) -> list[Section]:
     moved = video.movement
     stills = [video.at_rest, video.at_peak]
     html = macro(
@@ -159,7 +147,7 @@ def _video(video: "FilmExamination", recall: Mapping[str, float]) -> list[Sectio
     return [Section(f"{video.source}: movement", html), *(_photo(photo, recall) for photo in stills)]
 
 
-def _curves(moved: "Movement") -> "list[Scene]":
+def _curves(moved: Movement) -> list[Scene]:
     phases = moved.phases
     return [
         sides_figure(moved.times_s, curve, title=f"{CURVES[name]}, mm", rest=phases.rest, height=phases.height)
@@ -168,21 +156,15 @@ def _curves(moved: "Movement") -> "list[Scene]":
     ]
 
 
-def _quantity_row(quantity: "Quantity") -> list[parts.Cell]:
+def _quantity_row(quantity: Quantity) -> list[parts.Cell]:
     digits = 2 if quantity.unit in ("", "s") else 1 if quantity.unit == "mm" else 0
     values = [_number(value, digits) for value in (quantity.right, quantity.left, quantity.value)]
     title = macro(TEMPLATE, "titled", quantity.title, quantity.unit)
     return [title, *values, parts.marked(quantity.text, "why")]
 
 
-def _scales(scales: "Sequence[ScaleEstimate]") -> Markup:
-    return macro(TEMPLATE, "scales", scales[0].affected, [_scale(scale) for scale in scales])
-
-
-def _scale(scale: "ScaleEstimate") -> dict[str, Any]:
+def _scale(scale: ScaleEstimate) -> dict[str, Any]:
     """What the template shows of a scale; items without material are left out."""
-    from mien.runtime.asymmetry.scales import NO_MATERIAL
-
     rows = [
         [_plain(item.name), item.part, _missing() if item.value is None else f"{item.value:.0f}",
          parts.marked(item.rule, "why")]
@@ -200,10 +182,7 @@ def _scale(scale: "ScaleEstimate") -> dict[str, Any]:
     }
 
 
-def _method(items: "Sequence[Examination | FilmExamination]", info: "BundleInfo", sigma: str) -> Markup:
-    from mien.runtime.asymmetry.examination import Examination
-    from mien.runtime.asymmetry.measures import DEFINITIONS
-
+def _method(items: Sequence[Examination | FilmExamination], info: BundleInfo, sigma: str) -> Markup:
     first = items[0] if isinstance(items[0], Examination) else items[0].at_rest
     frame = first.measured.frame
     spread = 100 * frame.scale.relative_sd
@@ -217,7 +196,7 @@ def _method(items: "Sequence[Examination | FilmExamination]", info: "BundleInfo"
     return macro(TEMPLATE, "method", facts, DEFINITIONS)
 
 
-def _scores(info: "BundleInfo") -> str:
+def _scores(info: BundleInfo) -> str:
     scores = info.provenance.get("scores", {})
     numbers = scores.items() if isinstance(scores, dict) else ()
     return ", ".join(f"{name} {value:.3g}" for name, value in numbers if isinstance(value, int | float))

@@ -5,12 +5,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from mien.core.records import Reading
 from mien.media.tables import read_rows
-
-if TYPE_CHECKING:
-    from mien.core.records import Reading
 
 NAMED = 5  # reasons that the summary names
 DAMAGES_LISTED = 100  # in the sidecar
@@ -38,7 +36,7 @@ class Counts:
     damaged: int = 0
     """How many there are."""
 
-    def add(self, readings: "Iterable[Reading]", *, readable: bool = True, note: str = "") -> None:
+    def add(self, readings: Iterable[Reading], *, readable: bool = True, note: str = "") -> None:
         """The rows of one picture or frame. note: of a damaged place of a film."""
         rows = list(readings)
         faces = [row for row in rows if row.success]

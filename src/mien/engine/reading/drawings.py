@@ -1,17 +1,18 @@
 """What `mien analyze` draws and writes beside its table: overlays, contact sheets, sheets of film frames, points."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
 
 from mien.core.errors import MienError
 from mien.engine.reading.output_folder import OVERLAYS, POINTS, SHEET, OutputFolder
 from mien.engine.reading.output_names import OutputNames
 from mien.media.files import atomic_path, printable
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    from mien.runtime.analyzer import PictureReadings
+from mien.media.points import write_pts
+from mien.report.contact_sheet import contact_sheet
+from mien.runtime.analyzer import PictureReadings
+from mien.runtime.overlay import draw, scaled, thumbnail
 
 PAGE, THUMBNAIL = 48, 320  # pictures on one contact sheet; their side in pixels
 FRAMES_SHOWN = 24  # of a film
@@ -29,7 +30,7 @@ class Drawings:
         self._pages = output.sheets() if output.resume else 0
         self._frames = SampledFrames(FRAMES_SHOWN)
 
-    def picture(self, path: Path, read: "PictureReadings") -> None:
+    def picture(self, path: Path, read: PictureReadings) -> None:
         """Draws a picture; what cannot be drawn is noted and stops nothing."""
         self._write_points(path, read, film=False)
         if not self.overlay:
@@ -43,7 +44,7 @@ class Drawings:
         if len(self._page) == PAGE:
             self._write_page(last=False)
 
-    def frame(self, path: Path, read: "PictureReadings") -> None:
+    def frame(self, path: Path, read: PictureReadings) -> None:
         """Of a film."""
         self._write_points(path, read, film=True)
         if self.overlay:
@@ -62,10 +63,8 @@ class Drawings:
         """Draws the last contact sheet."""
         self._write_page(last=True)
 
-    def _drawn(self, path: Path, read: "PictureReadings") -> "np.ndarray | None":
+    def _drawn(self, path: Path, read: PictureReadings) -> np.ndarray | None:
         """Writes the overlay; the thumbnail."""
-        from mien.runtime.overlay import draw, scaled, thumbnail
-
         if read.picture is None:
             return None
         pixels = read.picture.pixels
@@ -76,9 +75,7 @@ class Drawings:
         write_jpeg(small if tiny else draw(pixels, readings), target)
         return small
 
-    def _write_points(self, path: Path, read: "PictureReadings", *, film: bool) -> None:
-        from mien.media.points import write_pts
-
+    def _write_points(self, path: Path, read: PictureReadings, *, film: bool) -> None:
         for face in read.readings if self.points else []:
             if face.points is not None:
                 name = self.names.face(path, face.face_id, frame=face.frame if film else None)
@@ -86,8 +83,6 @@ class Drawings:
 
     def _write_page(self, *, last: bool) -> None:
         """The contact sheet, numbered when there is more than one."""
-        from mien.report.contact_sheet import contact_sheet
-
         if not self._page or (last and self._pages == 0 and len(self._page) == 1):
             return
         self._pages += 1
@@ -104,9 +99,7 @@ class SampledFrames:
         self.most, self.step, self.count = most, 1, 0
         self.kept: list[tuple[str, np.ndarray | None]] = []
 
-    def offer(self, read: "PictureReadings") -> None:
-        from mien.runtime.overlay import thumbnail
-
+    def offer(self, read: PictureReadings) -> None:
         if self.count % self.step == 0 and read.picture is not None:
             if len(self.kept) == self.most:
                 self.kept, self.step = self.kept[::2], 2 * self.step
@@ -116,10 +109,8 @@ class SampledFrames:
         self.count += 1
 
 
-def write_jpeg(pixels: "np.ndarray", path: Path) -> None:
+def write_jpeg(pixels: np.ndarray, path: Path) -> None:
     """At quality 90, reduced where JPEG cannot hold its sides."""
-    from PIL import Image
-
     image = Image.fromarray(pixels)
     if max(image.size) > JPEG_SIDE:
         factor = JPEG_SIDE / max(image.size)

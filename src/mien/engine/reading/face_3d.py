@@ -5,24 +5,25 @@ The page is one file: its picture is inside it, its script is our own and short,
 
 import base64
 import io
+import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
+from PIL import Image
 
 from mien.core.face_lines import edges
 from mien.core.landmarks import SCHEME_68
+from mien.core.records import FacePoints
 from mien.media.files import write_text
 from mien.report.page import render
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    from mien.core.records import FacePoints
+from mien.runtime.pose import rotation_of
 
 PHOTO_SIDE = 720  # pixels, of the picture inside a page
 AROUND = 0.35  # of the points' size, what is shown around them
 
 
-def write_obj(path: Path, face: "FacePoints", *, model: str) -> None:
+def write_obj(path: Path, face: FacePoints, *, model: str) -> None:
     """Wavefront OBJ: a vertex for each point, x to the right, y up, z towards the viewer, in pixels of the picture;
     lines along jaw, brows, eyes, nose and lips, each region a group."""
     assert face.depth_px is not None
@@ -38,7 +39,7 @@ def write_obj(path: Path, face: "FacePoints", *, model: str) -> None:
     write_text(path, "\n".join(lines) + "\n")
 
 
-def write_page(path: Path, photo: "np.ndarray", face: "FacePoints", *, name: str, model: str) -> None:
+def write_page(path: Path, photo: np.ndarray, face: FacePoints, *, name: str, model: str) -> None:
     """photo: the picture with the points drawn, RGB, of the face alone."""
     page = render(
         "face_3d.html", title=name, subtitle=f"{describe_pose(face)} Predicted by {model}.", photo=_jpeg(photo),
@@ -47,26 +48,17 @@ def write_page(path: Path, photo: "np.ndarray", face: "FacePoints", *, name: str
     write_text(path, page)
 
 
-def describe_pose(face: "FacePoints") -> str:
+def describe_pose(face: FacePoints) -> str:
     """`The head is turned 12° to the viewer's right, 3° up and tilted 2° clockwise.`"""
-    import math
-
     if face.pose_rad is None:
         return "The head's turn is not known."
     pitch, yaw, roll = (round(math.degrees(angle)) for angle in face.pose_rad)
-    sides = f"{abs(yaw)}° to the viewer's {'right' if yaw >= 0 else 'left'}", f"{abs(pitch)}° {_up_or_down(pitch)}"
-    return f"The head is turned {', '.join(sides)} and tilted {abs(roll)}° {'counter' if roll < 0 else ''}clockwise."
+    across, up = "right" if yaw >= 0 else "left", "up" if pitch >= 0 else "down"
+    turned = f"{abs(yaw)}° to the viewer's {across}, {abs(pitch)}° {up}"
+    return f"The head is turned {turned} and tilted {abs(roll)}° {'counter' if roll < 0 else ''}clockwise."
 
 
-def _up_or_down(pitch: float) -> str:
-    return "up" if pitch >= 0 else "down"
-
-
-def _plain(face: "FacePoints") -> dict[str, Any]:
-    import numpy as np
-
-    from mien.runtime.pose import rotation_of
-
+def _plain(face: FacePoints) -> dict[str, Any]:
     assert face.depth_px is not None
     region = {i: name.replace("_", " ") for name, indices in SCHEME_68.regions.items() for i in indices}
     flip = np.diag([1.0, -1.0, 1.0])  # the page's y points down
@@ -82,10 +74,8 @@ def _plain(face: "FacePoints") -> dict[str, Any]:
     }
 
 
-def _jpeg(photo: "np.ndarray") -> str:
+def _jpeg(photo: np.ndarray) -> str:
     """Base64 of the photo as JPEG, at most PHOTO_SIDE pixels on a side."""
-    from PIL import Image
-
     image = Image.fromarray(photo)
     image.thumbnail((PHOTO_SIDE, PHOTO_SIDE))
     encoded = io.BytesIO()

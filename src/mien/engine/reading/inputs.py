@@ -1,20 +1,20 @@
 """What the commands that read pictures have in common: their inputs, their output folder, their models."""
 
 import os
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from mien.core.errors import MienError
-
-if TYPE_CHECKING:
-    from mien.runtime.landmarks import Landmarker
+from mien.engine.bundles.predictor import bundle_folder
+from mien.media.image import picture_files
+from mien.runtime.landmarks import Landmarker, shipped_landmarks
+from mien.runtime.runner import read_info
 
 
 def files_of(inputs: Sequence[str], output: Path, *, videos: bool = True) -> list[Path]:
     """What is to be read; what lies in the output folder is ours, from an earlier time."""
-    from mien.media.image import picture_files
-
     found = picture_files(list(_named(inputs)), videos=videos)
     own = Path(os.path.realpath(output))  # Path.resolve raises for a link to itself
     files = [path for path in found if own not in Path(os.path.realpath(path)).parents]
@@ -24,8 +24,6 @@ def files_of(inputs: Sequence[str], output: Path, *, videos: bool = True) -> lis
 
 
 def _named(inputs: Sequence[str]) -> Iterator[str]:
-    import sys
-
     for item in inputs:
         if item == "-":
             yield from (line.rstrip("\r\n") for line in sys.stdin if line.strip())
@@ -37,15 +35,11 @@ def bundle_of(name: str | None) -> Path | None:
     """The folder that a name of a bundle means; None is the one that ships."""
     if name is None:
         return None
-    from mien.engine.bundles.predictor import bundle_folder
-
     return bundle_folder(name)
 
 
 def bundles_of(names: Sequence[str] | str | None) -> list[Path] | None:
     """The folders of several bundles; None is the one that ships."""
-    from mien.engine.bundles.predictor import bundle_folder
-
     if not names:
         return None
     return [bundle_folder(name) for name in ([names] if isinstance(names, str) else names)]
@@ -53,15 +47,12 @@ def bundles_of(names: Sequence[str] | str | None) -> list[Path] | None:
 
 def landmarker_for(
     bundles: Sequence[Path] | None, wanted: str, bundle: str | None, **options: Any
-) -> "Landmarker | Literal[False] | None":
+) -> Landmarker | Literal[False] | None:
     """The model that reads points beside these bundles, as the Analyzer takes it.
 
     False where points are not wanted, None where one of the bundles gives them or no model ships. Raises MienError for
     another word than auto, yes and no.
     """
-    from mien.runtime.landmarks import Landmarker, shipped_landmarks
-    from mien.runtime.runner import read_info
-
     if wanted not in ("auto", "yes", "no"):
         raise MienError(f"--landmarks is auto, yes or no; got {wanted!r}.")
     if wanted == "no":

@@ -1,19 +1,9 @@
 """`mien landmarks`: the 68 points of faces in photographs, drawn, as .pts, and in three dimensions."""
 
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from mien.core.errors import MienError
 from mien.media.files import writable_folder
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    from mien.core.records import FacePoints
-    from mien.engine.reading.output_names import OutputNames
-    from mien.media.detect import Detector
-    from mien.runtime.landmarks import Landmarker
 
 
 def landmarks(
@@ -41,6 +31,7 @@ def landmarks(
     """
     from mien.engine.reading.inputs import bundle_of, files_of
     from mien.engine.reading.output_names import OutputNames
+    from mien.engine.reading.photo_points import PhotoPoints
     from mien.media.detect import create_detector
     from mien.runtime.landmarks import Landmarker
 
@@ -53,7 +44,7 @@ def landmarks(
     names, lines, unreadable = OutputNames(files), [], 0
     for path in files:
         try:
-            lines.append(_Photo(path, folder, names, landmarker, find).written())
+            lines.append(PhotoPoints(path, folder, names, landmarker, find).written())
         except MienError as error:
             unreadable += 1
             lines.append(f"not read: {error}")
@@ -62,79 +53,3 @@ def landmarks(
     if "depth" not in landmarker.outputs:
         lines.append(f"No 3D: {landmarker.info.model_id} has no depth. A bundle that has gives .obj and .html as well.")
     return "\n".join([*lines, f"points by {landmarker.info.model_id} on {landmarker.engine}, in {folder}"])
-
-
-@dataclass(frozen=True, eq=False)
-class _Photo:
-    """One photo and where its files go."""
-
-    path: Path
-    folder: Path
-    """That they are written into."""
-    names: "OutputNames"
-    """Of the files of all photos."""
-    landmarker: "Landmarker"
-    find: "Detector"
-
-    def written(self) -> str:
-        """Reads it and writes its files; a line for the terminal."""
-        from mien.media.image import load_image
-
-        pixels = load_image(self.path).pixels
-        boxes = [face.box for face in sorted(self.find(pixels), key=lambda face: -face.side)]
-        faces = self.landmarker.read_many([(pixels, box) for box in boxes])
-        self._draw(pixels, faces)
-        for number, face in enumerate(faces):
-            self._write(pixels, face, self.names.face(self.path, number))
-        if not faces:
-            return f"{self.path}: no face found"
-        return f"{self.path}: {len(faces)} face{'s' if len(faces) > 1 else ''}. {_described(faces[0])}"
-
-    def _draw(self, pixels: "np.ndarray", faces: "list[FacePoints]") -> None:
-        from PIL import Image
-
-        from mien.media.files import atomic_path
-        from mien.runtime.point_overlay import draw_points
-
-        drawn = pixels.copy()
-        for face in faces:
-            draw_points(drawn, face)
-        with atomic_path(self.folder / f"{self.names.stem(self.path)}.png") as path:
-            Image.fromarray(drawn).save(path, format="PNG")
-
-    def _write(self, pixels: "np.ndarray", face: "FacePoints", name: str) -> None:
-        from mien.engine.reading.face_3d import write_obj, write_page
-        from mien.media.files import printable
-        from mien.media.points import write_pts
-
-        write_pts(self.folder / f"{name}.pts", face.landmarks_px)
-        if face.depth_px is not None:
-            model = self.landmarker.info.model_id
-            write_obj(self.folder / f"{name}.obj", face, model=model)
-            write_page(self.folder / f"{name}.html", _close_up(pixels, face), face, name=printable(name), model=model)
-
-
-def _close_up(pixels: "np.ndarray", face: "FacePoints") -> "np.ndarray":
-    """The face's part of the picture, its points drawn at the size at which it is shown."""
-    import numpy as np
-
-    from mien.core.geometry import Crop
-    from mien.core.spec import PictureInput
-    from mien.engine.reading.face_3d import AROUND, PHOTO_SIDE
-    from mien.media.crop import prepare
-    from mien.runtime.point_overlay import draw_points
-
-    low, high = face.landmarks_px.min(0), face.landmarks_px.max(0)
-    side = max(float((high - low).max()) * (1 + 2 * AROUND), 8.0)
-    x, y = ((low + high) / 2 + 0.5).tolist()
-    crop = Crop((x, y), (side, side), PHOTO_SIDE)
-    shown = prepare(pixels, crop, PictureInput(size=PHOTO_SIDE))
-    draw_points(shown, replace(face, landmarks_px=np.asarray(crop.to_crop(face.landmarks_px))))
-    return shown
-
-
-def _described(face: "FacePoints") -> str:
-    from mien.engine.reading.face_3d import describe_pose
-
-    confidence = "" if face.confidence is None else f" Mean confidence {100 * face.confidence.mean():.0f} %."
-    return describe_pose(face) + confidence

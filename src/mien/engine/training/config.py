@@ -137,6 +137,15 @@ def no_defaults(values: Mapping[str, Any]) -> Mapping[str, Any]:
     return {}
 
 
+def stage_defaults(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The optimiser options of the stage that a config names, for those that the config does not state."""
+    from mien.systems.registry import stage_class
+
+    known = FitConfig()
+    system, stage = ((values.get(key) or {}).get("name", getattr(known, key).name) for key in ("system", "stage"))
+    return {"optim": asdict(stage_class(system, stage).default_optim)}
+
+
 def parse_fit(arguments: Sequence[str], *, defaults: Defaults = no_defaults) -> FitConfig:
     """The config of a command line, as every command reads one: YAML files, and `--key.of.option value`.
 

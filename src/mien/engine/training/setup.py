@@ -1,34 +1,22 @@
 """From a config to what is trained: the stage with its system, its data, and the bundles that it starts from."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mien.core.errors import MienError, nearest
-
-if TYPE_CHECKING:
-    from mien.core.labels import LabelSet
-    from mien.data.datamodule import FaceDataModule
-    from mien.engine.training.config import FitConfig
-    from mien.systems.stage import Stage
-    from mien.systems.system import System
-
-
-def stage_defaults(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The optimiser options of the stage that a config names, for those that the config does not state."""
-    from mien.engine.training.config import FitConfig
-    from mien.systems.registry import stage_class
-
-    known = FitConfig()
-    system, stage = ((values.get(key) or {}).get("name", getattr(known, key).name) for key in ("system", "stage"))
-    return {"optim": asdict(stage_class(system, stage).default_optim)}
+from mien.core.labels import LabelSet
+from mien.core.spec import PictureInput
+from mien.data.datamodule import FaceDataModule
+from mien.engine.bundles.predictor import bundle_folder
+from mien.engine.training.config import FitConfig
+from mien.systems.bundle import load
+from mien.systems.registry import create_model, stage_class
+from mien.systems.stage import Stage, StepOptions, step_seed
+from mien.systems.system import System
 
 
-def build(config: "FitConfig") -> "tuple[Stage, FaceDataModule]":
+def build(config: FitConfig) -> tuple[Stage, FaceDataModule]:
     """The stage with its freshly initialised (or taken over) system, and its data with their index read."""
-    from mien.data.datamodule import FaceDataModule
-    from mien.systems.registry import stage_class
-
     kind = stage_class(config.system.name, config.stage.name)
     bundles = init_bundles(config.init, kind)
     labels = config.data.target_labels() if kind.needs_labels else None
@@ -43,13 +31,9 @@ def build(config: "FitConfig") -> "tuple[Stage, FaceDataModule]":
     return stage, data
 
 
-def _system(config: "FitConfig", name: str, labels: "LabelSet | None") -> "System":
+def _system(config: FitConfig, name: str, labels: LabelSet | None) -> System:
     """With weights that follow from the seed, and its picture cut out as the config says."""
     import torch
-
-    from mien.core.spec import PictureInput
-    from mien.systems.registry import create_model
-    from mien.systems.stage import step_seed
 
     options = config.system.options | ({"legacy": True} if config.legacy else {})
     torch.manual_seed(step_seed(config.trainer.seed, 0, 0))
@@ -64,9 +48,7 @@ def _system(config: "FitConfig", name: str, labels: "LabelSet | None") -> "Syste
     return system
 
 
-def _step_options(config: "FitConfig") -> Any:
-    from mien.systems.stage import StepOptions
-
+def _step_options(config: FitConfig) -> Any:
     trainer = config.trainer
     return StepOptions(
         seed=trainer.seed, parts=trainer.accumulate, bf16=trainer.precision == "bf16", legacy=config.legacy,
@@ -74,7 +56,7 @@ def _step_options(config: "FitConfig") -> Any:
     )  # fmt: skip
 
 
-def init_bundles(init: str | Mapping[str, str], kind: "type[Stage]") -> dict[str, str]:
+def init_bundles(init: str | Mapping[str, str], kind: type[Stage]) -> dict[str, str]:
     """The bundle of each role that the stage starts from: a name, "random", or "" where none is given.
 
     Raises MienError for a role that the stage does not have, and for one bundle where it has several roles.
@@ -83,7 +65,8 @@ def init_bundles(init: str | Mapping[str, str], kind: "type[Stage]") -> dict[str
     if isinstance(init, Mapping):
         for role in init:
             if role not in roles:
-                raise MienError(f"The stage {kind.name} has no --init.{role}.{_known_roles(role, roles)}")
+                way_out = nearest(role, roles) or " It starts from no bundle; leave it out."
+                raise MienError(f"The stage {kind.name} has no --init.{role}.{way_out}")
         return {role: init.get(role, "") for role in roles}
     if init not in ("", "random") and not roles:
         raise MienError(f"The stage {kind.name} starts from no bundle; leave --init out.")
@@ -93,21 +76,14 @@ def init_bundles(init: str | Mapping[str, str], kind: "type[Stage]") -> dict[str
     return dict.fromkeys(roles, init)
 
 
-def _known_roles(role: str, roles: list[str]) -> str:
-    return nearest(role, roles) if roles else " It starts from no bundle; leave it out."
-
-
 def named_bundles(init: str | Mapping[str, str]) -> dict[str, str]:
     """The bundles by role, without those that were not given or are random; the role of a single one is empty."""
     given = init if isinstance(init, Mapping) else {"": init}
     return {role: bundle for role, bundle in given.items() if bundle not in ("", "random")}
 
 
-def _initialize(stage: "Stage", bundles: Mapping[str, str]) -> None:
+def _initialize(stage: Stage, bundles: Mapping[str, str]) -> None:
     """Takes over the weights of the bundles; refuses random weights where the stage cannot use them."""
-    from mien.engine.bundles.predictor import bundle_folder
-    from mien.systems.bundle import load
-
     for role, bundle in bundles.items():
         if bundle and bundle != "random":
             stage.initialize(role, load(bundle_folder(bundle)))

@@ -1,0 +1,234 @@
+"""A training run, or one for each of several seeds: from a config to a run folder with its bundle."""
+
+import logging
+import shlex
+import signal
+import statistics
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from mien.core.errors import MienError
+from mien.data.datamodule import FaceDataModule
+from mien.engine.training.config import FitConfig, TrainerOptions
+from mien.engine.training.curves import write_curves
+from mien.engine.training.history import History, majority_warnings
+from mien.engine.training.loop import (
+    Checkpointer,
+    CheckpointOptions,
+    ResumableData,
+    SharedGradients,
+    processes,
+    start_at,
+)
+from mien.engine.training.progress import ProgressReporter
+from mien.engine.training.provenance import bundle_writer
+from mien.engine.training.run_folder import RunFolder
+from mien.engine.training.setup import build
+from mien.engine.training.stop_signals import Interrupted, StopSignals
+from mien.media.files import write_text
+from mien.report.training import training_report
+from mien.systems.bundle import read_info
+from mien.systems.optim import depends_on_epochs
+from mien.systems.stage import Stage
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """What a training run ends in."""
+
+    folder: Path
+    """The run's."""
+    bundle: Path
+    """Of the best epoch."""
+    model_id: str
+    """`system@weights` of the bundle."""
+    scores: dict[str, float]
+    """On the validation faces in the best epoch, by name."""
+    best_epoch: int
+    """Its number, from 1."""
+    temperatures: dict[str, float]
+    """Of the outputs of classes, by name."""
+    seconds: float
+    """Of training and validation."""
+
+
+def fit_config(config: FitConfig) -> list[FitResult]:
+    """Trains as the config says: once, or once for each of its seeds."""
+    console = Console(soft_wrap=True, quiet=not _is_first_process())
+    config = replace(
+        config, output=config.output or f"runs/{config.system.name}/{config.stage.name}_{config.data.name}"
+    )
+    seeds = config.trainer.repeated
+    if not seeds:
+        return [_fit_once(config, console)]
+    if _is_first_process():
+        write_text(Path(config.output) / "config.yaml", config.to_yaml())
+    results = []
+    for seed in seeds:
+        console.print(f"seed {seed}")
+        results.append(_fit_once(_with_seed(config, seed), console))
+    _report_spread(results, seeds, Path(config.output), console)
+    return results
+
+
+def _with_seed(config: FitConfig, seed: int) -> FitConfig:
+    folder = Path(config.output) / f"seed_{seed}"
+    return replace(
+        config,
+        output=str(folder),
+        resume=config.resume and (folder / "config.yaml").is_file(),
+        data=replace(config.data, seed=seed),
+        trainer=replace(config.trainer, seed=seed, seeds=0),
+    )
+
+
+def _fit_once(config: FitConfig, console: Console) -> FitResult:
+    _quiet_lightning()
+    run = RunFolder(Path(config.output))
+    stage, data = build(config)
+    if _is_first_process():
+        run.begin(config, epochs_are_free=_epochs_are_free(stage))
+    state = run.load() if config.resume else None
+    history = History(stage.monitor, stage.larger_is_better)
+    if state is not None:
+        history = History(**state["history"])
+        data.load_state_dict(state["faces"])
+        stage.resume(state)
+    console.print(_summary(config, stage, data, history), highlight=False)
+    if stage.position.epoch < stage.epochs and not history.exhausted(config.trainer.patience):
+        _train(
+            config.trainer, stage, data, checkpointer=_checkpointer(config, run, stage, data, history), console=console
+        )
+    return _finish(run, stage, history, console)
+
+
+def _epochs_are_free(stage: Stage) -> bool:
+    """Whether no learning rate depends on how many epochs the run is to have."""
+    return not any(depends_on_epochs(o.optim or stage.optim_options) for o in stage.objectives())
+
+
+def _checkpointer(
+    config: FitConfig, run: RunFolder, stage: Stage, data: FaceDataModule, history: History
+) -> Checkpointer:
+    save_best, protocol = bundle_writer(run, config, stage, data)
+    trainer = config.trainer
+    options = CheckpointOptions(
+        steps=trainer.checkpoint_steps, minutes=trainer.checkpoint_minutes, patience=trainer.patience,
+        save_best=save_best, protocol=protocol, faces=data.state_dict(),
+    )  # fmt: skip
+    return Checkpointer(run, history, options, StopSignals())
+
+
+def _train(
+    options: TrainerOptions, stage: Stage, data: FaceDataModule, *, checkpointer: Checkpointer,
+    console: Console,
+) -> None:  # fmt: skip
+    """Raises KeyboardInterrupt after Ctrl-C and SystemExit after SIGTERM and SIGHUP, with the state saved."""
+    root = checkpointer.run.root
+    reporter = ProgressReporter(console, checkpointer.history, bar=options.progress)
+    trainer = _trainer(options, callbacks=[checkpointer, reporter], root=root)
+    start_at(trainer, epoch=stage.position.epoch)
+    try:
+        trainer.fit(stage.train(), datamodule=ResumableData(data, stage))
+    except Interrupted as error:
+        command = f"mien fit --output {shlex.quote(str(root))} --resume true"
+        where = f"in epoch {stage.position.epoch + 1}"
+        console.print(f"Stopped by {error} {where}. Resume with: {command}", highlight=False)
+        if error.number == signal.SIGINT:
+            raise KeyboardInterrupt from error
+        raise SystemExit(128 + error.number) from error
+    finally:
+        checkpointer.signals.restore()
+
+
+def _trainer(options: TrainerOptions, *, callbacks: list[Any], root: Path) -> Any:
+    """Lightning's, with nothing of its own that writes, shows or samples."""
+    import lightning as L
+
+    devices, nodes = processes(options.devices, options.nodes)
+    return L.Trainer(
+        max_epochs=options.epochs, accelerator="gpu" if options.device == "cuda" else options.device,
+        devices=devices, num_nodes=nodes, strategy=SharedGradients() if devices * nodes > 1 else "auto",
+        callbacks=callbacks, logger=False, default_root_dir=root, enable_checkpointing=False,
+        enable_progress_bar=False, enable_model_summary=False, num_sanity_val_steps=0, use_distributed_sampler=False,
+        reload_dataloaders_every_n_epochs=1,
+    )  # fmt: skip
+
+
+def _finish(run: RunFolder, stage: Stage, history: History, console: Console) -> FitResult:
+    if not history.best:
+        raise MienError(f"{run.root}: no epoch was finished, so there is no bundle.")
+    if _is_first_process():
+        write_curves(run.root / "curves.png", history)
+        training_report(run.root)
+    info = read_info(run.bundle) if _is_first_process() else None
+    scores = {name: value for name, value in history.best_scores.items() if name.startswith("val/")}
+    classes = [s.expression for s in stage.validation_samples if s.expression is not None] if stage.class_counts else []
+    lines = [_best_line(history, scores), *majority_warnings(scores, classes)]
+    lines.append(f"bundle {run.bundle}  report {run.root / 'report.html'}")
+    console.print("\n".join(lines), highlight=False)
+    model_id = info.model_id if info else ""
+    return FitResult(run.root, run.bundle, model_id, scores, history.best, history.temperatures, history.seconds)
+
+
+def _best_line(history: History, scores: dict[str, float]) -> str:
+    values = ", ".join(f"{name.removeprefix('val/')} {value:.4f}" for name, value in scores.items())
+    fitted = history.temperatures
+    named = {f" of {name}" if len(fitted) > 1 else "": value for name, value in fitted.items()}
+    temperatures = "".join(f"; temperature{of} {value:.3f}" for of, value in named.items())
+    return f"best epoch {history.best}: {values} on validation{temperatures}"
+
+
+def _summary(config: FitConfig, stage: Stage, data: FaceDataModule, history: History) -> str:
+    """What is trained, on what and how: the first lines of a run."""
+    selection = data.selection
+    lines = [
+        f"{stage.system.name}, stage {stage.name}, on {config.data.name}: {len(selection.train)} faces to train on, "
+        f"{len(selection.val)} to choose the epoch by ({selection.names['val']})",
+    ]
+    if stage.class_counts:
+        names = stage.system.labels.classes
+        lines.append("classes: " + ", ".join(f"{n} {c}" for n, c in zip(names, stage.class_counts, strict=True)))
+    trained = sum(p.numel() for p in stage.system.parameters() if p.requires_grad)
+    total = sum(p.numel() for p in stage.system.parameters())
+    optim = config.optim
+    sam = f", SAM rho {optim.sam_rho:g}" if optim.sam_rho else ""
+    lines.append(
+        f"weights: {trained:,} of {total:,} are trained, {optim.name} lr {optim.lr:g}{sam}; output {config.output}"
+    )
+    if history.epochs or stage.position.batch:
+        lines.append(f"resumed in epoch {stage.position.epoch + 1} after batch {stage.position.batch}")
+    return "\n".join(lines)
+
+
+def _report_spread(results: list[FitResult], seeds: Sequence[int], output: Path, console: Console) -> None:
+    """Mean and standard deviation (n - 1) over the seeds, printed and written beside the runs."""
+    lines = []
+    for name in results[0].scores:
+        values = [result.scores[name] for result in results]
+        sd = statistics.stdev(values) if len(values) > 1 else None
+        lines.append(
+            {"metric": name, "mean": statistics.mean(values), "sd": sd, "values": values, "seeds": list(seeds)}
+        )
+        spread = f" ± {sd:.4f} (sd)" if sd is not None else ""
+        console.print(f"{name} {lines[-1]['mean']:.4f}{spread} over {len(values)} seeds", highlight=False)
+    if _is_first_process():
+        RunFolder(output).write_metrics(lines)
+
+
+def _is_first_process() -> bool:
+    from lightning.pytorch.utilities import rank_zero_only
+
+    return getattr(rank_zero_only, "rank", 0) in (0, None)
+
+
+def _quiet_lightning() -> None:
+    """Its banners say nothing about faces; the docs answer its warnings on workers and modules in eval mode."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    for text in (".*does not have many workers.*", ".*eval mode.*", ".*transfer_batch_to_device.*", ".*LeafSpec.*"):
+        warnings.filterwarnings("ignore", message=text)
