@@ -19,13 +19,10 @@ class Axes:
 
     scene: Scene
     """Where it is drawn."""
-
     box: tuple[float, float, float, float]
     """Left, top, width and height of the plot in the scene, without its labels."""
-
     x: Span
     """Values at the left and the right edge."""
-
     y: Span
     """Values at the lower and the upper edge."""
 

@@ -27,7 +27,6 @@ class Tile:
 
     caption: str
     """Drawn below it; its middle is left out where it is too long."""
-
     pixels: Pixels | None
     """RGB, at most as wide and high as the sheet's tiles; None for a picture that cannot be read."""
 
@@ -38,13 +37,10 @@ class Row:
 
     title: str
     """Drawn at their left; "" for none."""
-
     tiles: Sequence[Tile]
     """In the order shown."""
-
     note: str = ""
     """Drawn below the title in small print."""
-
     warns: bool = False
     """Whether the note is in the warning colour."""
 
@@ -60,10 +56,8 @@ class _Layout:
     columns: int
     left: int
     """Width of the titles at the left."""
-
     top: int
     """Where the first line begins."""
-
     captions: bool
     """Whether any tile has a caption."""
 

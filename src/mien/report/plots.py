@@ -1,22 +1,19 @@
 """Figures as scenes: confusion matrix, reliability diagram, training curves, an interval beside its baseline."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
+import numpy as np
+
+from mien.metrics.calibration import ReliabilityBins
 from mien.report.axes import Axes, add_legend, legend_height, span_of
 from mien.report.svg import Dot, Line, Point, Rect, Scene, Text, series_colour
 from mien.report.text import cut_end
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    from mien.metrics.calibration import ReliabilityBins
 
 Curve = Sequence[Point]  # (epoch, value)
 _LONGEST_NAME = 26  # characters of a class name beside a matrix
 
 
-def confusion_figure(confusion: "np.ndarray", names: Sequence[str], *, title: str) -> Scene:
+def confusion_figure(confusion: np.ndarray, names: Sequence[str], *, title: str) -> Scene:
     """Counts and row percentages; a cell is as dark as its share of the row. A row without samples has n = 0."""
     names = [cut_end(name, _LONGEST_NAME) for name in names]
     cell, left, top = 74.0, 86.0 + 8.0 * max(len(name) for name in names), 84.0
@@ -47,7 +44,7 @@ def _add_cell(scene: Scene, corner: Point, side: float, count: int, total: int) 
         scene.add(Text(x + side / 2, y + side / 2 + 13, f"{100 * share:.1f} %", 11, "middle", ink))
 
 
-def reliability_figure(bins: "ReliabilityBins", *, title: str = "") -> Scene:
+def reliability_figure(bins: ReliabilityBins, *, title: str = "") -> Scene:
     """Accuracy against confidence by bin, the diagonal of perfect calibration, and how many samples each bin has."""
     plot, left, top = 300.0, 58.0, 64.0 if title else 34.0
     label = f"Reliability diagram: expected calibration error {bins.ece:.3f} over {len(bins.count)} bins."
@@ -68,7 +65,7 @@ def reliability_figure(bins: "ReliabilityBins", *, title: str = "") -> Scene:
     return scene
 
 
-def _add_accuracies(axes: Axes, bins: "ReliabilityBins") -> None:
+def _add_accuracies(axes: Axes, bins: ReliabilityBins) -> None:
     """A bar up to each bin's accuracy, a line at its mean confidence."""
     known = bins.count > 0
     axes.add_bars([float(a) if k else 0.0 for a, k in zip(bins.accuracy, known, strict=True)], "accent", 0.75)

@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from markupsafe import Markup, escape
+from PIL import Image, ImageDraw, ImageFont
 
+from mien.media.files import atomic_path
 from mien.report.text import printable
 
 # The light theme of report.css, for PNG. "series-N" are Okabe and Ito's, which colour-blind readers can distinguish.
@@ -46,19 +48,14 @@ class Rect:
 
     x: float
     """Left edge."""
-
     y: float
     """Upper edge."""
-
     width: float
     """To the right."""
-
     height: float
     """Downwards."""
-
     fill: str
     """A name of COLOURS."""
-
     opacity: float = 1.0
     """0 is invisible, 1 solid."""
 
@@ -80,13 +77,10 @@ class Line:
 
     points: tuple[Point, ...]
     """At least one; (x, y) in units of the scene."""
-
     stroke: str
     """A name of COLOURS."""
-
     width: float = 1.5
     """In units of the scene."""
-
     dashed: bool = False
     """Dashes in place of a solid line."""
 
@@ -111,13 +105,10 @@ class Dot:
 
     x: float
     """Its centre, across."""
-
     y: float
     """Its centre, downwards."""
-
     radius: float
     """In units of the scene."""
-
     fill: str
     """A name of COLOURS."""
 
@@ -138,22 +129,16 @@ class Text:
 
     x: float
     """Of the anchor, across."""
-
     y: float
     """The middle of the line, downwards."""
-
     text: str
     """Plain text; it is escaped."""
-
     size: float = 12
     """Font size in units of the scene."""
-
     anchor: Anchor = "start"
     """Which part of the text is at x."""
-
     fill: str = "ink"
     """A name of COLOURS."""
-
     bold: bool = False
     """A heavier font."""
 
@@ -166,8 +151,6 @@ class Text:
 
     def paint(self, draw: Any) -> None:
         """Draws it on a Pillow ImageDraw."""
-        from PIL import ImageFont
-
         anchor = {"start": "lm", "middle": "mm", "end": "rm"}[self.anchor]
         font = ImageFont.load_default(self.size * PNG_SCALE)
         place = (self.x * PNG_SCALE, self.y * PNG_SCALE)
@@ -184,13 +167,10 @@ class Scene:
 
     width: float
     """In units, which are CSS pixels."""
-
     height: float
     """In units, which are CSS pixels."""
-
     label: str
     """What the figure shows, in a sentence, for those who cannot see it."""
-
     shapes: list[Shape] = field(default_factory=list)
     """In the order in which they are drawn."""
 
@@ -207,10 +187,6 @@ class Scene:
 
     def png(self, path: Path) -> None:
         """A PNG on white, two pixels per unit, written atomically."""
-        from PIL import Image, ImageDraw
-
-        from mien.media.files import atomic_path
-
         image = Image.new("RGB", (round(self.width * PNG_SCALE), round(self.height * PNG_SCALE)), COLOURS["paper"])
         draw = ImageDraw.Draw(image)
         for shape in self.shapes:

@@ -73,7 +73,8 @@ class Analyzer:
     ) -> None:
         options: dict[str, Any] = {"backend": backend, "precision": precision, "threads": threads, "arrays": arrays}
         self.networks = [FaceNetwork(folder, **options) for folder in _folders(bundle)]
-        self.landmarks, self.smooth = _landmarks_of(self.networks) if landmarks is None else landmarks or None, smooth
+        own = (Landmarker(network.runner) for network in self.networks if network.gives_points)
+        self.landmarks, self.smooth = next(own, None) if landmarks is None else landmarks or None, smooth
         _check_all_add(self.networks, self.landmarks)
         self._named = named_outputs(self.networks)
         self.info, self.threads = self.networks[0].info, self.networks[0].runner.threads
@@ -182,12 +183,14 @@ class Analyzer:
             for task in tasks:
                 ahead.append((task, pool.submit(self.finder.attempt, task)))
                 if len(ahead) > workers + 1:
-                    ready.append(_finished(*ahead.popleft()))
+                    first, future = ahead.popleft()
+                    ready.append((first, future.result()))
                 if _enough(ready, batch_size):
                     yield from self._readings(ready)
                     ready = []
             while ahead:
-                ready.append(_finished(*ahead.popleft()))
+                first, future = ahead.popleft()
+                ready.append((first, future.result()))
                 if _enough(ready, batch_size) or not ahead:
                     yield from self._readings(ready)
                     ready = []
@@ -269,11 +272,6 @@ def _folders(bundle: Bundle | Sequence[Bundle] | None) -> list[Path]:
     return folders
 
 
-def _landmarks_of(networks: Sequence[FaceNetwork]) -> Landmarker | None:
-    """The first bundle that gives points."""
-    return next((Landmarker(network.runner) for network in networks if network.gives_points), None)
-
-
 def _check_all_add(networks: Sequence[FaceNetwork], landmarks: Landmarker | None) -> None:
     """Raises MienError for a bundle that has nothing to add: no outputs but points that another one reads, or none."""
     for network in networks:
@@ -284,17 +282,6 @@ def _check_all_add(networks: Sequence[FaceNetwork], landmarks: Landmarker | None
             other = landmarks.info.model_id
             raise MienError(f"{folder} gives points only, and {other} reads them already. Name one bundle with points.")
         raise MienError(f"{folder} gives {network.info.gives}: no classes, values or points of a face to read.")
-
-
-def _voices_of(found: Sequence[Faces], network: FaceNetwork) -> list[np.ndarray | None] | None:
-    """Of each face, None where it has none; None where the network takes no voice."""
-    if network.voice is None:
-        return None
-    return [faces.voices.get(network.voice) for faces in found for _ in faces.boxes]
-
-
-def _finished(task: PictureTask, future: "Future[Faces]") -> Ready:
-    return task, future.result()
 
 
 def _enough(ready: Sequence[Ready], batch_size: int) -> bool:

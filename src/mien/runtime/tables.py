@@ -202,11 +202,12 @@ class ReadingColumns:
     def described(self, **details: Any) -> dict[str, Any]:
         """For the sidecar: what the numbers of the table mean, as plain values."""
         models = [_model(info) for info in self.infos]
+        voiced = any(isinstance(given, SoundInput) for info in self.infos for given in info.inputs.values())
         return {
             "table": "one row for each face; a picture or frame without one is a row with success 0",
             "columns": {column.name: column.described() for column in self.columns},
             "frame_of_reference": FRAME_OF_REFERENCE,
-            **({"voice": VOICE_WINDOW} if any(_has_voice(info) for info in self.infos) else {}),
+            **({"voice": VOICE_WINDOW} if voiced else {}),
             "missing": "an empty cell (CSV), null (Parquet)",
             "model": models[0],
             **({"models": models} if len(models) > 1 else {}),
@@ -263,10 +264,6 @@ def _free_name(name: str, output: str, used: set[str]) -> str:
     """The column's name; with its output's before it, then with a number, where another column has it."""
     candidates = [name, f"{output}_{name}", *(f"{output}_{name}_{number}" for number in range(2, len(used) + 3))]
     return next(each for each in candidates if each not in used)
-
-
-def _has_voice(info: BundleInfo) -> bool:
-    return any(isinstance(given, SoundInput) for given in info.inputs.values())
 
 
 def _model(info: BundleInfo) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -142,8 +143,10 @@ def _sidecar(
     items: Sequence[Examination | FilmExamination], rows: list[Row], info: BundleInfo,
     scales: Sequence[ScaleEstimate], provenance: dict[str, Any],
 ) -> dict[str, Any]:  # fmt: skip
-    photos = [photo for item in items for photo in _photos(item)]
     films = [item for item in items if isinstance(item, FilmExamination)]
+    photos: list[Examination] = []
+    for item in items:
+        photos += [item.at_rest, item.at_peak] if isinstance(item, FilmExamination) else [item]
     return {
         "note": ESTIMATES,
         "columns": COLUMNS,
@@ -159,16 +162,8 @@ def _sidecar(
     }
 
 
-def _photos(item: Examination | FilmExamination) -> list[Examination]:
-    return [item.at_rest, item.at_peak] if isinstance(item, FilmExamination) else [item]
-
-
 def _about(photo: Examination) -> dict[str, Any]:
     frame = photo.measured.frame
-    checks = [
-        {"name": c.name, "value": c.value, "limit": c.limit, "unit": c.unit, "passed": c.passed, "sentence": c.sentence}
-        for c in photo.checks
-    ]
     return {
         "source": photo.source,
         "task": photo.task,
@@ -176,7 +171,7 @@ def _about(photo: Examination) -> dict[str, Any]:
         "mm_per_px": frame.mm_per_px,
         "scale_sd_percent": 100 * frame.scale.relative_sd,
         "mirror_test_percent": photo.mirror.percent if photo.mirror else None,
-        "checks": checks,
+        "checks": [asdict(check) for check in photo.checks],
     }
 
 
