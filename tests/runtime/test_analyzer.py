@@ -190,7 +190,7 @@ def test_leaving_early_ends_the_threads(analyzer: Analyzer, mixed: Path) -> None
     next(stream)
     stream.close()
     for thread in threading.enumerate():
-        if thread.name.startswith("mien-read"):
+        if thread.name.startswith("mien-ahead"):
             thread.join(10)
             assert not thread.is_alive()
 

@@ -8,6 +8,11 @@ class MienError(ValueError):
     """Bad input. The command line prints its message as one line and exits with code 2."""
 
 
+def one_line(error: BaseException) -> str:
+    """What a library's exception says, on one line; its kind where it says nothing."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """` Did you mean X?` for the closest known word, else the list of known words (or nothing when there are none)."""
     known = list(known)

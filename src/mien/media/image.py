@@ -20,7 +20,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import ExifTags, Image
 
-from mien.core.errors import MienError
+from mien.core.errors import MienError, one_line
 from mien.media.files import home_expanded, is_own_folder
 from mien.media.parts import Span, part_of
 
@@ -119,7 +119,7 @@ def _load(file: BinaryIO, path: Path, min_side: int | None, max_pixels: int) -> 
         return Picture(_pixels(image), 1 / factor, size, note)
     # Decoders raise nearly anything on damaged files: OSError, SyntaxError, ValueError, struct.error, MemoryError, ...
     except Exception as error:
-        raise MienError(f"{path}: damaged or cut short ({_one_line(error)}). Copy or export it anew.") from error
+        raise MienError(f"{path}: damaged or cut short ({one_line(error)}). Copy or export it anew.") from error
 
 
 def _open(file: BinaryIO, path: Path) -> Image.Image:
@@ -138,7 +138,7 @@ def _open(file: BinaryIO, path: Path) -> Image.Image:
         return factory(file, str(path))
     except Exception as error:
         raise MienError(
-            f"{path}: a picture whose header is damaged or of a kind not known here ({_one_line(error)})."
+            f"{path}: a picture whose header is damaged or of a kind not known here ({one_line(error)})."
         ) from error
 
 
@@ -224,10 +224,6 @@ def _pixels(image: Image.Image) -> UInt8[np.ndarray, "height width 3"]:
         strip = np.asarray(image.crop(box) if rows < height else image)
         pixels[top : top + rows] = strip if strip.ndim == 3 else strip[..., None]
     return pixels
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
 
 
 def is_video(path: Path | str) -> bool:

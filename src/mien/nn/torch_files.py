@@ -19,7 +19,7 @@ from typing import Any, BinaryIO
 import torch
 from torch import Tensor, nn
 
-from mien.core.errors import MienError
+from mien.core.errors import MienError, one_line
 from mien.nn.inert_pickle import Budget, Constructor, Inert, PickleError, inert_class, read_pickle, refuse_key
 
 # PyTorch's layout of an archive's directory: no comment, nothing before, between or behind.
@@ -67,7 +67,7 @@ def read_torch_file(path: Path) -> Any:
             f"{path}: a TorchScript program, not a dict of weights. Save its state_dict() instead."
         ) from error
     except Exception as error:  # damaged files raise nearly anything
-        reason = (" ".join(str(error).split()) or type(error).__name__)[:160]
+        reason = one_line(error)[:160]
         raise MienError(f"{path}: damaged, or not a PyTorch weight file ({reason}). Fetch it again.") from error
 
 

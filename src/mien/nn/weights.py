@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from mien.core.errors import MienError
+from mien.core.errors import MienError, one_line
 from mien.nn.inert_pickle import Inert
 from mien.nn.torch_files import read_torch_file
 
@@ -54,11 +54,8 @@ def _read_safetensors(path: Path) -> dict[str, Any]:
     try:
         return dict(load_file(path))
     except SafetensorError as error:
-        raise MienError(f"{path}: damaged or not a safetensors file ({_short(error)}). Fetch it again.") from error
-
-
-def _short(error: Exception) -> str:
-    return (" ".join(str(error).split()) or type(error).__name__)[:160]
+        reason = one_line(error)[:160]
+        raise MienError(f"{path}: damaged or not a safetensors file ({reason}). Fetch it again.") from error
 
 
 def is_optimizer_state(content: Mapping[str, Any]) -> bool:

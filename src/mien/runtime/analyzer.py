@@ -4,9 +4,7 @@ Nothing here needs torch. Any number of bundles read together: faces are found o
 network gets its own crop of each face, as its own PictureInput says.
 """
 
-from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
 from importlib import resources
@@ -20,6 +18,7 @@ from mien.core.bundle import BundleInfo
 from mien.core.errors import MienError
 from mien.core.records import FacePoints, Reading
 from mien.media.image import Picture, picture_files
+from mien.media.parallel import map_ahead
 from mien.media.soundtrack import opened_soundtrack
 from mien.media.video import frames
 from mien.runtime.faces import FaceFinder, Faces, PictureTask, picture_of, scaled_box
@@ -176,26 +175,17 @@ class Analyzer:
     def _stream(self, tasks: Iterable[PictureTask], batch_size: int, workers: int | None) -> Iterator[PictureReadings]:
         """In the order of the tasks; at most `batch_size` pictures are held at a time, besides those being read."""
         workers = workers or self.threads
-        pool = ThreadPoolExecutor(workers, thread_name_prefix="mien-read")
-        ahead: deque[tuple[PictureTask, Future[Faces]]] = deque()
         ready: list[Ready] = []
-        try:
-            for task in tasks:
-                ahead.append((task, pool.submit(self.finder.attempt, task)))
-                if len(ahead) > workers + 1:
-                    first, future = ahead.popleft()
-                    ready.append((first, future.result()))
-                if _enough(ready, batch_size):
-                    yield from self._readings(ready)
-                    ready = []
-            while ahead:
-                first, future = ahead.popleft()
-                ready.append((first, future.result()))
-                if _enough(ready, batch_size) or not ahead:
-                    yield from self._readings(ready)
-                    ready = []
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+        for found in map_ahead(self._found, tasks, threads=workers, ahead=workers + 1):
+            ready.append(found)
+            if len(ready) >= batch_size or sum(len(faces.boxes) for _, faces in ready) >= batch_size:
+                yield from self._readings(ready)
+                ready = []
+        if ready:
+            yield from self._readings(ready)
+
+    def _found(self, task: PictureTask) -> Ready:
+        return task, self.finder.attempt(task)
 
     def _readings(self, ready: Sequence[Ready]) -> list[PictureReadings]:
         """All their faces through each network at once."""
@@ -282,7 +272,3 @@ def _check_all_add(networks: Sequence[FaceNetwork], landmarks: Landmarker | None
             other = landmarks.info.model_id
             raise MienError(f"{folder} gives points only, and {other} reads them already. Name one bundle with points.")
         raise MienError(f"{folder} gives {network.info.gives}: no classes, values or points of a face to read.")
-
-
-def _enough(ready: Sequence[Ready], batch_size: int) -> bool:
-    return len(ready) >= batch_size or sum(len(faces.boxes) for _, faces in ready) >= batch_size

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from mien.core.errors import MienError
+from mien.core.errors import MienError, one_line
 from mien.core.geometry import crop_of_box
 from mien.core.records import Box
 from mien.core.spec import PictureInput, SoundInput
@@ -102,8 +102,7 @@ class FaceFinder:
         except Exception as error:  # an unforeseen one, of a decoder or the detector
             if os.environ.get("MIEN_DEBUG"):
                 raise
-            reason = " ".join(str(error).split()) or type(error).__name__
-            return Faces(None, note=f"{task.source}: could not be read ({reason[:200]}).")
+            return Faces(None, note=f"{task.source}: could not be read ({one_line(error)[:200]}).")
 
     def file_task(self, path: Path) -> PictureTask:
         return PictureTask(str(path), lambda: self._load(path), path)

@@ -13,7 +13,6 @@ model and 4.0 instead of 3.9 with the small landmark model on OpenVINO (ONNX Run
 a face takes ten times that.
 """
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
@@ -28,6 +27,7 @@ from mien.core.bundle import BundleInfo, with_outputs_found
 from mien.core.errors import MienError, nearest
 from mien.core.spec import Output
 from mien.media.files import sha256_of
+from mien.media.parallel import cores
 from mien.runtime.backends import import_onnxruntime, import_openvino
 
 MODEL_FILE, INFO_FILE = "model.onnx", "system.json"
@@ -186,11 +186,9 @@ def _verified_model(folder: Path, info: BundleInfo) -> Path:
 
 
 def _thread_count(threads: int | None) -> int:
-    if threads is None:
-        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if threads < 1:
+    if threads is not None and threads < 1:
         raise MienError(f"--threads must be at least 1; got {threads}.")
-    return threads
+    return threads or cores()
 
 
 def _load_onnxruntime(path: Path, threads: int, workers: int, precision: str) -> tuple[Forward, str]:

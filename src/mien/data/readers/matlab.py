@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mien.core.errors import MienError
+from mien.core.errors import MienError, one_line
 
 _LARGEST = 1 << 29  # bytes, unpacked: AFLW's list has 15 MB
 _DEEPEST = 8
@@ -44,8 +44,8 @@ def read_mat(path: Path, *names: str) -> dict[str, Any]:
         values = {name: _plain(value) for name, value in found.items() if not name.startswith("__")}
         present = [name for name, *_ in scipy_io.whosmat(BytesIO(content))] if names else []
     except Exception as error:  # SciPy raises nearly anything on damaged files
-        reason = error.strerror if isinstance(error, OSError) else " ".join(str(error).split())
-        raise MienError(f"{path}: not a .mat file that can be read here ({reason or type(error).__name__}).") from error
+        reason = getattr(error, "strerror", None) or one_line(error)
+        raise MienError(f"{path}: not a .mat file that can be read here ({reason}).") from error
     for name in names:
         if name not in values:
             raise MienError(f"{path} has no variable {name!r}. It has: {', '.join(sorted(present)) or 'nothing'}.")

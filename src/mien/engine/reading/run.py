@@ -7,7 +7,7 @@ from typing import Any
 
 from mien.cli.progress import ProgressBars, progress_bars
 from mien.cli.signals import Interruption
-from mien.core.errors import MienError
+from mien.core.errors import MienError, one_line
 from mien.core.records import Reading
 from mien.engine.reading.counts import Counts, Stored, expressions_line, stored
 from mien.engine.reading.drawings import Drawings
@@ -121,7 +121,7 @@ class AnalyzeRun:
         try:
             yield from self.analyzer.read_video(path, every=every, first=first)
         except (MienError, OSError, MemoryError) as error:
-            failure = Reading(str(path), False, model=self.analyzer.model_id, note=" ".join(str(error).split()))
+            failure = Reading(str(path), False, model=self.analyzer.model_id, note=one_line(error))
             yield PictureReadings(str(path), None, [failure])
 
     def _append(self, readings: list[Reading], *, readable: bool = True, note: str = "") -> None:

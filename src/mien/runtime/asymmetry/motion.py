@@ -89,14 +89,8 @@ def phases_of(signal: Float[np.ndarray, " frames"], open_eyes: Bool[np.ndarray, 
 
 def _around(chosen: Bool[np.ndarray, " frames"], middle: int) -> Bool[np.ndarray, " frames"]:
     """The unbroken run of chosen frames that holds `middle`."""
-    result = np.zeros_like(chosen)
-    first = last = middle
-    while first > 0 and chosen[first - 1]:
-        first -= 1
-    while last < len(chosen) - 1 and chosen[last + 1]:
-        last += 1
-    result[first : last + 1] = True
-    return result
+    gaps = np.cumsum(~chosen)
+    return chosen & (gaps == gaps[middle])
 
 
 def crossing(

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -17,6 +16,7 @@ from mien.engine.evaluation.points.crops import CropName, view_batches
 from mien.engine.evaluation.points.predictions import PointPredictions
 from mien.media.crop import crop_pixels, normalise
 from mien.media.image import load_image
+from mien.media.parallel import map_ahead
 from mien.runtime.landmarks import next_crop
 from mien.runtime.pose import head_pose
 
@@ -93,8 +93,7 @@ class _PointReader:
         rows = self._rows(faces)
         if crop != "reading":
             return rows
-        with ThreadPoolExecutor(4) as pool:
-            return self._rows(list(pool.map(self._cut_again, rows)))
+        return self._rows(list(map_ahead(self._cut_again, rows)))
 
     def _rows(self, faces: Sequence[tuple[Sample, np.ndarray, Crop]]) -> list[_Row]:
         images = normalise(np.stack([pixels for _, pixels, _ in faces]), self.spec)
