@@ -23,7 +23,7 @@ SPEC = PictureInput(size=32)
 
 
 def module(folder: Path, name: str, spec: PictureInput = SPEC, **values: object) -> FaceDataModule:
-    options = DataOptions.from_dict({"name": name, "root": str(folder), "batch_size": 8, "val_fraction": 0.2, **values})
+    options = DataOptions(**{"name": name, "root": str(folder), "batch_size": 8, "val_fraction": 0.2} | values)
     module = FaceDataModule(options, spec, options.target_labels())
     module.setup("fit")
     return module

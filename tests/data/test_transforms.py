@@ -144,10 +144,10 @@ def test_noise_is_grey_and_as_strong_as_documented() -> None:
     ("changes", "message"),
     [
         ({"flp": 1}, r"no option 'flp'. Did you mean 'flip'\?"),
-        ({"flip": 2}, "flip is a probability"),
+        ({"flip": 2}, r"flip must be in 0\.\.1"),
         ({"erase_scale": (0.2, 0.1)}, r"erase_scale must be a range"),
         ({"border": "wrap"}, "'reflect' or 'black'"),
-        ({"shift": -0.1}, r"lies in 0\.\.1"),
+        ({"shift": -0.1}, r"shift must be in 0\.\.1"),
     ],
 )
 def test_wrong_options_are_named(changes: dict, message: str) -> None:

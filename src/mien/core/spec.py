@@ -4,11 +4,12 @@ An `Input` says how a picture or a sound is prepared, an `Output` what a tensor 
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import Any, Literal, Self, get_args
 
 from mien.core.errors import MienError, nearest
 from mien.core.labels import LabelSet
+from mien.core.options import check_rules, given_options
 
 POINT_BOX_NAMES = ("rectangle", "landmarks", "detector")
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -23,17 +24,10 @@ class _Declaration:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """Raises MienError for a field that there is not."""
-        known = [f.name for f in fields(cls)]  # type: ignore[arg-type]
-        for name in values:
-            if name not in known:
-                raise MienError(f"{cls.__name__} has no field {name!r}.{nearest(name, known)}")
-        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+        return cls(**given_options(cls, values, where=cls.__name__, what="field"))
 
     def _check(self, **rules: tuple[bool, str]) -> None:
-        """Raises MienError for the first field whose rule does not hold."""
-        for name, (holds, rule) in rules.items():
-            if not holds:
-                raise MienError(f"{type(self).__name__}.{name} must be {rule}; got {getattr(self, name)!r}.")
+        check_rules(self, f"{type(self).__name__}.", rules)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 from mien.core.errors import MienError, nearest
+from mien.core.options import at_least, check_rules
 
 if TYPE_CHECKING:
     from mien.core.labels import LabelSet
@@ -91,21 +92,9 @@ class DataOptions:
         for name, known in choices.items():
             if getattr(self, name) not in known:
                 raise MienError(f"data.{name}: no {getattr(self, name)!r}.{nearest(str(getattr(self, name)), known)}")
-        least = {"batch_size": 1, "eval_batch_size": 0, "workers": 0, "limit": 0, "seed": 0, "fold": -1}
-        for name, minimum in least.items():
-            if getattr(self, name) < minimum:
-                raise MienError(f"data.{name} must be at least {minimum}; got {getattr(self, name)}.")
-        if not 0 < self.val_fraction < 1:
-            raise MienError(f"data.val_fraction must lie between 0 and 1; got {self.val_fraction}.")
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> DataOptions:
-        """Raises MienError for a key that is no option, with the nearest one."""
-        known = [f.name for f in fields(cls)]
-        for key in values:
-            if key not in known:
-                raise MienError(f"data has no option {key!r}.{nearest(key, known)}")
-        return cls(**values)
+        rules = at_least(self, 1, "batch_size") | at_least(self, -1, "fold")
+        rules |= at_least(self, 0, "eval_batch_size", "workers", "limit", "seed")
+        check_rules(self, "data.", rules | {"val_fraction": (0 < self.val_fraction < 1, "between 0 and 1")})
 
     def refuse_training_options(self) -> None:
         """Raises MienError for fields that an evaluation has no use for and that differ from their default."""

@@ -4,7 +4,7 @@ What a face gets depends on (seed, epoch, index) only, so any worker in any orde
 after normalisation and writes 0, the mean colour, as POSTER V2 publishes it. `RandomErasing`'s law is torchvision's.
 """
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import cv2
@@ -13,6 +13,7 @@ from jaxtyping import Float, UInt8
 
 from mien.core.errors import MienError, nearest
 from mien.core.landmarks import scheme_of
+from mien.core.options import check_rules, given_options
 
 # ITU-R BT.601 luminance, and the YIQ plane in which hue is a rotation.
 _LUMINANCE = np.array([0.299, 0.587, 0.114])
@@ -90,16 +91,11 @@ class Augmentation:
         for name in ("scale", "erase_scale", "erase_ratio"):
             low, high = (float(value) for value in getattr(self, name))
             object.__setattr__(self, name, (low, high))
-            if not 0 < low <= high:
-                raise MienError(f"Augmentation.{name} must be a range (low, high) above 0; got {(low, high)}.")
-        for name in ("flip", "erase_probability"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise MienError(f"Augmentation.{name} is a probability; got {getattr(self, name)}.")
-        for name in ("brightness", "contrast", "saturation", "hue", "shift", "noise"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise MienError(f"Augmentation.{name} lies in 0..1; got {getattr(self, name)}.")
-        if self.border not in ("reflect", "black"):
-            raise MienError(f"Augmentation.border must be 'reflect' or 'black'; got {self.border!r}.")
+            check_rules(self, "Augmentation.", {name: (0 < low <= high, "a range (low, high) above 0")})
+        shares = ("flip", "erase_probability", "brightness", "contrast", "saturation", "hue", "shift", "noise")
+        rules = {name: (0 <= getattr(self, name) <= 1, "in 0..1") for name in shares}
+        border = self.border in ("reflect", "black"), "'reflect' or 'black'"
+        check_rules(self, "Augmentation.", rules | {"border": border})
 
     def __call__(
         self,
@@ -254,14 +250,7 @@ def augmentation(recipe: str = "published", **changes: Any) -> Augmentation:
     """A named recipe with single values changed. Raises MienError for an unknown recipe or option."""
     if recipe not in RECIPES:
         raise MienError(f"No augmentation recipe {recipe!r}.{nearest(recipe, RECIPES)}")
-    known = [f.name for f in fields(Augmentation)]
-    for name in changes:
-        if name not in known:
-            raise MienError(f"Augmentation has no option {name!r}.{nearest(name, known)}")
-    given: dict[str, Any] = {
-        k: tuple(v) if isinstance(v, list) else v for k, v in changes.items()
-    }  # YAML has lists only
-    return replace(RECIPES[recipe], **given)
+    return replace(RECIPES[recipe], **given_options(Augmentation, changes, where="Augmentation"))
 
 
 def scaled_warp(matrix: Float[np.ndarray, "2 3"], factor: float) -> Float[np.ndarray, "2 3"]:

@@ -10,15 +10,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from mien.core.errors import MienError, nearest
+from mien.core.options import Rules, check_choices, check_rules
 
 if TYPE_CHECKING:
     import torch
 
     from mien.systems.step import ParameterGroup
 
-OPTIMISERS = ("adam", "adamw", "sgd", "rmsprop", "ranger")
-SCHEDULES = ("constant", "exponential", "multistep", "cosine", "cyclic", "onecycle")
 MAX_LR = 1e6  # beyond it float32 weights overflow, and torch stops in the middle of a step
 RISING_SHARE = 0.3  # of a one-cycle run, where warmup_epochs does not say (torch's default)
 
@@ -73,14 +71,10 @@ class OptimOptions:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "milestones", tuple(self.milestones))
-        for name, known in (("name", OPTIMISERS), ("schedule", SCHEDULES)):
-            if getattr(self, name) not in known:
-                raise MienError(f"optim.{name} cannot be {getattr(self, name)!r}.{nearest(getattr(self, name), known)}")
-        for name, (holds, rule) in self._rules().items():
-            if not holds:
-                raise MienError(f"optim.{name} must be {rule}; got {getattr(self, name)!r}.")
+        check_choices(self, "optim.")
+        check_rules(self, "optim.", self._rules())
 
-    def _rules(self) -> dict[str, tuple[bool, str]]:
+    def _rules(self) -> Rules:
         share = "in 0..1, above 0"
         not_negative = ("weight_decay", "warmup_epochs", "sam_rho", "clip")
         ascending = all(a < b for a, b in zip((0.0, *self.milestones), self.milestones, strict=False))

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 from mien.core.bundle import BundleInfo
 from mien.core.errors import MienError, nearest
 from mien.core.labels import LabelSet, label_set
+from mien.core.options import given_options
 from mien.core.spec import Input, Output
 from mien.core.targets import imported
-from mien.systems.config import config_from
 
 if TYPE_CHECKING:
     from mien.systems.stage import Stage
@@ -61,7 +61,8 @@ def create_model(
     has_count = any(field.name == "num_classes" for field in fields(found.config_class))
     if has_count and len({len(order) for order in given.values()}) == 1:
         options.setdefault("num_classes", len(next(iter(given.values()))))
-    config = config_from(found.config_class, {**found.variants[SYSTEMS[name][1]], **options}, where=name)
+    values = {**found.variants[SYSTEMS[name][1]], **options}
+    config = found.config_class(**given_options(found.config_class, values, where=name))
     outputs = _labelled(name, found.default_outputs(config), given)
     return found(config, inputs=_known_inputs(found, config, inputs or {}), outputs=outputs)
 
@@ -69,7 +70,7 @@ def create_model(
 def system_from_info(info: BundleInfo) -> "System":
     """The system that a bundle describes, with fresh weights: `info.config` is whole, no variant is merged in."""
     found = system_class(info.system)
-    config = config_from(found.config_class, info.config, where=info.system)
+    config = found.config_class(**given_options(found.config_class, info.config, where=info.system))
     given = {name: output.labels for name, output in info.outputs.items() if output.labels is not None}
     outputs = _labelled(info.system, found.default_outputs(config), given)
     if missing := info.outputs.keys() - outputs.keys():

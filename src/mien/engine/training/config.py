@@ -18,6 +18,7 @@ from mien.cli.option_keys import unknown_option
 from mien.cli.parameters import OptionsFrom, Parameter, section
 from mien.cli.values import check_keys, checked, dotted_keys, merged, nested
 from mien.core.errors import MienError, nearest
+from mien.core.options import at_least, check_rules
 from mien.data.options import DataOptions
 from mien.media.files import home_expanded
 from mien.media.yaml_text import read_yaml, yaml_of
@@ -82,12 +83,9 @@ class TrainerOptions:
     """Show a progress bar on a terminal."""
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "accumulate", "devices", "nodes"):
-            if getattr(self, name) < 1:
-                raise MienError(f"trainer.{name} must be at least 1; got {getattr(self, name)}.")
-        for name in ("patience", "seed", "checkpoint_steps", "checkpoint_minutes"):
-            if getattr(self, name) < 0:
-                raise MienError(f"trainer.{name} must be 0 or above; got {getattr(self, name)}.")
+        rules = at_least(self, 1, "epochs", "accumulate", "devices", "nodes")
+        rules |= at_least(self, 0, "patience", "seed", "checkpoint_steps", "checkpoint_minutes")
+        check_rules(self, "trainer.", rules)
         count = self.seeds if isinstance(self.seeds, int) else len(self.seeds)
         if not 0 <= count <= MAX_SEEDS or (isinstance(self.seeds, list) and min(self.seeds, default=0) < 0):
             raise MienError(f"trainer.seeds is 0 to {MAX_SEEDS} seeds, each 0 or above; got {self.seeds!r:.80}.")

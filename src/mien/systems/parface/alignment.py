@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from mien.core.errors import MienError
 from mien.core.landmarks import SCHEME_68
+from mien.core.options import at_least, check_choices, check_rules
 from mien.core.records import Sample
 from mien.metrics import asymmetry
 from mien.metrics.alignment import nme, nme_3d
@@ -23,11 +24,10 @@ from mien.nn.losses import alignment
 from mien.systems.optim import OptimOptions
 from mien.systems.parface.calibration import fit_calibration
 from mien.systems.parface.network import Encoded, ParFace
-from mien.systems.parface.stage import ParFaceStage, check_choices
+from mien.systems.parface.stage import ParFaceStage
 from mien.systems.stage import Objective, ParameterGroup, Predictions, TorchBatch
 
 MapLoss = Callable[[Tensor, Tensor], Tensor]
-LOSSES = ("adaptive_wing", "mse")
 # Of 68 points, what opens and closes: lids and brows above them, on both sides, and lips.
 _RIGHT = np.array([ends for pairs in asymmetry.OPENINGS.values() for ends in pairs])
 _LIPS = [(50, 58), (51, 57), (52, 56), (61, 67), (62, 66), (63, 65)]
@@ -66,8 +66,9 @@ class AlignmentOptions:
     crop's side."""
 
     def __post_init__(self) -> None:
-        positive = ("weight", "weight_map", "encoder_rate", "visibility", "places", "openings")
-        check_choices(self, {"loss": LOSSES}, dict.fromkeys(positive, 0.0))
+        check_choices(self, "stage.options.")
+        weights = ("weight", "weight_map", "encoder_rate", "visibility", "places", "openings")
+        check_rules(self, "stage.options.", at_least(self, 0, *weights))
 
 
 @dataclass(frozen=True)
@@ -235,7 +236,7 @@ class DepthOptions(Alignment3DAOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_choices(self, {"maps": ("predicted", "true")}, {"depth_weight": 0.0})
+        check_rules(self, "stage.options.", at_least(self, 0, "depth_weight"))
 
 
 class Depth(Landmarks):

@@ -27,6 +27,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from mien.core.errors import MienError, nearest
+from mien.core.options import check_rules
 from mien.core.spec import Input, Output, PictureInput
 from mien.nn.discriminators import DISCRIMINATOR_WIDTHS, LatentDiscriminator, PictureDiscriminator
 from mien.nn.folding import fold_norms
@@ -109,9 +110,7 @@ class ParFaceConfig:
             "sigma": (self.sigma > 0, "above 0"),
             "lateral": (not self.lateral or self.side(self.head_layers) <= self.size // 2, "False for so many layers"),
         }
-        for name, (holds, rule) in rules.items():
-            if not holds:
-                raise MienError(f"parface: {name} must be {rule}; got {getattr(self, name)!r}.")
+        check_rules(self, "parface: ", rules)
 
     def widths(self, published: Collection[int], *, width: float | None = None) -> tuple[int, ...]:
         """Channel counts, scaled by `width`, or that given."""

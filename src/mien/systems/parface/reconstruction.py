@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from mien.core.errors import MienError
+from mien.core.options import at_least, check_choices, check_rules
 from mien.core.records import Sample
 from mien.nn.losses import reconstruction
 from mien.nn.losses.adversarial import critic_loss, fooling_loss, generator_loss, gradient_penalty, real_or_fake_loss
@@ -19,7 +20,7 @@ from mien.nn.weights import read_checkpoint
 from mien.systems.frozen import FrozenNetwork
 from mien.systems.optim import OptimOptions
 from mien.systems.parface.network import ParFace
-from mien.systems.parface.stage import ParFaceStage, check_choices
+from mien.systems.parface.stage import ParFaceStage
 from mien.systems.stage import Objective, ParameterGroup, Predictions, TorchBatch, every
 from mien.systems.system import System
 
@@ -74,8 +75,8 @@ class ReconstructionOptions:
     def __post_init__(self) -> None:
         often = ("discriminator_every", "generator_every", "latent_every", "latent_discriminator_every")
         weights = ("reconstruction", "perceptual", "structure", "adversarial", "generated", "discriminator_rate")
-        least = dict.fromkeys(often, 1.0) | dict.fromkeys(weights, 0.0)
-        check_choices(self, {"pixels": tuple(PIXELS), "against": ("wgan_gp", "gan")}, least)
+        check_choices(self, "stage.options.")
+        check_rules(self, "stage.options.", at_least(self, 1, *often) | at_least(self, 0, *weights))
         if not (self.train_encoder or self.train_decoder):
             raise MienError("stage.options: train_encoder and train_decoder are both false; nothing would learn.")
 

@@ -1,12 +1,11 @@
 """What ParFace-Net's stages share: which parts learn, and what is taken over from the bundle of an earlier stage."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
 from typing import Any, ClassVar
 
 from torch import nn
 
-from mien.core.errors import MienError, nearest
+from mien.core.errors import MienError
 from mien.systems.parface.network import ParFace
 from mien.systems.registry import SYSTEMS
 from mien.systems.stage import Objective, ParameterGroup, Stage
@@ -96,14 +95,3 @@ def _fill(part: nn.Module, other: nn.Module, name: str) -> None:
             "Give --system.options as in the run that made it."
         )
     part.load_state_dict(state)
-
-
-def check_choices(options: Any, choices: dict[str, Sequence[str]], at_least: dict[str, float]) -> None:
-    """Raises MienError for an option of a stage that is none of its choices, or is too small."""
-    assert set(choices) | set(at_least) <= {f.name for f in fields(options)}
-    for name, known in choices.items():
-        if (value := getattr(options, name)) not in known:
-            raise MienError(f"stage.options.{name} cannot be {value!r}.{nearest(str(value), known)}")
-    for name, least in at_least.items():
-        if not getattr(options, name) >= least:
-            raise MienError(f"stage.options.{name} must be at least {least:g}; got {getattr(options, name)!r}.")

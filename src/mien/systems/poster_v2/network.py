@@ -27,7 +27,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mien.core.errors import MienError
+from mien.core.errors import MienError, one_line
+from mien.core.options import check_rules
 from mien.core.spec import Input, Output, PictureInput
 from mien.nn.attention import CrossAttention, DropPath, Mlp, TransformerBlock
 from mien.nn.folding import fold_norms, merge_halvings
@@ -101,9 +102,7 @@ class PosterV2Config:
             "dropout": (0 <= self.dropout < 1, "in 0..1"),
             "head_width": (self.head_width == 0 or self.head_width >= self.num_classes, "0 or at least num_classes"),
         }
-        for name, (holds, rule) in rules.items():
-            if not holds:
-                raise MienError(f"poster_v2: {name} must be {rule}; got {getattr(self, name)!r}.")
+        check_rules(self, "poster_v2: ", rules)
 
     @property
     def first_layer_scale(self) -> float:
@@ -300,7 +299,7 @@ class PosterV2(System):
         try:
             self.landmark_net.load_state_dict(dict(weights))
         except RuntimeError as error:
-            first = " ".join(str(error).split())[:300]
+            first = one_line(error)[:300]
             raise MienError(f"poster_v2: these are not weights of its landmark network. {first}") from error
 
     @torch.no_grad()

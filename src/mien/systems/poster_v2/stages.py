@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mien.core.errors import MienError, nearest
+from mien.core.errors import MienError
 from mien.core.landmarks import SCHEME_68
+from mien.core.options import check_choices, check_rules
 from mien.core.records import Sample
 from mien.metrics.alignment import nme
 from mien.metrics.calibration import fit_temperature, nll
@@ -35,8 +36,7 @@ class LandmarkOptions:
     """Loss of each coordinate's error, in hundredths of the crop's side."""
 
     def __post_init__(self) -> None:
-        if self.loss not in LANDMARK_LOSSES:
-            raise MienError(f"stage.options.loss cannot be {self.loss!r}.{nearest(self.loss, LANDMARK_LOSSES)}")
+        check_choices(self, "stage.options.")
 
 
 class Landmarks(Stage):
@@ -87,15 +87,8 @@ class ExpressionOptions:
     """Validation score by which the best epoch is selected."""
 
     def __post_init__(self) -> None:
-        for name, known in (
-            ("class_weights", ("none", "balanced")),
-            ("monitor", ("accuracy", "balanced_accuracy")),
-        ):
-            if getattr(self, name) not in known:
-                value = getattr(self, name)
-                raise MienError(f"stage.options.{name} cannot be {value!r}.{nearest(str(value), known)}")
-        if not 0 <= self.label_smoothing < 1:
-            raise MienError(f"stage.options.label_smoothing must be in 0..1; got {self.label_smoothing}.")
+        check_choices(self, "stage.options.")
+        check_rules(self, "stage.options.", {"label_smoothing": (0 <= self.label_smoothing < 1, "in 0..1")})
 
 
 class Expression(Stage):
