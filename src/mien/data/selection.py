@@ -27,7 +27,9 @@ class Selection:
     """Training and validation faces of one run."""
 
     train: list[Sample] = field(default_factory=list)
+    """Faces to train on."""
     val: list[Sample] = field(default_factory=list)
+    """Faces to validate on."""
     names: dict[str, str] = field(default_factory=dict)
     """Side ("train", "val") → how it came about, for reports."""
     notes: list[str] = field(default_factory=list)
@@ -52,6 +54,7 @@ class EvaluationSelection:
     """The faces of one split, to report on."""
 
     samples: list[Sample]
+    """The faces."""
     data: str
     """Name of the reader."""
     split: str
@@ -63,6 +66,7 @@ class EvaluationSelection:
     unlabelled: int = 0
     """Faces without an expression, left out where labels are asked for."""
     notes: list[str] = field(default_factory=list)
+    """What was left out, for the log."""
     division: dict[str, object] = field(default_factory=dict)
     """Of the split file, if there is one."""
 
