@@ -6,13 +6,14 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from jaxtyping import install_import_hook
 
 sys.path.append(str(Path(__file__).parent))  # for `shape_checks`
 # Before anything imports mien: every call is checked against its annotations, with the shapes and dtypes of arrays.
 # MIEN_CHECK_SHAPES=0 turns it off. Processes that tests start run without it.
 if os.environ.get("MIEN_CHECK_SHAPES", "1") != "0":
-    install_import_hook("mien", "shape_checks.check")
+    import shape_checks
+
+    shape_checks.install()
 # Before anything imports torch: tests run side by side (pytest -n 2), and the threads of two would fight for the cores.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Fingerprints of test pictures have no place in the user's own cache.

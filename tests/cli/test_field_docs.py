@@ -3,10 +3,12 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, is_dataclass
 from importlib import import_module
+from pkgutil import walk_packages
 from typing import get_type_hints
 
 import pytest
 
+import mien
 from mien.cli.field_docs import field_texts
 
 
@@ -83,3 +85,17 @@ def test_every_option_is_described() -> None:
     texts = [(c.__name__, name, text) for c in classes for name, text in field_texts(c).items()]
     assert [entry for entry in texts if not entry[2].endswith(".")] == []
     assert [c.__name__ for c in classes if "Args:" in (c.__doc__ or "")] == []
+
+
+def test_every_field_of_every_dataclass_is_described() -> None:
+    """Of every module; private classes may do without."""
+    pytest.importorskip("lightning")
+    modules = [import_module(found.name) for found in walk_packages(mien.__path__, "mien.")]
+    classes = {
+        kind
+        for module in modules
+        for name, kind in vars(module).items()
+        if isinstance(kind, type) and is_dataclass(kind) and kind.__module__ == module.__name__ and name[0] != "_"
+    }
+    assert len(classes) > 150
+    assert [f"{c.__qualname__}.{f.name}" for c in classes for f in fields(c) if not field_texts(c).get(f.name)] == []

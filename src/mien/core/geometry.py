@@ -17,16 +17,16 @@ from mien.core.spec import PictureInput
 
 @dataclass(frozen=True)
 class Crop:
-    """A (possibly rotated) rectangle of a picture, resampled to a square of `size` pixels.
-
-    centre: x, y in edge coordinates; sides: width, height in picture pixels; roll_rad: clockwise turn of the rectangle
-    in the picture (x right, y down).
-    """
+    """A (possibly rotated) rectangle of a picture, resampled to a square of `size` pixels."""
 
     centre: tuple[float, float]
+    """x, y in edge coordinates."""
     sides: tuple[float, float]
+    """Width, height in picture pixels."""
     size: int
+    """Side of the result in pixels."""
     roll_rad: float = 0.0
+    """Clockwise turn of the rectangle in the picture (x right, y down)."""
 
     @property
     def matrix(self) -> Float[np.ndarray, "2 3"]:

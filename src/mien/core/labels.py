@@ -32,10 +32,12 @@ COLLAPSES = {
 
 @dataclass(frozen=True)
 class LabelSet:
-    """Class names in index order, under the name of the data set that orders them so."""
+    """Class names in index order."""
 
     name: str
+    """Of the data set that orders them so."""
     classes: tuple[str, ...]
+    """By index."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "classes", tuple(self.classes))

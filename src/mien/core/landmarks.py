@@ -20,14 +20,20 @@ def _pairs(*runs: tuple[int, int, int]) -> tuple[tuple[int, int], ...]:
 
 @dataclass(frozen=True)
 class LandmarkScheme:
-    """Points, mirror pairs, regions (name -> indices), and the groups whose mean is a pupil (right, left)."""
+    """A numbering of facial landmarks."""
 
     name: str
+    """Of the scheme."""
     points: int
+    """Their number."""
     mirror_pairs: tuple[tuple[int, int], ...]
+    """Indices that change places in the mirror."""
     outer_corners: tuple[int, int] | None
+    """Of the eyes, right, left."""
     pupils: tuple[tuple[int, ...], tuple[int, ...]]
+    """Groups whose mean is a pupil, right, left."""
     regions: dict[str, tuple[int, ...]]
+    """Name → indices."""
 
     @property
     def mirror(self) -> np.ndarray:

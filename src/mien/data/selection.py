@@ -27,7 +27,9 @@ class Selection:
     """Training and validation faces of one run."""
 
     train: list[Sample] = field(default_factory=list)
+    """Faces to train on."""
     val: list[Sample] = field(default_factory=list)
+    """Faces to validate on."""
     names: dict[str, str] = field(default_factory=dict)
     """Side ("train", "val") → how it came about, for reports."""
     notes: list[str] = field(default_factory=list)

@@ -36,6 +36,7 @@ class SplitFile:
     within: tuple[str, ...]
     """Splits of the data set that were divided anew."""
     seed: int
+    """Of the division."""
     rule: str
     """How it was divided, in words."""
     parts: Mapping[str, str]

@@ -18,10 +18,12 @@ _FULL = 32768.0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sound:
-    """samples: mono float32, -1..1 is full scale."""
+    """A mono recording."""
 
     samples: Float[np.ndarray, "samples"]
+    """-1..1 is full scale."""
     sample_rate_hz: int
+    """Of `samples`."""
 
     @property
     def duration_s(self) -> float:

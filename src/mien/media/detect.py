@@ -35,11 +35,14 @@ _YUNET_SCORE = 0.7
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Detection:
-    """score: comparable within one detector only. landmarks_px: eyes, nose, mouth corners, the person's right first."""
+    """A detected face."""
 
     box: Box
+    """x0, y0, x1, y1 in picture pixels."""
     score: float
+    """Comparable within one detector only."""
     landmarks_px: Float[np.ndarray, "5 2"] | None = None
+    """Eyes, nose, mouth corners, the person's right first; None where the detector has none."""
 
     @property
     def side(self) -> float:

@@ -58,17 +58,16 @@ _UPRIGHT = {
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Picture:
-    """A decoded picture.
-
-    pixels: RGB, upright. scale: decoded pixels per pixel of the file, 1, 1/2, 1/4 or 1/8. size: (width, height) of the
-    upright picture in the file; pixels may lack or exceed size * scale by less than one pixel. note: why the picture
-    was reduced without being asked to, else empty.
-    """
+    """A decoded picture."""
 
     pixels: UInt8[np.ndarray, "height width 3"]
+    """RGB, upright."""
     scale: float
+    """Decoded pixels per pixel of the file: 1, 1/2, 1/4 or 1/8."""
     size: tuple[int, int]
+    """(width, height) of the upright picture in the file; `pixels` are within one pixel of size * scale."""
     note: str = ""
+    """Why the picture was reduced without being asked to; else empty."""
 
     @property
     def decoded_scale(self) -> tuple[float, float]:

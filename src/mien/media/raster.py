@@ -16,13 +16,18 @@ _EDGE = 1e-5  # of a weight: centres on an edge stay in, whatever the rounding
 
 @dataclass(frozen=True, eq=False)
 class Raster:
-    """What each pixel shows. Of `covered` pixels (flat indices, ascending): triangle, weights of its corners, depth."""
+    """Which triangle each pixel shows."""
 
-    size: tuple[int, int]  # height, width
+    size: tuple[int, int]
+    """Height, width."""
     covered: Int[np.ndarray, "pixels"]
+    """Flat indices of the pixels that show a triangle, ascending."""
     triangle: Int[np.ndarray, "pixels"]
+    """Index, for each covered pixel."""
     weights: Float[np.ndarray, "pixels 3"]
+    """Barycentric weights of its corners."""
     depth: Float[np.ndarray, "pixels"]
+    """For each covered pixel."""
 
     @property
     def depth_map(self) -> Float[np.ndarray, "height width"]:

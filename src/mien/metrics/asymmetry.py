@@ -36,13 +36,12 @@ OPENINGS = {
 
 @dataclass(frozen=True, eq=False)
 class Mirror:
-    """centre [*faces, dims] on the line or plane of symmetry, normal [*faces, dims] of length 1 across it.
-
-    The normal leads from the person's right to the left.
-    """
+    """A line or plane of symmetry."""
 
     centre: Float[np.ndarray, "*faces dims"]
+    """A point on it."""
     normal: Float[np.ndarray, "*faces dims"]
+    """Of length 1, from the person's right to the left."""
 
     def __call__(self, points: Points) -> Points:
         """The points reflected; their order stays."""
@@ -113,20 +112,20 @@ def _pairs_of(region: str) -> list[int]:
 
 @dataclass(frozen=True)
 class AsymmetryBias:
-    """The predicted index over the true one, a straight line by least squares: predicted = slope * true + intercept.
-
-    slope below 1: the more unequal a face is, the more equal the model makes it. r2: share of the predicted index's
-    variance that the line explains. gain: the predicted gaps of the pairs on the true ones, through 0: direction counts
-    here, so noise of the prediction, which raises every index, does not change it. n: faces.
-    Intervals: percentile bootstrap over faces; None where nobody asked for them.
-    """
+    """Linear fit by least squares of the predicted on the true index: predicted = slope * true + intercept."""
 
     slope: float
+    """Below 1: asymmetry is underestimated."""
     intercept: float
+    """In the index's unit."""
     r2: float
+    """Share of the predicted index's variance that the line explains."""
     gain: float
+    """Slope through 0 of the predicted on the true signed gaps; noise, which raises the index, cancels."""
     n: int
+    """Faces."""
     intervals: dict[str, Interval] | None = None
+    """By name, percentile bootstrap over faces; None where not computed."""
 
 
 def asymmetry_bias(

@@ -15,15 +15,16 @@ Labels = Int[np.ndarray, " samples"]
 
 @dataclass(frozen=True)
 class ReliabilityBins:
-    """Samples by confidence (the highest probability), in equal-width bins open at the left edge.
-
-    edges: [bins + 1]. count, confidence, accuracy: [bins]; the means are NaN in a bin without samples.
-    """
+    """Samples by confidence (the highest probability), in equal-width bins open at the left edge."""
 
     edges: Float[np.ndarray, " edges"]
+    """bins + 1 of them."""
     count: Int[np.ndarray, " bins"]
+    """Samples."""
     confidence: Float[np.ndarray, " bins"]
+    """Mean; NaN in a bin without samples."""
     accuracy: Float[np.ndarray, " bins"]
+    """Mean; NaN in a bin without samples."""
 
     @property
     def ece(self) -> float:

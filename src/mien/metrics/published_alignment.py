@@ -27,18 +27,22 @@ _STEPS = 50
 
 @dataclass(frozen=True)
 class Summary:
-    """nme, std_nme, failure_rate (of `failures` faces), gte and std_gte in percent, auc in 0..1.
-
-    gte, std_gte: the ground-truth error in 3D; None where there is no depth.
-    """
+    """Numbers of the published evaluator."""
 
     nme: float
+    """Percent."""
     std_nme: float
+    """Percent."""
     failure_rate: float
+    """Percent."""
     failures: int
+    """Faces."""
     auc: float
+    """0..1."""
     gte: float | None = None
+    """Ground-truth error in 3D, percent; None without depth."""
     std_gte: float | None = None
+    """Percent; None without depth."""
 
     @property
     def lines(self) -> list[str]:

@@ -17,12 +17,16 @@ EXACT_BELOW = 25  # discordant pairs; Fagerland, Lydersen, Laake, BMC Med. Res. 
 
 @dataclass(frozen=True)
 class Interval:
-    """Ends of an interval that covers the true value with probability `level`, by the method named."""
+    """A confidence interval."""
 
     low: float
+    """Lower end."""
     high: float
+    """Upper end."""
     level: float
+    """Coverage probability."""
     method: str
+    """How it was computed."""
 
 
 def bootstrap_interval(
@@ -100,12 +104,16 @@ def bootstrap_means(
 
 @dataclass(frozen=True)
 class McNemar:
-    """only_first: samples that the first model alone got right; only_second: the second alone. Two-sided p."""
+    """Result of McNemar's test."""
 
     only_first: int
+    """Samples that the first model alone got right."""
     only_second: int
+    """Samples that the second model alone got right."""
     p_value: float
+    """Two-sided."""
     method: Literal["exact binomial", "chi-square with continuity correction"]
+    """How it was computed."""
 
 
 def mcnemar(first: Bool[np.ndarray, " samples"], second: Bool[np.ndarray, " samples"]) -> McNemar:

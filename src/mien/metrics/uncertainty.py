@@ -17,11 +17,14 @@ Values = Float[np.ndarray, "*points"]
 
 @dataclass(frozen=True, eq=False)
 class SigmaBins:
-    """Points in bins of equal count by what was stated. stated, found: mean sigma and mean error of each bin."""
+    """Points in bins of equal count by predicted sigma."""
 
     count: Int[np.ndarray, " bins"]
+    """Points."""
     stated: Float[np.ndarray, " bins"]
+    """Mean sigma."""
     found: Float[np.ndarray, " bins"]
+    """Mean error."""
 
 
 def sigma_bins(sigma: Values, error: Values, *, bins: int = BINS) -> SigmaBins:

@@ -47,9 +47,10 @@ class Inert:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Constructor:
-    """A name that a pickle may call. `build` takes the arguments as they are in the file and checks them itself."""
+    """A name that a pickle may call."""
 
     build: Callable[..., Any]
+    """Takes the arguments as they are in the file and checks them itself."""
     cost: int = 4
     """Steps that a call takes besides one for each element of its arguments."""
 

@@ -46,12 +46,16 @@ class TorchScriptError(PickleError):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Storage:
-    """Bytes of a file with the type of their elements; `start` and `length` are bytes of `data`."""
+    """A typed range of bytes of a file."""
 
     data: torch.UntypedStorage
+    """All bytes of the file's record."""
     dtype: torch.dtype
+    """Of the elements."""
     start: int
+    """First byte of `data`."""
     length: int
+    """Bytes."""
 
 
 def read_torch_file(path: Path) -> Any:

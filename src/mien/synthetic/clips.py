@@ -59,26 +59,40 @@ class ClipOptions:
 
 @dataclass(frozen=True, eq=False)
 class Clip:
-    """frames: RGB. speech: None in a silent clip. face, voice: the expressions. All else a row a frame, as `Truth` has
-    it: intensity is that of the expression at that moment; phase 0 before onset, 1 onset, 2 apex, 3 offset, 4 after.
-    """
+    """A recorded clip with its truth. Arrays have one row for each frame, as in `Truth`."""
 
     frames: UInt8[np.ndarray, "frames size size 3"]
+    """RGB."""
     frames_per_s: float
+    """Frame rate."""
     speech: Speech | None
+    """None in a silent clip."""
     person: Person
+    """Who is shown."""
     face: str
+    """Expression of the face."""
     voice: str
+    """Expression of the voice; "" in a silent clip."""
     intensity: Float[np.ndarray, " frames"]
+    """Of the expression at that moment, 0..1."""
     phase: UInt8[np.ndarray, " frames"]
+    """0 before onset, 1 onset, 2 apex, 3 offset, 4 after."""
     action_units: Float[np.ndarray, "frames units"]
+    """Weights by the model's names, after the palsy."""
     valence: Float[np.ndarray, " frames"]
+    """-1..1, nominal."""
     arousal: Float[np.ndarray, " frames"]
+    """-1..1, nominal."""
     landmarks_px: Float[np.ndarray, "frames 68 2"]
+    """Pixel centres at whole numbers."""
     landmarks_3d: Float[np.ndarray, "frames 68 3"]
+    """Metres, in the camera's frame."""
     visible: Bool[np.ndarray, "frames 68"]
+    """In the picture and not hidden."""
     head_deg: Float[np.ndarray, "frames 3"]
+    """Yaw, pitch, roll, as in Camera."""
     box: Float[np.ndarray, "frames 4"]
+    """x0, y0, x1, y1 in pixels, about where a face detector puts it."""
 
 
 def film(

@@ -17,14 +17,20 @@ _SHIFT = 4  # bits of OpenCV's sub-pixel coordinates
 
 @dataclass(frozen=True)
 class Look:
-    """Colours and the style of the hair (0 short, 1 side parting, 2 long, 3 bald)."""
+    """Colours, hair style and light of a drawing."""
 
     skin: Colour
+    """Of the skin."""
     hair: Colour
+    """Of hair and brows."""
     iris: Colour
+    """Of the irises."""
     style: int
-    light: float  # direction in -1 (from the person's right) .. 1
+    """Hair: 0 short, 1 side parting, 2 long, 3 bald."""
+    light: float
+    """Direction, -1 (from the person's right) .. 1."""
     lips: Colour
+    """Of the lips."""
 
 
 def drawn_look(rng: np.random.Generator) -> Look:

@@ -17,44 +17,74 @@ Points = Float[np.ndarray, "points 2"]
 
 @dataclass(frozen=True)
 class Identity:
-    """Proportions of one person."""
+    """Proportions of one person, in face units."""
 
     face_width: float = 0.74
-    jaw: float = 0.75  # 0.6 pointed .. 1 square
-    eye_gap: float = 0.33  # of an eye's centre from the middle
+    """Half the width of the face."""
+    jaw: float = 0.75
+    """Shape of the jaw, 0.6 (pointed) .. 1 (square)."""
+    eye_gap: float = 0.33
+    """From the middle of the face to an eye's centre."""
     eye_width: float = 0.155
+    """Half the width of an eye."""
     eye_height: float = 0.068
-    brow_height: float = 0.2  # above the eye's centre
+    """Half the height of an open eye."""
+    brow_height: float = 0.2
+    """Above the eye's centre."""
     nose_length: float = 0.44
+    """From the bridge to the base."""
     nose_width: float = 0.15
+    """Half the width at the base."""
     mouth_width: float = 0.27
+    """Half the width of the mouth."""
     lips: float = 0.055
+    """Thickness of the lips."""
     mouth_y: float = 0.53
+    """Of the mouth, below the face's centre."""
 
 
 @dataclass(frozen=True)
 class Action:
     """What the muscles do. Lengths in face units, shares in 0..1."""
 
-    brow_inner: float = 0.0  # up
+    brow_inner: float = 0.0
+    """Inner end of the brows up."""
     brow_outer: float = 0.0
-    brow_pinch: float = 0.0  # inner ends towards the middle
-    lid_up: float = 0.0  # added to the opening, in eye heights
-    lid_low: float = 0.0  # lower lid up, in eye heights
-    lid_slope: float = 0.0  # outer corners down
-    nose_wrinkle: float = 0.0  # share
+    """Outer end of the brows up."""
+    brow_pinch: float = 0.0
+    """Inner ends of the brows towards the middle."""
+    lid_up: float = 0.0
+    """Added to the opening, in eye heights."""
+    lid_low: float = 0.0
+    """Lower lid up, in eye heights."""
+    lid_slope: float = 0.0
+    """Outer corners of the eyes down."""
+    nose_wrinkle: float = 0.0
+    """Share: wrinkles at the nose."""
     corner_up: float = 0.0
+    """Corners of the mouth up."""
     mouth_wide: float = 0.0
-    lip_raise: float = 0.0  # middle of the upper lip up
+    """Added to the half width of the mouth."""
+    lip_raise: float = 0.0
+    """Middle of the upper lip up."""
     open: float = 0.0
+    """Opening of the mouth."""
     jaw_drop: float = 0.0
-    thin: float = 0.0  # share: lips pressed
-    square: float = 0.0  # share: opening as high at its sides as in its middle
-    teeth: float = 0.0  # share of the opening
-    cheeks: float = 0.0  # share: raised
-    forehead: float = 0.0  # share: wrinkles across
-    furrow: float = 0.0  # share: wrinkles between the brows
-    left_corner: float = 0.0  # of the person's left side only, up and back
+    """Chin down."""
+    thin: float = 0.0
+    """Share: lips pressed."""
+    square: float = 0.0
+    """Share: opening as high at its sides as in its middle."""
+    teeth: float = 0.0
+    """Share of the opening that shows teeth."""
+    cheeks: float = 0.0
+    """Share: cheeks raised."""
+    forehead: float = 0.0
+    """Share: wrinkles across the forehead."""
+    furrow: float = 0.0
+    """Share: wrinkles between the brows."""
+    left_corner: float = 0.0
+    """Corner of the mouth up and back, on the person's left side only."""
 
     def scaled(self, strength: float) -> "Action":
         """The same action, weaker or stronger; at 1 the very same numbers."""

@@ -63,10 +63,13 @@ class Person:
     """Who is seen."""
 
     number: int
+    """Of the person in the set."""
     identity: Float[np.ndarray, " modes"]
     """Coefficients of the face model."""
     appearance: Appearance
+    """Skin, hair and clothes."""
     glasses: Occluder
+    """Glasses that the person wears, if any."""
     palsy: Palsy | None = None
     """None for most."""
 
@@ -76,10 +79,15 @@ class Scene:
     """How and where somebody is seen."""
 
     camera: Camera = field(default_factory=Camera)
+    """View."""
     light: Light = field(default_factory=Light)
+    """Lamps and surrounding light."""
     background: Background = field(default_factory=Background)
+    """Behind the person."""
     occluder: Occluder = field(default_factory=Occluder)
+    """In front of the face."""
     degradation: Degradation = field(default_factory=Degradation)
+    """Of the camera's picture."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,6 +95,7 @@ class Truth:
     """What is true of a picture, exactly."""
 
     person: int
+    """Number of the person."""
     expression: str
     """The largest share of the mixture."""
     intensity: float
@@ -108,12 +117,17 @@ class Truth:
     yaw_deg: float
     """As Camera says; so are pitch and roll."""
     pitch_deg: float
+    """Positive: the face looks up."""
     roll_deg: float
+    """Positive: it tilts to the viewer's right."""
     focal_px: float
+    """Focal length."""
     distance_m: float
+    """From the camera to the head's turning point."""
     box: Box
     """About where a face detector puts its box."""
     palsy: Palsy | None = None
+    """None for most."""
 
 
 def person_of(seed: int, number: int, *, options: PeopleOptions = PeopleOptions()) -> Person:

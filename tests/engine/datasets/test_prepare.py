@@ -59,14 +59,14 @@ def test_training_batches_of_shards_are_those_of_the_set(top: Path, tmp_path: Pa
 
     root, out = str(top / "ferplus"), str(tmp_path / "out")
     prepare("ferplus", root=root, output=out, size=48, detector="none", encoding="png", format="shards", workers=1)
-    batches, output = [], []
+    batches, provenances = [], []
     for name, where in (("ferplus", root), ("manifest", out)):
         options = DataOptions(name=name, root=where, batch_size=8, soft_labels=True, val_split="cut", val_fraction=0.3)
         faces = FaceDataModule(options, PictureInput(size=48), options.target_labels())
         faces.setup("fit")
-        output.append(faces.selection.provenance())
+        provenances.append(faces.selection.provenance())
         batches.append(next(iter(faces.train_dataloader())))
-    assert output[0] == output[1]
+    assert provenances[0] == provenances[1]
     for field in ("image", "expression", "distribution"):
         assert (getattr(batches[0], field) == getattr(batches[1], field)).all()
 
@@ -201,12 +201,12 @@ def test_output_must_be_ours_and_elsewhere(top: Path, tmp_path: Path) -> None:
     root = str(top / "w300")
     (tmp_path / "theirs").mkdir()
     (tmp_path / "theirs" / "thesis.txt").write_text("")
-    for output, output in (
+    for output, message in (
         (tmp_path / "theirs", "is not empty, and no prepared.json"),
         (tmp_path / "theirs" / "thesis.txt", "is a file"),
         (top / "w300" / "out", "lies inside the data set"),
     ):
-        with pytest.raises(MienError, match=output):
+        with pytest.raises(MienError, match=message):
             prepare("w300", root=root, output=str(output))
     if os.geteuid():
         (tmp_path / "closed").mkdir(mode=0o500)

@@ -19,10 +19,13 @@ class Release:
     """One published form of a data set."""
 
     name: str
+    """Of the release."""
     source: str
+    """Where the numbers are from."""
     recalled: bool
     """Whether some number was written down from memory (see `source`)."""
     approximate: bool
+    """Whether the numbers are rounded."""
     splits: dict[str, dict[str, int]]
     """Split → class (or "all") → faces."""
 

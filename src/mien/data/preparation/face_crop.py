@@ -80,6 +80,7 @@ class Face:
     """A prepared face."""
 
     pixels: UInt8[np.ndarray, "size size 3"]
+    """RGB."""
     crop: Crop
     """Where it lies in its picture."""
     landmarks_px: Float[np.ndarray, "points 2"] | None

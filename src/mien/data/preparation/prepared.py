@@ -45,13 +45,19 @@ class Part:
     """Faces that one worker prepares in one go."""
 
     name: str
+    """SPLIT-NUMBER."""
     folder: Path
+    """The output folder."""
     samples: tuple[Sample, ...]
+    """Faces, in order."""
     names: tuple[str, ...]
     """Of the pictures, below `pictures/` or in the shard."""
     classes: tuple[str, ...]
+    """Class names; empty without labels."""
     how: Preparation
+    """Detector, alignment, size and encoding."""
     shards: bool
+    """Write a tar file instead of a folder."""
 
     @property
     def index(self) -> Path:

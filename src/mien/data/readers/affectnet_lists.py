@@ -35,11 +35,17 @@ class Rows:
     """Columns of the rows that have a class."""
 
     paths: list[str] = field(default_factory=list)
+    """As the list writes them."""
     expression: list[int] = field(default_factory=list)
+    """Class index."""
     boxes: list[Box | None] = field(default_factory=list)
+    """x0, y0, x1, y1 in pixels."""
     points: list[PointsInFile | None] = field(default_factory=list)
+    """Landmarks."""
     valence: list[float | None] = field(default_factory=list)
+    """-1..1."""
     arousal: list[float | None] = field(default_factory=list)
+    """-1..1."""
     unused: list[str] = field(default_factory=list)
     """Paths of the other rows."""
     left_out: Counter[str] = field(default_factory=Counter)
@@ -55,6 +61,7 @@ class Block:
     starts: list[int]
     """The bytes they begin at."""
     columns: dict[str, Column]
+    """Name → cells."""
 
     def kept(self, keep: Sequence[bool], name: str) -> list[bytes]:
         return list(compress(self.columns[name], keep))

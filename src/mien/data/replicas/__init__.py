@@ -20,16 +20,18 @@ WITH_CONTEMPT = {**SAME, "contempt": "contempt"}
 
 @dataclass(frozen=True)
 class Layout:
-    """writer: writes faces into a folder one by one. reader, options: what reads it.
-
-    classes: of the layout, each with the expression that is drawn for it. frames: shots of a recording.
-    """
+    """A writer of a data set's layout, and the reader of it."""
 
     writer: Writer
+    """Writes faces into a folder one by one."""
     reader: str
+    """Name of the reader."""
     classes: Mapping[str, str] = field(default_factory=lambda: SAME)
+    """Class of the layout → expression that is drawn for it."""
     frames: int = 1
+    """Pictures in a recording."""
     options: Mapping[str, Any] = field(default_factory=dict)
+    """Of the reader."""
 
     def write(self, folder: Path, faces: Iterable[Face]) -> list[Written]:
         """Writes the faces into the folder; what was written, as the reader must find it."""

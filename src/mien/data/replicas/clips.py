@@ -39,18 +39,28 @@ _QUALITY = 92
 
 @dataclass(frozen=True)
 class Row:
-    """What clips.csv says of a clip; the names are its columns."""
+    """A row of clips.csv; the names are its columns."""
 
     clip: str
+    """Its folder."""
     split: str
+    """train, valid or test."""
     person: str
+    """Key of the person."""
     expression: str
+    """Of the face."""
     voice_expression: str
+    """Of the voice."""
     frames: int
+    """Number of frames."""
     frames_per_s: float
+    """Frame rate."""
     speaker_sex: str
+    """female, male, or empty without a voice."""
     speaker_age: str
+    """Years; empty without a voice."""
     palsy_side: str
+    """R, L or empty."""
 
 
 def write_clips(

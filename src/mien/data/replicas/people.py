@@ -33,14 +33,16 @@ _AT_A_TIME = 16
 
 @dataclass(frozen=True)
 class Plan:
-    """faces: pictures, every expression equally often. pictures: of each person. shares: of persons for train, valid,
-    test.
-    """
+    """What a set of synthetic people contains."""
 
     faces: int = 2000
+    """Pictures, every expression equally often."""
     pictures: int = 4
+    """Of each person."""
     seed: int = 0
+    """Of the generator."""
     shares: tuple[float, float, float] = (0.8, 0.1, 0.1)
+    """Of persons for train, valid, test."""
 
     def __post_init__(self) -> None:
         if self.faces < 1 or self.pictures < 1 or self.seed < 0:

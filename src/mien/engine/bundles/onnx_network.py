@@ -29,16 +29,16 @@ CHECKED = 16  # samples that the exported network is compared on
 
 @dataclass(frozen=True)
 class Agreement:
-    """How an exported network compares with the original.
-
-    main: the compared output. difference: the largest of any output, in the unit `of_what`. same: share of the check's
-    pictures given the same class; of systems without classes, those within the tolerance that reading needs.
-    """
+    """How an exported network compares with the original."""
 
     main: str
+    """The compared output."""
     kind: str
+    """Of the compared output."""
     difference: float
+    """The largest of any output, in the unit `of_what`."""
     same: float
+    """Share of the check's pictures given the same class; without classes, of those within the tolerance of reading."""
 
     @property
     def of_what(self) -> str:

@@ -22,15 +22,22 @@ TINY = 24  # pixels; a picture with a shorter side shows no expression
 
 @dataclass
 class Findings:
-    """What was found. problems: rows of problems.csv. broken: why, by key. missing: listed, but not there."""
+    """Results of `mien data check`."""
 
     counts: dict[str, dict[str, int]]
+    """Split → class (or "all") → faces."""
     release: Release | None = None
+    """Published counts that come nearest."""
     broken: dict[str, str] = field(default_factory=dict)
+    """Key → why it cannot be read."""
     missing: list[str] = field(default_factory=list)
+    """Keys of listed pictures that are not there."""
     problems: list[dict[str, str]] = field(default_factory=list)
+    """Rows of problems.csv."""
     summary: dict[str, Any] = field(default_factory=dict)
+    """For check.json."""
     notes: list[str] = field(default_factory=list)
+    """Of the reader."""
 
 
 def look(faces: Sequence[Sample], reader: Reader, found: Findings, *, near: bool, workers: int | None) -> None:

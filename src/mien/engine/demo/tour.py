@@ -33,16 +33,24 @@ NETWORK = {
 
 @dataclass(eq=False)
 class Tour:
-    """Where the tour writes, and what it has found so far."""
+    """State of the tour."""
 
     folder: Path
+    """For all results."""
     console: Console
+    """For progress."""
     seed: int
+    """Of drawings and training."""
     evaluation: ClassEvaluation | None = None
+    """Of the trained network."""
     reader: str = ""
+    """What reads the pictures."""
     readings: list[Any] = field(default_factory=list)
+    """Rows of the table."""
     skipped: list[str] = field(default_factory=list)
+    """Parts left out, with the reason."""
     seconds: dict[str, float] = field(default_factory=dict)
+    """Duration: `training`, `all`."""
 
     def step(self, title: str) -> None:
         self.console.print(f"\n{title}", style="bold")

@@ -23,6 +23,7 @@ class Counts:
     pictures: int = 0
     """Pictures and frames with at least one row; files that could not be read among them."""
     faces: int = 0
+    """Rows with a face."""
     empty: int = 0
     """Pictures and frames without a face."""
     unreadable: int = 0
@@ -67,6 +68,7 @@ class Stored:
     """What the rows of an earlier start of the same run hold."""
 
     counts: Counts = field(default_factory=Counts)
+    """Of all its rows."""
     sources: set[str] = field(default_factory=set)
     """Files that need no second reading, as the table names them; the last one may be half read."""
     last: str = ""

@@ -33,7 +33,10 @@ FREE = {"output", "resume", *(f"trainer.{n}" for n in FREE_OF_TRAINER), *(f"data
 
 @dataclass(frozen=True)
 class RunFolder:
+    """Paths and files of a training run."""
+
     root: Path
+    """The folder."""
 
     @property
     def config(self) -> Path:

@@ -28,36 +28,50 @@ _STILL_MM = 1.0  # a side that moves less has no times and no direction
 
 @dataclass(frozen=True)
 class Quantity:
-    """Of a movement, right and left, or one value for both. text: one line."""
+    """A quantity of a movement: right and left, or one value for both."""
 
     name: str
+    """As in tables."""
     title: str
+    """For people."""
     unit: str
+    """Of the values."""
     text: str
+    """Definition in one line."""
     right: Estimate | None = None
+    """The person's right side."""
     left: Estimate | None = None
+    """The person's left side."""
     value: Estimate | None = None
+    """Of the whole face."""
 
 
 @dataclass(frozen=True, eq=False)
 class Movement:
-    """A recording. times_s: of the frames with a face. curves: name -> [frames, 2], right and left, mm. rest, peak,
-    typical: places in times_s; rest is the frame nearest to the resting face, peak that of the largest movement,
-    typical the one nearest to the face at the height, so that no blink is shown. affected: the side that moves less, ""
-    where the difference is within chance. missing: frames without a face.
-    """
+    """A measured recording."""
 
     task: str
+    """What was asked for."""
     target: Target
+    """What should move."""
     times_s: Float[np.ndarray, " frames"]
+    """Of the frames with a face."""
     curves: dict[str, Sides]
+    """Name → [frames, 2], right and left, mm."""
     phases: Phases
+    """Frames of rest and of the sustained movement."""
     rest: int
+    """Index of the frame nearest to the resting face."""
     peak: int
+    """Index of the frame of the largest movement."""
     affected: str
+    """Side that moves less; "" where the difference is within chance."""
     quantities: tuple[Quantity, ...]
+    """Measured."""
     typical: int
+    """Index of the frame nearest to the mean face of the sustained movement, so that no blink is shown."""
     missing: int = 0
+    """Frames without a face."""
 
     def __getitem__(self, name: str) -> Quantity:
         return next(quantity for quantity in self.quantities if quantity.name == name)

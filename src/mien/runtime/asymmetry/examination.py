@@ -33,24 +33,34 @@ class Reader(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Examination:
-    """A photo. face: the mean of both readings where the mirror test was made. mirror: None where it was not."""
+    """A measured photo."""
 
     source: str
+    """File."""
     task: str
+    """What it shows."""
     pixels: Pixels
+    """RGB."""
     measured: FaceMeasures
+    """The mean of both readings where the mirror test was made."""
     checks: tuple[Check, ...]
+    """Of the picture's quality."""
     mirror: MirrorTest | None = None
+    """None where the test was not made."""
 
 
 @dataclass(frozen=True, eq=False)
 class FilmExamination:
-    """A film. at_rest, at_peak: a frame of rest and one of the height."""
+    """A measured video."""
 
     source: str
+    """File."""
     movement: Movement
+    """Over all frames."""
     at_rest: Examination
+    """A frame of rest."""
     at_peak: Examination
+    """A frame of the sustained movement."""
 
 
 class FaceReader:

@@ -26,15 +26,16 @@ Points = Float[np.ndarray, "*batch 68 dims"]
 
 @dataclass(frozen=True)
 class Scale:
-    """How pixels become millimetres. mm: what the length is taken as; length_px: None is the distance of the pupils in
-    each picture. relative_sd: how much that length differs between people, as a share; it moves every millimetre of a
-    face by the same factor and no index at all.
-    """
+    """How pixels become millimetres."""
 
     mm: float = PUPIL_DISTANCE_MM
+    """Assumed length."""
     length_px: float | None = None
+    """The same length in the picture; None takes the distance of the pupils in each picture."""
     relative_sd: float = PUPIL_DISTANCE_SD_MM / PUPIL_DISTANCE_MM
+    """Standard deviation of the length between people, as a share; it scales millimetres, and no index."""
     name: str = "pupil distance taken as 63 mm, the mean of adults"
+    """For reports."""
 
     def __post_init__(self) -> None:
         if not self.mm > 0 or (self.length_px is not None and not self.length_px > 0):
@@ -58,17 +59,18 @@ class Scale:
 
 @dataclass(frozen=True)
 class Method:
-    """How a face is measured. line: what the pupil line goes through. frontal: where depth is there, take the head's
-    turn out first (the pitch comes from pose_rad). draws: jittered copies for the uncertainties; 0 for none.
-    distance_m: from the camera to the face, where it is known: then depth takes perspective out, too. Raises MienError
-    for a distance below 0.1 m.
-    """
+    """How a face is measured. Raises MienError for a distance below 0.1 m."""
 
     scale: Scale = Scale()
+    """Of pixels to millimetres."""
     line: Line = "canthi"
+    """What the pupil line goes through."""
     frontal: bool = True
+    """Remove yaw (from depth) and pitch (from pose_rad) where depth is there."""
     draws: int = 400
+    """Jittered copies for the uncertainties; 0 for none."""
     distance_m: float | None = None
+    """From the camera to the face, where it is known; with depth, perspective is removed too."""
 
     def __post_init__(self) -> None:
         if self.distance_m is not None and not self.distance_m >= 0.1:
@@ -80,20 +82,22 @@ METHOD = Method()
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """What a picture was measured by.
-
-    origin: midway between the eyes, upright pixels [dims]. axes: [dims, dims], rows are the frame's x, y (and z) in
-    upright pixels. mm_per_px: of this face. roll_deg: turn of the pupil line, clockwise as seen. turn_deg: yaw and
-    pitch that were taken out before measuring, None where the picture was taken as it is.
-    """
+    """Coordinate system of a measured face."""
 
     line: Line
+    """What the pupil line goes through."""
     scale: Scale
+    """Of pixels to millimetres."""
     origin: Float[np.ndarray, " dims"]
+    """Midway between the eyes, upright pixels."""
     axes: Float[np.ndarray, "dims dims"]
+    """Rows are the frame's x, y (and z) in upright pixels."""
     mm_per_px: float
+    """Of this face."""
     turn_deg: tuple[float, float] | None = None
+    """Yaw and pitch that were removed before measuring; None where none were."""
     distance_m: float | None = None
+    """From the camera to the face, where it was known."""
 
     @property
     def roll_deg(self) -> float:

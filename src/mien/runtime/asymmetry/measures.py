@@ -29,43 +29,52 @@ _STRIPS = 24  # of the area of teeth
 
 @dataclass(frozen=True)
 class Estimate:
-    """A number and its standard deviation from the points' own; sd None where the reader states none."""
+    """A number with its uncertainty."""
 
     value: float
+    """The number."""
     sd: float | None = None
+    """Standard deviation propagated from that of the points; None where the bundle gives none."""
 
 
 @dataclass(frozen=True)
 class Definition:
-    """name: as in tables. title: in words. text: one line. vertical: a position, not a size; an index of it says
-    little. paired False: one value for the face.
-    """
+    """What a measure is."""
 
     name: str
+    """As in tables."""
     title: str
+    """For people."""
     unit: Literal["mm", "mm2", "deg"]
+    """Of its values."""
     region: Literal["brow", "eye", "nose", "mouth", "jaw"]
+    """Of the face."""
     text: str
+    """One line."""
     source: str
+    """Literature."""
     formula: Formula
+    """From points in mm to the value of each side."""
     paired: bool = True
+    """False for one value of the whole face."""
 
 
 @dataclass(frozen=True)
 class Measure:
-    """right, left: None for a measure of the whole face, whose value is then `difference`. difference: right minus
-    left, or the signed value (positive to the person's left). index: 200 |left - right| / (left + right), percent, and
-    ratio: the smaller over the larger; None where both sides are near 0. clear: the difference is beyond chance at the
-    5 % level given the points' sigma; None where that is unknown. detectable: smallest change between two pictures that
-    is beyond chance (1.96 sqrt(2) sd).
-    """
+    """A measure of one face."""
 
     definition: Definition
+    """What was measured."""
     difference: Estimate
+    """Right minus left, or the signed value of the whole face (positive to the person's left)."""
     right: Estimate | None = None
+    """None for a measure of the whole face."""
     left: Estimate | None = None
+    """None for a measure of the whole face."""
     index: Estimate | None = None
+    """200 |left - right| / (left + right), percent; None where both sides are near 0."""
     ratio: float | None = None
+    """The smaller side over the larger; None where both sides are near 0."""
 
     @property
     def name(self) -> str:

@@ -20,15 +20,16 @@ Read = Callable[[UInt8[np.ndarray, "height width 3"]], FacePoints | None]
 
 @dataclass(frozen=True, eq=False)
 class MirrorTest:
-    """points_px: [68], distance of the two answers. percent: their mean over the distance of the outer eye corners.
-    measures: name -> (right, left, difference), how much the two answers differ, in the measure's unit; one value for
-    measures of the whole face. averaged: the mean of both answers, as FacePoints of the picture.
-    """
+    """Agreement of the readings of a picture and of its mirror image."""
 
     points_px: Float[np.ndarray, "68"]
+    """Distance of the two readings of each point."""
     percent: float
+    """Their mean over the distance of the outer eye corners."""
     measures: dict[str, tuple[float, ...]]
+    """Name → difference of the readings of (right, left, difference), or of the one value of the whole face."""
     averaged: FacePoints
+    """The mean of both readings."""
 
 
 def mirrored_points(face: FacePoints, *, width: int) -> FacePoints:

@@ -17,7 +17,9 @@ class Pairs:
     """(affected, healthy) pairs of movements, mm or percent; None where a photo is missing."""
 
     faces: Faces
+    """Task → measured face."""
     affected: Side
+    """Side."""
 
     def at(self, task: str, name: str) -> tuple[float, float] | None:
         if task not in self.faces:

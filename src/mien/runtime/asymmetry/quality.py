@@ -21,14 +21,20 @@ _SIDE = 200  # sharpness is measured on the face brought to this size
 
 @dataclass(frozen=True)
 class Check:
-    """passed: None where it could not be checked. value, limit: in `unit`."""
+    """A check of the picture's quality."""
 
     name: str
+    """Of the check."""
     value: float | None
+    """In `unit`; None where it could not be measured."""
     limit: float
+    """In `unit`."""
     unit: str
+    """Of value and limit."""
     passed: bool | None
+    """None where it could not be checked."""
     sentence: str
+    """Finding and advice."""
 
 
 def check_quality(face: FacePoints, pixels: UInt8[np.ndarray, "height width 3"] | None = None) -> list[Check]:

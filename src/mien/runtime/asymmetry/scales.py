@@ -33,28 +33,38 @@ HOUSE_REFERENCE = (
 
 @dataclass(frozen=True)
 class Item:
-    """One item of a scale. value: None where it cannot be estimated, and `rule` says why."""
+    """One item of a clinical scale."""
 
     name: str
+    """Of the item."""
     value: float | None
+    """None where it cannot be estimated, and `rule` says why."""
     rule: str
+    """How it was estimated."""
     part: str = ""
+    """Subscore that it belongs to."""
 
 
 @dataclass(frozen=True)
 class ScaleEstimate:
-    """value: "" where the scale cannot be estimated from this material; `missing` then names the photos to take.
-    affected: the side that was taken as affected; "" where none is known.
-    """
+    """Estimate of a clinical scale."""
 
     name: str
+    """Of the scale."""
     value: str
+    """As the scale writes it; "" where it cannot be estimated."""
     rule: str
+    """How it was estimated."""
     reference: str
+    """Publication of the scale."""
     items: tuple[Item, ...] = ()
+    """Its items."""
     missing: tuple[str, ...] = ()
+    """Photos that are needed for an estimate."""
     parts: dict[str, float] = field(default_factory=dict)
+    """Subscores."""
     affected: str = ""
+    """Side that was taken as affected; "" where none is known."""
 
 
 def estimate_scales(faces: Faces, *, affected: Side | Literal["auto"] = "auto") -> list[ScaleEstimate]:

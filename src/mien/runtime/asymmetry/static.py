@@ -17,14 +17,14 @@ Columns = dict[str, np.ndarray]
 
 @dataclass(frozen=True, eq=False)
 class Region:
-    """Procrustes asymmetry: mean distance of points from their mirrored counterparts over that of the outer eye
-    corners, percent. floor: what a symmetric face read with this sigma stays below 97.5 times in 100; None without
-    sigma.
-    """
+    """Procrustes asymmetry of a region."""
 
     name: str
+    """Of the region."""
     asymmetry: Estimate
+    """Mean distance of points from their mirrored counterparts over that of the outer eye corners, percent."""
     floor: float | None = None
+    """97.5th percentile of a symmetric face read with this sigma, percent; None without sigma."""
 
     @property
     def clear(self) -> bool | None:
@@ -33,13 +33,18 @@ class Region:
 
 @dataclass(frozen=True, eq=False)
 class FaceMeasures:
-    """points_mm: [68, dims] in the frame. regions: the whole face first."""
+    """All measures of one face."""
 
     face: FacePoints
+    """Points."""
     frame: Frame
+    """Coordinate system."""
     points_mm: Float[np.ndarray, "68 dims"]
+    """In the frame."""
     measures: tuple[Measure, ...]
+    """Of left against right."""
     regions: tuple[Region, ...]
+    """The whole face first."""
 
     def __getitem__(self, name: str) -> Measure:
         return next(measure for measure in self.measures if measure.name == name)

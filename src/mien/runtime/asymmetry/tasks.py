@@ -10,11 +10,14 @@ Target = Literal["brow", "eye", "mouth"]
 
 @dataclass(frozen=True)
 class Task:
-    """words: what to ask for. target: what should move; None at rest."""
+    """A posed expression of the examination."""
 
     name: str
+    """As in file names."""
     instruction: str
+    """What to ask for."""
     target: Target | None
+    """What should move; None at rest."""
 
 
 TASKS = {

@@ -8,12 +8,16 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class ActionUnit:
-    """number and name as in FACS; muscle: what mainly does it; sided: left and right can move apart."""
+    """An action unit of FACS."""
 
     number: int
+    """As in FACS."""
     name: str
+    """As in FACS."""
     muscle: str
+    """Main muscle."""
     sided: bool = True
+    """Whether left and right can move apart."""
 
     @property
     def code(self) -> str:

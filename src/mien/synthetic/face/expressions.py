@@ -20,13 +20,16 @@ _SIDED = {unit.code: unit.sided for unit in ACTION_UNITS}
 
 @dataclass(frozen=True)
 class Prototype:
-    """One way to show an expression: action units with the range of their weights at full intensity; extras: (chance,
-    range); one_sided: all of it on one side, drawn at random; share: how often among the expression's prototypes."""
+    """One way to show an expression."""
 
     units: Mapping[str, tuple[float, float]]
+    """Action unit → range of its weight at full intensity."""
     extras: Mapping[str, tuple[float, tuple[float, float]]] = field(default_factory=dict)
+    """Action unit → (probability, range of its weight)."""
     one_sided: bool = False
+    """All of it on one side, drawn at random."""
     share: float = 1.0
+    """Frequency among the prototypes of the expression."""
 
 
 def _way(units: str, maybe: str = "", *, share: float = 1.0, one_sided: bool = False) -> Prototype:

@@ -30,20 +30,28 @@ _LID_FOLLOWS = 0.8  # share of the opening lost per radian of looking down
 
 @dataclass(frozen=True, eq=False)
 class Eye:
-    """One eye's vertices. upper, lower: [rows, columns] from the rims outwards, the corners not among them; skin: all
-    that may touch the ball; rim, inside: the contour and the ring behind it; sign: 1 left, -1 right; shape: the ball's
-    vertices about its centre with the pupil along +z, metres."""
+    """One eye, as indices of the model's vertices."""
 
     ball: np.ndarray
+    """Of the eyeball."""
     upper: np.ndarray
+    """[rows, columns] of the upper lid from the rim outwards, without the corners."""
     lower: np.ndarray
+    """[rows, columns] of the lower lid, likewise."""
     skin: np.ndarray
+    """All that may touch the ball."""
     rim: np.ndarray
+    """The lids' contour."""
     inside: np.ndarray
+    """The ring behind the rim."""
     sign: int
+    """1 left, -1 right."""
     shape: np.ndarray
+    """The ball's vertices about its centre with the pupil along +z, metres."""
     radius: float = EYE_RADIUS * ADULT_METRES
+    """Of the ball, metres."""
     lid_radius: float = LID_RADIUS * ADULT_METRES
+    """Of the sphere on which the lids slide, metres."""
 
     @property
     def centre(self) -> np.ndarray:

@@ -17,15 +17,20 @@ _U_SCALE, _V_TOP = 0.345, 0.61
 
 @dataclass
 class Mesh:
-    """A mesh in the making. points: inter-ocular units; triangles counter-clockwise from outside; mirror: index of each
-    vertex's mirror image; regions: name -> vertex indices; grid: [rows, columns over both halves] of skin indices."""
+    """A mesh under construction."""
 
     points: np.ndarray = field(default_factory=lambda: np.zeros((0, 3)))
+    """In inter-ocular units."""
     uv: np.ndarray = field(default_factory=lambda: np.zeros((0, 2)))
+    """Texture coordinates, 0..1."""
     mirror: np.ndarray = field(default_factory=lambda: np.zeros(0, int))
+    """Index of each vertex's mirror image."""
     triangles: list[np.ndarray] = field(default_factory=list)
+    """Counter-clockwise from outside."""
     regions: dict[str, np.ndarray] = field(default_factory=dict)
+    """Name → vertex indices."""
     grid: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), int))
+    """[rows, columns over both halves] of skin indices."""
 
     def add(self, points: np.ndarray, uv: np.ndarray, mirror: np.ndarray) -> np.ndarray:
         """Appends vertices, whose mirror images count from the first of them; returns their indices."""

@@ -22,25 +22,36 @@ LIDS = ("AU43", "AU45")
 
 @dataclass(frozen=True, eq=False)
 class FaceModel:
-    """identity [K, V, 3]: displacements for coefficients ~ N(0, 1). expression [E, V, 3]: those for weights 0..1
-    (jaw and lids are not in them where `jaw_weights` and `eyes` are given). mirror: the vertex on the other side.
-    landmark_triangles, landmark_weights: iBUG order. regions: name -> vertices. uv: u to the viewer's right, v down.
-    """
+    """A linear face model with jaw and eyes."""
 
     template: Float[np.ndarray, "vertices 3"]
+    """The neutral mean face, metres."""
     triangles: Int[np.ndarray, "triangles 3"]
+    """Vertex indices, counter-clockwise from outside."""
     uv: Float[np.ndarray, "vertices 2"]
+    """u to the viewer's right, v down."""
     identity: Float[np.ndarray, "identities vertices 3"]
+    """Displacements for coefficients ~ N(0, 1)."""
     identity_names: tuple[str, ...]
+    """Of the modes of `identity`."""
     expression: Float[np.ndarray, "units vertices 3"]
+    """Displacements for weights 0..1, without jaw and lids where `jaw_weights` and `eyes` are given."""
     expression_names: tuple[str, ...]
+    """Action units of `expression`."""
     landmark_triangles: Int[np.ndarray, "68"]
+    """Triangle of each landmark, in iBUG order."""
     landmark_weights: Float[np.ndarray, "68 3"]
+    """Barycentric weights in that triangle."""
     mirror: Int[np.ndarray, "vertices"]
+    """The vertex on the other side."""
     regions: dict[str, np.ndarray]
+    """Name → vertices."""
     jaw_weights: Float[np.ndarray, "vertices"]
+    """Share of the jaw's rotation that a vertex follows, 0..1."""
     jaw_joint: Float[np.ndarray, "3"] = field(default_factory=lambda: np.zeros(3, np.float32))
+    """The jaw turns about an axis through it, metres."""
     eyes: Mapping[str, Eye] = field(default_factory=dict)
+    """Side → eye; empty for a model without them."""
 
     def weights(self, units: Mapping[str, float] | Sequence[Mapping[str, float]]) -> Float[np.ndarray, "n units"]:
         """Weights by name as rows for `vertices`. `AU12` means both sides of a sided unit; one side of a unit that this

@@ -29,19 +29,24 @@ _GRADES = ("I", "II", "III", "IV", "V", "VI")
 
 @dataclass(frozen=True)
 class Palsy:
-    """side: "L" or "R", the person's own. Severities 0..1 by region. flaccid: 1 droops at rest, 0 keeps its tone.
-    synkinesis: oral_ocular closes the eye when the mouth moves, ocular_oral lifts the mouth's corner when the eye
-    closes, 0..1 each (they appear months into recovery). Raises MienError for values outside.
-    """
+    """A one-sided facial palsy; severities in 0..1 by region. Raises MienError for values outside."""
 
     side: str
+    """"L" or "R", the person's own."""
     forehead: float = 0.0
+    """Severity."""
     eye: float = 0.0
+    """Severity."""
     midface: float = 0.0
+    """Severity."""
     mouth: float = 0.0
+    """Severity."""
     flaccid: float = 1.0
+    """1 droops at rest, 0 keeps its tone."""
     oral_ocular: float = 0.0
+    """Synkinesis: the eye closes when the mouth moves, 0..1."""
     ocular_oral: float = 0.0
+    """Synkinesis: the mouth's corner lifts when the eye closes, 0..1."""
 
     def __post_init__(self) -> None:
         if self.side not in ("L", "R"):

@@ -23,13 +23,16 @@ _BAG = ((0.022, 0.012, 0.985), (0.05, 0.085, 0.965), (0.17, 0.135, 0.92), (0.42,
 
 @dataclass(frozen=True)
 class Part:
-    """Points [n, 3], triangles, plane places 0..1 [n, 2] within its island, and the index of each point's mirror image
-    (None for a sided part)."""
+    """A part of the head's mesh."""
 
     points: np.ndarray
+    """[n, 3], inter-ocular units."""
     triangles: np.ndarray
+    """[t, 3], indices of `points`."""
     plane: np.ndarray
+    """[n, 2], 0..1 within its texture island."""
     mirror: np.ndarray | None = None
+    """Index of each point's mirror image; None for a sided part."""
 
 
 def on_island(island: tuple[float, ...], plane: np.ndarray) -> np.ndarray:

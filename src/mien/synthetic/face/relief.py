@@ -47,11 +47,14 @@ NOSE_WIDTH = np.array([0.075, 0.082, 0.090, 0.096, 0.100, 0.102, 0.098, 0.088, 0
 
 @dataclass(frozen=True)
 class Half:
-    """The left half of the head's skin: positions [rows, columns, 3], and the plan (azimuth, height) they came from."""
+    """The left half of the head's skin."""
 
     points: np.ndarray
+    """[rows, columns, 3], inter-ocular units."""
     azimuth: np.ndarray
+    """[rows, columns], radians."""
     height: np.ndarray
+    """[rows, columns], inter-ocular units."""
 
 
 def _nose(x: np.ndarray, y: np.ndarray) -> np.ndarray:

@@ -12,38 +12,64 @@ BEARDS = ("none", "stubble", "moustache", "goatee", "full")
 
 @dataclass(frozen=True)
 class Appearance:
-    """ita_deg: skin tone, -66 (dark) .. 63 (very light); see colour.py. age: 0 (young) .. 1 (old), drives wrinkles.
-    Strengths are 0..1. seed: where freckles, moles, strokes of brows and strands of hair stand. Colours are 8-bit sRGB.
-    """
+    """Looks of a person. Strengths are 0..1; colours are 8-bit sRGB."""
 
     ita_deg: float = 28.0
-    redness: float = 0.0  # added to a*, -3..3
-    yellowness: float = 0.0  # added to b*
+    """Skin tone, -66 (dark) .. 63 (very light); see colour.py."""
+    redness: float = 0.0
+    """Added to a*, -3..3."""
+    yellowness: float = 0.0
+    """Added to b*."""
     blush: float = 0.3
+    """Strength."""
     blotches: float = 0.3
+    """Strength."""
     freckles: float = 0.0
+    """Strength."""
     moles: int = 0
+    """Number."""
     gloss: float = 0.3
+    """Strength of the skin's highlights."""
     age: float = 0.3
+    """0 (young) .. 1 (old); drives wrinkles."""
     beard: str = "none"
+    """One of BEARDS."""
     beard_density: float = 0.5
+    """Share of the hairs."""
     brow_thickness: float = 0.5
+    """0 thin .. 1 thick."""
     brow_density: float = 0.7
+    """Share of the hairs."""
     brow_darkness: float = 0.7
-    lip_colour: float = 0.3  # how much darker and redder than the skin
+    """Against the hair."""
+    lip_colour: float = 0.3
+    """How much darker and redder than the skin."""
     lipstick: tuple[int, int, int] | None = None
+    """None for none."""
     eyeliner: float = 0.0
+    """Strength."""
     iris: tuple[int, int, int] = IRIS_SRGB["brown"]
-    pupil: float = 0.4  # share of the iris' radius
+    """Colour."""
+    pupil: float = 0.4
+    """Share of the iris' radius."""
     eye_redness: float = 0.1
+    """Of the white."""
     tooth_white: float = 0.6
+    """0 yellow .. 1 white."""
     hair_style: str = "short"
+    """One of HAIR_STYLES."""
     hair: tuple[int, int, int] = HAIR_SRGB["brown"]
+    """Colour."""
     hair_volume: float = 0.5
-    hairline: float = 0.5  # 0 low .. 1 receding
+    """Strength."""
+    hairline: float = 0.5
+    """0 low .. 1 receding."""
     clothes: tuple[int, int, int] = (70, 80, 110)
-    collar: float = 0.5  # 0 a low neckline .. 1 a high collar
+    """Colour."""
+    collar: float = 0.5
+    """0 a low neckline .. 1 a high collar."""
     seed: int = 0
+    """Of freckles, moles, strokes of brows and strands of hair."""
 
     @classmethod
     def sample(cls, rng: np.random.Generator) -> "Appearance":

@@ -14,15 +14,18 @@ BACKGROUNDS = ("plain", "gradient", "clouds", "shapes", "lights", "room", "leave
 
 @dataclass(frozen=True)
 class Background:
-    """kind: one of BACKGROUNDS. colours: 8-bit sRGB, main and second. blur: share of the picture's side. seed: where
-    shapes stand.
-    """
+    """What stands behind the person."""
 
     kind: str = "plain"
+    """One of BACKGROUNDS."""
     colour: tuple[int, int, int] = (150, 150, 150)
+    """Main colour, 8-bit sRGB."""
     second: tuple[int, int, int] = (90, 90, 90)
+    """Second colour, 8-bit sRGB."""
     blur: float = 0.02
+    """Share of the picture's side."""
     seed: int = 0
+    """Of the places of shapes."""
 
     @classmethod
     def sample(cls, rng: np.random.Generator) -> "Background":

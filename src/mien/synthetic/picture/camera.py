@@ -15,20 +15,24 @@ PIVOT = np.array([0.0, -0.02, -0.075], np.float32)  # between the ears, where th
 
 @dataclass(frozen=True)
 class Camera:
-    """One view. size: side of the square picture in pixels. face_side: pixels that 0.22 m, about the height of a head
-    with its neck's start, take at the pivot's distance. distance: camera to pivot, metres; a short one enlarges the
-    nose. yaw > 0: the face turns to the viewer's right. pitch > 0: it looks up. roll > 0: it tilts to the viewer's
-    right. centre: where `aim` (head frame, turned) stands, as a share of the picture from its middle, x right, y down.
-    """
+    """One view of the head."""
 
     size: int = 128
+    """Side of the square picture in pixels."""
     face_side: float = 90.0
+    """Pixels that 0.22 m, about a head with the start of its neck, take at the pivot's distance."""
     distance: float = 1.0
+    """Camera to pivot, metres; a short one enlarges the nose."""
     yaw_rad: float = 0.0
+    """Positive: the face turns to the viewer's right."""
     pitch_rad: float = 0.0
+    """Positive: it looks up."""
     roll_rad: float = 0.0
+    """Positive: it tilts to the viewer's right."""
     centre: tuple[float, float] = (0.0, 0.0)
+    """Where `aim` stands, as a share of the picture from its middle, x right, y down."""
     aim: tuple[float, float, float] = (0.0, -0.02, -0.02)
+    """Point in the head's frame, turned with it, metres."""
 
     @classmethod
     def sample(cls, rng: np.random.Generator, *, size: int = 128, yaw_max_rad: float = math.radians(60)) -> "Camera":

@@ -11,26 +11,34 @@ from mien.synthetic.picture.colour import to_srgb
 
 @dataclass(frozen=True)
 class Degradation:
-    """The default does nothing. metered: how far the camera brings the middle of the picture to a mean of its own
-    choice, 0 not at all .. 1 wholly. exposure: factor on light besides. contrast: factor on sRGB about the subject's
-    mean. cast: factors on linear RGB. blur, motion: pixels of a 128-pixel picture; motion_rad: its direction.
-    sharpening: share of an unsharp mask that the camera adds. resolution: share of the side that survives. noise:
-    deviation on sRGB in 0..1. jpeg: quality, 0 for none. grey: no colour. seed: of the noise.
-    """
+    """What camera and file do to a picture; the default does nothing."""
 
     metered: float = 0.0
+    """How far the middle of the picture is brought to a mean level, 0 not at all .. 1 wholly."""
     exposure: float = 1.0
+    """Factor on light besides."""
     contrast: float = 1.0
+    """Factor on sRGB about the subject's mean."""
     cast: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    """Factors on linear RGB."""
     blur: float = 0.0
+    """Pixels of a 128-pixel picture."""
     motion: float = 0.0
+    """Length of motion blur, pixels of a 128-pixel picture."""
     motion_rad: float = 0.0
+    """Direction of motion blur."""
     sharpening: float = 0.0
+    """Share of an unsharp mask that the camera adds."""
     resolution: float = 1.0
+    """Share of the side that survives."""
     noise: float = 0.0
+    """Standard deviation on sRGB in 0..1."""
     jpeg: int = 0
+    """Quality; 0 for none."""
     grey: bool = False
+    """No colour."""
     seed: int = 0
+    """Of the noise."""
 
     @classmethod
     def sample(cls, rng: np.random.Generator) -> "Degradation":

@@ -20,13 +20,18 @@ _IRIS = 0.49  # of the eyeball's radius: 5.9 of 12 mm
 
 @dataclass(frozen=True, eq=False)
 class Look:
-    """Whose pixels they are."""
+    """The subject whose pixels are coloured."""
 
     studio: Studio
+    """Model with its textures."""
     appearance: Appearance
+    """Skin, hair and clothes."""
     camera: Camera
+    """View."""
     parts: list[Part]
+    """Hair, headwear, body and occluders."""
     action_units: Mapping[str, float]
+    """Weights by name."""
 
 
 def surface_of(

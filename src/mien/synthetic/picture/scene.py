@@ -29,14 +29,16 @@ _SLACK = 0.006  # metres by which a landmark may lie behind what is seen there
 
 @dataclass(frozen=True, eq=False)
 class Rendered:
-    """pixels: RGB. landmarks_px: 68 points, pixel centres at whole numbers. visible: in the picture and not behind
-    anything. labels: indices of LABELS, per pixel.
-    """
+    """A rendered picture with its truth."""
 
     pixels: UInt8[np.ndarray, "size size 3"]
+    """RGB."""
     landmarks_px: Float[np.ndarray, "68 2"]
+    """Pixel centres at whole numbers."""
     visible: Bool[np.ndarray, "68"]
+    """In the picture and not behind anything."""
     labels: UInt8[np.ndarray, "size size"]
+    """Indices of LABELS."""
 
 
 def render(

@@ -20,18 +20,24 @@ _SHADOW_SIDE = 112  # pixels of the picture that the lamp takes
 
 @dataclass(frozen=True)
 class Light:
-    """A key lamp, a fill lamp and light from all around. Directions point to the lamp, in the view frame (x right, y
-    up, z to the camera). Colours are linear RGB; white light of strength 1 on white gives 1. softness: 0 a bare bulb,
-    1 a window: how soft shadows and the terminator are. sky and ground: light from above and below.
+    """A key lamp, a fill lamp and light from all around. Directions point to the lamp, in the view frame (x right,
+    y up, z to the camera). Colours are linear RGB; white light of strength 1 on white gives 1.
     """
 
     direction: tuple[float, float, float] = (0.3, 0.45, 0.84)
+    """Of the key lamp."""
     colour: tuple[float, float, float] = (0.75, 0.75, 0.75)
+    """Of the key lamp."""
     fill_direction: tuple[float, float, float] = (-0.7, 0.1, 0.7)
+    """Of the fill lamp."""
     fill_colour: tuple[float, float, float] = (0.15, 0.15, 0.15)
+    """Of the fill lamp."""
     sky: tuple[float, float, float] = (0.36, 0.36, 0.36)
+    """Light from above."""
     ground: tuple[float, float, float] = (0.2, 0.2, 0.2)
+    """Light from below."""
     softness: float = 0.5
+    """Of shadows and terminator, 0 (a bare bulb) .. 1 (a window)."""
 
     @classmethod
     def sample(cls, rng: np.random.Generator) -> "Light":
@@ -86,20 +92,24 @@ def unit(vectors: Float[np.ndarray, "*n 3"]) -> Float[np.ndarray, "*n 3"]:
 
 @dataclass(frozen=True, eq=False)
 class Surface:
-    """What is lit, per pixel. normal, toward (to the camera): unit. albedo: linear RGB. gloss: strength of the
-    highlight (0.04 skin .. 1 wet). sharpness: exponent of the highlight. softness: 1 for skin, 0 for cloth, metal
-    and teeth. openness: share of the surrounding light that arrives. lamp: share of the key lamp's light that
-    arrives.
-    """
+    """The lit surface of each pixel."""
 
     normal: Float[np.ndarray, "pixels 3"]
+    """Unit."""
     toward: Float[np.ndarray, "pixels 3"]
+    """To the camera, unit."""
     albedo: Float[np.ndarray, "pixels 3"]
+    """Linear RGB."""
     gloss: Float[np.ndarray, "pixels"]
+    """Strength of the highlight, 0.04 (skin) .. 1 (wet)."""
     sharpness: Float[np.ndarray, "pixels"]
+    """Exponent of the highlight."""
     softness: Float[np.ndarray, "pixels"]
+    """1 for skin, 0 for cloth, metal and teeth."""
     openness: Float[np.ndarray, "pixels"]
+    """Share of the surrounding light that arrives."""
     lamp: Float[np.ndarray, "pixels"]
+    """Share of the key lamp's light that arrives."""
 
 
 def lit(surface: Surface, light: Light) -> Float[np.ndarray, "pixels 3"]:

@@ -18,14 +18,16 @@ from mien.synthetic.picture.wrinkles import SIDES, habits, sided, wrinkles
 
 @dataclass(frozen=True, eq=False)
 class SkinTexture:
-    """albedo [side, side, 3] linear RGB, gloss [side, side]; slope [side, side, 2]: rise of the relief per metre to the
-    right and down; cavity [side, side]: share of the surrounding light left by folds.
-    """
+    """Textures of the skin."""
 
     albedo: np.ndarray
+    """[side, side, 3], linear RGB."""
     gloss: np.ndarray
+    """[side, side]."""
     slope: np.ndarray
+    """[side, side, 2], rise of the relief per metre to the right and down."""
     cavity: np.ndarray
+    """[side, side], share of the surrounding light left by folds."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,11 +14,14 @@ SKIN, EYE, MOUTH, TEETH = range(4)
 
 @dataclass(frozen=True, eq=False)
 class Eyeball:
-    """Where an eyeball stands in the template: centre and radius, metres."""
+    """An eyeball of the template."""
 
     vertices: np.ndarray
+    """Indices."""
     centre: np.ndarray
+    """Metres."""
     radius: float
+    """Metres."""
 
 
 class Studio:

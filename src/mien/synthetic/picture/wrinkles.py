@@ -22,17 +22,22 @@ SIDES = ("R", "L")  # of the person; the right one is at the viewer's left
 
 @dataclass(frozen=True, eq=False)
 class Wrinkle:
-    """name and side; `drive`: action unit to weight; age: depth without any action at age 1; depth: metres at 1; sag:
-    the sag (see action_units.py) that smooths it.
-    """
+    """A wrinkle of the skin."""
 
     name: str
+    """Same on both sides."""
     side: str
+    """"R" or "L", the person's own."""
     furrow: np.ndarray
+    """[side, side], share of `depth` in the skin's atlas."""
     drive: Mapping[int, float]
+    """Action unit → weight."""
     age: float
+    """Depth without any action at age 1."""
     depth: float
+    """Metres at depth 1."""
     sag: str = ""
+    """The sag (see action_units.py) that smooths it."""
 
     def strength(self, action_units: Mapping[str, float], age: float, *, habit: float = 1.0) -> float:
         """0..1. Young skin folds less deeply. habit: how much of it this face has kept at rest, 1 for the mean one."""

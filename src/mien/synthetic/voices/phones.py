@@ -40,19 +40,30 @@ class Segment(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Phone:
-    """f2_slope, f2_offset: F2 = slope * vowel's F2 + offset (a vowel: 0 and its own). noise: peak, bandwidth in Hz."""
+    """A speech sound."""
 
     symbol: str
+    """In the notation of `syllables_of`."""
     is_vowel: bool
+    """Whether it carries a syllable."""
     f1: float
+    """First formant, Hz."""
     f2_slope: float
+    """F2 = f2_slope * F2 of the vowel + f2_offset; 0 for a vowel."""
     f2_offset: float
+    """Hz; a vowel's own F2."""
     f3: float
+    """Third formant, Hz."""
     segments: tuple[Segment, ...]
+    """Its phases in order."""
     mouth: Mouth
+    """Shape of the mouth."""
     nasal: float = 0.0
+    """0..1."""
     noise: tuple[float, float] = (3000.0, 3000.0)
+    """Peak and bandwidth of friction, Hz."""
     glide_to: str = ""
+    """Symbol of the second target of a diphthong."""
 
     @property
     def ms(self) -> float:
@@ -141,15 +152,16 @@ def phones() -> dict[str, Phone]:
 
 @dataclass(frozen=True, slots=True)
 class Syllable:
-    """phones: symbols, one vowel among them. pause_ms: silence after it. rises: it ends a question.
-
-    Raises MienError for an unknown symbol, and for no vowel or more than one.
-    """
+    """Raises MienError for an unknown symbol, and for no vowel or more than one."""
 
     phones: tuple[str, ...]
+    """Symbols, one vowel among them."""
     stressed: bool = False
+    """Whether it is stressed."""
     pause_ms: float = 0.0
+    """Silence after it."""
     rises: bool = False
+    """Whether it ends a question."""
 
     def __post_init__(self) -> None:
         for symbol in self.phones:

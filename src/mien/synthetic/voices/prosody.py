@@ -20,28 +20,34 @@ EXPRESSIONS = (*label_set("ferplus").classes, "calm")
 
 @dataclass(frozen=True, slots=True)
 class Prosody:
-    """Changes against the speaker's neutral voice.
-
-    pitch_st: mean, semitones. range_log2, rate_log2: of pitch excursions and of tempo. level_db: loudness.
-    tilt_db: slope of the source per octave above 600 Hz, negative is brighter. open_quotient: added, negative is
-    pressed. breath_db: aspiration. jitter_log2: of jitter and shimmer. tremor_st: 6 Hz shake of the pitch. slope_st:
-    over the phrase, against the neutral decline. end_st: of the last syllable. spread: lips, -1 rounded .. 1 smiling.
-    articulation_log2: size of mouth and formant movements.
-    """
+    """Changes against the speaker's neutral voice."""
 
     pitch_st: float = 0.0
+    """Mean pitch, semitones."""
     range_log2: float = 0.0
+    """Pitch excursions."""
     rate_log2: float = 0.0
+    """Tempo."""
     level_db: float = 0.0
+    """Loudness."""
     tilt_db: float = 0.0
+    """Slope of the source per octave above 600 Hz; negative is brighter."""
     open_quotient: float = 0.0
+    """Added; negative is pressed."""
     breath_db: float = 0.0
+    """Aspiration."""
     jitter_log2: float = 0.0
+    """Jitter and shimmer."""
     tremor_st: float = 0.0
+    """Amplitude of a 6 Hz tremor of the pitch, semitones."""
     slope_st: float = 0.0
+    """Over the phrase, against the neutral decline, semitones."""
     end_st: float = 0.0
+    """Of the last syllable, semitones."""
     spread: float = 0.0
+    """Lips, -1 (rounded) .. 1 (smiling)."""
     articulation_log2: float = 0.0
+    """Size of mouth and formant movements."""
 
 
 # Ordinary and strong, columns as in Prosody.

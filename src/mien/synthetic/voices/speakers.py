@@ -17,29 +17,36 @@ Sex = Literal["female", "male"]
 
 @dataclass(frozen=True, slots=True)
 class Speaker:
-    """A voice at rest.
-
-    f0_hz: mean pitch. tract_scale: formants relative to a grown man's (17.5 cm tract). breath_db: aspiration relative
-    to voice. tilt_db_per_octave: slope of the source above 600 Hz beyond the pulse's own. open_quotient: open part of
-    the glottal cycle. jitter, shimmer: relative cycle-to-cycle changes of period and amplitude. rate_ratio: tempo, 1 is
-    4.4 syllables a second in a sentence. level_db: loudness offset. range_ratio: size of pitch movements.
-    formant_offsets: relative, F1..F4. expressivity: how much the expression moves this voice, 1 is the mean.
-    """
+    """A neutral voice."""
 
     sex: Sex = "female"
+    """Of the speaker."""
     age: float = 30.0
+    """Years."""
     f0_hz: float = 205.0
+    """Mean pitch."""
     tract_scale: float = 1.17
+    """Formants relative to a grown man's (17.5 cm tract)."""
     breath_db: float = -26.0
+    """Aspiration relative to voice."""
     tilt_db_per_octave: float = -0.3
+    """Slope of the source above 600 Hz beyond the pulse's own."""
     open_quotient: float = 0.6
+    """Open part of the glottal cycle."""
     jitter: float = 0.006
+    """Relative change of the period from cycle to cycle."""
     shimmer: float = 0.04
+    """Relative change of the amplitude from cycle to cycle."""
     rate_ratio: float = 1.0
+    """Tempo; 1 is 4.4 syllables a second in a sentence."""
     level_db: float = 0.0
+    """Loudness offset."""
     formant_offsets: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
+    """Relative, F1..F4."""
     range_ratio: float = 1.0
+    """Size of pitch movements."""
     expressivity: float = 1.0
+    """How much the expression moves this voice; 1 is the mean."""
 
     def __post_init__(self) -> None:
         if not 50 <= self.f0_hz <= 600:

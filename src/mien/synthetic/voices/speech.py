@@ -23,22 +23,32 @@ _PEAK = 0.95
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Speech:
-    """samples: mono, -1..1. syllables, sounds: when each is spoken. f0_hz: a value every 1 / frame_rate_hz seconds from
-    0 s, 0 where there is no voice. level_db: of the samples around each of these times, re full scale. prosody: what
-    was drawn for this utterance. tracks: all movements of source and tract."""
+    """A synthetic utterance with its truth."""
 
     samples: Float[np.ndarray, "samples"]
+    """Mono, -1..1."""
     sample_rate_hz: int
+    """Of `samples`."""
     expression: str
+    """Of the voice."""
     intensity: float
+    """Of the expression, 0..1."""
     speaker: Speaker
+    """Whose voice it is."""
     prosody: Prosody
+    """Drawn for this utterance."""
     syllables: tuple[Spoken, ...]
+    """When each is spoken."""
     sounds: tuple[Spoken, ...]
+    """When each is spoken."""
     frame_rate_hz: float
+    """Of `f0_hz` and `level_db`, from 0 s."""
     f0_hz: Float[np.ndarray, "frames"]
+    """Pitch; 0 where there is no voice."""
     level_db: Float[np.ndarray, "frames"]
+    """Of the samples around each time, re full scale."""
     tracks: Tracks
+    """All movements of source and tract."""
 
     @property
     def duration_s(self) -> float:

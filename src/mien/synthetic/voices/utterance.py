@@ -22,25 +22,36 @@ _TEMPO = 1.08  # the sounds' own durations give 4.1 syllables a second in a sent
 
 @dataclass(frozen=True, slots=True)
 class Spoken:
-    """A sound or a syllable in time: text, start and end in seconds, whether its syllable is stressed."""
+    """A sound or a syllable in time."""
 
     text: str
+    """Its symbols."""
     start_s: float
+    """Start."""
     end_s: float
+    """End."""
     stressed: bool
+    """Whether its syllable is stressed."""
 
 
 @dataclass(slots=True)
 class Score:
-    """Segments in time order. Silence has phone "" and the syllable number -1."""
+    """Segments in time order."""
 
     ends_s: list[float] = field(default_factory=list)
-    levels_db: list[tuple[float, float, float]] = field(default_factory=list)  # voice, breath, noise
+    """End of each segment."""
+    levels_db: list[tuple[float, float, float]] = field(default_factory=list)
+    """Voice, breath, noise."""
     formants_hz: list[np.ndarray] = field(default_factory=list)
+    """Formant frequencies."""
     phones: list[str] = field(default_factory=list)
+    """Symbol; "" for silence."""
     syllable: list[int] = field(default_factory=list)
+    """Number of the syllable; -1 for silence."""
     sounds: list[Spoken] = field(default_factory=list)
+    """When each sound is spoken."""
     syllables: list[Spoken] = field(default_factory=list)
+    """When each syllable is spoken."""
 
     @property
     def length_s(self) -> float:

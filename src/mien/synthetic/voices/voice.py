@@ -22,23 +22,34 @@ _TAIL_S = 0.045  # of a resonance, until it is 70 dB down
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Tracks:
-    """A voice every `hop` samples. f0_hz: pitch, also where voiceless. voice, breath, noise: amplitudes, 1 is a
-    stressed vowel's voice. nasal: 0..1. tilt_db: fall of the source per octave above 600 Hz. noise_hz: peak and
-    bandwidth of friction. jitter, shimmer: relative, from cycle to cycle."""
+    """Parameters of a voice every `hop` samples. Amplitudes: 1 is a stressed vowel's voice."""
 
     f0_hz: Float[np.ndarray, "frames"]
+    """Pitch, also where voiceless."""
     voice: Float[np.ndarray, "frames"]
+    """Amplitude of the glottal source."""
     breath: Float[np.ndarray, "frames"]
+    """Amplitude of aspiration."""
     noise: Float[np.ndarray, "frames"]
+    """Amplitude of friction."""
     formants_hz: Float[np.ndarray, "frames n"]
+    """Centre frequencies."""
     bandwidths_hz: Float[np.ndarray, "frames n"]
+    """Of the formants."""
     nasal: Float[np.ndarray, "frames"]
+    """0..1."""
     nasal_zero_hz: Float[np.ndarray, "frames"]
+    """Frequency of the nasal zero."""
     tilt_db: Float[np.ndarray, "frames"]
+    """Fall of the source per octave above 600 Hz."""
     open_quotient: Float[np.ndarray, "frames"]
+    """Open part of the glottal cycle."""
     noise_hz: Float[np.ndarray, "frames 2"]
+    """Peak and bandwidth of friction."""
     jitter: float
+    """Relative, from cycle to cycle."""
     shimmer: float
+    """Relative, from cycle to cycle."""
 
 
 def frame_hop(sample_rate_hz: int) -> int:

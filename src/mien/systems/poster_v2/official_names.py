@@ -104,12 +104,16 @@ def poster_table() -> Table:
 
 @dataclass(frozen=True)
 class Layout:
-    """One kind of released file. mark: a name that only it has; prefix: of its dead entries' names in DEAD."""
+    """One kind of released file."""
 
     what: str
+    """For messages."""
     mark: str
+    """A name that only it has."""
     table: Table
+    """Published name → ours."""
     prefix: str = ""
+    """Of its unused entries' names in DEAD."""
 
     def rename(self, name: str) -> tuple[bool, str | None]:
         """(known, our name); the name is None for what never runs."""

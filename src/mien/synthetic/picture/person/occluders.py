@@ -19,22 +19,28 @@ _LENS_POINTS = 20
 
 @dataclass(frozen=True)
 class Occluder:
-    """kind: one of OCCLUDERS. glasses: worn besides. tint: share of light that the lenses keep back. reflection:
-    strength of a lamp's reflection in them. roundness: 2 an ellipse .. 4 nearly square. colour: 8-bit sRGB of the
-    frame, mask or thing. place: the landmark before which a hand or thing is held. angle_rad: its turn in the
-    picture. seed: the rest.
-    """
+    """What hides part of the face."""
 
     kind: str = "none"
+    """One of OCCLUDERS."""
     glasses: bool = False
+    """Worn besides."""
     tint: float = 0.05
+    """Share of light that the lenses keep back."""
     reflection: float = 0.3
+    """Strength of a lamp's reflection in the lenses."""
     roundness: float = 2.6
+    """Of the lenses, 2 (ellipse) .. 4 (nearly square)."""
     thickness: float = 0.4
+    """Of the frame, 0..1."""
     colour: tuple[int, int, int] = (30, 28, 28)
+    """Of the frame, mask or object, 8-bit sRGB."""
     place: int = 8
+    """Landmark before which a hand or object is held."""
     angle_rad: float = 0.0
+    """Its turn in the picture."""
     seed: int = 0
+    """Of the rest."""
 
     @classmethod
     def sample(cls, rng: np.random.Generator) -> "Occluder":

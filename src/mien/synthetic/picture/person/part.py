@@ -10,22 +10,30 @@ from mien.synthetic.picture.shading import vertex_normals
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """A mesh in the view frame. colour: linear RGB per vertex. gloss, sharpness, softness: see Surface. cull: leave out
-    what turns away, which nobody sees of closed things. strand: hair, lit along `tangents`; `grain` [vertices, 2]
-    are its places on the noise.
-    """
+    """A mesh in the view frame. gloss, sharpness and softness are those of Surface."""
 
     name: str
+    """Begins with its label: hair, body or occluder."""
     points: Float[np.ndarray, "vertices 3"]
+    """Metres."""
     triangles: Int[np.ndarray, "triangles 3"]
+    """Indices of `points`."""
     colour: Float[np.ndarray, "vertices 3"]
+    """Linear RGB."""
     normals: Float[np.ndarray, "vertices 3"] | None = None
+    """Unit; None computes them from the triangles."""
     gloss: float = 0.03
+    """Strength of the highlight."""
     sharpness: float = 12.0
+    """Exponent of the highlight."""
     softness: float = 0.0
+    """Softness of the terminator."""
     strand: bool = False
+    """Hair, lit along its strands."""
     cull: bool = False
+    """Leave out back faces, which are not visible of closed meshes."""
     grain: Float[np.ndarray, "vertices 2"] | None = None
+    """Places of a strand on the noise."""
 
     def all_normals(self) -> np.ndarray:
         return vertex_normals(self.points, self.triangles) if self.normals is None else self.normals
