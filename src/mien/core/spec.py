@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args
 
 from mien.core.errors import MienError, nearest
 from mien.core.labels import LabelSet
+from mien.core.landmarks import scheme_of
 
 POINT_BOX_NAMES = ("rectangle", "landmarks", "detector")
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -194,8 +195,6 @@ class Output:
     @property
     def scheme(self) -> str:
         """Of points: the landmark scheme's name, such as "68". Raises MienError for a count that no scheme has."""
-        from mien.core.landmarks import scheme_of  # late: numpy is too slow for `--help`, which reads declarations
-
         return scheme_of(len(self.names)).name
 
     def to_dict(self) -> dict[str, Any]:

@@ -8,14 +8,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from mien import __version__
+from mien.media.files import write_text
 from mien.report.text import printable
-
-if TYPE_CHECKING:
-    from jinja2 import Environment
 
 
 @dataclass(frozen=True)
@@ -41,15 +41,11 @@ def write_page(
     path: Path, title: str, sections: Iterable[Section], *, subtitle: str = "", styles: Sequence[str] = ()
 ) -> None:
     """`page`, written atomically."""
-    from mien.media.files import write_text
-
     write_text(path, page(title, sections, subtitle=subtitle, styles=styles))
 
 
 def render(template: str, **values: Any) -> str:
     """A whole document of that template. Control characters and lone surrogates in it become visible escapes."""
-    from mien import __version__
-
     return printable(_environment().get_template(template).render(version=__version__, **values), keep="\n\t")
 
 
@@ -65,9 +61,7 @@ def caveats() -> Section:
 
 
 @cache
-def _environment() -> "Environment":
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
+def _environment() -> Environment:
     return Environment(
         loader=PackageLoader("mien.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True, auto_reload=False,

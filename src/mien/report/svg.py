@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from markupsafe import Markup, escape
+from PIL import Image, ImageDraw, ImageFont
 
+from mien.media.files import atomic_path
 from mien.report.text import printable
 
 # The light theme of report.css, for PNG. "series-N" are Okabe and Ito's, which colour-blind readers can distinguish.
@@ -166,8 +168,6 @@ class Text:
 
     def paint(self, draw: Any) -> None:
         """Draws it on a Pillow ImageDraw."""
-        from PIL import ImageFont
-
         anchor = {"start": "lm", "middle": "mm", "end": "rm"}[self.anchor]
         font = ImageFont.load_default(self.size * PNG_SCALE)
         place = (self.x * PNG_SCALE, self.y * PNG_SCALE)
@@ -207,10 +207,6 @@ class Scene:
 
     def png(self, path: Path) -> None:
         """A PNG on white, two pixels per unit, written atomically."""
-        from PIL import Image, ImageDraw
-
-        from mien.media.files import atomic_path
-
         image = Image.new("RGB", (round(self.width * PNG_SCALE), round(self.height * PNG_SCALE)), COLOURS["paper"])
         draw = ImageDraw.Draw(image)
         for shape in self.shapes:

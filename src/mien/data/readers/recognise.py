@@ -4,6 +4,7 @@ import os
 from importlib import import_module
 from pathlib import Path
 
+from mien.data.readers import READERS
 from mien.data.readers.listing import folder_names
 
 _FOLDERS_LOOKED_INTO = 50
@@ -11,8 +12,6 @@ _FOLDERS_LOOKED_INTO = 50
 
 def looks_like(root: Path) -> list[str]:
     """Names of the readers whose `signs` the folder shows; empty for none, and for what is no folder."""
-    from mien.data.readers import READERS
-
     return [name for name in READERS if _shows(Path(root), name)]
 
 
@@ -29,8 +28,6 @@ def hint(root: Path, *, wanted: str) -> str:
 
 
 def _shows(root: Path, name: str) -> bool:
-    from mien.data.readers import READERS
-
     module, attribute = READERS[name].split(":")
     return any(_matches(root, sign) for sign in getattr(import_module(module), attribute).signs)
 

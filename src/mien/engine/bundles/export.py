@@ -1,19 +1,30 @@
 """`mien export`: a bundle's network as ONNX, checked against the original before it takes its place."""
 
+import contextlib
+import io
+import logging
 import shutil
+import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+import cv2
+import numpy as np
+
 from mien.core.bundle import BundleInfo
 from mien.core.errors import MienError, nearest
-from mien.core.spec import SoundInput
+from mien.core.framing import POINT_BOXES
+from mien.core.geometry import crop_of_box
+from mien.core.spec import Output, PictureInput, SoundInput
+from mien.engine.bundles.predictor import bundle_folder
+from mien.media.crop import normalise, prepare
 from mien.media.files import atomic_path, sha256_of, write_text
+from mien.runtime.backends import import_onnxruntime
+from mien.runtime.networks import has_picture_and_voice, has_picture_only
+from mien.synthetic.people import portrait
 
 if TYPE_CHECKING:
-    import numpy as np
-
-    from mien.core.spec import Output, PictureInput
     from mien.systems.system import System
 
 FORMATS = ("onnx",)
@@ -48,7 +59,6 @@ def export(
     """
     if to not in FORMATS:
         raise MienError(f"No format {to!r}.{nearest(to, FORMATS)}")
-    from mien.engine.bundles.predictor import bundle_folder
 
     source = bundle_folder(bundle)
     _needs_onnx()
@@ -78,8 +88,6 @@ def export(
 
 def _how_to_read(system: "System", kind: str, folder: Path) -> str:
     """A line on `mien analyze`; empty for a network that it cannot read with."""
-    from mien.runtime.networks import has_picture_and_voice, has_picture_only
-
     option = _READS_WITH.get(kind, "")
     if option and has_picture_only(system.inputs):
         return f"\nRead pictures with it: mien analyze PHOTO {option} {folder}"
@@ -163,7 +171,6 @@ def strip_notes(path: Path) -> None:
 
 def halve_weights(path: Path) -> None:
     """Stores the network's larger weights in fp16, each behind a cast that the runtimes carry out once, on loading."""
-    import numpy as np
     import onnx
 
     model = onnx.load(str(path))
@@ -183,10 +190,7 @@ def halve_weights(path: Path) -> None:
 
 def compare(system: "System", path: Path) -> Agreement:
     """The ONNX file, on ONNX Runtime in fp32, against the system, on inputs of no one."""
-    import numpy as np
     import torch
-
-    from mien.runtime.backends import import_onnxruntime
 
     inputs = _check_inputs(system)
     with torch.inference_mode():
@@ -211,11 +215,9 @@ def compare(system: "System", path: Path) -> Agreement:
     return Agreement(main, kind, max(differences), float(same))
 
 
-def _check_inputs(system: "System") -> "dict[str, np.ndarray]":
+def _check_inputs(system: "System") -> dict[str, np.ndarray]:
     """CHECKED samples of each input: noise and smooth colours, noise for sounds; synthetic faces where points are
     read, since noise gives a heat map many summits of one height."""
-    import numpy as np
-
     points = any(output.kind == "points" for output in system.outputs.values())
     found = {}
     for name in system.input_names:
@@ -227,21 +229,16 @@ def _check_inputs(system: "System") -> "dict[str, np.ndarray]":
     return found
 
 
-def _difference(output: "Output", got: "np.ndarray", wanted: "np.ndarray") -> float:
+def _difference(output: Output, got: np.ndarray, wanted: np.ndarray) -> float:
     """Largest difference, as a share of the largest value; of points in sides of the crop, all but a share TIED."""
-    import numpy as np
-
     apart = np.abs(got - wanted)
     if output.kind == "points" or output.of:
         return float(np.quantile(apart, 1 - TIED))
     return float(apart.max()) / max(float(np.abs(wanted).max()), 1e-6)
 
 
-def _check_pictures(size: int, count: int = CHECKED) -> "np.ndarray":
+def _check_pictures(size: int, count: int = CHECKED) -> np.ndarray:
     """float32 [count, 3, size, size] of about unit variance; the second half are smooth."""
-    import cv2
-    import numpy as np
-
     rng = np.random.default_rng(0)
     noise = rng.normal(0, 1, (count // 2, 3, size, size))
     coarse = rng.normal(0, 1, (count - count // 2, 7, 7, 3)).astype(np.float32)
@@ -249,15 +246,8 @@ def _check_pictures(size: int, count: int = CHECKED) -> "np.ndarray":
     return np.concatenate([noise, np.stack(smooth)]).astype(np.float32)
 
 
-def _check_faces(spec: "PictureInput", count: int = CHECKED) -> "np.ndarray":
+def _check_faces(spec: PictureInput, count: int = CHECKED) -> np.ndarray:
     """float32 [count, 3, size, size]: synthetic people, cut out and normalised as the system asks."""
-    import numpy as np
-
-    from mien.core.framing import POINT_BOXES
-    from mien.core.geometry import crop_of_box
-    from mien.media.crop import normalise, prepare
-    from mien.synthetic.people import portrait
-
     crops = []
     for number in range(count):
         pixels, truth = portrait(0, number)
@@ -297,11 +287,6 @@ def _needs_onnx() -> None:
 
 def _quietly() -> Any:
     """torch's exporter prints and warns of its own doings; what matters raises."""
-    import contextlib
-    import io
-    import logging
-    import warnings
-
     stack = contextlib.ExitStack()
     stack.enter_context(warnings.catch_warnings())
     warnings.simplefilter("ignore")

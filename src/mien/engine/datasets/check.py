@@ -4,16 +4,23 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import numpy as np
+from rich.console import Console
+
+from mien.cli.progress import progress_bar
 from mien.core.errors import MienError
+from mien.core.records import Sample
+from mien.data.inspection.pictures import Facts, inspect
+from mien.data.inspection.published import count, nearest_release
+from mien.data.leakage.duplicates import groups, near_duplicates
+from mien.data.readers import Reader, open_reader
+from mien.data.readers.reader import printable
+from mien.data.splits import split_hash
+from mien.engine.datasets.contact_sheet import PER_LINE, random_faces, write_contact_sheet
 from mien.engine.datasets.findings import TINY, Findings, counts_table, describe
-from mien.media.files import home_expanded, writable_folder
-
-if TYPE_CHECKING:
-    from mien.core.records import Sample
-    from mien.data.inspection.pictures import Facts
-    from mien.data.readers import Reader
+from mien.media.files import home_expanded, writable_folder, write_csv, write_text
 
 
 def check(
@@ -41,12 +48,6 @@ def check(
         seed: seed of the random faces on the contact sheet.
         workers: processes; by default one for each core.
     """
-    from rich.console import Console
-
-    from mien.data.inspection.published import count, nearest_release
-    from mien.data.readers import open_reader
-    from mien.data.readers.reader import printable
-
     opened = open_reader(name, root, **{"missing": "skip", **(reader or {})})
     folder = folder_for(output, opened)
     splits = {split: opened.samples(split) for split in opened.splits}
@@ -83,7 +84,7 @@ def _verdict(found: Findings, faces: int, *, decode: bool) -> str:
     return f"All {faces:,} pictures can be read." if decode else ""
 
 
-def folder_for(output: str | None, reader: "Reader") -> Path | None:
+def folder_for(output: str | None, reader: Reader) -> Path | None:
     """The folder to write to, made. Raises MienError where it cannot be written or lies inside the data set."""
     if output is None:
         return None
@@ -93,12 +94,8 @@ def folder_for(output: str | None, reader: "Reader") -> Path | None:
     return writable_folder(folder)
 
 
-def _look(faces: "Sequence[Sample]", reader: "Reader", found: Findings, *, near: bool, workers: int | None) -> None:
+def _look(faces: Sequence[Sample], reader: Reader, found: Findings, *, near: bool, workers: int | None) -> None:
     """Opens every picture; fills `found`."""
-    from mien.cli.progress import progress_bar
-    from mien.data.inspection.pictures import inspect
-    from mien.data.readers.reader import printable
-
     pictures = list({(sample.path, sample.span): sample for sample in faces}.values())
     with progress_bar("opening pictures", len(pictures)) as advance:
         facts = inspect(pictures, advance=advance, workers=workers)
@@ -115,7 +112,7 @@ def _look(faces: "Sequence[Sample]", reader: "Reader", found: Findings, *, near:
         found.summary["near"] = _near(whole, reader, found)
 
 
-def _exact(whole: "Iterable[tuple[Sample, Facts]]", reader: "Reader", found: Findings) -> dict[str, int]:
+def _exact(whole: Iterable[tuple[Sample, Facts]], reader: Reader, found: Findings) -> dict[str, int]:
     """Pictures whose files are the same byte for byte."""
     groups: dict[bytes, list[Sample]] = defaultdict(list)
     for sample, fact in whole:
@@ -124,10 +121,8 @@ def _exact(whole: "Iterable[tuple[Sample, Facts]]", reader: "Reader", found: Fin
     return _grouped("same bytes", doubled, reader, found)
 
 
-def _near(whole: "Sequence[tuple[Sample, Facts]]", reader: "Reader", found: Findings) -> dict[str, int]:
+def _near(whole: Sequence[tuple[Sample, Facts]], reader: Reader, found: Findings) -> dict[str, int]:
     """Pictures that show the same photograph with other bytes; frames of one clip are meant to be alike."""
-    from mien.data.leakage.duplicates import groups, near_duplicates
-
     samples = [sample for sample, _ in whole]
     pairs = [
         (twin.first, twin.second)
@@ -139,7 +134,7 @@ def _near(whole: "Sequence[tuple[Sample, Facts]]", reader: "Reader", found: Find
     return _grouped("near-duplicate", alike, reader, found)
 
 
-def _grouped(kind: str, groups: "Sequence[Sequence[Sample]]", reader: "Reader", found: Findings) -> dict[str, int]:
+def _grouped(kind: str, groups: Sequence[Sequence[Sample]], reader: Reader, found: Findings) -> dict[str, int]:
     """Notes each group of like pictures; returns how many there are, across splits and with unlike labels."""
     numbers = {"groups": len(groups), "pictures": 0, "across_splits": 0, "unlike_labels": 0}
     for number, group in enumerate(groups, 1):
@@ -154,17 +149,13 @@ def _grouped(kind: str, groups: "Sequence[Sequence[Sample]]", reader: "Reader", 
     return numbers
 
 
-def _note(found: Findings, kind: str, sample: "Sample", detail: str, *, group: str = "") -> None:
-    from mien.data.readers.reader import printable
-
+def _note(found: Findings, kind: str, sample: Sample, detail: str, *, group: str = "") -> None:
     row = {"kind": kind, "group": group, "split": sample.split, "key": printable(sample.key), "detail": detail}
     found.problems.append(row | {"picture": printable(str(sample.path))})
 
 
 def sizes(found: Sequence[tuple[int, int]]) -> dict[str, Any]:
     """Smallest, median and largest width and height, and how many different sizes there are."""
-    import numpy as np
-
     if not found:
         return {}
     values = np.array(found)
@@ -173,12 +164,7 @@ def sizes(found: Sequence[tuple[int, int]]) -> dict[str, Any]:
     return {name: pair.tolist() for name, pair in named.items()} | {"different": len(set(found))}
 
 
-def _write(folder: Path, found: Findings, splits: "dict[str, list[Sample]]", reader: "Reader", seed: int) -> None:
-    from mien.data.readers.reader import printable
-    from mien.data.splits import split_hash
-    from mien.engine.datasets.contact_sheet import PER_LINE, random_faces, write_contact_sheet
-    from mien.media.files import write_csv, write_text
-
+def _write(folder: Path, found: Findings, splits: dict[str, list[Sample]], reader: Reader, seed: int) -> None:
     release = {"release": found.release.name, "source": found.release.source} if found.release else {}
     report = {
         "data": reader.name,

@@ -2,17 +2,18 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image, ImageDraw
 
 from mien.core.errors import MienError
+from mien.core.labels import LabelSet
+from mien.core.records import Sample
+from mien.core.spec import PictureInput
+from mien.data.faces import prepare_face
+from mien.media.files import atomic_path
+from mien.report.contact_sheet import Row, Tile, row_sheet
 from mien.report.text import cut_middle
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    from mien.core.labels import LabelSet
-    from mien.core.records import Sample
-    from mien.report.contact_sheet import Row, Tile
 
 SIDE = 112  # pixels of a face
 PER_LINE = 10
@@ -22,13 +23,12 @@ _CAPTION = 20  # characters of a caption
 
 
 def random_faces(
-    splits: Mapping[str, "Sequence[Sample]"], labels: "LabelSet | None", *, each: int, seed: int
+    splits: Mapping[str, "Sequence[Sample]"], labels: LabelSet | None, *, each: int, seed: int
 ) -> dict[str, tuple[int, "list[Sample]"]]:
     """Row → (number of its faces, `each` of them): a class a row, over all splits; a split a row without classes.
 
     The same seed and set give the same faces, each once.
     """
-    import numpy as np
 
     rows: dict[str, dict[str, Sample]] = {name: {} for name in (labels.classes if labels else splits)}
     for split, samples in splits.items():
@@ -46,15 +46,8 @@ def random_faces(
     return chosen
 
 
-def write_contact_sheet(
-    path: Path, rows: "Mapping[str, tuple[int, Sequence[Sample]]]", *, title: str, note: str
-) -> None:
+def write_contact_sheet(path: Path, rows: Mapping[str, tuple[int, Sequence[Sample]]], *, title: str, note: str) -> None:
     """A PNG with the rows; a picture that cannot be read is a grey tile that says so."""
-    from PIL import Image
-
-    from mien.media.files import atomic_path
-    from mien.report.contact_sheet import row_sheet
-
     total = sum(count for count, _ in rows.values())
     tiles = [_row(name, count, total, faces) for name, (count, faces) in rows.items()]
     pixels = row_sheet(tiles, columns=PER_LINE, side=SIDE, title=title, note=note)
@@ -62,19 +55,13 @@ def write_contact_sheet(
         Image.fromarray(pixels).save(temporary, format="PNG")
 
 
-def _row(name: str, count: int, total: int, faces: "Sequence[Sample]") -> "Row":
-    from mien.report.contact_sheet import Row
-
+def _row(name: str, count: int, total: int, faces: Sequence[Sample]) -> Row:
     note = f"{count:,} faces, {100 * count / max(total, 1):.1f} %" if count else "no face"
     return Row(name, [_tile(sample) for sample in faces], note, warns=not count)
 
 
-def _tile(sample: "Sample") -> "Tile":
+def _tile(sample: Sample) -> Tile:
     """The face as the set frames it, its points drawn; a whole picture keeps its proportions."""
-    from mien.core.spec import PictureInput
-    from mien.data.faces import prepare_face
-    from mien.report.contact_sheet import Tile
-
     spec = PictureInput(size=SIDE, fit="pad", box_scale=BOX_SCALE, box_shift=(0.0, -0.05))
     try:
         pixels, points = prepare_face(sample, spec)
@@ -83,10 +70,7 @@ def _tile(sample: "Sample") -> "Tile":
     return Tile(_caption(sample), pixels if points is None else _with_points(pixels, points))
 
 
-def _with_points(pixels: "np.ndarray", points: "np.ndarray") -> "np.ndarray":
-    import numpy as np
-    from PIL import Image, ImageDraw
-
+def _with_points(pixels: np.ndarray, points: np.ndarray) -> np.ndarray:
     image = Image.fromarray(pixels)
     draw = ImageDraw.Draw(image)
     for x, y in points:
@@ -94,7 +78,7 @@ def _with_points(pixels: "np.ndarray", points: "np.ndarray") -> "np.ndarray":
     return np.asarray(image)
 
 
-def _caption(sample: "Sample") -> str:
+def _caption(sample: Sample) -> str:
     """The split and the file's name without its suffix."""
     name = sample.key.rpartition("/")[2]
     stem = name.rpartition(".")[0] or name

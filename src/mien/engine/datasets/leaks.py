@@ -1,17 +1,25 @@
 """`mien data leaks`: faces shared by two splits, data sets or bundles, as a table and as pictures."""
 
+import base64
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import cv2
+import numpy as np
+from markupsafe import Markup
+
+from mien.core.bundle import BundleInfo
 from mien.core.errors import MienError
-
-if TYPE_CHECKING:
-    from markupsafe import Markup
-
-    from mien.core.records import Sample
-    from mien.data.leakage.leaks import Leak
-    from mien.data.readers import Reader
+from mien.core.records import Sample
+from mien.data.leakage.contamination import read_train_faces
+from mien.data.leakage.fingerprints import grey_picture
+from mien.data.leakage.leaks import KINDS, Leak, find_leaks, summary
+from mien.data.options import DataOptions
+from mien.data.readers import Reader, open_reader
+from mien.engine.bundles.predictor import bundle_folder
+from mien.media.files import write_csv
+from mien.report.page import Section, macro, write_page
 
 COLUMNS = ("kind", "first_side", "first", "second_side", "second", "value", "likeness", "mirrored")
 TEMPLATE = "leaks.html"
@@ -47,9 +55,6 @@ def leaks(
         fold: fold that is the test split, of a split file with folds.
         reader: options of the reader, such as --reader.majority soft.
     """
-    from mien.data.leakage.leaks import find_leaks, summary
-    from mien.data.options import DataOptions
-
     opened = DataOptions(name=name, root=root, reader=reader or {}, split_file=split_file, fold=fold).open()
     sides = {split: opened.samples(split) for split in opened.splits}
     if against and "=" in against:
@@ -73,11 +78,8 @@ def _nested(sides: dict[str, list["Sample"]], pair: tuple[str, str]) -> bool:
     return first <= second or second <= first
 
 
-def _against_set(reader: "Reader", sides: dict[str, list["Sample"]], against: str, pictures: bool) -> list["Leak"]:
+def _against_set(reader: Reader, sides: dict[str, list["Sample"]], against: str, pictures: bool) -> list["Leak"]:
     """Every split of the one with every split of the other."""
-    from mien.data.leakage.leaks import find_leaks
-    from mien.data.readers import open_reader
-
     name, _, root = against.partition("=")
     other = open_reader(name, root)
     mine, theirs = (reader.name, other.name) if reader.name != other.name else (str(reader.root), str(other.root))
@@ -95,11 +97,6 @@ def _against_set(reader: "Reader", sides: dict[str, list["Sample"]], against: st
 
 def _against_bundle(bundle: str, sides: dict[str, list["Sample"]], data: str) -> list["Leak"]:
     """The faces that the bundle was trained on or chosen by. Raises MienError for one that records none."""
-    from mien.core.bundle import BundleInfo
-    from mien.data.leakage.contamination import read_train_faces
-    from mien.data.leakage.leaks import Leak
-    from mien.engine.bundles.predictor import bundle_folder
-
     folder = bundle_folder(bundle)
     description = folder / "system.json"
     info = BundleInfo.from_json(description.read_text(encoding="utf-8"), where=str(description))
@@ -125,8 +122,6 @@ def _against_bundle(bundle: str, sides: dict[str, list["Sample"]], data: str) ->
 
 def write_table(path: Path, found: Sequence["Leak"]) -> None:
     """leaks.csv: a row for each pair, with the columns COLUMNS."""
-    from mien.media.files import write_csv
-
     rows = []
     for leak in found:
         known = _is_pair(leak)
@@ -140,9 +135,6 @@ def write_table(path: Path, found: Sequence["Leak"]) -> None:
 
 def write_leaks_page(path: Path, title: str, found: Sequence["Leak"], subtitle: str) -> None:
     """leaks.html: counts, then the pairs as pictures, each kind for itself. One file, nothing from elsewhere."""
-    from mien.data.leakage.leaks import KINDS
-    from mien.report.page import Section, macro, write_page
-
     sections = [Section("", macro(TEMPLATE, "summary", _by_sides(found)))]
     for kind, (_, meaning) in KINDS.items():
         here = [leak for leak in found if leak.kind == kind]
@@ -151,26 +143,24 @@ def write_leaks_page(path: Path, title: str, found: Sequence["Leak"], subtitle: 
     write_page(path, title, sections, subtitle=subtitle)
 
 
-def _pairs(found: Sequence["Leak"]) -> "Markup":
+def _pairs(found: Sequence["Leak"]) -> Markup:
     """The least alike first: there the doubtful ones would be."""
-    from mien.report.page import macro
-
     ordered = sorted(found, key=lambda leak: (leak.likeness, leak.value, leak.second.key))
     pairs = [(_pictures(leak), _caption(leak)) for leak in ordered[:SHOWN]]
     return macro(TEMPLATE, "pairs", pairs, max(len(found) - SHOWN, 0))
 
 
-def _shown(leak: "Leak") -> list["Sample"]:
+def _shown(leak: Leak) -> list["Sample"]:
     """Both faces; of a bundle's training faces there is no picture, so the second alone."""
     return [leak.first, leak.second] if _is_pair(leak) else [leak.second]
 
 
-def _is_pair(leak: "Leak") -> bool:
+def _is_pair(leak: Leak) -> bool:
     """Whether both faces are known: not so for the faces that a bundle was trained on."""
     return leak.likeness == leak.likeness  # not NaN
 
 
-def _caption(leak: "Leak") -> list[str]:
+def _caption(leak: Leak) -> list[str]:
     """The lines below a pair."""
     shown = _shown(leak)
     lines = [f"{side}: {sample.key}" for side, sample in zip(leak.sides[-len(shown) :], shown, strict=True)]
@@ -180,19 +170,13 @@ def _caption(leak: "Leak") -> list[str]:
     return lines
 
 
-def _pictures(leak: "Leak") -> list[tuple[str, str]]:
+def _pictures(leak: Leak) -> list[tuple[str, str]]:
     """(base64 of a JPEG, alternative text) of each face."""
-    import base64
-
     return [(base64.b64encode(_jpeg(sample)).decode(), f"the picture {sample.key}") for sample in _shown(leak)]
 
 
-def _jpeg(sample: "Sample") -> bytes:
+def _jpeg(sample: Sample) -> bytes:
     """The grey picture that was compared; plain grey where it cannot be read."""
-    import cv2
-    import numpy as np
-
-    from mien.data.leakage.fingerprints import grey_picture
 
     try:
         grey = grey_picture(sample)
@@ -204,8 +188,6 @@ def _jpeg(sample: "Sample") -> bytes:
 
 def _by_sides(found: Sequence["Leak"]) -> str:
     """`train and valid: 159 near-duplicates; train and test: 1 subject`."""
-    from mien.data.leakage.leaks import summary
-
     sides = dict.fromkeys(leak.sides for leak in found)
     return "; ".join(f"{a} and {b}: {summary(x for x in found if x.sides == (a, b))}" for a, b in sides)
 

@@ -4,13 +4,12 @@ import inspect
 from importlib import import_module
 
 from mien.cli.text import columns
+from mien.core.labels import label_set, list_label_sets
+from mien.data.readers import READERS
 
 
 def list_data() -> str:
     """Data sets that can be read, how their folders lie, and the published class orders."""
-    from mien.core.labels import label_set, list_label_sets
-    from mien.data.readers import READERS
-
     readers = [(name, _first_line(target)) for name, target in READERS.items()]
     orders = [(name, label_set(name).checksum, ", ".join(label_set(name).classes)) for name in list_label_sets()]
     return (

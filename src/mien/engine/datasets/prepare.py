@@ -1,18 +1,23 @@
 """`mien data prepare`: the faces of a data set found, aligned and cut out once, into a folder or shards to train on."""
 
+import csv
 import json
+import shutil
 from collections import Counter
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
+from mien import __version__
+from mien.cli.progress import progress_bar
 from mien.cli.text import columns
 from mien.core.errors import MienError
-from mien.media.files import home_expanded
-
-if TYPE_CHECKING:
-    from mien.data.preparation.face_crop import Preparation
-    from mien.data.preparation.prepared import Part
-    from mien.data.readers import Reader
+from mien.data.parallel import cores, parallel_map
+from mien.data.preparation.face_crop import Preparation
+from mien.data.preparation.prepared import PARTS, Part, parts_of, write_part, write_tables
+from mien.data.readers import Reader, open_reader
+from mien.data.splits import split_hash
+from mien.media.files import home_expanded, sha256_of, write_text
 
 NOTE = "prepared.json"
 MANY = 0.1  # share of failures from which a word on the detector is due
@@ -61,10 +66,6 @@ def prepare(
         quality: quality of jpeg, up to 100.
         workers: processes; by default one for each core.
     """
-    from mien.data.parallel import cores
-    from mien.data.preparation.face_crop import Preparation
-    from mien.data.readers import open_reader
-
     how = Preparation(
         size, detector, detector_weights, align, own_boxes, box_scale, box_shift_y, fit, min_face, encoding, quality
     )
@@ -79,10 +80,8 @@ class _Run:
     """One set on its way into one folder."""
 
     def __init__(
-        self, reader: "Reader", folder: Path, how: "Preparation", *, shards: bool, options: dict[str, Any]
+        self, reader: Reader, folder: Path, how: Preparation, *, shards: bool, options: dict[str, Any]
     ) -> None:
-        from mien.data.preparation.prepared import parts_of
-
         self.reader, self.folder, self.how, self.shards = reader, folder, how, shards
         _refuse_inside(folder, reader.root)
         self.splits = {split: reader.samples(split) for split in reader.splits}
@@ -91,8 +90,6 @@ class _Run:
 
     def through(self, workers: int) -> str:
         """Prepares what is left to do. Returns the summary."""
-        from mien.data.preparation.prepared import PARTS, write_tables
-
         before = _state_of(self.folder)
         _refuse_other(self.folder, before, self.note)
         if before.get("state") == "complete":
@@ -110,11 +107,7 @@ class _Run:
         _clear(self.folder / PARTS)
         return self._summary(note)
 
-    def _work(self, parts: "list[Part]", workers: int) -> None:
-        from mien.cli.progress import progress_bar
-        from mien.data.parallel import parallel_map
-        from mien.data.preparation.prepared import write_part
-
+    def _work(self, parts: list[Part], workers: int) -> None:
         _sweep(self.folder)
         total = sum(len(part.samples) for part in self.parts)
         with progress_bar("preparing faces", total) as advance:
@@ -124,11 +117,6 @@ class _Run:
 
     def _note(self, options: dict[str, Any]) -> dict[str, Any]:
         """What makes the result: equal notes mean equal bytes."""
-        from dataclasses import asdict
-
-        from mien import __version__
-        from mien.data.splits import split_hash
-
         labels = self.reader.labels
         how = asdict(self.how) | {"weights": _weights_hash(self.how.weights)}
         return {
@@ -143,8 +131,6 @@ class _Run:
         }
 
     def _write(self, state: dict[str, Any]) -> None:
-        from mien.media.files import write_text
-
         write_text(self.folder / NOTE, json.dumps(self.note | state, indent=2) + "\n")
 
     def _summary(self, note: dict[str, Any]) -> str:
@@ -196,14 +182,10 @@ def _change(name: str, before: Any, now: Any) -> str:
 
 
 def _weights_hash(path: str | None) -> str | None:
-    from mien.media.files import sha256_of
-
     return sha256_of(Path(path))[:12] if path and Path(path).is_file() else path
 
 
 def _reasons(folder: Path) -> dict[str, int]:
-    import csv
-
     with (folder / "failures.csv").open(encoding="utf-8", newline="") as file:
         return dict(Counter(row["reason"] for row in csv.DictReader(file)).most_common())
 
@@ -229,6 +211,4 @@ def _sweep(folder: Path) -> None:
 
 
 def _clear(folder: Path) -> None:
-    import shutil
-
     shutil.rmtree(folder, ignore_errors=True)

@@ -8,6 +8,11 @@ from typing import Any, TypeVar
 
 from mien.cli.progress import tracked
 from mien.core.errors import MienError, nearest
+from mien.data.parallel import cores
+from mien.data.replicas.clips import write_clips
+from mien.data.replicas.people import Plan, write_people
+from mien.synthetic.clips import ClipOptions
+from mien.synthetic.people import PeopleOptions
 
 Options = TypeVar("Options")
 
@@ -17,12 +22,6 @@ def make(
     workers: int | None,
 ) -> str:  # fmt: skip
     """Writes the set into `folder`, which will be called `named`; returns what to tell the user."""
-    from mien.data.parallel import cores
-    from mien.data.replicas.clips import write_clips
-    from mien.data.replicas.people import Plan, write_people
-    from mien.synthetic.clips import ClipOptions
-    from mien.synthetic.people import PeopleOptions
-
     plan = Plan(faces=faces, pictures=pictures, seed=seed)
     workers = workers or cores()
     clip_names = {field.name for field in fields(ClipOptions)} - {"people"}

@@ -5,10 +5,18 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 from markupsafe import Markup
+from PIL import Image
 
+from mien.engine.evaluation.classes.report import headline
+from mien.engine.evaluation.classes.sections import classes_table, confusion_table
+from mien.engine.evaluation.scores import value_of
 from mien.report import parts
+from mien.report.contact_sheet import Row, Tile, row_sheet
 from mien.report.page import Section, caveats, macro
+from mien.report.plots import curves_figure
+from mien.report.training import read_lines
 
 if TYPE_CHECKING:
     from mien.engine.demo.tour import Tour
@@ -33,8 +41,6 @@ def sections(tour: "Tour") -> list[Section]:
 
 
 def _summary(tour: "Tour") -> Markup:
-    from mien.engine.evaluation.scores import value_of
-
     cards = {"drawn faces": f"{sum(1 for _ in (tour.folder / 'faces').rglob('*.png')):,}"}
     if tour.evaluation is not None:
         accuracy = value_of(tour.evaluation.scores, "accuracy")
@@ -53,10 +59,6 @@ def _drawn(tour: "Tour") -> Markup:
 
 def _sheet(folder: Path) -> bytes:
     """A PNG with a row for each expression: its name and its first drawn faces."""
-    import numpy as np
-    from PIL import Image
-
-    from mien.report.contact_sheet import Row, Tile, row_sheet
 
     def tile(path: Path) -> Tile:
         with Image.open(path) as face:
@@ -70,8 +72,6 @@ def _sheet(folder: Path) -> bytes:
 
 
 def _training(tour: "Tour") -> Markup:
-    from mien.report.plots import curves_figure
-
     figures = [
         curves_figure({metric: _curve(tour.folder / stage, metric)}, title=title, percent=percent)
         for stage, metric, title, percent in CURVES
@@ -81,17 +81,12 @@ def _training(tour: "Tour") -> Markup:
 
 def _curve(run: Path, metric: str) -> list[tuple[float, float]]:
     """(epoch, value) on the validation faces."""
-    from mien.report.training import read_lines
-
     lines = read_lines(run / "metrics.jsonl")
     wanted = (line for line in lines if line.get("metric") == f"val/{metric}" and line.get("epoch") is not None)
     return [(float(line["epoch"]), float(line["value"])) for line in wanted]
 
 
 def _measured(tour: "Tour") -> Markup:
-    from mien.engine.evaluation.classes.report import headline
-    from mien.engine.evaluation.classes.sections import classes_table, confusion_table
-
     result = tour.evaluation
     assert result is not None
     return macro(TEMPLATE, "evaluation", headline(result), classes_table(result), confusion_table(result))

@@ -3,6 +3,7 @@
 Everything is made on the spot: no download, no data set. Without PyTorch the tour reads pictures only.
 """
 
+import csv
 import shutil
 import time
 from collections.abc import Iterator
@@ -10,15 +11,24 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import cv2
+from rich.console import Console
 
 from mien.core.errors import MienError
-
-if TYPE_CHECKING:
-    from rich.console import Console
-
-    from mien.engine.evaluation.classes.predictions import ClassEvaluation
-    from mien.report.page import Section
+from mien.data.options import DataOptions
+from mien.data.replicas import write_drawn
+from mien.engine.bundles.export import export
+from mien.engine.bundles.models import shipped_bundles
+from mien.engine.demo.report import sections
+from mien.engine.evaluation.classes.predictions import ClassEvaluation
+from mien.engine.evaluation.evaluate import evaluate
+from mien.engine.reading.analyze import analyze
+from mien.engine.training.fit import fit
+from mien.report.page import Section, write_page
+from mien.synthetic.drawn import EXPRESSIONS
+from mien.synthetic.people import unframed_portrait
 
 # What the tour writes into its folder; a second tour in the same folder replaces just these.
 PARTS = ("faces", "landmarks", "expression", "evaluation", "pictures", "readings", "report.html")
@@ -37,11 +47,11 @@ class Tour:
 
     folder: Path
     """For all results."""
-    console: "Console"
+    console: Console
     """For progress."""
     seed: int
     """Of drawings and training."""
-    evaluation: "ClassEvaluation | None" = None
+    evaluation: ClassEvaluation | None = None
     """Of the trained network."""
     reader: str = ""
     """What reads the pictures."""
@@ -72,8 +82,6 @@ def demo(*, output: str = "mien-demo", faces: int = 1050, epochs: int = 14, seed
         epochs: epochs of training; the landmark stream is trained for half as many before.
         seed: seed of the drawings and of training.
     """
-    from rich.console import Console
-
     start = time.perf_counter()
     tour = Tour(_emptied(Path(output)), Console(soft_wrap=True, highlight=False), seed)
     _draw(tour, faces)
@@ -116,9 +124,6 @@ def _emptied(folder: Path) -> Path:
 
 
 def _draw(tour: Tour, faces: int) -> None:
-    from mien.data.replicas import write_drawn
-    from mien.synthetic.drawn import EXPRESSIONS
-
     tour.step(f"1  Drawing {faces} faces, {len(EXPRESSIONS)} expressions")
     write_drawn(tour.folder / "faces", faces=faces, seed=tour.seed, layout="drawn", size=FACE)
     tour.log(f"nobody's faces, but labelled exactly: {tour.folder / 'faces'}")
@@ -126,8 +131,6 @@ def _draw(tour: Tour, faces: int) -> None:
 
 def _train(tour: Tour, epochs: int) -> None:
     """Stage 0 on the drawings' own points, then the classifier on top of it, as on real data."""
-    from mien.engine.training.fit import fit
-
     tour.step("2  Training a tiny POSTER V2, first its landmark stream, then the classifier")
     start = time.perf_counter()
     common: dict[str, Any] = {
@@ -151,10 +154,6 @@ def _train(tour: Tour, epochs: int) -> None:
 
 
 def _measure(tour: Tour) -> None:
-    from mien.data.options import DataOptions
-    from mien.engine.evaluation.classes.predictions import ClassEvaluation
-    from mien.engine.evaluation.evaluate import evaluate
-
     tour.step("3  Measuring it on drawings that it has not seen")
     data = DataOptions(name="drawn", root=str(tour.folder / "faces"))
     output = str(tour.folder / "evaluation")
@@ -165,8 +164,6 @@ def _measure(tour: Tour) -> None:
 
 def _read(tour: Tour) -> None:
     """Portraits that nobody framed: the detector has to find the faces first."""
-    from mien.engine.reading.analyze import analyze
-
     tour.step("4  Reading pictures")
     _paint_pictures(tour)
     bundle = _reading_bundle(tour)
@@ -181,11 +178,6 @@ def _read(tour: Tour) -> None:
 
 def _paint_pictures(tour: Tour) -> None:
     """One synthetic person for each expression, in front of a camera that does not frame the face."""
-    import cv2
-
-    from mien.synthetic.drawn import EXPRESSIONS
-    from mien.synthetic.people import unframed_portrait
-
     folder = tour.folder / "pictures"
     folder.mkdir()
     for i, expression in enumerate(EXPRESSIONS):
@@ -201,9 +193,6 @@ def _paint_pictures(tour: Tour) -> None:
 
 def _reading_bundle(tour: Tour) -> str | None:
     """The model that ships, else the one just trained, exported; None where there is neither."""
-    from mien.engine.bundles.export import export
-    from mien.engine.bundles.models import shipped_bundles
-
     for folder, info in shipped_bundles():
         if "model.onnx" not in info.files or not info.outputs_of("classes"):
             continue
@@ -218,16 +207,11 @@ def _reading_bundle(tour: Tour) -> str | None:
 
 
 def _rows(path: Path) -> list[dict[str, str]]:
-    import csv
-
     with path.open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
 
 
 def _report(tour: Tour) -> Path:
-    from mien.engine.demo.report import sections
-    from mien.report.page import write_page
-
     path = tour.folder / "report.html"
     found: list[Section] = sections(tour)
     write_page(path, "mien: the tour", found, subtitle="Drawn, trained, measured and read on this machine, offline.")

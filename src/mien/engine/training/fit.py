@@ -11,18 +11,24 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+from rich.console import Console
+
 from mien.cli.parameters import OptionsFrom
 from mien.core.errors import MienError
+from mien.engine.training.config import FitConfig, TrainerOptions, parse_fit, resolve
+from mien.engine.training.curves import write_curves
+from mien.engine.training.history import History, majority_warnings
+from mien.engine.training.provenance import bundle_writer
+from mien.engine.training.run_folder import RunFolder
+from mien.engine.training.setup import build, stage_defaults
+from mien.engine.training.stop_signals import Interrupted, StopSignals
 from mien.media.files import write_text
+from mien.report.training import training_report
+from mien.systems.optim import depends_on_epochs
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from mien.data.datamodule import FaceDataModule
-    from mien.engine.training.config import FitConfig, TrainerOptions
-    from mien.engine.training.history import History
     from mien.engine.training.loop import Checkpointer
-    from mien.engine.training.run_folder import RunFolder
     from mien.systems.stage import Stage
 
 CONFIG = "mien.engine.training.config"
@@ -66,18 +72,12 @@ def fit(
         configs: YAML files or the names of packaged configs, later ones win; without any, --output RUN continues or
             repeats the run in that folder.
     """
-    from mien.engine.training.config import resolve
-    from mien.engine.training.setup import stage_defaults
-
     _check_packages()
     return fit_config(resolve(configs, overrides, defaults=stage_defaults))
 
 
 def fit_command(arguments: Sequence[str]) -> list[FitResult]:
     """`mien fit ARGUMENTS`: the same from a command line."""
-    from mien.engine.training.config import parse_fit
-    from mien.engine.training.setup import stage_defaults
-
     _check_packages()
     return fit_config(parse_fit(arguments, defaults=stage_defaults))
 
@@ -88,10 +88,8 @@ def _check_packages() -> None:
         raise MienError(f"mien fit needs {', '.join(missing)}, which is not installed: pip install 'mien[train]'.")
 
 
-def fit_config(config: "FitConfig") -> list[FitResult]:
+def fit_config(config: FitConfig) -> list[FitResult]:
     """Trains as the config says: once, or once for each of its seeds."""
-    from rich.console import Console
-
     _check_packages()
     console = Console(soft_wrap=True, quiet=not _is_first_process())
     config = replace(
@@ -110,7 +108,7 @@ def fit_config(config: "FitConfig") -> list[FitResult]:
     return results
 
 
-def _with_seed(config: "FitConfig", seed: int) -> "FitConfig":
+def _with_seed(config: FitConfig, seed: int) -> FitConfig:
     folder = Path(config.output) / f"seed_{seed}"
     return replace(
         config,
@@ -121,10 +119,7 @@ def _with_seed(config: "FitConfig", seed: int) -> "FitConfig":
     )
 
 
-def _fit_once(config: "FitConfig", console: "Console") -> FitResult:
-    from mien.engine.training.run_folder import RunFolder
-    from mien.engine.training.setup import build
-
+def _fit_once(config: FitConfig, console: Console) -> FitResult:
     _quiet_lightning()
     run = RunFolder(Path(config.output))
     stage, data = build(config)
@@ -145,23 +140,17 @@ def _fit_once(config: "FitConfig", console: "Console") -> FitResult:
 
 def _epochs_are_free(stage: "Stage") -> bool:
     """Whether no learning rate depends on how many epochs the run is to have."""
-    from mien.systems.optim import depends_on_epochs
-
     return not any(depends_on_epochs(o.optim or stage.optim_options) for o in stage.objectives())
 
 
-def _history(stage: "Stage", state: dict[str, Any] | None) -> "History":
-    from mien.engine.training.history import History
-
+def _history(stage: "Stage", state: dict[str, Any] | None) -> History:
     return History(**state["history"]) if state is not None else History(stage.monitor, stage.larger_is_better)
 
 
 def _checkpointer(
-    config: "FitConfig", run: "RunFolder", stage: "Stage", data: "FaceDataModule", history: "History"
+    config: FitConfig, run: RunFolder, stage: "Stage", data: "FaceDataModule", history: History
 ) -> "Checkpointer":
     from mien.engine.training.loop import Checkpointer, CheckpointOptions
-    from mien.engine.training.provenance import bundle_writer
-    from mien.engine.training.stop_signals import StopSignals
 
     save_best, protocol = bundle_writer(run, config, stage, data)
     trainer = config.trainer
@@ -173,13 +162,12 @@ def _checkpointer(
 
 
 def _train(
-    options: "TrainerOptions", stage: "Stage", data: "FaceDataModule", *, checkpointer: "Checkpointer",
-    console: "Console",
+    options: TrainerOptions, stage: "Stage", data: "FaceDataModule", *, checkpointer: "Checkpointer",
+    console: Console,
 ) -> None:  # fmt: skip
     """Raises KeyboardInterrupt after Ctrl-C and SystemExit after SIGTERM and SIGHUP, with the state saved."""
     from mien.engine.training.loop import ResumableData, start_at
     from mien.engine.training.progress import ProgressReporter
-    from mien.engine.training.stop_signals import Interrupted
 
     root = checkpointer.run.root
     reporter = ProgressReporter(console, checkpointer.history, bar=options.progress)
@@ -198,7 +186,7 @@ def _train(
         checkpointer.signals.restore()
 
 
-def _trainer(options: "TrainerOptions", *, callbacks: list[Any], root: Path) -> Any:
+def _trainer(options: TrainerOptions, *, callbacks: list[Any], root: Path) -> Any:
     """Lightning's, with nothing of its own that writes, shows or samples."""
     import lightning as L
 
@@ -214,10 +202,7 @@ def _trainer(options: "TrainerOptions", *, callbacks: list[Any], root: Path) -> 
     )  # fmt: skip
 
 
-def _finish(run: "RunFolder", stage: "Stage", history: "History", console: "Console") -> FitResult:
-    from mien.engine.training.curves import write_curves
-    from mien.engine.training.history import majority_warnings
-    from mien.report.training import training_report
+def _finish(run: RunFolder, stage: "Stage", history: History, console: Console) -> FitResult:
     from mien.systems.bundle import read_info
 
     if not history.best:
@@ -235,7 +220,7 @@ def _finish(run: "RunFolder", stage: "Stage", history: "History", console: "Cons
     return FitResult(run.root, run.bundle, model_id, scores, history.best, history.temperatures, history.seconds)
 
 
-def _best_line(history: "History", scores: dict[str, float]) -> str:
+def _best_line(history: History, scores: dict[str, float]) -> str:
     values = ", ".join(f"{name.removeprefix('val/')} {value:.4f}" for name, value in scores.items())
     fitted = history.temperatures
     named = {f" of {name}" if len(fitted) > 1 else "": value for name, value in fitted.items()}
@@ -243,7 +228,7 @@ def _best_line(history: "History", scores: dict[str, float]) -> str:
     return f"best epoch {history.best}: {values} on validation{temperatures}"
 
 
-def _summary(config: "FitConfig", stage: "Stage", data: "FaceDataModule", history: "History") -> str:
+def _summary(config: FitConfig, stage: "Stage", data: "FaceDataModule", history: History) -> str:
     """What is trained, on what and how: the first lines of a run."""
     selection = data.selection
     lines = [
@@ -265,10 +250,8 @@ def _summary(config: "FitConfig", stage: "Stage", data: "FaceDataModule", histor
     return "\n".join(lines)
 
 
-def _report_spread(results: list[FitResult], seeds: Sequence[int], output: Path, console: "Console") -> None:
+def _report_spread(results: list[FitResult], seeds: Sequence[int], output: Path, console: Console) -> None:
     """Mean and standard deviation (n - 1) over the seeds, printed and written beside the runs."""
-    from mien.engine.training.run_folder import RunFolder
-
     lines = []
     for name in results[0].scores:
         values = [result.scores[name] for result in results]

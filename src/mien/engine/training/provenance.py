@@ -3,23 +3,25 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from mien import __version__
+from mien.engine.bundles.card import bundle_card
+from mien.engine.bundles.predictor import bundle_folder
+from mien.engine.evaluation.contamination import training_faces
+from mien.engine.training.config import FitConfig
+from mien.engine.training.run_folder import RunFolder
 from mien.engine.training.setup import named_bundles
 
 if TYPE_CHECKING:
     from mien.data.datamodule import FaceDataModule
-    from mien.engine.training.config import FitConfig
-    from mien.engine.training.run_folder import RunFolder
     from mien.systems.stage import Stage
 
 SaveBest = Callable[["Stage", dict[str, float]], tuple[str, dict[str, float]]]
 
 
 def bundle_writer(
-    run: "RunFolder", config: "FitConfig", stage: "Stage", data: "FaceDataModule"
+    run: RunFolder, config: FitConfig, stage: "Stage", data: "FaceDataModule"
 ) -> tuple[SaveBest, dict[str, Any]]:
     """A function that writes an epoch's bundle and returns its hash and temperatures; the scores' protocol."""
-    from mien.engine.evaluation.contamination import training_faces
-
     inits = list(named_bundles(config.init).values())
     extra, about = training_faces(data.selection, data=config.data.name, leaks=config.data.leaks, inits=inits)
     known = provenance(config, stage, data) | about
@@ -29,9 +31,8 @@ def bundle_writer(
 
 
 def _save(
-    run: "RunFolder", stage: "Stage", epoch: dict[str, float], known: dict[str, Any], extra: dict[str, bytes]
+    run: RunFolder, stage: "Stage", epoch: dict[str, float], known: dict[str, Any], extra: dict[str, bytes]
 ) -> tuple[str, dict[str, float]]:
-    from mien.engine.bundles.card import bundle_card
     from mien.systems.bundle import save_bundle
 
     temperatures = stage.temperatures(stage.predictions)
@@ -42,10 +43,8 @@ def _save(
     return info.weight_hash, temperatures
 
 
-def provenance(config: "FitConfig", stage: "Stage", data: "FaceDataModule") -> dict[str, Any]:
+def provenance(config: FitConfig, stage: "Stage", data: "FaceDataModule") -> dict[str, Any]:
     """How the weights came about, as plain values without a path of this machine."""
-    from mien import __version__
-
     split = data.provenance()
     best = "highest" if stage.larger_is_better else "lowest"
     frozen = {name: network.sha256 for name, network in stage.frozen().items()}
@@ -65,9 +64,8 @@ def provenance(config: "FitConfig", stage: "Stage", data: "FaceDataModule") -> d
     }
 
 
-def _initial_models(config: "FitConfig") -> str:
+def _initial_models(config: FitConfig) -> str:
     """`system@weights` of what the run starts from, with the role where there are several; else random or none."""
-    from mien.engine.bundles.predictor import bundle_folder
     from mien.systems.bundle import read_info
 
     models = [

@@ -5,29 +5,28 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from mien.core.errors import MienError, nearest
+from mien.core.labels import LabelSet
+from mien.core.spec import PictureInput
+from mien.engine.bundles.predictor import bundle_folder
+from mien.engine.training.config import FitConfig
+from mien.systems.registry import create_model, stage_class
 
 if TYPE_CHECKING:
-    from mien.core.labels import LabelSet
     from mien.data.datamodule import FaceDataModule
-    from mien.engine.training.config import FitConfig
     from mien.systems.stage import Stage
     from mien.systems.system import System
 
 
 def stage_defaults(values: Mapping[str, Any]) -> dict[str, Any]:
     """The optimiser options of the stage that a config names, for those that the config does not state."""
-    from mien.engine.training.config import FitConfig
-    from mien.systems.registry import stage_class
-
     known = FitConfig()
     system, stage = ((values.get(key) or {}).get("name", getattr(known, key).name) for key in ("system", "stage"))
     return {"optim": asdict(stage_class(system, stage).default_optim)}
 
 
-def build(config: "FitConfig") -> "tuple[Stage, FaceDataModule]":
+def build(config: FitConfig) -> "tuple[Stage, FaceDataModule]":
     """The stage with its freshly initialised (or taken over) system, and its data with their index read."""
     from mien.data.datamodule import FaceDataModule
-    from mien.systems.registry import stage_class
 
     kind = stage_class(config.system.name, config.stage.name)
     bundles = init_bundles(config.init, kind)
@@ -43,12 +42,10 @@ def build(config: "FitConfig") -> "tuple[Stage, FaceDataModule]":
     return stage, data
 
 
-def _system(config: "FitConfig", name: str, labels: "LabelSet | None") -> "System":
+def _system(config: FitConfig, name: str, labels: LabelSet | None) -> "System":
     """With weights that follow from the seed, and its picture cut out as the config says."""
     import torch
 
-    from mien.core.spec import PictureInput
-    from mien.systems.registry import create_model
     from mien.systems.stage import step_seed
 
     options = config.system.options | ({"legacy": True} if config.legacy else {})
@@ -64,7 +61,7 @@ def _system(config: "FitConfig", name: str, labels: "LabelSet | None") -> "Syste
     return system
 
 
-def _step_options(config: "FitConfig") -> Any:
+def _step_options(config: FitConfig) -> Any:
     from mien.systems.stage import StepOptions
 
     trainer = config.trainer
@@ -105,7 +102,6 @@ def named_bundles(init: str | Mapping[str, str]) -> dict[str, str]:
 
 def _initialize(stage: "Stage", bundles: Mapping[str, str]) -> None:
     """Takes over the weights of the bundles; refuses random weights where the stage cannot use them."""
-    from mien.engine.bundles.predictor import bundle_folder
     from mien.systems.bundle import load
 
     for role, bundle in bundles.items():
