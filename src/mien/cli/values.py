@@ -13,6 +13,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from mien.cli.option_keys import unknown_option
 from mien.core.errors import MienError
+from mien.media.yaml_text import parse_yaml
 
 TRUE, FALSE = ("true", "yes"), ("false", "no")
 LARGEST_INT = 2**63 - 1
@@ -30,7 +31,6 @@ def parse_value(text: str, kind: Any, *, key: str) -> Any:
         return text.lower() in TRUE
     if str in kinds or any(get_origin(each) is Literal for each in kinds):
         return checked(text, kind, key=key)
-    from mien.media.yaml_text import parse_yaml
 
     return checked(parse_yaml(text, source=f"--{key}"), kind, key=key, given=text)
 

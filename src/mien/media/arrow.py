@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from arro3.core import Array, DataType, Field, RecordBatch, Schema, Table, list_array
+from arro3.io import read_ipc_stream, read_parquet, write_ipc_stream
 
 from mien.core.errors import MienError
 from mien.media.columns import Column, Row
@@ -17,8 +19,6 @@ class ArrowFormat:
     """Rows as Arrow: record batches, and the messages of an IPC stream that can be appended one by one."""
 
     def __init__(self, columns: Sequence[Column]) -> None:
-        from arro3.core import DataType, Field, Schema, Table
-
         types = {"text": DataType.utf8(), "integer": DataType.int64(), "number": DataType.float64()}
         types["numbers"] = DataType.list(Field("item", DataType.float32(), nullable=True))
         self.columns, self._types = columns, types
@@ -30,8 +30,6 @@ class ArrowFormat:
 
     def batch(self, columns: Mapping[str, Sequence[Any]]) -> Any:
         """Of columns of plain values."""
-        from arro3.core import RecordBatch
-
         arrays = [self._array(column, columns[column.name]) for column in self.columns]
         return RecordBatch.from_arrays(arrays, schema=self.schema)
 
@@ -48,8 +46,6 @@ class ArrowFormat:
         return data[len(self.head) :].removesuffix(self._end)
 
     def _array(self, column: Column, values: Sequence[Any]) -> Any:
-        from arro3.core import Array, list_array
-
         if column.kind == "text":
             values = [None if value is None else printable(str(value)) for value in values]
         if column.kind != "numbers":
@@ -61,8 +57,6 @@ class ArrowFormat:
 
 
 def _ipc(data: Any) -> bytes:
-    from arro3.io import write_ipc_stream
-
     file = io.BytesIO()
     write_ipc_stream(data, file)
     return file.getvalue()
@@ -70,8 +64,6 @@ def _ipc(data: Any) -> bytes:
 
 def batches(source: Path, *, limit: int | None = None) -> Iterator[Any]:
     """The record batches of a journal or a Parquet file, up to so many rows; a torn one at the end is left out."""
-    from arro3.io import read_ipc_stream, read_parquet
-
     read = 0
     try:
         for batch in read_ipc_stream(str(source)) if source.suffix == ".arrows" else read_parquet(str(source)):

@@ -1,5 +1,6 @@
 """Sound in and out: mono, float32, -1..1. Plain WAV needs nothing, the rest pip install 'mien[audio]'."""
 
+import importlib
 import wave
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -140,8 +141,6 @@ def _read_any(path: Path) -> tuple[np.ndarray, int]:
 
 
 def _extra(name: str, what: str) -> ModuleType:
-    import importlib
-
     try:
         return importlib.import_module(name)
     except (ImportError, OSError) as error:  # OSError: soundfile without its library

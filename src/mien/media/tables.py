@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from arro3.io import read_ipc_stream, write_parquet
+
 from mien.core.errors import MienError
 from mien.media.arrow import ArrowFormat, arrow_errors, batches
 from mien.media.columns import Column, Row, cell, csv_line, kind_of, plain_list
@@ -145,8 +147,6 @@ class TableWriter:
             raise _cannot_write(self.csv, error) from error
 
     def _write_parquet(self) -> None:
-        from arro3.io import read_ipc_stream, write_parquet
-
         with atomic_path(self.parquet) as temporary, arrow_errors(self.parquet):
             write_parquet(read_ipc_stream(str(self.journal)), str(temporary), max_row_group_size=ROW_GROUP)
 
@@ -174,8 +174,6 @@ def write_table(path: str | Path, columns: Mapping[str, Any], *, described: Iter
             for cells in zip(*plain.values(), strict=True):
                 file.write(csv_line([cell(column, value) for column, value in zip(kinds, cells, strict=True)]))
     elif path.suffix == ".parquet":
-        from arro3.io import write_parquet
-
         with atomic_path(path) as temporary, arrow_errors(path):
             table = ArrowFormat(kinds).batch(plain)
             write_parquet(table, str(temporary), max_row_group_size=16 * ROW_GROUP)

@@ -13,6 +13,8 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
+from rich.console import Console
+from rich.progress import track
 
 from mien.core.errors import MienError
 from mien.core.records import Sample
@@ -111,9 +113,6 @@ def _confirmed(
 
     Which picture is laid upon which is decided by the hashes of their files: two sides agree on a pair in any order.
     """
-    from rich.console import Console
-    from rich.progress import track
-
     pixels = lru_cache(maxsize=40_000)(_pixels)
     detail = lru_cache(maxsize=4096)(lambda sample, mirrored: _detail(_turned(pixels(sample), mirrored)))
     found: set[tuple[int, int]] = set()

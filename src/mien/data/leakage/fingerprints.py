@@ -18,6 +18,8 @@ from typing import Any
 import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
+from rich.console import Console
+from rich.progress import track
 
 from mien.core.errors import MienError
 from mien.core.records import Box, Sample
@@ -136,9 +138,6 @@ def keys_of(samples: Sequence[Sample]) -> list[bytes]:
 
 
 def _computed(samples: Sequence[Sample]) -> Iterator[np.ndarray]:
-    from rich.console import Console
-    from rich.progress import track
-
     console = Console(stderr=True)
     yield from track(
         map_ahead(_print_or_nothing, samples), "fingerprints of pictures", len(samples), console=console,

@@ -20,6 +20,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from arro3.core import Array, DataType, Field, Schema, Table, list_array
+from arro3.io import write_parquet
 
 from mien.core.errors import MienError
 from mien.core.labels import LabelSet
@@ -207,9 +209,6 @@ def write_tables(
 
 
 def _write_table(path: Path, rows: Sequence[Row], labels: LabelSet | None) -> None:
-    from arro3.core import Array, DataType, Field, Schema, Table, list_array
-    from arro3.io import write_parquet
-
     columns = {name: Array([row.get(name) for row in rows], type=kind) for name, kind in _kinds(rows, DataType)}
     for name in _LISTS:
         if any(row.get(name) for row in rows):

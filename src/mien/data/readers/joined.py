@@ -20,6 +20,7 @@ import yaml
 from mien.core.errors import MienError, nearest
 from mien.core.labels import label_set
 from mien.core.records import Sample
+from mien.data.readers import open_reader
 from mien.data.readers.divided import Divided
 from mien.data.readers.reader import Reader
 from mien.data.relabelling import relabelled
@@ -62,7 +63,6 @@ class Joined(Reader):
 
     def _open(self, sets: list[Any], options: dict[str, dict[str, Any]]) -> dict[str, tuple[Reader, dict[str, str]]]:
         """Reader and splits (ours → theirs) by a name of its own: `ferplus`, or `ferplus_2` for a second one."""
-        from mien.data.readers import open_reader
 
         opened: dict[str, tuple[Reader, dict[str, str]]] = {}
         times: Counter[str] = Counter()

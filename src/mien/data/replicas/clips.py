@@ -22,6 +22,7 @@ from mien.core.errors import MienError
 from mien.data.parallel import parallel_map
 from mien.data.replicas.people import Plan
 from mien.media.audio import Sound, write_sound
+from mien.media.video import write_video
 from mien.synthetic.clips import Clip, ClipOptions, film
 from mien.synthetic.people import CLASSES, units_of_model
 
@@ -113,6 +114,4 @@ def _write_clip(folder: Path, clip: Clip, units: tuple[str, ...]) -> None:
     np.savez_compressed(content, **arrays, **names)  # type: ignore[arg-type]
     (folder / "truth.npz").write_bytes(content.getvalue())
     if find_spec("av") is not None:
-        from mien.media.video import write_video
-
         write_video(folder / "clip.mp4", clip.frames, rate_hz=clip.frames_per_s, sound=sound)

@@ -1,6 +1,6 @@
 """A bundle's network ready for inference: arrays by input name in, arrays by output name out, on PyTorch or ONNX.
 
-Commands import this module for `bundle_folder` and their signatures, so nothing heavy is imported at its top.
+Commands that need no torch import this module for `bundle_folder`, so torch is not imported at its top.
 """
 
 from __future__ import annotations
@@ -10,14 +10,13 @@ from dataclasses import dataclass
 from importlib import resources
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
+import numpy as np
+
+from mien.core.bundle import BundleInfo
 from mien.core.errors import MienError
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    from mien.core.bundle import BundleInfo
+from mien.runtime.runner import Runner
 
 RunnerName = Literal["auto", "torch", "onnx"]
 Arrays = dict[str, "np.ndarray"]
@@ -90,7 +89,5 @@ def _torch_predictor(folder: Path, device: str) -> Predictor:
 
 
 def _onnx_predictor(folder: Path) -> Predictor:
-    from mien.runtime.runner import Runner
-
     runner = Runner(folder)
     return Predictor(runner.info, f"ONNX on {runner.backend}, {runner.precision}", runner.outputs)

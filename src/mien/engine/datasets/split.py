@@ -1,8 +1,15 @@
 """`mien data split`: divides a data set so that no person, clip or photograph stands on two sides."""
 
+from pathlib import Path
 from typing import Any
 
+from mien.cli.text import columns
 from mien.core.errors import MienError
+from mien.data.leakage.duplicates import pairs_of_keys
+from mien.data.readers import open_reader
+from mien.data.readers.divided import Divided
+from mien.data.split_file import SplitFile, parts_from
+from mien.data.splits import divide
 
 
 def split(
@@ -32,14 +39,6 @@ def split(
         pictures: search for near-duplicates, for which every picture is decoded once.
         reader: options of the reader, such as --reader.majority soft.
     """
-    from pathlib import Path
-
-    from mien.data.leakage.duplicates import pairs_of_keys
-    from mien.data.readers import open_reader
-    from mien.data.readers.divided import Divided
-    from mien.data.split_file import SplitFile, parts_from
-    from mien.data.splits import divide
-
     if folds and parts:
         raise MienError("Name --parts or --folds, not both.")
     if folds and folds < 2:
@@ -65,8 +64,6 @@ def _rule(shares: dict[str, float], folds: int, pictures: bool) -> str:
 
 
 def _summary(opened: Any, divided: dict[str, list[Any]], file: Any, output: str, pairs: int) -> str:
-    from mien.cli.text import columns
-
     classes = opened.labels.classes if opened.labels else ()
     rows: list[list[object]] = [["", *divided]]
     rows += [[c, *(sum(s.expression == i for s in part) for part in divided.values())] for i, c in enumerate(classes)]

@@ -2,15 +2,22 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import numpy as np
+
+from mien.cli.progress import progress_bar
 from mien.cli.text import columns
 from mien.core.errors import MienError
-
-if TYPE_CHECKING:
-    from mien.core.records import Sample
-    from mien.data.inspection.pictures import Facts
-    from mien.data.readers import Reader
+from mien.core.records import Sample
+from mien.core.spec import PictureInput
+from mien.data.inspection.pictures import SIDE, Facts, inspect
+from mien.data.inspection.published import count
+from mien.data.inspection.statistics import describe
+from mien.data.readers import Reader, open_reader
+from mien.engine.datasets.check import folder_for
+from mien.engine.datasets.stats_plots import stats_figure
+from mien.media.files import write_text
 
 
 def stats(
@@ -40,13 +47,6 @@ def stats(
         seed: seed of that sample.
         workers: processes; by default one for each core.
     """
-    from mien.core.spec import PictureInput
-    from mien.data.inspection.pictures import SIDE
-    from mien.data.inspection.published import count
-    from mien.data.inspection.statistics import describe
-    from mien.data.readers import open_reader
-    from mien.engine.datasets.check import folder_for
-
     opened = open_reader(name, root, **(reader or {}))
     folder = folder_for(output, opened)
     splits = {split: opened.samples(split) for split in opened.splits}
@@ -61,9 +61,7 @@ def stats(
     return f"{opened.name}, {root}\n{columns(_table(found))}{files}"
 
 
-def _sampled(faces: "list[Sample]", limit: int, seed: int) -> "list[Sample]":
-    import numpy as np
-
+def _sampled(faces: list[Sample], limit: int, seed: int) -> list[Sample]:
     if limit < 0:
         raise MienError(f"--limit must be at least 0; got {limit}.")
     if not limit or limit >= len(faces):
@@ -72,11 +70,8 @@ def _sampled(faces: "list[Sample]", limit: int, seed: int) -> "list[Sample]":
     return [faces[i] for i in sorted(chosen.tolist())]
 
 
-def _measured(faces: "list[Sample]", spec: Any, workers: int | None) -> "tuple[list[Sample], list[Facts], int]":
+def _measured(faces: list[Sample], spec: Any, workers: int | None) -> tuple[list[Sample], list[Facts], int]:
     """The faces that can be read, their facts, and how many cannot."""
-    from mien.cli.progress import progress_bar
-    from mien.data.inspection.pictures import inspect
-
     with progress_bar("measuring faces", len(faces)) as advance:
         facts = inspect(faces, spec=spec, advance=advance, workers=workers)
     whole = [(face, fact) for face, fact in zip(faces, facts, strict=True) if not fact.why_broken]
@@ -137,9 +132,6 @@ def _lines(found: dict[str, Any]) -> list[tuple[str, str]]:
     return lines
 
 
-def _write(folder: Path, found: dict[str, Any], reader: "Reader") -> None:
-    from mien.engine.datasets.stats_plots import stats_figure
-    from mien.media.files import write_text
-
+def _write(folder: Path, found: dict[str, Any], reader: Reader) -> None:
     write_text(folder / "stats.json", json.dumps({"data": reader.name, **found}, indent=2) + "\n")
     stats_figure(found, title=reader.name).png(folder / "stats.png")

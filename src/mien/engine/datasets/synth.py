@@ -6,14 +6,14 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mien.cli.progress import tracked
 from mien.core.errors import MienError
+from mien.data.parallel import cores
+from mien.data.replicas import Layout, Written, faces_of, layout_named
+from mien.engine.datasets.synth_people import make
 from mien.media.files import home_expanded
-
-if TYPE_CHECKING:
-    from mien.data.replicas import Layout, Written
 
 
 def synth(
@@ -51,8 +51,6 @@ def synth(
             seconds, frames_per_s, voice, syllables, disagree. For instance --options.palsy 0.5.
     """
     if name in ("people", "clips"):
-        from mien.engine.datasets.synth_people import make
-
         with _in_place_of(home_expanded(output), replace=replace) as temporary:
             return make(
                 name, temporary, named=Path(output), faces=faces, pictures=pictures, seed=seed, size=size,
@@ -60,8 +58,6 @@ def synth(
             )  # fmt: skip
     if options:
         raise MienError(f"--options are those of people and clips; the replica {name} has none.")
-    from mien.data.parallel import cores
-    from mien.data.replicas import faces_of, layout_named
 
     layout, folder = layout_named(name), home_expanded(output)
     drawn = faces_of(
@@ -105,7 +101,7 @@ def _in_place_of(folder: Path, *, replace: bool) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _summary(name: str, folder: Path, layout: "Layout", written: "list[Written]") -> str:
+def _summary(name: str, folder: Path, layout: Layout, written: list[Written]) -> str:
     splits = ", ".join(f"{split} {count:,}" for split, count in Counter(face.split for face in written).items())
     persons = len({face.subject for face in written if face.subject is not None})
     of_persons = f" of {persons:,} persons" if persons else ""

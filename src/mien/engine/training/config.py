@@ -20,9 +20,11 @@ from mien.cli.values import check_keys, checked, dotted_keys, merged, nested
 from mien.core.errors import MienError, nearest
 from mien.core.options import at_least, check_rules
 from mien.data.options import DataOptions
+from mien.data.transforms import Augmentation, augmentation
 from mien.media.files import home_expanded
 from mien.media.yaml_text import read_yaml, yaml_of
 from mien.systems.optim import OptimOptions
+from mien.systems.registry import SYSTEMS, stage_class, system_class
 
 MAX_SEEDS = 1000
 SYSTEM, STAGE, AUGMENT = "system.options", "stage.options", "data.augment"
@@ -267,8 +269,6 @@ def fit_parameters(configs: Sequence[str], options: Mapping[str, str], *, detail
 
 
 def _system_parameters(config: FitConfig, group: str) -> Iterator[Parameter]:
-    from mien.systems.registry import SYSTEMS, stage_class, system_class
-
     name = stage_class(config.system.name, config.stage.name).system_name(config.system.name)
     kind = system_class(name)
     legacy = {"legacy": True} if config.legacy else {}
@@ -277,15 +277,11 @@ def _system_parameters(config: FitConfig, group: str) -> Iterator[Parameter]:
 
 
 def _stage_parameters(config: FitConfig, group: str) -> Iterator[Parameter]:
-    from mien.systems.registry import stage_class
-
     kind = stage_class(config.system.name, config.stage.name)
     return _fields(kind.options_class, STAGE, config.stage.options, group)
 
 
 def _augment_parameters(config: FitConfig, group: str) -> Iterator[Parameter]:
-    from mien.data.transforms import Augmentation, augmentation
-
     recipe = augmentation(config.data.augmentation, **config.data.augment)
     return _fields(Augmentation, AUGMENT, asdict(recipe), group)
 

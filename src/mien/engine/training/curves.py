@@ -3,16 +3,15 @@
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from PIL import Image
+
 from mien.engine.training.history import History
+from mien.media.files import atomic_path
+from mien.report.plots import curves_figure
 
 
 def write_curves(file: Path, history: History) -> None:
     """The losses, the scores and the learning rates by epoch, one above the other."""
-    from PIL import Image
-
-    from mien.media.files import atomic_path
-    from mien.report.plots import curves_figure
-
     with TemporaryDirectory() as folder:
         panels = []
         for title, names in _panels(history.epochs[0], history.monitor).items():

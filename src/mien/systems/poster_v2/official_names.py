@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from mien.core.errors import MienError
-from mien.nn.attention import CrossAttention
+from mien.nn.attention import CrossAttention, relative_position_index
 from mien.nn.iresnet import IResNet
 from mien.nn.mobilefacenet import MobileFaceNet
 from mien.nn.weights import LoadReport, compare, load_weights, weights_of
@@ -220,8 +220,6 @@ def convert(checkpoint: Mapping[str, Any]) -> tuple[dict[str, Tensor], LoadRepor
 
 
 def _check_index(name: str, index: Tensor) -> None:
-    from mien.nn.attention import relative_position_index
-
     if not torch.equal(index, relative_position_index(int(len(index) ** 0.5))):
         raise MienError(f"{name}: not the position index of the released network; these weights mean something else.")
 
