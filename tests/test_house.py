@@ -40,7 +40,8 @@ def test_what_reads_faces_never_reaches_torch() -> None:
     """Also where it is installed: in a process of its own, since other tests of this one have imported it."""
     code = (
         "import sys, mien.runtime.analyzer, mien.runtime.tables, mien.runtime.overlay, mien.engine.reading.analyze;"
-        "import mien.runtime.asymmetry.examination, mien.engine.reading.asymmetry_run, mien.engine.reading.photo_points;"
+        "import mien.runtime.asymmetry.examination, mien.engine.reading.asymmetry_run;"
+        "import mien.engine.reading.photo_points;"
         "print([m for m in ('torch', 'lightning', 'pandas', 'matplotlib') if m in sys.modules])"
     )
     assert python(code).strip() == "[]"

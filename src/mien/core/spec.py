@@ -180,6 +180,8 @@ class Output(_Declaration):
     @property
     def scheme(self) -> str:
         """Of points: the landmark scheme's name, such as "68". Raises MienError for a count that no scheme has."""
+        from mien.core.landmarks import scheme_of  # late: numpy is too slow for `--help`, which reads declarations
+
         return scheme_of(len(self.names)).name
 
     def to_dict(self) -> dict[str, Any]:

@@ -6,7 +6,7 @@ Light to import: the command line builds its parser from it.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mien.core.errors import MienError, nearest
 from mien.core.options import at_least, check_rules
@@ -117,6 +117,8 @@ class DataOptions:
         return opened[evaluation]
 
     def _open(self, reader_options: dict[str, Any]) -> Reader:
+        from mien.data.readers import list_readers, open_reader
+
         if not self.name:
             raise MienError(f"Name a data set: --data.name NAME. Known: {', '.join(list_readers())}.")
         if not self.root:
@@ -126,9 +128,13 @@ class DataOptions:
             if self.fold >= 0:
                 raise MienError("data.fold chooses a part of a split file: name it with --data.split_file.")
             return reader
+        from mien.data.readers.divided import Divided
+        from mien.data.split_file import read_split_file
 
         return Divided(reader, read_split_file(self.split_file), fold=self.fold, where=self.split_file)
 
     def target_labels(self) -> LabelSet | None:
         """The class order to train in: the one named in `labels`, else the data set's own; None without expressions."""
+        from mien.core.labels import label_set
+
         return label_set(self.labels) if self.labels else self.open().labels

@@ -11,6 +11,8 @@ _FOLDERS_LOOKED_INTO = 50
 
 def looks_like(root: Path) -> list[str]:
     """Names of the readers whose `signs` the folder shows; empty for none, and for what is no folder."""
+    from mien.data.readers import READERS
+
     return [name for name in READERS if _shows(Path(root), name)]
 
 

@@ -1,22 +1,13 @@
 """`mien export`: a bundle's network as ONNX, checked against the original before it takes its place."""
 
-import contextlib
-import io
-import logging
 import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-import cv2
-import numpy as np
-
 from mien.core.bundle import BundleInfo
 from mien.core.errors import MienError, nearest
 from mien.media.files import atomic_path, sha256_of, write_text
-from mien.runtime.backends import import_onnxruntime
-from mien.runtime.networks import has_picture_and_voice, has_picture_only
-from mien.synthetic.people import portrait
 
 if TYPE_CHECKING:
     from mien.systems.system import System
@@ -47,6 +38,7 @@ def export(
     """
     if to not in FORMATS:
         raise MienError(f"No format {to!r}.{nearest(to, FORMATS)}")
+    from mien.engine.bundles.predictor import bundle_folder
 
     source = bundle_folder(bundle)
     _needs_onnx()
@@ -77,6 +69,8 @@ def export(
 
 def _how_to_read(system: "System", kind: str, folder: Path) -> str:
     """A line on `mien analyze`; empty for a network that it cannot read with."""
+    from mien.runtime.networks import has_picture_and_voice, has_picture_only
+
     option = _READS_WITH.get(kind, "")
     if option and has_picture_only(system.inputs):
         return f"\nRead pictures with it: mien analyze PHOTO {option} {folder}"

@@ -1,17 +1,20 @@
 """`mien models`: the systems that can be built, and the bundles that ship."""
 
 from collections.abc import Iterator
-from importlib import resources
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mien.cli.text import columns
-from mien.core.bundle import BundleInfo
 from mien.core.spec import described_inputs
-from mien.systems.registry import SYSTEMS, list_models
+
+if TYPE_CHECKING:
+    from mien.core.bundle import BundleInfo
 
 
 def models() -> str:
     """Systems by the name that --system.name takes, and the bundles that come with mien, by what they are for."""
+    from mien.systems.registry import SYSTEMS, list_models
+
     systems = [(name, SYSTEMS[name][0].partition(":")[2], f"variant {SYSTEMS[name][1]}") for name in list_models()]
     bundles = [(f.name, _used_by(info), described_inputs(info.inputs), _says(info)) for f, info in shipped_bundles()]
     return (
@@ -20,14 +23,14 @@ def models() -> str:
     )
 
 
-def _used_by(info: BundleInfo) -> str:
+def _used_by(info: "BundleInfo") -> str:
     """The option that takes it."""
     if "model.onnx" not in info.files:
         return "fit --init"
     return "analyze --landmark-bundle" if info.outputs_of("points") else "analyze --bundle"
 
 
-def _says(info: BundleInfo) -> str:
+def _says(info: "BundleInfo") -> str:
     """What a bundle's outputs are: the class names, or how many where they are numbered."""
     named = (output.names for output in info.outputs_of("classes", "values", "points").values())
     return "; ".join(", ".join(names) if len(names) <= 16 else f"{len(names)} points" for names in named)

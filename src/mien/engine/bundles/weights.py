@@ -10,11 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from mien.cli.parameters import NO_VALUE, OptionsFrom, Parameter, argument_texts, section
 from mien.cli.text import columns
-from mien.core.bundle import BundleInfo
 from mien.core.errors import MienError
 from mien.core.spec import primary
-from mien.engine.bundles.predictor import bundle_folder
-from mien.media.files import sha256_of
 from mien.systems.official import (
     check_files,
     check_options,
@@ -121,6 +118,8 @@ def verify(bundle: str) -> str:
 
 def _provenance(contents: Mapping[Path, Mapping[str, Any]], report: Sequence[str]) -> dict[str, Any]:
     """Plain values: the report, the SHA-256 of each file, and the numbers that the files state."""
+    from mien.media.files import sha256_of
+
     stated = {key: _number(content[key]) for content in contents.values() for key in STATED if key in content}
     return {
         "stage": "converted from released files",

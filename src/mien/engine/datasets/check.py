@@ -2,12 +2,8 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from rich.console import Console
-
-from mien.cli.progress import progress_bar
 from mien.core.errors import MienError
 from mien.media.files import home_expanded, writable_folder
 
@@ -85,7 +81,7 @@ def _verdict(found: "Findings", faces: int, *, decode: bool) -> str:
     return f"All {faces:,} pictures can be read." if decode else ""
 
 
-def folder_for(output: str | None, reader: Reader) -> Path | None:
+def folder_for(output: str | None, reader: "Reader") -> Path | None:
     """The folder to write to, made. Raises MienError where it cannot be written or lies inside the data set."""
     if output is None:
         return None

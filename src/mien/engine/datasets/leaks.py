@@ -1,13 +1,8 @@
 """`mien data leaks`: faces shared by two splits, data sets or bundles, as a table and as pictures."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import cv2
-import numpy as np
-from markupsafe import Markup
-
-from mien.core.bundle import BundleInfo
 from mien.core.errors import MienError
 
 if TYPE_CHECKING:
@@ -71,8 +66,11 @@ def _nested(sides: dict[str, list["Sample"]], pair: tuple[str, str]) -> bool:
     return first <= second or second <= first
 
 
-def _against_set(reader: Reader, sides: dict[str, list["Sample"]], against: str, pictures: bool) -> list["Leak"]:
+def _against_set(reader: "Reader", sides: dict[str, list["Sample"]], against: str, pictures: bool) -> list["Leak"]:
     """Every split of the one with every split of the other."""
+    from mien.data.leakage.leaks import find_leaks
+    from mien.data.readers import open_reader
+
     name, _, root = against.partition("=")
     other = open_reader(name, root)
     mine, theirs = (reader.name, other.name) if reader.name != other.name else (str(reader.root), str(other.root))

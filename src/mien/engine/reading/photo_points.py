@@ -25,12 +25,15 @@ class PhotoPoints:
     """One photo and where its files go."""
 
     path: Path
+    """Of the photo."""
     folder: Path
     """That they are written into."""
     names: OutputNames
     """Of the files of all photos."""
     landmarker: Landmarker
+    """Finds the points of a face."""
     find: Detector
+    """Finds the faces."""
 
     def written(self) -> str:
         """Reads it and writes its files; a line for the terminal."""

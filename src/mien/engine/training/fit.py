@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Annotated, Any
 
-from rich.console import Console
-
 from mien.cli.parameters import OptionsFrom
 from mien.core.errors import MienError
 
