@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 from mien.cli.field_docs import field_texts
 from mien.cli.targets import imported
-from mien.cli.values import alternatives
+from mien.core.typed import alternatives
 
 NO_VALUE = inspect.Parameter.empty
 

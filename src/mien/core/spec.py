@@ -9,7 +9,10 @@ from typing import Any, Literal, get_args
 
 from mien.core.errors import MienError, nearest
 from mien.core.labels import LabelSet
+from mien.core.typed import checked, named, shown
 
+MAX_SIDE = 4096  # pixels of a picture input
+MAX_NAMES = 100_000  # of an output
 POINT_BOX_NAMES = ("rectangle", "landmarks", "detector")
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -41,13 +44,15 @@ class PictureInput:
         _check(
             self,
             {
-                "size": (self.size >= 8, "at least 8"),
+                "size": (8 <= self.size <= MAX_SIDE, f"in 8..{MAX_SIDE}"),
+                "mean": (all(abs(m) <= 1e4 for m in self.mean), "in -10000..10000"),
                 "color": (self.color in ("rgb", "grey"), "'rgb' or 'grey'"),
                 "fit": (self.fit in ("squash", "pad"), "'squash' or 'pad'"),
                 "resample": (self.resample in ("bilinear", "nearest"), "'bilinear' or 'nearest'"),
                 "point_box": (self.point_box in POINT_BOX_NAMES, "'rectangle', 'landmarks' or 'detector'"),
-                "std": (all(s > 0 for s in self.std), "above 0"),
-                "box_scale": (self.box_scale > 0, "above 0"),
+                "std": (all(1e-4 <= s <= 1e4 for s in self.std), "in 0.0001..10000"),
+                "box_scale": (0 < self.box_scale <= 100, "above 0 and at most 100"),
+                "box_shift": (all(abs(s) <= 100 for s in self.box_shift), "in -100..100"),
             },
         )
 
@@ -63,11 +68,6 @@ class PictureInput:
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> "PictureInput":
-        """Raises MienError for a field that there is not."""
-        return _from_dict(cls, values)
 
 
 @dataclass(frozen=True)
@@ -95,11 +95,14 @@ class SoundInput:
         _check(
             self,
             {
-                "rate_hz": (self.rate_hz >= 1000, "at least 1000"),
+                "rate_hz": (1000 <= self.rate_hz <= 1_000_000, "in 1000..1000000"),
                 "samples": (1 <= self.samples <= 600 * self.rate_hz, "at least 1, and at most ten minutes"),
-                "fft": (self.fft >= 16, "at least 16"),
+                "fft": (16 <= self.fft <= 2**16, "in 16..65536"),
                 "hop": (1 <= self.hop <= self.fft, "in 1..fft"),
-                "mels": (self.mels >= 1, "at least 1"),
+                "mels": (
+                    self.mels >= 1 and self.mels * self.samples <= 2**24 * self.hop,
+                    "at least 1, and few enough for 2^24 values",
+                ),
                 "low_hz": (0 <= self.low_hz < self.high_hz, "at least 0 and below high_hz"),
                 "high_hz": (self.high_hz <= self.rate_hz / 2, "at most half of rate_hz"),
                 "padding": (self.padding in ("zeros", "repeat"), "'zeros' or 'repeat'"),
@@ -123,11 +126,6 @@ class SoundInput:
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> "SoundInput":
-        """Raises MienError for a field that there is not."""
-        return _from_dict(cls, values)
 
 
 Input = PictureInput | SoundInput
@@ -161,18 +159,20 @@ class Output:
     def __post_init__(self) -> None:
         object.__setattr__(self, "names", tuple(self.names))
         needs_names = self.kind in ("classes", "values", "points")
+        unique = len(set(self.names)) == len(self.names) <= MAX_NAMES
         _check(
             self,
             {
                 "kind": (self.kind in OUTPUT_KINDS, ", ".join(OUTPUT_KINDS)),
                 "names": (
-                    bool(self.names) == needs_names,
-                    "given for classes, values and points only",
+                    bool(self.names) == needs_names and unique,
+                    "given for classes, values and points only, each once",
                 ),
                 "labels": (
                     self.labels is None or (self.kind == "classes" and self.labels.classes == self.names),
                     "the order of the same classes",
                 ),
+                "range": (self.range is None or self.range[0] < self.range[1], "the lowest and the highest value"),
             },
         )
 
@@ -211,15 +211,28 @@ class Output:
         return values | {name: value for name, value in optional.items() if value}
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> "Output":
-        """Raises MienError for a field that there is not."""
-        values = dict(values)
-        if "labels" in values:
-            values["labels"] = LabelSet.from_dict(values["labels"])
-            values.setdefault("names", values["labels"].classes)
-        if "points" in values:
-            values["names"] = _point_names(values.pop("points"))
-        return _from_dict(cls, values)
+    def from_dict(cls, values: Any, *, key: str = "output") -> "Output":
+        """Raises MienError that names the key for a field that there is not and a value of the wrong type."""
+        stored: _StoredOutput = _from_dict(_StoredOutput, values, key)
+        labels = None if stored.labels is None else LabelSet.from_dict(stored.labels, key=f"{key}.labels")
+        if not 0 <= stored.points <= MAX_NAMES:
+            raise MienError(f"{key}.points must be in 0..{MAX_NAMES}; got {stored.points}.")
+        names = stored.names or _point_names(stored.points) or (labels.classes if labels else ())
+        with named(key):
+            return cls(stored.kind, names, labels, stored.unit, stored.range, stored.of)
+
+
+@dataclass(frozen=True)
+class _StoredOutput:
+    """An Output as `to_dict` writes it."""
+
+    kind: OutputKind
+    points: int = 0
+    names: tuple[str, ...] = ()
+    labels: dict[str, Any] | None = None
+    unit: str = ""
+    range: tuple[float, float] | None = None
+    of: str = ""
 
 
 def _point_names(count: int) -> tuple[str, ...]:
@@ -232,12 +245,14 @@ def input_to_dict(given: Input) -> dict[str, Any]:
     return {"kind": kind} | given.to_dict()
 
 
-def input_from_dict(values: Mapping[str, Any]) -> Input:
-    """The reverse. Raises MienError for an unknown kind or field."""
-    kind = values.get("kind", "picture")
-    if kind not in INPUT_KINDS:
-        raise MienError(f"No kind of input {kind!r}.{nearest(str(kind), INPUT_KINDS)}")
-    return INPUT_KINDS[kind].from_dict({name: value for name, value in values.items() if name != "kind"})
+def input_from_dict(values: Any, *, key: str = "input") -> Input:
+    """The reverse. Raises MienError that names the key for an unknown kind or field and a value of the wrong type."""
+    values = checked(values, dict[str, Any], key=key)
+    kind = values.pop("kind", "picture")
+    if not isinstance(kind, str) or kind not in INPUT_KINDS:
+        raise MienError(f"{key}.kind: no kind of input {shown(kind)}.{nearest(str(kind)[:80], INPUT_KINDS)}")
+    given: Input = _from_dict(INPUT_KINDS[kind], values, key)
+    return given
 
 
 def described_inputs(inputs: Mapping[str, Input]) -> str:
@@ -263,12 +278,14 @@ def first_labels(outputs: Mapping[str, Output], *, where: str) -> LabelSet:
 def _check(described: Any, rules: Mapping[str, tuple[bool, str]]) -> None:
     for name, (holds, rule) in rules.items():
         if not holds:
-            raise MienError(f"{type(described).__name__}.{name} must be {rule}; got {getattr(described, name)!r}.")
+            got = shown(getattr(described, name))
+            raise MienError(f"{type(described).__name__}.{name} must be {rule}; got {got}.")
 
 
-def _from_dict(cls: Any, values: Mapping[str, Any]) -> Any:
+def _from_dict(cls: Any, values: Any, key: str) -> Any:
     known = [f.name for f in fields(cls)]
-    for name in values:
+    for name in values if isinstance(values, Mapping) else ():
         if name not in known:
-            raise MienError(f"{cls.__name__} has no field {name!r}.{nearest(name, known)}")
-    return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+            raise MienError(f"{key} has no field {shown(name)}.{nearest(name[:80], known)}")
+    with named(key):
+        return checked(values, cls, key=key)

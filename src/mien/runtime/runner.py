@@ -27,10 +27,10 @@ from jaxtyping import Float
 from mien.core.bundle import BundleInfo, with_outputs_found
 from mien.core.errors import MienError, nearest
 from mien.core.spec import Output
-from mien.media.files import sha256_of
+from mien.media.files import INFO_FILE, read_info, sha256_of
 from mien.runtime.backends import import_onnxruntime, import_openvino
 
-MODEL_FILE, INFO_FILE = "model.onnx", "system.json"
+MODEL_FILE = "model.onnx"
 BACKENDS, PRECISIONS = ("auto", "onnxruntime", "openvino"), ("auto", "fp32", "bf16")
 LARGE_BYTES = 50_000_000  # model.onnx from here on is computed in bf16 by itself
 Arrays = dict[str, np.ndarray]
@@ -142,17 +142,6 @@ class Runner:
         if output.kind == "picture":
             return self.info.picture.shape
         return (len(output.names),) if output.names else None
-
-
-def read_info(folder: Path) -> BundleInfo:
-    """What `system.json` in a bundle folder says. Raises MienError where there is none."""
-    path = folder / INFO_FILE
-    try:
-        return BundleInfo.from_json(path.read_text(encoding="utf-8"), where=str(path))
-    except OSError as error:
-        raise MienError(f"{folder} is not a bundle: cannot read {path} ({error.strerror}).") from error
-    except UnicodeDecodeError as error:
-        raise MienError(f"{path}: not a mien bundle (not UTF-8 text).") from error
 
 
 def choose_backend(backend: str) -> str:

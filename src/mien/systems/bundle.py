@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save
 
 from mien.core.bundle import SEEN_FACES, BundleInfo
 from mien.core.errors import MienError
+from mien.media import files
 from mien.media.files import sha256_of
 from mien.systems.bundle_folder import previous_bundle, replace_bundle
 from mien.systems.registry import config_dict, system_from_info
@@ -85,10 +86,7 @@ def read_info(folder: Path | str) -> BundleInfo:
     path = _in_place(Path(folder)) / DESCRIPTION
     if not path.is_file():
         raise MienError(f"{folder} is not a bundle: it has no {DESCRIPTION}.{_hint(Path(folder))}")
-    try:
-        return BundleInfo.from_json(path.read_text(encoding="utf-8"), where=str(path))
-    except (OSError, UnicodeDecodeError) as error:
-        raise MienError(f"{path}: cannot be read ({error}).") from error
+    return files.read_info(path.parent)
 
 
 def _in_place(folder: Path) -> Path:

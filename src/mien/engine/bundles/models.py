@@ -48,8 +48,8 @@ def shipped_bundles() -> Iterator[tuple[Path, "BundleInfo"]]:
     """The folders under `mien/runtime/bundles`, and what their `system.json` says."""
     from importlib import resources
 
-    from mien.core.bundle import BundleInfo
+    from mien.media.files import read_info
 
     root = Path(str(resources.files("mien.runtime"))) / "bundles"
     for path in sorted(root.glob("*/system.json")):
-        yield path.parent, BundleInfo.from_json(path.read_text(encoding="utf-8"), where=str(path))
+        yield path.parent, read_info(path.parent)

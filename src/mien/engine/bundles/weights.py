@@ -98,15 +98,13 @@ def verify(bundle: str) -> str:
     Args:
         bundle: folder of the bundle or of a training run, or the name of a model that ships with mien.
     """
-    from mien.core.bundle import BundleInfo
     from mien.engine.bundles.predictor import bundle_folder
-    from mien.media.files import sha256_of
+    from mien.media.files import INFO_FILE, read_info, sha256_of
 
     folder = bundle_folder(bundle)
-    description = folder / "system.json"
-    info = BundleInfo.from_json(description.read_text(encoding="utf-8"), where=str(description))
+    info = read_info(folder)
     if not info.files:
-        raise MienError(f"{description} states no SHA-256, so nothing can be verified.")
+        raise MienError(f"{folder / INFO_FILE} states no SHA-256, so nothing can be verified.")
     for name, stated in info.files.items():
         if not (folder / name).is_file():
             raise MienError(f"{folder}: {name} is missing.")

@@ -95,14 +95,13 @@ def _against_set(reader: "Reader", sides: dict[str, list["Sample"]], against: st
 
 def _against_bundle(bundle: str, sides: dict[str, list["Sample"]], data: str) -> list["Leak"]:
     """The faces that the bundle was trained on or chosen by. Raises MienError for one that does not remember any."""
-    from mien.core.bundle import BundleInfo
     from mien.data.leakage.contamination import read_seen
     from mien.data.leakage.leaks import Leak
     from mien.engine.bundles.predictor import bundle_folder
+    from mien.media.files import read_info
 
     folder = bundle_folder(bundle)
-    description = folder / "system.json"
-    seen = read_seen(folder, BundleInfo.from_json(description.read_text(encoding="utf-8"), where=str(description)))
+    seen = read_seen(folder, read_info(folder))
     if seen is None:
         raise MienError(f"{bundle} carries no fingerprints of its training faces, so nothing can be compared with it.")
     found = []

@@ -59,8 +59,8 @@ def landmarker_for(
     False where points are not wanted, None where one of the bundles gives them or no model ships. Raises MienError for
     another word than auto, yes and no.
     """
+    from mien.media.files import read_info
     from mien.runtime.landmarks import Landmarker, shipped_landmarks
-    from mien.runtime.runner import read_info
 
     if wanted not in ("auto", "yes", "no"):
         raise MienError(f"--landmarks is auto, yes or no; got {wanted!r}.")

@@ -47,7 +47,7 @@ def _system(config: "FitConfig", name: str, labels: "LabelSet | None") -> "Syste
     """With weights that follow from the seed, and its picture cut out as the config says."""
     import torch
 
-    from mien.core.spec import PictureInput
+    from mien.core.spec import input_from_dict
     from mien.systems.registry import create_model
     from mien.systems.stage import step_seed
 
@@ -56,7 +56,7 @@ def _system(config: "FitConfig", name: str, labels: "LabelSet | None") -> "Syste
     system = create_model(name, labels=labels, **options)
     framed = {} if config.data.crop_source == "box" else {"point_box": config.data.crop_source}
     if "image" in system.inputs:
-        system.inputs["image"] = PictureInput.from_dict(system.picture.to_dict() | framed | config.input)
+        system.inputs["image"] = input_from_dict(system.picture.to_dict() | framed | config.input, key="--input")
     elif config.input:
         raise MienError(
             f"{name} takes {' and '.join(system.inputs)}, no picture; leave input.{next(iter(config.input))} out."
