@@ -28,6 +28,7 @@ from torch import Tensor, nn
 
 from mien.core.errors import MienError, nearest
 from mien.core.spec import Input, Output, PictureInput
+from mien.core.typed import shown
 from mien.nn.discriminators import DISCRIMINATOR_WIDTHS, LatentDiscriminator, PictureDiscriminator
 from mien.nn.folding import fold_norms
 from mien.nn.heatmaps import decode, spread, to_crop, to_map
@@ -96,7 +97,7 @@ class ParFaceConfig:
         for name, known in (("heads", HEADS), ("discriminators", DISCRIMINATORS)):
             for value in getattr(self, name):
                 if value not in known:
-                    raise MienError(f"parface: {name} has no {value!r}.{nearest(value, known)}")
+                    raise MienError(f"parface: {name} has no {shown(value)}.{nearest(value[:80], known)}")
         rules = {
             "size": (self.size in SIZES, "128, 256 or 512"),
             "latent": (self.latent >= 1, "at least 1"),
@@ -111,7 +112,7 @@ class ParFaceConfig:
         }
         for name, (holds, rule) in rules.items():
             if not holds:
-                raise MienError(f"parface: {name} must be {rule}; got {getattr(self, name)!r}.")
+                raise MienError(f"parface: {name} must be {rule}; got {shown(getattr(self, name))}.")
 
     def widths(self, published: Collection[int], *, width: float | None = None) -> tuple[int, ...]:
         """Channel counts, scaled by `width`, or that given."""

@@ -29,6 +29,7 @@ from torch.nn import functional as F
 
 from mien.core.errors import MienError
 from mien.core.spec import Input, Output, PictureInput
+from mien.core.typed import shown
 from mien.nn.attention import CrossAttention, DropPath, Mlp, TransformerBlock
 from mien.nn.folding import fold_norms, merge_halvings
 from mien.nn.iresnet import IResNet
@@ -103,7 +104,7 @@ class PosterV2Config:
         }
         for name, (holds, rule) in rules.items():
             if not holds:
-                raise MienError(f"poster_v2: {name} must be {rule}; got {getattr(self, name)!r}.")
+                raise MienError(f"poster_v2: {name} must be {rule}; got {shown(getattr(self, name))}.")
 
     @property
     def first_layer_scale(self) -> float:
