@@ -104,7 +104,7 @@ def _started(function: Callable[[Path], object], seconds: float, megabytes: int)
     return subprocess.Popen(
         [sys.executable, __file__, *arguments],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-        env=os.environ | {"OMP_NUM_THREADS": "1", "MIEN_CHECK_SHAPES": "0"},
+        env=os.environ | {"OMP_NUM_THREADS": "1", "MIEN_CHECK_SHAPES": "0", "PYTHONPATH": os.pathsep.join(sys.path)},
     )  # fmt: skip
 
 
@@ -125,7 +125,6 @@ def _outcome(child: "subprocess.Popen[str]", path: Path, wall_s: float) -> tuple
 
 
 def _loaded(file: str, name: str) -> Callable[[Path], object]:
-    sys.path.append(str(Path(__file__).parents[1]))  # for `robustness`
     spec = spec_from_file_location("bounded_function", file)
     assert spec is not None and spec.loader is not None
     module = module_from_spec(spec)

@@ -29,6 +29,7 @@ from mien.core.errors import MienError, nearest
 from mien.core.spec import Output
 from mien.media.files import INFO_FILE, read_info, sha256_of
 from mien.runtime.backends import import_onnxruntime, import_openvino
+from mien.runtime.graph.limits import check_graph
 
 MODEL_FILE = "model.onnx"
 BACKENDS, PRECISIONS = ("auto", "onnxruntime", "openvino"), ("auto", "fp32", "bf16")
@@ -45,7 +46,8 @@ class Runner:
     `outputs` gives all (`names`). info: what the bundle says. backend, precision: what is really used. threads: None is
     every core that this process may use. One object may be called from any number of threads: they share its workers,
     and each gets its own outputs, bit for bit what a call alone gives. Raises MienError, one line, for a folder that is
-    no bundle, weights that are missing, changed or damaged, and a backend that is not installed.
+    no bundle, weights that are missing, changed or damaged, a graph that takes more than a network may
+    (graph.limits), and a backend that is not installed.
     """
 
     def __init__(
@@ -58,6 +60,7 @@ class Runner:
         if precision not in PRECISIONS:
             raise MienError(f"No precision {precision!r}.{nearest(precision, PRECISIONS)}")
         path = _verified_model(self.folder, self.info)
+        check_graph(path, {name: (1, *about.shape) for name, about in self.info.inputs.items()})
         only_classes = all(output.kind == "classes" for output in self.info.outputs.values())
         if precision == "auto" and (not only_classes or path.stat().st_size < LARGE_BYTES):
             precision = "fp32"
