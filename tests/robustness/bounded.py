@@ -137,6 +137,7 @@ def _loaded(file: str, name: str) -> Callable[[Path], object]:
 def _serve(file: str, name: str, seconds: float, megabytes: int) -> None:
     """The child: nothing but outcomes reaches its standard output."""
     from mien.core.errors import MienError
+    from mien.core.text import printable
 
     outcomes = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
@@ -158,7 +159,7 @@ def _serve(file: str, name: str, seconds: float, megabytes: int) -> None:
             kind, text = "read", ""
         except MienError as error:
             text = str(error)
-            one_line = text.isprintable() and 0 < len(text) < 2000
+            one_line = printable(text) == text and 0 < len(text) < 2000
             kind, text = ("refused", text) if one_line else ("failed", f"an error that is not one line: {text!r:.300}")
         except BaseException as error:
             kind, text = "failed", _described(error)

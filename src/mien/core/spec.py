@@ -250,7 +250,7 @@ def input_from_dict(values: Any, *, key: str = "input") -> Input:
     values = checked(values, dict[str, Any], key=key)
     kind = values.pop("kind", "picture")
     if not isinstance(kind, str) or kind not in INPUT_KINDS:
-        raise MienError(f"{key}.kind: no kind of input {shown(kind)}.{nearest(str(kind)[:80], INPUT_KINDS)}")
+        raise MienError(f"{key}.kind: no kind of input {shown(kind)}.{nearest(str(kind), INPUT_KINDS)}")
     given: Input = _from_dict(INPUT_KINDS[kind], values, key)
     return given
 
@@ -286,6 +286,6 @@ def _from_dict(cls: Any, values: Any, key: str) -> Any:
     known = [f.name for f in fields(cls)]
     for name in values if isinstance(values, Mapping) else ():
         if name not in known:
-            raise MienError(f"{key} has no field {shown(name)}.{nearest(name[:80], known)}")
+            raise MienError(f"{key} has no field {shown(name)}.{nearest(name, known)}")
     with named(key):
         return checked(values, cls, key=key)

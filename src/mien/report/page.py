@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from mien.report.text import printable
+from mien.core.text import printable
 
 if TYPE_CHECKING:
     from jinja2 import Environment

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from markupsafe import Markup, escape
 
-from mien.report.text import printable
+from mien.core.text import printable
 
 # The light theme of report.css, for PNG. "series-N" are Okabe and Ito's, which colour-blind readers can distinguish.
 COLOURS = {

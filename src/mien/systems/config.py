@@ -21,7 +21,7 @@ def config_from(config_class: type, options: dict[str, Any], *, where: str) -> A
     known = {f.name for f in fields(config_class)}
     for key in options:
         if key not in known:
-            raise MienError(f"{where} has no option {shown(key)}.{nearest(key[:80], known)}")
+            raise MienError(f"{where} has no option {shown(key)}.{nearest(key, known)}")
     with named(where), _as_one_error(where):
         return checked(options, config_class, key=where)
 

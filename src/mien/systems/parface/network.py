@@ -97,7 +97,7 @@ class ParFaceConfig:
         for name, known in (("heads", HEADS), ("discriminators", DISCRIMINATORS)):
             for value in getattr(self, name):
                 if value not in known:
-                    raise MienError(f"parface: {name} has no {shown(value)}.{nearest(value[:80], known)}")
+                    raise MienError(f"parface: {name} has no {shown(value)}.{nearest(value, known)}")
         rules = {
             "size": (self.size in SIZES, "128, 256 or 512"),
             "latent": (self.latent >= 1, "at least 1"),
