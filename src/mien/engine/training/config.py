@@ -158,7 +158,7 @@ def resolve(files: Sequence[str], overrides: Mapping[str, Any], *, defaults: Def
 
     defaults: from what is stated to what stands beneath it, such as the optimiser options of the stage.
     """
-    values: dict[str, Any] = {}
+    values: dict[Any, Any] = {}
     read = {path: _mapping(path) for path in map(find_config, files)}
     for stated in read.values():
         values = merged(values, stated)
@@ -179,7 +179,7 @@ def resolve(files: Sequence[str], overrides: Mapping[str, Any], *, defaults: Def
         raise
 
 
-def _error_of(values: Mapping[str, Any], defaults: Defaults) -> str:
+def _error_of(values: Mapping[Any, Any], defaults: Defaults) -> str:
     try:
         _resolved(values, defaults)
     except MienError as error:
@@ -187,7 +187,7 @@ def _error_of(values: Mapping[str, Any], defaults: Defaults) -> str:
     return ""
 
 
-def _resolved(values: Mapping[str, Any], defaults: Defaults) -> FitConfig:
+def _resolved(values: Mapping[Any, Any], defaults: Defaults) -> FitConfig:
     check_keys(values, FitConfig)
     for name, kind in (("system", SystemOptions), ("stage", StageOptions)):  # the defaults follow from their names
         checked(values.get(name, {}), kind, key=name)
