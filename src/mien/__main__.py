@@ -15,6 +15,7 @@ from mien import __version__
 from mien.cli.signals import Interruption
 from mien.core.errors import MienError, nearest
 from mien.core.targets import imported
+from mien.core.text import printable
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("mien.engine.demo.demo:demo", "two-minute tour: draw faces, train on them, read pictures"),
@@ -68,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _pipe_closed()
     except KeyboardInterrupt as error:
         return print_error("stopped.", getattr(error, "exit_code", INTERRUPTED))
-    except (MienError, OSError, ImportError, RuntimeError) as error:
+    except (MienError, OSError, ImportError, RuntimeError, MemoryError) as error:
         message = message_of(error)
         if not message or os.environ.get("MIEN_DEBUG"):
             raise
@@ -143,13 +144,15 @@ def message_of(error: BaseException) -> str:
         if "Could not determine home directory" not in str(error):  # pathlib's message
             return ""
         return "~ stands in a path and this user has no home folder. Set HOME, or write the whole path."
+    if isinstance(error, MemoryError):
+        return "This takes more memory than this machine gives."
     return " ".join(str(error).split())
 
 
 def print_error(message: str, code: int) -> int:
     """Prints `mien: message` to standard error and returns the exit code."""
     with suppress(OSError):  # its reader may be gone
-        print(f"mien: {message}", file=sys.stderr, flush=True)
+        print(f"mien: {printable(message)}", file=sys.stderr, flush=True)
     return code
 
 

@@ -84,7 +84,7 @@ def test_mistakes_are_one_line(arguments: list[str], message: str, capsys: pytes
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("optim: null\n", "optim has options of its own (such as optim.name); got None."),
+        ("optim: null\n", "--optim has fields of its own (such as --optim.name); got None."),
         ("optim: {lr: null}\n", "--optim.lr must be float; got None."),
         ("optim: {lr: .inf}\n", "--optim.lr must be float; got inf."),
         ("optim: {lr: .nan}\n", "--optim.lr must be float; got nan."),

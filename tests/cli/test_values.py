@@ -104,7 +104,7 @@ def test_a_dataclass_is_built_from_mappings() -> None:
 def test_the_message_names_the_whole_key() -> None:
     with pytest.raises(MienError, match=r"^--inner\.lr must be float; got None\.$"):
         checked({"inner": {"lr": None}}, Outer, key="")
-    with pytest.raises(MienError, match=r"^inner has options of its own \(such as inner\.lr\); got 3\.$"):
+    with pytest.raises(MienError, match=r"^--inner has fields of its own \(such as --inner\.lr\); got 3\.$"):
         checked({"inner": 3}, Outer, key="")
     with pytest.raises(MienError, match=r"^--name must be text; got False\. Write it in quotes\.$"):
         checked({"name": False}, Outer, key="")

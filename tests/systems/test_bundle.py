@@ -103,10 +103,10 @@ def test_changed_weights_are_refused(bundle):
         load(bundle)
 
 
-@pytest.mark.parametrize("stated", [{}, {"model.safetensors": ""}])
-def test_a_hash_that_is_not_stated_is_not_a_match(bundle, stated):
+@pytest.mark.parametrize(("stated", "rule"), [({}, "not stated"), ({"model.safetensors": ""}, "must be a SHA-256")])
+def test_a_hash_that_is_not_stated_is_not_a_match(bundle, stated, rule):
     change(bundle, files=stated)
-    with pytest.raises(MienError, match="not stated"):
+    with pytest.raises(MienError, match=rule):
         load(bundle)
 
 

@@ -322,7 +322,7 @@ def test_wrong_options_and_missing_targets_are_reported():
         MienError, match=r"stage expression has no option 'label_smothing'. Did you mean 'label_smoothing'"
     ):
         expression(options={"label_smothing": 0.1})
-    with pytest.raises(MienError, match=r"monitor cannot be 'acuracy'. Did you mean 'accuracy'"):
+    with pytest.raises(MienError, match=r"stage expression.monitor must be one of 'accuracy', .*; got 'acuracy'"):
         expression(options={"monitor": "acuracy"})
     with pytest.raises(MienError, match="needs a label for each picture"):
         expression().loss_terms(faces(expression=None))

@@ -1,15 +1,17 @@
-"""BundleInfo: what `system.json` of a bundle says. Reading the file is done where it is needed; this is its meaning.
+"""BundleInfo: what `system.json` of a bundle says, checked field by field when it is read.
 
 A bundle is a folder: `system.json`, `README.md` (its card), and the weights as `model.safetensors` (to train on, to
 evaluate) or `model.onnx` (to read faces without torch), or both.
 """
 
 import json
+import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from mien.core.errors import MienError
+from mien.core.json_text import parse_json
 from mien.core.labels import LabelSet
 from mien.core.spec import (
     Input,
@@ -20,10 +22,12 @@ from mien.core.spec import (
     input_to_dict,
     primary,
 )
+from mien.core.typed import checked, named, shown
 
 FORMAT = 2
 TRAIN_FACES = "train_faces.npz"  # fingerprints of the faces it was trained on; may be absent
 TRAIN_FACES_NAMES = (TRAIN_FACES, "seen_faces.npz")  # the second in older bundles, the shipped ones among them
+_FILE_NAME, _SHA_256 = re.compile(r"[\w-][\w. -]{0,199}"), re.compile("[0-9a-f]{64}")
 # What format 1 did not declare, by name: the values of each point that its networks could give beside the points.
 POINT_VALUES: dict[str, tuple[str, tuple[float, float] | None]] = {
     "sigma": ("crop sides", None),
@@ -99,7 +103,9 @@ class BundleInfo:
 
     def to_json(self) -> str:
         """The text of `system.json`, always in the newest format."""
+        plain = json.loads(json.dumps(self.provenance), parse_constant=lambda _: None)  # JSON has no NaN
         values = asdict(self) | {
+            "provenance": plain,
             "inputs": {name: input_to_dict(given) for name, given in self.inputs.items()},
             "outputs": {name: output.to_dict() for name, output in self.outputs.items()},
             "format": FORMAT,
@@ -107,24 +113,87 @@ class BundleInfo:
         return json.dumps(values, indent=2, ensure_ascii=False) + "\n"
 
     @classmethod
-    def from_json(cls, text: str, *, where: str) -> "BundleInfo":
-        """Raises MienError when the text is not such a file; `where` names it in the message."""
-        try:
-            values = json.loads(text)
-            written = values.get("format", 1)
-            if written > FORMAT:
-                newer = f"written by a newer mien (format {written}, this one reads {FORMAT})"
-                raise MienError(f"{where}: {newer}. Update mien.")
-            values = _from_format_1(values) if written == 1 else values
-            known = {f.name for f in fields(cls)}
-            values = {name: value for name, value in values.items() if name in known}
-            values["inputs"] = {name: input_from_dict(given) for name, given in values["inputs"].items()}
-            values["outputs"] = {name: Output.from_dict(given) for name, given in values["outputs"].items()}
-            return cls(**values)
-        except MienError as error:
-            raise error if str(error).startswith(where) else MienError(f"{where}: {error}") from error
-        except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
-            raise MienError(f"{where}: not a mien bundle ({type(error).__name__}: {error}).") from error
+    def from_json(cls, content: bytes | str, *, where: str) -> "BundleInfo":
+        """Raises MienError that names file and key when the content is not such a file; `where` is its path."""
+        with named(f"{where}: not a mien bundle"):
+            return _from_values(parse_json(content, where=f"{where}: not a mien bundle: it"))
+
+
+@dataclass(frozen=True)
+class _Format2:
+    system: str
+    config: dict[str, Any]
+    inputs: dict[str, Any]
+    outputs: dict[str, Any]
+    temperatures: dict[str, float] = field(default_factory=dict)
+    files: dict[str, str] = field(default_factory=dict)
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Format1:
+    """One picture as `input`, and one list of names as `labels`, whose name said what the outputs are."""
+
+    system: str
+    config: dict[str, Any]
+    input: dict[str, Any]
+    labels: dict[str, Any]
+    temperature: float = 1.0
+    files: dict[str, str] = field(default_factory=dict)
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+
+def _from_values(values: Any) -> BundleInfo:
+    """Fields that are not known are those of a later version and passed over."""
+    version = checked(values.get("format", 1), int, key="format") if isinstance(values, dict) else FORMAT
+    if version > FORMAT:
+        raise MienError(f"it is written by a newer mien (format {version}, this one reads {FORMAT}). Update mien.")
+    if version < 1:
+        raise MienError(f"format must be in 1..{FORMAT}; got {version}.")
+    info = _from_format_1(checked(values, _Format1, key="")) if version == 1 else _from_format_2(values)
+    _check(info)
+    return info
+
+
+def _from_format_2(values: Any) -> BundleInfo:
+    stored: _Format2 = checked(values, _Format2, key="")
+    return BundleInfo(
+        stored.system, stored.config,
+        {name: input_from_dict(given, key=f"inputs.{name}") for name, given in stored.inputs.items()},
+        {name: Output.from_dict(given, key=f"outputs.{name}") for name, given in stored.outputs.items()},
+        stored.temperatures, stored.files, stored.provenance,
+    )  # fmt: skip
+
+
+def _from_format_1(stored: _Format1) -> BundleInfo:
+    main, output = _main_output(LabelSet.from_dict(stored.labels))
+    temperatures = {main: stored.temperature} if output.kind == "classes" else {}
+    inputs = {"image": input_from_dict(stored.input)}
+    return BundleInfo(
+        stored.system, stored.config, inputs, {main: output}, temperatures, stored.files, stored.provenance, format=1
+    )
+
+
+def _check(info: BundleInfo) -> None:
+    """What the types of the fields do not say. Raises MienError that names the key."""
+    for key, mapping in (("inputs", info.inputs), ("outputs", info.outputs)):
+        if not mapping:
+            raise MienError(f"{key} must name at least one.")
+    for name in (info.system, *info.inputs, *info.outputs):
+        if not name or len(name) > 200 or not name.isprintable():
+            raise MienError(f"system, inputs and outputs must have names of 1 to 200 letters; got {shown(name)}.")
+    for name, output in info.outputs.items():
+        described = info.outputs.get(output.of)
+        if output.of and (described is None or described.of or len(described.names) != len(output.names)):
+            raise MienError(f"outputs.{name}.of must be an output with as many points; got {shown(output.of)}.")
+    for name, value in info.temperatures.items():
+        if not 1e-3 <= value <= 1e3:
+            raise MienError(f"temperatures.{shown(name)} must be in 0.001..1000; got {value!r}.")
+    for name, digest in info.files.items():
+        if not _FILE_NAME.fullmatch(name):
+            raise MienError(f"files must be names of files in the bundle's own folder; got {shown(name)}.")
+        if not _SHA_256.fullmatch(digest):
+            raise MienError(f"files.{name} must be a SHA-256, 64 digits of 0-9 and a-f; got {shown(digest)}.")
 
 
 def _described(name: str, output: Output) -> str:
@@ -133,20 +202,6 @@ def _described(name: str, output: Output) -> str:
     if output.kind == "points":
         return f"{name}: {len(output.names)} points"
     return f"{name}: {', '.join(output.names)}" if output.kind == "values" else name
-
-
-def _from_format_1(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Format 1 had one picture as `input` and one list of names as `labels`, whose name said what the outputs are."""
-    labels = LabelSet.from_dict(values["labels"])
-    main, output = _main_output(labels)
-    rest = {name: value for name, value in values.items() if name not in ("input", "labels", "temperature", "format")}
-    temperature = values.get("temperature", 1.0)
-    return rest | {
-        "inputs": {"image": values["input"]},
-        "outputs": {main: output.to_dict()},
-        "temperatures": {main: temperature} if output.kind == "classes" else {},
-        "format": 1,
-    }
 
 
 def _main_output(labels: LabelSet) -> tuple[str, Output]:
@@ -171,4 +226,4 @@ def with_outputs_found(info: BundleInfo, found: Mapping[str, tuple[int, ...]]) -
             outputs[name] = Output.per_point("landmarks", len(outputs["landmarks"].names), unit=unit, limits=limits)
         elif name == "latent" and len(shape) == 1:
             outputs[name] = Output("vector")
-    return BundleInfo(**{**{f.name: getattr(info, f.name) for f in fields(info)}, "outputs": outputs})
+    return replace(info, outputs=outputs)

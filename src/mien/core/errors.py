@@ -3,9 +3,17 @@
 import difflib
 from collections.abc import Iterable
 
+from mien.core.text import printable
+
 
 class MienError(ValueError):
-    """Bad input. The command line prints its message as one line and exits with code 2."""
+    """Bad input. The command line prints its message as one line and exits with code 2.
+
+    What a file or a name brings into the message can neither break the line nor steer the terminal.
+    """
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(printable(" ".join(message.splitlines())))
 
 
 def one_line(error: BaseException) -> str:
@@ -16,7 +24,7 @@ def one_line(error: BaseException) -> str:
 def nearest(name: str, known: Iterable[str]) -> str:
     """` Did you mean X?` for the closest known word, else the list of known words (or nothing when there are none)."""
     known = list(known)
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    close = difflib.get_close_matches(name[:80], known, n=1, cutoff=0.5)
     if close:
         return f" Did you mean {close[0]!r}?"
     return f" Known: {', '.join(known)}." if known else ""

@@ -13,6 +13,7 @@ from importlib import resources
 from typing import Any
 
 from mien.core.errors import MienError, nearest
+from mien.core.typed import checked, named, shown
 
 # Other spellings of the same class, as data sets write them. Only true synonyms: "calm" is not "neutral".
 SYNONYMS = {
@@ -44,7 +45,7 @@ class LabelSet:
         if not self.classes:
             raise MienError(f"LabelSet {self.name!r} needs at least one class.")
         if len(set(self.classes)) != len(self.classes):
-            raise MienError(f"LabelSet {self.name!r} names a class twice: {', '.join(self.classes)}.")
+            raise MienError(f"LabelSet {self.name!r} names a class twice: {shown(self.classes)}.")
 
     def __len__(self) -> int:
         return len(self.classes)
@@ -90,14 +91,13 @@ class LabelSet:
         return {"name": self.name, "classes": list(self.classes), "checksum": self.checksum}
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> "LabelSet":
-        """Raises MienError when a stored checksum does not fit the stored order."""
-        labels = cls(values["name"], tuple(values["classes"]))
+    def from_dict(cls, values: Any, *, key: str = "labels") -> "LabelSet":
+        """Raises MienError for other values, named by the key, and for a checksum that does not fit the order."""
+        with named(key):
+            labels: LabelSet = checked(values, cls, key=key)
         stored = values.get("checksum", labels.checksum)
         if stored != labels.checksum:
-            raise MienError(
-                f"LabelSet {labels.name!r}: checksum {stored} does not fit its class order ({labels.checksum})."
-            )
+            raise MienError(f"{key}.checksum {shown(stored)} does not fit its class order ({labels.checksum}).")
         return labels
 
 

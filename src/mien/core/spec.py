@@ -5,33 +5,21 @@ An `Input` says how a picture or a sound is prepared, an `Output` what a tensor 
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, Self, get_args
+from typing import Any, Literal, get_args
 
 from mien.core.errors import MienError, nearest
 from mien.core.labels import LabelSet
-from mien.core.options import check_rules, given_options
+from mien.core.options import check_rules, from_plain
+from mien.core.typed import checked, named, shown
 
+MAX_SIDE = 4096  # pixels of a picture input
+MAX_NAMES = 100_000  # of an output
 POINT_BOX_NAMES = ("rectangle", "landmarks", "detector")
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
-class _Declaration:
-    """A frozen dataclass that is saved as plain values."""
-
-    def to_dict(self) -> dict[str, Any]:
-        return asdict(self)  # type: ignore[call-overload, no-any-return]
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """Raises MienError for a field that there is not."""
-        return cls(**given_options(cls, values, where=cls.__name__, what="field"))
-
-    def _check(self, **rules: tuple[bool, str]) -> None:
-        check_rules(self, f"{type(self).__name__}.", rules)
-
-
 @dataclass(frozen=True)
-class PictureInput(_Declaration):
+class PictureInput:
     """How a face is cut out, resampled and normalised: float32 [batch, 3, size, size]."""
 
     size: int = 224
@@ -54,14 +42,20 @@ class PictureInput(_Declaration):
     """Which box stands for a face whose points are known and whose box is not (core.framing)."""
 
     def __post_init__(self) -> None:
-        self._check(
-            size=(self.size >= 8, "at least 8"),
-            color=(self.color in ("rgb", "grey"), "'rgb' or 'grey'"),
-            fit=(self.fit in ("squash", "pad"), "'squash' or 'pad'"),
-            resample=(self.resample in ("bilinear", "nearest"), "'bilinear' or 'nearest'"),
-            point_box=(self.point_box in POINT_BOX_NAMES, "'rectangle', 'landmarks' or 'detector'"),
-            std=(all(s > 0 for s in self.std), "above 0"),
-            box_scale=(self.box_scale > 0, "above 0"),
+        check_rules(
+            self,
+            f"{type(self).__name__}.",
+            {
+                "size": (8 <= self.size <= MAX_SIDE, f"in 8..{MAX_SIDE}"),
+                "mean": (all(abs(m) <= 1e4 for m in self.mean), "in -10000..10000"),
+                "color": (self.color in ("rgb", "grey"), "'rgb' or 'grey'"),
+                "fit": (self.fit in ("squash", "pad"), "'squash' or 'pad'"),
+                "resample": (self.resample in ("bilinear", "nearest"), "'bilinear' or 'nearest'"),
+                "point_box": (self.point_box in POINT_BOX_NAMES, "'rectangle', 'landmarks' or 'detector'"),
+                "std": (all(1e-4 <= s <= 1e4 for s in self.std), "in 0.0001..10000"),
+                "box_scale": (0 < self.box_scale <= 100, "above 0 and at most 100"),
+                "box_shift": (all(abs(s) <= 100 for s in self.box_shift), "in -100..100"),
+            },
         )
 
     @property
@@ -74,9 +68,12 @@ class PictureInput(_Declaration):
         """In a few words, for reports and lists."""
         return f"{self.size} x {self.size} pixels, {self.color}"
 
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
 
 @dataclass(frozen=True)
-class SoundInput(_Declaration):
+class SoundInput:
     """How a voice becomes a log-mel picture: float32 [batch, 1, mels, frames] in 0..1."""
 
     rate_hz: int = 22050
@@ -97,15 +94,22 @@ class SoundInput(_Declaration):
     """What follows a recording that is shorter than the window: silence, or the recording again."""
 
     def __post_init__(self) -> None:
-        self._check(
-            rate_hz=(self.rate_hz >= 1000, "at least 1000"),
-            samples=(1 <= self.samples <= 600 * self.rate_hz, "at least 1, and at most ten minutes"),
-            fft=(self.fft >= 16, "at least 16"),
-            hop=(1 <= self.hop <= self.fft, "in 1..fft"),
-            mels=(self.mels >= 1, "at least 1"),
-            low_hz=(0 <= self.low_hz < self.high_hz, "at least 0 and below high_hz"),
-            high_hz=(self.high_hz <= self.rate_hz / 2, "at most half of rate_hz"),
-            padding=(self.padding in ("zeros", "repeat"), "'zeros' or 'repeat'"),
+        check_rules(
+            self,
+            f"{type(self).__name__}.",
+            {
+                "rate_hz": (1000 <= self.rate_hz <= 1_000_000, "in 1000..1000000"),
+                "samples": (1 <= self.samples <= 600 * self.rate_hz, "at least 1, and at most ten minutes"),
+                "fft": (16 <= self.fft <= 2**16, "in 16..65536"),
+                "hop": (1 <= self.hop <= self.fft, "in 1..fft"),
+                "mels": (
+                    self.mels >= 1 and self.mels * self.samples <= 2**24 * self.hop,
+                    "at least 1, and few enough for 2^24 values",
+                ),
+                "low_hz": (0 <= self.low_hz < self.high_hz, "at least 0 and below high_hz"),
+                "high_hz": (self.high_hz <= self.rate_hz / 2, "at most half of rate_hz"),
+                "padding": (self.padding in ("zeros", "repeat"), "'zeros' or 'repeat'"),
+            },
         )
 
     @property
@@ -123,6 +127,9 @@ class SoundInput(_Declaration):
         """In a few words, for reports and lists."""
         return f"{self.samples / self.rate_hz:.3g} s at {self.rate_hz} Hz, {self.mels} bands"
 
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
 
 Input = PictureInput | SoundInput
 INPUT_KINDS: dict[str, type[PictureInput] | type[SoundInput]] = {"picture": PictureInput, "sound": SoundInput}
@@ -131,7 +138,7 @@ OUTPUT_KINDS: tuple[str, ...] = get_args(OutputKind)
 
 
 @dataclass(frozen=True)
-class Output(_Declaration):
+class Output:
     """What one named tensor of a network means.
 
     Shapes for a batch: classes [batch, names] logits; values [batch, names]; points [batch, names, 2] in crop sides, 0
@@ -155,11 +162,22 @@ class Output(_Declaration):
     def __post_init__(self) -> None:
         object.__setattr__(self, "names", tuple(self.names))
         needs_names = self.kind in ("classes", "values", "points")
-        same_classes = self.labels is None or (self.kind == "classes" and self.labels.classes == self.names)
-        self._check(
-            kind=(self.kind in OUTPUT_KINDS, ", ".join(OUTPUT_KINDS)),
-            names=(bool(self.names) == needs_names, "given for classes, values and points only"),
-            labels=(same_classes, "the order of the same classes"),
+        unique = len(set(self.names)) == len(self.names) <= MAX_NAMES
+        check_rules(
+            self,
+            f"{type(self).__name__}.",
+            {
+                "kind": (self.kind in OUTPUT_KINDS, ", ".join(OUTPUT_KINDS)),
+                "names": (
+                    bool(self.names) == needs_names and unique,
+                    "given for classes, values and points only, each once",
+                ),
+                "labels": (
+                    self.labels is None or (self.kind == "classes" and self.labels.classes == self.names),
+                    "the order of the same classes",
+                ),
+                "range": (self.range is None or self.range[0] < self.range[1], "the lowest and the highest value"),
+            },
         )
 
     @classmethod
@@ -197,15 +215,28 @@ class Output(_Declaration):
         return values | {name: value for name, value in optional.items() if value}
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """Raises MienError for a field that there is not."""
-        values = dict(values)
-        if "labels" in values:
-            values["labels"] = LabelSet.from_dict(values["labels"])
-            values.setdefault("names", values["labels"].classes)
-        if "points" in values:
-            values["names"] = _point_names(values.pop("points"))
-        return super().from_dict(values)
+    def from_dict(cls, values: Any, *, key: str = "output") -> "Output":
+        """Raises MienError that names the key for a field that there is not and a value of the wrong type."""
+        stored: _StoredOutput = from_plain(_StoredOutput, values, where=key, what="field")
+        labels = None if stored.labels is None else LabelSet.from_dict(stored.labels, key=f"{key}.labels")
+        if not 0 <= stored.points <= MAX_NAMES:
+            raise MienError(f"{key}.points must be in 0..{MAX_NAMES}; got {stored.points}.")
+        names = stored.names or _point_names(stored.points) or (labels.classes if labels else ())
+        with named(key):
+            return cls(stored.kind, names, labels, stored.unit, stored.range, stored.of)
+
+
+@dataclass(frozen=True)
+class _StoredOutput:
+    """An Output as `to_dict` writes it."""
+
+    kind: OutputKind
+    points: int = 0
+    names: tuple[str, ...] = ()
+    labels: dict[str, Any] | None = None
+    unit: str = ""
+    range: tuple[float, float] | None = None
+    of: str = ""
 
 
 def _point_names(count: int) -> tuple[str, ...]:
@@ -218,12 +249,14 @@ def input_to_dict(given: Input) -> dict[str, Any]:
     return {"kind": kind} | given.to_dict()
 
 
-def input_from_dict(values: Mapping[str, Any]) -> Input:
-    """The reverse. Raises MienError for an unknown kind or field."""
-    kind = values.get("kind", "picture")
-    if kind not in INPUT_KINDS:
-        raise MienError(f"No kind of input {kind!r}.{nearest(str(kind), INPUT_KINDS)}")
-    return INPUT_KINDS[kind].from_dict({name: value for name, value in values.items() if name != "kind"})
+def input_from_dict(values: Any, *, key: str = "input") -> Input:
+    """The reverse. Raises MienError that names the key for an unknown kind or field and a value of the wrong type."""
+    values = checked(values, dict[str, Any], key=key)
+    kind = values.pop("kind", "picture")
+    if not isinstance(kind, str) or kind not in INPUT_KINDS:
+        raise MienError(f"{key}.kind: no kind of input {shown(kind)}.{nearest(str(kind), INPUT_KINDS)}")
+    given: Input = from_plain(INPUT_KINDS[kind], values, where=key, what="field")
+    return given
 
 
 def described_inputs(inputs: Mapping[str, Input]) -> str:

@@ -4,7 +4,7 @@ What a face gets depends on (seed, epoch, index) only, so any worker in any orde
 after normalisation and writes 0, the mean colour, as POSTER V2 publishes it. `RandomErasing`'s law is torchvision's.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
 import cv2
@@ -13,7 +13,7 @@ from jaxtyping import Float, UInt8
 
 from mien.core.errors import MienError, nearest
 from mien.core.landmarks import scheme_of
-from mien.core.options import check_rules, given_options
+from mien.core.options import check_rules, from_plain
 
 # ITU-R BT.601 luminance, and the YIQ plane in which hue is a rotation.
 _LUMINANCE = np.array([0.299, 0.587, 0.114])
@@ -250,7 +250,7 @@ def augmentation(recipe: str = "published", **changes: Any) -> Augmentation:
     """A named recipe with single values changed. Raises MienError for an unknown recipe or option."""
     if recipe not in RECIPES:
         raise MienError(f"No augmentation recipe {recipe!r}.{nearest(recipe, RECIPES)}")
-    return replace(RECIPES[recipe], **given_options(Augmentation, changes, where="Augmentation"))
+    return from_plain(Augmentation, asdict(RECIPES[recipe]) | changes, where="Augmentation")  # type: ignore[no-any-return]
 
 
 def scaled_warp(matrix: Float[np.ndarray, "2 3"], factor: float) -> Float[np.ndarray, "2 3"]:

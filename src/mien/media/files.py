@@ -1,6 +1,7 @@
 """Files are written whole or not at all, and named by what is in them."""
 
 import csv
+import errno
 import hashlib
 import os
 import sys
@@ -10,8 +11,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from mien.core.bundle import BundleInfo
 from mien.core.errors import MienError
+from mien.core.json_text import MAX_BYTES
 
+INFO_FILE = "system.json"
 # What operating systems, file servers and archives leave beside a person's own files; compared in small letters.
 SYSTEM_FOLDERS = frozenset((
     "__macosx", "@eadir", "@tmp", "@recycle", "@recently-snapshot", "#recycle", "#snapshot", "$recycle.bin", "recycler",
@@ -121,6 +125,24 @@ def home_expanded(path: Path | str) -> Path:
         return Path(path).expanduser()
     except RuntimeError as error:
         raise MienError(f"{path}: this user has no home folder (HOME is not set). Write the whole path.") from error
+
+
+def read_info(folder: Path | str) -> BundleInfo:
+    """What `system.json` in a bundle's folder says: its one reader. Raises MienError where there is none."""
+    path = Path(folder) / INFO_FILE
+    try:
+        return BundleInfo.from_json(read_limited(path, MAX_BYTES), where=str(path))
+    except OSError as error:
+        raise MienError(f"{folder} is not a bundle: cannot read {path} ({error.strerror}).") from error
+
+
+def read_limited(path: Path, most: int) -> bytes:
+    """The bytes of a file, at most one more than `most`. Raises OSError for a pipe or device, which may not end."""
+    if not path.is_file():
+        path.stat()  # a missing file says so itself
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
+    with path.open("rb") as file:
+        return file.read(most + 1)
 
 
 def sha256_of(path: Path) -> str:

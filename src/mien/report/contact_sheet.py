@@ -9,8 +9,9 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageDraw, ImageFont
 
+from mien.core.text import printable
 from mien.report.svg import COLOURS
-from mien.report.text import cut_middle, printable
+from mien.report.text import cut_middle
 
 if TYPE_CHECKING:
     from PIL.ImageFont import FreeTypeFont

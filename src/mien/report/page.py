@@ -14,8 +14,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from mien import __version__
+from mien.core.text import printable
 from mien.media.files import write_text
-from mien.report.text import printable
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ from typing import Any
 
 from markupsafe import Markup
 
-from mien.core.bundle import BundleInfo
 from mien.core.errors import MienError
 from mien.core.spec import described_inputs
+from mien.media.files import INFO_FILE, read_info
 from mien.report import parts
 from mien.report.page import Section, caveats, macro, write_page
 from mien.report.plots import Curve, curves_figure
@@ -83,10 +83,9 @@ def _last_values(lines: list[dict[str, Any]]) -> Markup:
 
 
 def _bundle(folder: Path) -> list[Section]:
-    path = folder / "bundle" / "system.json"
-    if not path.is_file():
+    if not (folder / "bundle" / INFO_FILE).is_file():
         return []
-    info = BundleInfo.from_json(path.read_text(encoding="utf-8"), where=str(path))
+    info = read_info(folder / "bundle")
     provenance = {name: _plain(value) for name, value in info.provenance.items() if name != "scores"}
     about = {
         "model": info.model_id,

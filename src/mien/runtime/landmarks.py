@@ -20,9 +20,10 @@ from mien.core.landmarks import LandmarkScheme, scheme_of
 from mien.core.records import Box, FacePoints
 from mien.core.spec import PictureInput
 from mien.media.crop import normalise, prepare
+from mien.media.files import read_info
 from mien.runtime.networks import require_picture_only
 from mien.runtime.pose import head_pose
-from mien.runtime.runner import MODEL_FILE, Outputs, Runner, read_info
+from mien.runtime.runner import MODEL_FILE, Outputs, Runner
 
 SHIPPED_LANDMARKS = "parface_small_300w"
 NEAR = 0.05  # of the distance of the outer eye corners: a point nearer than this to its place is right

@@ -16,7 +16,8 @@ from mien.core.decode import probabilities
 from mien.core.errors import MienError
 from mien.core.spec import Input, Output, PictureInput, SoundInput
 from mien.media.crop import normalise
-from mien.runtime.runner import Runner, read_info
+from mien.media.files import read_info
+from mien.runtime.runner import Runner
 
 
 @dataclass(frozen=True)

@@ -26,11 +26,12 @@ from jaxtyping import Float
 from mien.core.bundle import BundleInfo, with_outputs_found
 from mien.core.errors import MienError, nearest
 from mien.core.spec import Output
-from mien.media.files import sha256_of
+from mien.media.files import INFO_FILE, read_info, sha256_of
 from mien.media.parallel import cores
 from mien.runtime.backends import import_onnxruntime, import_openvino
+from mien.runtime.graph.limits import check_graph
 
-MODEL_FILE, INFO_FILE = "model.onnx", "system.json"
+MODEL_FILE = "model.onnx"
 BACKENDS, PRECISIONS = ("auto", "onnxruntime", "openvino"), ("auto", "fp32", "bf16")
 LARGE_BYTES = 50_000_000  # model.onnx from here on is computed in bf16 by itself
 Arrays = dict[str, np.ndarray]
@@ -45,7 +46,8 @@ class Runner:
     `outputs` gives all (`names`). info: what the bundle says. backend, precision: what is really used. threads: None is
     every core that this process may use. One object may be called from any number of threads: they share its workers,
     and each gets its own outputs, bit for bit what a call alone gives. Raises MienError, one line, for a folder that is
-    no bundle, weights that are missing, changed or damaged, and a backend that is not installed.
+    no bundle, weights that are missing, changed or damaged, a graph that takes more than a network may
+    (graph.limits), and a backend that is not installed.
     """
 
     def __init__(
@@ -58,6 +60,7 @@ class Runner:
         if precision not in PRECISIONS:
             raise MienError(f"No precision {precision!r}.{nearest(precision, PRECISIONS)}")
         path = _verified_model(self.folder, self.info)
+        check_graph(path, {name: (1, *about.shape) for name, about in self.info.inputs.items()})
         only_classes = all(output.kind == "classes" for output in self.info.outputs.values())
         if precision == "auto" and (not only_classes or path.stat().st_size < LARGE_BYTES):
             precision = "fp32"
@@ -142,17 +145,6 @@ class Runner:
         if output.kind == "picture":
             return self.info.picture.shape
         return (len(output.names),) if output.names else None
-
-
-def read_info(folder: Path) -> BundleInfo:
-    """What `system.json` in a bundle folder says. Raises MienError where there is none."""
-    path = folder / INFO_FILE
-    try:
-        return BundleInfo.from_json(path.read_text(encoding="utf-8"), where=str(path))
-    except OSError as error:
-        raise MienError(f"{folder} is not a bundle: cannot read {path} ({error.strerror}).") from error
-    except UnicodeDecodeError as error:
-        raise MienError(f"{path}: not a mien bundle (not UTF-8 text).") from error
 
 
 def choose_backend(backend: str) -> str:

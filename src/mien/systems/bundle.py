@@ -15,6 +15,8 @@ from safetensors.torch import load_file, save
 
 from mien.core.bundle import TRAIN_FACES_NAMES, BundleInfo
 from mien.core.errors import MienError
+from mien.core.typed import named
+from mien.media import files
 from mien.media.files import sha256_of
 from mien.systems.bundle_folder import previous_bundle, replace_bundle
 from mien.systems.registry import config_dict, system_from_info
@@ -22,6 +24,7 @@ from mien.systems.registry import config_dict, system_from_info
 if TYPE_CHECKING:
     from mien.systems.system import System
 
+SPARE = 10_000_000  # a network may ask for so many weights more than its file holds before its config is refused
 WEIGHTS, DESCRIPTION, CARD = "model.safetensors", "system.json", "README.md"
 
 
@@ -85,10 +88,7 @@ def read_info(folder: Path | str) -> BundleInfo:
     path = _in_place(Path(folder)) / DESCRIPTION
     if not path.is_file():
         raise MienError(f"{folder} is not a bundle: it has no {DESCRIPTION}.{_hint(Path(folder))}")
-    try:
-        return BundleInfo.from_json(path.read_text(encoding="utf-8"), where=str(path))
-    except (OSError, UnicodeDecodeError) as error:
-        raise MienError(f"{path}: cannot be read ({error}).") from error
+    return files.read_info(path.parent)
 
 
 def _in_place(folder: Path) -> Path:
@@ -112,20 +112,17 @@ def load(folder: Path | str) -> "System":
             f"{path} is not the file that {DESCRIPTION} names (SHA-256 {stated[:12] or 'not stated'}). "
             "Copy the bundle again."
         )
-    system = system_from_info(info)
-    _fill(system, path)
-    system.info = replace(info, outputs=system.outputs)
-    return system.eval()
-
-
-def _fill(system: "System", path: Path) -> None:
-    """Strictly: every name and every shape; a wrong class count has its own message."""
     try:
         state = load_file(path)
     except (SafetensorError, OSError) as error:
         raise MienError(f"{path}: not a safetensors file ({error}).") from error
+    stored = sum(value.numel() for value in state.values())
+    with named(str(path.parent / DESCRIPTION)):
+        system = system_from_info(info, weights=4 * stored + SPARE)
     check_state(system, state, where=str(path))
     system.load_state_dict(state)
+    system.info = replace(info, outputs=system.outputs)
+    return system.eval()
 
 
 def check_state(system: "System", state: Mapping[str, torch.Tensor], *, where: str) -> None:

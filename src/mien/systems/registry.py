@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 from mien.core.bundle import BundleInfo
 from mien.core.errors import MienError, nearest
 from mien.core.labels import LabelSet, label_set
-from mien.core.options import given_options
 from mien.core.spec import Input, Output
 from mien.core.targets import imported
+from mien.systems.config import MOST_WEIGHTS, bounded_network, config_from
 
 if TYPE_CHECKING:
     from mien.systems.stage import Stage
@@ -61,21 +61,26 @@ def create_model(
     has_count = any(field.name == "num_classes" for field in fields(found.config_class))
     if has_count and len({len(order) for order in given.values()}) == 1:
         options.setdefault("num_classes", len(next(iter(given.values()))))
-    values = {**found.variants[SYSTEMS[name][1]], **options}
-    config = found.config_class(**given_options(found.config_class, values, where=name))
-    outputs = _labelled(name, found.default_outputs(config), given)
-    return found(config, inputs=_known_inputs(found, config, inputs or {}), outputs=outputs)
+    config = config_from(found.config_class, {**found.variants[SYSTEMS[name][1]], **options}, where=name)
+    with bounded_network(name, config):
+        outputs = _labelled(name, found.default_outputs(config), given)
+        return found(config, inputs=_known_inputs(found, config, inputs or {}), outputs=outputs)
 
 
-def system_from_info(info: BundleInfo) -> "System":
-    """The system that a bundle describes, with fresh weights: `info.config` is whole, no variant is merged in."""
+def system_from_info(info: BundleInfo, *, weights: int = MOST_WEIGHTS) -> "System":
+    """The system that a bundle describes, with fresh weights: `info.config` is whole, no variant is merged in.
+
+    weights: how many there are at most, from the length of their file. Raises MienError for a config that asks for more
+    or that no network has.
+    """
     found = system_class(info.system)
-    config = found.config_class(**given_options(found.config_class, info.config, where=info.system))
+    config = config_from(found.config_class, info.config, where=info.system)
     given = {name: output.labels for name, output in info.outputs.items() if output.labels is not None}
-    outputs = _labelled(info.system, found.default_outputs(config), given)
-    if missing := info.outputs.keys() - outputs.keys():
-        raise MienError(f"{info.system} with this config gives {', '.join(outputs)}, not {sorted(missing)[0]!r}.")
-    return found(config, inputs=_known_inputs(found, config, info.inputs), outputs=outputs)
+    with bounded_network(info.system, config, weights=weights):
+        outputs = _labelled(info.system, found.default_outputs(config), given)
+        if missing := info.outputs.keys() - outputs.keys():
+            raise MienError(f"{info.system} with this config gives {', '.join(outputs)}, not {sorted(missing)[0]!r}.")
+        return found(config, inputs=_known_inputs(found, config, info.inputs), outputs=outputs)
 
 
 def _label_sets(labels: LabelSet | str | Mapping[str, LabelSet | str] | None) -> dict[str, LabelSet]:

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from mien.core.errors import MienError
-from mien.core.options import given_options
 from mien.core.records import Sample
 from mien.systems.bundle import check_state
+from mien.systems.config import config_from
 from mien.systems.optim import OptimOptions
 from mien.systems.step import Objective, ParameterGroup, Position, StepOptions, TorchBatch, every, split, step_seed
 from mien.systems.system import System
@@ -53,8 +53,7 @@ class Stage(TrainingStep):
         """rest: optim, step and epochs, as of TrainingStep."""
         super().__init__(system, **rest)
         options = {self.renamed_options.get(name, name): value for name, value in options.items()}
-        given = given_options(self.options_class, options, where=f"The stage {self.name}")
-        self.options = self.options_class(**given)
+        self.options = config_from(self.options_class, options, where=f"The stage {self.name}")
         self.class_counts: tuple[int, ...] = ()  # training samples of each class; set by who brings the data, like
         self.validation_samples: Sequence[Sample] = ()
         self.scores: dict[str, float] = {}  # of the last validation

@@ -69,14 +69,14 @@ def test_broken_files_are_reported(tmp_path):
 
 @pytest.mark.parametrize("name", list_configs())
 def test_every_config_that_mien_brings_is_whole(name):
-    from mien.core.options import given_options
+    from mien.core.options import from_plain
     from mien.data.readers import READERS
     from mien.systems.registry import create_model, stage_class
 
     config = resolve([name], {})
     assert config.data.name in READERS
     stage = stage_class(config.system.name, config.stage.name)
-    stage.options_class(**given_options(stage.options_class, config.stage.options, where=name))
+    from_plain(stage.options_class, config.stage.options, where=name)
     create_model(stage.system_name(config.system.name), **config.system.options)
 
 

@@ -336,6 +336,22 @@ def test_a_training_that_diverges_in_an_epochs_last_step_leaves_no_bundle(toy, f
     assert not (tmp_path / "r" / "bundle").exists()
 
 
+def test_finite_weights_with_a_score_that_is_none_leave_no_bundle(toy, faces, tmp_path, monkeypatch):
+    from toy.stages import Guess
+
+    monkeypatch.setattr(Guess, "validate", lambda self, predictions, samples: {"accuracy": float("nan")})
+    with pytest.raises(MienError, match=r"The validation score 'accuracy' is nan in epoch 1. Lower --optim.lr"):
+        fit_command([*TOY, f"--data.root={faces}", "--trainer.epochs=1", f"--output={tmp_path / 'r'}"])
+    assert not (tmp_path / "r" / "bundle").exists()
+
+
+@pytest.mark.parametrize("rate", [".inf", "1e999", "-1", ".nan", "0"])
+def test_a_learning_rate_that_is_no_number_is_refused_before_anything_is_written(toy, faces, tmp_path, rate):
+    with pytest.raises(MienError, match=r"optim.lr must be "):
+        fit_command([*TOY, f"--data.root={faces}", f"--optim.lr={rate}", f"--output={tmp_path / 'r'}"])
+    assert not (tmp_path / "r").exists()
+
+
 def test_a_score_no_better_than_the_most_frequent_class_is_reported(toy, faces, tmp_path, capsys):
     args = [*TOY, f"--data.root={faces}", "--optim.lr=1e-12", "--trainer.epochs=1"]
     (result,) = fit_command([*args, f"--output={tmp_path / 'r'}"])

@@ -11,7 +11,7 @@ from mien.systems.system import System
 @dataclass(frozen=True)
 class ToyConfig:
     num_classes: int = 3
-    colour: str = "blue"
+    colour: str | None = "blue"
 
 
 class Toy(System):

@@ -109,14 +109,34 @@ def read_train_faces(folder: Path, info: BundleInfo) -> TrainFaces | None:
     if not path.is_file() or sha256_of(path) != info.files[info.train_faces]:
         raise MienError(f"{path} is missing or not the file that system.json names. Copy the bundle again.")
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            if arrays["format"].tolist() != [_FORMAT, VERSION]:
+        with zipfile.ZipFile(path) as archive:
+            version = _stored(archive, "format", "i", 1)
+            if version.tolist() != [_FORMAT, VERSION]:
                 raise MienError(f"{path} was written by another version of mien, whose fingerprints differ.")
-            return TrainFaces(*(arrays[f.name] for f in fields(TrainFaces)))
-    except (KeyError, ValueError, OSError, zipfile.BadZipFile) as error:
+            rows = (_stored(archive, name, "u1", 2) for name in ("trained", "chosen"))
+            names = (_stored(archive, name, "u8", 1) for name in ("subjects", "clips"))
+            return TrainFaces(*rows, *names)
+    except MienError:
+        raise
+    except Exception as error:  # a damaged archive fails in many ways
         raise MienError(
             f"{path} is not a file of training faces ({type(error).__name__}). Copy the bundle again."
         ) from error
+
+
+def _stored(archive: zipfile.ZipFile, name: str, kind: str, axes: int) -> np.ndarray:
+    """An array of an .npz that numpy wrote without compression, so that it takes no more memory than its file."""
+    entry = archive.getinfo(f"{name}.npy")
+    if entry.compress_type != zipfile.ZIP_STORED or entry.file_size != entry.compress_size:
+        raise ValueError("compressed")
+    with archive.open(entry) as file:
+        if np.lib.format.read_magic(file) != (1, 0):
+            raise ValueError("another version of the format")
+        shape, by_columns, dtype = np.lib.format.read_array_header_1_0(file)
+        content = file.read()
+    if not dtype.str[1:].startswith(kind) or len(shape) != axes or shape[1:] not in ((), (24,)):
+        raise ValueError("another kind of array")
+    return np.frombuffer(content, dtype).reshape(shape, order="F" if by_columns else "C")
 
 
 def hashed(data: str, kind: str, name: str | None) -> int:

@@ -40,7 +40,7 @@ def shipped_bundles() -> Iterator[tuple[Path, "BundleInfo"]]:
     """The folders under `mien/runtime/bundles`, and what their `system.json` says."""
     from importlib import resources
 
-    from mien.runtime.runner import read_info
+    from mien.media.files import read_info
 
     root = Path(str(resources.files("mien.runtime"))) / "bundles"
     for path in sorted(root.glob("*/system.json")):

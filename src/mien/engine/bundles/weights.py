@@ -99,13 +99,12 @@ def verify(bundle: str) -> str:
         bundle: folder of the bundle or of a training run, or the name of a model that ships with mien.
     """
     from mien.engine.bundles.predictor import bundle_folder
-    from mien.media.files import sha256_of
-    from mien.runtime.runner import read_info
+    from mien.media.files import INFO_FILE, read_info, sha256_of
 
     folder = bundle_folder(bundle)
     info = read_info(folder)
     if not info.files:
-        raise MienError(f"{folder / 'system.json'} states no SHA-256, so nothing can be verified.")
+        raise MienError(f"{folder / INFO_FILE} states no SHA-256, so nothing can be verified.")
     for name, stated in info.files.items():
         if not (folder / name).is_file():
             raise MienError(f"{folder}: {name} is missing.")

@@ -91,7 +91,7 @@ def _against_bundle(bundle: str, sides: dict[str, list["Sample"]], data: str) ->
     from mien.data.leakage.contamination import read_train_faces
     from mien.data.leakage.leaks import Leak
     from mien.engine.bundles.predictor import bundle_folder
-    from mien.runtime.runner import read_info
+    from mien.media.files import read_info
 
     folder = bundle_folder(bundle)
     train_faces = read_train_faces(folder, read_info(folder))

@@ -12,7 +12,7 @@ from mien.data.selection import Selection
 from mien.data.splits import split_hash
 from mien.engine.bundles.predictor import bundle_folder
 from mien.engine.evaluation.data import EvaluationData, Target
-from mien.runtime.runner import read_info
+from mien.media.files import read_info
 
 UNKNOWN = "this bundle carries no fingerprints of its training faces; only the names of splits were compared"
 

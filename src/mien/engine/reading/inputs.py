@@ -8,9 +8,9 @@ from typing import Any, Literal
 
 from mien.core.errors import MienError
 from mien.engine.bundles.predictor import bundle_folder
+from mien.media.files import read_info
 from mien.media.image import picture_files
 from mien.runtime.landmarks import Landmarker, shipped_landmarks
-from mien.runtime.runner import read_info
 
 
 def files_of(inputs: Sequence[str], output: Path, *, videos: bool = True) -> list[Path]:

@@ -167,10 +167,10 @@ def resolve(files: Sequence[str], overrides: Mapping[str, Any], *, defaults: Def
 
     defaults: from what is stated to what stands beneath it, such as the optimiser options of the stage.
     """
-    values: dict[str, Any] = {}
-    for file in files:
-        path = find_config(file)
-        values = merged(values, _mapping(path))
+    values: dict[Any, Any] = {}
+    read = {path: _mapping(path) for path in map(find_config, files)}
+    for stated in read.values():
+        values = merged(values, stated)
     if not files and (run := _config_of_run(overrides)):
         values = _mapping(run)
     elif not files and overrides.get("resume") and overrides.keys() <= {"output", "resume"}:
@@ -179,7 +179,27 @@ def resolve(files: Sequence[str], overrides: Mapping[str, Any], *, defaults: Def
         )
     for key, value in overrides.items():
         values = merged(values, nested(key, value))
+    try:
+        return _resolved(values, defaults)
+    except MienError as error:
+        for path, stated in read.items():
+            if _error_of(stated, defaults) == str(error):
+                raise MienError(f"{path}: {error}") from error
+        raise
+
+
+def _error_of(values: Mapping[Any, Any], defaults: Defaults) -> str:
+    try:
+        _resolved(values, defaults)
+    except MienError as error:
+        return str(error)
+    return ""
+
+
+def _resolved(values: Mapping[Any, Any], defaults: Defaults) -> FitConfig:
     check_keys(values, FitConfig)
+    for name, kind in (("system", SystemOptions), ("stage", StageOptions)):  # the defaults follow from their names
+        checked(values.get(name, {}), kind, key=name)
     return cast(FitConfig, checked(merged(defaults(values), values), FitConfig, key=""))
 
 

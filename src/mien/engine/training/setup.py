@@ -5,7 +5,7 @@ from typing import Any
 
 from mien.core.errors import MienError, nearest
 from mien.core.labels import LabelSet
-from mien.core.spec import PictureInput
+from mien.core.spec import input_from_dict
 from mien.data.datamodule import FaceDataModule
 from mien.engine.bundles.predictor import bundle_folder
 from mien.engine.training.config import FitConfig
@@ -40,7 +40,7 @@ def _system(config: FitConfig, name: str, labels: LabelSet | None) -> System:
     system = create_model(name, labels=labels, **options)
     framed = {} if config.data.crop_source == "box" else {"point_box": config.data.crop_source}
     if "image" in system.inputs:
-        system.inputs["image"] = PictureInput.from_dict(system.picture.to_dict() | framed | config.input)
+        system.inputs["image"] = input_from_dict(system.picture.to_dict() | framed | config.input, key="--input")
     elif config.input:
         raise MienError(
             f"{name} takes {' and '.join(system.inputs)}, no picture; leave input.{next(iter(config.input))} out."

@@ -29,6 +29,7 @@ from torch import Tensor, nn
 from mien.core.errors import MienError, nearest
 from mien.core.options import check_rules
 from mien.core.spec import Input, Output, PictureInput
+from mien.core.typed import shown
 from mien.nn.discriminators import DISCRIMINATOR_WIDTHS, LatentDiscriminator, PictureDiscriminator
 from mien.nn.folding import fold_norms
 from mien.nn.heatmaps import decode, spread, to_crop, to_map
@@ -97,7 +98,7 @@ class ParFaceConfig:
         for name, known in (("heads", HEADS), ("discriminators", DISCRIMINATORS)):
             for value in getattr(self, name):
                 if value not in known:
-                    raise MienError(f"parface: {name} has no {value!r}.{nearest(value, known)}")
+                    raise MienError(f"parface: {name} has no {shown(value)}.{nearest(value, known)}")
         rules = {
             "size": (self.size in SIZES, "128, 256 or 512"),
             "latent": (self.latent >= 1, "at least 1"),

@@ -1,0 +1,1 @@
+"""What an ONNX file computes, found before any runtime opens it."""
