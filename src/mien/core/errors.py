@@ -5,7 +5,24 @@ from collections.abc import Iterable
 
 
 class MienError(ValueError):
-    """Bad input. The command line prints its message as one line and exits with code 2."""
+    """Bad input. Its message is one line, whatever names stand in it; the command line exits with code 2."""
+
+    def __init__(self, message: object = "") -> None:
+        super().__init__(shown(str(message)))
+
+
+def shown(text: str, *, keep: str = "") -> str:
+    r"""Text for a terminal: what would move the cursor, colour or break a line stands as an escape such as `\x1b`.
+
+    keep: characters that stay, such as line breaks.
+    """
+    if text.isprintable():
+        return text
+    return "".join(each if each.isprintable() or each in keep else _escape(each) for each in text)
+
+
+def _escape(character: str) -> str:
+    return character.encode("unicode_escape", "surrogatepass").decode("ascii")
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

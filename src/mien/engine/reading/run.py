@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mien.cli.progress import ProgressBars, progress_bars
 from mien.cli.signals import Interruption
-from mien.core.errors import MienError
+from mien.core.errors import MienError, shown
 from mien.engine.reading.counts import Counts, Stored, expressions_line, stored
 from mien.engine.reading.drawings import Drawings
 from mien.engine.reading.output_folder import OutputFolder
@@ -15,8 +16,6 @@ from mien.media.files import printable
 from mien.media.tables import TableWriter
 
 if TYPE_CHECKING:
-    from rich.progress import Progress
-
     from mien.core.records import Reading
     from mien.runtime.analyzer import Analyzer, PictureReadings
 
@@ -50,8 +49,8 @@ class AnalyzeRun:
         self.output.begin()
         with Interruption() as self._signals, self._table() as self.table:
             skipped = self._resumed() if self.output.resume else Stored()
-            with _bar() as bar:
-                self._read_all(bar, skipped)
+            with progress_bars() as bars:
+                self._read_all(bars, skipped)
             self.drawings.end()
         if self.counts.unreadable and self.counts.unreadable == len(self.files):
             others = f" (and {len(self.files) - 1} others)" if len(self.files) > 1 else ""
@@ -88,35 +87,35 @@ class AnalyzeRun:
     def _table(self) -> TableWriter:
         return TableWriter(self.output.table, self.columns.columns, describe=self.describe, resume=self.output.resume)
 
-    def _read_all(self, bar: "Progress", skipped: Stored) -> None:
+    def _read_all(self, bars: ProgressBars, skipped: Stored) -> None:
         """A half-read film first, so that only the last file of the table can ever be half read."""
         from mien.media.image import is_video
 
         rest = [path for path in self.files if printable(str(path)) not in skipped.sources]
         half = [path for path in self.files if skipped.last_frame is not None and printable(str(path)) == skipped.last]
         for path in half:
-            self._read_film(bar, path, first=(skipped.last_frame or 0) + 1)
-        self._read_pictures(bar, [path for path in rest if not is_video(path)])
+            self._read_film(bars, path, first=(skipped.last_frame or 0) + 1)
+        self._read_pictures(bars, [path for path in rest if not is_video(path)])
         for path in rest:
             if is_video(path):
-                self._read_film(bar, path)
+                self._read_film(bars, path)
 
-    def _read_pictures(self, bar: "Progress", pictures: list[Path]) -> None:
-        task = bar.add_task("pictures", total=len(pictures), visible=bool(pictures))
+    def _read_pictures(self, bars: ProgressBars, pictures: list[Path]) -> None:
+        advance = bars.add("pictures", len(pictures))
         for path, read in zip(pictures, self.analyzer.read_files(pictures), strict=True):
             self.drawings.picture(path, read)
             self._append(read.readings, readable=read.picture is not None)
-            bar.advance(task)
+            advance(1)
 
-    def _read_film(self, bar: "Progress", path: Path, *, first: int = 0) -> None:
+    def _read_film(self, bars: ProgressBars, path: Path, *, first: int = 0) -> None:
         every = self.details["every"]
-        task = bar.add_task(printable(path.name), total=_frame_count(path, every))
+        advance = bars.add(shown(path.name), _frame_count(path, every))
         for read in self._film_readings(path, every, first):
             if read.picture is not None:
                 self.drawings.frame(path, read)
             note = read.picture.note if read.picture else ""
             self._append(read.readings, readable=read.picture is not None, note=note)
-            bar.advance(task)
+            advance(1)
         self.drawings.end_film(path)
 
     def _film_readings(self, path: Path, every: int, first: int) -> "Iterator[PictureReadings]":
@@ -190,22 +189,3 @@ def _frame_count(path: Path, every: int) -> int | None:
     except MienError:  # reading it gives the reason
         return None
     return -(-count // every) if count else None
-
-
-def _bar() -> "Progress":
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TaskProgressColumn,
-        TextColumn,
-        TimeRemainingColumn,
-    )
-
-    console = Console(stderr=True)
-    return Progress(
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
-        TaskProgressColumn(show_speed=True, text_format="", text_format_no_percentage=""), TimeRemainingColumn(),
-        console=console, disable=not console.is_terminal, transient=True,
-    )  # fmt: skip
