@@ -10,6 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
 from importlib import resources
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -18,6 +19,7 @@ from jaxtyping import UInt8
 
 from mien.core.bundle import BundleInfo
 from mien.core.errors import MienError
+from mien.core.limits import HELD_PIXELS
 from mien.core.records import FacePoints, Reading
 from mien.media.image import Picture, picture_files
 from mien.media.soundtrack import opened_soundtrack
@@ -170,27 +172,27 @@ class Analyzer:
             for frame in frames(path, every=every, first=first):
                 loaded = picture_of(frame.pixels, frame.note)
                 sounds = {given: track.until(frame.timestamp_s) for given, track in tracks.items()}
-                yield PictureTask(str(path), lambda p=loaded: p, None, frame.index, frame.timestamp_s, sounds)  # type: ignore[misc]
+                pixels = loaded.pixels.size // 3
+                yield PictureTask(str(path), lambda p=loaded: p, None, frame.index, frame.timestamp_s, sounds, pixels)  # type: ignore[misc]
 
     def _stream(self, tasks: Iterable[PictureTask], batch_size: int, workers: int | None) -> Iterator[PictureReadings]:
-        """In the order of the tasks; at most `batch_size` pictures are held at a time, besides those being read."""
+        """In the order of the tasks; at most `batch_size` pictures are held at a time, besides those being read.
+
+        Fewer where they are so large that they would exceed HELD_PIXELS; a picture of more is read alone.
+        """
         workers = workers or self.threads
         pool = ThreadPoolExecutor(workers, thread_name_prefix="mien-read")
         ahead: deque[tuple[PictureTask, Future[Faces]]] = deque()
         ready: list[Ready] = []
         try:
-            for task in tasks:
-                ahead.append((task, pool.submit(self.finder.attempt, task)))
-                if len(ahead) > workers + 1:
-                    ready.append(_finished(*ahead.popleft()))
-                if _enough(ready, batch_size):
-                    yield from self._readings(ready)
-                    ready = []
-            while ahead:
-                ready.append(_finished(*ahead.popleft()))
-                if _enough(ready, batch_size) or not ahead:
-                    yield from self._readings(ready)
-                    ready = []
+            for task in chain(tasks, [None]):
+                while (ahead or ready) and (task is None or len(ahead) > workers or _crowded(task, ahead, ready)):
+                    ready += [_finished(*ahead.popleft())] if ahead else []
+                    if not ahead or _enough(ready, batch_size) or (task and _crowded(task, ahead, ready)):
+                        yield from self._readings(ready)
+                        ready = []
+                if task is not None:
+                    ahead.append((task, pool.submit(self.finder.attempt, task)))
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 
@@ -295,6 +297,13 @@ def _voices_of(found: Sequence[Faces], network: FaceNetwork) -> list[np.ndarray 
 
 def _finished(task: PictureTask, future: "Future[Faces]") -> Ready:
     return task, future.result()
+
+
+def _crowded(task: PictureTask, ahead: "Iterable[tuple[PictureTask, Future[Faces]]]", ready: Iterable[Ready]) -> bool:
+    """Whether there is no room for the task's picture beside those that are held."""
+    done = [future.result() for _, future in ahead if future.done()] + [faces for _, faces in ready]
+    read = sum(faces.picture.pixels.size // 3 for faces in done if faces.picture is not None)
+    return task.pixels + read + sum(other.pixels for other, future in ahead if not future.done()) > HELD_PIXELS
 
 
 def _enough(ready: Sequence[Ready], batch_size: int) -> bool:
