@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 
@@ -75,7 +75,7 @@ def _facts_of(chunk: _Chunk) -> list[Facts]:
 def _hashed(sample: Sample, spec: PictureInput | None) -> Facts:
     size = load_image(sample.path, span=sample.span).size  # first: it refuses pipes, devices and files without end
     with sample.path.open("rb") as file:
-        content = file if sample.span is None else part_of(file, sample.path, sample.span)
+        content: Any = file if sample.span is None else part_of(file, sample.path, sample.span)
         return Facts("", hashlib.file_digest(content, "sha256").digest(), size)
 
 
