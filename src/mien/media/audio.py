@@ -59,6 +59,8 @@ def resample(sound: Sound, sample_rate_hz: int) -> Sound:
         raise MienError(f"sample_rate_hz must be at least 1; got {sample_rate_hz}.")
     if sample_rate_hz == sound.sample_rate_hz:
         return sound
+    if (seconds := sound.duration_s) * sample_rate_hz * 4 > SOUND_BYTES:
+        raise MienError(f"{seconds / 3600:.1f} hours of sound at {sample_rate_hz:,} Hz are too long: cut it.")
     soxr = _extra("soxr", f"Resampling from {sound.sample_rate_hz} to {sample_rate_hz} Hz")
     samples = soxr.resample(sound.samples, sound.sample_rate_hz, sample_rate_hz, quality="HQ")
     return Sound(np.asarray(samples, np.float32), sample_rate_hz)

@@ -115,7 +115,7 @@ class Manifest(Reader):
         if "expression" not in self._columns:
             return None
         words = {str(word).strip() for word in self._columns["expression"] if word is not None} - {""}
-        return LabelSet(self.name, tuple(sorted(words))) if words else None
+        return self.label_set_of(words, self.table) if words else None
 
     def _split_words(self) -> dict[Any, str]:
         """What each word in the column means."""

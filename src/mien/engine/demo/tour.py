@@ -64,10 +64,10 @@ def demo(*, output: str = "mien-demo", faces: int = 1050, epochs: int = 14, seed
         epochs: passes over them; the landmark stream gets half as many before.
         seed: of the drawings and of training.
     """
-    from rich.console import Console
+    from mien.cli.text import plain_console
 
     start = time.perf_counter()
-    tour = Tour(_emptied(Path(output)), Console(soft_wrap=True, highlight=False), seed)
+    tour = Tour(_emptied(Path(output)), plain_console(soft_wrap=True, highlight=False), seed)
     _draw(tour, faces)
     missing = [name for name in NEEDS if find_spec(name) is None]
     if missing:

@@ -6,9 +6,9 @@ Every cell is plain text without characters that HTML would read: names of metri
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 
+from mien.cli.text import plain_console
 from mien.core.spec import described_inputs
 from mien.engine.evaluation.comparison import Comparison
 from mien.engine.evaluation.contamination import format_overlap
@@ -102,7 +102,7 @@ def difference_rows(compared: Comparison) -> tuple[list[str], list[list[str]]]:
 
 def print_scores(result: Evaluation, faces: int, scores: Sequence[Score], format_value: Format, folder: Path) -> None:
     """A table on standard output, then notes, the comparison's verdict, and where the report is."""
-    console, table = Console(), Table()
+    console, table = plain_console(), Table()
     for name, side in (("metric", "left"), ("value", "right"), ("95 % interval", "right")):
         table.add_column(name, justify=side)  # type: ignore[arg-type]
     for score in scores:

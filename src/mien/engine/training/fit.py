@@ -90,10 +90,10 @@ def _check_packages() -> None:
 
 def fit_config(config: "FitConfig") -> list[FitResult]:
     """Trains as the config says: once, or once for each of its seeds."""
-    from rich.console import Console
+    from mien.cli.text import plain_console
 
     _check_packages()
-    console = Console(soft_wrap=True, quiet=not _is_first_process())
+    console = plain_console(soft_wrap=True, quiet=not _is_first_process())
     config = replace(
         config, output=config.output or f"runs/{config.system.name}/{config.stage.name}_{config.data.name}"
     )

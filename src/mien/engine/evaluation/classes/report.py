@@ -93,10 +93,11 @@ def measured(result: "ClassEvaluation") -> Markup:
 
 def print_summary(result: "ClassEvaluation", folder: Path) -> None:
     """A short table on standard output, then where the report is."""
-    from rich.console import Console
     from rich.table import Table
 
-    console, table = Console(), Table()
+    from mien.cli.text import plain_console
+
+    console, table = plain_console(), Table()
     title = f"{result.model} on {result.target.data} {result.target.split}: {len(result.predictions):,} faces"
     for name, side in (("metric", "left"), ("value", "right"), ("95 % interval", "right")):
         table.add_column(name, justify=side)  # type: ignore[arg-type]

@@ -177,10 +177,11 @@ def measured(result: "PointEvaluation") -> Markup:
 
 def print_landmark_summary(result: "PointEvaluation", folder: Path) -> None:
     """A short table on standard output, then where the report is."""
-    from rich.console import Console
     from rich.table import Table
 
-    console, table = Console(), Table()
+    from mien.cli.text import plain_console
+
+    console, table = plain_console(), Table()
     title = f"{result.model} on {result.target.data} {result.target.split}: {len(result.main):,} faces"
     table.add_column("metric", no_wrap=True)
     alone = len(result.predictions) == 1  # else the intervals, which the report has, would not fit
