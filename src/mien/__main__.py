@@ -7,8 +7,8 @@ user's mistake ends as one line and exit code 2; `MIEN_DEBUG=1` shows its traceb
 import io
 import os
 import sys
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from importlib import import_module
 
 from mien import __version__
@@ -56,13 +56,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     output is gone.
     """
     open_missing_streams()
-    if isinstance(sys.stdout, io.TextIOWrapper):  # a file name that is not UTF-8 is printed as \udcff
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal that has no UTF-8
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        with Interruption():
+        with Interruption(), quiet_libraries():
             text = run(list(sys.argv[1:] if arguments is None else arguments))
         if text:
-            print(text)
+            print(printable(text, keep="\n\t"))
         sys.stdout.flush()
         return 0
     except BrokenPipeError:
@@ -86,6 +86,31 @@ def open_missing_streams() -> None:
             null = open(os.devnull, mode, encoding="utf-8")  # noqa: PTH123, SIM115 (open to the end)
             os.set_inheritable(null.fileno(), null.fileno() == descriptor)  # for processes that are started
             setattr(sys, name, null)
+
+
+@contextmanager
+def quiet_libraries() -> Iterator[None]:
+    """Meanwhile only Python writes to standard error: what C libraries write to descriptor 2 goes to the null device.
+
+    libtiff, libpng, FFmpeg and others complain there of damaged files, in words that files choose. `MIEN_DEBUG=1` lets
+    them.
+    """
+    if os.environ.get("MIEN_DEBUG"):
+        yield
+        return
+    before, python = os.dup(2), sys.stderr
+    try:
+        if isinstance(python, io.TextIOWrapper) and python is sys.__stderr__:
+            python.flush()
+            copy = os.dup(2)  # stays open: handlers of logs may keep it
+            sys.stderr = open(copy, "w", encoding=python.encoding, errors=python.errors, buffering=1)  # noqa: PTH123, SIM115
+        with open(os.devnull, "wb") as null:  # noqa: PTH123
+            os.dup2(null.fileno(), 2)
+        yield
+    finally:
+        os.dup2(before, 2)
+        os.close(before)
+        sys.stderr = python
 
 
 def run(arguments: list[str]) -> str:
@@ -139,14 +164,14 @@ def message_of(error: BaseException) -> str:
         extra = next((extra for extra, packages in EXTRAS.items() if missing in packages), "")
         return f"This needs {missing}, which is not installed: pip install 'mien[{extra}]'." if extra else ""
     if isinstance(error, OSError) and error.strerror:
-        return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
+        return printable(f"{error.strerror}: {error.filename}" if error.filename else error.strerror)
     if isinstance(error, RuntimeError):
         if "Could not determine home directory" not in str(error):  # pathlib's message
             return ""
         return "~ stands in a path and this user has no home folder. Set HOME, or write the whole path."
     if isinstance(error, MemoryError):
         return "This takes more memory than this machine gives."
-    return " ".join(str(error).split())
+    return printable(" ".join(str(error).split()))
 
 
 def print_error(message: str, code: int) -> int:

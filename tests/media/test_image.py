@@ -169,11 +169,16 @@ def test_a_large_jpeg_is_reduced_with_a_note_and_a_large_png_refused(tmp_path):
         load_image(tmp_path / "a.png", max_pixels=70_000)
 
 
-def test_a_progressive_jpeg_above_the_limit_is_refused(tmp_path):
-    """Its coefficients stand in memory at full size whatever the scale."""
+def test_a_progressive_jpeg_counts_its_coefficients(tmp_path, monkeypatch):
+    """They stand in memory at full size whatever the scale: 6 bytes a pixel beside the 7 of each decoded one."""
     (tmp_path / "a.jpg").write_bytes(jpeg(smooth(600, 400), progressive=True))
-    with pytest.raises(MienError, match="above the limit"):
-        load_image(tmp_path / "a.jpg", max_pixels=70_000)
+    monkeypatch.setattr("mien.media.image.PICTURE_BYTES", 240_000 * (6 + 2))
+    assert load_image(tmp_path / "a.jpg").scale == 0.5
+    (tmp_path / "b.jpg").write_bytes(jpeg(smooth(600, 400)))
+    assert load_image(tmp_path / "b.jpg").scale == 1.0
+    monkeypatch.setattr("mien.media.image.PICTURE_BYTES", 240_000 * 6)
+    with pytest.raises(MienError, match="600 x 400 pixels are above the limit"):
+        load_image(tmp_path / "a.jpg")
 
 
 def test_20000_by_20000_is_refused_from_the_header(tmp_path):

@@ -59,8 +59,9 @@ def test_blocks_stand_at_their_times():
     assert placed((-0.024, one), (-0.014, one), (-0.004, one)) == one[4:].tolist()
     assert placed((0.0, one), (0.013, one), (None, one)) == one.tolist() * 3  # times rounded by the container
     assert placed((0.0, one), (0.25, one)) == [*one.tolist(), *[0] * 240, *one.tolist()]
-    endless = _without_gaps(iter([(0.0, one), (1e9, one)]), RATE)
-    assert [len(block) for block in itertools.islice(endless, 3)] == [10, RATE, RATE]
+    long = _without_gaps(iter([(0.0, one), (3000.0, one)]), RATE)
+    assert [len(block) for block in itertools.islice(long, 3)] == [10, RATE, RATE]
+    assert placed((0.0, one), (1e9, one), (-1e9, one)) == one.tolist() * 3  # wrong times, not years of silence
 
 
 def test_resampled_blocks_are_the_resampled_sound():

@@ -1,6 +1,20 @@
 """Plain text for a terminal or a pipe: aligned columns."""
 
 from collections.abc import Iterable, Sequence
+from typing import Any
+
+from mien.core.text import printable
+
+
+def plain_console(**options: Any) -> Any:
+    """A rich Console for text with names from data in it: what would control the terminal stands as an escape."""
+    from rich.console import Console
+
+    class Plain(Console):
+        def render_str(self, text: str, **how: Any) -> Any:
+            return super().render_str(printable(text, keep="\n\t"), **how)
+
+    return Plain(**options)
 
 
 def columns(rows: Iterable[Sequence[object]], *, gap: int = 2) -> str:

@@ -18,9 +18,10 @@ from typing import Any, TypeVar
 import cv2
 
 from mien.core.errors import MienError
+from mien.media.image import DECODING
 from mien.media.parallel import cores
 
-__all__ = ["cores", "parallel_map", "silence_stderr", "stopped"]
+__all__ = ["cores", "parallel_map", "stopped"]
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -59,7 +60,8 @@ def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
     stop = context.Event()
     before = {name: os.environ.get(name) for name in _ONE_THREAD}
     os.environ.update(_ONE_THREAD)
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_begin, initargs=(stop,))
+    begin = (stop, workers, context.Lock())
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_begin, initargs=begin)
     try:
         yield pool
     finally:
@@ -91,12 +93,13 @@ def stopped() -> bool:
     return any(event.is_set() for event in _stop)
 
 
-def _begin(stop: Any) -> None:
+def _begin(stop: Any, workers: int, alone: Any) -> None:
     _stop.append(stop)
+    DECODING.shared(workers, alone)
     cv2.setNumThreads(0)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent too, which then says stop
     threading.Thread(target=_die_with_parent, daemon=True).start()
-    silence_stderr()
+    _silence_stderr()
 
 
 def _die_with_parent() -> None:
@@ -106,7 +109,7 @@ def _die_with_parent() -> None:
         os._exit(1)
 
 
-def silence_stderr() -> None:
+def _silence_stderr() -> None:
     """From now on what C libraries print (libtiff, libpng on damaged files) goes nowhere."""
     silent = os.open(os.devnull, os.O_WRONLY)
     os.dup2(silent, 2)

@@ -1,20 +1,25 @@
 """Sound in and out: mono, float32, -1..1. Plain WAV needs nothing, the rest pip install 'mien[audio]'."""
 
 import importlib
+import struct
 import wave
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
 from mien.core.errors import MienError
+from mien.core.limits import SOUND_BYTES, SOUND_CHANNELS, SOUND_RATE_HZ
 from mien.media.files import atomic_path
 
 _WRITTEN = {".wav": "WAV", ".flac": "FLAC", ".ogg": "OGG"}
 _FULL = 32768.0
+_BLOCK = 1 << 16  # samples of each channel
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,6 +62,8 @@ def resample(sound: Sound, sample_rate_hz: int) -> Sound:
         raise MienError(f"sample_rate_hz must be at least 1; got {sample_rate_hz}.")
     if sample_rate_hz == sound.sample_rate_hz:
         return sound
+    if (seconds := sound.duration_s) * sample_rate_hz * 4 > SOUND_BYTES:
+        raise MienError(f"{seconds / 3600:.1f} hours of sound at {sample_rate_hz:,} Hz are too long: cut it.")
     soxr = _extra("soxr", f"Resampling from {sound.sample_rate_hz} to {sample_rate_hz} Hz")
     samples = soxr.resample(sound.samples, sound.sample_rate_hz, sample_rate_hz, quality="HQ")
     return Sound(np.asarray(samples, np.float32), sample_rate_hz)
@@ -108,14 +115,31 @@ def _read_pcm(path: Path) -> tuple[np.ndarray, int] | None:
     """float32 [samples, channels] and the rate; None where it is not WAV of whole numbers."""
     try:
         with wave.open(str(path), "rb") as file:
-            width, count, rate = file.getsampwidth(), file.getnchannels(), file.getframerate()
-            data = file.readframes(file.getnframes())
-    except (wave.Error, EOFError):
+            width, channels, rate = file.getsampwidth(), file.getnchannels(), file.getframerate()
+            held = path.stat().st_size // (width * channels)  # chunks may state more than the file has
+            frames = min(file.getnframes(), held)
+            _check_size(path, channels, rate, frames)
+            data = file.readframes(frames)
+    except (wave.Error, EOFError, RuntimeError, struct.error):
         return None
-    data = data[: len(data) - len(data) % (width * count)]  # a file cut short ends with its last whole sample
-    if width not in (1, 2, 3, 4) or not rate:
+    data = data[: len(data) - len(data) % (width * channels)]  # a file cut short ends with its last whole sample
+    if width not in (1, 2, 3, 4):
         return None
-    return _scaled(data, width).reshape(-1, count), rate
+    return _scaled(data, width).reshape(-1, channels), rate
+
+
+def _check_size(path: Path, channels: int, rate_hz: int, frames: int) -> None:
+    """Raises MienError for a sound beyond the limits."""
+    if not (1 <= channels <= SOUND_CHANNELS and 1 <= rate_hz <= SOUND_RATE_HZ):
+        raise MienError(
+            f"{path}: a sound of {channels:,} channels at {rate_hz:,} Hz; 1 to {SOUND_CHANNELS} at up to "
+            f"{SOUND_RATE_HZ:,} Hz are read."
+        )
+    if frames * channels * 4 > SOUND_BYTES:
+        raise MienError(
+            f"{path}: a sound of more than {SOUND_BYTES // channels // rate_hz // 240:,} minutes, which is the most at "
+            f"{rate_hz:,} Hz with {channels} channels. Cut it into parts."
+        )
 
 
 def _scaled(data: bytes, width: int) -> np.ndarray:
@@ -133,11 +157,22 @@ def _read_any(path: Path) -> tuple[np.ndarray, int]:
     soundfile = _extra("soundfile", f"Reading {path.name} (not plain WAV)")
     try:
         # absolute: the name "-" would be the standard input
-        samples, rate = soundfile.read(str(path.absolute()), dtype="float32", always_2d=True)
+        with soundfile.SoundFile(str(path.absolute())) as file:
+            return np.concatenate(list(_blocks(file, path))), int(file.samplerate)
+    except MienError:
+        raise
     except (soundfile.LibsndfileError, RuntimeError, ValueError, TypeError) as error:  # .raw has no header
         reason = " ".join(str(error).split()).removeprefix(f"Error opening {str(path.absolute())!r}: ")
         raise MienError(f"{path}: not a sound that can be read, or damaged ({reason.rstrip('.')}).") from error
-    return samples, int(rate)
+
+
+def _blocks(file: Any, path: Path) -> Iterator[np.ndarray]:
+    """Block by block, as far as it goes: the length in its header may be anything."""
+    for frames in count(0, _BLOCK):
+        _check_size(path, file.channels, file.samplerate, frames)
+        yield (block := file.read(_BLOCK, dtype="float32", always_2d=True))
+        if len(block) < _BLOCK:
+            return
 
 
 def _extra(name: str, what: str) -> ModuleType:

@@ -7,28 +7,31 @@ from a whole one. Colour profiles are not applied.
 
 import difflib
 import glob
+import logging
 import os
 import stat
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 from jaxtyping import UInt8
 from PIL import ExifTags, Image
 
 from mien.core.errors import MienError, one_line
+from mien.core.limits import DECODING_BYTES, PICTURE_BYTES, PIXELS, SCANNED_PIXELS, SCANS, SIDE
 from mien.media.files import home_expanded, is_own_folder
-from mien.media.parts import Span, part_of
+from mien.media.parallel import Budget
+from mien.media.parts import Metered, Span, jpeg_scans, part_of
 
 # Pillow warns of damaged metadata, which a picture can be read without; damaged pixels raise.
 warnings.filterwarnings("ignore", module=r"PIL\.")
+logging.getLogger("PIL").addHandler(logging.NullHandler())
 
-# Decoded pixels, not those of the file. At the limit decoding peaks at about 0.75 GB.
-MAX_PIXELS = 100_000_000
 PICTURES = (
     ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".jp2",
     ".ppm", ".pgm", ".pbm", ".pnm", ".avif",
@@ -43,6 +46,11 @@ VIDEOS = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wm
 # Only these decoders are tried: no PostScript, no PDF, nothing that starts a program. JPEG includes MPO.
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "JPEG2000", "PPM", "AVIF")
 _STRIP_PIXELS = 1 << 18
+# Bytes of memory that a pixel takes: decoded and copied out (4 and 3), and what a decoder holds besides.
+_DECODED = 7
+_BESIDES = {"WEBP": 9, "AVIF": 9, "JPEG2000": 16, "TIFF": 4, "GIF": 4}
+_COEFFICIENTS = 6  # of a JPEG in several scans
+DECODING = Budget(DECODING_BYTES)
 
 # What brings a picture upright, by the value of EXIF's orientation tag.
 _UPRIGHT = {
@@ -54,6 +62,8 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+_TURNED = (5, 6, 7, 8)  # rows become columns
+_FROM_THE_END = (3, 4, 6, 7)  # the first row becomes the last row or column
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -77,7 +87,7 @@ class Picture:
 
 
 def load_image(
-    path: Path | str, *, span: Span | None = None, min_side: int | None = None, max_pixels: int = MAX_PIXELS
+    path: Path | str, *, span: Span | None = None, min_side: int | None = None, max_pixels: int = PIXELS
 ) -> Picture:
     """The first picture of a file, or the one at `span` (bytes: offset, length) in it, upright, as 8-bit RGB.
 
@@ -86,42 +96,57 @@ def load_image(
     Raises MienError, from the header alone, for larger pictures that cannot be reduced so, and for files that are
     missing, empty, truncated or no picture.
     """
-    path = Path(path)
+    with _opened(Path(path), span) as (file, name):
+        metered = Metered(file)
+        image = _open(metered, name)
+        factor, note = _reduction(image, file, name, min_side, max_pixels)
+        metered.allowed += 9 * image.width * image.height
+        return _decoded(image, name, factor, note)
+
+
+def decoded_pixels(path: Path | str, *, min_side: int | None = None) -> int:
+    """How many pixels `load_image` would give, by the header; 0 for a file that it raises for."""
+    try:
+        with _opened(Path(path)) as (file, name):
+            image = _open(Metered(file), name)
+            return _pixel_count(image, _reduction(image, file, name, min_side, PIXELS)[0])
+    except MienError:
+        return 0
+
+
+@contextmanager
+def _opened(path: Path, span: Span | None = None) -> Iterator[tuple[BinaryIO, Path]]:
+    """The picture's bytes, and what it is called in an error."""
     try:
         mode = path.stat().st_mode
         if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # opening a named pipe would wait for ever
             raise MienError(f"{path}: a pipe or a device, not a picture.")
         with path.open("rb") as file:
-            if span is not None:
-                return _load(part_of(file, path, span), Path(f"{path}#{span[0]}"), min_side, max_pixels)
-            return _load(file, path, min_side, max_pixels)
+            yield (file, path) if span is None else (part_of(file, path, span), Path(f"{path}#{span[0]}"))
     except OSError as error:
         reason = {FileNotFoundError: "no such file", IsADirectoryError: "a folder, not a picture"}
         raise MienError(f"{path}: {reason.get(type(error), error.strerror or str(error))}.") from error
+    except ValueError as error:  # a path with a zero byte
+        raise error if isinstance(error, MienError) else MienError(f"{path}: no such file ({error}).") from error
 
 
-def _load(file: BinaryIO, path: Path, min_side: int | None, max_pixels: int) -> Picture:
-    image = _open(file, path)
+def _decoded(image: Image.Image, path: Path, factor: int, note: str) -> Picture:
     size = image.size
-    factor, note = _reduction(image, path, min_side, max_pixels)
     try:
-        if factor > 1:
-            image.draft(None, (size[0] // factor, size[1] // factor))  # type: ignore[arg-type]
-        image.load()
-        # Only now: Pillow brings some kinds (TIFF) upright by itself while it loads them, and then forgets the tag.
-        turn = _UPRIGHT.get(_orientation(image))
-        size = image.size if factor == 1 else size
-        image = _eight_bit(image)
-        if turn is not None:
-            image = image.transpose(turn)
-            size = size[::-1] if turn not in (_UPRIGHT[2], _UPRIGHT[3], _UPRIGHT[4]) else size
-        return Picture(_pixels(image), 1 / factor, size, note)
+        with DECODING.held(_memory(image, factor)):
+            if factor > 1:
+                image.draft(None, (size[0] // factor, size[1] // factor))  # type: ignore[arg-type]
+            image.load()
+            # Only now: Pillow brings some kinds (TIFF) upright by itself while it loads them, and then forgets the tag.
+            turn = _orientation(image)
+            size = image.size if factor == 1 else size
+            return Picture(_pixels(image, turn), 1 / factor, size[::-1] if turn in _TURNED else size, note)
     # Decoders raise nearly anything on damaged files: OSError, SyntaxError, ValueError, struct.error, MemoryError, ...
     except Exception as error:
         raise MienError(f"{path}: damaged or cut short ({one_line(error)}). Copy or export it anew.") from error
 
 
-def _open(file: BinaryIO, path: Path) -> Image.Image:
+def _open(file: Metered, path: Path) -> Image.Image:
     """The header, by the decoder that knows the first bytes.
 
     Image.open would do, but for its own limit on pixels, which is global and refuses JPEGs that reduce well.
@@ -141,7 +166,7 @@ def _open(file: BinaryIO, path: Path) -> Image.Image:
         ) from error
 
 
-def _decoder(start: bytes) -> Callable[[BinaryIO, str], Image.Image] | None:
+def _decoder(start: bytes) -> Callable[[Any, str], Image.Image] | None:
     """Of Pillow's decoders the one that accepts these first bytes; Pillow's common ones are loaded before the rest."""
     for load_decoders in (Image.preinit, Image.init):
         load_decoders()
@@ -160,24 +185,50 @@ def _no_picture(start: bytes) -> str:
     return f"not a picture (it begins with {start[:12]!r})"
 
 
-def _reduction(image: Image.Image, path: Path, min_side: int | None, max_pixels: int) -> tuple[int, str]:
-    """The factor to reduce a JPEG by while decoding, and a note where the limit on pixels asks for it."""
+def _reduction(
+    image: Image.Image, file: BinaryIO, path: Path, min_side: int | None, max_pixels: int
+) -> tuple[int, str]:
+    """The factor to reduce a JPEG by while decoding, and a note where a limit asks for it."""
     width, height = image.size
-    if min(width, height) < 1:
-        raise MienError(f"{path}: a picture of {width} x {height} pixels.")
-    # A progressive JPEG holds all coefficients in memory whatever the scale.
-    reducible = image.format in ("JPEG", "MPO") and not (image.info.get("progressive") and width * height > max_pixels)
+    if min(width, height) < 1 or max(width, height) > SIDE:
+        raise MienError(f"{path}: a picture of {width} x {height} pixels; sides lie within 1 and {SIDE:,}.")
+    jpeg = image.format in ("JPEG", "MPO")
+    if jpeg:
+        _count_scans(image, file, path)
+
+    def too_large(factor: int) -> bool:
+        return _pixel_count(image, factor) > max_pixels or _memory(image, factor) > PICTURE_BYTES
+
     factor = 1
-    for step in (2, 4, 8) if reducible else ():
-        too_many = -(-width // factor) * -(-height // factor) > max_pixels
-        if too_many or (min_side and min(width, height) // step >= min_side):
+    for step in (2, 4, 8) if jpeg else ():
+        if too_large(factor) or (min_side and min(width, height) // step >= min_side):
             factor = step
-    if -(-width // factor) * -(-height // factor) > max_pixels:
+    if too_large(factor):
+        most = min(max_pixels, PICTURE_BYTES * width * height // _memory(image, 1)) / 1e6
         raise MienError(
-            f"{path}: {width} x {height} pixels are above the limit of {max_pixels / 1e6:g} million. Reduce it first."
+            f"{path}: {width} x {height} pixels are above the limit of {most:.3g} million. Reduce it first."
         )
-    forced = width * height > max_pixels
-    return factor, f"{width} x {height} pixels, read at 1/{factor} of its size" if forced else ""
+    return factor, f"{width} x {height} pixels, read at 1/{factor} of its size" if too_large(1) else ""
+
+
+def _count_scans(image: Image.Image, file: BinaryIO, path: Path) -> None:
+    """Into image.info, for the memory that they take. Raises MienError for more than are read."""
+    place = file.tell()
+    scans = image.info["scans"] = jpeg_scans(file)
+    file.seek(place)
+    most = min(SCANS, max(20, SCANNED_PIXELS // (image.width * image.height)))
+    if scans > most:
+        raise MienError(f"{path}: a JPEG in {scans:,} scans, of which {most} are read. Export it anew.")
+
+
+def _pixel_count(image: Image.Image, factor: int) -> int:
+    return -(-image.width // factor) * -(-image.height // factor)
+
+
+def _memory(image: Image.Image, factor: int) -> int:
+    """Bytes that decoding takes at most. A JPEG in several scans holds all coefficients whatever the factor."""
+    besides = _COEFFICIENTS if image.info.get("scans", 1) > 1 else _BESIDES.get(str(image.format), 0)
+    return besides * image.width * image.height + _DECODED * _pixel_count(image, factor)
 
 
 def _orientation(image: Image.Image) -> int:
@@ -188,12 +239,30 @@ def _orientation(image: Image.Image) -> int:
         return 1
 
 
+def _pixels(image: Image.Image, turn: int) -> UInt8[np.ndarray, "height width 3"]:
+    """Upright RGB of 8 bits, strip by strip: whole pictures would be held in memory several times."""
+    width, height = image.size
+    pixels = np.empty((width, height, 3) if turn in _TURNED else (height, width, 3), np.uint8)
+    rows = max(1, _STRIP_PIXELS // width)
+    boxes = [(0, top, width, min(top + rows, height)) for top in range(0, height, rows)]
+    deep = image.mode.startswith(("I", "F"))
+    highest = max(_highest(image.crop(box)) for box in boxes) if deep else 0.0
+    for box in boxes:
+        strip = image.crop(box)
+        strip = Image.fromarray(_scaled(np.asarray(strip), highest)) if deep else _eight_bit(strip)
+        strip = strip.transpose(_UPRIGHT[turn]) if turn in _UPRIGHT else strip
+        _, top, _, bottom = box
+        place = slice(height - bottom, height - top) if turn in _FROM_THE_END else slice(top, bottom)
+        values = np.asarray(strip)
+        target = pixels[:, place] if turn in _TURNED else pixels[place]
+        target[:] = values if values.ndim == 3 else values[..., None]
+    return pixels
+
+
 def _eight_bit(image: Image.Image) -> Image.Image:
     """The picture as L or RGB of 8 bits."""
     if image.mode in ("L", "RGB") and "transparency" not in image.info:
         return image
-    if image.mode.startswith(("I", "F")):
-        return Image.fromarray(_scaled(np.asarray(image)))
     if image.has_transparency_data:
         image = image.convert("RGBA")
         white = Image.new("RGBA", image.size, "white")
@@ -201,28 +270,22 @@ def _eight_bit(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def _scaled(values: np.ndarray) -> UInt8[np.ndarray, "height width"]:
-    """Divided by 257 where they are integers below 65536, by 2^24 above; floats times 255 where none exceeds 1."""
+def _highest(image: Image.Image) -> float:
+    return float(np.nan_to_num(np.asarray(image, np.float32)).max())
+
+
+def _scaled(values: np.ndarray, highest: float) -> UInt8[np.ndarray, "height width"]:
+    """Divided by 257 where they are integers below 65536, by 2^24 above; floats times 255 where none exceeds 1.
+
+    highest: of the whole picture.
+    """
     whole = np.issubdtype(values.dtype, np.integer)
     values = np.nan_to_num(values.astype(np.float32))
-    highest = values.max()
     if whole:
         values /= 257 if highest <= 65535 else 2**24
     elif highest <= 1:
         values *= 255
     return np.clip(values + 0.5, 0, 255).astype(np.uint8)
-
-
-def _pixels(image: Image.Image) -> UInt8[np.ndarray, "height width 3"]:
-    """Copied strip by strip: np.asarray of a whole picture holds it in memory twice more."""
-    width, height = image.size
-    pixels = np.empty((height, width, 3), np.uint8)
-    rows = max(1, _STRIP_PIXELS // width)
-    for top in range(0, height, rows):
-        box = (0, top, width, min(top + rows, height))
-        strip = np.asarray(image.crop(box) if rows < height else image)
-        pixels[top : top + rows] = strip if strip.ndim == 3 else strip[..., None]
-    return pixels
 
 
 def is_video(path: Path | str) -> bool:

@@ -4,12 +4,47 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from itertools import islice
-from typing import TypeVar
+from threading import Condition
+from typing import Any, TypeVar, cast
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 _MOST_THREADS = 8  # more do not decode faster
+
+
+class Budget:
+    """What threads may take together, such as memory: who wants more than is left waits.
+
+    One that wants more than there is at all gets it when nobody else holds any. `shared` divides it among processes.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most, self._alone = most, cast("AbstractContextManager[Any]", nullcontext())
+        self._begin()
+        if hasattr(os, "register_at_fork"):  # a copied process has none of the threads that took something
+            os.register_at_fork(after_in_child=self._begin)
+
+    def _begin(self) -> None:
+        self._taken, self._changed = 0, Condition()
+
+    def shared(self, processes: int, alone: AbstractContextManager[Any]) -> None:
+        """From now on this process has its share; what exceeds that is taken under a lock of all processes."""
+        self._most, self._alone = self._most // processes, alone
+
+    @contextmanager
+    def held(self, amount: int) -> Iterator[None]:
+        with self._alone if amount > self._most else nullcontext():
+            with self._changed:
+                self._changed.wait_for(lambda: not self._taken or self._taken + amount <= self._most)
+                self._taken += amount
+            try:
+                yield
+            finally:
+                with self._changed:
+                    self._taken -= amount
+                    self._changed.notify_all()
 
 
 def cores() -> int:

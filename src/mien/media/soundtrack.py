@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float
 
+from mien.core.limits import SOUND_RATE_HZ
 from mien.core.spec import SoundInput
 from mien.media.audio import Sound, resample_blocks
 from mien.media.video import first_time_s, opened_film
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 Block = Float[np.ndarray, " _"]  # mono samples
 _SILENCE_S = 1.0  # at most so much is filled in at a time
+_LONGEST_GAP_S = 3600.0  # more is a wrong time, not silence
 _GAP_S = 0.1  # two packets further apart have silence between them; less is how their times are rounded
 
 
@@ -94,7 +96,7 @@ def _blocks(container: "InputContainer", start_s: float, rate_hz: int) -> Iterat
         return
     frames = _frames(container, container.streams.audio[0])
     first = next(frames, None)
-    if first is None:
+    if first is None or not 1 <= first.sample_rate <= SOUND_RATE_HZ:
         return
     rate = first.sample_rate
     yield from resample_blocks(_without_gaps(_timed(first, frames, start_s), rate), rate, rate_hz)
@@ -136,6 +138,8 @@ def _without_gaps(timed: Iterator[tuple[float | None, Block]], rate: int) -> Ite
     position, tolerance = 0, 0.0
     for number, (time_s, block) in enumerate(timed):
         place = position if time_s is None else round(time_s * rate)
+        if abs(place - position) > _LONGEST_GAP_S * rate:
+            place = position
         if number == 0:
             position = min(0, place)
         if place - position > tolerance:

@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from mien.core.errors import MienError
+from mien.core.limits import FRAME_PIXELS
 from mien.media.audio import Sound
 from mien.media.files import atomic_path
 
@@ -26,7 +27,8 @@ CONTAINERS = (
     "flv", "live_flv", "ogg", "mxf", "gxf", "nut", "rm", "dv", "wtv", "yuv4mpegpipe", "mjpeg", "gif", "apng",
     "wav", "w64", "aiff", "mp3", "aac", "flac", "ac3", "caf", "amr", "au",
 )  # fmt: skip
-_OPTIONS = {"format_whitelist": ",".join(CONTAINERS), "protocol_whitelist": "file"}
+_CONTAINER_OPTIONS = {"format_whitelist": ",".join(CONTAINERS), "protocol_whitelist": "file"}
+_DECODER_OPTIONS = {"max_pixels": str(FRAME_PIXELS)}
 Matrix = tuple[int, int, int, int]
 MOST_SQUEEZED = 4.0  # sides of a pixel: anamorphic film has 2, wide-screen DVDs 1.42
 
@@ -201,10 +203,16 @@ def opened_film(path: Path) -> Iterator["InputContainer"]:
     if path.stat().st_size == 0:
         raise MienError(f"{path}: the file is empty (0 bytes).")
     try:
-        with av.open(_file_name(path), container_options=_OPTIONS) as container:
+        options = {"options": _DECODER_OPTIONS, "container_options": _CONTAINER_OPTIONS}
+        with av.open(_file_name(path), **options) as container:
             if not container.streams.video:
                 kinds = ", ".join(sorted({stream.type for stream in container.streams})) or "nothing"
                 raise MienError(f"{path}: no video stream in it, only {kinds}.")
+            decoder = container.streams.video[0].codec_context
+            decoder.options = _DECODER_OPTIONS
+            if decoder.width * decoder.height == 0:
+                most = f"{FRAME_PIXELS / 1e6:g} million"
+                raise MienError(f"{path}: frames of unknown size, or of more than {most} pixels, which is the most.")
             yield container
     except (av.FFmpegError, ValueError) as error:
         if isinstance(error, MienError):

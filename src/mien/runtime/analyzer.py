@@ -4,10 +4,13 @@ Nothing here needs torch. Any number of bundles read together: faces are found o
 network gets its own crop of each face, as its own PictureInput says.
 """
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
 from importlib import resources
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -16,9 +19,9 @@ from jaxtyping import UInt8
 
 from mien.core.bundle import BundleInfo
 from mien.core.errors import MienError
+from mien.core.limits import HELD_PIXELS
 from mien.core.records import FacePoints, Reading
 from mien.media.image import Picture, picture_files
-from mien.media.parallel import map_ahead
 from mien.media.soundtrack import opened_soundtrack
 from mien.media.video import frames
 from mien.runtime.faces import FaceFinder, Faces, PictureTask, picture_of, scaled_box
@@ -170,22 +173,29 @@ class Analyzer:
             for frame in frames(path, every=every, first=first):
                 loaded = picture_of(frame.pixels, frame.note)
                 sounds = {given: track.until(frame.timestamp_s) for given, track in tracks.items()}
-                yield PictureTask(str(path), lambda p=loaded: p, None, frame.index, frame.timestamp_s, sounds)  # type: ignore[misc]
+                pixels = loaded.pixels.size // 3
+                yield PictureTask(str(path), lambda p=loaded: p, None, frame.index, frame.timestamp_s, sounds, pixels)  # type: ignore[misc]
 
     def _stream(self, tasks: Iterable[PictureTask], batch_size: int, workers: int | None) -> Iterator[PictureReadings]:
-        """In the order of the tasks; at most `batch_size` pictures are held at a time, besides those being read."""
+        """In the order of the tasks; at most `batch_size` pictures are held at a time, besides those being read.
+
+        Fewer where they are so large that they would exceed HELD_PIXELS; a picture of more is read alone.
+        """
         workers = workers or self.threads
         ready: list[Ready] = []
-        for found in map_ahead(self._found, tasks, threads=workers, ahead=workers + 1):
-            ready.append(found)
-            if len(ready) >= batch_size or sum(len(faces.boxes) for _, faces in ready) >= batch_size:
-                yield from self._readings(ready)
-                ready = []
-        if ready:
-            yield from self._readings(ready)
-
-    def _found(self, task: PictureTask) -> Ready:
-        return task, self.finder.attempt(task)
+        pool = ThreadPoolExecutor(workers, thread_name_prefix="mien-read")
+        ahead: deque[tuple[PictureTask, Future[Faces]]] = deque()
+        try:
+            for task in chain(tasks, [None]):
+                while (ahead or ready) and (task is None or len(ahead) > workers or _crowded(task, ahead, ready)):
+                    ready += [_finished(*ahead.popleft())] if ahead else []
+                    if not ahead or _enough(ready, batch_size) or (task and _crowded(task, ahead, ready)):
+                        yield from self._readings(ready)
+                        ready = []
+                if task is not None:
+                    ahead.append((task, pool.submit(self.finder.attempt, task)))
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
 
     def _readings(self, ready: Sequence[Ready]) -> list[PictureReadings]:
         """All their faces through each network at once."""
@@ -272,3 +282,18 @@ def _check_all_add(networks: Sequence[FaceNetwork], landmarks: Landmarker | None
             other = landmarks.info.model_id
             raise MienError(f"{folder} gives points only, and {other} reads them already. Name one bundle with points.")
         raise MienError(f"{folder} gives {network.info.gives}: no classes, values or points of a face to read.")
+
+
+def _finished(task: PictureTask, future: Future[Faces]) -> Ready:
+    return task, future.result()
+
+
+def _crowded(task: PictureTask, ahead: Iterable[tuple[PictureTask, Future[Faces]]], ready: Iterable[Ready]) -> bool:
+    """Whether there is no room for the task's picture beside those that are held."""
+    done = [future.result() for _, future in ahead if future.done()] + [faces for _, faces in ready]
+    read = sum(faces.picture.pixels.size // 3 for faces in done if faces.picture is not None)
+    return task.pixels + read + sum(other.pixels for other, future in ahead if not future.done()) > HELD_PIXELS
+
+
+def _enough(ready: Sequence[Ready], batch_size: int) -> bool:
+    return len(ready) >= batch_size or sum(len(faces.boxes) for _, faces in ready) >= batch_size

@@ -19,7 +19,7 @@ from mien.core.spec import PictureInput, SoundInput
 from mien.media.audio import Sound
 from mien.media.crop import prepare
 from mien.media.detect import Detector, create_detector
-from mien.media.image import Picture, load_image
+from mien.media.image import Picture, decoded_pixels, load_image
 from mien.media.mel import log_mel
 
 # A JPEG is decoded no smaller than this shorter side: the detector searches at most 1.2 megapixels by itself.
@@ -43,6 +43,8 @@ class PictureTask:
     """Of the video frame."""
     sounds: Mapping[SoundInput, Sound] = field(default_factory=dict)
     """For each voice that a network takes: the film's sound up to the frame, as long as the network's window."""
+    pixels: int = 0
+    """How many it has when it is decoded; 0 where it cannot be."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -105,7 +107,8 @@ class FaceFinder:
             return Faces(None, note=f"{task.source}: could not be read ({one_line(error)[:200]}).")
 
     def file_task(self, path: Path) -> PictureTask:
-        return PictureTask(str(path), lambda: self._load(path), path)
+        pixels = decoded_pixels(path, min_side=None if self.min_face else SEARCH_SIDE)
+        return PictureTask(str(path), lambda: self._load(path), path, pixels=pixels)
 
     def _load(self, path: Path) -> Picture:
         """The picture at the smallest scale that the detector needs."""

@@ -1,11 +1,9 @@
 """What single pictures are: readable or not, their bytes, size, light, sharpness; in parallel where there are many."""
 
 import hashlib
-import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 
@@ -13,9 +11,9 @@ from mien.core.errors import MienError
 from mien.core.records import Sample
 from mien.core.spec import PictureInput
 from mien.data.faces import cut_face
-from mien.data.parallel import cores, parallel_map, silence_stderr, stopped
+from mien.data.parallel import cores, parallel_map, stopped
 from mien.media.image import load_image
-from mien.media.parts import read_bytes
+from mien.media.parts import part_of
 
 SIDE = 112  # pixels of the crop that light and sharpness are measured in, so that they compare between pictures
 _CHUNK = 200
@@ -64,20 +62,21 @@ def inspect(
 def _facts_of(chunk: _Chunk) -> list[Facts]:
     look = _hashed if chunk.spec is None else _measured
     facts = []
-    with quiet_libraries():
-        for sample in chunk.samples:
-            if stopped():
-                break
-            try:
-                facts.append(look(sample, chunk.spec))
-            except (MienError, OSError) as error:
-                facts.append(Facts(why_broken=str(error)))
+    for sample in chunk.samples:
+        if stopped():
+            break
+        try:
+            facts.append(look(sample, chunk.spec))
+        except (MienError, OSError) as error:
+            facts.append(Facts(why_broken=str(error)))
     return facts
 
 
 def _hashed(sample: Sample, spec: PictureInput | None) -> Facts:
-    content = read_bytes(sample.path, sample.span)
-    return Facts("", hashlib.sha256(content).digest(), load_image(sample.path, span=sample.span).size)
+    size = load_image(sample.path, span=sample.span).size  # first: it refuses pipes, devices and files without end
+    with sample.path.open("rb") as file:
+        content: Any = file if sample.span is None else part_of(file, sample.path, sample.span)
+        return Facts("", hashlib.file_digest(content, "sha256").digest(), size)
 
 
 def _measured(sample: Sample, spec: PictureInput | None) -> Facts:
@@ -91,15 +90,3 @@ def _measured(sample: Sample, spec: PictureInput | None) -> Facts:
         size=picture.size, mean=tuple(mean.tolist()), square=tuple((std**2 + mean**2).tolist()),
         brightness=cv2.mean(grey)[0] / 255, sharpness=sharpness,
     )  # fmt: skip
-
-
-@contextmanager
-def quiet_libraries() -> Iterator[None]:
-    """What C libraries print to the terminal about damaged files (libtiff, libpng) goes nowhere meanwhile."""
-    kept = os.dup(2)
-    silence_stderr()
-    try:
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)

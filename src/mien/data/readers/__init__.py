@@ -10,7 +10,7 @@ from typing import Any
 
 from mien.core.errors import MienError, nearest
 from mien.core.targets import imported
-from mien.data.readers.reader import MISSING, Reader
+from mien.data.readers.reader import MISSING, Reader, one_line
 from mien.media.files import home_expanded
 
 READERS: dict[str, str] = {
@@ -69,7 +69,9 @@ def open_reader(name: str, root: str | Path, **options: Any) -> Reader:
     missing = str(options.pop("missing", "stop"))
     if missing not in MISSING:
         raise MienError(f"Reader {name}: missing must be stop or skip; got {missing!r}.")
-    opened = reader(home_expanded(root), **options)
+    folder = home_expanded(root)
+    with one_line(name, folder):
+        opened = reader(folder, **options)
     opened.missing = missing
     return opened
 

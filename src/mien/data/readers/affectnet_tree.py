@@ -6,13 +6,12 @@ each photo under the same name: the photo's `render`) and `affectnet_annotations
 has no row there; here it is None.
 """
 
-import csv
 from pathlib import Path
 
 from mien.core.records import Sample
 from mien.data.readers.affectnet_lists import CODES
 from mien.data.readers.listing import Listing, split_folders
-from mien.data.readers.reader import Reader, folder_names, need_column
+from mien.data.readers.reader import Reader, folder_names
 
 _RENDERS = "affectnet_smirk"
 _TREES = {"photo": ("affectnet_clean", "Dataset/affectnet_clean", "."),
@@ -90,9 +89,7 @@ class ClassTree:
         table = self.top.parent / "affectnet_annotations" / name
         if self.top == self.reader.root or not table.is_file():
             return {}
-        rows = list(csv.DictReader(self.reader.lines(table)))
-        for column in ("number", "exp", "val", "aro"):
-            need_column(self.reader, column, rows[0] if rows else (), where=table)
+        rows = self.reader.rows(table, needed=("number", "exp", "val", "aro"))
         return {row["number"]: self._numbers(row, table, number) for number, row in enumerate(rows, 2)}
 
     def _numbers(self, row: dict[str, str], table: Path, number: int) -> Affect:

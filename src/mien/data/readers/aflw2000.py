@@ -6,7 +6,6 @@ Bulat, Tzimiropoulos, ICCV 2017, as 3DDFA's evaluation keeps them. Checked again
 That the re-annotated points count from 1 too is inferred: 3DDFA compares both with the same prediction.
 """
 
-import csv
 from pathlib import Path
 from types import MappingProxyType
 
@@ -74,7 +73,7 @@ class Aflw2000(LandmarkSet):
         return {stem: self.points(found[stem], f"{table}, {stem}", first=1) for stem in stems}
 
     def _from_csv(self, table: Path) -> dict[str, np.ndarray]:
-        rows = list(csv.DictReader(self.lines(table)))
+        rows = self.rows(table)
         try:
             names = [f"{axis}{i}" for i in range(68) for axis in "xy"]
             return {

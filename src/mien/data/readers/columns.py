@@ -28,6 +28,7 @@ def read_csv(reader: Reader, path: Path) -> dict[str, Column]:
             header = [name.strip() for name in next((row for row in rows if row), [])]
             if not header:
                 raise reader.error(f"{path} is empty.")
+            reader.check_header(path, header)
             return _columns(reader, path, rows, header)
     except UnicodeDecodeError as error:
         raise reader.error(f"{path} is not UTF-8 text (byte {error.start}). Save it as UTF-8.") from error

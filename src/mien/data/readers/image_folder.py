@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from mien.core.labels import LabelSet, label_set
+from mien.core.labels import label_set
 from mien.data.readers.class_folders import ClassFolders
 from mien.data.readers.listing import split_folders
 from mien.data.readers.reader import file_names, folder_names, is_picture
@@ -29,7 +29,7 @@ class ImageFolder(ClassFolders):
         elif labels is not None:
             self.labels = label_set(labels)
         else:
-            self.labels = LabelSet(self.name, self._found_classes())
+            self.labels = self.label_set_of(self._found_classes(), self.root)
 
     def _found_classes(self) -> tuple[str, ...]:
         names = sorted({name for folder in self.folders.values() for name in folder_names(folder)})

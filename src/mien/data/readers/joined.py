@@ -15,8 +15,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from mien.core.errors import MienError, nearest
 from mien.core.labels import label_set
 from mien.core.records import Sample
@@ -26,6 +24,7 @@ from mien.data.readers.reader import Reader
 from mien.data.relabelling import relabelled
 from mien.data.split_file import read_split_file
 from mien.media.files import home_expanded
+from mien.media.yaml_text import read_yaml
 
 _KEYS = ("name", "root", "reader", "splits", "split_file")
 
@@ -53,10 +52,7 @@ class Joined(Reader):
         self.splits = tuple(split for split in ("train", "valid", "test", "all") if split in found)
 
     def _content(self) -> dict[str, Any]:
-        try:
-            content = yaml.safe_load(self.file.read_text(encoding="utf-8-sig"))
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise self.error(f"{self.file} is not YAML ({' '.join(str(error).split())[:80]}).") from error
+        content = read_yaml(self.file)
         if not isinstance(content, dict) or not isinstance(content.get("sets"), list) or not content["sets"]:
             raise self.error(f"{self.file} has no list `sets` of data sets, each with a name and a root.")
         return content

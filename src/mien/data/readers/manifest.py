@@ -115,7 +115,7 @@ class Manifest(Reader):
         if "expression" not in self._columns:
             return None
         cells = {str(cell).strip() for cell in self._columns["expression"] if cell is not None} - {""}
-        return LabelSet(self.name, tuple(sorted(cells))) if cells else None
+        return self.label_set_of(cells, self.table) if cells else None
 
     def _split_names(self) -> dict[Any, str]:
         """What each word in the column means."""

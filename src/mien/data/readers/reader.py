@@ -3,7 +3,9 @@
 Reading an index is cheap: one directory listing a folder, no stat of single files, no decoding.
 """
 
+import csv
 import gc
+import os
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -19,6 +21,7 @@ from jaxtyping import Bool, Float
 
 from mien.core.errors import MienError, nearest
 from mien.core.labels import LabelSet
+from mien.core.limits import CLASSES, COLUMNS, EDGE, TEXT_BYTES
 from mien.core.records import Sample
 from mien.data.readers.listing import (
     PICTURE_SUFFIXES,
@@ -33,8 +36,7 @@ from mien.data.readers.listing import (
 from mien.data.splits import SPLIT_NAMES
 
 MISSING = ("stop", "skip")
-LARGEST_EDGE = 100_000  # pixels; a JPEG's sides end at 65,535
-ENDLESS_BOX = f"the edges of a box lie within {LARGEST_EDGE:,} pixels"
+ENDLESS_BOX = f"the edges of a box lie within {EDGE:,} pixels"
 
 
 class Reader(ABC):
@@ -79,7 +81,7 @@ class Reader(ABC):
         return list(self._samples[name])
 
     def _read_checked(self, split: str) -> list[Sample]:
-        with _no_collection():
+        with _no_collection(), one_line(self.name, self.root):
             samples = _with_printable_keys(self._read(split))
         self._note_unreadable()
         if not samples:
@@ -135,11 +137,44 @@ class Reader(ABC):
 
     def lines(self, path: Path) -> list[str]:
         """Lines of a text file that are not empty, without a byte order mark. Raises MienError when it is not UTF-8."""
+        if (size := path.stat().st_size) > TEXT_BYTES:
+            raise self.error(f"{path}: a list of {size:,} bytes; {TEXT_BYTES:,} are the most.")
         try:
             text = path.read_text(encoding="utf-8-sig")
         except UnicodeDecodeError as error:
             raise self.error(f"{path} is not UTF-8 text (byte {error.start}). Save it as UTF-8.") from error
         return [line for line in text.splitlines() if line.strip()]
+
+    def rows(self, path: Path, *, needed: Sequence[str] = (), blanks: bool = False) -> list[dict[str, str]]:
+        """Rows of a CSV table by the names in its first line. blanks: they may stand after commas.
+
+        Raises MienError as `lines`, for a missing or doubled column, and for rows of another length.
+        """
+        try:
+            header, *rows = list(csv.reader(self.lines(path), skipinitialspace=blanks)) or [[]]
+        except csv.Error as error:
+            raise self.error(f"{path} is no CSV table ({error}).") from error
+        self.check_header(path, header)
+        for column in needed:
+            need_column(self, column, header, where=path)
+        for number, row in enumerate(rows, 2):
+            if len(row) != len(header):
+                raise self.error(f"{path}, row {number}: {len(row)} fields where the header has {len(header)}.")
+        return [dict(zip(header, row, strict=True)) for row in rows]
+
+    def check_header(self, path: Path, header: Sequence[str]) -> None:
+        """Raises MienError for two columns of one name, and for more columns than are read."""
+        if len(header) > COLUMNS:
+            raise self.error(f"{path} has {len(header):,} columns; {COLUMNS:,} are the most.")
+        if doubled := [name for name, times in Counter(header).items() if times > 1]:
+            raise self.error(f"{path} has the column {doubled[0]!r} twice. Rename or delete one of them.")
+
+    def label_set_of(self, words: Iterable[str], where: Path) -> LabelSet:
+        """The words in order, as classes. Raises MienError where there are too many to be classes."""
+        names = tuple(sorted(set(words)))
+        if len(names) > CLASSES:
+            raise self.error(f"{where}: {len(names):,} different classes; {CLASSES:,} are the most. Are they names?")
+        return LabelSet(self.name, names)
 
     def on_disk(
         self, listed: Sequence[str], listing: Listing, *, listed_in: Path, what: str = "pictures"
@@ -187,7 +222,7 @@ class Reader(ABC):
         )
 
     def _refuse_endless_boxes(self, samples: Sequence[Sample]) -> None:
-        """Raises MienError for a box with an edge that is no number or lies beyond LARGEST_EDGE."""
+        """Raises MienError for a box with an edge that is no number or lies beyond EDGE."""
         boxed = [sample for sample in samples if sample.box is not None]
         edges = np.array([sample.box for sample in boxed], float).reshape(-1, 4)
         if not (within := edges_are_within(edges)).all():
@@ -235,8 +270,8 @@ def _with_printable_keys(samples: list[Sample]) -> list[Sample]:
 
 
 def edges_are_within(boxes: Float[np.ndarray, "boxes 4"]) -> Bool[np.ndarray, " boxes"]:
-    """Whether all edges of each box are finite and within LARGEST_EDGE."""
-    return (np.abs(boxes) <= LARGEST_EDGE).all(-1)
+    """Whether all edges of each box are finite and within EDGE."""
+    return (np.abs(boxes) <= EDGE).all(-1)
 
 
 def need_column(reader: Reader, wanted: str, columns: Iterable[str], *, where: Path) -> None:
@@ -257,3 +292,17 @@ __all__ = [
     "need_column",
     "printable",
 ]
+
+
+@contextmanager
+def one_line(name: str, root: Path) -> Iterator[None]:
+    """What reading a foreign data set raises unforeseen, as one line; `MIEN_DEBUG=1` lets it through."""
+    try:
+        yield
+    except (MienError, OSError, ImportError):
+        raise
+    except Exception as error:
+        if os.environ.get("MIEN_DEBUG"):
+            raise
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+        raise MienError(f"{name}: {root} is damaged, or not laid out as expected ({reason}).") from error

@@ -1,6 +1,5 @@
 """What the readers of mien's own synthetic folders share: a table with a split a row, and the truth beside it."""
 
-import csv
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Literal
 import numpy as np
 
 from mien.core.labels import label_set
-from mien.data.readers.reader import Reader, file_names, need_column
+from mien.data.readers.reader import Reader, file_names
 
 
 def affected_side(reader: Reader, row: dict[str, str]) -> Literal["R", "L"] | None:
@@ -29,9 +28,7 @@ class SyntheticSet(Reader):
         way_out = f"Make such a folder with mien data synth {self.name} --output DIR."
         self.labels = label_set("ferplus")
         self.table = self.need(self.root / table, way_out=way_out)
-        self._rows = list(csv.DictReader(self.lines(self.table)))
-        for column in columns:
-            need_column(self, column, self._rows[0] if self._rows else (), where=self.table)
+        self._rows = self.rows(self.table, needed=columns)
         found = {row["split"] for row in self._rows}
         self.splits = tuple(split for split in ("train", "valid", "test") if split in found)
 

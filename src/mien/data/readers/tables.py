@@ -1,6 +1,5 @@
 """Lists of faces as landmark code keeps them: JSON (or a JSON value a line) of records, and CSV tables of boxes."""
 
-import csv
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -47,9 +46,7 @@ def read_boxes(reader: Reader, path: Path) -> dict[str, Box]:
 
     Numbers may stand in brackets. Raises the reader's error for another table and for a box without area.
     """
-    rows = list(csv.DictReader(reader.lines(path)))
-    for column in BOX_COLUMNS:
-        need_column(reader, column, rows[0] if rows else (), where=path)
+    rows = reader.rows(path, needed=BOX_COLUMNS)
     found: dict[str, Box] = {}
     for number, row in enumerate(rows, 2):
         try:

@@ -4,12 +4,10 @@
 with `"n000002/0001_01",161,140,224,324`). The layout is that of the release as public code reads it.
 """
 
-import csv
 from pathlib import Path
 
 from mien.core.records import Box, Sample
 from mien.data.readers.pictures_only import PicturesOnly
-from mien.data.readers.reader import need_column
 from mien.data.readers.stores import Store
 
 _COLUMNS = ("NAME_ID", "X", "Y", "W", "H")
@@ -49,9 +47,7 @@ class VggFace2(PicturesOnly):
         return self.boxed(places, split, boxes=boxes, subject={name: name.partition("/")[0] for name in names})
 
     def _boxes_of(self, path: Path) -> dict[str, Box]:
-        rows = list(csv.DictReader(self.lines(path), skipinitialspace=True))
-        for column in _COLUMNS:
-            need_column(self, column, rows[0] if rows else (), where=path)
+        rows = self.rows(path, needed=_COLUMNS, blanks=True)
         boxes: dict[str, Box] = {}
         for number, row in enumerate(rows, 2):
             try:

@@ -38,8 +38,7 @@ def check(
         seed: seed of the random faces on the contact sheet.
         workers: processes; by default one for each core.
     """
-    from rich.console import Console
-
+    from mien.cli.text import plain_console
     from mien.data.inspection.published import count, nearest_release
     from mien.data.readers import open_reader
     from mien.data.readers.reader import printable
@@ -50,7 +49,7 @@ def check(
     splits = {split: opened.samples(split) for split in opened.splits}
     found = Findings(count(splits, opened.labels))
     found.release = nearest_release(opened.name, found.counts)
-    console = Console(soft_wrap=True, highlight=False)
+    console = plain_console(soft_wrap=True, highlight=False)
     console.print(f"{opened.name}, {root}\n{counts_table(found.counts, found.release)}", markup=False)
     # A face of two splits counts in the first: train and test come before what holds both, or is a part of one.
     firsts = {sample.key: sample for samples in reversed(splits.values()) for sample in samples}

@@ -24,14 +24,13 @@ def demo(*, output: str = "mien-demo", faces: int = 1050, epochs: int = 14, seed
         epochs: epochs of training; the landmark stream is trained for half as many before.
         seed: seed of the drawings and of training.
     """
-    from rich.console import Console
-
+    from mien.cli.text import plain_console
     from mien.engine.demo import tour as steps
     from mien.engine.demo.report import sections
     from mien.report.page import write_page
 
     start = time.perf_counter()
-    tour = steps.Tour(_emptied(Path(output)), Console(soft_wrap=True, highlight=False), seed)
+    tour = steps.Tour(_emptied(Path(output)), plain_console(soft_wrap=True, highlight=False), seed)
     steps.draw(tour, faces)
     missing = [name for name in NEEDS if find_spec(name) is None]
     if missing:

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 
+from mien.cli.text import plain_console
 from mien.core.errors import MienError
 from mien.engine.evaluation.comparison import Comparison
 from mien.engine.evaluation.options import Bootstrap
@@ -61,7 +61,7 @@ def _kind_of(path: Path, tasks: dict[str, Task]) -> str:
 def print_comparison(result: Comparison, *, title: str = "") -> None:
     """The differences as a table on standard output, then the verdict."""
     columns, rows = difference_rows(result)
-    console, table = Console(), Table(title=title or None)
+    console, table = plain_console(), Table(title=title or None)
     for name in columns:
         table.add_column(name, justify="left" if name == "metric" else "right")
     for row in rows:

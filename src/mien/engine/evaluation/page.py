@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from markupsafe import Markup
-from rich.console import Console
 from rich.table import Table
 
+from mien.cli.text import plain_console
 from mien.core.spec import described_inputs
 from mien.engine.evaluation.comparison import Comparison
 from mien.engine.evaluation.contamination import format_overlap
@@ -126,7 +126,7 @@ def print_scores(
 
 def print_table(result: Evaluation, table: Table, folder: Path, lines: Sequence[str], verdict: str) -> None:
     """A table on standard output, then warnings, the comparison's verdict, and where the report is."""
-    console, target = Console(), result.target
+    console, target = plain_console(), result.target
     title = f"{result.model} on {target.data} {target.split}, {result.output}: {result.faces:,} faces"
     console.print(title, markup=False, highlight=False, soft_wrap=True)
     console.print(table)

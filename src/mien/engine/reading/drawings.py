@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 from PIL import Image
 
@@ -17,6 +18,7 @@ from mien.runtime.overlay import draw, scaled, thumbnail
 PAGE, THUMBNAIL = 48, 320  # pictures on one contact sheet; their side in pixels
 FRAMES_SHOWN = 24  # of a film
 JPEG_SIDE = 65_500  # pixels; libjpeg writes no more
+DRAWN_PIXELS = 25_000_000  # drawing on a copy takes 11 bytes for each
 
 
 class Drawings:
@@ -67,8 +69,8 @@ class Drawings:
         """Writes the overlay; the thumbnail."""
         if read.picture is None:
             return None
-        pixels = read.picture.pixels
-        readings = [scaled(reading, read.picture.scale) for reading in read.readings]
+        pixels, factor = _fitted(read.picture.pixels)
+        readings = [scaled(reading, read.picture.scale * factor) for reading in read.readings]
         small = thumbnail(pixels, readings, side=THUMBNAIL)
         tiny = max(pixels.shape[:2]) < THUMBNAIL  # no letters fit; it is drawn enlarged
         target = self.output.new_file(OVERLAYS, f"{self.names.stem(path)}.jpg")
@@ -109,12 +111,17 @@ class SampledFrames:
         self.count += 1
 
 
+def _fitted(pixels: np.ndarray) -> tuple[np.ndarray, float]:
+    """The picture as it is drawn on, and by how much it was reduced for that (1 where it was not)."""
+    height, width = pixels.shape[:2]
+    factor = min(1.0, JPEG_SIDE / max(height, width), (DRAWN_PIXELS / (height * width)) ** 0.5)
+    if factor == 1:
+        return pixels, factor
+    size = (max(1, round(width * factor)), max(1, round(height * factor)))
+    return cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), factor
+
+
 def write_jpeg(pixels: np.ndarray, path: Path) -> None:
-    """At quality 90, reduced where JPEG cannot hold its sides."""
-    image = Image.fromarray(pixels)
-    if max(image.size) > JPEG_SIDE:
-        factor = JPEG_SIDE / max(image.size)
-        width, height = (max(1, round(side * factor)) for side in image.size)
-        image = image.resize((width, height))
+    """At quality 90."""
     with atomic_path(path) as temporary:
-        image.save(temporary, quality=90, format="JPEG")
+        Image.fromarray(pixels).save(temporary, quality=90, format="JPEG")

@@ -40,19 +40,19 @@ class PhotoPoints:
         pixels = load_image(self.path).pixels
         boxes = [face.box for face in sorted(self.find(pixels), key=lambda face: -face.side)]
         faces = self.landmarker.read_many([(pixels, box) for box in boxes])
-        self._draw(pixels, faces)
         for number, face in enumerate(faces):
             self._write(pixels, face, self.names.face(self.path, number))
+        self._draw(pixels, faces)
         if not faces:
             return f"{self.path}: no face found"
         return f"{self.path}: {len(faces)} face{'s' if len(faces) > 1 else ''}. {_described(faces[0])}"
 
     def _draw(self, pixels: np.ndarray, faces: list[FacePoints]) -> None:
-        drawn = pixels.copy()
+        """Onto the pixels themselves: a copy of a large picture would take as much memory again."""
         for face in faces:
-            draw_points(drawn, face)
+            draw_points(pixels, face)
         with atomic_path(self.folder / f"{self.names.stem(self.path)}.png") as path:
-            Image.fromarray(drawn).save(path, format="PNG")
+            Image.fromarray(pixels).save(path, format="PNG")
 
     def _write(self, pixels: np.ndarray, face: FacePoints, name: str) -> None:
         write_pts(self.folder / f"{name}.pts", face.landmarks_px)

@@ -12,6 +12,7 @@ from typing import Any
 
 from rich.console import Console
 
+from mien.cli.text import plain_console
 from mien.core.errors import MienError
 from mien.data.datamodule import FaceDataModule
 from mien.engine.training.config import FitConfig, TrainerOptions
@@ -59,7 +60,7 @@ class FitResult:
 
 def fit_config(config: FitConfig) -> list[FitResult]:
     """Trains as the config says: once, or once for each of its seeds."""
-    console = Console(soft_wrap=True, quiet=not _is_first_process())
+    console = plain_console(soft_wrap=True, quiet=not _is_first_process())
     config = replace(
         config, output=config.output or f"runs/{config.system.name}/{config.stage.name}_{config.data.name}"
     )

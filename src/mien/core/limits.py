@@ -1,0 +1,42 @@
+"""Limits for files from others, in one place: what exceeds one is refused in one line, before it costs time or memory.
+
+Limits of YAML stand with its reader (media.yaml_text), those of pickles with theirs (nn.inert_pickle).
+"""
+
+MB = 1 << 20
+
+# Pictures
+PIXELS = 100_000_000
+"""Decoded, of one picture."""
+SIDE = 1_000_000
+"""Pixels along one side."""
+PICTURE_BYTES = 1000 * MB
+"""Memory that decoding one picture may take."""
+DECODING_BYTES = 700 * MB
+"""Memory that all pictures being decoded at a time may take; one that needs more is decoded alone."""
+HELD_PIXELS = 100_000_000
+"""Decoded, of all pictures that are read ahead, wait for a network or are drawn."""
+PARTS = 100_000
+"""Pieces that a decoder may ask for, besides one for each 256 bytes: a header of a million empty parts ends here."""
+HEADER_BYTES = 32 * MB
+"""Before the first pixel: colour profiles, previews and texts."""
+COMPRESSED_BYTES = 512 * MB
+"""Of one file that a decoder wants as a whole, and of a picture inside a larger file."""
+SCANS, SCANNED_PIXELS = 100, 1_000_000_000
+"""Passes over the pixels of a JPEG, and pixels times passes; 20 passes are read at any size (cameras write 1 to 10)."""
+
+# Films and sound
+FRAME_PIXELS = 36_000_000
+"""Of one frame: 8K has 33 million."""
+SOUND_BYTES = 512 * MB
+"""Of one sound decoded to 32-bit numbers, all channels: 50 minutes at 44,100 Hz in stereo."""
+SOUND_CHANNELS, SOUND_RATE_HZ = 64, 768_000
+
+# Tables and lists
+TEXT_BYTES = 512 * MB
+"""Of one list, table or JSON file."""
+COLUMNS = 10_000
+CLASSES = 10_000
+"""Names of classes that are taken from a table or from folders."""
+EDGE = 100_000
+"""Pixels from the origin to an edge of a face's box; a JPEG's sides end at 65,535."""
