@@ -5,16 +5,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, BinaryIO, Self
 
-import beartype
 from jaxtyping import config
 
-_RULES = beartype.BeartypeConf(
-    is_pep484_tower=True,  # PEP 484: a whole number may stand where a float is asked for
-    # The hook passes methods one by one, without the class that Self needs. A BytesIO has neither the name nor the mode
-    # that beartype asks of a BinaryIO.
-    hint_overrides=beartype.BeartypeHintOverrides({Self: Any, BinaryIO: io.IOBase}),
-)
-check = beartype.beartype(conf=_RULES)
+try:
+    import beartype
+except ImportError:  # conftest then leaves the annotations unchecked
+    check = None
+else:
+    _RULES = beartype.BeartypeConf(
+        is_pep484_tower=True,  # PEP 484: a whole number may stand where a float is asked for
+        # The hook passes methods one by one, without the class that Self needs. A BytesIO has neither the name nor the
+        # mode that beartype asks of a BinaryIO.
+        hint_overrides=beartype.BeartypeHintOverrides({Self: Any, BinaryIO: io.IOBase}),
+    )
+    check = beartype.beartype(conf=_RULES)
 
 
 @contextmanager

@@ -93,6 +93,7 @@ def fit_config(config: "FitConfig") -> list[FitResult]:
     from rich.console import Console
 
     _check_packages()
+    _check_device(config.trainer)
     console = Console(soft_wrap=True, quiet=not _is_first_process())
     config = replace(
         config, output=config.output or f"runs/{config.system.name}/{config.stage.name}_{config.data.name}"
@@ -210,8 +211,24 @@ def _trainer(options: "TrainerOptions", *, callbacks: list[Any], root: Path) -> 
         devices=devices, num_nodes=nodes, strategy=SharedGradients() if devices * nodes > 1 else "auto",
         callbacks=callbacks, logger=False, default_root_dir=root, enable_checkpointing=False,
         enable_progress_bar=False, enable_model_summary=False, num_sanity_val_steps=0, use_distributed_sampler=False,
-        reload_dataloaders_every_n_epochs=1,
+        reload_dataloaders_every_n_epochs=1, benchmark=True,
     )  # fmt: skip
+
+
+def _check_device(options: "TrainerOptions") -> None:
+    """Raises MienError where this machine has fewer GPUs than processes are to run on them."""
+    import torch
+
+    from mien.engine.training.loop import processes
+
+    wanted, found = processes(options.devices, options.nodes)[0], torch.cuda.device_count()
+    if options.device == "cpu" or (options.device == "auto" and not found) or found >= wanted:
+        return
+    why = "" if torch.backends.cuda.is_built() else f" PyTorch {torch.__version__} is built without CUDA."
+    raise MienError(
+        f"--trainer.device {options.device} --trainer.devices {wanted} needs {wanted} GPU{'s' * (wanted > 1)} on this "
+        f"machine; PyTorch finds {found}.{why} Take --trainer.device cpu{f' or --trainer.devices {found}' * (found > 0)}."
+    )
 
 
 def _finish(run: "RunFolder", stage: "Stage", history: "History", console: "Console") -> FitResult:
