@@ -52,6 +52,8 @@ class Bench:
         self.device, self.dry, self.cuda = torch.device(device), dry, device == "cuda"
         torch.backends.cudnn.benchmark = True
         torch.manual_seed(0)
+        if dry:
+            torch.set_num_threads(1)
 
     def ms(self, run: Callable[[], object], *, seconds: float = 1.0) -> float:
         """Median of one run, after warm-up; at most about so many seconds."""
@@ -352,7 +354,7 @@ def _training(bench: Bench, options: DataOptions, *, name: str, sam_rho: float, 
         limit_val_batches=0, use_distributed_sampler=False, benchmark=True,
     )  # fmt: skip
     trainer.fit(stage.train(), datamodule=ResumableData(data, stage))
-    skip = min(2 * options.workers + 6, len(gaps.marks) // 2 - 1)  # what was loaded while the first step compiled
+    skip = min(2 * options.workers + 6, len(gaps.marks) // 4)  # what was loaded while the first step compiled
     seconds, idle = gaps.shares(skip=skip)
     faces = options.batch_size * (len(gaps.marks) // 2 - skip)
     note = f"GPU waits {100 * idle:.1f} % of the time between steps; {options.workers} workers"

@@ -61,21 +61,26 @@ def test_forward(name: str, device: str) -> None:
         assert max(worst.values()) < FP32, worst
 
 
+def first_output(system: Any, picture: Any) -> Any:
+    if getattr(system, "landmark_head", None) is not None:
+        return system.heatmaps(system.see(picture))
+    return next(iter(system(picture).values()))
+
+
 @torch.inference_mode()
 @pytest.mark.parametrize("name", [*SMALL, *(f"{name}, published size" for name in PUBLISHED)])
 def test_forward_in_bf16(name: str, device: str) -> None:
-    """Of autocast; a landmark is a share of the crop's side, so its error is one too."""
+    """Of autocast. Of ParFace-Net the heat maps: where a map that was never trained is highest, rounding decides."""
     torch.manual_seed(0)
     registered, _, whole = name.partition(",")
     system = scrambled(mien.create_model(registered, **({} if whole else SMALL[registered].options)))
     picture = picture_of(system)
-    there = copy.deepcopy(system).to(device)
-    want = there(picture.to(device))
+    there, on_device = copy.deepcopy(system).to(device), picture.to(device)
+    want = first_output(there, on_device)
     with torch.autocast(device, torch.bfloat16):
-        got = there(picture.to(device))
-    main = next(iter(want))
-    assert off(got[main], want[main]) < BF16
-    assert all(bool(value.isfinite().all()) for value in got.values())
+        got, all_outputs = first_output(there, on_device), there(on_device)
+    assert off(got, want) < BF16
+    assert all(bool(value.isfinite().all()) for value in all_outputs.values())
 
 
 def ready(stage: Stage, device: str) -> Stage:
@@ -121,9 +126,8 @@ def test_a_step_in_bf16_has_the_losses_of_fp32(name: str, optim: OptimOptions, d
     losses, _ = moved(name, device, optim=optim, bf16=True)
     wanted, _ = moved(name, device, optim=optim)
     largest = max(abs(value) for value in wanted.values())
-    assert {k: v / largest for k, v in losses.items()} == pytest.approx(
-        {k: v / largest for k, v in wanted.items()}, abs=BF16
-    )
+    for term, value in losses.items():  # a squared error is off by twice what its output is off by
+        assert abs(value - wanted[term]) < 2 * BF16 * largest, (term, value, wanted[term])
 
 
 @pytest.mark.parametrize("name", ["poster_v2", "parface", "parface_autoencoder"])

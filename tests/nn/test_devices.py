@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
+import mien
 import mien.nn
 from mien.systems.optim import OptimOptions
 from mien.systems.stage import StepOptions
@@ -26,6 +27,15 @@ def test_no_device_is_chosen_in_nn():
     assert files
     for path in files:
         assert not chosen.search(path.read_text(encoding="utf-8")), path
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_no_tensor_is_hidden_from_to(name):
+    """Module.to moves parameters and buffers; a tensor that is another attribute would stay where it was made."""
+    system = mien.create_model(name, **SMALL[name].options)
+    for network in (system, system.for_inference()):
+        hidden = [k for m in network.modules() for k, v in vars(m).items() if isinstance(v, torch.Tensor)]
+        assert not hidden
 
 
 def imagine(stage, mode):
