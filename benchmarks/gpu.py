@@ -2,14 +2,15 @@
 
     PYTHONPATH=src python benchmarks/gpu.py --minutes 8 --output DIR [--only poster_v2_forward_256 ...]
 
-The sections run in order of worth, each in a process of its own, which is stopped when its share of the time is up; what
-one leaves unused goes to those after it. DIR/gpu.json and DIR/gpu.md are written with every row. A section whose system
-or packages are missing is skipped by name, and one that fails leaves its reason. Times are medians between CUDA events,
-after warm-up; TF32 is off unless a row says otherwise. `--device cpu --dry-run` runs each section once, tiny, in this
-process. What a section measures stands in gpu_sections.py.
+The sections run in order of worth, each in a process of its own, which is stopped when its share of the time is up;
+what one leaves unused goes to those after it. DIR/gpu.json and DIR/gpu.md are written with every row. A section whose
+system or packages are missing is skipped by name, and one that fails leaves its reason. Times are medians between CUDA
+events, after warm-up; TF32 is off unless a row says otherwise. `--device cpu --dry-run` runs each section once, tiny,
+in this process. What a section measures stands in gpu_sections.py.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import signal
@@ -88,10 +89,8 @@ def run_apart(name: str, seconds: float, folder: Path, show: Callable[[list[Foun
             time.sleep(0.5)
             show(_rows(rows))
         stopped = process.poll() is None
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)  # its workers too
-        except ProcessLookupError:
-            pass
         process.wait()
     found = _rows(rows)
     state = found.pop()["state"] if found and "state" in found[-1] else ""

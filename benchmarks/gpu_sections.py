@@ -127,7 +127,12 @@ def tf32(allowed: bool) -> Iterator[None]:
 def poster_forward(bench: Bench, *, batch: int) -> Iterator[Row]:
     batch = 2 if bench.dry else batch
     peak = bench.peak()
-    yield {"what": "bf16 matrix product, 8192 x 8192 x 8192", "TFLOP/s": peak, "of bf16 peak": 1.0, "note": _card(bench)}
+    yield {
+        "what": "bf16 matrix product, 8192 x 8192 x 8192",
+        "TFLOP/s": peak,
+        "of bf16 peak": 1.0,
+        "note": _card(bench),
+    }
     published, ours = (network.to(bench.device) for network in networks(SHALLOW if bench.dry else DEPTHS))
     lean = ours.for_inference()
     half = copy.deepcopy(lean).to(torch.bfloat16)

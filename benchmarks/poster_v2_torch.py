@@ -75,7 +75,10 @@ def forward_variants(published: nn.Module, ours: nn.Module, *, compiled: bool) -
     }
     if compiled:
         fast, fast_half = (torch.compile(net, dynamic=False, options={"freezing": True}) for net in (lean, half))
-        variants |= {"ours for_inference, compiled fp32": plain(fast), "ours for_inference, compiled bf16": bf16(fast_half)}
+        variants |= {
+            "ours for_inference, compiled fp32": plain(fast),
+            "ours for_inference, compiled bf16": bf16(fast_half),
+        }
     return variants
 
 

@@ -66,7 +66,7 @@ def test_a_section_that_takes_longer_than_its_share_is_stopped(monkeypatch, tmp_
     script.write_text(
         "import sys, time, pathlib\n"
         "folder = pathlib.Path(sys.argv[sys.argv.index('--output') + 1])\n"
-        "(folder / 'slow.jsonl').write_text('{\"what\": \"kept\", \"ms\": 1.0}\\n{\"half')\n"
+        '(folder / \'slow.jsonl\').write_text(\'{"what": "kept", "ms": 1.0}\\n{"half\')\n'
         "time.sleep(60)\n"
     )
     monkeypatch.setattr(gpu, "__file__", str(script))
