@@ -34,7 +34,7 @@ from mien.systems.optim import OptimOptions
 from mien.systems.registry import create_model, stage_class
 from mien.systems.stage import Stage, StepOptions
 from parface_heatmaps import published_decode, published_targets
-from poster_v2_torch import autocast, bf16, logits, networks, plain, published_step
+from poster_v2_torch import autocast, bf16, networks, plain, published_step
 from published_poster_v2 import DEPTHS, PublishedPosterV2
 
 Row = dict[str, Any]

@@ -1,4 +1,4 @@
-"""The GPU benchmark runs on the CPU, tiny: each section once, failures and missing systems by name, rows as they come."""
+"""The GPU benchmark runs on the CPU, tiny: each section once, failures and missing systems by name."""
 
 import json
 import sys
@@ -10,7 +10,7 @@ import pytest
 pytest.importorskip("torch")
 pytest.importorskip("lightning")
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
-from shape_checks import unchecked  # noqa: E402
+from shape_checks import unchecked
 
 gpu = pytest.importorskip("gpu")
 

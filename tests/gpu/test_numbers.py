@@ -2,6 +2,7 @@
 gradients within 1e-2 of their length, in bf16 within 2e-2 of the largest; compiled and channels last alike."""
 
 import copy
+import math
 from types import SimpleNamespace
 from typing import Any
 
@@ -141,7 +142,7 @@ def test_channels_last_is_a_layout_alone(name: str, device: str) -> None:
 @pytest.mark.parametrize("name", ["poster_v2", "parface_autoencoder"])
 def test_a_batch_in_parts(name: str, device: str) -> None:
     losses, _ = moved(name, device, parts=2)
-    assert all(value == value for value in losses.values())
+    assert all(math.isfinite(value) for value in losses.values())
 
 
 @unchecked()

@@ -57,9 +57,8 @@ class TrainingStep(L.LightningModule):
         self._shared: dict[int, Any] = {}  # of the present step
         self._monitored = False  # whether the present step's monitored values are known
         self._resumed_optimizers: list[dict[str, Any]] = []
-        self._network = (
-            torch.compile(system, dynamic=False) if step.compile else system,
-        )  # in a tuple: registered once only
+        # In a tuple: registered once only.
+        self._network = (torch.compile(system, dynamic=False) if step.compile else system,)
 
     def forward(self, *inputs: Tensor) -> dict[str, Tensor]:
         """The outputs of the network that is trained, compiled where that was asked for."""

@@ -225,9 +225,10 @@ def _check_device(options: "TrainerOptions") -> None:
     if options.device == "cpu" or (options.device == "auto" and not found) or found >= wanted:
         return
     why = "" if torch.backends.cuda.is_built() else f" PyTorch {torch.__version__} is built without CUDA."
+    fewer = f" or --trainer.devices {found}" if found else ""
     raise MienError(
         f"--trainer.device {options.device} --trainer.devices {wanted} needs {wanted} GPU{'s' * (wanted > 1)} on this "
-        f"machine; PyTorch finds {found}.{why} Take --trainer.device cpu{f' or --trainer.devices {found}' * (found > 0)}."
+        f"machine; PyTorch finds {found}.{why} Take --trainer.device cpu{fewer}."
     )
 
 
