@@ -156,8 +156,9 @@ def poster_forward(bench: Bench, *, batch: int) -> Iterator[Row]:
     ]
     for name, network, allowed, graphed in variants[: 7 if batch != 256 else 8]:
         with tf32(allowed):
-            got = network(x).float()
-            run = partial(network, x)
+            given = x.contiguous() if name.startswith("published") else x  # as released: channels first
+            got = network(given).float()
+            run = partial(network, given)
             row = bench.row(name, bench.graph(run) if graphed else run, pictures=batch, first=first)
         first = first or row["ms"]
         rate = flops / row["ms"] / 1e9
@@ -377,17 +378,18 @@ def parface_forward(bench: Bench, *, batch: int) -> Iterator[Row]:
     x = torch.rand(batch, 3, network.picture.size, network.picture.size, device=bench.device) - 0.4
     first: float | None = None
     with torch.inference_mode():
-        for name, half, allowed, graphed in (
-            ("eager fp32", False, False, False), ("eager fp32, TF32", False, True, False),
-            ("bf16 autocast", True, False, False), ("bf16 autocast, graph", True, False, True),
-        ):  # fmt: skip
+        for name, net, half, allowed in (
+            ("eager fp32", network, False, False),
+            ("for_inference, fp32, TF32", lean, False, True),
+            ("for_inference, bf16 autocast", lean, True, False),
+        ):
 
-            def run(net: nn.Module = network if name == "eager fp32" else lean, half: bool = half) -> Any:
+            def run(net: nn.Module = net, half: bool = half) -> Any:
                 with torch.autocast(bench.device.type, torch.bfloat16, enabled=half):
                     return net(x)
 
             with tf32(allowed):
-                row = bench.row(f"forward, {name}", bench.graph(run) if graphed else run, pictures=batch, first=first)
+                row = bench.row(f"forward, {name}", run, pictures=batch, first=first)
             first = first or row["ms"]
             yield row
     points = np.random.default_rng(0).random((batch, 68, 2), np.float32) * 128

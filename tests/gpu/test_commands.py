@@ -75,6 +75,6 @@ def test_evaluation_on_the_gpu_gives_the_cpus_probabilities(
         file = tmp_path / f"on_{place}_{len(tables)}" / "predictions.csv"
         tables.append(list(csv.DictReader(file.open(encoding="utf-8"))))
     for first, second in zip(*tables, strict=True):
-        chances = [key for key in first if key.startswith("prob_")]
+        chances = [key for key in first if key.startswith("p_")]
         assert chances
         assert all(abs(float(first[key]) - float(second[key])) < 1e-4 for key in chances)
