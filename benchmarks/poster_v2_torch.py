@@ -19,13 +19,14 @@ from torch.nn import functional as F
 from mien import create_model
 from mien.nn.sam import SAM, frozen_batch_norm
 from mien.systems.poster_v2.official_names import to_official
-from published_poster_v2 import PublishedPosterV2
+from published_poster_v2 import DEPTHS, PublishedPosterV2
 
 
-def networks() -> tuple[nn.Module, nn.Module]:
-    """(published, ours), both with the same scrambled weights, in eval mode."""
+def networks(depths: tuple[int, int, int] = DEPTHS) -> tuple[nn.Module, nn.Module]:
+    """(published, ours) in eval mode, at the published depths of the image backbone both with the same scrambled
+    weights."""
     torch.manual_seed(0)
-    ours = create_model("poster_v2", num_classes=7, legacy=True).eval()
+    ours = create_model("poster_v2", num_classes=7, legacy=True, depths=depths).eval()
     with torch.no_grad():
         for name, tensor in ours.state_dict().items():
             if name.endswith("running_var"):
@@ -34,37 +35,50 @@ def networks() -> tuple[nn.Module, nn.Module]:
                 tensor.fill_(0.3)
             elif tensor.is_floating_point() and tensor.ndim < 2:
                 tensor.add_(0.1 * torch.randn_like(tensor))
-    published = PublishedPosterV2(7).eval()
-    published.load_state_dict(to_official(ours))
+    published = PublishedPosterV2(7, depths).eval()
+    if depths == DEPTHS:
+        published.load_state_dict(to_official(ours))
     return published, ours
 
 
-def autocast(network: nn.Module) -> Callable[[Tensor], Tensor]:
+def logits(found: Tensor | dict[str, Tensor]) -> Tensor:
+    """Of the published network, which gives them alone, or of ours, which names them."""
+    return found if isinstance(found, Tensor) else found["expression"]
+
+
+def plain(network: Callable) -> Callable[[Tensor], Tensor]:
+    return lambda x: logits(network(x))
+
+
+def autocast(network: Callable) -> Callable[[Tensor], Tensor]:
     def run(x: Tensor) -> Tensor:
-        with torch.autocast("cpu", torch.bfloat16):
-            return network(x)
+        with torch.autocast(x.device.type, torch.bfloat16):
+            return logits(network(x))
 
     return run
 
 
-def bf16(network: nn.Module) -> Callable[[Tensor], Tensor]:
-    return lambda x: network(x.to(torch.bfloat16))
+def bf16(network: Callable) -> Callable[[Tensor], Tensor]:
+    return lambda x: logits(network(x.to(torch.bfloat16)))
 
 
 def forward_variants(published: nn.Module, ours: nn.Module, *, compiled: bool) -> dict[str, Callable[[Tensor], Tensor]]:
     lean = ours.for_inference()
     half = ours.for_inference().to(torch.bfloat16)
     variants = {
-        "published, eager fp32": published,
+        "published, eager fp32": plain(published),
         "published, bf16 autocast": autocast(published),
-        "ours, eager fp32": ours,
-        "ours for_inference, fp32": lean,
+        "ours, eager fp32": plain(ours),
+        "ours for_inference, fp32": plain(lean),
         "ours for_inference, bf16 autocast": autocast(lean),
         "ours for_inference, bf16": bf16(half),
     }
     if compiled:
         fast, fast_half = (torch.compile(net, dynamic=False, options={"freezing": True}) for net in (lean, half))
-        variants |= {"ours for_inference, compiled fp32": fast, "ours for_inference, compiled bf16": bf16(fast_half)}
+        variants |= {
+            "ours for_inference, compiled fp32": plain(fast),
+            "ours for_inference, compiled bf16": bf16(fast_half),
+        }
     return variants
 
 
@@ -103,13 +117,15 @@ def compare_forward(batch: int, repeats: int, *, compiled: bool) -> None:
     report(f"forward, batch {batch}", timed({n: lambda r=r: r(x) for n, r in variants.items()}, repeats), notes)
 
 
-def published_step(network: nn.Module, x: Tensor, y: Tensor) -> Callable[[], None]:
-    """SAM around Adam over all parameters, fp32, BatchNorm moving in both passes, as released."""
-    sam = SAM(torch.optim.Adam(network.parameters(), lr=3.5e-5, foreach=False), rho=0.05)
+def published_step(network: nn.Module, x: Tensor, y: Tensor, *, half: bool = False) -> Callable[[], None]:
+    """SAM around Adam over all parameters, BatchNorm moving in both passes, as released (in fp32)."""
+    sam = SAM(torch.optim.Adam(network.parameters(), lr=3.5e-5), rho=0.05)
 
     def run() -> None:
         for move in (sam.climb, sam.step):
-            F.cross_entropy(network(x), y).backward()
+            with torch.autocast(x.device.type, torch.bfloat16, enabled=half):
+                loss = F.cross_entropy(network(x), y)
+            loss.backward()
             move()
             sam.zero_grad()
 
@@ -122,7 +138,7 @@ def our_step(network: nn.Module, x: Tensor, y: Tensor, *, half: bool) -> Callabl
 
     def backward() -> None:
         with torch.autocast("cpu", torch.bfloat16, enabled=half):
-            loss = F.cross_entropy(network(x), y)
+            loss = F.cross_entropy(logits(network(x)), y)
         loss.backward()
 
     def run() -> None:

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-BODIES = ((64, 64, 3), (64, 128, 4), (128, 256, 14))
+BODIES = ((64, 64), (64, 128), (128, 256))
+DEPTHS = (3, 4, 14)
 
 
 def window_partition(x: Tensor, side: int) -> Tensor:
@@ -44,13 +45,13 @@ class Unit(nn.Module):
 
 
 class Backbone(nn.Module):
-    def __init__(self) -> None:
+    def __init__(self, depths: tuple[int, int, int] = DEPTHS) -> None:
         super().__init__()
         self.input_layer = nn.Sequential(nn.Conv2d(3, 64, 3, 1, 1, bias=False), nn.BatchNorm2d(64), nn.PReLU(64))
         self.output_layer = nn.Sequential(
             nn.BatchNorm2d(512), nn.Dropout(0), nn.Flatten(), nn.Linear(512 * 49, 512), nn.BatchNorm1d(512)
         )
-        for k, (inputs, outputs, depth) in enumerate(BODIES, 1):
+        for k, ((inputs, outputs), depth) in enumerate(zip(BODIES, depths, strict=True), 1):
             units = [Unit(inputs, outputs, 2), *(Unit(outputs, outputs, 1) for _ in range(depth - 1))]
             setattr(self, f"body{k}", nn.Sequential(*units))
 
@@ -241,9 +242,9 @@ class VisionTransformer(nn.Module):
 
 
 class PublishedPosterV2(nn.Module):
-    def __init__(self, classes: int = 7) -> None:
+    def __init__(self, classes: int = 7, depths: tuple[int, int, int] = DEPTHS) -> None:
         super().__init__()
-        self.face_landback, self.VIT, self.ir_back = LandmarkNet(), VisionTransformer(classes), Backbone()
+        self.face_landback, self.VIT, self.ir_back = LandmarkNet(), VisionTransformer(classes), Backbone(depths)
         self.face_landback.requires_grad_(False)
         levels = ((64, 28, 2), (128, 14, 4), (256, 7, 8))
         for k, (width, side, heads) in enumerate(levels, 1):

@@ -3,14 +3,16 @@
 import os
 import sys
 import tempfile
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 sys.path.append(str(Path(__file__).parent))  # for `shape_checks`
 # Before anything imports mien: every call is checked against its annotations, with the shapes and dtypes of arrays.
-# MIEN_CHECK_SHAPES=0 turns it off. Processes that tests start run without it.
-if os.environ.get("MIEN_CHECK_SHAPES", "1") != "0":
+# MIEN_CHECK_SHAPES=0 turns it off, and so does a machine without beartype. Processes that tests start run without it.
+CHECKED = os.environ.get("MIEN_CHECK_SHAPES", "1") != "0" and find_spec("beartype") is not None
+if CHECKED:
     import shape_checks
 
     shape_checks.install()
@@ -21,6 +23,10 @@ _CACHE = tempfile.TemporaryDirectory(prefix="mien-tests-")
 os.environ["MIEN_CACHE"] = _CACHE.name
 
 SHARED = Path(os.environ.get("MIEN_SHARED", Path(__file__).parents[2] / "shared"))
+
+
+def pytest_report_header() -> str:
+    return "" if CHECKED else "annotations are not checked: beartype is missing, or MIEN_CHECK_SHAPES is 0"
 
 
 @pytest.fixture(scope="session")

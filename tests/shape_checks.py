@@ -19,25 +19,29 @@ from functools import cache, wraps
 from pathlib import Path
 from typing import Any, BinaryIO, Self
 
-import beartype
 import jaxtyping
 from jaxtyping import config
 from jaxtyping import jaxtyped as jaxtyping_scope
 
-_RULES = beartype.BeartypeConf(
-    is_pep484_tower=True,  # PEP 484: a whole number may stand where a float is asked for
-    # The hook passes methods one by one, without the class that Self needs. A BytesIO has neither the name nor the mode
-    # that beartype asks of a BinaryIO.
-    hint_overrides=beartype.BeartypeHintOverrides({Self: Any, BinaryIO: io.IOBase}),
-    violation_type=jaxtyping.TypeCheckError,
-)
-_check = beartype.beartype(conf=_RULES)
-
 
 def install() -> None:
-    """From now on the annotations of what is imported of mien are checked."""
-    jaxtyping.install_import_hook("mien", "shape_checks._check")
+    """From now on the annotations of what is imported of mien are checked. Needs beartype."""
+    jaxtyping.install_import_hook("mien", "shape_checks.checker")
     jaxtyping.jaxtyped = lambda *, typechecker: checked
+
+
+@cache
+def checker() -> Callable[..., Any]:
+    import beartype
+
+    rules = beartype.BeartypeConf(
+        is_pep484_tower=True,  # PEP 484: a whole number may stand where a float is asked for
+        # The hook passes methods one by one, without the class that Self needs. A BytesIO has neither the name nor the
+        # mode that beartype asks of a BinaryIO.
+        hint_overrides=beartype.BeartypeHintOverrides({Self: Any, BinaryIO: io.IOBase}),
+        violation_type=jaxtyping.TypeCheckError,
+    )
+    return beartype.beartype(conf=rules)
 
 
 def checked(thing: Any) -> Any:
@@ -76,7 +80,7 @@ def _enforced(function: Callable[..., Any]) -> Callable[..., Any]:
                               function.__closure__)  # fmt: skip
     same.__kwdefaults__, same.__qualname__ = function.__kwdefaults__, function.__qualname__
     same.__module__, same.__annotations__ = function.__module__, hints
-    inner = _check(same)
+    inner = checker()(same)
     if not any(map(_has_axes, hints.values())):
         return inner
 

@@ -1,11 +1,11 @@
 """Every registered system through every command, tiny, on drawn faces, on the CPU.
 
-A system says here how it is made small, and by which stage it trains; one that is registered and missing here fails.
+small_systems.py says how each is made small, and by which stage it trains; one that is registered and missing there
+fails.
 """
 
 import csv
 import json
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,46 +17,8 @@ from mien.core.errors import MienError
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("lightning")
+from small_systems import SMALL, fit_words  # noqa: E402
 
-POSTER: dict[str, Any] = {
-    "input_size": 32, "trunk_size": 32, "stem": 8, "widths": [8, 16, 24], "depths": [1, 1, 1],
-    "landmark_widths": [8, 16, 16], "landmark_features": 16, "landmark_depths": [1, 1, 1], "head_dim": 8,
-    "token_width": 16, "vit_heads": 2, "vit_depth": 1,
-}  # fmt: skip
-
-
-PARFACE: dict[str, Any] = {"size": 128, "width": 0.125, "latent": 12}
-
-
-@dataclass(frozen=True)
-class Small:
-    """options: that make the system small. stage: that trains it. reads: what its outputs are. data: what it trains on,
-    drawn faces or, where depth is needed, people."""
-
-    options: dict[str, Any]
-    stage: str
-    reads: str
-    more: dict[str, str] = field(default_factory=dict)
-    data: str = "drawn"
-
-
-ANEW = {"init": "random"}
-SMALL = {
-    "poster_v2": Small(POSTER, "expression", "expression", ANEW),
-    "poster_v2_small": Small(POSTER, "expression", "expression", ANEW),
-    "poster_v2_landmarks": Small(POSTER, "landmarks", "landmarks"),
-    "poster_v2_landmarks_small": Small(POSTER, "landmarks", "landmarks"),
-    "parface": Small({**PARFACE, "uncertainty": True}, "landmarks", "landmarks", ANEW),
-    "parface_3d": Small(PARFACE, "depth", "landmarks", ANEW, data="people"),
-    "parface_small": Small({**PARFACE, "visibility": True}, "landmarks_encoder", "landmarks", ANEW, data="people"),
-    "parface_small_3d": Small({**PARFACE, "visibility": True}, "depth", "landmarks", ANEW, data="people"),
-    "parface_autoencoder": Small(
-        PARFACE,
-        "self_supervised",
-        "picture",
-        {"stage.options": '{"perceptual": 0}', "optim.sam_rho": "0"},  # VGG-19's weights are a download
-    ),
-}
 READERS = [name for name, small in SMALL.items() if small.reads == "expression"]
 POINTERS = [name for name, small in SMALL.items() if small.reads == "landmarks"]
 
@@ -92,15 +54,7 @@ def runs(faces: Path, people: Path, tmp_path_factory: pytest.TempPathFactory) ->
     def run(name: str) -> Path:
         if name not in runs:
             folder = tmp_path_factory.mktemp("runs") / name
-            small = SMALL[name]
-            options = {
-                "system.name": name, "system.options": json.dumps(small.options), "stage.name": small.stage,
-                "data.name": small.data, "data.root": roots[small.data], "data.batch_size": 14,
-                "data.augmentation": "none",
-                "optim.lr": "1e-3", "trainer.epochs": 2, "trainer.device": "cpu", "trainer.progress": "false",
-                "output": folder, **small.more,
-            }  # fmt: skip
-            assert main(["fit", *(f"--{key}={value}" for key, value in options.items())]) == 0
+            assert main(["fit", *fit_words(name, roots[SMALL[name].data], folder)]) == 0
             runs[name] = folder
         return runs[name]
 

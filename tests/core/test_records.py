@@ -37,3 +37,15 @@ def test_a_network_gets_the_fields_that_it_names():
     assert voice is batch.voice and image is batch.image
     with pytest.raises(MienError, match="The network takes 'render', which these data do not have"):
         batch.take(("image", "render"))
+
+
+def test_a_batch_pins_every_tensor_that_there_is():
+    class Stub:
+        pinned = False
+
+        def pin_memory(self):
+            self.pinned = True
+            return self
+
+    batch = Batch(image=Stub(), index=Stub()).pin_memory()
+    assert batch.image.pinned and batch.index.pinned and batch.voice is None

@@ -3,12 +3,15 @@
 import sys
 from pathlib import Path
 
+import pytest
 import torch
 
 from mien.nn.ranger import Ranger
 
 sys.path.insert(0, str(Path(__file__).parent))
 from case import Case
+
+pytestmark = pytest.mark.usefixtures("device")
 
 
 def test_ranger():

@@ -20,6 +20,8 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 from case import Case  # noqa: E402
 
+pytestmark = pytest.mark.usefixtures("device")
+
 SIDE = 256  # of the published crop, pixels
 
 
@@ -138,11 +140,11 @@ def compare_points(case, name, got, margin):
     want = case.want[name].reshape(got.shape)
     clear = margin.reshape(got.shape[:2]) > 1e-5
     assert clear.mean() > 0.95
-    assert np.array_equal(got[..., :2].round().numpy()[clear], want[..., :2][clear])
+    assert np.array_equal(got[..., :2].round().cpu().numpy()[clear], want[..., :2][clear])
     assert (got[..., :2] - got[..., :2].round()).abs().max() < 1e-4
     if got.shape[-1] == 3:
         limit = case.meta["tolerance"] * abs(want).max()
-        assert abs(got[..., 2].numpy() - want[..., 2]).max() <= limit
+        assert abs(got[..., 2].cpu().numpy() - want[..., 2]).max() <= limit
 
 
 @pytest.mark.parametrize("name", ["fabrec", "relu_variant"])

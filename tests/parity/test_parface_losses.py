@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 
 from mien.nn import heatmaps
@@ -15,10 +16,12 @@ from mien.nn.losses.alignment import adaptive_wing, weight_map
 sys.path.insert(0, str(Path(__file__).parent))
 from case import Case
 
+pytestmark = pytest.mark.usefixtures("device")
+
 
 def test_heatmap_targets():
     case = Case("parface", "heatmap_targets")
-    points = torch.from_numpy(case.want["in_points"])[None]
+    points = case.stored("in_points")[None]
     for sigma in (7, 9):
         maps = heatmaps.targets(points, size=128, sigma=sigma, legacy=True)[0]
         case.check(f"maps{sigma}", maps)

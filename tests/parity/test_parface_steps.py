@@ -22,6 +22,8 @@ from mien.systems.stage import StepOptions
 sys.path.insert(0, str(Path(__file__).parent))
 from case import Case
 
+pytestmark = pytest.mark.usefixtures("device")
+
 PARTS = {"E": "Q.", "G": "P.", "D": "D.", "lm_head": "LMH.", "lm_3d_head": "LMH_3D."}
 
 
@@ -107,7 +109,7 @@ def test_a_step_without_labels(name, stage, pixels, tmp_path):
 
 
 def faces(case, *, depth=False):
-    points = torch.from_numpy(case.want["in_points"])
+    points = case.stored("in_points")
     found = Batch(image=case.input("image"), index=torch.arange(4))
     found.landmarks = to_crop(points[..., :2] / 2, size=128, legacy=True)
     found.depth = points[..., 2] / 256 if depth else None

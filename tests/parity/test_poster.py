@@ -20,6 +20,8 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 from case import Case  # noqa: E402
 
+pytestmark = pytest.mark.usefixtures("device")
+
 
 @torch.no_grad()
 def test_ir50():

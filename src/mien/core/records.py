@@ -108,6 +108,11 @@ class Batch(Generic[ArrayT]):
         values = {f.name: getattr(self, f.name) for f in fields(self)}
         return Batch(**{name: value if value is None else function(value) for name, value in values.items()})
 
+    def pin_memory(self) -> "Batch[ArrayT]":
+        """Of torch's tensors, for copies to a GPU that nothing waits for: torch's DataLoader asks for it by this name.
+        Raises AttributeError for arrays."""
+        return self.map(lambda value: value.pin_memory())  # type: ignore[attr-defined]
+
     def take(self, names: Iterable[str]) -> tuple[ArrayT, ...]:
         """The arrays of these fields. Raises MienError for a field that these data do not have."""
         found = {name: getattr(self, name) for name in names}

@@ -37,6 +37,7 @@ class FaceDataModule(L.LightningDataModule):
     start_epoch, start_batch: the training loader leaves out the first `start_batch` batches of epoch `start_epoch` (of
     this process; `len(loader)` stays that of a whole epoch). `train_dataloader()` reads them when it is called; every
     other epoch is whole. Lightning calls `set_epoch` on its sampler; other callers do so themselves.
+    pin_memory: of the batches, for a GPU; set it before the loaders are made.
     selection: the faces, after `setup("fit")`. notes: what was left out, in words, each said once in the log.
     """
 
@@ -47,6 +48,7 @@ class FaceDataModule(L.LightningDataModule):
         self.options, self.inputs, self.labels = options, inputs, labels
         self.augmentation = augmentation(options.augmentation, **options.augment)
         self.start_epoch = self.start_batch = 0
+        self.pin_memory = False
         self.selection = Selection()
         self.test_samples: list[Sample] = []
         self.notes: list[str] = []
@@ -147,7 +149,7 @@ class FaceDataModule(L.LightningDataModule):
         workers = self.options.workers
         return FaceLoader(
             TorchFaces(faces), batch_sampler=batches, num_workers=workers, collate_fn=_as_it_is,
-            worker_init_fn=_one_thread, persistent_workers=workers > 0,
+            worker_init_fn=_one_thread, persistent_workers=workers > 0, pin_memory=self.pin_memory,
             # Its own: the loader would otherwise draw from torch's global generator at each epoch.
             generator=torch.Generator().manual_seed(self.options.seed),
         )  # fmt: skip

@@ -67,11 +67,12 @@ class CrossAttention(nn.Module):
         """The bias of every pair: gathered from the table, or kept from `freeze_bias`."""
         if self.fixed_bias is not None:
             return self.fixed_bias
-        return self.bias_table[self.index.flatten()].unflatten(0, self.index.shape).permute(2, 0, 1)[None]
+        pairs = self.bias_table[self.index.flatten()].unflatten(0, self.index.shape)
+        return pairs.permute(2, 0, 1).contiguous()[None]  # the fused kernels of a GPU read it row by row
 
     def freeze_bias(self) -> None:
         """Gathers the bias once; from now on changes of the table are not seen."""
-        self.fixed_bias = self.bias().detach().contiguous()
+        self.fixed_bias = self.bias().detach()
 
     def split_heads(self, x: Float[Tensor, "batch tokens width"]) -> Float[Tensor, "batch heads tokens head_dim"]:
         return x.view(x.shape[0], -1, self.heads, self.head_dim).transpose(1, 2)

@@ -137,8 +137,8 @@ def _summit(windows: Tensor, radius: int) -> Tensor:
     0 where it has none. At most one and a half times the window's radius.
     """
     height = windows.amax(-1, keepdim=True)
-    logs = torch.log(torch.maximum(windows / height.clamp(min=1e-6), windows.new_tensor(1e-3)))
-    operator = torch.as_tensor(_quadratic(radius), dtype=logs.dtype, device=logs.device)
+    logs = torch.log((windows / height.clamp(min=1e-6)).clamp(min=1e-3))
+    operator = torch.from_numpy(_quadratic(radius)).to(logs.device, logs.dtype, non_blocking=True)
     x, y, xx, xy, yy = (logs @ operator.T).unbind(-1)
     determinant = 4 * xx * yy - xy**2
     peaked = (determinant > 1e-12) & (xx < 0) & (height[..., 0] > 0)

@@ -209,6 +209,7 @@ class PlaneEncoder(ResNetEncoder):
 
     rows: Tensor
     place: Tensor
+    frozen_sums: Tensor | None
 
     def __init__(
         self,
@@ -227,17 +228,17 @@ class PlaneEncoder(ResNetEncoder):
         rows, place = inside.unique(dim=0, return_inverse=True)
         self.register_buffer("rows", rows, persistent=False)
         self.register_buffer("place", place, persistent=False)
-        self._frozen_sums: Tensor | None = None
+        self.register_buffer("frozen_sums", None, persistent=False)
 
     @torch.no_grad()
     def freeze_sums(self) -> None:
         """Keeps the sums for the weights as they are now, for inference."""
-        self._frozen_sums = self.plane_sums().clone()
+        self.frozen_sums = self.plane_sums().clone()
 
     def plane_sums(self) -> Float[Tensor, "latent sums"]:
         """What one unit of each number of the vector adds: channels x kinds of rows x kinds of columns, flattened."""
-        if self._frozen_sums is not None:
-            return self._frozen_sums
+        if self.frozen_sums is not None:
+            return self.frozen_sums
         weight = self.stem_conv.weight[:, self.map_count :]
         sums = torch.einsum("ocyx,iy,jx->coij", weight, self.rows.to(weight), self.rows.to(weight))
         return sums.flatten(1)

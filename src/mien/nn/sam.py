@@ -55,7 +55,9 @@ class SAM(torch.optim.Optimizer):
         measured = torch._foreach_mul(gradients, sizes) if sizes else gradients
         norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(measured)).float())
         steps = torch._foreach_mul(measured, sizes) if sizes else gradients
-        self._origin = {p: p.clone() for p in moved}
+        origins = [torch.empty_like(p) for p in moved]
+        torch._foreach_copy_(origins, moved)
+        self._origin = dict(zip(moved, origins, strict=True))
         torch._foreach_add_(moved, torch._foreach_mul(steps, self.rho / (norm + self.eps)))
 
     @torch.no_grad()
@@ -69,8 +71,8 @@ class SAM(torch.optim.Optimizer):
     @torch.no_grad()
     def restore(self) -> None:
         """Puts the weights back exactly, without a step; nothing happens when they are not displaced."""
-        for parameter, origin in self._origin.items():
-            parameter.copy_(origin)
+        if self._origin:
+            torch._foreach_copy_(list(self._origin), list(self._origin.values()))
         self._origin = {}
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
@@ -103,12 +105,22 @@ class SAM(torch.optim.Optimizer):
 
 @contextmanager
 def frozen_batch_norm(module: nn.Module) -> Iterator[None]:
-    """Inside, BatchNorm in train mode still normalises with the batch, but its running statistics stay as they are."""
-    tracking = [m for m in module.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
-    for norm in tracking:
-        norm.track_running_stats = False
+    """Inside, BatchNorm in train mode still normalises with the batch; afterwards its running statistics are as before.
+
+    They are put back rather than left alone: a compiled network would be compiled again for norms that do not track.
+    """
+    norms = [m for m in module.modules() if isinstance(m, _BatchNorm) and m.training and m.track_running_stats]
+    buffers = [buffer.data for norm in norms for buffer in norm.buffers()]  # .data: no part of any graph
+    groups = [[b for b in buffers if b.is_floating_point()], [b for b in buffers if not b.is_floating_point()]]
+    kept = [[torch.empty_like(b) for b in group] for group in groups]
+    _copy(kept, groups)
     try:
         yield
     finally:
-        for norm in tracking:
-            norm.track_running_stats = True
+        _copy(groups, kept)
+
+
+def _copy(to: list[list[Tensor]], source: list[list[Tensor]]) -> None:
+    for ours, theirs in zip(to, source, strict=True):
+        if ours:
+            torch._foreach_copy_(ours, theirs)

@@ -191,7 +191,8 @@ def _base_optimizer(options: OptimOptions, groups: list[dict[str, Any]]) -> "tor
     if o.name == "ranger":
         return Ranger(groups, lr=o.lr, betas=o.betas, eps=o.eps)
     kind = torch.optim.AdamW if o.name == "adamw" else torch.optim.Adam
-    return kind(groups, lr=o.lr, betas=o.betas, eps=o.eps)
+    fused = all(p.is_cuda for group in groups for p in group["params"])  # one launch for all, the same numbers
+    return kind(groups, lr=o.lr, betas=o.betas, eps=o.eps, fused=fused or None)
 
 
 def ema_decay(options: OptimOptions, *, step: int) -> float:

@@ -36,8 +36,6 @@ from mien.systems.step import (
 )
 from mien.systems.system import System
 
-Tensors = tuple[Tensor, ...] | list[Tensor]
-
 
 class TrainingStep(L.LightningModule):
     """A system with its optimisers, average, losses and position. `Stage` adds what differs from stage to stage."""
@@ -50,7 +48,7 @@ class TrainingStep(L.LightningModule):
             system.to(memory_format=torch.channels_last)
         self.ema: AveragedModel | None = None
         if optim.ema:
-            self.ema = AveragedModel(system, multi_avg_fn=self._average, use_buffers=True).eval().requires_grad_(False)
+            self.ema = AveragedModel(system, use_buffers=True).eval().requires_grad_(False)
         self.position = Position()
         self.steps_per_epoch = 0  # set by who brings the data
         self.losses = LossMeter()
@@ -59,7 +57,8 @@ class TrainingStep(L.LightningModule):
         self._shared: dict[int, Any] = {}  # of the present step
         self._monitored = False  # whether the present step's monitored values are known
         self._resumed_optimizers: list[dict[str, Any]] = []
-        self._network = (torch.compile(system) if step.compile else system,)  # in a tuple: registered once only
+        # In a tuple: registered once only.
+        self._network = (torch.compile(system, dynamic=False) if step.compile else system,)
 
     def forward(self, *inputs: Tensor) -> dict[str, Tensor]:
         """The outputs of the network that is trained, compiled where that was asked for."""
@@ -130,7 +129,7 @@ class TrainingStep(L.LightningModule):
                 self._descend(objective, optimizer, batch)
         self._shared = {}
         if self.ema is not None:
-            self.ema.update_parameters(self.system)
+            self._average(self.ema)
         self.update_companions()
         self.position.step += 1
         self.position.batch += 1
@@ -215,13 +214,18 @@ class TrainingStep(L.LightningModule):
         return list(found) if isinstance(found, list | tuple) else [found]
 
     @torch.no_grad()
-    def _average(self, averaged: Tensors, current: Tensors, steps: Tensor | int) -> None:
-        """EMA over the weights and BatchNorm's statistics; whole numbers (its counter) are copied."""
-        weight = 1 - ema_decay(self.optim_options, step=self.position.step)
-        if averaged[0].is_floating_point():
-            torch._foreach_lerp_(averaged, current, weight)
-        else:
-            torch._foreach_copy_(averaged, current)
+    def _average(self, ema: AveragedModel) -> None:
+        """EMA over the weights and BatchNorm's statistics; whole numbers (its counter) are copied, and in the first
+        step everything. AveragedModel's own update would wait for the device to read `n_averaged`, twice a step."""
+        weight = 1 - ema_decay(self.optim_options, step=self.position.step) if self.position.step else 1.0
+        tensors = ([*module.parameters(), *module.buffers()] for module in (ema.module, self.system))
+        pairs = list(zip(*tensors, strict=True))
+        real = [pair for pair in pairs if pair[0].is_floating_point()]
+        whole = [pair for pair in pairs if not pair[0].is_floating_point()]
+        torch._foreach_lerp_([a for a, _ in real], [c for _, c in real], weight)
+        if whole:
+            torch._foreach_copy_([a for a, _ in whole], [c for _, c in whole])
+        ema.n_averaged += 1
 
     def transfer_batch_to_device(self, batch: TorchBatch, device: torch.device, dataloader_idx: int) -> TorchBatch:
         moved: TorchBatch = batch.map(lambda value: value.to(device, non_blocking=True))

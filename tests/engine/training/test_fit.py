@@ -416,3 +416,15 @@ def test_two_processes_train_what_one_trains_on_both_their_batches(toy, faces, t
         torch.testing.assert_close(two[name], value, rtol=0, atol=2e-6)
     assert ran.stdout.count("epoch 2/2") == 1  # one process speaks and writes
     assert len(list((tmp_path / "two" / "logs").iterdir())) == 1
+
+
+def test_a_gpu_that_is_not_there_is_refused_in_one_line(toy, faces, tmp_path, monkeypatch):
+    """Before anything is read or written."""
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    words = [*TOY, f"--data.root={faces}", f"--output={tmp_path / 'run'}"]
+    with pytest.raises(MienError, match=r"needs 2 GPUs on this machine; PyTorch finds 1.*--trainer.devices 1"):
+        fit_command([*words, "--trainer.device=auto", "--trainer.devices=2"])
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    with pytest.raises(MienError, match=r"--trainer.device cuda .*needs 1 GPU on .*finds 0.*--trainer.device cpu\.$"):
+        fit_command([*words, "--trainer.device=cuda"])
+    assert not (tmp_path / "run").exists()

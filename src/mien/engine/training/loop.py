@@ -46,6 +46,7 @@ class ResumableData(L.LightningDataModule):
     def train_dataloader(self) -> "EpochLoader":
         """Called by the Trainer for each epoch; the loader beneath, with its workers, stays."""
         position = self.stage.position
+        self.data.pin_memory = self.stage.device.type == "cuda"
         if self._loader is None:
             self.data.start_epoch, self.data.start_batch = position.epoch, position.batch
             self._loader = self.data.train_dataloader()

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from rich.console import Console
 
 from mien.cli.text import plain_console
@@ -60,6 +61,7 @@ class FitResult:
 
 def fit_config(config: FitConfig) -> list[FitResult]:
     """Trains as the config says: once, or once for each of its seeds."""
+    _check_device(config.trainer)
     console = plain_console(soft_wrap=True, quiet=not _is_first_process())
     config = replace(
         config, output=config.output or f"runs/{config.system.name}/{config.stage.name}_{config.data.name}"
@@ -157,8 +159,21 @@ def _trainer(options: TrainerOptions, *, callbacks: list[Any], root: Path) -> An
         devices=devices, num_nodes=nodes, strategy=SharedGradients() if devices * nodes > 1 else "auto",
         callbacks=callbacks, logger=False, default_root_dir=root, enable_checkpointing=False,
         enable_progress_bar=False, enable_model_summary=False, num_sanity_val_steps=0, use_distributed_sampler=False,
-        reload_dataloaders_every_n_epochs=1,
+        reload_dataloaders_every_n_epochs=1, benchmark=True,
     )  # fmt: skip
+
+
+def _check_device(options: TrainerOptions) -> None:
+    """Raises MienError where this machine has fewer GPUs than processes are to run on them."""
+    wanted, found = processes(options.devices, options.nodes)[0], torch.cuda.device_count()
+    if options.device == "cpu" or (options.device == "auto" and not found) or found >= wanted:
+        return
+    why = "" if torch.backends.cuda.is_built() else f" PyTorch {torch.__version__} is built without CUDA."
+    fewer = f" or --trainer.devices {found}" if found else ""
+    raise MienError(
+        f"--trainer.device {options.device} --trainer.devices {wanted} needs {wanted} GPU{'s' * (wanted > 1)} on this "
+        f"machine; PyTorch finds {found}.{why} Take --trainer.device cpu{fewer}."
+    )
 
 
 def _finish(run: RunFolder, stage: Stage, history: History, console: Console) -> FitResult:

@@ -134,7 +134,7 @@ class Landmarks(ParFaceStage):
         counted = self._counted(batch, truth[..., 0])
         losses = {"places": (alignment.wing(points - truth).sum(-1), counted)}
         if options.openings:
-            ends = torch.from_numpy(OPENINGS.T).to(points.device)
+            ends = torch.from_numpy(OPENINGS.T).to(points.device, non_blocking=True)
             wide, want = (torch.linalg.vector_norm(p[:, ends[0]] - p[:, ends[1]], dim=-1) for p in (points, truth))
             losses["openings"] = alignment.wing(wide - want), counted[:, ends].amin(1)
         weight = {"places": options.places, "openings": options.openings}

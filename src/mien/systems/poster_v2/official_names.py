@@ -233,7 +233,7 @@ def network_from_official(checkpoint: Mapping[str, Any], **options: Any) -> nn.M
     weights, ours = weights_of(checkpoint), from_official(checkpoint)
     layout = _layout_of(weights)
     if layout.what != "POSTER V2":
-        block = _built(layout, weights, device="cpu")
+        block = _built(layout, weights, device=str(next(iter(weights.values())).device))
         load_weights(block, ours, where=layout.what)
         return block.eval()
     width = len(ours["vit.head.bias"])

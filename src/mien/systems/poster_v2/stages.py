@@ -120,9 +120,10 @@ class Expression(Stage):
     def _weights(self, logits: Tensor) -> Tensor | None:
         if self.options.class_weights == "none":
             return None
-        counts = torch.tensor(self.class_counts, dtype=torch.float32, device=logits.device)
+        counts = torch.tensor(self.class_counts, dtype=torch.float32)
         weights = counts.sum() / ((counts > 0).sum() * counts.clamp(min=1))
-        return F.pad(weights, (0, logits.shape[1] - len(weights)), value=1.0)  # a wider legacy head
+        wide = F.pad(weights, (0, logits.shape[1] - len(weights)), value=1.0)  # a wider legacy head
+        return wide.to(logits.device, non_blocking=True)
 
     def predict(self, system: nn.Module, batch: TorchBatch) -> Predictions:
         assert batch.expression is not None

@@ -1,0 +1,88 @@
+"""The GPU benchmark runs on the CPU, tiny: each section once, failures and missing systems by name."""
+
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("torch")
+pytest.importorskip("lightning")
+sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
+from shape_checks import unchecked
+
+gpu = pytest.importorskip("gpu")
+
+
+@pytest.mark.slow
+@unchecked()
+def test_every_section_runs_once(tmp_path):
+    assert gpu.main(["--device", "cpu", "--dry-run", "--output", str(tmp_path)]) == 0
+    found = json.loads((tmp_path / "gpu.json").read_text("utf-8"))
+    assert list(found) == list(gpu.SECTIONS)
+    for name, section in gpu.SECTIONS.items():
+        assert found[name]["state"] == (gpu.lacking(section) or "done"), found[name]
+        assert bool(found[name]["rows"]) == (not gpu.lacking(section))
+    rows = {row["what"]: row for row in found["poster_v2_forward_256"]["rows"]}
+    assert rows["published, eager fp32"]["times as fast"] == 1 and rows["ours, bf16, compiled"]["ms"] > 0
+    training = found["pictures_to_gpu"]["rows"][-1]
+    assert 0 <= training["idle"] < 1 and training["pictures/s"] > 0
+    assert "skipped: no system if3d" in (tmp_path / "gpu.md").read_text("utf-8")
+
+
+def sections(monkeypatch, **runs):
+    section = gpu.Section(None, 1, ("poster_v2",))
+    found = {name: replace(section, run=run) for name, run in runs.items()}
+    monkeypatch.setattr(gpu, "SECTIONS", found)
+    return list(found)
+
+
+def test_a_failing_section_leaves_its_rows_and_its_reason(monkeypatch, tmp_path):
+    def breaks(bench):
+        yield {"what": "a | b", "ms": 1.5}
+        raise RuntimeError("CUDA error: out of memory\nmore")
+
+    def works(bench):
+        assert json.loads((tmp_path / "gpu.json").read_text("utf-8"))["first"]["state"].startswith("failed")
+        yield {"what": "c", "ms": 2000.0}
+
+    names = sections(monkeypatch, first=breaks, second=works)
+    gpu.everything(names, gpu.Report(tmp_path), minutes=1, device="cpu", dry=True)
+    table = (tmp_path / "gpu.md").read_text("utf-8")
+    assert "failed: RuntimeError: CUDA error: out of memory" in table and "| a / b | 1.5 |" in table
+    assert "| c | 2,000 |" in table
+
+
+def test_what_is_missing_is_named(monkeypatch):
+    section = gpu.Section(None, 1, ("poster_v2", "no_such"), ("no_package",))
+    assert gpu.lacking(section) == "skipped: no system no_such, package no_package"
+    assert "nothing is measured of it yet" in gpu.lacking(gpu.Section(None, 1, ("poster_v2",)))
+
+
+def test_a_section_that_takes_longer_than_its_share_is_stopped(monkeypatch, tmp_path):
+    """Its rows stay; what it started goes with it."""
+    script = tmp_path / "slow.py"
+    script.write_text(
+        "import sys, time, pathlib\n"
+        "folder = pathlib.Path(sys.argv[sys.argv.index('--output') + 1])\n"
+        '(folder / \'slow.jsonl\').write_text(\'{"what": "kept", "ms": 1.0}\\n{"half\')\n'
+        "time.sleep(60)\n"
+    )
+    monkeypatch.setattr(gpu, "__file__", str(script))
+    seen = []
+    state = gpu.run_apart("slow", 4, tmp_path, seen.append)
+    assert state.startswith("stopped after 4 s")
+    assert seen[-1] == [{"what": "kept", "ms": 1.0}]
+
+
+def test_a_section_that_dies_leaves_its_last_words(monkeypatch, tmp_path):
+    script = tmp_path / "dies.py"
+    script.write_text("raise SystemExit('no driver')\n")
+    monkeypatch.setattr(gpu, "__file__", str(script))
+    assert gpu.run_apart("dies", 30, tmp_path, lambda rows: None).startswith("failed: no driver")
+
+
+def test_a_cpu_is_timed_by_no_mistake(tmp_path):
+    with pytest.raises(SystemExit):
+        gpu.main(["--device", "cpu", "--output", str(tmp_path)])

@@ -1,0 +1,89 @@
+"""Every registered system made small: what it is built with, the stage that trains it, and a batch for it."""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import mien
+from mien.core.records import Batch
+from mien.systems.optim import OptimOptions
+from mien.systems.registry import stage_class
+from mien.systems.stage import Stage, StepOptions
+
+POSTER: dict[str, Any] = {
+    "input_size": 32, "trunk_size": 32, "stem": 8, "widths": [8, 16, 24], "depths": [1, 1, 1],
+    "landmark_widths": [8, 16, 16], "landmark_features": 16, "landmark_depths": [1, 1, 1], "head_dim": 8,
+    "token_width": 16, "vit_heads": 2, "vit_depth": 1,
+}  # fmt: skip
+
+
+PARFACE: dict[str, Any] = {"size": 128, "width": 0.125, "latent": 12}
+
+
+@dataclass(frozen=True)
+class Small:
+    """options: that make the system small. stage: that trains it. reads: what its outputs are. data: what it trains on,
+    drawn faces or, where depth is needed, people."""
+
+    options: dict[str, Any]
+    stage: str
+    reads: str
+    more: dict[str, str] = field(default_factory=dict)
+    data: str = "drawn"
+
+
+ANEW = {"init": "random"}
+SMALL = {
+    "poster_v2": Small(POSTER, "expression", "expression", ANEW),
+    "poster_v2_small": Small(POSTER, "expression", "expression", ANEW),
+    "poster_v2_landmarks": Small(POSTER, "landmarks", "landmarks"),
+    "poster_v2_landmarks_small": Small(POSTER, "landmarks", "landmarks"),
+    "parface": Small({**PARFACE, "uncertainty": True}, "landmarks", "landmarks", ANEW),
+    "parface_3d": Small(PARFACE, "depth", "landmarks", ANEW, data="people"),
+    "parface_small": Small({**PARFACE, "visibility": True}, "landmarks_encoder", "landmarks", ANEW, data="people"),
+    "parface_small_3d": Small({**PARFACE, "visibility": True}, "depth", "landmarks", ANEW, data="people"),
+    "parface_autoencoder": Small(
+        PARFACE,
+        "self_supervised",
+        "picture",
+        {"stage.options": '{"perceptual": 0}', "optim.sam_rho": "0"},  # VGG-19's weights are a download
+    ),
+}
+
+
+def fit_words(name: str, root: Path, output: Path, **more: Any) -> list[str]:
+    """The arguments of `mien fit` for the system of that name."""
+    small = SMALL[name]
+    words = {
+        "system.name": name, "system.options": json.dumps(small.options), "stage.name": small.stage,
+        "data.name": small.data, "data.root": root, "data.batch_size": 14, "data.augmentation": "none",
+        "optim.lr": "1e-3", "trainer.epochs": 2, "trainer.device": "cpu", "trainer.progress": "false",
+        "output": output, **small.more, **more,
+    }  # fmt: skip
+    return [f"--{key}={value}" for key, value in words.items()]
+
+
+def stage_of(name: str, *, optim: OptimOptions, step: StepOptions, **options: Any) -> Stage:
+    """The stage with its system, freshly initialised, as `mien fit` builds it."""
+    small = SMALL[name]
+    kind = stage_class(name, small.stage)
+    torch.manual_seed(0)
+    system = mien.create_model(kind.system_name(name), **small.options, **options)
+    stated = json.loads(small.more.get("stage.options", "{}"))
+    return kind(system, options=stated, optim=optim, step=step, epochs=2)
+
+
+def batch_of(system: Any, *, faces: int = 6) -> Batch[torch.Tensor]:
+    """Random pictures with every label that a stage may ask for."""
+    random = torch.Generator().manual_seed(1)
+    size = system.picture.size
+    points = 0.2 + 0.6 * torch.rand(faces, 68, 2, generator=random)
+    depth = 0.1 * torch.randn(faces, 68, generator=random)
+    return Batch(
+        image=torch.rand(faces, 3, size, size, generator=random) - 0.5, index=torch.arange(faces),
+        expression=torch.arange(faces) % 7, landmarks=points, depth=depth - depth.mean(1, keepdim=True),
+        visible=torch.ones(faces, 68),
+    )  # fmt: skip
