@@ -55,7 +55,7 @@ from teacher.faces import (
 START = time.monotonic()
 LANDMARK_SHARE = 0.07  # of the minutes
 REPORT_S = 40.0  # kept for what comes after training
-COMPILE_LIMIT_S = 120.0
+COMPILE_LIMIT_S = 90.0
 LOG_S, CHECKPOINT_S = 5.0, 60.0
 MIX_UNTIL, MIX_PROBABILITY = 0.8, 0.5  # share of the run; then faces are as they are
 OFTEN = 0.6  # share of the run from which every epoch is validated, and not every third one
@@ -239,7 +239,7 @@ def landmark_network(options: argparse.Namespace, pack: Pack, run: Run) -> Any:
     stage.evaluated.eval()
     whole = normalised(warped(held.pixels, results.fixed(device)(len(held)), size))
     found = stage.predict(stage.evaluated, Batch(image=whole, index=torch.arange(len(held)), landmarks=held.points))
-    scores = stage.validate(found, [])
+    scores = {name: float(value) for name, value in stage.validate(found, []).items()}
     run.scores["landmarks"] = scores | {"steps": stage.position.step, "seconds": budget.elapsed, "faces": len(train)}
     say(f"stage 0: {run.scores['landmarks']}")
     return stage.evaluated
@@ -308,7 +308,8 @@ def fit_once(
                 saved = time.monotonic()
                 writer.write(checkpoint(stage, budget, run))
     stage.check_finite()
-    validate(stage, held, budget, run, counted)
+    if not run.rows or run.rows[-1][COLUMNS.index("step")] < stage.position.step:
+        validate(stage, held, budget, run, counted)
 
 
 def validate(stage: Any, held: Faces, budget: Budget, run: Run, faces_per_s: float) -> None:
@@ -318,11 +319,11 @@ def validate(stage: Any, held: Faces, budget: Budget, run: Run, faces_per_s: flo
         stage.evaluated, pixels, results.fixed(pixels.device), size=size, bf16=stage.step_options.bf16
     )
     scores = stage.validate({"logits": logits.cpu().numpy(), "truth": held.expression.cpu().numpy()}, [])
-    losses = stage.losses.means()
+    losses = stage.losses.means() or stage.losses.latest_values()
     row = {
         "elapsed_s": round(budget.elapsed, 1), "progress": round(stage.progress, 4), "epoch": stage.position.epoch,
         "step": stage.position.step, "lr": stage.learning_rate(stage.optim_options),
-        "loss": losses.get("cross_entropy"), "faces_per_s": round(faces_per_s),
+        "loss": losses["cross_entropy"], "faces_per_s": round(faces_per_s),
         "held_out_accuracy": scores["accuracy"], "held_out_nll": scores["nll"],
     }  # fmt: skip
     run.rows.append([row[name] for name in COLUMNS])
@@ -406,9 +407,9 @@ def report(output: Path, stage: Any, pack: Pack, run: Run, options: argparse.Nam
 def accuracy_as_bundle(output: Path, network: PosterV2, faces: Faces) -> float:
     """Of the weights as written, on faces as `PictureInput` gives them: 48 pixels, one by one, not enlarged here."""
     network = results.read_weights(output, network)
-    image = normalised(faces.pixels[:, None].float() / 255)
     with torch.no_grad():
-        answers = torch.cat([network(part)["expression"].argmax(1) for part in image.split(results.BATCH)])
+        images = (normalised(part[:, None].float() / 255) for part in results.batches(faces.pixels))
+        answers = torch.cat([network(image)["expression"].argmax(1) for image in images])[: len(faces)]
     return float((answers == faces.expression).float().mean())
 
 

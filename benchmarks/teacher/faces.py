@@ -154,11 +154,18 @@ def fixed_warps(
 
 
 def warped(pixels: Tensor, warps: Warps, size: int) -> Tensor:
-    """Grey levels in 0..1 of uint8 [n, side, side], float32 [n, 1, size, size]."""
-    count, side = pixels.shape[:2]
-    back = torch.linalg.inv_ex(warps.linear)[0]
-    theta = torch.cat([back, -back @ warps.shift[:, :, None]], dim=2) * (SIDE / side)
-    grid = F.affine_grid(theta, [count, 1, size, size], align_corners=False)
+    """Grey levels in 0..1 of uint8 [n, side, side], float32 [n, 1, size, size].
+
+    Written out element by element: matrix products of float32 may be computed in fewer bits on a GPU.
+    """
+    (a, b), (c, d) = (row.unbind(1) for row in warps.linear.unbind(1))
+    at = (2 * torch.arange(size, device=pixels.device) + 1) / size - 1
+    dx = at[None, None, :] - warps.shift[:, 0, None, None]
+    dy = at[None, :, None] - warps.shift[:, 1, None, None]
+    scale = (SIDE / pixels.shape[1] / (a * d - b * c))[:, None, None]
+    x = scale * (d[:, None, None] * dx - b[:, None, None] * dy)
+    y = scale * (a[:, None, None] * dy - c[:, None, None] * dx)
+    grid = torch.stack([x, y], dim=-1)
     return F.grid_sample(pixels[:, None].float() / 255, grid, padding_mode="reflection", align_corners=False)
 
 
@@ -166,7 +173,8 @@ def warped_points(points: Tensor, warps: Warps) -> Tensor:
     """The points [n, 68, 2], in sides of the crop; in a mirrored face the right eye is the one that was the left."""
     mirror = torch.as_tensor(SCHEME_68.mirror, device=points.device)
     points = torch.where(warps.mirrored[:, None, None], points[:, mirror], points)
-    return ((2 * points - 1) @ warps.linear.transpose(1, 2) + warps.shift[:, None]) / 2 + 0.5
+    moved = (warps.linear[:, None] * (2 * points - 1)[:, :, None, :]).sum(-1) + warps.shift[:, None]
+    return moved / 2 + 0.5
 
 
 def lit(image: Tensor, recipe: Augmentation, generator: Generator) -> Tensor:

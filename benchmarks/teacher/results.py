@@ -1,6 +1,6 @@
 """What comes back of a run: logits, scores, and weights in parts that are small enough to be sent."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from mien.media.files import atomic_path
 from mien.systems.poster_v2.network import PosterV2
 from teacher.faces import Warps, fixed_warps, normalised, random_warps, warped
 
-PART_BYTES = 15 << 20  # a file that comes back has at most 16 MiB
+PART_BYTES = 63 << 18  # 15.75 MiB: a file that is sent back has at most 16
 BATCH = 512
 # Scale and shift (in crop sides) of the views whose mean is a prediction, each as it is and mirrored.
 VIEWS = ((1.0, (0.0, 0.0)), (1.08, (0.0, 0.0)), (0.93, (0.0, 0.0)), (1.0, (0.03, 0.03)), (1.0, (-0.03, -0.03)))
@@ -30,11 +30,18 @@ def logits_of(network: nn.Module, pixels: Tensor, view: View, *, size: int, bf16
     """float32 [n, classes] of the faces in that view."""
     network.eval()
     found = []
-    for part in pixels.split(BATCH):
+    for part in batches(pixels):
         image = normalised(warped(part, view(len(part)), size))
         with torch.autocast(pixels.device.type, torch.bfloat16, enabled=bf16):
             found.append(network(image)["expression"].float())
-    return torch.cat(found)
+    return torch.cat(found)[: len(pixels)]
+
+
+def batches(pixels: Tensor) -> Iterator[Tensor]:
+    """Of BATCH faces each; the last one is filled up, since cuDNN tries its algorithms anew for every other size."""
+    for part in pixels.split(BATCH):
+        missing = BATCH - len(part) if len(pixels) > BATCH else 0
+        yield torch.cat([part, pixels[:missing]])
 
 
 def fixed(
@@ -79,18 +86,18 @@ def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
 
 def write_weights(folder: Path, network: PosterV2) -> list[str]:
     """Matrices and convolutions in half precision, the rest as it is, in files of at most PART_BYTES. Their names."""
-    parts: list[dict[str, Tensor]] = [{}]
-    size = 0
-    for name, value in network.state_dict().items():
-        kept = (value.half() if value.is_floating_point() and value.ndim > 1 else value).cpu().contiguous().clone()
-        size += kept.nbytes
-        if size > PART_BYTES and parts[-1]:
-            parts.append({})
-            size = kept.nbytes
-        parts[-1][name] = kept
+    state = {name: value.detach().cpu().contiguous().clone() for name, value in network.state_dict().items()}
+    state = {name: v.half() if v.is_floating_point() and v.ndim > 1 else v for name, v in state.items()}
+    parts: list[dict[str, Tensor]] = []
+    for name in sorted(state, key=lambda name: -state[name].nbytes):  # the largest first, each where it has room
+        room = (part for part in parts if sum(v.nbytes for v in part.values()) + state[name].nbytes <= PART_BYTES)
+        part = next(room, None)
+        if part is None:
+            parts.append(part := {})
+        part[name] = state[name]
     names = [f"weights_{number}.safetensors" for number in range(1, len(parts) + 1)]
-    for name, part in zip(names, parts, strict=True):
-        with atomic_path(folder / name) as temporary:
+    for file, part in zip(names, parts, strict=True):
+        with atomic_path(folder / file) as temporary:
             temporary.write_bytes(save(part))
     return names
 
