@@ -278,7 +278,10 @@ class PosterV2(System):
     def tokens(self, image: Float[Tensor, "batch 3 h w"]) -> Float[Tensor, "batch tokens width"]:
         """The tokens of all scales, finest scale first, each map row by row."""
         image = reduce_to(image, self.config.trunk_size, nearest=self.config.legacy)
-        queries, maps = self.landmark_maps(image), self.trunk(image)
+        return self.fused(self.trunk(image), self.landmark_maps(image))
+
+    def fused(self, maps: Maps, queries: Maps | tuple[None, None, None]) -> Float[Tensor, "batch tokens width"]:
+        """The tokens of the image stream's maps under the landmark stream's queries."""
         scales = zip(self.fusions, self.embeds, maps, queries, strict=True)
         embedded = [embed(fusion(m, query)) for fusion, embed, m, query in scales]
         return torch.cat([e.flatten(2) for e in embedded], dim=2).transpose(1, 2)
