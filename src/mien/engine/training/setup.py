@@ -1,6 +1,6 @@
 """From a config to what is trained: the stage with its system, its data, and the bundles that it starts from."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -31,20 +31,30 @@ def build(config: "FitConfig") -> "tuple[Stage, FaceDataModule]":
 
     kind = stage_class(config.system.name, config.stage.name)
     bundles = init_bundles(config.init, kind)
+    started_from = _loaded(bundles)
     labels = config.data.target_labels() if kind.needs_labels else None
-    system = _system(config, kind.system_name(config.system.name), labels)
+    system = _system(config, kind.system_name(config.system.name), labels, list(started_from.values()))
     data = FaceDataModule(config.data, {name: system.inputs[name] for name in system.input_names}, labels)
     data.setup("fit")
     step, epochs = _step_options(config), config.trainer.epochs
     stage = kind(system, options=config.stage.options, optim=config.optim, step=step, epochs=epochs)
     stage.class_counts = tuple(int(n) for n in data.class_counts) if labels is not None else ()
     stage.validation_samples = data.selection.val
-    _initialize(stage, bundles)
+    _initialize(stage, bundles, started_from)
     return stage, data
 
 
-def _system(config: "FitConfig", name: str, labels: "LabelSet | None") -> "System":
-    """With weights that follow from the seed, and its picture cut out as the config says."""
+def _loaded(bundles: Mapping[str, str]) -> "dict[str, System]":
+    """By role, without those that are random or not given."""
+    from mien.engine.bundles.predictor import bundle_folder
+    from mien.systems.bundle import load
+
+    return {role: load(bundle_folder(bundle)) for role, bundle in bundles.items() if bundle not in ("", "random")}
+
+
+def _system(config: "FitConfig", name: str, labels: "LabelSet | None", started_from: "Sequence[System]") -> "System":
+    """With weights that follow from the seed. Its picture is cut out as that of a network of the same kind that it
+    starts from, and as the config says."""
     import torch
 
     from mien.core.spec import PictureInput
@@ -56,7 +66,9 @@ def _system(config: "FitConfig", name: str, labels: "LabelSet | None") -> "Syste
     system = create_model(name, labels=labels, **options)
     framed = {} if config.data.crop_source == "box" else {"point_box": config.data.crop_source}
     if "image" in system.inputs:
-        system.inputs["image"] = PictureInput.from_dict(system.picture.to_dict() | framed | config.input)
+        inherited = next((s.picture for s in started_from if s.name == system.name), system.picture)
+        own_size = {"size": system.picture.size}
+        system.inputs["image"] = PictureInput.from_dict(inherited.to_dict() | own_size | framed | config.input)
     elif config.input:
         raise MienError(
             f"{name} takes {' and '.join(system.inputs)}, no picture; leave input.{next(iter(config.input))} out."
@@ -71,6 +83,7 @@ def _step_options(config: "FitConfig") -> Any:
     return StepOptions(
         seed=trainer.seed, parts=trainer.accumulate, bf16=trainer.precision == "bf16", legacy=config.legacy,
         channels_last=trainer.channels_last, compile=trainer.compile,
+        freeze_batch_norm=trainer.freeze_batch_norm,
     )  # fmt: skip
 
 
@@ -103,13 +116,10 @@ def named_bundles(init: str | Mapping[str, str]) -> dict[str, str]:
     return {role: bundle for role, bundle in given.items() if bundle not in ("", "random")}
 
 
-def _initialize(stage: "Stage", bundles: Mapping[str, str]) -> None:
+def _initialize(stage: "Stage", bundles: Mapping[str, str], started_from: "Mapping[str, System]") -> None:
     """Takes over the weights of the bundles; refuses random weights where the stage cannot use them."""
-    from mien.engine.bundles.predictor import bundle_folder
-    from mien.systems.bundle import load
-
     for role, bundle in bundles.items():
-        if bundle and bundle != "random":
-            stage.initialize(role, load(bundle_folder(bundle)))
+        if role in started_from:
+            stage.initialize(role, started_from[role])
         elif not bundle and (why := stage.needs_init(role)):
             raise MienError(why)
