@@ -121,6 +121,35 @@ def test_frozen_weights_stay_and_every_other_moves():
     assert moved == {name for name in before if not name.startswith("landmark_net.")}
 
 
+def test_layers_near_the_input_learn_more_slowly_with_layer_decay():
+    stage = expression(optim={"layer_decay": 0.5, "name": "sgd", "momentum": 0.0})
+    scale = {p: group["lr_scale"] for group in stage.optimizers().param_groups for p in group["params"]}
+    named = {name: p for name, p in stage.system.named_parameters() if p.requires_grad}
+    assert set(scale) == set(named.values())  # each trained parameter is in one group
+    halvings = {"vit.head.weight": 0, "vit.blocks.0.mlp.fc1.weight": 1, "embeds.1.weight": 2, "vit.cls_token": 2,
+                "fusions.1.down.weight": 3, "trunk.stages.2.0.conv2.weight": 4, "trunk.stem_conv.weight": 6}  # fmt: skip
+    assert {name: scale[named[name]] for name in halvings} == {name: 0.5**n for name, n in halvings.items()}
+    before = stage.system.fusions[1].down.weight.detach().clone()
+    stage.training_step(faces(), 0)
+    after = stage.system.fusions[1].down.weight
+    assert torch.allclose(before - after, 1e-2 * 0.5**3 * after.grad, atol=1e-7)
+    with pytest.raises(MienError, match=r"plain declares no groups of layers; leave optim\.layer_decay out"):
+        expression(Plain(), optim={"layer_decay": 0.5})
+
+
+def test_frozen_batch_norm_keeps_its_statistics_and_normalises_with_them():
+    stage, free = expression(freeze_batch_norm=True), expression()
+    before = {name: value.clone() for name, value in stage.system.state_dict().items() if "running" in name}
+    for each in (stage, free):
+        each.training_step(faces(), 0)
+    after = stage.system.state_dict()
+    assert all(torch.equal(after[name], value) for name, value in before.items())
+    moved = [not torch.equal(free.system.state_dict()[name], before[name]) for name in before if "trunk" in name]
+    assert all(moved)
+    stage.eval()
+    assert not stage.train().system.trunk.stem_norm.training
+
+
 def test_it_learns_eight_faces_by_heart():
     stage = expression(poster(drop_path=0.0, dropout=0.0), optim={"name": "adamw", "lr": 3e-3, "sam_rho": 0.0})
     batch = faces(8)
@@ -310,6 +339,10 @@ def test_a_bundle_of_landmarks_or_of_other_classes_gives_what_fits():
     assert torch.equal(stage.system.vit.head.weight, head)
     state, given = stage.system.state_dict(), other.state_dict()
     assert all(torch.equal(state[name], given[name]) for name in state if not name.startswith("vit.head."))
+    named_alike = create_model("poster_v2_small", labels=LabelSet("other", ("d", "c", "a")), **TINY)
+    stage.initialize("network", named_alike)  # the rows of c and a come along, b keeps its own
+    rows, theirs = stage.system.vit.head.weight, named_alike.vit.head.weight
+    assert torch.equal(rows[0], theirs[2]) and torch.equal(rows[2], theirs[1]) and torch.equal(rows[1], head[1])
     with pytest.raises(MienError, match="takes a poster_v2_landmarks or poster_v2 bundle as --init; got plain"):
         stage.initialize("network", Plain())
     with pytest.raises(MienError, match="not the weights of this poster_v2"):

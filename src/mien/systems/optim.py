@@ -68,6 +68,9 @@ class OptimOptions:
     ema: float = 0.0
     """Decay per step of the exponential moving average of the weights, which is then validated and saved; in 0..1, 0
     for none."""
+    layer_decay: float = 1.0
+    """Learning rate of each group of layers divided by that of the next group towards the output, above 0 and at most
+    1; below 1 to fine-tune a trained network."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "milestones", tuple(self.milestones))
@@ -83,6 +86,7 @@ class OptimOptions:
             "lr": (0 < self.lr <= MAX_LR, f"above 0 and at most {MAX_LR:g}"),
             "gamma": (0 < self.gamma <= 1, share),
             "cycle_gamma": (0 < self.cycle_gamma <= 1, share),
+            "layer_decay": (0 < self.layer_decay <= 1, share),
             "cycle_epochs": (0 < self.cycle_epochs < math.inf, "above 0"),
             "milestones": (ascending and not needs_milestones, "ascending, above 0, and given for multistep"),
             "min_lr": (0 <= self.min_lr <= self.lr, "in 0..lr"),

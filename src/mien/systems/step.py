@@ -9,8 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from mien.core.errors import MienError
 from mien.core.records import Batch
 from mien.systems.optim import OptimOptions
+from mien.systems.system import System
 
 TorchBatch = Batch[Tensor]
 LossTerms = dict[str, Tensor]
@@ -26,6 +28,25 @@ class ParameterGroup:
     """Factor on the learning rate of the schedule."""
     weight_decay: float | None = None
     """Of every parameter of the group; None for that of the options, which spares parameters with one axis."""
+
+
+def layer_groups(system: System, *, decay: float) -> list[ParameterGroup]:
+    """The trainable parameters; with a decay below 1 in the groups that the system declares, the last one at full rate.
+
+    Layer-wise learning-rate decay: Howard and Ruder, ULMFiT, ACL 2018, section 3.2. Raises MienError for a decay below
+    1 where the system declares no groups.
+    """
+    trainable = [(name, p) for name, p in system.named_parameters() if p.requires_grad]
+    if decay == 1:
+        return [ParameterGroup([p for _, p in trainable])]
+    if not system.layer_groups:
+        raise MienError(f"{system.name} declares no groups of layers; leave optim.layer_decay out.")
+    level = {prefix: i for i, prefixes in enumerate(system.layer_groups) for prefix in prefixes}
+    members: dict[int, list[nn.Parameter]] = {}
+    for name, parameter in trainable:
+        members.setdefault(level[max((p for p in level if name.startswith(p)), key=len)], []).append(parameter)
+    last = len(system.layer_groups) - 1
+    return [ParameterGroup(parameters, decay ** (last - i)) for i, parameters in sorted(members.items())]
 
 
 @dataclass(frozen=True)
@@ -92,6 +113,8 @@ class StepOptions:
     """Memory layout of pictures and convolutions."""
     compile: bool = False
     """Compile the network with torch.compile."""
+    freeze_batch_norm: bool = False
+    """BatchNorm normalises with the statistics that it came with, and does not change them."""
     legacy: bool = False
     """BatchNorm's statistics are updated in both of SAM's passes, as released."""
 

@@ -23,6 +23,9 @@ class System(nn.Module):
     config_class: ClassVar[type]
     variants: ClassVar[dict[str, dict[str, Any]]] = {"base": {}}
     input_names: ClassVar[tuple[str, ...]] = ("image",)
+    # Prefixes of parameter names, group by group from the input to the output, for optim.layer_decay. A parameter
+    # belongs to the group of its longest prefix.
+    layer_groups: ClassVar[tuple[tuple[str, ...], ...]] = ()
 
     @classmethod
     def default_inputs(cls, config: Any) -> dict[str, Input]:

@@ -26,11 +26,11 @@ from mien.systems.step import (
     Every,
     LossTerms,
     Objective,
-    ParameterGroup,
     Position,
     StepOptions,
     TorchBatch,
     average_over_processes,
+    layer_groups,
     split,
     step_seed,
 )
@@ -68,7 +68,8 @@ class TrainingStep(L.LightningModule):
 
     def objectives(self) -> list[Objective]:
         """In the order of their steps; here one: `loss_terms`, by every parameter that is not frozen."""
-        return [Objective("loss", self.loss_terms, (ParameterGroup(_trainable(self.system)),))]
+        groups = layer_groups(self.system, decay=self.optim_options.layer_decay)
+        return [Objective("loss", self.loss_terms, groups)]
 
     def loss_terms(self, batch: TorchBatch, shared: Any = None) -> LossTerms:
         """The named, weighted scalars whose sum is minimised; the batch's mean each."""
@@ -102,12 +103,20 @@ class TrainingStep(L.LightningModule):
         super().train(mode)
         if self.ema is not None:
             self.ema.eval()
+        if self.step_options.freeze_batch_norm:
+            for module in self.system.modules():
+                if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                    module.eval()
         return self
 
     # The step
 
     def configure_optimizers(self) -> torch.optim.Optimizer | list[torch.optim.Optimizer]:
         self._objectives = self.objectives()
+        if self.optim_options.layer_decay != 1 and type(self).objectives is not TrainingStep.objectives:
+            raise MienError(
+                "The objectives of this stage have learning rates of their own; leave optim.layer_decay out."
+            )
         for objective in self._objectives:
             if not objective.parameters:
                 every = "every parameter of the system is frozen" if objective.name == "loss" else "it has no parameter"
@@ -294,7 +303,3 @@ class TrainingStep(L.LightningModule):
                 optimizer.load_state_dict(state)
             self._resumed_optimizers = []
         self.losses.to(self.device)
-
-
-def _trainable(module: nn.Module) -> list[nn.Parameter]:
-    return [parameter for parameter in module.parameters() if parameter.requires_grad]

@@ -249,6 +249,20 @@ def test_landmarks_first_then_expressions(tiny, faces, tmp_path):
     assert whole.info.provenance["init"] == landmarks.info.model_id
 
 
+def test_a_network_is_fine_tuned_on_pictures_cut_out_as_it_knows_them(tiny, faces, tmp_path):
+    words = [*tiny, "--data.name=drawn", f"--data.root={faces}", "--data.augmentation=none", "--data.batch_size=8",
+             "--trainer.epochs=1"]  # fmt: skip
+    framed = ["--init=random", "--input.box_scale=1.3", "--input.box_shift=[0.0, 0.1]"]
+    (first,) = fit_command([*words, *framed, f"--output={tmp_path / '0'}"])
+    tuned = ["--optim.layer_decay=0.5", "--trainer.freeze_batch_norm=true", f"--init={first.bundle}"]
+    (second,) = fit_command([*words, *tuned, "--input.box_scale=1.1", f"--output={tmp_path / '1'}"])
+    start, end = load(first.bundle), load(second.bundle)
+    assert (end.picture.box_scale, end.picture.box_shift) == (1.1, (0.0, 0.1))
+    norms = [name for name in start.state_dict() if "running" in name]
+    assert norms and all(torch.equal(start.state_dict()[name], end.state_dict()[name]) for name in norms)
+    assert not torch.equal(start.trunk.stem_conv.weight, end.trunk.stem_conv.weight)
+
+
 def test_ctrl_c_leaves_a_state_to_resume_from(toy, faces, tmp_path, capsys):
     import signal
 

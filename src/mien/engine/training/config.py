@@ -79,6 +79,8 @@ class TrainerOptions:
     """Minutes between checkpoints within an epoch; 0 for none by time."""
     compile: bool = False
     """Compile the network with torch.compile."""
+    freeze_batch_norm: bool = False
+    """BatchNorm keeps the statistics that it came with: for fine-tuning on few images."""
     channels_last: bool = True
     """Store images and convolution weights channels last, which is faster on most devices."""
     progress: bool = True

@@ -1,6 +1,6 @@
 """From a config to what is trained: the stage with its system, its data, and the bundles that it starts from."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mien.core.errors import MienError, nearest
@@ -19,20 +19,27 @@ def build(config: FitConfig) -> tuple[Stage, FaceDataModule]:
     """The stage with its freshly initialised (or taken over) system, and its data with their index read."""
     kind = stage_class(config.system.name, config.stage.name)
     bundles = init_bundles(config.init, kind)
+    started_from = _loaded(bundles)
     labels = config.data.target_labels() if kind.needs_labels else None
-    system = _system(config, kind.system_name(config.system.name), labels)
+    system = _system(config, kind.system_name(config.system.name), labels, list(started_from.values()))
     data = FaceDataModule(config.data, {name: system.inputs[name] for name in system.input_names}, labels)
     data.setup("fit")
     step, epochs = _step_options(config), config.trainer.epochs
     stage = kind(system, options=config.stage.options, optim=config.optim, step=step, epochs=epochs)
     stage.class_counts = tuple(int(n) for n in data.class_counts) if labels is not None else ()
     stage.validation_samples = data.selection.val
-    _initialize(stage, bundles)
+    _initialize(stage, bundles, started_from)
     return stage, data
 
 
-def _system(config: FitConfig, name: str, labels: LabelSet | None) -> System:
-    """With weights that follow from the seed, and its picture cut out as the config says."""
+def _loaded(bundles: Mapping[str, str]) -> dict[str, System]:
+    """By role, without those that are random or not given."""
+    return {role: load(bundle_folder(bundle)) for role, bundle in bundles.items() if bundle not in ("", "random")}
+
+
+def _system(config: FitConfig, name: str, labels: LabelSet | None, started_from: Sequence[System]) -> System:
+    """With weights that follow from the seed. Its picture is cut out as that of a network of the same kind that it
+    starts from, and as the config says."""
     import torch
 
     options = config.system.options | ({"legacy": True} if config.legacy else {})
@@ -40,7 +47,10 @@ def _system(config: FitConfig, name: str, labels: LabelSet | None) -> System:
     system = create_model(name, labels=labels, **options)
     framed = {} if config.data.crop_source == "box" else {"point_box": config.data.crop_source}
     if "image" in system.inputs:
-        system.inputs["image"] = input_from_dict(system.picture.to_dict() | framed | config.input, key="--input")
+        inherited = next((s.picture for s in started_from if s.name == system.name), system.picture)
+        own_size = {"size": system.picture.size}
+        values = inherited.to_dict() | own_size | framed | config.input
+        system.inputs["image"] = input_from_dict(values, key="--input")
     elif config.input:
         raise MienError(
             f"{name} takes {' and '.join(system.inputs)}, no picture; leave input.{next(iter(config.input))} out."
@@ -53,6 +63,7 @@ def _step_options(config: FitConfig) -> Any:
     return StepOptions(
         seed=trainer.seed, parts=trainer.accumulate, bf16=trainer.precision == "bf16", legacy=config.legacy,
         channels_last=trainer.channels_last, compile=trainer.compile,
+        freeze_batch_norm=trainer.freeze_batch_norm,
     )  # fmt: skip
 
 
@@ -82,10 +93,10 @@ def named_bundles(init: str | Mapping[str, str]) -> dict[str, str]:
     return {role: bundle for role, bundle in given.items() if bundle not in ("", "random")}
 
 
-def _initialize(stage: Stage, bundles: Mapping[str, str]) -> None:
+def _initialize(stage: Stage, bundles: Mapping[str, str], started_from: Mapping[str, System]) -> None:
     """Takes over the weights of the bundles; refuses random weights where the stage cannot use them."""
     for role, bundle in bundles.items():
-        if bundle and bundle != "random":
-            stage.initialize(role, load(bundle_folder(bundle)))
+        if role in started_from:
+            stage.initialize(role, started_from[role])
         elif not bundle and (why := stage.needs_init(role)):
             raise MienError(why)

@@ -221,6 +221,12 @@ class PosterV2(System):
         },
     }  # fmt: skip
 
+    layer_groups = (
+        ("landmark_net", "trunk.stem", "trunk.stages.0"), ("trunk.stages.1",), ("trunk.stages.2", "landmark_reduce"),
+        ("fusions",), ("embeds", "vit.cls_token", "vit.pos_embed"), ("vit.blocks",),
+        ("vit.norm", "vit.gate", "vit.head"),
+    )  # fmt: skip
+
     @classmethod
     def default_inputs(cls, config: PosterV2Config) -> dict[str, Input]:
         if config.color == "grey":

@@ -146,13 +146,18 @@ class Expression(Stage):
             return {"expression": 1.0}
 
     def start_from(self, role: str, other: System) -> None:
-        """A landmark bundle gives the landmark stream; an expression bundle everything but a head of other classes."""
+        """A landmark bundle gives the landmark stream; an expression bundle everything, but of its head only the rows
+        of classes that have the same name here."""
         if isinstance(other, PosterV2Landmarks):
             self.system.load_landmark_net(other.landmark_net.state_dict())
             return
         state = other.state_dict()
-        if other.outputs["expression"].names != self.system.outputs["expression"].names:
-            state |= {k: v for k, v in self.system.state_dict().items() if k.startswith("vit.head.")}
+        before, names = other.outputs["expression"].names, self.system.outputs["expression"].names
+        if before != names:
+            own = self.system.state_dict()
+            for key in ("vit.head.weight", "vit.head.bias"):
+                rows = [state[key][before.index(n)] if n in before else own[key][i] for i, n in enumerate(names)]
+                state[key] = torch.stack([*rows, *own[key][len(names) :]])
         self.load_weights(state)
 
     def needs_init(self, role: str) -> str:
