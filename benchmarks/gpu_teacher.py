@@ -3,10 +3,12 @@
     python benchmarks/teacher/pack.py FERPLUS 300W PACK.npz
     python benchmarks/gpu_teacher.py --minutes 8 --data PACK.npz --output DIR
     python benchmarks/gpu_teacher.py --output DIR --bundle BUNDLE       # afterwards: a bundle of what came back
+    python benchmarks/gpu_teacher.py --minutes 2 --data PACK.npz --network poster_v2_small --teacher DIR --output STUDENT
 
 From random weights: stage 0 on 300-W for 7 % of the time, then, with that landmark stream frozen, the classifier on the
 votes of FER+. All faces stay on the GPU. The learning rate ends at 0 when the time does. The epoch is chosen on faces
 held out of FER2013Train; FER2013Valid is measured once, at the end. A run that was cut off goes on from --checkpoint.
+A student learns the mean of the votes and of its teacher's probabilities (Hinton et al., arXiv 1503.02531).
 
 DIR: metrics.json, log.csv, logits_train.npz (float16, by name), weights_N.safetensors (half precision).
 """
@@ -59,6 +61,7 @@ COMPILE_LIMIT_S = 90.0
 LOG_S, CHECKPOINT_S = 5.0, 60.0
 MIX_UNTIL, MIX_PROBABILITY = 0.8, 0.5  # share of the run; then faces are as they are
 OFTEN = 0.6  # share of the run from which every epoch is validated, and not every third one
+TEACHER_SHARE = 0.5  # of a student's targets
 RETRIES = 3  # of a run that diverged, each from its last checkpoint at half the learning rate
 # The faces have 48 pixels, so that is what the network takes; both streams see them at 112. Tokens of 512 instead of
 # 768: 31 M weights instead of 44 M, which come back in half precision within 64 MiB.
@@ -96,6 +99,7 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--landmark-steps", type=int, default=0, help="steps of stage 0, instead of 7 %% of the time")
     parser.add_argument("--batch", type=int, default=256, help="faces in a step (256)")
     parser.add_argument("--network", choices=NETWORKS, default="poster_v2")
+    parser.add_argument("--teacher", type=Path, help="output of the run whose probabilities are learned too")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--no-compile", action="store_true", help="leave torch.compile out")
     parser.add_argument("--bundle", type=Path, help="only make a bundle of the results in OUTPUT")
@@ -144,6 +148,8 @@ def train(options: argparse.Namespace) -> bool:
     """The whole run. False where training stopped early and what was reached by then was reported."""
     output, device = writable_folder(options.output), device_of()
     pack = read_pack(options.data, device)
+    if options.teacher:
+        pack.train.distribution.lerp_(results.teacher_probabilities(options.teacher, pack), TEACHER_SHARE)
     run = Run(scores=machine(device) | {"options": {k: str(v) for k, v in vars(options).items()}})
     say(f"{len(pack.train):,} faces, {len(pack.landmarks):,} with points, on {run.scores['device']}")
     state = read_torch_file(options.checkpoint) if options.checkpoint.is_file() else None

@@ -5,6 +5,7 @@ import sys
 import tempfile
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -44,14 +45,26 @@ def parity() -> Path:
     return Path(__file__).parent / "parity"
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Each worker gets one piece of the list, so that few fixtures of a file or folder are built by both; the one that
+    is done first takes from the end of the other's."""
+    from xdist.scheduler import WorkStealingScheduling
+
+    return WorkStealingScheduling(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files of tests that start processes come first: that is best done from a small process.
+    """In the piece of each worker, files of tests that start processes come first: best done from a small process.
 
     Late in the suite a worker of 4 GB was several times killed when it came back from a process it had started: by a
     segmentation fault that the kernel sent (SI_KERNEL, no address) at an instruction that touches no memory.
     """
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
     starts = {path: _starts_processes(path) for path in {item.path for item in items}}
-    items.sort(key=lambda item: not starts[item.path])
+    piece = {item: i * workers // len(items) for i, item in enumerate(items)}
+    first_of_file = {item.path: piece[item] for item in reversed(items)}  # a file is in one piece
+    items.sort(key=lambda item: (first_of_file[item.path], not starts[item.path]))
 
 
 def _starts_processes(path: Path) -> bool:

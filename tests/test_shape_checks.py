@@ -13,9 +13,15 @@ from mien.core.decode import probabilities
 from mien.core.landmarks import to_68
 from mien.core.spec import PictureInput
 from mien.report.plots import confusion_figure
-from shape_checks import checked, unchecked
+from shape_checks import calls, checked, unchecked
 
 pytestmark = pytest.mark.skipif(os.environ.get("MIEN_CHECK_SHAPES") == "0", reason="the checks are turned off")
+
+
+@pytest.fixture(autouse=True)
+def every_call_is_checked() -> None:
+    """Also of a function that other tests have called often."""
+    calls.clear()
 
 
 @pytest.mark.parametrize(
@@ -65,6 +71,18 @@ def unknown(points: "Nothing") -> None: ...
 
 class Later: ...
 """
+
+
+def test_of_many_calls_some_are_checked() -> None:
+    for _ in range(1000):
+        probabilities(np.zeros(2))
+    found = 0
+    for _ in range(20):
+        try:
+            probabilities(np.zeros(2, int))
+        except TypeCheckError:
+            found += 1
+    assert found == 2
 
 
 def test_strings_are_resolved_with_what_is_imported_for_type_checkers(

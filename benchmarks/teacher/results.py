@@ -13,7 +13,7 @@ from mien.core.errors import MienError
 from mien.data.transforms import augmentation
 from mien.media.files import atomic_path
 from mien.systems.poster_v2.network import PosterV2
-from teacher.faces import Warps, fixed_warps, normalised, random_warps, warped
+from teacher.faces import Pack, Warps, fixed_warps, normalised, random_warps, warped
 
 PART_BYTES = 63 << 18  # 15.75 MiB: a file that is sent back has at most 16
 BATCH = 512
@@ -77,6 +77,19 @@ def training_logits(network: nn.Module, pixels: Tensor, *, size: int, seed: int)
     views = [logits_of(network, pixels, drawn(device, seed + i), size=size, bf16=True) for i in range(DRAWN_VIEWS)]
     found = {"logits": plain, "logits_mirrored": mirrored, "logits_drawn": torch.stack(views).mean(0)}
     return {name: value.half().cpu().numpy() for name, value in found.items()}
+
+
+def teacher_probabilities(folder: Path, pack: Pack) -> Tensor:
+    """[n, classes] of the training faces, by the teacher's logits over its views and the mirrored face.
+
+    Raises MienError where the folder holds the logits of other faces.
+    """
+    with np.load(folder / "logits_train.npz", allow_pickle=False) as file:
+        names, kinds = file["names"].tolist(), [file[f"logits{view}"] for view in ("", "_mirrored", "_drawn")]
+    if names != pack.names:
+        raise MienError(f"{folder} has the logits of other faces than the pack. Take the run's own pack.")
+    logits = torch.from_numpy(np.mean(kinds, axis=0, dtype=np.float32))
+    return logits.softmax(1).to(pack.train.distribution)
 
 
 def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:

@@ -11,6 +11,7 @@ import pytest
 import torch
 from safetensors.numpy import load_file
 
+from mien.core.errors import MienError
 from mien.core.landmarks import SCHEME_68
 from mien.data.replicas import write_drawn
 from mien.data.transforms import augmentation
@@ -188,6 +189,21 @@ def test_what_comes_back(finished: Path, sets: Path, tmp_path: Path) -> None:
     assert np.ptp(logits, axis=0).max() > 0.02  # faces differ, so the order of names is tested
     right = float((valid == pack.valid.expression).float().mean())
     assert right == pytest.approx(scores["valid_as_bundle"]) == pytest.approx(scores["valid"]["single"]["accuracy"])
+
+
+def test_a_student_learns_votes_and_its_teachers_probabilities(
+    finished: Path, sets: Path, pack: Pack, tmp_path: Path
+) -> None:
+    with np.load(finished / "logits_train.npz", allow_pickle=False) as arrays:
+        mean = (arrays["logits"].astype(float) + arrays["logits_mirrored"] + arrays["logits_drawn"]) / 3
+    by_hand = np.exp(mean) / np.exp(mean).sum(1, keepdims=True)
+    np.testing.assert_allclose(results.teacher_probabilities(finished, pack).numpy(), by_hand, atol=1e-4)
+    assert gpu_teacher.train(options_of(sets, tmp_path / "student", "--teacher", str(finished)))
+    losses = [(run / "log.csv").read_text().splitlines()[-1].split(",")[5] for run in (tmp_path / "student", finished)]
+    assert losses[0] != losses[1]  # other targets
+    other = Pack(**{**vars(pack), "names": pack.names[::-1]})
+    with pytest.raises(MienError, match="has the logits of other faces than the pack"):
+        results.teacher_probabilities(finished, other)
 
 
 def test_a_run_that_was_cut_off_goes_on_as_if_it_had_not(

@@ -127,7 +127,8 @@ def test_layers_near_the_input_learn_more_slowly_with_layer_decay():
     named = {name: p for name, p in stage.system.named_parameters() if p.requires_grad}
     assert set(scale) == set(named.values())  # each trained parameter is in one group
     halvings = {"vit.head.weight": 0, "vit.blocks.0.mlp.fc1.weight": 1, "embeds.1.weight": 2, "vit.cls_token": 2,
-                "fusions.1.down.weight": 3, "trunk.stages.2.0.conv2.weight": 4, "trunk.stem_conv.weight": 6}  # fmt: skip
+                "fusions.1.down.weight": 3, "trunk.stages.2.0.conv2.weight": 4,
+                "trunk.stem_conv.weight": 6}  # fmt: skip
     assert {name: scale[named[name]] for name in halvings} == {name: 0.5**n for name, n in halvings.items()}
     before = stage.system.fusions[1].down.weight.detach().clone()
     stage.training_step(faces(), 0)

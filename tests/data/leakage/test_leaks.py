@@ -186,14 +186,18 @@ def test_two_memories_join(drawn: list[Sample]) -> None:
 
 
 @pytest.mark.shared
-@pytest.mark.slow
 def test_fer2013_repeats_itself(shared: Path) -> None:
-    """Over a thousand of its training pictures have a twin, exact or not."""
+    """One in 17 of 7,000 training pictures has a near-duplicate among them; of all 28,000 it is one in seven."""
     folder = shared / "expressions/ferplus/FER2013Train"
-    faces = [sample(path) for path in sorted(folder.glob("*.png"))]
+    faces = [sample(path) for path in sorted(folder.glob("*.png"))[:7000]]
     twins = near_duplicates(faces)
+<<<<<<< HEAD
     assert len({place for twin in twins for place in twin[:2]}) > 4000
     assert len(groups([twin[:2] for twin in twins])) > 1500 and any(twin.mirrored for twin in twins)
+=======
+    assert len({place for twin in twins for place in twin[:2]}) > 380
+    assert len(groups(len(faces), [twin[:2] for twin in twins])) > 170 and any(twin.mirrored for twin in twins)
+>>>>>>> names
 
 
 @pytest.mark.shared
