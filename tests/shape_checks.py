@@ -26,22 +26,11 @@ import jaxtyping
 from jaxtyping import config
 from jaxtyping import jaxtyped as jaxtyping_scope
 
-<<<<<<< HEAD
-=======
-_RULES = beartype.BeartypeConf(
-    is_pep484_tower=True,  # PEP 484: a whole number may stand where a float is asked for
-    # The hook passes methods one by one, without the class that Self needs. A BytesIO has neither the name nor the mode
-    # that beartype asks of a BinaryIO.
-    hint_overrides=beartype.BeartypeHintOverrides({Self: Any, BinaryIO: io.IOBase}),
-    violation_type=jaxtyping.TypeCheckError,
-)
-_check = beartype.beartype(conf=_RULES)
 _ALL, _SOME = 300, 10  # the first 300 calls of a function in a process, then every tenth
 _CLOSURES = 20  # a function inside another is a new one in each call: the first 20 are checked
 calls: Counter[types.CodeType] = Counter()
 _built: Counter[types.CodeType] = Counter()
 
->>>>>>> names
 
 def install() -> None:
     """From now on the annotations of what is imported of mien are checked. Needs beartype."""
