@@ -3,7 +3,7 @@
     python benchmarks/teacher/pack.py FERPLUS 300W PACK.npz
     python benchmarks/gpu_teacher.py --minutes 8 --data PACK.npz --output DIR
     python benchmarks/gpu_teacher.py --output DIR --bundle BUNDLE       # afterwards: a bundle of what came back
-    python benchmarks/gpu_teacher.py --minutes 2 --data PACK.npz --network poster_v2_small --teacher DIR --output STUDENT
+    python benchmarks/gpu_teacher.py --data PACK.npz --network poster_v2_small --teacher DIR --output STUDENT
 
 From random weights: stage 0 on 300-W for 7 % of the time, then, with that landmark stream frozen, the classifier on the
 votes of FER+. All faces stay on the GPU. The learning rate ends at 0 when the time does. The epoch is chosen on faces
