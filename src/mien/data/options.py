@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 from mien.core.errors import MienError, nearest
+from mien.core.typed import shown
 
 if TYPE_CHECKING:
     from mien.core.labels import LabelSet
@@ -90,7 +91,9 @@ class DataOptions:
         }  # fmt: skip
         for name, known in choices.items():
             if getattr(self, name) not in known:
-                raise MienError(f"data.{name}: no {getattr(self, name)!r}.{nearest(str(getattr(self, name)), known)}")
+                raise MienError(
+                    f"data.{name}: no {shown(getattr(self, name))}.{nearest(str(getattr(self, name)), known)}"
+                )
         least = {"batch_size": 1, "eval_batch_size": 0, "workers": 0, "limit": 0, "seed": 0, "fold": -1}
         for name, minimum in least.items():
             if getattr(self, name) < minimum:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from mien.core.errors import MienError, nearest
+from mien.core.typed import shown
 
 if TYPE_CHECKING:
     import torch
@@ -75,10 +76,12 @@ class OptimOptions:
         object.__setattr__(self, "milestones", tuple(self.milestones))
         for name, known in (("name", OPTIMISERS), ("schedule", SCHEDULES)):
             if getattr(self, name) not in known:
-                raise MienError(f"optim.{name} cannot be {getattr(self, name)!r}.{nearest(getattr(self, name), known)}")
+                raise MienError(
+                    f"optim.{name} cannot be {shown(getattr(self, name))}.{nearest(getattr(self, name), known)}"
+                )
         for name, (holds, rule) in self._rules().items():
             if not holds:
-                raise MienError(f"optim.{name} must be {rule}; got {getattr(self, name)!r}.")
+                raise MienError(f"optim.{name} must be {rule}; got {shown(getattr(self, name))}.")
 
     def _rules(self) -> dict[str, tuple[bool, str]]:
         share = "in 0..1, above 0"
