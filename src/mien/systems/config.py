@@ -6,7 +6,7 @@ from dataclasses import fields, is_dataclass
 from typing import Any
 
 from mien.core.errors import MienError, nearest
-from mien.core.typed import checked, named, shown
+from mien.core.typed import checked, shown
 
 MOST_WEIGHTS = 4_000_000_000  # 16 GB in float32
 MOST_MODULES = 20_000
@@ -22,7 +22,7 @@ def config_from(config_class: type, options: dict[str, Any], *, where: str) -> A
     for key in options:
         if key not in known:
             raise MienError(f"{where} has no option {shown(key)}.{nearest(key, known)}")
-    with named(where), _as_one_error(where):
+    with _as_one_error(where):
         return checked(options, config_class, key=where)
 
 
