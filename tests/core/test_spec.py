@@ -19,7 +19,7 @@ def test_json_round_trip():
 @pytest.mark.parametrize(
     ("field", "value", "rule"),
     [
-        ("size", 4, "in 8..4096"), ("color", "gray", "'rgb' or 'grey'"), ("fit", "crop", "'squash' or 'pad'"),
+        ("size", 4, "in 8..1024"), ("color", "gray", "'rgb' or 'grey'"), ("fit", "crop", "'squash' or 'pad'"),
         ("resample", "cubic", "'bilinear' or 'nearest'"), ("std", (1.0, 0.0, 1.0), "in 0.0001..10000"),
         ("box_scale", 0, "above 0"),
     ],

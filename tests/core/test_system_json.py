@@ -108,7 +108,7 @@ def test_a_missing_key_is_named(name: str) -> None:
         ({"outputs": {}}, "outputs must name at least one"),
         ({"inputs": {}}, "inputs must name at least one"),
         ({"inputs": {"image": {"kind": "smell"}}}, "inputs.image.kind: no kind of input 'smell'"),
-        ({"inputs": {"image": {"size": 10**9}}}, "inputs.image: PictureInput.size must be in 8..4096; got 1000000000"),
+        ({"inputs": {"image": {"size": 10**9}}}, "inputs.image: PictureInput.size must be in 8..1024; got 1000000000"),
         ({"inputs": {"image": {"mean": [0.5, 0.5]}}}, "inputs.image.mean must be a list of 3 values, each float"),
         ({"outputs": {"l": {"kind": "points", "points": 10**9}}}, "outputs.l.points must be in 0..100000"),
         ({"outputs": {"l": {"kind": "values", "names": ["a", "a"]}}}, "values and points only, each once"),

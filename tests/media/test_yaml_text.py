@@ -56,6 +56,7 @@ def test_values(text, value):
         ("!!timestamp 2026-13-99", "is not YAML"),
         ("a: 1\n---\nb: 2", "single document"),
         ("\x00", "not YAML"),
+        ("a: 1\nb: 2\na: 3", "the key 'a' stands there twice"),
     ],
 )
 def test_what_is_refused_ends_at_once_in_one_line(text, reason):

@@ -31,7 +31,7 @@ FORBIDDEN = re.compile(
     r"socket\.(connect|bind|getaddrinfo|sendto)|subprocess\.|os\.(system|exec|posix_spawn|fork)|pickle\."
 )
 ADDRESS_SPACE = 6 * 2**30  # beyond what the child has after its imports: a hard stop that saves the machine
-WALL = 8  # seconds on the clock for each second of computing, on a busy machine
+WALL = 12  # seconds on the clock for each second of computing, on a busy machine
 
 
 def seconds_of_fuzzing(usual: float) -> float:

@@ -12,7 +12,7 @@ from mien.core.labels import LabelSet
 from mien.core.options import check_rules, from_plain
 from mien.core.typed import checked, named, shown
 
-MAX_SIDE = 4096  # pixels of a picture input
+MAX_SIDE = 1024  # pixels of a picture input; a batch of 64 then takes 800 MB
 MAX_NAMES = 100_000  # of an output
 POINT_BOX_NAMES = ("rectangle", "landmarks", "detector")
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)

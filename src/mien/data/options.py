@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from mien.core.errors import MienError, nearest
 from mien.core.options import at_least, check_rules
+from mien.core.typed import shown
 
 if TYPE_CHECKING:
     from mien.core.labels import LabelSet
@@ -91,7 +92,9 @@ class DataOptions:
         }  # fmt: skip
         for name, known in choices.items():
             if getattr(self, name) not in known:
-                raise MienError(f"data.{name}: no {getattr(self, name)!r}.{nearest(str(getattr(self, name)), known)}")
+                raise MienError(
+                    f"data.{name}: no {shown(getattr(self, name))}.{nearest(str(getattr(self, name)), known)}"
+                )
         rules = at_least(self, 1, "batch_size") | at_least(self, -1, "fold")
         rules |= at_least(self, 0, "eval_batch_size", "workers", "limit", "seed")
         check_rules(self, "data.", rules | {"val_fraction": (0 < self.val_fraction < 1, "between 0 and 1")})

@@ -74,6 +74,12 @@ class _Loader(yaml.SafeLoader):
             self.sizes[event.anchor] = self.values - before
         return node
 
+    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode) and key.value != "<<"]
+        if len(set(keys)) < len(keys):
+            raise yaml.YAMLError(f"the key {next(key for key in keys if keys.count(key) > 1)!r} stands there twice")
+        return super().construct_mapping(node, deep)
+
     def _count_alias(self, anchor: Any) -> None:
         if anchor in self.anchors and anchor not in self.sizes:
             raise yaml.YAMLError(f"*{anchor} stands inside the value that it refers to")

@@ -208,9 +208,11 @@ def field(number: int, content: bytes) -> bytes:
     [
         (b"", "is not a network"), (b"no network\nat all", "is not a network"), (b"\xff" * 100, "damaged"),
         (field(7, b"") * 2, "two graphs"), (field(8, b""), "no graph"), (field(7, field(1, b"\x0b")), "damaged"),
-        (field(7, b"")[:1] + b"\xff" * 9 + b"\x01", "damaged"), (field(7, field(1, field(4, b"\xff"))), "a name in it"),
+        (field(7, b"")[:1] + b"\xff" * 9 + b"\x01", "damaged"), (field(7, field(1, field(4, b"\xff"))), "damaged"),
         (field(7, field(5, b"\x08" + varint(2**64 - 1))), "shorter"),
         (field(7, field(1, field(4, b"Relu") * 2)), "two operators"), (field(25, b""), "functions"),
+        (b"\x38\x01", "damaged"), (field(7, field(1, field(5, b"\x18" + varint(2**64 + 1)))), "damaged"),
+        (field(7, b"\x08\x01"), "damaged"), (field(7, field(1, b"\x28\x01")), "damaged"),
     ],
 )  # fmt: skip
 def test_bytes_that_are_no_graph(tmp_path: Path, content: bytes, reason: str) -> None:

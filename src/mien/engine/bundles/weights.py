@@ -5,6 +5,7 @@ Each system describes and converts its own files (`systems/NAME/official.py`); n
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,6 +13,7 @@ from mien.cli.parameters import NO_VALUE, OptionsFrom, Parameter, argument_texts
 from mien.cli.text import columns
 from mien.core.errors import MienError
 from mien.core.spec import primary
+from mien.core.typed import named
 from mien.systems.official import (
     check_files,
     check_options,
@@ -82,7 +84,8 @@ def convert(
     own_options = convert_options(name, options)
     contents = {Path(file): read_checkpoint(file) for file in files}
     check_files(name, contents)
-    network, report = official_module(name).convert(contents, own_options)
+    with named(files[0]) if len(files) == 1 else nullcontext():
+        network, report = official_module(name).convert(contents, own_options)
     provenance = _provenance(contents, report)
     info = save_bundle(output, network, provenance=provenance, card=_card(network, provenance))
     return "\n".join([*report, f"bundle {output}  {info.model_id}, {_outputs_text(network)}"])

@@ -52,10 +52,19 @@ Field = tuple[int, int, Any]  # number, wire type, value
 
 def read_graph(data: memoryview) -> Graph:
     """Raises GraphError for damaged files, subgraphs, functions, foreign operators, and data in other files."""
+    try:
+        return _model(data)
+    except GraphError:
+        raise
+    except (TypeError, ValueError, OverflowError, struct.error) as error:  # a number where a message should be
+        raise GraphError("it is damaged or no ONNX file") from error
+
+
+def _model(data: memoryview) -> Graph:
     found = None
-    for number, kind, value in _fields(data):
+    for number, _, value in _fields(data):
         if number == 7:
-            _expect(kind == LENGTH and found is None, "it holds two graphs")
+            _expect(found is None, "it holds two graphs")
             found = value
         _expect(number not in (20, 25), "it holds functions of its own")
     if found is None:
@@ -200,9 +209,9 @@ def _varint(data: memoryview, place: int) -> tuple[int, int]:
     while place < len(data) and shift < 64:
         byte = data[place]
         place += 1
-        if byte < 0x80:
-            return value | byte << shift, place
         value |= (byte & 0x7F) << shift
+        if byte < 0x80 and value < 2**64:
+            return value, place
         shift += 7
     raise GraphError("it is damaged or cut off")
 
@@ -214,26 +223,19 @@ def _varints(data: memoryview) -> Iterator[int]:
         yield value
 
 
-def _signed(value: Any) -> int:
-    if not isinstance(value, int) or value >= 2**64:
-        raise GraphError("a number of it is damaged")
+def _signed(value: int) -> int:
     return value - 2**64 if value >= 2**63 else value
 
 
 def _only(data: Any, wanted: int) -> Any:
     """The one value of that field in a message; None where it is missing."""
-    if not isinstance(data, memoryview):
-        raise GraphError("it is damaged or no ONNX file")
     found = [value for number, _, value in _fields(data) if number == wanted]
     _expect(len(found) <= 1, "it states a name twice")
     return found[0] if found else None
 
 
-def _text(value: Any) -> str:
-    try:
-        return str(value, "utf-8")
-    except (TypeError, UnicodeDecodeError) as error:
-        raise GraphError("a name in it is damaged") from error
+def _text(value: memoryview | bytes) -> str:
+    return str(value, "utf-8")
 
 
 def _product(shape: Any) -> int:
