@@ -3,12 +3,15 @@
 import difflib
 from collections.abc import Iterable
 
+LONGEST = 1500  # characters of a message
+
 
 class MienError(ValueError):
     """Bad input. Its message is one line, whatever names stand in it; the command line exits with code 2."""
 
     def __init__(self, message: object = "") -> None:
-        super().__init__(shown(str(message)))
+        text = shown(str(message))
+        super().__init__(text if len(text) <= LONGEST else f"{text[: LONGEST - 300]} ... {text[-300:]}")
 
 
 def shown(text: str, *, keep: str = "") -> str:

@@ -20,6 +20,8 @@ PARTS = 100_000
 """Pieces that a decoder may ask for, besides one for each 256 bytes: a header of a million empty parts ends here."""
 HEADER_BYTES = 32 * MB
 """Before the first pixel: colour profiles, previews and texts."""
+FILE_BYTES = 1024 * MB
+"""Of one picture's file: 100 million pixels of 64 bits, not packed, are 800 million."""
 COMPRESSED_BYTES = 512 * MB
 """Of one file that a decoder wants as a whole, and of a picture inside a larger file."""
 SCANS, SCANNED_PIXELS = 100, 1_000_000_000
@@ -35,6 +37,8 @@ SOUND_CHANNELS, SOUND_RATE_HZ = 64, 768_000
 # Tables and lists
 TEXT_BYTES = 512 * MB
 """Of one list, table or JSON file."""
+PAIRS = 5_000_000
+"""Of pictures in one comparison that look alike and are compared pixel by pixel."""
 COLUMNS = 10_000
 CLASSES = 10_000
 """Names of classes that are taken from a table or from folders."""

@@ -209,6 +209,8 @@ def opened_film(path: Path) -> Iterator["InputContainer"]:
                 kinds = ", ".join(sorted({stream.type for stream in container.streams})) or "nothing"
                 raise MienError(f"{path}: no video stream in it, only {kinds}.")
             decoder = container.streams.video[0].codec_context
+            if decoder is None:
+                raise MienError(f"{path}: a video of a kind that is not decoded here, or damaged.")
             decoder.options = _DECODER_OPTIONS
             if decoder.width * decoder.height == 0:
                 most = f"{FRAME_PIXELS / 1e6:g} million"
