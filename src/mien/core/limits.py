@@ -40,7 +40,7 @@ TEXT_BYTES = 512 * MB
 PAIRS = 5_000_000
 """Of pictures in one comparison that look alike and are compared pixel by pixel."""
 COLUMNS = 10_000
-CLASSES = 10_000
-"""Names of classes that are taken from a table or from folders."""
+CLASSES, SPLITS = 10_000, 1000
+"""Names of classes, and of splits, that are taken from a table or from folders."""
 EDGE = 100_000
 """Pixels from the origin to an edge of a face's box; a JPEG's sides end at 65,535."""

@@ -92,7 +92,7 @@ class _Run:
 
     def through(self, workers: int) -> str:
         """Prepares what is left to do. Returns the summary."""
-        from mien.data.preparation.prepared import PARTS, write_tables
+        from mien.engine.reading.output_folder import one_run
 
         before = _state_of(self.folder)
         _refuse_other(self.folder, before, self.note)
@@ -101,6 +101,12 @@ class _Run:
                 raise MienError(f"{self.folder} was complete, and files are gone from it. Delete it to prepare anew.")
             return f"{self.folder} is complete already.\n{self._summary(before)}"
         self._write({"state": "unfinished"})
+        with one_run(self.folder):
+            return self._finished(workers)
+
+    def _finished(self, workers: int) -> str:
+        from mien.data.preparation.prepared import PARTS, write_tables
+
         self._work([part for part in self.parts if not part.is_done()], workers)
         counts = write_tables(self.folder, self.parts, self.splits, self.reader.labels)
         note: dict[str, Any] = {"state": "complete", "counts": counts, "failures": _reasons(self.folder)}
@@ -224,8 +230,10 @@ def _files(folder: Path) -> int:
 
 def _sweep(folder: Path) -> None:
     """Takes away what a killed run left half written (hidden files beside their targets)."""
+    from mien.engine.reading.output_folder import LOCK
+
     for path in folder.rglob(".*.*"):
-        if path.is_file():
+        if path.is_file() and path.name != LOCK:
             path.unlink(missing_ok=True)
 
 
