@@ -109,7 +109,7 @@ def test_a_table_is_whole_at_any_kill_and_complete_in_the_end(
 
 
 def names_in(folder: Path) -> set[str]:
-    return {path.name for path in folder.iterdir() if not path.name.startswith(".")}
+    return {path.name for path in folder.iterdir()}
 
 
 def test_a_prepared_set_is_the_same_after_any_kills(photos: Path, tmp_path: Path) -> None:

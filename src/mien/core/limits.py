@@ -30,8 +30,8 @@ SCANS, SCANNED_PIXELS = 100, 1_000_000_000
 # Films and sound
 FRAME_PIXELS = 36_000_000
 """Of one frame: 8K has 33 million."""
-SOUND_BYTES = 512 * MB
-"""Of one sound decoded to 32-bit numbers, all channels: 50 minutes at 44,100 Hz in stereo."""
+SOUND_BYTES = 256 * MB
+"""Of one sound decoded to 32-bit numbers, all channels: 12 minutes at 44,100 Hz in stereo, 70 at 16,000 in one."""
 SOUND_CHANNELS, SOUND_RATE_HZ = 64, 768_000
 
 # Tables and lists

@@ -212,7 +212,7 @@ def opened_film(path: Path) -> Iterator["InputContainer"]:
             if decoder is None:
                 raise MienError(f"{path}: a video of a kind that is not decoded here, or damaged.")
             decoder.options = _DECODER_OPTIONS
-            if decoder.width * decoder.height == 0:
+            if not 0 < decoder.width * decoder.height <= FRAME_PIXELS:
                 most = f"{FRAME_PIXELS / 1e6:g} million"
                 raise MienError(f"{path}: frames of unknown size, or of more than {most} pixels, which is the most.")
             yield container

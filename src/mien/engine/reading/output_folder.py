@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import IO
 
 from mien.core.errors import MienError
+from mien.media.files import sweep
 from mien.media.tables import table_files
 
 TABLE, OVERLAYS, SHEET, POINTS = "readings", "overlays", "contact_sheet", "points"
@@ -43,7 +44,13 @@ class OutputFolder:
         self._lock.close()
 
     def begin(self) -> None:
-        """Deletes an earlier run's files where that is asked for; everything else that can fail should be done."""
+        """Deletes an earlier run's files where that is asked for; everything else that can fail should be done.
+
+        Of a killed run that is gone on with, only the half files.
+        """
+        sweep(self.folder, TABLE, SHEET)
+        for name in (OVERLAYS, POINTS):
+            sweep(self.folder / name)
         if not self.overwrite:
             return
         for path in [*self._listed(), *table_files(self.table), self.folder / FILES]:
