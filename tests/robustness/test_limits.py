@@ -159,8 +159,10 @@ def test_threads_decode_within_one_budget(tmp_path: Path, monkeypatch: pytest.Mo
         assert len(most) == 8 and max(most) == at_most
 
 
-def wav(*, rate: int = 8000, channels: int = 1, bits: int = 16, block: int = 2, riff: int | None = None, data: int | None = None,
-        tag: int = 1, first: bytes = b"") -> bytes:  # fmt: skip
+def wav(
+    *, rate: int = 8000, channels: int = 1, bits: int = 16, block: int = 2, riff: int | None = None,
+    data: int | None = None, tag: int = 1, first: bytes = b"",
+) -> bytes:  # fmt: skip
     samples = (np.sin(np.arange(4000) / 9) * 9000).astype("<i2").tobytes()
     form = struct.pack("<HHIIHH", tag, channels, rate, 0, block, bits)
     length = len(samples) if data is None else data
