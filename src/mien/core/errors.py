@@ -5,15 +5,19 @@ from collections.abc import Iterable
 
 from mien.core.text import printable
 
+LONGEST = 1500  # characters of a message
+
 
 class MienError(ValueError):
     """Bad input. The command line prints its message as one line and exits with code 2.
 
-    What a file or a name brings into the message can neither break the line nor steer the terminal.
+    What a file or a name brings into the message can neither break the line nor steer the terminal, and a long message
+    loses its middle.
     """
 
     def __init__(self, message: str = "") -> None:
-        super().__init__(printable(" ".join(message.splitlines())))
+        text = printable(" ".join(message.splitlines()))
+        super().__init__(text if len(text) <= LONGEST else f"{text[: LONGEST - 300]} ... {text[-300:]}")
 
 
 def one_line(error: BaseException) -> str:

@@ -20,6 +20,8 @@ PARTS = 100_000
 """Pieces that a decoder may ask for, besides one for each 256 bytes: a header of a million empty parts ends here."""
 HEADER_BYTES = 32 * MB
 """Before the first pixel: colour profiles, previews and texts."""
+FILE_BYTES = 1024 * MB
+"""Of one picture's file: 100 million pixels of 64 bits, not packed, are 800 million."""
 COMPRESSED_BYTES = 512 * MB
 """Of one file that a decoder wants as a whole, and of a picture inside a larger file."""
 SCANS, SCANNED_PIXELS = 100, 1_000_000_000
@@ -28,15 +30,17 @@ SCANS, SCANNED_PIXELS = 100, 1_000_000_000
 # Films and sound
 FRAME_PIXELS = 36_000_000
 """Of one frame: 8K has 33 million."""
-SOUND_BYTES = 512 * MB
-"""Of one sound decoded to 32-bit numbers, all channels: 50 minutes at 44,100 Hz in stereo."""
+SOUND_BYTES = 256 * MB
+"""Of one sound decoded to 32-bit numbers, all channels: 12 minutes at 44,100 Hz in stereo, 70 at 16,000 in one."""
 SOUND_CHANNELS, SOUND_RATE_HZ = 64, 768_000
 
 # Tables and lists
 TEXT_BYTES = 512 * MB
 """Of one list, table or JSON file."""
+PAIRS = 5_000_000
+"""Of pictures in one comparison that look alike and are compared pixel by pixel."""
 COLUMNS = 10_000
-CLASSES = 10_000
-"""Names of classes that are taken from a table or from folders."""
+CLASSES, SPLITS = 10_000, 1000
+"""Names of classes, and of splits, that are taken from a table or from folders."""
 EDGE = 100_000
 """Pixels from the origin to an edge of a face's box; a JPEG's sides end at 65,535."""

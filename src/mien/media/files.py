@@ -4,6 +4,7 @@ import csv
 import errno
 import hashlib
 import os
+import re
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,6 +17,7 @@ from mien.core.errors import MienError
 from mien.core.json_text import MAX_BYTES
 
 INFO_FILE = "system.json"
+_LEFT = re.compile(r"\.(.{1,40})\.[a-z0-9_]{8}(\.\w+)?", re.DOTALL)  # names as mkstemp gives them
 # What operating systems, file servers and archives leave beside a person's own files; compared in small letters.
 SYSTEM_FOLDERS = frozenset((
     "__macosx", "@eadir", "@tmp", "@recycle", "@recently-snapshot", "#recycle", "#snapshot", "$recycle.bin", "recycler",
@@ -65,6 +67,13 @@ def atomic_path(path: Path) -> Iterator[Path]:
         raise MienError(f"Cannot write {path}: {error.strerror or error}. What was written before is kept.") from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def sweep(folder: Path, *stems: str) -> None:
+    """Takes away what a killed process left of `atomic_path` in a folder: half files of these stems, or of any."""
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if (left := _LEFT.fullmatch(path.name)) and (not stems or left[1].startswith(stems)):
+            path.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -23,7 +23,7 @@ from jaxtyping import UInt8
 from PIL import ExifTags, Image
 
 from mien.core.errors import MienError, one_line
-from mien.core.limits import DECODING_BYTES, PICTURE_BYTES, PIXELS, SCANNED_PIXELS, SCANS, SIDE
+from mien.core.limits import DECODING_BYTES, FILE_BYTES, PICTURE_BYTES, PIXELS, SCANNED_PIXELS, SCANS, SIDE
 from mien.media.files import home_expanded, is_own_folder
 from mien.media.parallel import Budget
 from mien.media.parts import Metered, Span, jpeg_scans, part_of
@@ -118,9 +118,11 @@ def decoded_pixels(path: Path | str, *, min_side: int | None = None) -> int:
 def _opened(path: Path, span: Span | None = None) -> Iterator[tuple[BinaryIO, Path]]:
     """The picture's bytes, and what it is called in an error."""
     try:
-        mode = path.stat().st_mode
-        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # opening a named pipe would wait for ever
+        status = path.stat()
+        if not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):  # opening a pipe would wait for ever
             raise MienError(f"{path}: a pipe or a device, not a picture.")
+        if span is None and status.st_size > FILE_BYTES:
+            raise MienError(f"{path}: a file of {status.st_size:,} bytes; a picture has {FILE_BYTES:,} at most.")
         with path.open("rb") as file:
             yield (file, path) if span is None else (part_of(file, path, span), Path(f"{path}#{span[0]}"))
     except OSError as error:

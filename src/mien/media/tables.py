@@ -127,7 +127,8 @@ class TableWriter:
         if not self.csv.is_file():
             return 0
         with self.csv.open(encoding="utf-8", newline="") as file:
-            header = next(csv.reader(file), [])
+            first = file.readline()
+        header = next(csv.reader([first]), []) if first.endswith("\n") else []  # else a full disk cut it off
         names = [column.name for column in self.columns]
         if header and header != names:
             other = next((a for a, b in zip(header, names, strict=False) if a != b), "")

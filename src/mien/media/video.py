@@ -209,8 +209,10 @@ def opened_film(path: Path) -> Iterator["InputContainer"]:
                 kinds = ", ".join(sorted({stream.type for stream in container.streams})) or "nothing"
                 raise MienError(f"{path}: no video stream in it, only {kinds}.")
             decoder = container.streams.video[0].codec_context
+            if decoder is None:
+                raise MienError(f"{path}: a video of a kind that is not decoded here, or damaged.")
             decoder.options = _DECODER_OPTIONS
-            if decoder.width * decoder.height == 0:
+            if not 0 < decoder.width * decoder.height <= FRAME_PIXELS:
                 most = f"{FRAME_PIXELS / 1e6:g} million"
                 raise MienError(f"{path}: frames of unknown size, or of more than {most} pixels, which is the most.")
             yield container

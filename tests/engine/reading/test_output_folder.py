@@ -60,7 +60,7 @@ def test_files_that_no_run_has_listed_are_left_alone(used: Path) -> None:
 def test_a_second_run_is_refused_while_the_first_lives(tmp_path: Path) -> None:
     code = (
         "import sys, pathlib; from mien.engine.reading.output_folder import OutputFolder\n"
-        "OutputFolder(pathlib.Path(sys.argv[1])).__enter__(); print('ready', flush=True); sys.stdin.read()"
+        "held = OutputFolder(pathlib.Path(sys.argv[1])).__enter__(); print('ready', flush=True); sys.stdin.read()"
     )
     first = subprocess.Popen(
         [sys.executable, "-c", code, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE

@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.progress import track
 
 from mien.core.errors import MienError
+from mien.core.limits import PAIRS
 from mien.core.records import Sample
 from mien.data.leakage.fingerprint_store import Store
 from mien.data.leakage.fingerprints import SIDE, VERSION, fingerprints_of, grey_picture, keys_of, vectors
@@ -31,7 +32,7 @@ SURE_DETAIL, LEAST_TONE = 0.97, 0.90  # noise and shadows spoil tones where deta
 _HOPELESS = 0.4  # of details without any scaling: no scale makes a twin of that
 _MARGIN = SIDE // 8
 _SCALES = (1.0, 0.94, 0.97, 1.03, 1.06)
-_ROWS_AT_ONCE = 1024
+_ROWS_AT_ONCE, _PRODUCTS_AT_ONCE = 1024, 1 << 26
 
 
 class Twin(NamedTuple):
@@ -76,13 +77,16 @@ def candidates(first: np.ndarray, second: np.ndarray | None = None, *, least: fl
     rows, found = vectors(first), []
     for mirrored in (False, True):
         columns = vectors(first if second is None else second, mirrored=mirrored)
-        for start in range(0, len(rows), _ROWS_AT_ONCE):
+        step = min(_ROWS_AT_ONCE, max(1, _PRODUCTS_AT_ONCE // max(1, len(columns))))
+        for start in range(0, len(rows), step):
             begin = start if second is None else 0  # of one list, only pairs in order
-            alike = rows[start : start + _ROWS_AT_ONCE] @ columns[begin:].T
+            alike = rows[start : start + step] @ columns[begin:].T
             a, b = np.nonzero(alike >= least)
             a, b = a + start, b + begin
             kept = a < b if second is None else slice(None)
             found.append(np.stack([a[kept], b[kept], np.full_like(a[kept], mirrored)], axis=1))
+            if sum(map(len, found)) > PAIRS:
+                raise MienError(f"More than {PAIRS:,} pairs of pictures look alike. Is one picture listed many times?")
     pairs = np.concatenate(found) if found else np.zeros((0, 3), np.int64)
     return pairs[np.lexsort((pairs[:, 2], pairs[:, 1], pairs[:, 0]))]
 

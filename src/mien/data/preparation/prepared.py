@@ -29,6 +29,7 @@ from mien.core.records import Sample
 from mien.data.parallel import stopped
 from mien.data.preparation.face_crop import CutError, Preparation, cut, encoded
 from mien.data.readers.reader import printable
+from mien.media.arrow import arrow_errors
 from mien.media.files import atomic_path, write_csv, write_text
 from mien.media.image import PICTURES
 
@@ -217,11 +218,8 @@ def _write_table(path: Path, rows: Sequence[Row], labels: LabelSet | None) -> No
             columns[name] = list_array(Array.from_numpy(offsets), Array.from_numpy(np.concatenate(lists)))
     columns |= dict(_votes(rows, labels, Array, DataType))
     schema = Schema([Field(name, array.type, nullable=True) for name, array in columns.items()])
-    with atomic_path(path) as temporary:
-        try:
-            write_parquet(Table.from_arrays(list(columns.values()), schema=schema), str(temporary))
-        except Exception as error:  # arro3 has its own, none public
-            raise MienError(f"Cannot write {path}: {' '.join(str(error).split())}.") from error
+    with atomic_path(path) as temporary, arrow_errors(path):
+        write_parquet(Table.from_arrays(list(columns.values()), schema=schema), str(temporary))
 
 
 def _kinds(rows: Sequence[Row], types: Any) -> Iterator[tuple[str, Any]]:

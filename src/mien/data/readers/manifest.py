@@ -22,6 +22,7 @@ import numpy as np
 
 from mien.core.errors import MienError, nearest
 from mien.core.labels import SYNONYMS, LabelSet, label_set
+from mien.core.limits import SPLITS
 from mien.core.records import Box, Sample
 from mien.data.readers.columns import Column, read_csv, read_parquet
 from mien.data.readers.reader import ENDLESS_BOX, SPLIT_NAMES, Listing, Reader, edges_are_within, need_column
@@ -58,6 +59,8 @@ class Manifest(Reader):
         self._class_columns = self._check_columns(given, unlabelled=bool(prepared) and given is None)
         self.labels = given or self._found_labels()
         splits = set(self._split_names().values()) if "split" in self._columns else {"all"}
+        if len(splits) > SPLITS:
+            raise self.error(f"{self.table} names {len(splits):,} splits; {SPLITS:,} are the most.")
         self.splits = tuple(sorted(splits, key=_split_order))
 
     def _find(self, root: Path) -> Path:

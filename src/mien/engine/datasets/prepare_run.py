@@ -17,6 +17,7 @@ from mien.data.preparation.face_crop import Preparation
 from mien.data.preparation.prepared import PARTS, Part, parts_of, write_part, write_tables
 from mien.data.readers import Reader
 from mien.data.splits import split_hash
+from mien.engine.reading.output_folder import LOCK, one_run
 from mien.media.files import sha256_of, write_text
 
 NOTE = "prepared.json"
@@ -44,6 +45,10 @@ class PrepareRun:
                 raise MienError(f"{self.folder} was complete, and files are gone from it. Delete it to prepare anew.")
             return f"{self.folder} is complete already.\n{self._summary(before)}"
         self._write({"state": "unfinished"})
+        with one_run(self.folder):
+            return self._finished(workers)
+
+    def _finished(self, workers: int) -> str:
         self._work([part for part in self.parts if not part.is_done()], workers)
         counts = write_tables(self.folder, self.parts, self.splits, self.reader.labels)
         note: dict[str, Any] = {"state": "complete", "counts": counts, "failures": _reasons(self.folder)}
@@ -153,7 +158,7 @@ def _files(folder: Path) -> int:
 def _sweep(folder: Path) -> None:
     """Takes away what a killed run left half written (hidden files beside their targets)."""
     for path in folder.rglob(".*.*"):
-        if path.is_file():
+        if path.is_file() and path.name != LOCK:
             path.unlink(missing_ok=True)
 
 

@@ -3,10 +3,12 @@
 import json
 import os
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO
 
 from mien.core.errors import MienError
+from mien.media.files import sweep
 from mien.media.tables import table_files
 
 TABLE, OVERLAYS, SHEET, POINTS = "readings", "overlays", "contact_sheet", "points"
@@ -26,25 +28,29 @@ class OutputFolder:
         self.folder, self.resume, self.overwrite = folder, resume, overwrite
         self.table = folder / TABLE
         """Of the table, without suffix."""
-        self._lock: int | None = None
+        self._lock = ExitStack()
         self._list: IO[str] | None = None
 
     def __enter__(self) -> "OutputFolder":
-        self._lock = _locked(self.folder / LOCK, self.folder)
-        try:
+        with ExitStack() as stack:
+            stack.enter_context(one_run(self.folder))
             self._check()
-        except MienError:
-            self._unlock()
-            raise
+            self._lock = stack.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
         if self._list is not None:
             self._list.close()
-        self._unlock()
+        self._lock.close()
 
     def begin(self) -> None:
-        """Deletes an earlier run's files where that is asked for; everything else that can fail should be done."""
+        """Deletes an earlier run's files where that is asked for; everything else that can fail should be done.
+
+        Of a killed run that is gone on with, only the half files.
+        """
+        sweep(self.folder, TABLE, SHEET)
+        for name in (OVERLAYS, POINTS):
+            sweep(self.folder / name)
         if not self.overwrite:
             return
         for path in [*self._listed(), *table_files(self.table), self.folder / FILES]:
@@ -92,11 +98,16 @@ class OutputFolder:
                 "them or --overwrite to replace them, or name another --output."
             )
 
-    def _unlock(self) -> None:
-        if self._lock is not None:
-            (self.folder / LOCK).unlink(missing_ok=True)
-            os.close(self._lock)
-            self._lock = None
+
+@contextmanager
+def one_run(folder: Path) -> Iterator[None]:
+    """The folder is this process's meanwhile. Raises MienError while another one writes into it."""
+    file = _locked(folder / LOCK, folder)
+    try:
+        yield
+    finally:
+        (folder / LOCK).unlink(missing_ok=True)
+        os.close(file)
 
 
 def any_in(folder: Path) -> bool:
