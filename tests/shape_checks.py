@@ -72,8 +72,10 @@ def _checked_function(function: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
         nonlocal enforced
+        if config.jaxtyping_disable:
+            return function(*args, **kwargs)
         calls[code] += 1
-        if config.jaxtyping_disable or (calls[code] > _ALL and calls[code] % _SOME):
+        if calls[code] > _ALL and calls[code] % _SOME:
             return function(*args, **kwargs)
         if enforced is None:
             if _built[code] == _CLOSURES:
