@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 sys.path.append(str(Path(__file__).parent))  # for `shape_checks`
 # Before anything imports mien: every call is checked against its annotations, with the shapes and dtypes of arrays.
@@ -17,6 +18,9 @@ if CHECKED:
     import shape_checks
 
     shape_checks.install()
+# How long a test takes to draw its values says how busy the machine is.
+settings.register_profile("mien", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("mien")
 # Before anything imports torch: tests run side by side (pytest -n 2), and the threads of two would fight for the cores.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Fingerprints of test pictures have no place in the user's own cache.

@@ -9,8 +9,8 @@ jaxtyping's import hook puts its decorator `jaxtyped` on every function and data
   some of the further ones.
 """
 
-import ast
 import io
+import re
 import sys
 import types
 import typing
@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from dataclasses import is_dataclass
 from functools import cache, wraps
 from pathlib import Path
+from textwrap import dedent
 from typing import Any, BinaryIO, Self
 
 import jaxtyping
@@ -116,10 +117,10 @@ def _has_axes(hint: Any) -> bool:
 def _names_of(module: str) -> dict[str, Any]:
     """What the module imports under `if TYPE_CHECKING:`."""
     names: dict[str, Any] = {}
-    file = Path(str(sys.modules[module].__file__))
-    for node in ast.parse(file.read_text(encoding="utf-8")).body:
-        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
-            exec(compile(ast.Module(node.body, []), str(file), "exec"), vars(sys.modules[module]), names)
+    source = Path(str(sys.modules[module].__file__)).read_text(encoding="utf-8")
+    # As text: two threads that build trees with ast.parse at a time disturb each other in Python 3.11.
+    for block in re.findall(r"^if TYPE_CHECKING:\n((?:[ ]+.*\n|\n)+)", source, flags=re.MULTILINE):
+        exec(dedent(block), vars(sys.modules[module]), names)
     return names
 
 

@@ -21,6 +21,7 @@ from PIL import Image
 
 from mien.core.errors import MienError
 from mien.core.labels import label_set
+from mien.core.options import from_plain
 from mien.core.records import Sample
 from mien.core.spec import PictureInput
 from mien.data.faces import prepare_face
@@ -106,7 +107,7 @@ def landmark_faces(root: Path) -> dict[str, np.ndarray]:
 def settings(name: str, root: Path) -> tuple[DataOptions, dict[str, Any]]:
     """Data and input options of a config."""
     config = yaml.safe_load((CONFIGS / f"{name}.yaml").read_text(encoding="utf-8"))
-    return DataOptions.from_dict(config["data"] | {"root": str(root)}), config["input"]
+    return from_plain(DataOptions, config["data"] | {"root": str(root)}, where="data"), config["input"]
 
 
 def crops(samples: Sequence[Sample], spec: PictureInput) -> tuple[np.ndarray, list[np.ndarray | None]]:

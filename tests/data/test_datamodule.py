@@ -185,4 +185,4 @@ def test_broken_pictures_can_be_left_out(broken: Path, cache: bool) -> None:
 def test_a_cache_beyond_memory_is_refused(replicas: dict[str, Path]) -> None:
     samples = open_reader("rafdb", replicas["rafdb"]).samples("train")
     with pytest.raises(MienError, match=r"cache: memory would take .* Use data.cache: none"):
-        FaceSet(samples, PictureInput(size=200_000), cache=True)
+        FaceSet(samples * 5000, PictureInput(size=1024), cache=True)

@@ -136,7 +136,7 @@ def test_panics_of_arrow_are_one_line(tmp_path: Path, monkeypatch: pytest.Monkey
     def write(*_: object, **__: object) -> None:
         raise Panic("called `Result::unwrap()` on an `Err` value:\nStorageFull")
 
-    monkeypatch.setattr("arro3.io.write_parquet", write)
+    monkeypatch.setattr("mien.media.tables.write_parquet", write)
     with pytest.raises(MienError, match=r"Cannot write .*t\.parquet: called .* StorageFull"):
         write_table(tmp_path / "t.parquet", {"a": [1]})
     assert list(tmp_path.iterdir()) == []

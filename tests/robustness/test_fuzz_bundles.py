@@ -69,7 +69,7 @@ def cases(name: str) -> Iterator[tuple[int, Random]]:
 
 def check(function: Callable[[Path], None], files: Iterator[Path], *, least: int) -> None:
     """At least so many files are tried, and most are refused."""
-    found = run_bounded(function, within(SECONDS, files), seconds=5, megabytes=600)
+    found = run_bounded(function, within(SECONDS, files, least=least), seconds=5, megabytes=600)
     assert found.failures == []
     assert found.tried >= least and found.refused > found.tried / 4
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import MISSING, fields, is_dataclass
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from mien.core.errors import MienError
+from mien.core.errors import MienError, nearest
 
 LARGEST_INT = 2**63 - 1
 _SHORT = reprlib.Repr()
@@ -28,7 +28,10 @@ def checked(value: Any, kind: Any, *, key: str, given: Any = None) -> Any:
     except _WrongType:
         quotes = " Write it in quotes." if given is None and str in alternatives(kind) else ""
         came = value if given is None else given
-        raise MienError(f"{key or 'the whole'} must be {description(kind)}; got {shown(came)}.{quotes}") from None
+        known = [m for each in alternatives(kind) if get_origin(each) is Literal for m in get_args(each)]
+        close = nearest(value, map(str, known)) if known and isinstance(value, str) else ""
+        rule = f"{key or 'the whole'} must be {description(kind)}"
+        raise MienError(f"{rule}; got {shown(came)}.{quotes}{close if 'Did you mean' in close else ''}") from None
 
 
 def shown(value: Any) -> str:

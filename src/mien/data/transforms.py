@@ -4,7 +4,7 @@ What a face gets depends on (seed, epoch, index) only, so any worker in any orde
 after normalisation and writes 0, the mean colour, as POSTER V2 publishes it. `RandomErasing`'s law is torchvision's.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import cv2
@@ -250,7 +250,8 @@ def augmentation(recipe: str = "published", **changes: Any) -> Augmentation:
     """A named recipe with single values changed. Raises MienError for an unknown recipe or option."""
     if recipe not in RECIPES:
         raise MienError(f"No augmentation recipe {recipe!r}.{nearest(recipe, RECIPES)}")
-    return from_plain(Augmentation, asdict(RECIPES[recipe]) | changes, where="Augmentation")  # type: ignore[no-any-return]
+    changed = from_plain(Augmentation, changes, where="Augmentation")
+    return replace(RECIPES[recipe], **{name: getattr(changed, name) for name in changes})
 
 
 def scaled_warp(matrix: Float[np.ndarray, "2 3"], factor: float) -> Float[np.ndarray, "2 3"]:

@@ -77,7 +77,7 @@ HOSTILE: dict[str, Callable[[], bytes]] = {
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_archives_are_one_error(name: str, tmp_path: Path) -> None:
     (tmp_path / TRAIN_FACES).write_bytes(HOSTILE[name]())
-    with pytest.raises(MienError, match=r"is not a file of seen faces \(\w+\). Copy the bundle again"):
+    with pytest.raises(MienError, match=r"is not a file of training faces \(\w+\). Copy the bundle again"):
         read(tmp_path)
 
 

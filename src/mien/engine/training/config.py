@@ -20,7 +20,6 @@ from mien.cli.values import check_keys, checked, dotted_keys, merged, nested
 from mien.core.errors import MienError, nearest
 from mien.core.options import at_least, check_rules
 from mien.data.options import DataOptions
-from mien.data.transforms import Augmentation, augmentation
 from mien.media.files import home_expanded
 from mien.media.yaml_text import read_yaml, yaml_of
 from mien.systems.optim import OptimOptions
@@ -304,6 +303,8 @@ def _stage_parameters(config: FitConfig, group: str) -> Iterator[Parameter]:
 
 
 def _augment_parameters(config: FitConfig, group: str) -> Iterator[Parameter]:
+    from mien.data.transforms import Augmentation, augmentation  # only here: it needs OpenCV, which takes a moment
+
     recipe = augmentation(config.data.augmentation, **config.data.augment)
     return _fields(Augmentation, AUGMENT, asdict(recipe), group)
 

@@ -26,25 +26,37 @@ class Constant:
     """A tensor that the file holds."""
 
     shape: tuple[int, ...]
+    """Its sides."""
     values: np.ndarray | None
     """Of small numeric ones; None for the others."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Node:
+    """One operation of a graph."""
+
     op: str
+    """Kind of operator."""
     inputs: tuple[str, ...]
+    """Names of tensors; empty for one that is left out."""
     outputs: tuple[str, ...]
+    """Names of tensors."""
     attributes: dict[str, Any]
     """int, float, str, Constant, or lists of int, float and str."""
 
 
 @dataclass(slots=True, eq=False)
 class Graph:
+    """What a model.onnx holds."""
+
     nodes: list[Node] = field(default_factory=list)
+    """In the order of the file."""
     constants: dict[str, Constant] = field(default_factory=dict)
+    """By name."""
     inputs: list[str] = field(default_factory=list)
+    """Names."""
     outputs: list[str] = field(default_factory=list)
+    """Names."""
 
 
 Field = tuple[int, int, Any]  # number, wire type, value

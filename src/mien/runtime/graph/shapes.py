@@ -22,6 +22,7 @@ class Value:
     """What is known of a tensor."""
 
     shape: Shape
+    """Its sides."""
     values: np.ndarray | None = None
     """Where they follow from constants and shapes alone, and are few."""
 
@@ -31,7 +32,9 @@ class Call:
     """A node with what is known of its inputs; None for one that is left out."""
 
     node: Node
+    """The operation."""
     inputs: list[Value | None]
+    """In its order."""
 
     def get(self, name: str, default: Any = None) -> Any:
         return self.node.attributes.get(name, default)
