@@ -4,7 +4,7 @@ What a face gets depends on (seed, epoch, index) only, so any worker in any orde
 after normalisation and writes 0, the mean colour, as POSTER V2 publishes it. `RandomErasing`'s law is torchvision's.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import cv2
