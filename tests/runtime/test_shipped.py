@@ -19,10 +19,21 @@ from mien.runtime.runner import Runner
 def test_the_bundle_is_whole():
     folder = shipped_bundle()
     info = Runner(folder).info
-    assert info.files == {name: sha256_of(folder / name) for name in ("model.onnx", "seen_faces.npz")}
+    assert info.files == {
+        name: sha256_of(folder / name) for name in ("model.safetensors", "model.onnx", "seen_faces.npz")
+    }
     assert info.labels.name == "ferplus"
     card = (folder / "README.md").read_text(encoding="utf-8")
     assert "Research only" in card and "FER2013" in card
+
+
+def test_the_weights_are_those_of_the_graph():
+    torch = pytest.importorskip("torch")
+    pictures = np.random.default_rng(0).normal(size=(8, 3, 48, 48)).astype(np.float32)
+    graph = Runner(shipped_bundle(), precision="fp32")(pictures)
+    with torch.no_grad():
+        logits = mien.load(shipped_bundle())(torch.from_numpy(pictures))["expression"].numpy()
+    assert np.abs(logits - graph).max() < 1e-3 < np.ptp(graph) / 100
 
 
 def test_the_astronaut_smiles():
