@@ -228,7 +228,7 @@ def test_libraries_and_names_do_not_write_to_the_terminal(tmp_path: Path) -> Non
     Image.new("RGB", (64, 64)).save(tmp_path / "good.png")
     words = ["analyze", str(name), str(tmp_path / "good.png"), "--output", str(tmp_path / "out"), "--overwrite"]
     done = subprocess.run([sys.executable, "-m", "mien", *words], capture_output=True, text=True, check=True)
-    assert done.stderr == "" and "\x1b" not in done.stdout and r"a\x1b[31m\nb[bold].tif: damaged" in done.stdout
+    assert done.stderr == "" and "\x1b" not in done.stdout and r"a\x1b[31m b[bold].tif: damaged" in done.stdout
     done = subprocess.run(
         [sys.executable, "-m", "mien", *words[:2], *words[3:]], capture_output=True, text=True, check=False
     )
@@ -236,6 +236,6 @@ def test_libraries_and_names_do_not_write_to_the_terminal(tmp_path: Path) -> Non
 
 
 def test_an_error_is_one_line_of_a_length() -> None:
-    assert str(MienError("a\nb\x1b[31m\udce9\u202e")) == r"a\nb\x1b[31m\udce9\u202e"
+    assert str(MienError("a\nb\x1b[31m\udce9\u202e")) == r"a b\x1b[31m\udce9\u202e"
     assert len(str(MienError("x" * 10**6))) < 2000
     assert limits.PICTURE_BYTES < 1100 * limits.MB

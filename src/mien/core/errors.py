@@ -10,7 +10,7 @@ class MienError(ValueError):
     """Bad input. Its message is one line, whatever names stand in it; the command line exits with code 2."""
 
     def __init__(self, message: object = "") -> None:
-        text = shown(str(message))
+        text = shown(str(message).replace("\n", " "))
         super().__init__(text if len(text) <= LONGEST else f"{text[: LONGEST - 300]} ... {text[-300:]}")
 
 
