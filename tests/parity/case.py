@@ -43,7 +43,8 @@ class Case:
     def check(self, name, got):
         out, want = self.meta["outputs"][name], self.want[name].ravel()
         assert list(got.shape) == out["shape"], name
-        got = np.asarray(got.detach().cpu() if isinstance(got, torch.Tensor) else got).ravel()[:: out["stride"]]
+        got = got.detach()
+        got = np.asarray(got.cpu() if isinstance(got, torch.Tensor) else got).ravel()[:: out["stride"]]
         limit = out.get("tolerance", self.meta["tolerance"]) * abs(want).max() + out.get("atol", 0)
         close = abs(got - want) <= limit
         assert close.mean() >= out.get("share", 1), f"{name}: off by {abs(got - want).max():.2e}, allowed {limit:.2e}"

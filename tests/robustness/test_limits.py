@@ -15,6 +15,8 @@ from PIL import Image
 
 from mien.core import limits
 from mien.core.errors import MienError
+from mien.data.readers import open_reader
+from mien.data.readers.points import PointsInFile
 from mien.media import image
 from mien.media.audio import read_sound
 from mien.media.image import decoded_pixels, load_image
@@ -228,7 +230,7 @@ def test_libraries_and_names_do_not_write_to_the_terminal(tmp_path: Path) -> Non
     Image.new("RGB", (64, 64)).save(tmp_path / "good.png")
     words = ["analyze", str(name), str(tmp_path / "good.png"), "--output", str(tmp_path / "out"), "--overwrite"]
     done = subprocess.run([sys.executable, "-m", "mien", *words], capture_output=True, text=True, check=True)
-    assert done.stderr == "" and "\x1b" not in done.stdout and r"a\x1b[31m\nb[bold].tif: damaged" in done.stdout
+    assert done.stderr == "" and "\x1b" not in done.stdout and r"a\x1b[31m b[bold].tif: damaged" in done.stdout
     done = subprocess.run(
         [sys.executable, "-m", "mien", *words[:2], *words[3:]], capture_output=True, text=True, check=False
     )
@@ -236,6 +238,30 @@ def test_libraries_and_names_do_not_write_to_the_terminal(tmp_path: Path) -> Non
 
 
 def test_an_error_is_one_line_of_a_length() -> None:
-    assert str(MienError("a\nb\x1b[31m\udce9\u202e")) == r"a\nb\x1b[31m\udce9\u202e"
+    assert str(MienError("a\nb\x1b[31m\udce9\u202e")) == r"a b\x1b[31m\udce9\u202e"
     assert len(str(MienError("x" * 10**6))) < 2000
     assert limits.PICTURE_BYTES < 1100 * limits.MB
+
+
+@pytest.mark.parametrize("name", ["f3.npy", "huge.npy", "empty.npy", "zip.npy", "odd.npy", "objects.npy"])
+def test_arrays_of_points_that_are_none(tmp_path: Path, name: str) -> None:
+    file = io.BytesIO()
+    np.save(file, np.zeros((68, 2)))
+    good, archive = file.getvalue(), io.BytesIO()
+    np.savez(archive, a=np.zeros(3))
+    content = {
+        "f3.npy": good.replace(b"<f8", b"<f3"), "huge.npy": good.replace(b"(68, 2), }        ", b"(99999999999, 2), }"),
+        "empty.npy": b"", "zip.npy": archive.getvalue(), "odd.npy": good[:-8],
+        "objects.npy": good.replace(b"<f8", b"|O "),
+    }  # fmt: skip
+    (tmp_path / name).write_bytes(content[name])
+    with pytest.raises(MienError, match="no landmarks"):
+        PointsInFile(str(tmp_path / name)).read()
+
+
+def test_a_foreign_set_that_surprises_is_one_line(tmp_path: Path) -> None:
+    scipy_io = pytest.importorskip("scipy.io")
+    Image.new("RGB", (40, 40)).save(tmp_path / "image00002.jpg")
+    scipy_io.savemat(tmp_path / "image00002.mat", {"pt3d_68": np.ones((3, 68)), "Pose_Para": np.zeros((1, 0))})
+    with pytest.raises(MienError, match=r"aflw2000: .* is damaged, or not laid out as expected"):
+        open_reader("aflw2000", tmp_path).samples("test")

@@ -106,7 +106,7 @@ def test_the_published_network_has_the_published_size():
         ({"heads": ("depth",)}, "heads must be with 'landmarks'"),
         ({"heads": ("landmark",)}, "Did you mean 'landmarks'"),
         ({"discriminators": ("image",)}, "discriminators has no 'image'"),
-        ({"activation": "gelu"}, r"'leaky_relu' \(ParFace\) or 'relu' \(3FabRec\)"),
+        ({"activation": "gelu"}, r"activation must be one of 'leaky_relu', 'relu'"),
         ({"size": 128, "head_layers": 4}, r"head_layers must be in 1..3 for size 128"),
         ({"labels": "rafdb"}, "parface gives landmarks, latent and no classes, so it takes no labels"),
         ({"num_classes": 7}, "no option 'num_classes'"),

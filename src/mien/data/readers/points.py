@@ -26,7 +26,7 @@ class PointsInFile:
         try:
             values = self._text() if self.length else np.load(self.path, allow_pickle=False)
             return np.asarray(values, np.float32).reshape(-1, 2)
-        except (OSError, ValueError, EOFError) as error:
+        except Exception as error:  # NumPy raises nearly anything on damaged files
             where = f" at byte {self.offset}" if self.length else ""
             raise MienError(f"{self.path}{where}: no landmarks (x and y of each point, as numbers).") from error
 
