@@ -4,7 +4,7 @@ What a face gets depends on (seed, epoch, index) only, so any worker in any orde
 after normalisation and writes 0, the mean colour, as POSTER V2 publishes it. `RandomErasing`'s law is torchvision's.
 """
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields
 from typing import Any, NamedTuple
 
 import cv2
@@ -13,6 +13,7 @@ from jaxtyping import Float, UInt8
 
 from mien.core.errors import MienError, nearest
 from mien.core.landmarks import scheme_of
+from mien.core.typed import checked, shown
 
 # ITU-R BT.601 luminance, and the YIQ plane in which hue is a rotation.
 _LUMINANCE = np.array([0.299, 0.587, 0.114])
@@ -90,16 +91,21 @@ class Augmentation:
         for name in ("scale", "erase_scale", "erase_ratio"):
             low, high = (float(value) for value in getattr(self, name))
             object.__setattr__(self, name, (low, high))
-            if not 0 < low <= high:
-                raise MienError(f"Augmentation.{name} must be a range (low, high) above 0; got {(low, high)}.")
+            if not 1e-4 <= low <= high <= 100:
+                raise MienError(f"Augmentation.{name} must be a range (low, high) in 0.0001..100; got {(low, high)}.")
         for name in ("flip", "erase_probability"):
             if not 0 <= getattr(self, name) <= 1:
                 raise MienError(f"Augmentation.{name} is a probability; got {getattr(self, name)}.")
         for name in ("brightness", "contrast", "saturation", "hue", "shift", "noise"):
             if not 0 <= getattr(self, name) <= 1:
                 raise MienError(f"Augmentation.{name} lies in 0..1; got {getattr(self, name)}.")
+        for name, most in {"rotation_deg": 360, "shear_deg": 80, "blur": 1, "gamma": 10}.items():
+            if not 0 <= getattr(self, name) <= most:
+                raise MienError(f"Augmentation.{name} lies in 0..{most}; got {getattr(self, name)}.")
+        if not 1 <= self.erase_count <= 1000:
+            raise MienError(f"Augmentation.erase_count lies in 1..1000; got {self.erase_count}.")
         if self.border not in ("reflect", "black"):
-            raise MienError(f"Augmentation.border must be 'reflect' or 'black'; got {self.border!r}.")
+            raise MienError(f"Augmentation.border must be 'reflect' or 'black'; got {shown(self.border)}.")
 
     def __call__(
         self,
@@ -258,10 +264,8 @@ def augmentation(recipe: str = "published", **changes: Any) -> Augmentation:
     for name in changes:
         if name not in known:
             raise MienError(f"Augmentation has no option {name!r}.{nearest(name, known)}")
-    given: dict[str, Any] = {
-        k: tuple(v) if isinstance(v, list) else v for k, v in changes.items()
-    }  # YAML has lists only
-    return replace(RECIPES[recipe], **given)
+    found: Augmentation = checked(asdict(RECIPES[recipe]) | changes, Augmentation, key="data.augment")
+    return found
 
 
 def scaled_warp(matrix: Float[np.ndarray, "2 3"], factor: float) -> Float[np.ndarray, "2 3"]:
