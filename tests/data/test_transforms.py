@@ -11,6 +11,8 @@ from mien.core.landmarks import SCHEME_68
 from mien.core.spec import PictureInput
 from mien.data.transforms import RECIPES, Augmentation, Hole, augmentation, erase, generator
 from mien.media.crop import normalise
+from robustness.mutate import WRONG_VALUES
+from shape_checks import unchecked
 
 GEOMETRY = Augmentation(rotation_deg=25, scale=(0.8, 1.2), shift=0.1, erase_probability=0)
 
@@ -158,3 +160,16 @@ def test_wrong_options_are_named(changes: dict, message: str) -> None:
 def test_wrong_recipes_are_named() -> None:
     with pytest.raises(MienError, match=r"No augmentation recipe 'publish'. Did you mean 'published'\?"):
         augmentation("publish")
+
+
+@unchecked()
+def test_every_wrong_value_of_an_option_is_refused_or_does_no_harm():
+    crop, rng = np.full((32, 32, 3), 127, np.uint8), np.random.default_rng(0)
+    for name in Augmentation.__dataclass_fields__:
+        for wrong in (*WRONG_VALUES, [0, 1], [1, 1e9], [1e-300, 1], -180, 360):
+            try:
+                recipe = augmentation("strong", **{name: wrong})
+            except MienError as error:
+                assert len(str(error)) < 300
+            else:
+                assert recipe(crop, rng)[0].shape == crop.shape

@@ -123,7 +123,7 @@ def test_a_group_may_have_a_rate_and_a_decay_of_its_own():
         ({"ema": 1.0}, "optim.ema must be at least 0 and below 1"),
         ({"schedule": "cosin"}, "optim.schedule cannot be 'cosin'. Did you mean 'cosine'"),
         ({"name": "rangr"}, "optim.name cannot be 'rangr'. Did you mean 'ranger'"),
-        ({"sam_rho": -1.0}, "optim.sam_rho must be 0 or above"),
+        ({"sam_rho": -1.0}, "optim.sam_rho must be in 0..1e"),
         ({"schedule": "multistep"}, r"optim.milestones must be .* given for multistep; got \(\)"),
         ({"milestones": (3, 1)}, "optim.milestones must be ascending"),
         ({"nesterov": True, "momentum": 0.0}, "optim.nesterov must be false where momentum is 0"),

@@ -91,11 +91,14 @@ class Augmentation:
         for name in ("scale", "erase_scale", "erase_ratio"):
             low, high = (float(value) for value in getattr(self, name))
             object.__setattr__(self, name, (low, high))
-            check_rules(self, "Augmentation.", {name: (0 < low <= high, "a range (low, high) above 0")})
-        shares = ("flip", "erase_probability", "brightness", "contrast", "saturation", "hue", "shift", "noise")
-        rules = {name: (0 <= getattr(self, name) <= 1, "in 0..1") for name in shares}
-        border = self.border in ("reflect", "black"), "'reflect' or 'black'"
-        check_rules(self, "Augmentation.", rules | {"border": border})
+            in_range = 1e-4 <= low <= high <= 100
+            check_rules(self, "Augmentation.", {name: (in_range, "a range (low, high) in 0.0001..100")})
+        most = dict.fromkeys(("brightness", "contrast", "saturation", "hue", "shift", "noise", "flip"), 1)
+        most |= {"erase_probability": 1, "rotation_deg": 360, "shear_deg": 80, "blur": 1, "gamma": 10}
+        rules = {name: (0 <= getattr(self, name) <= highest, f"in 0..{highest}") for name, highest in most.items()}
+        rules["erase_count"] = (1 <= self.erase_count <= 1000, "in 1..1000")
+        rules["border"] = (self.border in ("reflect", "black"), "'reflect' or 'black'")
+        check_rules(self, "Augmentation.", rules)
 
     def __call__(
         self,

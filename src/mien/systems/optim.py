@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from mien.systems.step import ParameterGroup
 
+MOST = 1e9  # of every other number: far above any use, far below what float32 can hold
 MAX_LR = 1e6  # beyond it float32 weights overflow, and torch stops in the middle of a step
 RISING_SHARE = 0.3  # of a one-cycle run, where warmup_epochs does not say (torch's default)
 
@@ -87,16 +88,16 @@ class OptimOptions:
             "gamma": (0 < self.gamma <= 1, share),
             "cycle_gamma": (0 < self.cycle_gamma <= 1, share),
             "layer_decay": (0 < self.layer_decay <= 1, share),
-            "cycle_epochs": (0 < self.cycle_epochs < math.inf, "above 0"),
+            "cycle_epochs": (0 < self.cycle_epochs <= MOST, f"above 0 and at most {MOST:g}"),
             "milestones": (ascending and not needs_milestones, "ascending, above 0, and given for multistep"),
             "min_lr": (0 <= self.min_lr <= self.lr, "in 0..lr"),
             "ema": (0 <= self.ema < 1, "at least 0 and below 1"),
             "alpha": (0 <= self.alpha < 1, "at least 0 and below 1"),
-            "eps": (0 < self.eps < math.inf, "above 0"),
+            "eps": (0 < self.eps <= MOST, f"above 0 and at most {MOST:g}"),
             "momentum": (0 <= self.momentum < 1, "at least 0 and below 1"),
             "nesterov": (not self.nesterov or self.momentum > 0, "false where momentum is 0"),
             "betas": (all(0 <= beta < 1 for beta in self.betas), "at least 0 and below 1"),
-            **{name: (0 <= getattr(self, name) < math.inf, "0 or above") for name in not_negative},
+            **{name: (0 <= getattr(self, name) <= MOST, f"in 0..{MOST:g}") for name in not_negative},
         }
 
 

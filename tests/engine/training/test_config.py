@@ -44,7 +44,7 @@ def test_the_resolved_config_reads_back_equal(tmp_path):
         (["--optm.lr", "1"], "mien fit has no option --optm. Did you mean '--optim'?"),
         (["--optim.lr", "fast"], "--optim.lr must be float; got 'fast'."),
         (["--trainer", "3"], "trainer has options of its own (such as trainer.epochs); got 3."),
-        (["--trainer.precision", "16"], "--trainer.precision must be one of 'fp32', 'bf16'; got '16'."),
+        (["--trainer.precision", "16"], "--trainer.precision must be one of 'fp32', 'bf16'; got '16'. Did you mean 'bf16'?"),
         (["--output", "nowhere", "--resume"], "nowhere holds no run to go on with. Name its folder: --output RUN."),
         (["--trainer.epochs", "0"], "trainer.epochs must be at least 1; got 0."),
         (["--data.sampler", "imbalance"], "data.sampler: no 'imbalance'. Did you mean 'imbalanced'?"),
