@@ -13,9 +13,8 @@ from importlib import import_module
 
 from mien import __version__
 from mien.cli.signals import Interruption
-from mien.core.errors import MienError, nearest
+from mien.core.errors import MienError, nearest, printable
 from mien.core.targets import imported
-from mien.core.text import printable
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("mien.engine.demo.demo:demo", "two-minute tour: draw faces, train on them, read pictures"),

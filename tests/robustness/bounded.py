@@ -136,8 +136,7 @@ def _loaded(file: str, name: str) -> Callable[[Path], object]:
 
 def _serve(file: str, name: str, seconds: float, megabytes: int) -> None:
     """The child: nothing but outcomes reaches its standard output."""
-    from mien.core.errors import MienError
-    from mien.core.text import printable
+    from mien.core.errors import MienError, printable
 
     outcomes = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)

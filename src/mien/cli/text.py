@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from mien.core.text import printable
+from mien.core.errors import printable
 
 
 def plain_console(**options: Any) -> Any:

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageDraw, ImageFont
 
-from mien.core.text import printable
+from mien.core.errors import printable
 from mien.report.svg import COLOURS
 from mien.report.text import cut_middle
 

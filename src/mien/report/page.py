@@ -14,7 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from mien import __version__
-from mien.core.text import printable
+from mien.core.errors import printable
 from mien.media.files import write_text
 
 

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from markupsafe import Markup, escape
 from PIL import Image, ImageDraw, ImageFont
 
-from mien.core.text import printable
+from mien.core.errors import printable
 from mien.media.files import atomic_path
 
 # The light theme of report.css, for PNG. "series-N" are Okabe and Ito's, which colour-blind readers can distinguish.
