@@ -56,8 +56,7 @@ def open_train_faces(folder: Path) -> None:
 
 
 def open_config(path: Path) -> None:
-    from mien.engine.training.config import parse_fit
-    from mien.engine.training.setup import stage_defaults
+    from mien.engine.training.config import parse_fit, stage_defaults
 
     parse_fit([str(path)], defaults=stage_defaults)
 
