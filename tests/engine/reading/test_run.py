@@ -225,7 +225,9 @@ def process(photos: Path, tmp_path: Path, bundle: str):
     command += ["--backend", "onnxruntime", "--threads", "1", "--landmarks", "no", "--no-overlay"]
     for number in range(250):
         (photos / f"z{number:03d}.png").write_bytes((photos / "00.png").read_bytes())
+    before = signal.signal(signal.SIGINT, signal.SIG_DFL)  # a shell's background job would hand down that it is ignored
     running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    signal.signal(signal.SIGINT, before)
     table = tmp_path / "out" / "readings.csv"
     for _ in range(600):
         if table.exists() and table.read_bytes().count(b"\n") > 30:
