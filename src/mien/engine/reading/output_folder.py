@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -97,6 +98,20 @@ class OutputFolder:
                 f"{self.folder} holds the readings of an earlier run ({earlier[0].name}). Add --resume to go on with "
                 "them or --overwrite to replace them, or name another --output."
             )
+
+
+def earlier_results(folder: Path, names: str, *, overwrite: bool) -> list[Path]:
+    """The files of the folder whose whole name that regular expression matches: an earlier run's, to be deleted.
+
+    Raises MienError where there are some and overwrite is not asked for.
+    """
+    found = sorted(path for path in folder.iterdir() if re.fullmatch(names, path.name) and path.is_file())
+    if found and not overwrite:
+        raise MienError(
+            f"{folder} holds the results of an earlier run ({found[0].name}). Add --overwrite to replace them, or name "
+            "another --output."
+        )
+    return found
 
 
 @contextmanager
