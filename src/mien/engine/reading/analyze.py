@@ -53,7 +53,7 @@ def analyze(
         threads: CPU threads; by default one for each core.
         limit: largest number of pictures and videos to read.
     """
-    from mien.engine.reading.inputs import bundles_of, files_of, landmarker_for, positive
+    from mien.engine.reading.inputs import bundles_of, files_of, landmarks_for, positive
     from mien.engine.reading.output_folder import OutputFolder
     from mien.engine.reading.run import AnalyzeRun
     from mien.media.image import left_out
@@ -66,9 +66,7 @@ def analyze(
         analyzer = Analyzer(
             bundles, detector=detector, weights=detector_weights, min_face=min_face, backend=backend,
             precision=precision, threads=threads, smooth=smooth,
-            landmarks=landmarker_for(
-                bundles, landmarks, landmark_bundle, backend=backend, precision=precision, threads=threads
-            ),
+            landmarks=landmarks_for(bundles, landmarks, landmark_bundle),
         )  # fmt: skip
         if points and analyzer.landmarks is None:
             raise MienError("--points needs landmarks. Leave out --landmarks no, or name a --landmark-bundle.")

@@ -1,7 +1,7 @@
 """One run of `mien analyze`: reads files with an Analyzer into a growing table, draws them, counts them, goes on."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,8 @@ from mien.media.files import printable
 from mien.media.image import is_video
 from mien.media.tables import TableWriter
 from mien.media.video import video_info
-from mien.runtime.analyzer import NO_FACE, NO_VOICE, Analyzer, PictureReadings
+from mien.runtime.analyzer import NO_FACE, NO_VOICE, Analyzer
+from mien.runtime.readings import FaceReading, PictureReadings, Readings
 
 SETTINGS = ("detector", "min_face", "every")  # what a resumed run must have in common with the first, by sidecar key
 
@@ -121,10 +122,10 @@ class AnalyzeRun:
         try:
             yield from self.analyzer.read_video(path, every=every, first=first)
         except (MienError, OSError, MemoryError) as error:
-            failure = Reading(str(path), False, model=self.analyzer.model_id, note=one_line(error))
-            yield PictureReadings(str(path), None, [failure])
+            failure = FaceReading(str(path), False, model=self.analyzer.model_id, note=one_line(error))
+            yield PictureReadings(str(path), None, Readings([failure]))
 
-    def _append(self, readings: list[Reading], *, readable: bool = True, note: str = "") -> None:
+    def _append(self, readings: Sequence[Reading], *, readable: bool = True, note: str = "") -> None:
         """The rows of one picture or frame: all of them or none, whatever signal comes."""
         with self._signals.held():
             self.counts.add(readings, readable=readable, note=note)
