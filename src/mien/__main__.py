@@ -62,7 +62,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         return _pipe_closed()
     except KeyboardInterrupt as error:
-        return print_error("stopped.", getattr(error, "exit_code", INTERRUPTED))
+        return print_error(
+            " ".join(["stopped.", *getattr(error, "__notes__", ())]), getattr(error, "exit_code", INTERRUPTED)
+        )
     except (MienError, OSError, ImportError, RuntimeError, MemoryError) as error:
         message = message_of(error)
         if not message or os.environ.get("MIEN_DEBUG"):

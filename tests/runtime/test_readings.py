@@ -13,6 +13,8 @@ from PIL import Image
 import mien
 from mien import Analyzer
 from mien.core.errors import MienError
+from mien.media.bundles import bundle_folder
+from mien.media.files import read_info
 from mien.runtime.readings import Readings
 from shape_checks import unchecked
 
@@ -189,7 +191,8 @@ def test_bundles_that_ship_are_known_by_name_everywhere() -> None:
     assert {"poster_v2_small_ferplus", "parface_small_300w"} <= set(names)
     assert mien.list_models() == [*mien.list_models("systems"), *names] and "poster_v2" in mien.list_models("systems")
     small = "poster_v2_landmarks_small_300w"
-    assert Analyzer(small, backend="onnxruntime", threads=1).landmarks.info.model_id == mien.load(small).info.model_id
+    read = Analyzer(small, backend="onnxruntime", threads=1).landmarks
+    assert read.info.model_id == read_info(bundle_folder(small)).model_id
     with pytest.raises(MienError, match="Did you mean 'poster_v2_small_ferplus'"):
         Analyzer("poster_v2_small_ferpluss")
     with pytest.raises(MienError, match=r"a trained bundle, not a system: mien.load\('parface_small_300w'\)"):

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from mien.runtime.asymmetry.examination import Reader
     from mien.runtime.asymmetry.frame import Scale
 
-RESULTS = r"report\.html|measures\.(csv|json)|curves_\d+\.csv"  # names of the files that a run writes
-
 
 def asymmetry(
     inputs: list[str],
@@ -70,14 +68,14 @@ def asymmetry(
     """
     from mien.engine.reading.asymmetry_run import examined, rated, written
     from mien.engine.reading.inputs import bundle_of, positive
-    from mien.engine.reading.output_folder import earlier_results, one_run
+    from mien.engine.reading.output_folder import ASYMMETRY_FILES, earlier_results, one_run
     from mien.runtime.asymmetry.examination import FaceReader
     from mien.runtime.asymmetry.frame import Method
 
     method = Method(_scale(pupil_distance_mm, iris_px, mm_per_px), line=line, frontal=frontal, distance_m=distance_m)
     named = named_inputs(inputs, task)
     folder, step = writable_folder(output), positive(every, "every") or 1
-    earlier = earlier_results(folder, RESULTS, overwrite=overwrite)
+    earlier = earlier_results(folder, ASYMMETRY_FILES, overwrite=overwrite)
     reader = FaceReader(bundle_of(bundle), detector=detector, weights=detector_weights, threads=threads)
     choice = FaceChoice(reader, create_detector(detector, weights=detector_weights), face)
     items, unread = examined(named, choice, method, mirror=mirror, affected=affected, every=step)

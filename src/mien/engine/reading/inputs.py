@@ -12,9 +12,11 @@ from mien.media.image import picture_files
 from mien.runtime.landmarks import shipped_landmarks
 
 
-def files_of(inputs: Sequence[str], output: Path, *, videos: bool = True) -> list[Path]:
+def files_of(inputs: Sequence[str], output: Path | None, *, videos: bool = True) -> list[Path]:
     """What is to be read; what lies in the output folder is ours, from an earlier time."""
     found = picture_files(list(_named(inputs)), videos=videos)
+    if output is None:
+        return found
     own = Path(os.path.realpath(output))  # Path.resolve raises for a link to itself
     files = [path for path in found if own not in Path(os.path.realpath(path)).parents]
     if not files:
