@@ -197,8 +197,10 @@ def named_by_config(configs: Sequence[str], overrides: Mapping[str, Any]) -> Ite
     try:
         yield
     except MienError as error:
-        quoted = set(re.findall(r"'([^']+)'", str(error)))
-        path = next((path for path in map(find_config, configs) if quoted & set(_texts(_mapping(path)))), None)
+        quoted = set(re.findall(r"'([^']+)'", re.split(r" Did you mean | Known: ", str(error))[0]))
+        path = next(
+            (path for path in map(find_config, reversed(configs)) if quoted & set(_texts(_mapping(path)))), None
+        )
         if path is None or str(error).startswith(str(path)) or quoted & set(_texts(dict(overrides))):
             raise
         raise MienError(f"{path}: {error}") from error
