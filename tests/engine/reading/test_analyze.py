@@ -144,7 +144,7 @@ def test_an_output_that_cannot_be_written_is_reported_before_the_work(
 def test_frames_of_a_long_video_are_shown_evenly(monkeypatch: pytest.MonkeyPatch) -> None:
     from mien.core.records import Reading
     from mien.media.image import Picture
-    from mien.runtime.analyzer import PictureReadings
+    from mien.runtime.readings import PictureReadings
 
     shown, picture = SampledFrames(4), Picture(np.zeros((8, 8, 3), np.uint8), 1.0, (8, 8))
     for index in range(100):

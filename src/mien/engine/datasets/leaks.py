@@ -90,7 +90,7 @@ def _against_bundle(bundle: str, sides: dict[str, list["Sample"]], data: str) ->
     """The faces that the bundle was trained on or chosen by. Raises MienError for one that records none."""
     from mien.data.leakage.contamination import read_train_faces
     from mien.data.leakage.leaks import Leak
-    from mien.engine.bundles.predictor import bundle_folder
+    from mien.media.bundles import bundle_folder
     from mien.media.files import read_info
 
     folder = bundle_folder(bundle)

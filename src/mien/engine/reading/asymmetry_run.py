@@ -3,14 +3,21 @@
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from mien.core.errors import MienError
 from mien.engine.reading.asymmetry_report import write_report
 from mien.media.files import printable
 from mien.media.image import is_video, load_image
 from mien.media.video import frames
-from mien.runtime.asymmetry.examination import Examination, FaceReader, FilmExamination, examine_film, examine_picture
+from mien.runtime.asymmetry.examination import (
+    Examination,
+    FaceReader,
+    FilmExamination,
+    Reader,
+    examine_film,
+    examine_picture,
+)
 from mien.runtime.asymmetry.frame import Method
 from mien.runtime.asymmetry.quality import failed
 from mien.runtime.asymmetry.scales import ScaleEstimate, estimate_scales
@@ -20,14 +27,22 @@ from mien.runtime.asymmetry.tasks import TASKS
 PAGE = "report.html"
 
 
+@runtime_checkable
+class StartingReader(Reader, Protocol):
+    """A Reader that is informed of each new file."""
+
+    def begin(self, source: str) -> None: ...
+
+
 def examined(
-    named: list[tuple[str, Path]], reader: FaceReader, method: Method, *, mirror: bool, affected: str, every: int
+    named: list[tuple[str, Path]], reader: StartingReader, method: Method, *, mirror: bool, affected: str, every: int
 ) -> tuple[list[Examination | FilmExamination], list[str]]:
     """What could be examined, and why the rest could not. Raises MienError where nothing could."""
     items: list[Examination | FilmExamination] = []
     unread: list[str] = []
     for task, path in named:
         common: dict[str, Any] = {"source": printable(path.name), "mirror": mirror, "method": method}
+        reader.begin(common["source"])
         try:
             if is_video(path):
                 play = partial(frames, path, every=every)
