@@ -29,6 +29,7 @@ def asymmetry(
     frontal: bool = True,
     line: Literal["canthi", "pupils"] = "canthi",
     every: int = 1,
+    compare: bool | None = None,
     threads: int | None = None,
 ) -> str:
     """Measure left-right asymmetry in photos and videos of one face: estimates with uncertainty, no diagnosis.
@@ -53,21 +54,27 @@ def asymmetry(
         line: reference line through both eyes: canthi takes the middle of the corners of each eye, pupils that of the
             lid points.
         every: of a video, read every N-th frame.
+        compare: treat the two inputs as two visits of one person, the earlier one first, and report the change of each
+            measure against the change that errors make. By default two folders are compared and files are not.
         threads: CPU threads; by default one for each core.
     """
     from mien.engine.reading.asymmetry_run import examined, rated, written
+    from mien.engine.reading.asymmetry_visits import compared, two_visits
     from mien.engine.reading.inputs import bundle_of, positive
     from mien.runtime.asymmetry.examination import FaceReader
     from mien.runtime.asymmetry.frame import Method
 
     method = Method(_scale(pupil_distance_mm, iris_px, mm_per_px), line=line, frontal=frontal, distance_m=distance_m)
-    named = named_inputs(inputs, task)
+    visits = two_visits(inputs, compare)
+    named = [named_inputs(group, task) for group in (visits or [inputs])]
     folder, step = writable_folder(output), positive(every, "every") or 1
     reader = FaceReader(bundle_of(bundle), detector=detector, weights=detector_weights, threads=threads)
-    items, unread = examined(named, reader, method, mirror=mirror, affected=affected, every=step)
-    scales = rated(items, affected)
+    errors = reader.errors(mirrored=mirror, method=method)
+    items, unread = examined(named, reader, method, mirror=mirror, affected=affected, every=step, errors=errors)
+    change = compared(items) if visits else None
+    scales = rated(items[0], affected) if change is None else []
     details = {"affected": affected, "sigma": reader.sigma_source, "detector": detector, "unread": unread}
-    return written(items, scales, folder, reader, details)
+    return written([item for visit in items for item in visit], scales, folder, reader, details, change, errors)
 
 
 def named_inputs(inputs: Sequence[str], task: str | None) -> list[tuple[str, Path]]:
