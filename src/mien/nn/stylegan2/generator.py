@@ -153,7 +153,7 @@ class Generator(nn.Module):
                 f"which is for {2 ** (codes.shape[1] // 2 + 1)} pixels."
             )
         noise = self.stored_noise() if noise is None else noise
-        x = self.constant.expand(len(codes), -1, -1, -1) if structure is None else structure
+        x = self.constant.expand(codes.shape[0], -1, -1, -1) if structure is None else structure
         x = self.first(x, codes[:, 0], noise[0])
         image = self.first_rgb(x, codes[:, 1])
         features: list[Tensor] = []

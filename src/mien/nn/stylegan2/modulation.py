@@ -53,7 +53,7 @@ class ModulatedConv(nn.Module):
         self, x: Float[Tensor, "batch inputs h w"], style: Float[Tensor, "batch width"]
     ) -> Float[Tensor, "batch outputs h2 w2"]:
         s, d = self.scales(style)
-        if len(x) == 1:
+        if x.shape[0] == 1:
             return self.convolve(x, self.single_weight(s, d))
         y = self.convolve(x * s.to(x.dtype)[:, :, None, None], self.weight)
         return y if d is None else y * d.to(y.dtype)[:, :, None, None]
@@ -87,14 +87,14 @@ class StyledConv(nn.Module):
         s, d = self.conv.scales(style)
         assert d is not None
         gain = GAIN * d[:, :, None, None]
-        if len(x) == 1:
+        if x.shape[0] == 1:
             y = self.conv.convolve(x, self.conv.single_weight(s, GAIN * d))
         else:
             y = self.conv.convolve(x * s.to(x.dtype)[:, :, None, None], self.conv.weight)
         shift = (GAIN * (self.noise_strength * noise + self.bias[:, None, None])).to(y.dtype)
         if torch.is_grad_enabled():
-            y = y + shift if len(x) == 1 else torch.addcmul(shift, y, gain.to(y.dtype))
-        elif len(x) == 1:
+            y = y + shift if x.shape[0] == 1 else torch.addcmul(shift, y, gain.to(y.dtype))
+        elif x.shape[0] == 1:
             y += shift
         else:
             y = y.mul_(gain.to(y.dtype)).add_(shift)
