@@ -7,6 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from mien.nn.losses.distribution import published_distribution_loss
+from mien.nn.losses.inversion import code_norm, inversion_loss, same_picture_loss
+from mien.nn.losses.lpips import Lpips
 from mien.nn.ranger import Ranger
 from mien.nn.stylegan2.discriminator import Discriminator, InversionDiscriminator
 from mien.nn.stylegan2.generator import Generator, mixed
@@ -79,7 +82,7 @@ def test_scaled_leaky_relu():
 def small_generator(case):
     net = Generator(size=64).eval()
     report = load_generator(net, case.weights())
-    assert report.missing == ("latent_avg",)
+    assert report.missing == report.unexpected == ()
     return net
 
 
@@ -139,6 +142,7 @@ def test_discriminator():
     check_all(case, outputs)
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_inversion_discriminator():
     case = Case("ifer", "inversion_discriminator")
@@ -161,3 +165,36 @@ def test_inversion_discriminator():
     net.legacy = False
     net(first, second)
     assert torch.equal(net.key.linear.weight, before), "by default a forward changes no weights"
+
+
+def test_distribution_loss():
+    case = Case("ifer", "losses")
+    sides = (64, 32, 16)
+    source = [case.input(f"source{side}") for side in sides]
+    for i, drawn in enumerate(case.meta["draws"]):
+        target = [case.input(f"target{side}").requires_grad_() for side in sides]
+        loss = published_distribution_loss(source, target, layers=drawn["layers"], pictures=drawn["images"])
+        case.check(f"distribution{i}", loss)
+        if f"distribution{i}_grad_abssum" in case.meta["outputs"]:
+            found = torch.autograd.grad(loss, target, allow_unused=True)
+            sums = [torch.zeros(()) if g is None else g.abs().sum() for g in found]
+            case.check(f"distribution{i}_grad_abssum", torch.stack(sums))
+
+
+def test_adversarial_terms_and_code_norm():
+    case = Case("ifer", "losses")
+    real, fake, latent = (case.input(name) for name in ("real", "fake", "latent"))
+    case.check("discriminator", same_picture_loss(real, fake))
+    case.check("generator", inversion_loss(fake))
+    case.check("w_norm", code_norm(latent, case.input("latent_avg")))
+    case.check("w_norm_plain", code_norm(latent))
+
+
+@torch.no_grad()
+def test_lpips():
+    case = Case("ifer", "losses")
+    net, picture, other = Lpips(case.weights()), case.input("picture"), case.input("other")
+    for i, got in enumerate(net.features_of(picture)):
+        case.check(f"lpips_feature{i}", got)
+    case.check("lpips_per_layer", net.by_layer(picture, other).mean(0))
+    case.check("lpips", net(picture, other).mean())

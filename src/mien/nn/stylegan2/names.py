@@ -100,9 +100,8 @@ def load_generator(generator: Generator, weights: Mapping[str, Tensor], *, where
     Raises MienError for another size or channel multiplier, in numbers, and where names do not meet.
     """
     stated = generator_options(weights)
-    own_count = sum(name.startswith("blocks.") and name.endswith("rgb.bias") for name in generator.state_dict())
     if stated["size"] != generator.size:
-        raise MienError(f"{where}: weights of {stated['size']} pixels; this generator makes {4 * 2**own_count}.")
+        raise MienError(f"{where}: weights of {stated['size']} pixels; this generator makes {generator.size}.")
     names = generator_names(generator)
     given, report = renamed(generator, names, weights)
     if report.mismatched:
@@ -110,7 +109,7 @@ def load_generator(generator: Generator, weights: Mapping[str, Tensor], *, where
             f"{where}: channels differ, first {report.mismatched[0]}. Another channel_multiplier? "
             f"The weights state {stated['channel_multiplier']}."
         )
-    report.require(where, allow_missing=("latent_avg",))
+    report.require(where)
     generator.load_state_dict(given, strict=False)
     return report
 
@@ -126,11 +125,12 @@ def load_discriminator(network: Discriminator | PictureEmbedding, weights: Mappi
 def renamed(
     network: nn.Module, names: Mapping[str, str], weights: Mapping[str, Tensor]
 ) -> tuple[dict[str, Tensor], LoadReport]:
-    """(weights by our names and in our shapes, how they match). names: ours -> theirs. Filters are dropped knowingly.
+    """(weights by our names and in our shapes, how they match). names: ours -> theirs, of all that a file should have.
 
-    A name that ours lack keeps its own, so that the report shows it.
+    Filters are dropped knowingly. A name that ours lack keeps its own, so that the report shows it.
     """
-    own, ours = network.state_dict(), {theirs: our for our, theirs in names.items()}
+    own = {name: value for name, value in network.state_dict().items() if name in names}
+    ours = {theirs: our for our, theirs in names.items()}
     dropped = [name for name in weights if FILTERS.search(name)]
     given: dict[str, Tensor] = {}
     for name, value in weights.items():
