@@ -40,6 +40,7 @@ def find_generator(contents: Mapping[str, Any], *, where: str) -> Found:
         if any(name.startswith(DECODER) for name in tensors):
             inner = {k.removeprefix(DECODER): v for k, v in tensors.items() if k.startswith(DECODER)}
             return Found(inner, mean, "the decoder of an inversion network")
+        tensors.pop("latent_avg", None)
         if "input.input" in tensors:
             return Found(tensors, mean, "StyleGAN2 in the PyTorch layout")
     raise MienError(

@@ -4,6 +4,7 @@ Karras et al., "Analyzing and improving the image quality of StyleGAN", CVPR 202
 of colours. A code is a vector of the mapping network's space W; a picture takes one for each layer ("W+").
 """
 
+import copy
 import math
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -13,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from mien.core.errors import MienError
-from mien.nn.stylegan2.modulation import StyledConv, ToRgb
+from mien.nn.stylegan2.modulation import ModulatedConv, StyledConv, ToRgb
 from mien.nn.stylegan2.ops import EqualLinear, upsample_2x
 
 SIZES = (8, 16, 32, 64, 128, 256, 512, 1024)
@@ -138,6 +139,14 @@ class Generator(nn.Module):
             total += self.mapping(z.to(self.latent_avg)).double().sum(0).cpu()
             left -= len(z)
         return (total / samples).to(self.latent_avg)
+
+    def for_inference(self) -> "Generator":
+        """A copy in eval mode whose weights no longer change: what depends on them alone is computed once."""
+        lean = copy.deepcopy(self).eval().requires_grad_(False)
+        for module in lean.modules():
+            if isinstance(module, ModulatedConv):
+                module.freeze()
+        return lean
 
     def forward(
         self, codes: Float[Tensor, "batch styles width"], *, structure: Float[Tensor, "batch channels 4 4"] | None = None,

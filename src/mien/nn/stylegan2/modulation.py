@@ -3,7 +3,7 @@
 Karras et al. 2020, section 2.2, modulate the weights of each sample and run a grouped convolution over the batch. The
 same numbers come from scaling the input by the style, one convolution, and scaling the output by the demodulation
 d_o = rsqrt(sum_i s_i^2 sum_k w_oik^2 + 1e-8): no weights for each sample, and shapes that do not depend on the batch.
-A single sample takes both scales into its weights, which are fewer than its pixels.
+A single sample takes both scales into its weights where these are fewer than its pixels.
 """
 
 import math
@@ -25,6 +25,8 @@ class ModulatedConv(nn.Module):
     2 and [1, 3, 3, 1] behind it.
     """
 
+    fixed_energy: Tensor | None
+
     def __init__(
         self, inputs: int, outputs: int, side: int, *, style: int, demodulate: bool = True, up: bool = False
     ) -> None:
@@ -33,6 +35,7 @@ class ModulatedConv(nn.Module):
         self.affine = EqualLinear(style, inputs, bias=1.0)
         self.scale, self.padding, self.demodulate = 1 / math.sqrt(inputs * side**2), side // 2, demodulate
         self.blur = Blur(outputs, pad=1, gain=4.0) if up else None
+        self.register_buffer("fixed_energy", None, persistent=False)
 
     def scales(
         self, style: Float[Tensor, "batch width"]
@@ -44,30 +47,40 @@ class ModulatedConv(nn.Module):
         s = self.affine(style) * self.scale
         if not self.demodulate:
             return s, None
-        energy = self.weight.float().square().sum((2, 3))
         # a product and a sum, not a matrix product: autocast leaves them in float32
-        norm = (s.float().square()[:, None] * energy).sum(2)
+        norm = (s.float().square()[:, None] * self.energy()).sum(2)
         return s, torch.rsqrt(norm + DEMODULATION_EPSILON)
 
+    def energy(self) -> Float[Tensor, "outputs inputs"]:
+        """The sum of squares over the places of a kernel: computed, or kept from `freeze`."""
+        return self.weight.float().square().sum((2, 3)) if self.fixed_energy is None else self.fixed_energy
+
+    def freeze(self) -> None:
+        """Keeps the energy; from now on changes of the weights are not seen there. For inference."""
+        self.fixed_energy = self.energy().detach() if self.demodulate else None
+
     def forward(
-        self, x: Float[Tensor, "batch inputs h w"], style: Float[Tensor, "batch width"]
-    ) -> Float[Tensor, "batch outputs h2 w2"]:
+        self, x: Float[Tensor, "batch inputs h w"], style: Float[Tensor, "batch width"], *,
+        gain: float = 1.0, bias: Float[Tensor, " outputs"] | None = None,
+    ) -> Float[Tensor, "batch outputs h2 w2"]:  # fmt: skip
+        """gain * the modulated convolution + bias."""
         s, d = self.scales(style)
-        if x.shape[0] == 1:
-            return self.convolve(x, self.single_weight(s, d))
+        d = gain * (s.new_ones(s.shape[0], self.weight.shape[0]) if d is None else d)
+        if x.shape[0] == 1 and x.shape[2] * x.shape[3] > self.weight[:, 0].numel():  # more pixels than weights
+            scale = d[0, :, None] * s[0]
+            return self.convolve(x, self.weight * scale[:, :, None, None].to(self.weight.dtype), bias)
         y = self.convolve(x * s.to(x.dtype)[:, :, None, None], self.weight)
-        return y if d is None else y * d.to(y.dtype)[:, :, None, None]
+        scale = d.to(y.dtype)[:, :, None, None]
+        if bias is None:
+            return y * scale
+        shift = bias.to(y.dtype)[:, None, None]
+        return torch.addcmul(shift, y, scale) if torch.is_grad_enabled() else torch.addcmul(shift, y, scale, out=y)
 
-    def single_weight(self, s: Tensor, d: Tensor | None) -> Tensor:
-        """The modulated weights of a batch of one."""
-        weight = self.weight * s[0, :, None, None].to(self.weight.dtype)
-        return weight if d is None else weight * d[0, :, None, None, None].to(weight.dtype)
-
-    def convolve(self, x: Tensor, weight: Tensor) -> Tensor:
+    def convolve(self, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         """The convolution with given weights [outputs, inputs, side, side], upsampling and filter included."""
         if self.blur is None:
-            return F.conv2d(x, weight, padding=self.padding)
-        return self.blur(F.conv_transpose2d(x, weight.transpose(0, 1), stride=2))
+            return F.conv2d(x, weight, bias, padding=self.padding)
+        return self.blur(F.conv_transpose2d(x, weight.transpose(0, 1), stride=2), bias)
 
 
 class StyledConv(nn.Module):
@@ -84,21 +97,10 @@ class StyledConv(nn.Module):
         noise: Float[Tensor, "noises 1 h2 w2"],
     ) -> Float[Tensor, "batch outputs h2 w2"]:  # fmt: skip
         """noise: of variance 1, one map for each sample or one for all."""
-        s, d = self.conv.scales(style)
-        assert d is not None
-        gain = GAIN * d[:, :, None, None]
-        if x.shape[0] == 1:
-            y = self.conv.convolve(x, self.conv.single_weight(s, GAIN * d))
-        else:
-            y = self.conv.convolve(x * s.to(x.dtype)[:, :, None, None], self.conv.weight)
-        shift = (GAIN * (self.noise_strength * noise + self.bias[:, None, None])).to(y.dtype)
-        if torch.is_grad_enabled():
-            y = y + shift if x.shape[0] == 1 else torch.addcmul(shift, y, gain.to(y.dtype))
-        elif x.shape[0] == 1:
-            y += shift
-        else:
-            y = y.mul_(gain.to(y.dtype)).add_(shift)
-        return F.leaky_relu_(y, SLOPE)  # GAIN went through it: the function is positively homogeneous
+        # The leaky ReLU is positively homogeneous: its gain goes through it, into what is scaled anyway.
+        y = self.conv(x, style, gain=GAIN, bias=GAIN * self.bias)
+        shift = (GAIN * self.noise_strength * noise).to(y.dtype)
+        return F.leaky_relu_(y + shift if torch.is_grad_enabled() else y.add_(shift), SLOPE)
 
 
 class ToRgb(nn.Module):

@@ -58,8 +58,12 @@ class Blur(nn.Module):
         self.channels, self.pad, self.stride = channels, pad, stride
         self.register_buffer("kernel", fir_kernel(gain=gain).repeat(channels, 1, 1, 1), persistent=False)
 
-    def forward(self, x: Float[Tensor, "batch channels h w"]) -> Float[Tensor, "batch channels h2 w2"]:
-        return F.conv2d(x, self.kernel.to(x.dtype), stride=self.stride, padding=self.pad, groups=self.channels)
+    def forward(
+        self, x: Float[Tensor, "batch channels h w"], bias: Float[Tensor, " channels"] | None = None
+    ) -> Float[Tensor, "batch channels h2 w2"]:
+        """bias: added behind the filter."""
+        kernel, bias = self.kernel.to(x.dtype), None if bias is None else bias.to(x.dtype)
+        return F.conv2d(x, kernel, bias, stride=self.stride, padding=self.pad, groups=self.channels)
 
 
 def upsample_2x(x: Float[Tensor, "batch channels h w"]) -> Float[Tensor, "batch channels h2 w2"]:
