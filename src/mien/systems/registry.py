@@ -26,6 +26,9 @@ SYSTEMS: dict[str, tuple[str, str]] = {
     "parface_small": ("mien.systems.parface.network:ParFace", "small"),
     "parface_small_3d": ("mien.systems.parface.network:ParFace", "small_3d"),
     "parface_autoencoder": ("mien.systems.parface.network:ParFace", "autoencoder"),
+    "ddamfn": ("mien.systems.if3d.network:Ddamfn", "base"),
+    "ddamfn_render": ("mien.systems.if3d.network:DdamfnRender", "base"),
+    "if3d": ("mien.systems.if3d.network:If3D", "base"),
 }
 
 
