@@ -79,6 +79,15 @@ class Gate(nn.Module):
         return self.pool(gate * photo + (1 - gate) * render).flatten(1)
 
 
+def largest_in_windows(x: Map, count: int) -> Float[Tensor, "batch channels count count"]:
+    """Adaptive max pooling to count x count windows, which overlap where count does not divide the side; by slices, for
+    which ONNX has operators."""
+    side = x.shape[-1]
+    windows = [slice(i * side // count, -(-(i + 1) * side // count)) for i in range(count)]
+    rows = torch.stack([x[:, :, window].amax(2) for window in windows], dim=2)
+    return torch.stack([rows[..., window].amax(3) for window in windows], dim=3)
+
+
 class PyramidPooling(nn.Module):
     """Maxima of each map over 1, 2 x 2 and 4 x 4 overlapping windows, one after the other (spatial pyramid pooling).
 
@@ -96,7 +105,7 @@ class PyramidPooling(nn.Module):
 
     def pooled(self, x: Map) -> Vector:
         x = self.reduce(self.local(x))
-        return torch.cat([F.adaptive_max_pool2d(x, level).flatten(1) for level in self.LEVELS], dim=1)
+        return torch.cat([largest_in_windows(x, level).flatten(1) for level in self.LEVELS], dim=1)
 
     def forward(self, photo: Map, render: Map) -> Vector:
         return torch.cat([self.pooled(photo), self.pooled(render)], dim=1)

@@ -27,8 +27,9 @@ SYSTEMS: dict[str, tuple[str, str]] = {
     "parface_small_3d": ("mien.systems.parface.network:ParFace", "small_3d"),
     "parface_autoencoder": ("mien.systems.parface.network:ParFace", "autoencoder"),
     "ddamfn": ("mien.systems.if3d.network:Ddamfn", "base"),
-    "ddamfn_render": ("mien.systems.if3d.network:DdamfnRender", "base"),
+    "ddamfn_small": ("mien.systems.if3d.network:Ddamfn", "small"),
     "if3d": ("mien.systems.if3d.network:If3D", "base"),
+    "if3d_small": ("mien.systems.if3d.network:If3D", "small"),
 }
 
 

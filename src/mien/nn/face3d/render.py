@@ -12,11 +12,10 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
+from mien.core.geometry import ALBEDO, LIGHT_INTENSITY, LIGHTS
+
 Vertices = Float[Tensor, "batch vertices 3"]
 Triangles = Int[Tensor, "triangles 3"]
-# SMIRK's lights: (+-1, +-1, 1) and the viewer's own, and its grey skin.
-LIGHTS = ((-1.0, 1.0, 1.0), (1.0, 1.0, 1.0), (-1.0, -1.0, 1.0), (1.0, -1.0, 1.0), (0.0, 0.0, 1.0))
-INTENSITY, ALBEDO = 1.7, 180 / 255
 CHUNK = 1 << 22  # pixel candidates compared at a time: memory stays below some 200 MB
 TINY_AREA = 1e-8
 
@@ -49,7 +48,7 @@ def shading(normals: Float[Tensor, "*many 3"]) -> Float[Tensor, "*many 1"]:
     """Light that a white surface of that normal sends to the viewer: the mean over the lights of 1.7 times the cosine,
     cut to 0..1."""
     lights = F.normalize(torch.tensor(LIGHTS, dtype=normals.dtype, device=normals.device), dim=1)
-    return INTENSITY * (normals @ lights.T).clamp(0, 1).mean(-1, keepdim=True)
+    return LIGHT_INTENSITY * (normals @ lights.T).clamp(0, 1).mean(-1, keepdim=True)
 
 
 def project(points: Float[Tensor, "batch n 3"], camera: Float[Tensor, "batch 3"]) -> Float[Tensor, "batch n 3"]:

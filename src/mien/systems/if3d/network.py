@@ -156,12 +156,20 @@ def _trunk(config: StreamConfig) -> MixedFeatureNet:
     )  # fmt: skip
 
 
+SMALL: dict[str, Any] = {
+    "input_size": 64, "widths": (24, 48, 96), "depths": (2, 4, 2), "features": 128, "heads": 2, "mlp": (128,),
+}  # fmt: skip
+
+
 class Ddamfn(System):
-    """One stream, a photo: image [batch, 3, size, size] to `expression` logits and `affect` [batch, 2]."""
+    """One stream: image [batch, 3, size, size] to `expression` logits and `affect` [batch, 2].
+
+    The image is a photo, or a render where the data's pictures are renders.
+    """
 
     name = "ddamfn"
     config_class = StreamConfig
-    variants: ClassVar[dict[str, dict[str, Any]]] = {"base": {}, "small": {}}
+    variants: ClassVar[dict[str, dict[str, Any]]] = {"base": {}, "small": SMALL}
     config: StreamConfig
 
     @classmethod
@@ -182,23 +190,15 @@ class Ddamfn(System):
             config.features, config, widths=widths, dropout=(config.dropout,) * len(widths)
         )  # fmt: skip
 
-    def streams(self, picture: Picture) -> Streams:
+    def streams(self, image: Picture) -> Streams:
         """The outputs with the maps and the attention behind them."""
-        x = self.trunk(picture)
+        x = self.trunk(image)
         attention = self.heads(x)
         outputs = self.classifier(self.pool(self.heads.attend(x, attention)).flatten(1))
-        name = self.input_names[0]
-        return Streams(outputs, {name: x}, {name: attention})
+        return Streams(outputs, {"image": x}, {"image": attention})
 
-    def forward(self, picture: Picture) -> dict[str, Tensor]:
-        return self.streams(picture).outputs
-
-
-class DdamfnRender(Ddamfn):
-    """One stream, the render of a face in 3D."""
-
-    name = "ddamfn_render"
-    input_names = ("render",)
+    def forward(self, image: Picture) -> dict[str, Tensor]:
+        return self.streams(image).outputs
 
 
 class If3D(System):
@@ -207,7 +207,7 @@ class If3D(System):
     name = "if3d"
     config_class = If3DConfig
     input_names = ("image", "render")
-    variants: ClassVar[dict[str, dict[str, Any]]] = {"base": {}, "small": {}}
+    variants: ClassVar[dict[str, dict[str, Any]]] = {"base": {}, "small": SMALL}
     config: If3DConfig
 
     @classmethod

@@ -126,18 +126,17 @@ def describe(weights: Mapping[str, Tensor]) -> tuple[str, dict[str, Any]]:
     return "if3d", {"heads": heads, "fusion": marks[0] if marks else rest, "num_classes": classes}
 
 
-def converted(checkpoint: Mapping[str, Any], *, render: bool = False, **options: Any) -> tuple[Ddamfn | If3D, LoadReport]:
+def converted(checkpoint: Mapping[str, Any], **options: Any) -> tuple[Ddamfn | If3D, LoadReport]:
     """The network of a released classifier, in eval mode with the released behaviour, and the report of its names.
 
-    render: a network of one stream was trained on renders; nothing in the file tells. options: as for `create_model`
+    options: as for `create_model`
     (labels, inputs). Raises MienError where a name is missing, unknown or of another shape.
     """
     weights = weights_of(checkpoint)
     name, stated = describe(weights)
     if "labels" in options:
         stated.pop("num_classes")
-    name = "ddamfn_render" if render and name == "ddamfn" else name
-    network = create_model(name, legacy=True, **stated, **options)
+    network = create_model(name, **{"legacy": True, **stated, **options})
     assert isinstance(network, Ddamfn | If3D)
     ours, dead = renamed(network_table(network), weights)
     report = compare(_unique(network), ours, dropped=dead)
