@@ -44,6 +44,8 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     if path.suffix == ".pkl":
         return dict(read_module_pickle(path))
     content = read_torch_file(path)
+    if isinstance(content, Inert):
+        content = module_weights(content) or content
     if not isinstance(content, dict):
         raise MienError(
             f"{path}: holds a pickled {type(content).__name__}, not a dict of weights. Save its state_dict() instead."
@@ -60,6 +62,26 @@ def _read_safetensors(path: Path) -> dict[str, Any]:
     except SafetensorError as error:
         reason = one_line(error)[:160]
         raise MienError(f"{path}: damaged or not a safetensors file ({reason}). Fetch it again.") from error
+
+
+def module_weights(module: Inert) -> dict[str, Tensor]:
+    """The tensors of a whole module that was pickled, by the names that its state_dict would have; its class is never
+    looked up. Empty where the object is no module.
+    """
+    found: dict[str, Tensor] = {}
+    waiting = [("", module)]
+    while waiting:
+        prefix, inert = waiting.pop(0)
+        state = inert.state if isinstance(inert.state, dict) else {}
+        for kind in ("_parameters", "_buffers"):
+            entries = state.get(kind)
+            named = entries if isinstance(entries, dict) else {}
+            found |= {f"{prefix}{name}": value for name, value in named.items() if isinstance(value, Tensor)}
+        children = state.get("_modules")
+        for name, child in children.items() if isinstance(children, dict) else ():
+            if isinstance(child, Inert):
+                waiting.append((f"{prefix}{name}.", child))
+    return found
 
 
 def is_optimizer_state(content: Mapping[str, Any]) -> bool:
