@@ -116,9 +116,7 @@ def test_going_on_with_a_finished_run_changes_nothing(name: str, runs: Any) -> N
 
 
 @pytest.mark.parametrize("name", [*READERS, *RENDERED])
-def test_evaluate_writes_its_tables_and_report(
-    name: str, runs: Any, faces: Path, people: Path, tmp_path: Path
-) -> None:
+def test_evaluate_writes_its_tables_and_report(name: str, runs: Any, faces: Path, people: Path, tmp_path: Path) -> None:
     data = SMALL[name].data
     root, count = (faces, 14) if data == "drawn" else (people, 10)
     options = ["--data.name", data, "--data.root", str(root), "--split", "test", "--output", str(tmp_path / "out")]

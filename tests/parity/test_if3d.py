@@ -1,4 +1,4 @@
-"""DDAMFN, If3D's fusions and their losses give the numbers of the released implementation, from its names and shapes."""
+"""DDAMFN, If3D's fusions and their losses give the numbers of the released implementation."""
 
 import sys
 from pathlib import Path
@@ -133,7 +133,9 @@ def test_training_step_of_one_stream():
     case.check("grad_norm", torch.stack([norms[name] for name in case.meta["grad_names"]]))
     case.check("grad_norm_heads", torch.stack([norms[name] for name in case.meta["head_names"]]))
     assert set(case.meta["without_grad"]) <= set(report.dropped)
-    state = weights | {name: value for name, value in official_names.to_official(net).items() if name not in report.dropped}
+    state = weights | {
+        name: value for name, value in official_names.to_official(net).items() if name not in report.dropped
+    }
     case.check("buffers_sum", torch.stack([state[name].double().sum() for name in case.meta["buffers"]]))
 
 

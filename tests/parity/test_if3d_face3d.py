@@ -62,12 +62,17 @@ def model(case):
     stored = {name: case.stored(f"in_{name}") for name in case.meta["inputs"] if f"in_{name}" in case.want}
     return stored, flame.Flame(
         flame.FlameModel(
-            template=stored["v_template"], triangles=stored["faces_tensor"], shapes=stored["shapedirs"][..., :10],
-            expressions=stored["shapedirs"][..., 10:], pose_directions=stored["posedirs"],
-            joint_regressor=stored["J_regressor"], skinning=stored["lbs_weights"],
-            parents=tuple(stored["parents"].tolist()), left_lid=stored["l_eyelid"][0],
+            template=stored["v_template"],
+            triangles=stored["faces_tensor"],
+            shapes=stored["shapedirs"][..., :10],
+            expressions=stored["shapedirs"][..., 10:],
+            pose_directions=stored["posedirs"],
+            joint_regressor=stored["J_regressor"],
+            skinning=stored["lbs_weights"],
+            parents=tuple(stored["parents"].tolist()),
+            left_lid=stored["l_eyelid"][0],
             right_lid=stored["r_eyelid"][0],
-        )  # fmt: skip
+        )
     )
 
 

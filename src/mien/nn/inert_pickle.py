@@ -201,7 +201,7 @@ class _Machine:
         refuse_key(key)
 
     def build(self) -> None:
-        """Attributes of an object. Kept are the versions that a state_dict carries, and an inert object's as `state`."""
+        """Attributes of an object. Kept: the versions that a state_dict carries, and an inert object's, as `state`."""
         state, target = self.stack.pop(), self.stack[-1]
         if isinstance(target, OrderedDict) and isinstance(state, dict) and isinstance(state.get("_metadata"), dict):
             target._metadata = state["_metadata"]  # type: ignore[attr-defined]

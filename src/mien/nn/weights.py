@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from mien.core.errors import MienError, one_line
 from mien.nn.inert_pickle import Inert
-from mien.nn.module_pickle import read_module_pickle
+from mien.nn.module_pickle import module_weights, read_module_pickle
 from mien.nn.torch_files import read_torch_file
 
 __all__ = [
@@ -62,26 +62,6 @@ def _read_safetensors(path: Path) -> dict[str, Any]:
     except SafetensorError as error:
         reason = one_line(error)[:160]
         raise MienError(f"{path}: damaged or not a safetensors file ({reason}). Fetch it again.") from error
-
-
-def module_weights(module: Inert) -> dict[str, Tensor]:
-    """The tensors of a whole module that was pickled, by the names that its state_dict would have; its class is never
-    looked up. Empty where the object is no module.
-    """
-    found: dict[str, Tensor] = {}
-    waiting = [("", module)]
-    while waiting:
-        prefix, inert = waiting.pop(0)
-        state = inert.state if isinstance(inert.state, dict) else {}
-        for kind in ("_parameters", "_buffers"):
-            entries = state.get(kind)
-            named = entries if isinstance(entries, dict) else {}
-            found |= {f"{prefix}{name}": value for name, value in named.items() if isinstance(value, Tensor)}
-        children = state.get("_modules")
-        for name, child in children.items() if isinstance(children, dict) else ():
-            if isinstance(child, Inert):
-                waiting.append((f"{prefix}{name}.", child))
-    return found
 
 
 def is_optimizer_state(content: Mapping[str, Any]) -> bool:

@@ -92,7 +92,12 @@ class ClassStage(Stage):
 
 
 def head_rows(
-    state: dict[str, Tensor], own: dict[str, Tensor], keys: Sequence[str], *, before: Sequence[str], names: Sequence[str]
+    state: dict[str, Tensor],
+    own: dict[str, Tensor],
+    keys: Sequence[str],
+    *,
+    before: Sequence[str],
+    names: Sequence[str],
 ) -> None:
     """Puts into `state`, for these weights of a classifier, the rows of classes of the same name, and the own, fresh
     rows for every other class and for what follows the classes.

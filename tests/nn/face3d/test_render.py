@@ -31,7 +31,7 @@ def test_a_sphere_is_round_lit_from_the_front_and_hides_its_back():
     image = render.render_grey(points[None], triangles, torch.tensor([[0.8, 0.0, 0.0]]), size=64)[0, 0]
     covered = image > 0
     assert abs(covered.float().mean().item() - np.pi * 0.8**2 / 4) < 0.01
-    assert image[32, 32] == image.max() and image[32, 32] < 1.7 * ALBEDO
+    assert torch.isclose(image[32, 32], image.max(), atol=2e-3) and image.max() < 1.7 * ALBEDO
     assert torch.allclose(image, image.flip(1), atol=2e-3)
 
 

@@ -1,6 +1,7 @@
 """A folder of synthetic people: pictures, `people.csv` with what one number can say, `truth.npz` with the rest.
 
-`pictures/000001.png`, and `renders/000001.png` where renders are asked for; people.csv has a row a picture in the order of truth.npz's arrays; people.json says what made it.
+`pictures/000001.png`, and `renders/000001.png` where renders are asked for; people.csv has a row a picture in the order
+of truth.npz's arrays; people.json says what made it.
 """
 
 import csv

@@ -94,7 +94,8 @@ def asymmetry(
     with one_run(folder):
         for path in earlier:
             path.unlink(missing_ok=True)
-        page = written([item for visit in items for item in visit], scales, folder, reader, details, change, errors)
+        every_item = [item for visit in items for item in visit]
+        page = written(every_item, scales, folder, reader, details, change=change, errors=errors)
         return "\n".join([*choice.lines(), page])
 
 

@@ -76,7 +76,7 @@ def rated(items: Sequence[Examination | FilmExamination], affected: Any) -> list
 
 def written(
     items: list[Examination | FilmExamination], scales: list[ScaleEstimate], folder: Path, reader: FaceReader,
-    details: dict[str, Any], change: Comparison | None = None, errors: ErrorModel | None = None,
+    details: dict[str, Any], *, change: Comparison | None = None, errors: ErrorModel | None = None,
 ) -> str:  # fmt: skip
     write_measures(items, folder, info=reader.info, scales=scales, **details)
     if change is not None:

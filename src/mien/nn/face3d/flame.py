@@ -81,6 +81,16 @@ def on_triangles(
 class Flame(nn.Module):
     """Parameters to vertices [batch, vertices, 3] in the model's unit. Buffers only: nothing is trained."""
 
+    template: Tensor
+    triangles: Tensor
+    shapes: Tensor
+    expressions: Tensor
+    pose_directions: Tensor
+    joint_regressor: Tensor
+    skinning: Tensor
+    left_lid: Tensor | None
+    right_lid: Tensor | None
+
     def __init__(self, model: FlameModel) -> None:
         super().__init__()
         self.parents = model.parents
@@ -98,8 +108,8 @@ class Flame(nn.Module):
         jaw: Float[Tensor, "batch 3"], lids: Float[Tensor, "batch 2"] | None = None, *,
         neck: Float[Tensor, "batch 3"] | None = None, eyes: Float[Tensor, "batch 6"] | None = None,
     ) -> Vertices:  # fmt: skip
-        """pose: rotation of the head as axis times angle in radians; jaw, neck and eyes alike, relative to it. lids: how
-        far the left and the right eye are closed, 0..1.
+        """pose: rotation of the head as axis times angle in radians; jaw, neck and eyes alike, relative to it. lids:
+        how far the left and the right eye are closed, 0..1.
 
         Fewer parameters of shape or expression than the model has stand for zeros.
         """
@@ -111,7 +121,7 @@ class Flame(nn.Module):
         bends = (rotations[:, 1:] - torch.eye(3, dtype=pose.dtype, device=pose.device)).flatten(1)
         posed = shaped + (bends @ self.pose_directions).unflatten(1, (-1, 3))
         vertices = self._skinned(posed, joints, rotations)
-        if lids is not None and self.left_lid is not None:
+        if lids is not None and self.left_lid is not None and self.right_lid is not None:
             # After skinning, as SMIRK was trained: the offset does not turn with the head.
             vertices = vertices + lids[:, 1, None, None] * self.right_lid + lids[:, 0, None, None] * self.left_lid
         return vertices

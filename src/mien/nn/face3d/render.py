@@ -106,7 +106,7 @@ def _nearest_triangles(projected: Vertices, triangles: Triangles, size: int) -> 
     while side < 2 * size:
         chosen = (inside & (extent <= side) & (extent > side // 2)).nonzero()[:, 0]
         for part in chosen.split(max(CHUNK // (side * side), 1)):
-            _draw(depth, corners[part], low[part].long(), part // count, part % count, side, size)
+            _draw(depth, corners[part], low[part].long(), part // count, part % count, side=side, size=size)
         side *= 2
     shown = depth.view(batch, size, size)
     return torch.where(shown == torch.iinfo(torch.int64).max, -1, shown & 0xFFFFFFFF)
@@ -114,7 +114,7 @@ def _nearest_triangles(projected: Vertices, triangles: Triangles, size: int) -> 
 
 def _draw(
     depth: Int[Tensor, " pixels"], corners: Float[Tensor, "part 3 3"], low: Int[Tensor, "part 2"],
-    sample: Int[Tensor, " part"], triangle: Int[Tensor, " part"], side: int, size: int,
+    sample: Int[Tensor, " part"], triangle: Int[Tensor, " part"], *, side: int, size: int,
 ) -> None:  # fmt: skip
     """Keeps in `depth`, in place, the smaller of what is there and these triangles: the depth's order in the upper 32
     bits, the triangle's index in the lower."""

@@ -12,7 +12,7 @@ Heads = Float[Tensor, "heads batch channels height width"]
 
 
 def concordance(predicted: Values, truth: Values, *, eps: float = 1e-8) -> Float[Tensor, ""]:
-    """CCC over the batch (metrics.affect.ccc), in -1..1, with moments over n; a constant batch has a finite gradient."""
+    """CCC over the batch (metrics.affect.ccc), in -1..1, with moments over n; its gradient is always finite."""
     mean_p, mean_t = predicted.mean(), truth.mean()
     p, t = predicted - mean_p, truth - mean_t
     return 2 * (p * t).mean() / (p.square().mean() + t.square().mean() + (mean_p - mean_t).square() + eps)
@@ -52,8 +52,8 @@ def published_affect_loss(
 ) -> Float[Tensor, ""]:
     """If3D's mix of squared errors, 1 - PCC and 1 - C, each with its share of the weights.
 
-    C is not the CCC: 2 var(t) var(p) PCC / (var t + var p + (difference of means)^2), with unbiased variances, stays far
-    below 1 for values in -1..1.
+    C is not the CCC: 2 var(t) var(p) PCC / (var t + var p + (difference of means)^2), with unbiased variances, stays
+    far below 1 for values in -1..1.
     """
     pairs = list(zip(predicted.unbind(1), truth.unbind(1), strict=True))
     squared = sum(F.mse_loss(p, t) for p, t in pairs)

@@ -123,7 +123,9 @@ class Streams:
 class Classifier(nn.Module):
     """Linear layers with BatchNorm, LeakyReLU and dropout to the logits and, after them, valence and arousal."""
 
-    def __init__(self, inputs: int, config: StreamConfig, *, widths: tuple[int, ...], dropout: tuple[float, ...]) -> None:
+    def __init__(
+        self, inputs: int, config: StreamConfig, *, widths: tuple[int, ...], dropout: tuple[float, ...]
+    ) -> None:
         super().__init__()
         self.classes, self.bounded = config.num_classes, not config.legacy
         self.layers = nn.ModuleList()

@@ -1,4 +1,4 @@
-"""Released files of DDAMFN and If3D: which there are, and what each becomes. Their names and ours: official_names.py."""
+"""Released files of DDAMFN and If3D: which there are, what each becomes. Their names and ours: official_names.py."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

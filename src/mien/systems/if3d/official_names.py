@@ -55,9 +55,12 @@ def trunk_table(trunk: MixedFeatureNet, *, theirs: str, ours: str) -> Table:
 def recogniser_table(trunk: MixedFeatureNet) -> Table:
     """Of the whole MixedFeatureNet, whose parts have names."""
     numbered = trunk_table(trunk, theirs="#", ours="")
-    named: Table = {re.sub(r"#(\d)", lambda found: CHILDREN[int(found[1])], name): our for name, our in numbered.items()}
+    named: Table = {
+        re.sub(r"#(\d)", lambda found: CHILDREN[int(found[1])], name): our for name, our in numbered.items()
+    }
     return named | {
-        "conv_6_dw.conv": "head.pool.conv", "conv_6_dw.bn": "head.pool.norm", "linear": "head.linear", "bn": "head.norm",
+        "conv_6_dw.conv": "head.pool.conv", "conv_6_dw.bn": "head.pool.norm",
+        "linear": "head.linear", "bn": "head.norm",
     }  # fmt: skip
 
 
@@ -200,5 +203,3 @@ def _dead(module: str, network: Ddamfn | If3D, before: Mapping[str, Tensor]) -> 
     else:
         channels = network.config.num_classes if module == "bn" else features
     return dict(nn.BatchNorm2d(channels).state_dict())
-
-

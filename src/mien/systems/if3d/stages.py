@@ -42,7 +42,7 @@ class ExpressionOptions(ClassOptions):
     """Weight of the squared difference of the maps of photo and render, at least 0. Published: 0.05 in the linear
     fusion and 0.1 in the others."""
     legacy: bool = False
-    """The released losses: heads that are pushed together in a fusion, and their mix of errors of valence and arousal."""
+    """The released losses: heads pushed together in a fusion, and the mix of errors of valence and arousal."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
