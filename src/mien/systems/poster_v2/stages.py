@@ -7,11 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mien.core.errors import MienError
+from mien.core.labels import meaning
 from mien.core.landmarks import SCHEME_68
 from mien.core.options import check_choices, check_rules
 from mien.core.records import Sample
@@ -50,6 +52,7 @@ class Landmarks(Stage):
     default_optim = OptimOptions(name="adamw", lr=1e-3, weight_decay=0.01, schedule="cosine", warmup_epochs=2)
     monitor = "nme_interocular"
     larger_is_better = False
+    constant_is = "the mean shape"
 
     @classmethod
     def system_name(cls, name: str) -> str:
@@ -70,6 +73,10 @@ class Landmarks(Stage):
         assert predictions["truth"].shape[1] == SCHEME_68.points
         return {"nme_interocular": nme(predictions["landmarks"], predictions["truth"], normaliser="interocular")}
 
+    def constant(self, predictions: Predictions) -> Predictions:
+        truth = predictions["truth"]
+        return {"landmarks": np.broadcast_to(truth.mean(0), truth.shape), "truth": truth}
+
     def start_from(self, role: str, other: System) -> None:
         """Goes on from another run of this stage."""
         self.load_weights(other.state_dict())
@@ -83,8 +90,9 @@ class ExpressionOptions:
     """Share of the target probability spread evenly over all classes, in 0..1."""
     class_weights: Literal["none", "balanced"] = "none"
     """Weights of the classes in the loss: balanced is 1 / class count, scaled to mean 1 over the samples."""
-    monitor: Literal["accuracy", "balanced_accuracy"] = "accuracy"
-    """Validation score by which the best epoch is selected."""
+    monitor: Literal["accuracy", "balanced_accuracy", "nll"] = "accuracy"
+    """Validation score by which the best epoch is selected; nll (negative log-likelihood, lowest is best) is the
+    steadiest of them on a few dozen faces."""
 
     def __post_init__(self) -> None:
         check_choices(self, "stage.options.")
@@ -103,6 +111,7 @@ class Expression(Stage):
     def __init__(self, system: System, **rest: Any) -> None:
         super().__init__(system, **rest)
         self.monitor = self.options.monitor
+        self.larger_is_better = self.monitor != "nll"
 
     def loss_terms(self, batch: TorchBatch, shared: Any = None) -> dict[str, Tensor]:
         logits = self(batch.image)["expression"].float()
@@ -147,16 +156,17 @@ class Expression(Stage):
 
     def start_from(self, role: str, other: System) -> None:
         """A landmark bundle gives the landmark stream; an expression bundle everything, but of its head only the rows
-        of classes that have the same name here."""
+        of classes that have the same name (or a synonym) here."""
         if isinstance(other, PosterV2Landmarks):
             self.system.load_landmark_net(other.landmark_net.state_dict())
             return
         state = other.state_dict()
         before, names = other.outputs["expression"].names, self.system.outputs["expression"].names
         if before != names:
-            own = self.system.state_dict()
+            own, place_of = self.system.state_dict(), {meaning(name): i for i, name in enumerate(before)}
+            places = [place_of.get(meaning(name)) for name in names]
             for key in ("vit.head.weight", "vit.head.bias"):
-                rows = [state[key][before.index(n)] if n in before else own[key][i] for i, n in enumerate(names)]
+                rows = [own[key][i] if place is None else state[key][place] for i, place in enumerate(places)]
                 state[key] = torch.stack([*rows, *own[key][len(names) :]])
         self.load_weights(state)
 
