@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mien.core.errors import MienError
+from mien.core.labels import meaning
 from mien.core.options import check_choices, check_rules
 from mien.core.records import Sample
 from mien.metrics.calibration import fit_temperature, nll
@@ -26,8 +27,9 @@ class ClassOptions:
     """Share of the target probability spread evenly over all classes, in 0..1."""
     class_weights: Literal["none", "balanced"] = "none"
     """Weights of the classes in the loss: balanced is 1 / class count, scaled to mean 1 over the samples."""
-    monitor: Literal["accuracy", "balanced_accuracy"] = "accuracy"
-    """Validation score by which the best epoch is selected."""
+    monitor: Literal["accuracy", "balanced_accuracy", "nll"] = "accuracy"
+    """Validation score by which the best epoch is selected; nll (negative log-likelihood, lowest is best) is the
+    steadiest of them on a few dozen faces."""
 
     def __post_init__(self) -> None:
         check_choices(self, "stage.options.")
@@ -43,6 +45,7 @@ class ClassStage(Stage):
     def __init__(self, system: System, **rest: Any) -> None:
         super().__init__(system, **rest)
         self.monitor = self.options.monitor
+        self.larger_is_better = self.monitor != "nll"
 
     def cross_entropy(self, logits: Float[Tensor, "batch outputs"], batch: TorchBatch) -> Float[Tensor, ""]:
         """The batch's mean, as the options say. Raises MienError for data without labels."""
@@ -99,12 +102,14 @@ def head_rows(
     before: Sequence[str],
     names: Sequence[str],
 ) -> None:
-    """Puts into `state`, for these weights of a classifier, the rows of classes of the same name, and the own, fresh
+    """Puts into `state`, for these weights of a classifier, the rows of classes of the same name or a synonym, and the own, fresh
     rows for every other class and for what follows the classes.
 
     before, names: class names in the order of `state` and of `own`.
     """
     if tuple(before) != tuple(names):
+        place_of = {meaning(name): i for i, name in enumerate(before)}
+        places = [place_of.get(meaning(name)) for name in names]
         for key in keys:
-            rows = [state[key][before.index(n)] if n in before else own[key][i] for i, n in enumerate(names)]
+            rows = [own[key][i] if place is None else state[key][place] for i, place in enumerate(places)]
             state[key] = torch.stack([*rows, *own[key][len(names) :]])

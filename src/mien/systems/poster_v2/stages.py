@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -49,6 +50,7 @@ class Landmarks(Stage):
     default_optim = OptimOptions(name="adamw", lr=1e-3, weight_decay=0.01, schedule="cosine", warmup_epochs=2)
     monitor = "nme_interocular"
     larger_is_better = False
+    constant_is = "the mean shape"
 
     @classmethod
     def system_name(cls, name: str) -> str:
@@ -69,6 +71,10 @@ class Landmarks(Stage):
         assert predictions["truth"].shape[1] == SCHEME_68.points
         return {"nme_interocular": nme(predictions["landmarks"], predictions["truth"], normaliser="interocular")}
 
+    def constant(self, predictions: Predictions) -> Predictions:
+        truth = predictions["truth"]
+        return {"landmarks": np.broadcast_to(truth.mean(0), truth.shape), "truth": truth}
+
     def start_from(self, role: str, other: System) -> None:
         """Goes on from another run of this stage."""
         self.load_weights(other.state_dict())
@@ -83,7 +89,7 @@ class Expression(ClassStage):
 
     def start_from(self, role: str, other: System) -> None:
         """A landmark bundle gives the landmark stream; an expression bundle everything, but of its head only the rows
-        of classes that have the same name here."""
+        of classes that have the same name (or a synonym) here."""
         if isinstance(other, PosterV2Landmarks):
             self.system.load_landmark_net(other.landmark_net.state_dict())
             return
