@@ -32,7 +32,7 @@ def landmarks(
         overwrite: replace the drawings and points of an earlier run in the same folder.
     """
     from mien.engine.reading.inputs import bundle_of, files_of
-    from mien.engine.reading.output_folder import OutputFolder
+    from mien.engine.reading.output_folder import LANDMARK_FILES, OutputFolder
     from mien.engine.reading.output_names import OutputNames
     from mien.engine.reading.photo_points import PhotoPoints
     from mien.media.detect import create_detector
@@ -45,7 +45,7 @@ def landmarks(
         raise MienError(f"{bundle} reads {landmarker.scheme.points} points; this command draws 68.")
     find = create_detector(detector, weights=detector_weights, min_face=min_face)
     names, lines, unreadable = OutputNames(files), list[str](), 0
-    with OutputFolder(folder, overwrite=overwrite, suffixes=(".png", ".pts", ".obj", ".html")) as out:
+    with OutputFolder(folder, overwrite=overwrite, suffixes=LANDMARK_FILES) as out:
         out.begin()
         for path in files:
             try:

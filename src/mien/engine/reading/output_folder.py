@@ -14,6 +14,7 @@ from mien.media.tables import table_files
 
 TABLE, OVERLAYS, SHEET, POINTS = "readings", "overlays", "contact_sheet", "points"
 FILES, LOCK = "files.jsonl", ".mien.lock"
+LANDMARK_FILES = (".png", ".pts", ".obj", ".html")  # suffixes of what mien landmarks writes
 ASYMMETRY_FILES = r"report\.html|measures\.(csv|json)|curves_\d+\.csv"  # whole names of what mien asymmetry writes
 
 
@@ -107,7 +108,8 @@ class OutputFolder:
                     yield str(json.loads(line)).split("/")
 
     def _check(self) -> None:
-        foreign = [self.folder.joinpath(*p) for p in self._listed_parts() if not self._is_own(p) and ".." not in p]
+        alone = [p[0] for p in self._listed_parts() if len(p) == 1 and p[0].endswith(LANDMARK_FILES)]
+        foreign = [] if self.suffixes else [self.folder / name for name in alone]
         foreign += [path for path in self.folder.iterdir() if re.fullmatch(ASYMMETRY_FILES, path.name)]
         if there := [path for path in foreign if path.is_file()]:
             raise MienError(

@@ -34,13 +34,14 @@ def fit(
         configs: YAML files or the names of packaged configs, later ones win; without any, --output RUN continues or
             repeats the run in that folder.
     """
-    from mien.engine.training.config import resolve, stage_defaults
+    from mien.engine.training.config import named_by_config, resolve, stage_defaults
 
     _check_packages()
-    config = resolve(configs, overrides, defaults=stage_defaults)
-    from mien.engine.training.run import fit_config
+    with named_by_config(configs, overrides):
+        config = resolve(configs, overrides, defaults=stage_defaults)
+        from mien.engine.training.run import fit_config
 
-    return fit_config(config)
+        return fit_config(config)
 
 
 def fit_command(arguments: Sequence[str]) -> "list[FitResult]":
