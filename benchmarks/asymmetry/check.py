@@ -38,7 +38,7 @@ def report(people: Table, neutral: Table, smile: Table, repeats: Table | None, *
 
 def tested(people: Table, neutral: Table, smile: Table) -> dict[str, dict[str, np.ndarray]]:
     """Of each measure, by fits without that person: error, half_90, half_95, limit, corrected; each [n]."""
-    empty = {key: np.full(len(people), np.nan) for key in ("error", "half_90", "half_95", "limit", "corrected")}
+    empty = {key: np.full(len(people), np.nan) for key in ("error", "half_90", "half_95", "limit", "corrected", "excess")}
     found = {d.name: {key: values.copy() for key, values in empty.items()} for d in DEFINITIONS}
     for rows in fitting.folds(people):
         others = people.at(np.setdiff1d(np.arange(len(people)), rows))
@@ -50,7 +50,9 @@ def tested(people: Table, neutral: Table, smile: Table) -> dict[str, dict[str, n
             own = found[name]
             own["error"][rows] = part.true[name][:, 0] - corrected
             own["half_90"][rows], own["half_95"][rows], own["corrected"][rows] = half_90, half_95, corrected
-            own["limit"][rows] = fitting.limits(fitted, part, name, about, moved=part.facts["task"] != "rest")
+            moved = part.facts["task"] != "rest"
+            own["limit"][rows] = fitting.limits(fitted, part, name, about, moved=moved)
+            own["excess"][rows] = fitting.excess(fitted, part, name, about, moved=moved)
     return found
 
 
@@ -66,11 +68,7 @@ def healthy_clear(people: Table, neutral: Table, smile: Table) -> dict[str, Any]
         other = [table.at(np.flatnonzero(~rows)) for table, rows in zip((neutral, smile), own, strict=True)]
         fit = fitting.with_health(plain, about, *other)
         for table, shown in zip(mine, ratios, strict=True):
-            part = [
-                np.abs(fitting.halves(f, table, name, about)[0])
-                / fitting.limits(f, table, name, about, moved=shown == "moved")
-                for name, f in fit.items()
-            ]
+            part = [fitting.excess(f, table, name, about, moved=shown == "moved") for name, f in fit.items()]
             ratios[shown].append(np.stack(part))
         limit = fitting.face_limit(fit, other[0], about)
         faces.append(fitting.largest_ratio(fit, mine[0], about, moved=False) > limit)
@@ -98,8 +96,8 @@ def found_palsies(people: Table, kept_out: dict[str, dict[str, np.ndarray]], str
         for region in (*REGIONS, "any", "headline"):
             own = [d.name for d in DEFINITIONS if region in (d.region, "any")]
             own = list(MEASURES) if region == "headline" else own
-            ratios = np.stack([np.abs(kept_out[n]["corrected"]) / kept_out[n]["limit"] for n in own])
-            clear = ratios.max(0) > (strict if region == "headline" else 1)
+            excess = np.stack([kept_out[n]["excess"] for n in own])
+            clear = excess.max(0) > (strict if region == "headline" else 1)
             tasks = SHOWN_BY.get(region, tuple(t for group in SHOWN_BY.values() for t in group))
             cells = []
             for where in (np.isin(task, tasks), task == "rest"):

@@ -155,12 +155,14 @@ def limits(fitted: MeasureError, table: Table, name: str, about: dict[str, Any],
 
 
 def largest_ratio(fit: Fit, table: Table, about: dict[str, Any], *, moved: Any) -> np.ndarray:
-    """[n]: of each face the largest |difference| over its limit, of the measures that a headline names."""
-    ratios = [
-        np.abs(halves(fit[name], table, name, about)[0]) / limits(fit[name], table, name, about, moved=moved)
-        for name in MEASURES
-    ]
-    return np.max(ratios, axis=0)
+    """[n]: of each face the largest excess, of the measures that a headline names."""
+    return np.max([excess(fit[name], table, name, about, moved=moved) for name in MEASURES], axis=0)
+
+
+def excess(fitted: MeasureError, table: Table, name: str, about: dict[str, Any], *, moved: Any) -> np.ndarray:
+    """[n]: as Calibrated.excess."""
+    corrected, half_90, _ = halves(fitted, table, name, about)
+    return np.abs(corrected) / np.maximum(limits(fitted, table, name, about, moved=moved), half_90)
 
 
 def face_limit(fit: Fit, neutral: Table, about: dict[str, Any]) -> float:

@@ -39,9 +39,10 @@ class Table:
         return Table(parts[0], parts[1], parts[2], self.conditions[rows], self.yaw_deg[rows], parts[3])
 
 
-def load_table(folder: Path, name: str, *, mirrored: bool) -> Table:
-    """All shards of `name`. mirrored: the mean of both readings, else the first alone."""
-    shards = [dict(np.load(path)) for path in sorted(folder.glob(f"{name}_[0-9]*.npz"))]
+def load_table(folder: Path, name: str, *, mirrored: bool, only: Path | None = None) -> Table:
+    """All shards of `name`, or one. mirrored: the mean of both readings, else the first alone."""
+    paths = [only] if only else sorted(folder.glob(f"{name}_[0-9]*.npz"))
+    shards = [dict(np.load(path)) for path in paths]
     if not shards:
         raise SystemExit(f"No readings {name} in {folder}.")
     joined = {key: np.concatenate([shard[key] for shard in shards]) for key in shards[0]}

@@ -66,9 +66,14 @@ class Calibrated:
         return self.value + self.half_90
 
     @property
+    def excess(self) -> float:
+        """The difference over the healthy limit, or over half its range where that is larger; clear above 1."""
+        return abs(self.value) / max(self.healthy, self.half_90)
+
+    @property
     def clear(self) -> bool:
-        """Beyond what healthy people show and errors make of it."""
-        return abs(self.value) > self.healthy
+        """Beyond what healthy people show, and its range holds no other side and no equality."""
+        return self.excess > 1
 
     def detectable(self, percent: int = 95) -> float:
         """Smallest change between two pictures like this one that is beyond error, at 90 or 95 %."""

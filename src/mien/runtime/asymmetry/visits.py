@@ -100,7 +100,7 @@ def sentence(change: Change) -> str:
     unit = amount_of_unit(change.before)
     numbers = (f"{v:+.1f}".replace("-", "\N{MINUS SIGN}") for v in (one.value, two.value, change.value))
     first, second, moved = numbers
-    shown = f" ({change.task})" if change.task else ""
+    shown = f" ({change.task.replace('_', ' ')})" if change.task else ""
     return (
         f"{change.before.definition.region}, {change.before.definition.title}{shown}: right minus left {first} before, "
         f"{second}{unit} after; change {moved}{unit}, {change.verdict} (errors alone stay below "

@@ -142,7 +142,7 @@ class ErrorModel:
     conditions: Mapping[str, tuple[float, float, float, float]]
     """Name → mean, standard deviation, least and largest value in the fit."""
     face_limit: float
-    """Ratio of difference to limit that the largest one of a face stays below in 95 % of healthy neutral portraits."""
+    """What the largest `Calibrated.excess` of a face stays below in 95 % of healthy neutral portraits."""
     regions: Mapping[str, float]
     """Region of the Procrustes asymmetry → percent that 95 % of healthy neutral portraits stay below."""
     about: Mapping[str, Any]

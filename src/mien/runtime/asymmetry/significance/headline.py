@@ -15,6 +15,7 @@ MEASURES = (
     "brow_height", "palpebral_fissure", "commissure_excursion", "commissure_depth", "smile_angle", "upper_lip_depth",
     "lower_lip_depth", "dental_show",
 )  # fmt: skip
+_SECONDARY = ("upper_lip_depth", "lower_lip_depth", "dental_show")
 # Task -> measure -> whether the side that moves less has the smaller (1) or the larger value (-1).
 _LESS: Mapping[str, Mapping[str, int]] = {
     "brow_raise": {"brow_height": 1},
@@ -42,7 +43,7 @@ class Headline:
     """What stands out in a picture."""
 
     measure: Measure
-    """Of the region that is furthest beyond a healthy limit, or nearest to one: the first of MEASURES that is clear."""
+    """The one of the region that is furthest beyond a healthy limit, or nearest to one."""
     true: Calibrated
     """Its true difference."""
     clear: bool
@@ -80,12 +81,13 @@ def headline(
     chosen = [(m, true) for m, true in known if m.name in MEASURES]
     if not chosen:
         return None
-    ratios = [abs(true.value) / true.healthy for _, true in chosen]
+    ratios = [true.excess for _, true in chosen]
     worst = int(np.argmax(ratios))
     clear = ratios[worst] > face_limit
-    if clear:  # in the order of MEASURES, which is that of the definitions
+    if clear:  # a lip is named only where the corner of the mouth does not show it
         region = chosen[worst][0].definition.region
-        worst = next(k for k, (m, _) in enumerate(chosen) if m.definition.region == region and ratios[k] > face_limit)
+        own = [k for k, (m, _) in enumerate(chosen) if m.definition.region == region and ratios[k] > face_limit]
+        worst = max(own, key=lambda k: (chosen[k][0].name not in _SECONDARY, ratios[k]))
     weaker, with_rest = _weaker(chosen, ratios, task, rest) if clear else ("", False)
     measure, true = chosen[worst]
     return Headline(measure, true, clear, weaker, with_rest, sum(t.clear for _, t in known), len(known))
