@@ -12,12 +12,14 @@ from mien.core.errors import MienError
 from mien.nn.losses.adversarial import fooling_loss, real_or_fake_loss
 from mien.nn.stylegan2.discriminator import Discriminator, minibatch_deviation
 from mien.nn.stylegan2.generator import Generator, channels_at, mixed, style_count
+from mien.nn.stylegan2 import modulation
 from mien.nn.stylegan2.modulation import ModulatedConv
 from mien.nn.stylegan2.names import generator_to_official, load_generator
 from mien.nn.stylegan2.ops import upfirdn2d
 from mien.nn.stylegan2.training import (
     PathLength, average_decay, path_lengths, r1_penalty, track_latent_avg, training_codes,
 )  # fmt: skip
+from mien.nn.stylegan2.winograd import winograd_conv, winograd_weights
 
 TINY = {"size": 16, "style": 8, "mapping_layers": 2, "most_channels": 8}
 
@@ -53,6 +55,34 @@ def test_modulation_is_its_definition(up):
         want.append(conv.convolve(one[None], weight))
     torch.testing.assert_close(conv(x, style), torch.cat(want))
     torch.testing.assert_close(conv(x[:1], style[:1]), want[0])
+
+
+@torch.no_grad()
+def test_winograd_is_the_convolution():
+    torch.manual_seed(0)
+    x, weight = torch.randn(2, 7, 8, 12), torch.randn(5, 7, 3, 3)
+    want = torch.nn.functional.conv2d(x.double(), weight.double(), padding=1)
+    got = winograd_conv(x, winograd_weights(weight))
+    assert (got - want).abs().max() <= 3e-5 * want.abs().max()
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("batch", [1, 3])
+def test_for_inference_gives_the_same(batch, monkeypatch):
+    """In all forms: Winograd's, filters in parts from 128 pixels on, scales in the weights of a single sample."""
+    monkeypatch.setattr(modulation, "WINOGRAD_CHANNELS", 8)
+    net = tiny(size=256, most_channels=8)
+    lean = net.for_inference()
+    assert sum(m.winograd is not None for m in lean.modules() if isinstance(m, ModulatedConv)) == 2
+    codes = net.codes(torch.randn(batch, 8))
+    with torch.enable_grad():
+        want = net(codes.clone()).image.detach()
+    for form in (net, lean):
+        got = form(codes).image
+        assert (got - want).abs().max() <= 2e-5 * want.abs().max()
+    with torch.autocast("cpu", torch.bfloat16):
+        assert (lean(codes).image - want).abs().max() < 0.03 * want.abs().max()
+    assert net.state_dict().keys() == lean.state_dict().keys()
 
 
 def test_what_a_size_implies():

@@ -143,9 +143,12 @@ class Generator(nn.Module):
     def for_inference(self) -> "Generator":
         """A copy in eval mode whose weights no longer change: what depends on them alone is computed once."""
         lean = copy.deepcopy(self).eval().requires_grad_(False)
-        for module in lean.modules():
-            if isinstance(module, ModulatedConv):
-                module.freeze()
+        parts = [(4, nn.ModuleList([lean.first, lean.first_rgb]))]
+        parts += [(8 * 2**i, block) for i, block in enumerate(lean.blocks)]
+        for side, part in parts:
+            for module in part.modules():
+                if isinstance(module, ModulatedConv):
+                    module.freeze(side=side)
         return lean
 
     def forward(

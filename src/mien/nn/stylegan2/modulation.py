@@ -14,8 +14,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mien.nn.stylegan2.ops import GAIN, SLOPE, Blur, EqualLinear
+from mien.nn.stylegan2.winograd import winograd_conv, winograd_weights
 
 DEMODULATION_EPSILON = 1e-8
+WINOGRAD_CHANNELS, WINOGRAD_SIDES = 512, (32, 64)
+CHANNELS_LAST_SIDE, SPLIT_SIDE = 64, 128
 
 
 class ModulatedConv(nn.Module):
@@ -26,6 +29,7 @@ class ModulatedConv(nn.Module):
     """
 
     fixed_energy: Tensor | None
+    winograd: Tensor | None
 
     def __init__(
         self, inputs: int, outputs: int, side: int, *, style: int, demodulate: bool = True, up: bool = False
@@ -36,6 +40,7 @@ class ModulatedConv(nn.Module):
         self.scale, self.padding, self.demodulate = 1 / math.sqrt(inputs * side**2), side // 2, demodulate
         self.blur = Blur(outputs, pad=1, gain=4.0) if up else None
         self.register_buffer("fixed_energy", None, persistent=False)
+        self.register_buffer("winograd", None, persistent=False)
 
     def scales(
         self, style: Float[Tensor, "batch width"]
@@ -55,9 +60,15 @@ class ModulatedConv(nn.Module):
         """The sum of squares over the places of a kernel: computed, or kept from `freeze`."""
         return self.weight.float().square().sum((2, 3)) if self.fixed_energy is None else self.fixed_energy
 
-    def freeze(self) -> None:
-        """Keeps the energy; from now on changes of the weights are not seen there. For inference."""
+    def freeze(self, *, side: int) -> None:
+        """Keeps what depends on the weights alone; from now on their changes are not seen there. For inference.
+
+        side: of the maps that come in. Wide maps of some size are convolved in Winograd's form on a CPU.
+        """
         self.fixed_energy = self.energy().detach() if self.demodulate else None
+        plain = self.blur is None and self.weight.shape[2] == 3
+        if plain and self.weight.shape[1] >= WINOGRAD_CHANNELS and side in WINOGRAD_SIDES:
+            self.winograd = winograd_weights(self.weight.detach())
 
     def forward(
         self, x: Float[Tensor, "batch inputs h w"], style: Float[Tensor, "batch width"], *,
@@ -79,8 +90,36 @@ class ModulatedConv(nn.Module):
     def convolve(self, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         """The convolution with given weights [outputs, inputs, side, side], upsampling and filter included."""
         if self.blur is None:
+            if self.winograd is not None and weight is self.weight and self._may_transform(x):
+                return winograd_conv(x, self.winograd)
             return F.conv2d(x, weight, bias, padding=self.padding)
-        return self.blur(F.conv_transpose2d(x, weight.transpose(0, 1), stride=2), bias)
+        if x.shape[3] <= CHANNELS_LAST_SIDE and x.device.type == "cpu":
+            x = x.contiguous(memory_format=torch.channels_last)  # a transposed convolution of small maps is faster so
+        parts = 2 if x.shape[3] >= SPLIT_SIDE and not torch.is_grad_enabled() else 1
+        if parts == 1:
+            return self.blur(F.conv_transpose2d(x, weight.transpose(0, 1), stride=2), bias)
+        return self._convolve_in_parts(x, weight, bias, parts)
+
+    def _may_transform(self, x: Tensor) -> bool:
+        """Compilers and exported graphs have better kernels of their own; half precision would round too much."""
+        eager = not torch.compiler.is_compiling() and not torch.is_autocast_enabled(x.device.type)
+        return eager and x.device.type == "cpu" and x.dtype == torch.float32
+
+    def _convolve_in_parts(self, x: Tensor, weight: Tensor, bias: Tensor | None, parts: int) -> Tensor:
+        """Some output channels after the others: the map before the filter never exists as a whole."""
+        assert self.blur is not None
+        y = x.new_empty(x.shape[0], len(weight), 2 * x.shape[2], 2 * x.shape[3], dtype=_precision(x))
+        edges = [len(weight) * i // parts for i in range(parts + 1)]
+        for start, stop in zip(edges, edges[1:], strict=False):
+            spread = F.conv_transpose2d(x, weight[start:stop].transpose(0, 1), stride=2)
+            y[:, start:stop] = self.blur.some(spread, slice(start, stop), None if bias is None else bias[start:stop])
+        return y
+
+
+def _precision(x: Tensor) -> torch.dtype:
+    """Of a convolution's output."""
+    device = x.device.type
+    return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype
 
 
 class StyledConv(nn.Module):

@@ -62,8 +62,12 @@ class Blur(nn.Module):
         self, x: Float[Tensor, "batch channels h w"], bias: Float[Tensor, " channels"] | None = None
     ) -> Float[Tensor, "batch channels h2 w2"]:
         """bias: added behind the filter."""
-        kernel, bias = self.kernel.to(x.dtype), None if bias is None else bias.to(x.dtype)
-        return F.conv2d(x, kernel, bias, stride=self.stride, padding=self.pad, groups=self.channels)
+        return self.some(x, slice(0, self.channels), bias)
+
+    def some(self, x: Tensor, channels: slice, bias: Tensor | None) -> Tensor:
+        """The same for some of the channels."""
+        kernel, bias = self.kernel[channels].to(x.dtype), None if bias is None else bias.to(x.dtype)
+        return F.conv2d(x, kernel, bias, stride=self.stride, padding=self.pad, groups=kernel.shape[0])
 
 
 def upsample_2x(x: Float[Tensor, "batch channels h w"]) -> Float[Tensor, "batch channels h2 w2"]:
