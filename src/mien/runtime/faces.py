@@ -5,7 +5,7 @@ Boxes are in pixels of the upright picture as the file holds it, at whatever sca
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import local
 from typing import Any
@@ -14,12 +14,13 @@ import numpy as np
 
 from mien.core.errors import MienError, one_line
 from mien.core.geometry import crop_of_box
+from mien.core.limits import FINER_PIXELS
 from mien.core.records import Box
 from mien.core.spec import PictureInput, SoundInput
 from mien.media.audio import Sound
 from mien.media.crop import prepare
 from mien.media.detect import Detector, create_detector
-from mien.media.image import Picture, decoded_pixels, load_image
+from mien.media.image import Picture, decoding_bytes, load_image
 from mien.media.mel import log_mel
 
 # A JPEG is decoded no smaller than this shorter side: the detector searches at most 1.2 megapixels by itself.
@@ -43,8 +44,8 @@ class PictureTask:
     """Of the video frame."""
     sounds: Mapping[SoundInput, Sound] = field(default_factory=dict)
     """For each voice that a network takes: the film's sound up to the frame, as long as the network's window."""
-    pixels: int = 0
-    """How many it has when it is decoded; 0 where it cannot be."""
+    memory: int = 0
+    """Bytes that decoding it takes at most; 0 where it cannot be decoded."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -107,8 +108,8 @@ class FaceFinder:
             return Faces(None, note=f"{task.source}: could not be read ({one_line(error)[:200]}).")
 
     def file_task(self, path: Path) -> PictureTask:
-        pixels = decoded_pixels(path, min_side=None if self.min_face else SEARCH_SIDE)
-        return PictureTask(str(path), lambda: self._load(path), path, pixels=pixels)
+        memory = decoding_bytes(path, min_side=None if self.min_face else SEARCH_SIDE)
+        return PictureTask(str(path), lambda: self._load(path), path, memory=memory)
 
     def _load(self, path: Path) -> Picture:
         """The picture at the smallest scale that the detector needs."""
@@ -134,7 +135,9 @@ class FaceFinder:
         if enlarged <= 1:
             return picture
         wanted = int(min(picture.pixels.shape[:2]) * enlarged)
-        return load_image(task.path, min_side=min(wanted, *picture.size))
+        most = max(FINER_PIXELS, picture.pixels.size // 3)
+        finer = load_image(task.path, min_side=min(wanted, *picture.size), max_pixels=most)
+        return replace(finer, note=picture.note)
 
 
 def picture_of(pixels: np.ndarray, note: str = "") -> Picture:

@@ -11,6 +11,7 @@ from mien.cli.parameters import OptionsFrom
 from mien.core.errors import MienError
 
 if TYPE_CHECKING:
+    from mien.engine.training.config import FitConfig
     from mien.engine.training.run import FitResult
 
 NEEDS = ("torch", "lightning", "safetensors", "tensorboard")
@@ -36,7 +37,7 @@ def fit(
     from mien.engine.training.config import resolve, stage_defaults
 
     _check_packages()
-    config = resolve(configs, overrides, defaults=stage_defaults)
+    config = resolve(configs, overrides, defaults=stage_defaults, check=_check_options)
     from mien.engine.training.run import fit_config
 
     return fit_config(config)
@@ -47,10 +48,16 @@ def fit_command(arguments: Sequence[str]) -> "list[FitResult]":
     from mien.engine.training.config import parse_fit, stage_defaults
 
     _check_packages()
-    config = parse_fit(arguments, defaults=stage_defaults)
+    config = parse_fit(arguments, defaults=stage_defaults, check=_check_options)
     from mien.engine.training.run import fit_config
 
     return fit_config(config)
+
+
+def _check_options(config: "FitConfig") -> None:
+    from mien.engine.training.setup import check_options
+
+    check_options(config)
 
 
 def _check_packages() -> None:
