@@ -204,8 +204,14 @@ class GcVit(nn.Module):
             level_rates = rates[sum(depths[:i]) : sum(depths[: i + 1])]
             self.levels.append(
                 Level(
-                    channels, side=side, window=windows[i], depth=depths[i], heads=heads[i], mlp_ratio=mlp_ratio,
-                    drop_path=level_rates, legacy=legacy,
+                    channels,
+                    side=side,
+                    window=windows[i],
+                    depth=depths[i],
+                    heads=heads[i],
+                    mlp_ratio=mlp_ratio,
+                    drop_path=level_rates,
+                    legacy=legacy,
                 )  # fmt: skip
             )
             if i < 3:

@@ -176,4 +176,3 @@ def _released_place(name: str) -> tuple[int, int, int]:
     leaf = "to_rgb_bias" if part.startswith("to_rgb") and leaf == "bias" else leaf
     place = _LEAVES.index(leaf) if leaf in _LEAVES else int(leaf == "bias")
     return _PARTS.index(part), int(number[1]) if number else 0, place
-
