@@ -351,6 +351,18 @@ def test_the_first_screen_shows_a_picture_a_snippet_and_the_systems() -> None:
     assert all(f"| `{name}` |" in first for name in ("poster_v2", "parface", "if3d", "can", "ifer"))
 
 
+def test_the_first_snippet_prints_what_readme_shows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    astronaut = pytest.importorskip("skimage.data").astronaut()
+    Image.fromarray(astronaut).save(tmp_path / "photo.jpg", quality=95)
+    monkeypatch.chdir(tmp_path)
+    snippet, output = blocks(ROOT / "README.md")[:2]
+    assert (snippet.language, output.language) == ("python", "text") and len(snippet.text.strip().splitlines()) <= 5
+    exec(compile(snippet.text, "README.md", "exec"), {})
+    assert capsys.readouterr().out == output.text
+
+
 def test_the_number_of_readers_is_the_one_that_readme_states() -> None:
     from mien.data.readers import list_readers
 
