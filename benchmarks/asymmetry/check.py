@@ -38,7 +38,9 @@ def report(people: Table, neutral: Table, smile: Table, repeats: Table | None, *
 
 def tested(people: Table, neutral: Table, smile: Table) -> dict[str, dict[str, np.ndarray]]:
     """Of each measure, by fits without that person: error, half_90, half_95, limit, corrected; each [n]."""
-    empty = {key: np.full(len(people), np.nan) for key in ("error", "half_90", "half_95", "limit", "corrected", "excess")}
+    empty = {
+        key: np.full(len(people), np.nan) for key in ("error", "half_90", "half_95", "limit", "corrected", "excess")
+    }
     found = {d.name: {key: values.copy() for key, values in empty.items()} for d in DEFINITIONS}
     for rows in fitting.folds(people):
         others = people.at(np.setdiff1d(np.arange(len(people)), rows))

@@ -45,7 +45,9 @@ def main() -> None:
     options = parser.parse_args()
     reader = FaceReader(threads=1)
     files = [path for folder in options.portraits for path in picture_files([folder])[: options.limit]]
-    rows = [row for k, path in enumerate(files) for row in _rows(path, reader, np.random.default_rng([options.seed, k]))]
+    rows = [
+        row for k, path in enumerate(files) for row in _rows(path, reader, np.random.default_rng([options.seed, k]))
+    ]
     print(f"{len(files)} portraits\n| warp | measure | n | true change | found | r | corrected | in the 90 % range |")
     print("| --- | --- | --- | --- | --- | --- | --- | --- |")
     for warp, about in WARPS.items():

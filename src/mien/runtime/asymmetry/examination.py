@@ -109,8 +109,8 @@ class FaceReader:
     def errors(self, *, mirrored: bool, method: Method = METHOD) -> ErrorModel | None:
         """The errors fitted for this bundle; None where there are none, and where the method is not the one of the fit:
         eye line through the corners of the eyes, turned to the front by depth."""
-        usual = method.line == "canthi" and method.frontal and "depth" in self.landmarker.outputs
-        if self._folder is None or not usual:
+        usual = method.line == "canthi" and method.frontal and "depth" in self.info.outputs
+        if not usual or self._folder is None:
             return None
         return load_errors(self._folder / ERRORS_FILE, mirrored=mirrored, files=self.info.files)
 
