@@ -17,6 +17,7 @@ from mien import __main__ as cli
 from mien.cli import grammar
 from mien.cli.parameters import parameters_of
 from mien.core.errors import MienError
+from mien.core.extras import install_hint
 
 NOT_FOR_HELP = ("torch", "lightning", "onnxruntime", "matplotlib", "pandas")
 
@@ -164,9 +165,9 @@ def raising(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> None:
         (OSError(errno.ENOSPC, "No space left on device", "out/x"), 2, "mien: No space left on device: out/x\n"),
         (KeyboardInterrupt(), 130, "mien: stopped.\n"),
         (ModuleNotFoundError("no", name="torch.nn"), 2,
-         "mien: This needs torch, which is not installed: pip install 'mien[train]'.\n"),
+         f"mien: This needs torch, which is not installed: {install_hint('train')}.\n"),
         (ModuleNotFoundError("no", name="av"), 2,
-         "mien: This needs av, which is not installed: pip install 'mien[video]'.\n"),
+         f"mien: This needs av, which is not installed: {install_hint('video')}.\n"),
     ],
 )  # fmt: skip
 def test_what_a_user_can_mend_shows_no_traceback(
@@ -310,7 +311,7 @@ def test_a_shipped_bundle_verifies_and_a_changed_one_does_not(
 ) -> None:
     import shutil
 
-    from mien.engine.bundles.models import shipped_bundles
+    from mien.media.bundles import shipped_bundles
 
     for folder, info in shipped_bundles():
         assert mien("weights", "verify", folder, capsys=capsys)[0] == 0
@@ -489,7 +490,7 @@ def test_the_tour_reads_only_where_training_is_not_installed(
     monkeypatch.setattr(demo, "find_spec", lambda name: None)
     code, output, _ = mien("demo", "--output", tmp_path / "tour", "--faces", "14", capsys=capsys)
     assert code == 0
-    assert "they need torch (pip install 'mien[train]')" in output
+    assert "it needs torch" in output
     page = (tmp_path / "tour" / "report.html").read_text(encoding="utf-8")
     assert "Reading pictures" in page
     assert "Measured" not in page

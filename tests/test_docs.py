@@ -28,7 +28,7 @@ from mien.core.targets import imported
 
 ROOT = Path(__file__).parents[1]
 CARDS = sorted((*ROOT.glob("src/mien/systems/*/README.md"), *ROOT.glob("src/mien/runtime/bundles/*/README.md")))
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("docs/*.md")), *CARDS]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("docs/**/*.md")), *CARDS]
 CONFIGS = sorted(ROOT.glob("configs/*/*.yaml"))
 # Commands of the pages that are not run here, by how they begin, and why.
 EXEMPT = {

@@ -5,8 +5,8 @@
 Each frontal portrait is read; then the corner of the mouth, the brow, the lower lid or the upper lid of one side is
 displaced by a smooth warp of known size, and the picture is read again, both with the mirror test. The change of each
 measure in truth (the same warp applied to the points read first) is compared with the change read. Errors of
-annotations and of the first reading play no part. Printed: the share found (slope through 0), the correlation, the share
-after correction by the fitted slope, and how many changes lie in their 90 % range.
+annotations and of the first reading play no part. Printed: the share found (slope through 0), the correlation, the
+share after correction by the fitted slope, and how many changes lie in their 90 % range.
 """
 
 import argparse

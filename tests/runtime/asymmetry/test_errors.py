@@ -13,6 +13,7 @@ from synthetic_truth import FAR, TASKS, both, face, severe
 
 from mien.core.errors import MienError
 from mien.core.records import FacePoints
+from mien.media.files import read_info
 from mien.runtime.asymmetry import analyse, mirrored_points
 from mien.runtime.asymmetry.measures import DEFINITIONS
 from mien.runtime.asymmetry.significance.errors import ERRORS_FILE, Conditions, ErrorModel, load_errors
@@ -20,7 +21,6 @@ from mien.runtime.asymmetry.significance.headline import headline
 from mien.runtime.asymmetry.static import FaceMeasures
 from mien.runtime.asymmetry.visits import change_of
 from mien.runtime.landmarks import shipped_landmarks
-from mien.media.files import read_info
 
 BENCHMARKS = Path(__file__).parents[3] / "benchmarks" / "asymmetry"
 

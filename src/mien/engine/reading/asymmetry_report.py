@@ -119,7 +119,8 @@ def finding(photo: Examination, rest: Examination | None) -> str:
 def _photo(photo: Examination, recall: Mapping[str, float], rest: Examination | None) -> Section:
     title = f"{photo.source}{f': {_plain(photo.task)}' if photo.task else ''}"
     html = macro(
-        TEMPLATE, "photo", _capital(finding(photo, rest)), picture_of(photo), _region_rows(photo.measured), [_check_row(c) for c in photo.checks],
+        TEMPLATE, "photo", _capital(finding(photo, rest)), picture_of(photo), _region_rows(photo.measured),
+        [_check_row(check) for check in photo.checks],
         [check.sentence for check in photo.checks if check.passed is False] + _outside(photo),
         photo.mirror.percent if photo.mirror else None, _measures(photo, recall),
     )  # fmt: skip
@@ -134,8 +135,8 @@ def _outside(photo: Examination) -> list[str]:
     """A sentence where the errors were not fitted for such a picture."""
     if not photo.outside:
         return []
-    return [f"Worse than any picture that the errors were fitted on ({', '.join(photo.outside)}): the ranges may be too "
-            "narrow."]  # fmt: skip
+    names = ", ".join(photo.outside)
+    return [f"Worse than any picture that the errors were fitted on ({names}): the ranges may be too narrow."]
 
 
 def picture_of(photo: Examination, side: int = 720) -> Markup:
@@ -288,8 +289,8 @@ def _fitted(errors: ErrorModel | None) -> str:
                "independent, and is too wide"  # fmt: skip
     about = errors.about
     return (
-        f"fitted on {about['pictures']:.0f} pictures of {about['people']:.0f} synthetic people with known differences, healthy "
-        f"limits on {about['portraits']:.0f} portraits; of people kept out, the 90 % ranges hold "
+        f"fitted on {about['pictures']:.0f} pictures of {about['people']:.0f} synthetic people with known differences, "
+        f"healthy limits on {about['portraits']:.0f} portraits; of people kept out, the 90 % ranges hold "
         f"{100 * about['coverage_90']:.0f} % of true differences, and {100 * about['healthy_clear']:.0f} % of the "
         "measures of healthy portraits are beyond their limit"
     )

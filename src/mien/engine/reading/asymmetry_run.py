@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from mien.core.errors import MienError
 from mien.engine.reading.asymmetry_report import finding, rest_of, write_report
@@ -11,7 +11,14 @@ from mien.engine.reading.asymmetry_visits import Comparison
 from mien.media.files import printable
 from mien.media.image import is_video, load_image
 from mien.media.video import frames
-from mien.runtime.asymmetry.examination import Examination, FaceReader, FilmExamination, examine_film, examine_picture
+from mien.runtime.asymmetry.examination import (
+    Examination,
+    FaceReader,
+    FilmExamination,
+    Reader,
+    examine_film,
+    examine_picture,
+)
 from mien.runtime.asymmetry.frame import Method
 from mien.runtime.asymmetry.quality import failed
 from mien.runtime.asymmetry.scales import ScaleEstimate, estimate_scales
@@ -22,9 +29,16 @@ from mien.runtime.asymmetry.tasks import TASKS
 PAGE = "report.html"
 
 
+@runtime_checkable
+class StartingReader(Reader, Protocol):
+    """A Reader that is informed of each new file."""
+
+    def begin(self, source: str) -> None: ...
+
+
 def examined(
-    visits: Sequence[Sequence[tuple[str, Path]]], reader: FaceReader, method: Method, *, mirror: bool, affected: str,
-    every: int, errors: ErrorModel | None,
+    visits: Sequence[Sequence[tuple[str, Path]]], reader: StartingReader, method: Method, *, mirror: bool,
+    affected: str, every: int, errors: ErrorModel | None,
 ) -> tuple[list[list[Examination | FilmExamination]], list[str]]:  # fmt: skip
     """What could be examined of each visit, and why the rest could not. Raises MienError where nothing could."""
     items: list[list[Examination | FilmExamination]] = [[] for _ in visits]
@@ -34,6 +48,7 @@ def examined(
         common: dict[str, Any] = {
             "source": printable(name), "mirror": mirror, "method": method, "errors": errors
         }  # fmt: skip
+        reader.begin(common["source"])
         try:
             if is_video(path):
                 play = partial(frames, path, every=every)
@@ -61,7 +76,7 @@ def rated(items: Sequence[Examination | FilmExamination], affected: Any) -> list
 
 def written(
     items: list[Examination | FilmExamination], scales: list[ScaleEstimate], folder: Path, reader: FaceReader,
-    details: dict[str, Any], change: Comparison | None = None, errors: ErrorModel | None = None,
+    details: dict[str, Any], *, change: Comparison | None = None, errors: ErrorModel | None = None,
 ) -> str:  # fmt: skip
     write_measures(items, folder, info=reader.info, scales=scales, **details)
     if change is not None:
