@@ -61,6 +61,21 @@ class Examination:
         base = None if rest is None or rest is self else rest.measured
         return headline(self.measured, face_limit=self.face_limit, task=self.task, rest=base)
 
+    def finding(self, rest: "Examination | None" = None) -> str:
+        """The picture in one sentence: the region that differs most."""
+        stated = self.headline(rest)
+        if stated is not None:
+            return (
+                f"{stated.sentence}; {stated.clear_measures} of {stated.measures} measures beyond their healthy limit"
+            )
+        parts = self.measured.regions[1:]
+        if any(region.floor is None for region in parts):
+            worst = max(parts, key=lambda region: region.asymmetry.value)
+            return f"most unequal: {worst.name}, {worst.asymmetry.value:.1f} % (errors unknown)"
+        worst = max(parts, key=lambda region: region.asymmetry.value / max(region.floor or 0, 1e-9))
+        floor = f"a symmetric face stays below {worst.floor:.1f} %"
+        return f"most unequal: {worst.name}, {worst.asymmetry.value:.1f} % ({floor})"
+
 
 @dataclass(frozen=True, eq=False)
 class FilmExamination:
