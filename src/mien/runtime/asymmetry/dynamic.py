@@ -91,7 +91,8 @@ def analyse_track(
     """Measures a recording of one movement from rest and, best, back to rest. None: a frame without a face.
 
     task: one of TASKS; "" finds what moves. affected: "right" or "left" where it is known. Depth is used where all
-    frames have it. errors: those fitted for the reader. Raises MienError for fewer than 10 frames with a face and for task "rest".
+    frames have it. errors: those fitted for the reader. Raises MienError for fewer than 10 frames with a face and for
+    task "rest".
     """
     if len(faces) != len(times_s):
         raise MienError(f"A track needs a time for each frame; got {len(faces)} faces and {len(times_s)} times.")

@@ -61,6 +61,21 @@ class Examination:
         base = None if rest is None or rest is self else rest.measured
         return headline(self.measured, face_limit=self.face_limit, task=self.task, rest=base)
 
+    def finding(self, rest: "Examination | None" = None) -> str:
+        """The picture in one sentence: the region that differs most."""
+        stated = self.headline(rest)
+        if stated is not None:
+            return (
+                f"{stated.sentence}; {stated.clear_measures} of {stated.measures} measures beyond their healthy limit"
+            )
+        parts = self.measured.regions[1:]
+        if any(region.floor is None for region in parts):
+            worst = max(parts, key=lambda region: region.asymmetry.value)
+            return f"most unequal: {worst.name}, {worst.asymmetry.value:.1f} % (errors unknown)"
+        worst = max(parts, key=lambda region: region.asymmetry.value / max(region.floor or 0, 1e-9))
+        floor = f"a symmetric face stays below {worst.floor:.1f} %"
+        return f"most unequal: {worst.name}, {worst.asymmetry.value:.1f} % ({floor})"
+
 
 @dataclass(frozen=True, eq=False)
 class FilmExamination:
@@ -109,8 +124,8 @@ class FaceReader:
     def errors(self, *, mirrored: bool, method: Method = METHOD) -> ErrorModel | None:
         """The errors fitted for this bundle; None where there are none, and where the method is not the one of the fit:
         eye line through the corners of the eyes, turned to the front by depth."""
-        usual = method.line == "canthi" and method.frontal and "depth" in self.landmarker.outputs
-        if self._folder is None or not usual:
+        usual = method.line == "canthi" and method.frontal and "depth" in self.info.outputs
+        if not usual or self._folder is None:
             return None
         return load_errors(self._folder / ERRORS_FILE, mirrored=mirrored, files=self.info.files)
 

@@ -3,8 +3,8 @@
 Errors of the two sides are correlated: where a brow is read too high, so mostly is the other one. The error of a
 difference is therefore fitted on differences, not built from the errors of single points: true = slope (read - turn
 yaw) + error. The error's scale depends on the picture (size, sharpness, turn, the model's own sigma, the mirror test)
-and on the face (the difference, the mean of both sides, the shape asymmetry of the region). The fit is a file beside a landmark bundle, made by
-benchmarks/asymmetry_errors.py, and valid for that bundle alone.
+and on the face (the difference, the mean of both sides, the shape asymmetry of the region). The fit is a file beside a
+landmark bundle, written by benchmarks/asymmetry/fit.py, and valid for that bundle alone.
 """
 
 import json
@@ -99,8 +99,8 @@ class MeasureError:
     healthy: Mapping[str, float]
     """"rest", "moved": what 95 % of healthy people's portraits stay below, neutral and smiling, without sign."""
     typical: Mapping[str, float]
-    """Medians in those portraits: "difference" as read, without sign, "asymmetry" of the region, percent, and "half_95",
-    the half width of the 95 % range of such a face."""
+    """Medians in the neutral ones: "difference" as read, without sign, "asymmetry" of the region, percent, and
+    "half_95", the half width of the 95 % range of such a face."""
     repeat: float
     """Error of a change between two pictures of one person, over that of two independent pictures; 1 or less."""
 

@@ -21,8 +21,7 @@ _LESS: Mapping[str, Mapping[str, int]] = {
     "brow_raise": {"brow_height": 1},
     "eyes_closed_gently": {"palpebral_fissure": -1},
     "eyes_closed_tightly": {"palpebral_fissure": -1},
-    "smile": {"commissure_excursion": 1, "commissure_depth": -1, "smile_angle": 1, "upper_lip_depth": -1,
-              "dental_show": 1},
+    "smile": {"commissure_excursion": 1, "commissure_depth": -1, "upper_lip_depth": -1, "dental_show": 1},
     "snarl": {"commissure_depth": -1, "upper_lip_depth": -1, "dental_show": 1},
     "pucker": {"commissure_excursion": -1},
     "lower_teeth": {"lower_lip_depth": 1, "dental_show": 1},
@@ -31,7 +30,8 @@ _LESS: Mapping[str, Mapping[str, int]] = {
 _LARGER = {
     "brow_height": "the brow stands {} higher", "palpebral_fissure": "the eye is open {} wider",
     "commissure_excursion": "the corner of the mouth stands {} further from the midline",
-    "commissure_depth": "the corner of the mouth stands {} lower", "smile_angle": "the corner of the mouth rises {} more",
+    "commissure_depth": "the corner of the mouth stands {} lower",
+    "smile_angle": "the corner of the mouth rises {} more",
     "upper_lip_depth": "the upper lip stands {} lower", "lower_lip_depth": "the lower lip stands {} lower",
     "dental_show": "the lips part {} more",
 }  # fmt: skip
@@ -120,6 +120,6 @@ def _amount(measure: Measure, true: Calibrated) -> str:
     low, high = (f"{value:.1f}".replace("-", "\N{MINUS SIGN}") for value in ends)
     larger = _LARGER[measure.name].format(f"{abs(true.value):.1f}{unit}")
     return (
-        f"{larger} on the person's {side} ({measure.definition.title}; 90 % range {low} to {high}{unit}, 95 % of healthy "
-        f"faces differ by less than {true.healthy:.1f}{unit})"
+        f"{larger} on the person's {side} ({measure.definition.title}; 90 % range {low} to {high}{unit}, 95 % of "
+        f"healthy faces differ by less than {true.healthy:.1f}{unit})"
     )
