@@ -1,7 +1,7 @@
 """StyleGAN2-ADA's pickles: whole modules with their source code in them, read as plain tensors by name.
 
-Such a file is a pickled dict (`G`, `D`, `G_ema`, ...) of modules that rebuild themselves by running the source that they
-carry. Here that source is text and nothing is run: a module becomes the tensors of its parameters and buffers.
+Such a file is a pickled dict (`G`, `D`, `G_ema`, ...) of modules that rebuild themselves by running the source that
+they carry. Here that source is text and nothing is run: a module becomes the tensors of its parameters and buffers.
 """
 
 from collections.abc import Mapping
