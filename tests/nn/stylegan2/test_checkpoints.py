@@ -57,7 +57,7 @@ def ada_names(net):
 
 
 class Persistent:
-    """Pickles itself the way StyleGAN2-ADA's modules do: a function of their code base, with the source of the class."""
+    """Pickles itself as StyleGAN2-ADA's modules do: a function of their code base, and the source of the class."""
 
     def __init__(self, tensors):
         parameters, modules = OrderedDict(), OrderedDict()
