@@ -465,12 +465,16 @@ def test_the_tour_leaves_what_is_not_its_own(tmp_path: Path, capsys: pytest.Capt
 
 
 @pytest.mark.slow
-def test_the_tour_ends_with_a_report_that_stands_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_tour_ends_with_a_report_that_stands_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second tour, where training is not installed, replaces the first and reads only."""
     pytest.importorskip("lightning")
+    from mien.engine.demo import demo
+
     folder = tmp_path / "tour"
-    for _ in range(2):  # a second time replaces the first
-        code, output, _ = mien("demo", "--output", folder, "--faces", "42", "--epochs", "1", capsys=capsys)
-        assert code == 0
+    code, output, _ = mien("demo", "--output", folder, "--faces", "42", "--epochs", "1", capsys=capsys)
+    assert code == 0
     report = folder / "report.html"
     assert str(report.resolve()) in output
     page = report.read_text(encoding="utf-8")
@@ -482,16 +486,11 @@ def test_the_tour_ends_with_a_report_that_stands_alone(tmp_path: Path, capsys: p
     for link in re.findall(r'href="([^"]+)"', page):
         assert (folder / link).is_file()
 
-
-def test_the_tour_reads_only_where_training_is_not_installed(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from mien.engine.demo import demo
-
     monkeypatch.setattr(demo, "find_spec", lambda name: None)
-    code, output, _ = mien("demo", "--output", tmp_path / "tour", "--faces", "14", capsys=capsys)
+    code, output, _ = mien("demo", "--output", folder, "--faces", "14", capsys=capsys)
     assert code == 0
     assert "it needs torch" in output and re.search(r"This takes about \d+ (seconds|minutes) on this machine", output)
-    page = (tmp_path / "tour" / "report.html").read_text(encoding="utf-8")
+    page = report.read_text(encoding="utf-8")
     assert "models that ship" in page and "Asymmetry of a smile" in page
     assert "Measured" not in page
+    assert not (folder / "expression").exists()

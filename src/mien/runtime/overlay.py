@@ -28,11 +28,16 @@ def draw(pixels: Pixels, readings: Sequence[Reading]) -> Pixels:
 
     A picture without a face has a note in a corner.
     """
+    return np.asarray(drawn(pixels, readings))
+
+
+def drawn(pixels: Pixels, readings: Sequence[Reading], *, own: bool = False) -> Image.Image:
+    """As `draw`, without a further copy. own: the points may be drawn into `pixels` themselves."""
     pointed = [reading.points for reading in readings if reading.points is not None]
-    if pointed:
+    if pointed and not (own and pixels.flags.writeable):
         pixels = pixels.copy()
-        for points in pointed:
-            draw_points(pixels, points)
+    for points in pointed:
+        draw_points(pixels, points)
     image = Image.fromarray(pixels)
     canvas = ImageDraw.Draw(image)
     faces = [reading for reading in readings if reading.success and reading.box]
@@ -40,7 +45,7 @@ def draw(pixels: Pixels, readings: Sequence[Reading]) -> Pixels:
     if not faces:
         note = _cut((readings[0].note if readings else "") or "no face found", 60)
         _plate(canvas, (0, 0), note, _font(size, image.width, note), "#4d4d4d")
-        return np.asarray(image)
+        return image
     line = max(2, round(size / 8))
     for face in faces:
         _frame(canvas, face, image.size, line)
@@ -48,7 +53,7 @@ def draw(pixels: Pixels, readings: Sequence[Reading]) -> Pixels:
     for face, (corner, text, font) in zip(labelled, place(labelled, image.size, size), strict=True):
         _leader(canvas, corner, plate_size(text, font), face, line)
         _plate(canvas, corner, text, font, colour_of(face))
-    return np.asarray(image)
+    return image
 
 
 def _frame(canvas: ImageDraw.ImageDraw, face: Reading, size: tuple[int, int], line: int) -> None:

@@ -28,6 +28,10 @@ SYSTEMS: dict[str, tuple[str, str]] = {
     "parface_small": ("mien.systems.parface.network:ParFace", "small"),
     "parface_small_3d": ("mien.systems.parface.network:ParFace", "small_3d"),
     "parface_autoencoder": ("mien.systems.parface.network:ParFace", "autoencoder"),
+    "ddamfn": ("mien.systems.if3d.network:Ddamfn", "base"),
+    "ddamfn_small": ("mien.systems.if3d.network:Ddamfn", "small"),
+    "if3d": ("mien.systems.if3d.network:If3D", "base"),
+    "if3d_small": ("mien.systems.if3d.network:If3D", "small"),
 }
 
 

@@ -37,6 +37,7 @@ def asymmetry(
     line: Literal["canthi", "pupils"] = "canthi",
     every: int = 1,
     overwrite: bool = False,
+    compare: bool | None = None,
     threads: int | None = None,
 ) -> str:
     """Measure left-right asymmetry in photos and videos of one face: estimates with uncertainty, no diagnosis.
@@ -64,6 +65,8 @@ def asymmetry(
             lid points.
         every: of a video, read every N-th frame.
         overwrite: replace the report, tables and curves of an earlier run in the same folder.
+        compare: treat the two inputs as two visits of one person, the earlier one first, and report the change of each
+            measure against the change that errors make. By default two folders are compared and files are not.
         threads: CPU threads; by default one for each core.
     """
     from mien.engine.reading.asymmetry_run import examined, rated, written
@@ -71,15 +74,19 @@ def asymmetry(
     from mien.engine.reading.output_folder import ASYMMETRY_FILES, earlier_results, one_run
     from mien.runtime.asymmetry.examination import FaceReader
     from mien.runtime.asymmetry.frame import Method
+    from mien.runtime.asymmetry.visits import compared
 
     method = Method(_scale(pupil_distance_mm, iris_px, mm_per_px), line=line, frontal=frontal, distance_m=distance_m)
-    named = named_inputs(inputs, task)
+    visits = two_visits(inputs, compare)
+    named = [named_inputs(group, task) for group in (visits or [inputs])]
     folder, step = writable_folder(output), positive(every, "every") or 1
     earlier = earlier_results(folder, ASYMMETRY_FILES, overwrite=overwrite)
     reader = FaceReader(bundle_of(bundle), detector=detector, weights=detector_weights, threads=threads)
+    errors = reader.errors(mirrored=mirror, method=method)
     choice = FaceChoice(reader, create_detector(detector, weights=detector_weights), face)
-    items, unread = examined(named, choice, method, mirror=mirror, affected=affected, every=step)
-    scales = rated(items, affected)
+    items, unread = examined(named, choice, method, mirror=mirror, affected=affected, every=step, errors=errors)
+    change = compared(items) if visits else None
+    scales = rated(items[0], affected) if change is None else []
     details = {
         "affected": affected, "sigma": reader.sigma_source, "detector": detector, "faces": choice.faces,
         "unread": unread,
@@ -87,7 +94,9 @@ def asymmetry(
     with one_run(folder):
         for path in earlier:
             path.unlink(missing_ok=True)
-        return "\n".join([*choice.lines(), written(items, scales, folder, reader, details)])
+        every_item = [item for visit in items for item in visit]
+        page = written(every_item, scales, folder, reader, details, change=change, errors=errors)
+        return "\n".join([*choice.lines(), page])
 
 
 class FaceChoice:
@@ -172,6 +181,19 @@ def named_inputs(inputs: Sequence[str], task: str | None) -> list[tuple[str, Pat
             own = next((name for name in TASKS if stem == name or stem.endswith(f"_{name}")), "")
             named.append((task or own, path))
     return named
+
+
+def two_visits(inputs: Sequence[str], compare: bool | None) -> list[list[str]] | None:
+    """The inputs of each visit; None where they are one. Raises MienError for a comparison of other than two inputs."""
+    if compare is None:
+        compare = len(inputs) == 2 and all(Path(item).is_dir() for item in inputs)
+    if not compare:
+        return None
+    if len(inputs) != 2:
+        raise MienError(
+            f"--compare needs two inputs, the earlier visit first: two folders, pictures or videos; got {len(inputs)}."
+        )
+    return [[item] for item in inputs]
 
 
 def _scale(pupil_distance_mm: float | None, iris_px: float | None, mm_per_px: float | None) -> "Scale":
