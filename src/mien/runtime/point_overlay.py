@@ -84,10 +84,10 @@ def draw_points(pixels: Pixels, face: FacePoints) -> None:
 
 def _pixels(region: Pixels, points: np.ndarray) -> None:
     """A faint pixel for each point."""
-    layer = np.zeros(region.shape[:2], np.uint8)
-    nearest = np.round(points).astype(int)
-    x, y = nearest[:, 0], nearest[:, 1]
-    inside = (x >= 0) & (y >= 0) & (x < layer.shape[1]) & (y < layer.shape[0])
+    height, width = region.shape[:2]
+    layer = np.zeros((height, width), np.uint8)
+    x, y = (np.rint(points[:, axis]).astype(int) for axis in (0, 1))
+    inside = (x >= 0) & (y >= 0) & (x < width) & (y < height)
     layer[y[inside], x[inside]] = 255
     _lay(region, layer, DOT, _SMALL_OPACITY)
 
