@@ -17,7 +17,7 @@ from mien.media.files import read_info
 from mien.runtime.asymmetry import analyse, mirrored_points
 from mien.runtime.asymmetry.measures import DEFINITIONS
 from mien.runtime.asymmetry.significance.errors import ERRORS_FILE, Conditions, ErrorModel, load_errors
-from mien.runtime.asymmetry.significance.headline import headline
+from mien.runtime.asymmetry.significance.headline import MEASURES, headline
 from mien.runtime.asymmetry.static import FaceMeasures
 from mien.runtime.asymmetry.visits import change_of
 from mien.runtime.landmarks import shipped_landmarks
@@ -94,7 +94,7 @@ def test_the_headline_names_the_region_and_the_side_that_moves_less(
     rest = fitted(errors, face(palsy=palsy))
     for base in (None, rest):
         found = headline(shown, face_limit=errors.face_limit, task=task, rest=base)
-        assert found is not None and found.clear and found.weaker == name
+        assert found is not None and found.clear and found.certain and found.weaker == name
         assert found.compared_with_rest is (base is not None)
         assert f"the person's {name} side moves less" in found.sentence and "90 % range" in found.sentence
     wanted = {"smile": "mouth", "brow_raise": "brow", "eyes_closed_gently": "eye"}[task]
@@ -111,8 +111,8 @@ def test_a_side_that_only_hangs_lower_does_not_move_less(errors: ErrorModel) -> 
 
     rest = fitted(errors, lowered(face()))
     task = fitted(errors, lowered(face(both(TASKS["smile"]))), moved=True)
-    alone = headline(task, face_limit=0.5, task="smile")
-    together = headline(task, face_limit=0.5, task="smile", rest=rest)
+    alone = headline(task, face_limit=errors.face_limit, task="smile")
+    together = headline(task, face_limit=errors.face_limit, task="smile", rest=rest)
     assert alone is not None and alone.weaker == "left"
     assert together is not None and together.weaker == ""
 
@@ -121,6 +121,15 @@ def test_a_healthy_face_has_a_headline_that_says_so(errors: ErrorModel) -> None:
     found = headline(fitted(errors, face()), face_limit=errors.face_limit, task="smile")
     assert found is not None and not found.clear and found.weaker == "" and found.clear_measures == 0
     assert found.sentence.startswith("no region differs more than in healthy faces")
+
+
+def test_a_difference_that_some_healthy_faces_show_is_named_with_its_doubt(errors: ErrorModel) -> None:
+    shown = fitted(errors, face(both(TASKS["smile"]), palsy=severe("L", 1.0)), moved=True)
+    excess = max(shown[name].true.excess for name in MEASURES)
+    sure, doubtful = (headline(shown, face_limit=limit, task="smile") for limit in (0.9 * excess, 1.1 * excess))
+    assert sure is not None and sure.certain and "not certain" not in sure.sentence
+    assert doubtful is not None and doubtful.clear and not doubtful.certain and doubtful.weaker == "left"
+    assert "not certain" in doubtful.sentence and doubtful.sentence.startswith("mouth: ")
 
 
 def test_change_is_beyond_error_only_where_the_face_changed(errors: ErrorModel) -> None:
