@@ -15,6 +15,7 @@ from mien.core.errors import MienError
 from mien.core.records import FacePoints
 from mien.media.files import read_info
 from mien.runtime.asymmetry import analyse, mirrored_points
+from mien.runtime.asymmetry.examination import shows_movement
 from mien.runtime.asymmetry.measures import DEFINITIONS
 from mien.runtime.asymmetry.significance.errors import ERRORS_FILE, Conditions, ErrorModel, load_errors
 from mien.runtime.asymmetry.significance.headline import MEASURES, headline
@@ -130,6 +131,15 @@ def test_a_difference_that_some_healthy_faces_show_is_named_with_its_doubt(error
     assert sure is not None and sure.certain and "not certain" not in sure.sentence
     assert doubtful is not None and doubtful.clear and not doubtful.certain and doubtful.weaker == "left"
     assert "not certain" in doubtful.sentence and doubtful.sentence.startswith("mouth: ")
+
+
+def test_an_unnamed_smile_has_the_limits_of_moving_faces(errors: ErrorModel) -> None:
+    assert shows_movement(analyse(face(both(TASKS["smile"]))), "") and not shows_movement(analyse(face()), "")
+    assert shows_movement(analyse(face()), "brow_raise") and not shows_movement(
+        analyse(face(both(TASKS["smile"]))), "rest"
+    )
+    rest, moved = fitted(errors, face()), fitted(errors, face(), moved=True)
+    assert moved["dental_show"].true.healthy > 2 * rest["dental_show"].true.healthy
 
 
 def test_change_is_beyond_error_only_where_the_face_changed(errors: ErrorModel) -> None:
