@@ -15,13 +15,15 @@ from mien.core.errors import MienError
 from mien.core.records import FacePoints
 from mien.media.files import read_info
 from mien.runtime.asymmetry import analyse, mirrored_points
-from mien.runtime.asymmetry.examination import shows_movement
+from mien.runtime.asymmetry.examination import FaceReader, examine_picture, shows_movement
 from mien.runtime.asymmetry.measures import DEFINITIONS
 from mien.runtime.asymmetry.significance.errors import ERRORS_FILE, Conditions, ErrorModel, load_errors
 from mien.runtime.asymmetry.significance.headline import MEASURES, headline
 from mien.runtime.asymmetry.static import FaceMeasures
 from mien.runtime.asymmetry.visits import change_of
 from mien.runtime.landmarks import shipped_landmarks
+from mien.synthetic.people import PeopleOptions, person_of, photograph, scene_of
+from mien.synthetic.picture.camera import Camera
 
 BENCHMARKS = Path(__file__).parents[3] / "benchmarks" / "asymmetry"
 
@@ -172,6 +174,33 @@ def test_a_fit_is_used_for_its_own_network_alone(errors: ErrorModel, tmp_path: P
         broken.write_text(text, encoding="utf-8")
         with pytest.raises(MienError, match=ERRORS_FILE):
             load_errors(broken, mirrored=False, files=files)
+
+
+@pytest.mark.slow
+def test_pictures_of_people_who_were_not_in_the_fit(errors: ErrorModel) -> None:
+    """Through detector, crop and network: complete palsies smiling are clear on their side, healthy faces have no
+    certain finding, and about nine in ten true differences are in their ranges."""
+    options = PeopleOptions(size=320, occluders=False, degradations=False)
+    read, inside = FaceReader(threads=1), []
+    for number in range(4):
+        side = ("L", "R", "", "")[number % 4]
+        who = replace(person_of(31, number, options=options), palsy=severe(side, 1.0) if side else None)
+        rng = np.random.default_rng(number)
+        camera = Camera(320, 250, 1.5, yaw_rad=float(rng.uniform(-0.15, 0.15)))
+        scene = replace(scene_of(rng, who, options=options), camera=camera)
+        task = "smile" if side else "rest"
+        pixels, truth = photograph(who, both(TASKS[task]), scene, options=options)
+        found = examine_picture(pixels, read, task=task, errors=errors)
+        head = truth["landmarks_3d"] @ camera.rotation
+        exact = analyse(
+            FacePoints(head[:, :2] * (1.0, -1.0), depth_px=head[:, 2].astype(float), pose_rad=(0.0, 0.0, 0.0))
+        )
+        for measure, true in zip(found.measured.measures, exact.measures, strict=True):
+            inside.append(measure.true.low <= true.difference.value <= measure.true.high)
+        stated = found.headline()
+        assert stated is not None and stated.clear >= bool(side) and (side or not stated.certain), found.finding()
+        assert stated.weaker == {"L": "left", "R": "right", "": ""}[side], found.finding()
+    assert np.mean(inside) >= 0.75
 
 
 def test_ranges_are_fitted_to_hold_in_good_pictures_and_in_poor_ones() -> None:
