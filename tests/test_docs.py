@@ -132,8 +132,12 @@ def write_pictures(folder: Path) -> None:
     from mien.synthetic.people import unframed_portrait
 
     rest, smile = (unframed_portrait(7, 23, expression=name, size=240) for name in ("neutral", "happiness"))
-    (folder / "photos").mkdir()
-    for name, pixels in (("photo", smile), ("rest", rest), ("smile", smile), ("photos/a", rest), ("photos/b", smile)):
+    for name in ("photos", "before", "after"):
+        (folder / name).mkdir()
+    for name, pixels in (
+        ("photo", smile), ("rest", rest), ("smile", smile), ("photos/a", rest), ("photos/b", smile), ("may", smile),
+        ("july", smile), ("before/smile", smile), ("after/smile", smile),
+    ):  # fmt: skip
         Image.fromarray(pixels).save(folder / f"{name}.jpg", quality=95)
     for name in ("film.mp4", "smile.mp4"):
         write_video(folder / name, np.stack([rest] * 6 + [smile] * 8 + [rest] * 6), rate_hz=20)
