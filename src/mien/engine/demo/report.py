@@ -1,5 +1,6 @@
 """The report of the tour: the drawn faces, training, evaluation, and the pictures that were read."""
 
+import csv
 from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
@@ -19,6 +20,7 @@ from mien.report.training import read_lines
 from mien.runtime.readings import FaceReading, Readings
 
 TEMPLATE = "demo.html"
+SIDES = "right", "left", "difference"  # columns of measures.csv
 SIDE = 240  # pixels, of a drawing that was read
 SHOWN, TILE = 8, 96  # drawn faces of each expression on the sheet; their side in pixels
 CURVES = (  # stage, metric, title, whether it is written in percent
@@ -133,8 +135,19 @@ def _asymmetry(tour: Tour) -> Markup:
     for name, path, text in tour.asymmetry:
         with Image.open(path) as picture:
             shown = _jpeg(picture.convert("RGB"), f"a synthetic smile, {name}")
-        faces.append((shown, name, text, f"asymmetry_{name}/report.html"))
+        folder = tour.folder / f"asymmetry_{name}"
+        faces.append((shown, name, text, f"{folder.name}/report.html", _clear_measures(folder / "measures.csv")))
     return macro(TEMPLATE, "asymmetry", faces)
+
+
+def _clear_measures(path: Path) -> list[list[parts.Cell]]:
+    """Measures whose sides differ by more than their errors: name, right, left, difference in their unit."""
+    with path.open(encoding="utf-8", newline="") as file:
+        clear = [row for row in csv.DictReader(file) if row["clear"] == "1" and row["difference"]]
+    return [
+        [row["measure"].replace("_", " "), *(f"{float(row[side]):.1f} {row['unit']}" for side in SIDES)]
+        for row in clear
+    ]
 
 
 def _jpeg(image: Image.Image, alt: str) -> Markup:
