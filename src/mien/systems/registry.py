@@ -26,6 +26,11 @@ SYSTEMS: dict[str, tuple[str, str]] = {
     "parface_small": ("mien.systems.parface.network:ParFace", "small"),
     "parface_small_3d": ("mien.systems.parface.network:ParFace", "small_3d"),
     "parface_autoencoder": ("mien.systems.parface.network:ParFace", "autoencoder"),
+    "can": ("mien.systems.can.network:Can", "base"),
+    "can_product": ("mien.systems.can.network:Can", "product"),
+    "can_face": ("mien.systems.can.autoencoders:FaceVaeGan", "base"),
+    "can_voice": ("mien.systems.can.autoencoders:VoiceVaeGan", "base"),
+    "can_face_expression": ("mien.systems.can.network:FaceExpression", "base"),
 }
 
 
