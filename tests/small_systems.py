@@ -20,6 +20,9 @@ POSTER: dict[str, Any] = {
 }  # fmt: skip
 
 
+IF3D: dict[str, Any] = {
+    "input_size": 32, "widths": [8, 8, 16], "depths": [1, 1, 1], "features": 16, "heads": 2, "mlp": [16],
+}  # fmt: skip
 PARFACE: dict[str, Any] = {"size": 128, "width": 0.125, "latent": 12}
 CAN: dict[str, Any] = {"size": 32, "width": 0.125, "latent": 16}
 
@@ -52,6 +55,10 @@ SMALL = {
         "picture",
         {"stage.options": '{"perceptual": 0}', "optim.sam_rho": "0"},  # VGG-19's weights are a download
     ),
+    "ddamfn": Small(IF3D, "expression", "expression"),
+    "ddamfn_small": Small(IF3D, "expression", "expression"),
+    "if3d": Small(IF3D, "expression", "expression of photo and render", data="people"),
+    "if3d_small": Small({**IF3D, "fusion": "spp"}, "expression", "expression of photo and render", data="people"),
     "can": Small(CAN, "context", "heard expression", ANEW, data="manifest"),
     "can_product": Small(CAN, "context", "heard expression", ANEW, data="manifest"),
     "can_face": Small(CAN, "face_reconstruction", "picture"),
@@ -89,7 +96,9 @@ def batch_of(system: Any, *, faces: int = 6) -> Batch[torch.Tensor]:
     points = 0.2 + 0.6 * torch.rand(faces, 68, 2, generator=random)
     depth = 0.1 * torch.randn(faces, 68, generator=random)
     return Batch(
-        image=torch.rand(faces, *shapes.get("image", (3, 8, 8)), generator=random) - 0.5, index=torch.arange(faces),
+        image=torch.rand(faces, *shapes.get("image", (3, 8, 8)), generator=random) - 0.5,
+        render=torch.rand(faces, *shapes["render"], generator=random) - 0.5 if "render" in shapes else None,
+        affect=2 * torch.rand(faces, 2, generator=random) - 1, index=torch.arange(faces),
         expression=torch.arange(faces) % 7, landmarks=points, depth=depth - depth.mean(1, keepdim=True),
         visible=torch.ones(faces, 68),
         voice=torch.rand(faces, *shapes["voice"], generator=random) if "voice" in shapes else None,

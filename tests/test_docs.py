@@ -28,7 +28,7 @@ from mien.core.targets import imported
 
 ROOT = Path(__file__).parents[1]
 CARDS = sorted((*ROOT.glob("src/mien/systems/*/README.md"), *ROOT.glob("src/mien/runtime/bundles/*/README.md")))
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("docs/*.md")), *CARDS]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("docs/**/*.md")), *CARDS]
 CONFIGS = sorted(ROOT.glob("configs/*/*.yaml"))
 # Commands of the pages that are not run here, by how they begin, and why.
 EXEMPT = {
@@ -144,7 +144,7 @@ def write_data_sets(folder: Path) -> None:
 
     write_drawn(folder / "my_faces", faces=28, size=48, layout="image_folder")
     for name, faces in (
-        ("rafdb", 42), ("ferplus", 48), ("affectnet", 48), ("kdef", 42), ("expw", 28), ("w300", 28),
+        ("rafdb", 28), ("ferplus", 48), ("affectnet", 48), ("kdef", 42), ("expw", 28), ("w300", 28),
     ):  # fmt: skip
         write_drawn(folder / "datasets" / name.replace("w300", "300w"), faces=faces, size=96, layout=name, pictures=2)
 
@@ -152,11 +152,10 @@ def write_data_sets(folder: Path) -> None:
 def write_bundles(folder: Path) -> None:
     """Small untrained bundles of two kinds, and copies of two bundles that ship, which have ONNX."""
     import mien
+    from small_systems import PARFACE, POSTER
 
-    poster = {"landmark_branch": False, "vit_depth": 1}
-    mien.create_model("poster_v2_small", labels="rafdb", **poster).save_pretrained(folder / "expression" / "bundle")
-    small = {"size": 128, "width": 0.125, "latent": 12}
-    mien.create_model("parface_autoencoder", **small).save_pretrained(folder / "autoencoder" / "bundle")
+    mien.create_model("poster_v2_small", labels="rafdb", **POSTER).save_pretrained(folder / "expression" / "bundle")
+    mien.create_model("parface_autoencoder", **PARFACE).save_pretrained(folder / "autoencoder" / "bundle")
     shipped = ROOT / "src" / "mien" / "runtime" / "bundles"
     for name, source in (("a", "poster_v2_small_ferplus"), ("b", "parface_small_300w")):
         shutil.copytree(shipped / source, folder / name / "bundle")
@@ -174,8 +173,8 @@ def write_released_files(folder: Path) -> None:
     network = mien.create_model("poster_v2", labels="rafdb", legacy=True)
     released = to_official(network)
     whole = {f"module.{name}": value for name, value in released.items()}
-    for name in ("raf-db.pth", "checkpoint.pth"):
-        torch.save({"state_dict": whole, "epoch": 7, "best_acc": torch.tensor(92.2)}, folder / name)
+    torch.save({"state_dict": whole, "epoch": 7, "best_acc": torch.tensor(92.2)}, folder / "raf-db.pth")
+    (folder / "checkpoint.pth").hardlink_to(folder / "raf-db.pth")
     torch.save({"state_dict": to_official(network.trunk)}, folder / "ir50.pth")
     landmarks = {k.removeprefix("face_landback."): v for k, v in released.items() if k.startswith("face_landback.")}
     torch.save({"state_dict": landmarks}, folder / "mobilefacenet_model_best.pth.tar")

@@ -27,7 +27,7 @@ pytest.importorskip("lightning")
 
 SHIPPED = Path(mien.runtime.__file__).parent / "bundles"
 CONFIGS = sorted((Path(__file__).parents[2] / "configs").rglob("*.yaml"))
-SECONDS = seconds_of_fuzzing(40) / 6
+SECONDS = seconds_of_fuzzing(12) / 6
 
 
 def open_weights(path: Path) -> None:

@@ -2,8 +2,6 @@
 
 import json
 import os
-import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -11,9 +9,10 @@ from random import Random
 
 import pytest
 
+from forked import Forked
+
 pytest.importorskip("lightning")
-ENGINE = Path(__file__).parents[1] / "engine"
-KILLS = int(os.environ.get("MIEN_KILLS", "20"))
+KILLS = int(os.environ.get("MIEN_KILLS", "6"))
 FIT = [
     "--system.name=toy", "--stage.name=guess", "--data.name=drawn", "--data.batch_size=4", "--data.augmentation=strong",
     "--optim.lr=1e-2", "--optim.ema=0.9", "--trainer.epochs=3", "--trainer.checkpoint_steps=2", "--trainer.device=cpu",
@@ -21,16 +20,13 @@ FIT = [
 ]  # fmt: skip
 
 
-def fit(*options: str) -> "subprocess.Popen[bytes]":
-    paths = os.pathsep.join([str(ENGINE), *sys.path])
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": paths, "MIEN_CHECK_SHAPES": "0"}
-    command = [sys.executable, str(ENGINE / "fit_toy.py"), *options]
-    return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+def fit(*options: str) -> Forked:
+    return Forked(Path(__file__).parents[1] / "engine" / "fit_toy.py", *options)
 
 
-def finished(process: "subprocess.Popen[bytes]") -> None:
-    _, errors = process.communicate(timeout=600)
-    assert process.returncode == 0, errors.decode()[-2000:]
+def finished(process: Forked) -> None:
+    done = process.finished()
+    assert done.returncode == 0, done.stderr[-2000:]
 
 
 def contents(run: Path) -> dict[str, bytes]:
@@ -54,8 +50,8 @@ def test_a_training_that_is_killed_anywhere_ends_in_the_same_bundle(tmp_path: Pa
         run, after = tmp_path / f"killed_{number}", random.uniform(0, 1) * took
         process = fit(*words, f"--output={run}")
         time.sleep(after)
-        process.send_signal(signal.SIGKILL)
-        process.communicate()
+        process.kill()
+        process.finished()
         begun = (run / "config.yaml").is_file()
         finished(fit(f"--output={run}", "--resume") if begun else fit(*words, f"--output={run}"))
         assert contents(run) == whole, f"kill {number} after {after:.2f} s of {took:.2f}"

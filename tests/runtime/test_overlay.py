@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mien.core.records import Reading
-from mien.runtime.overlay import COLOURS, draw, label_of, letter_height, place, plate_size, thumbnail
+from mien.runtime.overlay import COLOURS, draw, letter_height, place, plate_size, thumbnail
 
 NAMES = ("neutral", "happiness", "contempt")
 
@@ -89,8 +89,8 @@ def test_a_label_is_drawn_with_solid_ground_and_white_letters(side: int) -> None
 
 
 def test_what_the_label_says() -> None:
-    assert label_of(face((0, 0, 9, 9))) == "happiness 93 %"
-    assert label_of(face((0, 0, 9, 9), share=0.9951)) == "happiness >99 %"
+    assert face((0, 0, 9, 9)).label == "happiness 93 %"
+    assert face((0, 0, 9, 9), share=0.9951).label == "happiness >99 %"
 
 
 def test_the_given_picture_is_left_alone_and_no_face_is_stated(astronaut: np.ndarray) -> None:

@@ -44,22 +44,11 @@ def draw(pixels: Pixels, readings: Sequence[Reading]) -> Pixels:
     for face in faces:
         canvas.rectangle(_clipped(face.box, image.size, line), outline="white", width=line + max(1, line // 2))
         canvas.rectangle(_clipped(face.box, image.size, line), outline=colour_of(face), width=line)
-    labelled = [face for face in faces if label_of(face)]
+    labelled = [face for face in faces if face.label]
     for face, (corner, text, font) in zip(labelled, place(labelled, image.size, size), strict=True):
         _leader(canvas, corner, plate_size(text, font), face, line)
         _plate(canvas, corner, text, font, colour_of(face))
     return np.asarray(image)
-
-
-def label_of(face: Reading) -> str:
-    """`happiness 93 %`, without a probability the class alone, never 100 %; without classes the first two values."""
-    if face.expression is None:
-        values = [(name, value) for given in face.outputs.values() for name, value in given.items()]
-        return "  ".join(f"{name} {value:.2f}" for name, value in values[:2])
-    share = face.probabilities.get(face.expression)
-    if share is None:
-        return face.expression
-    return f"{face.expression} " + (">99 %" if share >= 0.995 else f"{100 * share:.0f} %")
 
 
 def colour_of(face: Reading) -> str:
@@ -86,7 +75,7 @@ def place(faces: Sequence[Reading], size: tuple[int, int], letters: int) -> list
     placed: list[Placed] = []
     for face in faces:
         assert face.box is not None
-        text = label_of(face)
+        text = face.label
         font = _font(letters, size[0], text)
         width, height = plate_size(text, font)
         places = [_inside(spot, width, height, size) for spot in _spots(face.box, width, height)]

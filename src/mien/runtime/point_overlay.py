@@ -3,9 +3,13 @@
 Lines and dots grow with the face, not with the picture. A point that the model calls hidden is a ring.
 """
 
+from collections.abc import Sequence
+from typing import Any
+
 import cv2
 import numpy as np
 from jaxtyping import UInt8
+from PIL import Image, ImageDraw, ImageFont
 
 from mien.core.face_lines import LINES_68
 from mien.core.records import FacePoints
@@ -16,6 +20,35 @@ _SHIFT = 4  # coordinates in sixteenths of a pixel
 _DOTS_FROM = 100  # pixels of face below which dots would cover what they mark: lines alone
 
 Pixels = UInt8[np.ndarray, "height width 3"]
+
+
+def draw_faces(pixels: Pixels, faces: Sequence[FacePoints]) -> None:
+    """Draws all faces in place; where there are several, each gets its number, that of the table and the files."""
+    for face in faces:
+        draw_points(pixels, face)
+    for number, face in enumerate(faces if len(faces) > 1 else ()):
+        _number(pixels, face, number)
+
+
+def _number(pixels: Pixels, face: FacePoints, number: int) -> None:
+    """On a plate above the forehead, as high as a seventh of the face, 11 pixels at least."""
+    low, high = face.landmarks_px.min(0), face.landmarks_px.max(0)
+    if not np.isfinite([low, high]).all():
+        return
+    font = ImageFont.load_default(max(11.0, float((high - low).max()) / 7))
+    assert isinstance(font, ImageFont.FreeTypeFont)
+    image = Image.new("RGB", _plate_size(font, str(number)), SHADOW)
+    ImageDraw.Draw(image).text((font.size * 0.3, 0), str(number), fill=LINE, font=font)
+    height, width = pixels.shape[:2]
+    left = int(np.clip((low[0] + high[0]) / 2 - image.width / 2, 0, max(0, width - image.width)))
+    top = int(np.clip(low[1] - image.height * 1.4, 0, max(0, height - image.height)))
+    plate = np.asarray(image)[: height - top, : width - left]
+    pixels[top : top + plate.shape[0], left : left + plate.shape[1]] = plate
+
+
+def _plate_size(font: Any, text: str) -> tuple[int, int]:
+    ascent, descent = font.getmetrics()
+    return round(font.getlength(text) + 0.6 * font.size), ascent + descent
 
 
 def draw_points(pixels: Pixels, face: FacePoints) -> None:

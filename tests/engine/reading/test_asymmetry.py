@@ -16,7 +16,8 @@ from mien.core.bundle import BundleInfo
 from mien.core.errors import MienError
 from mien.core.records import FacePoints
 from mien.core.spec import Output, PictureInput
-from mien.engine.reading.asymmetry import asymmetry, named_inputs
+from mien.engine.reading.asymmetry import FaceChoice, asymmetry, named_inputs
+from mien.media.detect import Detection
 from mien.runtime.asymmetry import mirrored_points
 from mien.runtime.asymmetry.examination import FaceReader
 from mien.synthetic.face.palsy import Palsy
@@ -179,3 +180,46 @@ def test_a_name_that_is_not_utf8_is_written_as_text(photos: Path, tmp_path: Path
     asymmetry([str(odd)], output=str(tmp_path / "out"))
     assert "caf%E9_smile.png" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     assert "caf%E9_smile.png" in (tmp_path / "out" / "measures.csv").read_text(encoding="utf-8")
+
+
+WIDE = np.zeros((100, 300, 3), np.uint8)
+BOXES = [(10.0, 10.0, 50.0, 50.0), (200.0, 5.0, 280.0, 85.0), (100.0, 20.0, 130.0, 50.0)]
+
+
+def face_at(_: np.ndarray, *, near: tuple[float, ...] | None = None) -> FacePoints:
+    """By itself the middle one, as one that a detector is surest of."""
+    return FacePoints(np.zeros((68, 2)), box=near or BOXES[2])
+
+
+def test_one_of_several_faces_is_chosen_by_number_and_named() -> None:
+    def chosen(face: int | None) -> FaceChoice:
+        choice = FaceChoice(face_at, lambda _: [Detection(box, 1.0) for box in BOXES], face)
+        choice.begin("three.jpg")
+        return choice
+
+    for face, box in ((0, BOXES[1]), (1, BOXES[0]), (2, BOXES[2]), (None, BOXES[2])):
+        choice = chosen(face)
+        assert choice(WIDE).box == box
+        assert choice(WIDE).box == box and len(choice.faces) == 1  # a later frame of the same film
+        assert choice.faces[0]["found"] == 3 and choice.faces[0]["measured"] == (2 if face is None else face)
+        (line,) = choice.lines()
+        assert f"three.jpg: 3 faces; measured is face {2 if face is None else face}" in line
+        assert f"x {box[0]:.0f} to {box[2]:.0f}" in line and "--face N" in line
+    with pytest.raises(MienError, match=r"three.jpg: no face 3; the detector finds 3 \(0 is the largest\)"):
+        chosen(3)(WIDE)
+    with pytest.raises(MienError, match="--face must be 0"):
+        chosen(-1)
+
+
+@pytest.mark.usefixtures("oracle")
+def test_an_earlier_report_is_replaced_on_request_only_and_as_a_whole(photos: Path, tmp_path: Path) -> None:
+    for name in ("curves_1.csv", "measures.csv", "my_curves_1.csv"):
+        (tmp_path / name).write_text("of another person")
+    with pytest.raises(MienError, match=r"holds the results of an earlier run \(curves_1.csv\). Add --overwrite"):
+        asymmetry([str(photos / "rest.png")], output=str(tmp_path))
+    assert (tmp_path / "measures.csv").read_text() == "of another person"
+    asymmetry([str(photos / "rest.png")], output=str(tmp_path), overwrite=True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "measures.csv", "measures.json", "my_curves_1.csv", "report.html",
+    ]  # fmt: skip
+    assert "another person" not in (tmp_path / "measures.csv").read_text()

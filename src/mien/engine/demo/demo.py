@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from mien.core.errors import MienError
+from mien.core.extras import install_hint
 
 # What the tour writes into its folder; a second tour in the same folder replaces just these.
 PARTS = ("faces", "landmarks", "expression", "evaluation", "pictures", "readings", "report.html")
@@ -34,7 +35,7 @@ def demo(*, output: str = "mien-demo", faces: int = 1050, epochs: int = 14, seed
     steps.draw(tour, faces)
     missing = [name for name in NEEDS if find_spec(name) is None]
     if missing:
-        tour.skip(f"Training and measuring are left out: they need {missing[0]} (pip install 'mien[train]').")
+        tour.skip(f"Training is left out: it needs {missing[0]} ({install_hint('train')}).")
     else:
         with steps.one_thread():
             steps.train(tour, epochs)

@@ -12,14 +12,15 @@ from typing import Any
 import cv2
 from rich.console import Console
 
+from mien.core.extras import install_hint
 from mien.data.options import DataOptions
 from mien.data.replicas import write_drawn
 from mien.engine.bundles.export import export
-from mien.engine.bundles.models import shipped_bundles
 from mien.engine.evaluation.classes.predictions import ClassEvaluation
 from mien.engine.evaluation.evaluate import evaluate
 from mien.engine.reading.analyze import analyze
 from mien.engine.training.fit import fit
+from mien.media.bundles import shipped_bundles
 from mien.synthetic.drawn import EXPRESSIONS
 from mien.synthetic.people import unframed_portrait
 
@@ -141,7 +142,7 @@ def _paint_pictures(tour: Tour) -> None:
 
         cv2.imwrite(str(folder / "astronaut.png"), astronaut()[..., ::-1])
     else:
-        tour.skip("The astronaut's portrait is left out: it comes with scikit-image (pip install 'mien[train]').")
+        tour.skip(f"The astronaut's portrait is left out: it comes with scikit-image ({install_hint('train')}).")
 
 
 def _reading_bundle(tour: Tour) -> str | None:

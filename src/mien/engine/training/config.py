@@ -5,7 +5,9 @@
 Later files and overrides win, key by key. A key that does not exist is refused with the nearest one that does.
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from importlib import resources
@@ -187,6 +189,30 @@ def resolve(files: Sequence[str], overrides: Mapping[str, Any], *, defaults: Def
             if _error_of(stated, defaults) == str(error):
                 raise MienError(f"{path}: {error}") from error
         raise
+
+
+@contextmanager
+def named_by_config(configs: Sequence[str], overrides: Mapping[str, Any]) -> Iterator[None]:
+    """A MienError of the block that quotes a key or a text of a config, and of no override, begins with its file."""
+    try:
+        yield
+    except MienError as error:
+        quoted = set(re.findall(r"'([^']+)'", str(error)))
+        path = next((path for path in map(find_config, configs) if quoted & set(_texts(_mapping(path)))), None)
+        if path is None or str(error).startswith(str(path)) or quoted & set(_texts(dict(overrides))):
+            raise
+        raise MienError(f"{path}: {error}") from error
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """The keys and the texts of nested mappings and lists; of dotted keys the last part too."""
+    if isinstance(value, str):
+        yield value
+    for key, inner in value.items() if isinstance(value, Mapping) else ():
+        yield from (str(key), str(key).rpartition(".")[2])
+        yield from _texts(inner)
+    for inner in value if isinstance(value, list | tuple) else ():
+        yield from _texts(inner)
 
 
 def _error_of(values: Mapping[Any, Any], defaults: Defaults) -> str:

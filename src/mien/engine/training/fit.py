@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from mien.cli.parameters import OptionsFrom
 from mien.core.errors import MienError
+from mien.core.extras import install_hint
 
 if TYPE_CHECKING:
     from mien.engine.training.run import FitResult
@@ -33,13 +34,14 @@ def fit(
         configs: YAML files or the names of packaged configs, later ones win; without any, --output RUN continues or
             repeats the run in that folder.
     """
-    from mien.engine.training.config import resolve, stage_defaults
+    from mien.engine.training.config import named_by_config, resolve, stage_defaults
 
     _check_packages()
-    config = resolve(configs, overrides, defaults=stage_defaults)
-    from mien.engine.training.run import fit_config
+    with named_by_config(configs, overrides):
+        config = resolve(configs, overrides, defaults=stage_defaults)
+        from mien.engine.training.run import fit_config
 
-    return fit_config(config)
+        return fit_config(config)
 
 
 def fit_command(arguments: Sequence[str]) -> "list[FitResult]":
@@ -56,4 +58,4 @@ def fit_command(arguments: Sequence[str]) -> "list[FitResult]":
 def _check_packages() -> None:
     missing = [name for name in NEEDS if find_spec(name) is None]
     if missing:
-        raise MienError(f"mien fit needs {', '.join(missing)}, which is not installed: pip install 'mien[train]'.")
+        raise MienError(f"mien fit needs {', '.join(missing)}, which is not installed: {install_hint('train')}.")

@@ -7,8 +7,8 @@ from mien.core.errors import MienError, nearest
 from mien.core.labels import LabelSet
 from mien.core.spec import input_from_dict
 from mien.data.datamodule import FaceDataModule
-from mien.engine.bundles.predictor import bundle_folder
 from mien.engine.training.config import FitConfig
+from mien.media.bundles import bundle_folder
 from mien.systems.bundle import load
 from mien.systems.registry import create_model, stage_class
 from mien.systems.stage import Stage, StepOptions, step_seed

@@ -9,37 +9,32 @@ from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from mien.core.errors import MienError
 from mien.core.options import at_least, check_rules
 from mien.core.records import Sample
-from mien.metrics.calibration import fit_temperature, nll
-from mien.metrics.expression import accuracy, balanced_accuracy, confusion_matrix
 from mien.nn.vae_gan.gaussian import Gaussian
 from mien.nn.vae_gan.vae_gan import VaeGan
 from mien.systems.can.autoencoders import FaceVaeGan, VoiceVaeGan
 from mien.systems.can.network import Can, Codes, FaceExpression, divergence_of
+from mien.systems.class_stage import ClassOptions, ClassStage
 from mien.systems.optim import OptimOptions
-from mien.systems.stage import Objective, ParameterGroup, Predictions, Stage, TorchBatch
+from mien.systems.stage import Objective, ParameterGroup, Predictions, TorchBatch
 from mien.systems.system import System
 
 SAME = ("size", "latent", "width")  # without which an encoder's weights do not fit
 
 
 @dataclass(frozen=True)
-class ClassifierOptions:
+class ClassifierOptions(ClassOptions):
     """Options of the classifier's stage."""
 
     classifier_decay: float = 0.1
     """Weight decay of the linear heads, biases included, as released."""
-    label_smoothing: float = 0.0
-    """Share of the target probability spread evenly over all classes, in 0..1."""
 
     def __post_init__(self) -> None:
-        rules = at_least(self, 0, "classifier_decay")
-        rules["label_smoothing"] = (0 <= self.label_smoothing < 1, "in 0..1")
-        check_rules(self, "stage.options.", rules)
+        super().__post_init__()
+        check_rules(self, "stage.options.", at_least(self, 0, "classifier_decay"))
 
 
 @dataclass(frozen=True)
@@ -56,14 +51,12 @@ class ContextOptions(ClassifierOptions):
         check_rules(self, "stage.options.", at_least(self, 0, "kl", "attention_decay"))
 
 
-class Recognition(Stage):
+class Recognition(ClassStage):
     """What both stages share. Autoencoders are frozen, and so is their BatchNorm.
 
     Draws of the codes are classified in training, their means in validation. legacy: BatchNorm of the frozen encoders
     is in train mode, so that their codes depend on the batch and drift, and draws are classified in validation too.
     """
-
-    monitor = "accuracy"
 
     def __init__(self, system: System, **rest: Any) -> None:
         super().__init__(system, **rest)
@@ -87,12 +80,6 @@ class Recognition(Stage):
         """Standard normal, for a draw of a code."""
         return torch.randn_like(like)
 
-    def cross_entropy(self, logits: Tensor, batch: TorchBatch) -> Tensor:
-        if batch.expression is None:
-            raise MienError(f"The stage {self.name} needs a label for each face; these data have none.")
-        smoothing: float = self.options.label_smoothing
-        return F.cross_entropy(logits.float(), batch.expression, label_smoothing=smoothing)
-
     def collected(self, logits: Mapping[str, Tensor], batch: TorchBatch) -> Predictions:
         assert batch.expression is not None
         found = {name: value.float().cpu().numpy() for name, value in logits.items()}
@@ -100,26 +87,21 @@ class Recognition(Stage):
 
     def validate(self, predictions: Predictions, samples: Sequence[Sample]) -> dict[str, float]:
         """Of every output of classes; the main one without its name."""
-        truth, scores = predictions["truth"], dict[str, float]()
+        scores: dict[str, float] = {}
         for name in self._classes(predictions):
-            logits = predictions[name]
-            confusion = confusion_matrix(truth, logits.argmax(-1), classes=logits.shape[1])
-            of = name.removeprefix("expression")
-            scores |= {f"accuracy{of}": float(accuracy(confusion)), f"nll{of}": nll(logits, truth)}
-            scores[f"balanced_accuracy{of}"] = float(balanced_accuracy(confusion))
+            found = super().validate({"logits": predictions[name], "truth": predictions["truth"]}, samples)
+            scores |= {score + name.removeprefix("expression"): value for score, value in found.items()}
         return scores
 
     def _classes(self, predictions: Predictions) -> list[str]:
         return [name for name, about in self.system.outputs.items() if about.kind == "classes" and name in predictions]
 
     def temperatures(self, predictions: Predictions) -> dict[str, float]:
-        found = {}
-        for name in self._classes(predictions):
-            try:
-                found[name] = fit_temperature(predictions[name], predictions["truth"])
-            except MienError:  # every prediction right, or none better than chance: nothing to calibrate on
-                found[name] = 1.0
-        return found
+        truth, fit = predictions["truth"], super().temperatures
+        return {
+            name: fit({"logits": predictions[name], "truth": truth})["expression"]
+            for name in self._classes(predictions)
+        }
 
     def needs_init(self, role: str) -> str:
         option = "--init" if len(self.starts_from) == 1 else f"--init.{role}"
@@ -144,7 +126,7 @@ class FaceClassifier(Recognition):
     """Stage 2: one linear layer on the code of the face."""
 
     name = "face_expression"
-    options_class: ClassVar[type] = ClassifierOptions
+    options_class = ClassifierOptions
     options: ClassifierOptions
     system: FaceExpression
     starts_from: ClassVar[Mapping[str, tuple[type[System], ...]]] = {"face": (FaceVaeGan,)}
@@ -177,7 +159,7 @@ class FaceClassifier(Recognition):
     def start_from(self, role: str, other: System) -> None:
         assert isinstance(other, FaceVaeGan)
         self.check_same(role, other)
-        take_over(self.system.face, other.face)
+        copy_parts(self.system.face, other.face)
 
 
 class Context(Recognition):
@@ -190,7 +172,7 @@ class Context(Recognition):
     """
 
     name = "context"
-    options_class: ClassVar[type] = ContextOptions
+    options_class = ContextOptions
     options: ContextOptions
     system: Can
     starts_from: ClassVar[Mapping[str, tuple[type[System], ...]]] = {
@@ -280,10 +262,10 @@ class Context(Recognition):
                     head.load_state_dict(other.classifier.state_dict())
         else:
             assert isinstance(other, FaceVaeGan | VoiceVaeGan)
-            take_over(self.system.face if role == "face" else self.system.voice, other.vae_gan)
+            copy_parts(self.system.face if role == "face" else self.system.voice, other.vae_gan)
 
 
-def take_over(own: VaeGan, other: VaeGan) -> None:
+def copy_parts(own: VaeGan, other: VaeGan) -> None:
     """The weights of every part that both have."""
     given = dict(other.named_children())
     for name, part in own.named_children():

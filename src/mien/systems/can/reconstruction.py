@@ -69,8 +69,8 @@ class FaceOptions(VoiceOptions):
 
 
 class Passes(NamedTuple):
-    """All that the three objectives need of a batch. The last three are None by default: each is then the same as
-    what stands before it."""
+    """All that the three objectives need of a batch. The last three are of the decoder's own passes, as released, and
+    None by default: each is then the same as what stands before it."""
 
     real: Tensor
     """The pictures."""
@@ -78,16 +78,13 @@ class Passes(NamedTuple):
     """Of each."""
     picture: Tensor
     """Decoded from a draw of its code."""
-    looked: tuple[Discriminated, Discriminated, Discriminated]
+    discriminated: tuple[Discriminated, Discriminated, Discriminated]
     """The discriminator on the pictures, on `picture`, and on pictures decoded from the prior."""
     features: tuple[Tensor, Tensor]
     """Of the pictures and of `picture`."""
     decoder_features: tuple[Tensor, Tensor] | None = None
-    """legacy: as the decoder's own passes have them."""
-    decoder_looked: tuple[Discriminated, Discriminated, Discriminated] | None = None
-    """legacy: as the decoder's own passes have them."""
+    decoder_discriminated: tuple[Discriminated, Discriminated, Discriminated] | None = None
     decoder_picture: Tensor | None = None
-    """legacy: decoded a second time."""
 
 
 class Reconstruction(Stage):
@@ -143,26 +140,26 @@ class Reconstruction(Stage):
         return torch.randn_like(like)
 
     def shared(self, batch: TorchBatch) -> Passes:
-        real, net, look = batch.take((self.input_name,))[0], self.network, self.discriminator
+        real, net, discriminate = batch.take((self.input_name,))[0], self.network, self.discriminator
         code = Gaussian(*(value.float() for value in net.encode(real)))
         drawn, prior = code.sample(self.noise(code.mean)), self.noise(code.mean)
         if self.step_options.legacy:
             return self._released_passes(real, code, drawn, prior)
         picture = net.decode(drawn).float()
-        looked = look(real), look(picture), look(net.decode(prior))
-        return Passes(real, code, picture, looked, (looked[0].features, looked[1].features))
+        discriminated = discriminate(real), discriminate(picture), discriminate(net.decode(prior))
+        return Passes(real, code, picture, discriminated, (discriminated[0].features, discriminated[1].features))
 
     def _released_passes(self, real: Tensor, code: Gaussian, drawn: Tensor, prior: Tensor) -> Passes:
-        net, look = self.network, self.discriminator
+        net, discriminate = self.network, self.discriminator
         picture, again, imagined = net.decode(drawn), net.decode(drawn.detach()), net.decode(prior)
-        features = look.features(real), look.features(picture)
-        decoder_features = look.features(real), look.features(again)
-        looked = look(real), look(picture.detach()), look(imagined.detach())
-        decoder_looked = look(real), look(again), look(imagined)
-        return Passes(real, code, picture, looked, features, decoder_features, decoder_looked, again)
+        features = discriminate.features(real), discriminate.features(picture)
+        decoder_features = discriminate.features(real), discriminate.features(again)
+        discriminated = discriminate(real), discriminate(picture.detach()), discriminate(imagined.detach())
+        decoder_discriminated = discriminate(real), discriminate(again), discriminate(imagined)
+        return Passes(real, code, picture, discriminated, features, decoder_features, decoder_discriminated, again)
 
     def monitored(self, shared: Passes) -> dict[str, Tensor]:
-        real, fake, _ = (each.logits.float() for each in shared.looked)
+        real, fake, _ = (each.logits.float() for each in shared.discriminated)
         found = {"bce_real": F.softplus(-real).mean(), "bce_reconstruction": F.softplus(fake).mean()}
         found["divergence"] = divergence_from_prior(shared.code).mean()
         return found | {"squared_error": _squared(shared.picture, shared.real)}
@@ -203,10 +200,12 @@ class Reconstruction(Stage):
 
     def _adversarial(self, shared: Passes) -> Tensor:
         """Of reconstructions and of pictures from the prior."""
-        looked = shared.decoder_looked
-        if looked is not None:
-            return -sum(_entropies(looked).values(), start=torch.zeros(()).to(shared.real))
-        return fooling_loss(shared.looked[1].logits.float()) + fooling_loss(shared.looked[2].logits.float())
+        discriminated = shared.decoder_discriminated
+        if discriminated is not None:
+            return -sum(_entropies(discriminated).values(), start=torch.zeros(()).to(shared.real))
+        return fooling_loss(shared.discriminated[1].logits.float()) + fooling_loss(
+            shared.discriminated[2].logits.float()
+        )
 
     def _compared(self, prefix: str, picture: Tensor, real: Tensor) -> dict[str, Tensor]:
         """The terms beside the published ones."""
@@ -214,7 +213,7 @@ class Reconstruction(Stage):
         return {f"{prefix}pixels": weight * _squared(picture, real)} if weight else {}
 
     def discriminator_terms(self, batch: TorchBatch, shared: Passes) -> dict[str, Tensor]:
-        return _entropies(shared.looked)
+        return _entropies(shared.discriminated)
 
     # The gates
 
@@ -299,9 +298,9 @@ def _squared(one: Tensor, other: Tensor) -> Tensor:
     return F.mse_loss(one.float(), other.float())
 
 
-def _entropies(looked: tuple[Discriminated, Discriminated, Discriminated]) -> dict[str, Tensor]:
+def _entropies(discriminated: tuple[Discriminated, Discriminated, Discriminated]) -> dict[str, Tensor]:
     """Binary cross-entropy of real pictures, of reconstructions and of pictures from the prior."""
-    real, fake, imagined = (each.logits.float() for each in looked)
+    real, fake, imagined = (each.logits.float() for each in discriminated)
     return {
         "real": F.softplus(-real).mean(), "reconstructed": F.softplus(fake).mean(), "prior": F.softplus(imagined).mean()
     }  # fmt: skip
