@@ -170,6 +170,7 @@ def write_released_files(folder: Path) -> None:
     import torch
 
     import mien
+    from mien.systems.can.official_names import to_official as to_can
     from mien.systems.parface.official_names import to_official as to_parface
     from mien.systems.poster_v2.official_names import parameter_names, to_official
 
@@ -189,6 +190,7 @@ def write_released_files(folder: Path) -> None:
         parface = mien.create_model(name, legacy=True)
         held = {"arch": "resnet18", "z_dim": 99, "input_size": 256, "state_dict": to_parface(parface)}
         torch.save(held, folder / file)
+    torch.save({"state_dict": to_can(mien.create_model("can", size=32, latent=16, alone=False))}, folder / "best.ckpt")
 
 
 def linked_copy(source: Path, target: Path) -> Path:
