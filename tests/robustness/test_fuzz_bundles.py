@@ -36,10 +36,16 @@ def open_weights(path: Path) -> None:
     weights_of(read_checkpoint(path))
 
 
-def open_graph(folder: Path) -> None:
+def open_in_onnxruntime(folder: Path) -> None:
     from mien.runtime.runner import Runner
 
     Runner(folder, backend="onnxruntime", threads=1)
+
+
+def open_in_openvino(folder: Path) -> None:
+    from mien.runtime.runner import Runner
+
+    Runner(folder, backend="openvino", threads=1)
 
 
 def open_system(folder: Path) -> None:
@@ -143,7 +149,9 @@ def tiny(tmp_path: Path) -> Path:
     return restated(folder)
 
 
-def test_graphs(tiny: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("open_graph", [open_in_onnxruntime, open_in_openvino])
+def test_graphs(open_graph: Callable[[Path], None], tiny: Path, tmp_path: Path) -> None:
+    pytest.importorskip(open_graph.__name__.removeprefix("open_in_"))
     check(open_graph, damaged_bundles(tiny, tmp_path, "model.onnx"), least=20)
 
 
