@@ -34,7 +34,7 @@ HEARERS = [name for name in EACH if SMALL[name].reads == "heard expression"]
 
 
 def test_every_registered_system_is_tested_here() -> None:
-    assert mien.list_models() == list(SMALL)
+    assert mien.list_models("systems") == list(SMALL)
 
 
 @pytest.fixture(scope="module")
