@@ -9,7 +9,7 @@ from random import Random
 
 import pytest
 
-from forked import Forked
+from forked import Forked, ready
 
 pytest.importorskip("lightning")
 from small_systems import fit_words
@@ -52,6 +52,7 @@ def test_a_training_that_is_killed_anywhere_ends_in_the_same_bundle(system: str,
 
     faces, random = write_drawn(tmp_path / "faces", faces=56, size=32, test_share=0.25), Random(20)
     words = words_of(system, faces)
+    ready()
     began = time.monotonic()
     finished(fit(*words, f"--output={tmp_path / 'whole'}"))
     whole, took = contents(tmp_path / "whole"), time.monotonic() - began
