@@ -14,7 +14,8 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -83,7 +84,7 @@ _FROM_THE_END = (3, 4, 6, 7)  # the first row becomes the last row or column
 class Picture:
     """A decoded picture."""
 
-    pixels: UInt8[np.ndarray, "height width 3"]
+    pixels: UInt8[np.ndarray, "height width 3"] = field(repr=False)
     """RGB, upright."""
     scale: float
     """Decoded pixels per pixel of the file: 1, 1/2, 1/4 or 1/8."""
@@ -100,16 +101,16 @@ class Picture:
 
 
 def load_image(
-    path: Path | str, *, span: Span | None = None, min_side: int | None = None, max_pixels: int = PIXELS
+    path: Path | str | bytes, *, span: Span | None = None, min_side: int | None = None, max_pixels: int = PIXELS
 ) -> Picture:
-    """The first picture of a file, or the one at `span` (bytes: offset, length) in it, upright, as 8-bit RGB.
+    """The first picture of a file, or of its bytes, or the one at `span` (bytes: offset, length) in it, as 8-bit RGB.
 
-    Transparency is laid on white; 16 bits are divided by 257; float pixels within 0..1 are multiplied by 255. A JPEG
-    is decoded at 1/2, 1/4 or 1/8 while its shorter side keeps `min_side` pixels, or until it holds `max_pixels`.
-    Raises MienError, from the header alone, for larger pictures that cannot be reduced so, and for files that are
-    missing, empty, truncated or no picture.
+    It is upright by its EXIF tag. Transparency is laid on white; 16 bits are divided by 257; float pixels within 0..1
+    are multiplied by 255. A JPEG is decoded at 1/2, 1/4 or 1/8 while its shorter side keeps `min_side` pixels, or until
+    it holds `max_pixels`. Raises MienError, from the header alone, for larger pictures that cannot be reduced so, and
+    for files that are missing, empty, truncated or no picture.
     """
-    with _opened(Path(path), span) as (file, name):
+    with _opened(path if isinstance(path, bytes) else Path(path), span) as (file, name):
         metered = Metered(file)
         image = _open(metered, name)
         factor, note = _reduction(image, file, name, min_side, max_pixels)
@@ -117,13 +118,13 @@ def load_image(
         return _decoded(image, name, factor, note)
 
 
-def decoding_bytes(path: Path | str, *, min_side: int | None = None) -> int:
+def decoding_bytes(path: Path | str | bytes, *, min_side: int | None = None) -> int:
     """How much memory `load_image` takes at most, by the header; 0 for a file that it raises for.
 
     Also when the picture is reduced here and read again at up to FINER_PIXELS.
     """
     try:
-        with _opened(Path(path)) as (file, name):
+        with _opened(path if isinstance(path, bytes) else Path(path)) as (file, name):
             image = _open(Metered(file), name)
             factor = _reduction(image, file, name, min_side, PIXELS)[0]
     except MienError:
@@ -132,9 +133,31 @@ def decoding_bytes(path: Path | str, *, min_side: int | None = None) -> int:
     return max(_memory(image, factor), finer)
 
 
+def picture_of_pillow(image: Image.Image) -> Picture:
+    """A Pillow image as `load_image` gives a file: upright by its EXIF tag, transparency on white, 8-bit RGB.
+
+    Raises MienError for one without pixels, with more than a picture may have, or of a damaged file.
+    """
+    size, name = image.size, Path(str(getattr(image, "filename", "") or "a Pillow image"))
+    if min(size) < 1 or max(size) > SIDE or size[0] * size[1] > PIXELS:
+        raise MienError(f"{name}: a picture of {size[0]} x {size[1]} pixels; the limit is {PIXELS / 1e6:.3g} million.")
+    try:
+        image.load()
+        turn = _orientation(image)
+        return Picture(_pixels(image, turn), 1.0, size[::-1] if turn in _TURNED else size)
+    except Exception as error:  # of a lazily read file, as in _decoded
+        raise MienError(f"{name}: damaged or cut short ({one_line(error)}). Copy or export it anew.") from error
+
+
 @contextmanager
-def _opened(path: Path, span: Span | None = None) -> Iterator[tuple[BinaryIO, Path]]:
+def _opened(path: Path | bytes, span: Span | None = None) -> Iterator[tuple[BinaryIO, Path]]:
     """The picture's bytes, and what it is called in an error."""
+    if isinstance(path, bytes):
+        if len(path) > FILE_BYTES:
+            raise MienError(f"{len(path):,} bytes; a picture has {FILE_BYTES:,} at most.")
+        file: BinaryIO = BytesIO(path)
+        yield (file, Path("the bytes")) if span is None else (part_of(file, Path("the bytes"), span), Path("the bytes"))
+        return
     try:
         status = path.stat()
         if not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):  # opening a pipe would wait for ever

@@ -43,6 +43,7 @@ class Stage(TrainingStep):
     default_optim: ClassVar[OptimOptions] = OptimOptions()  # for the values that a config does not state
     monitor: str  # the score of `validate` by which an epoch is chosen
     larger_is_better: bool = True
+    constant_is: ClassVar[str] = "the most frequent class"  # what `constant` predicts, for messages
 
     @classmethod
     def system_name(cls, name: str) -> str:
@@ -63,6 +64,7 @@ class Stage(TrainingStep):
         self.validation_samples: Sequence[Sample] = ()
         self.scores: dict[str, float] = {}  # of the last validation
         self.predictions: Predictions = {}  # in the last validation
+        self.constant_scores: dict[str, float] = {}  # what `constant` reaches on the same samples
         self._validated: list[tuple[Tensor, Predictions]] = []
 
     # What a subclass defines
@@ -75,6 +77,17 @@ class Stage(TrainingStep):
         """The scores of the whole validation set, by a name that states the protocol. The samples stand in the
         predictions' order, each once."""
         raise AssertionError(f"{type(self).__name__} has no validate")
+
+    def constant(self, predictions: Predictions) -> Predictions:
+        """Predictions for the same samples by what knows their average and no picture; {} where there is none such.
+
+        Here: of `logits` and `truth`, the logits of the classes' shares.
+        """
+        if not {"logits", "truth"} <= predictions.keys():
+            return {}
+        logits, truth = predictions["logits"], predictions["truth"]
+        shares = np.bincount(truth, minlength=logits.shape[1]) / len(truth)
+        return {"logits": np.broadcast_to(np.log(np.maximum(shares, 1e-6)), logits.shape), "truth": truth}
 
     def temperatures(self, predictions: Predictions) -> dict[str, float]:
         """For outputs of classes, by name: what the logits of the evaluated network are divided by to be calibrated."""
@@ -127,6 +140,8 @@ class Stage(TrainingStep):
         index, self.predictions = self.gathered()
         samples = [self.validation_samples[i] for i in index] if self.validation_samples else []
         self.scores = self.validate(self.predictions, samples)
+        if not self.constant_scores and (constant := self.constant(self.predictions)):
+            self.constant_scores = self.validate(constant, samples)
         if not np.isfinite(self.scores[self.monitor]):
             raise self.diverged(f"The validation score {self.monitor!r} is {self.scores[self.monitor]}")
 

@@ -12,8 +12,8 @@ from mien.engine.reading.output_names import OutputNames
 from mien.media.files import atomic_path, printable
 from mien.media.points import write_pts
 from mien.report.contact_sheet import contact_sheet
-from mien.runtime.analyzer import PictureReadings
 from mien.runtime.overlay import drawn, scaled, thumbnail
+from mien.runtime.readings import PictureReadings
 
 PAGE, THUMBNAIL = 48, 320  # pictures on one contact sheet; their side in pixels
 FRAMES_SHOWN = 24  # of a film

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from mien.cli.parameters import OptionsFrom
 from mien.core.errors import MienError
+from mien.core.extras import install_hint
 
 if TYPE_CHECKING:
     from mien.engine.training.config import FitConfig
@@ -63,4 +64,4 @@ def _check_options(config: "FitConfig") -> None:
 def _check_packages() -> None:
     missing = [name for name in NEEDS if find_spec(name) is None]
     if missing:
-        raise MienError(f"mien fit needs {', '.join(missing)}, which is not installed: pip install 'mien[train]'.")
+        raise MienError(f"mien fit needs {', '.join(missing)}, which is not installed: {install_hint('train')}.")

@@ -8,8 +8,8 @@ from mien.core.labels import LabelSet
 from mien.core.spec import PictureInput, input_from_dict
 from mien.data.datamodule import FaceDataModule
 from mien.data.transforms import augmentation
-from mien.engine.bundles.predictor import bundle_folder
 from mien.engine.training.config import FitConfig
+from mien.media.bundles import bundle_folder
 from mien.systems.bundle import load
 from mien.systems.config import config_from
 from mien.systems.registry import SYSTEMS, create_model, stage_class, system_class
