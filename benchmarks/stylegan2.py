@@ -3,11 +3,11 @@
     python benchmarks/stylegan2.py [--batches 1 4] [--threads 2] [--repeats 3] [--half] [--compile] [--openvino]
         [--encoder BATCH] [--no-memory]
 
-Generator: 256 pixels from codes with stored noise, random weights in which noise and biases matter. `off` is the largest
-difference from the published fp32 picture, as a share of the largest pixel. Variants take turns and the shortest time of
-each counts; both wall time and this process's CPU time are shown, since only the latter is steady on a machine that
-others use. Memory: the peak of a process of its own that runs one forward, less what it held with model and inputs.
-Half precision pays on CPUs with AMX alone: --half asks for it elsewhere.
+Generator: 256 pixels from codes with stored noise, random weights in which noise and biases matter. `off` is the
+largest difference from the published fp32 picture, as a share of the largest pixel. Variants take turns and the
+shortest time of each counts; both wall time and this process's CPU time are shown, since only the latter is steady on a
+machine that others use. Memory: the peak of a process of its own that runs one forward, less what it held with model
+and inputs. Half precision pays on CPUs with AMX alone: --half asks for it elsewhere.
 """
 
 import argparse
@@ -82,7 +82,7 @@ def openvino_run(net: Generator, codes: Tensor) -> Callable[[], Tensor]:
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "generator.onnx"
-        torch.onnx.export(Pictures(net), (codes,), path, dynamo=True, verbose=False, external_data=False)
+        torch.onnx.export(Pictures(net).eval(), (codes,), path, dynamo=True, verbose=False, external_data=False)
         threads = {"INFERENCE_NUM_THREADS": torch.get_num_threads()}
         compiled = openvino.Core().compile_model(path, "CPU", threads)
     return lambda: torch.from_numpy(compiled(codes.numpy())[0])
@@ -110,7 +110,9 @@ def compare_generator(batch: int, options: argparse.Namespace) -> None:
     notes = {}
     for name, run in runs.items():
         notes[name] = f"off {(run().float() - want).abs().max() / want.abs().max():.1e}"
-    report(f"generator 256, batch {batch}, {torch.get_num_threads()} threads", timed(dict(runs), options.repeats), notes)
+    report(
+        f"generator 256, batch {batch}, {torch.get_num_threads()} threads", timed(dict(runs), options.repeats), notes
+    )
 
 
 @torch.no_grad()
@@ -159,7 +161,16 @@ def compare_memory(batch: int, options: argparse.Namespace) -> None:
     print(f"\npeak memory of one forward, batch {batch}")
     first = 0.0
     for which in ("published", "ours"):
-        command = [sys.executable, __file__, "--once", which, "--batches", str(batch), "--threads", str(options.threads)]
+        command = [
+            sys.executable,
+            __file__,
+            "--once",
+            which,
+            "--batches",
+            str(batch),
+            "--threads",
+            str(options.threads),
+        ]
         done = subprocess.run(command, capture_output=True, text=True, check=True, env=os.environ)
         held, peak = map(float, done.stdout.split())
         first = first or peak - held

@@ -29,6 +29,8 @@ def _context() -> ForkServerContext:
 
 def _run(script: str, arguments: list[str], streams: list[str]) -> None:
     os.setsid()
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # a background job's parent may ignore both
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     for number, path in enumerate(streams, 1):
         os.dup2(os.open(path, os.O_WRONLY), number)
     sys.argv = [script, *arguments]

@@ -132,8 +132,12 @@ def write_pictures(folder: Path) -> None:
     from mien.synthetic.people import unframed_portrait
 
     rest, smile = (unframed_portrait(7, 23, expression=name, size=240) for name in ("neutral", "happiness"))
-    (folder / "photos").mkdir()
-    for name, pixels in (("photo", smile), ("rest", rest), ("smile", smile), ("photos/a", rest), ("photos/b", smile)):
+    for name in ("photos", "before", "after"):
+        (folder / name).mkdir()
+    for name, pixels in (
+        ("photo", smile), ("rest", rest), ("smile", smile), ("photos/a", rest), ("photos/b", smile), ("may", smile),
+        ("july", smile), ("before/smile", smile), ("after/smile", smile),
+    ):  # fmt: skip
         Image.fromarray(pixels).save(folder / f"{name}.jpg", quality=95)
     for name in ("film.mp4", "smile.mp4"):
         write_video(folder / name, np.stack([rest] * 6 + [smile] * 8 + [rest] * 6), rate_hz=20)
@@ -351,6 +355,18 @@ def test_the_first_screen_shows_a_picture_a_snippet_and_the_systems() -> None:
     assert picture and (ROOT / picture[1]).is_file()
     assert "```python\n" in first
     assert all(f"| `{name}` |" in first for name in ("poster_v2", "parface", "if3d", "can", "ifer"))
+
+
+def test_the_first_snippet_prints_what_readme_shows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    astronaut = pytest.importorskip("skimage.data").astronaut()
+    Image.fromarray(astronaut).save(tmp_path / "photo.jpg", quality=95)
+    monkeypatch.chdir(tmp_path)
+    snippet, output = blocks(ROOT / "README.md")[:2]
+    assert (snippet.language, output.language) == ("python", "text") and len(snippet.text.strip().splitlines()) <= 5
+    exec(compile(snippet.text, "README.md", "exec"), {})
+    assert capsys.readouterr().out == output.text
 
 
 def test_the_number_of_readers_is_the_one_that_readme_states() -> None:

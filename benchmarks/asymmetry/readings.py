@@ -136,7 +136,7 @@ def _person(seed: int, number: int) -> tuple[np.ndarray, Row]:
     options = _options(rng)
     kind, palsy = _palsy(rng)
     task, units = _units(rng)
-    return _shot(rng, seed, number // PICTURES_A_PERSON, options, (kind, palsy), (task, units))
+    return _shot(rng, (seed, number // PICTURES_A_PERSON), options, (kind, palsy), (task, units))
 
 
 def _repeat(seed: int, number: int) -> tuple[np.ndarray, Row]:
@@ -146,7 +146,7 @@ def _repeat(seed: int, number: int) -> tuple[np.ndarray, Row]:
     if palsy is not None and number % 4 == 3:
         kind, palsy = "healing", replace(palsy, **{region: getattr(palsy, region) / 2 for region in REGIONS})
     scene = np.random.Generator(np.random.PCG64([seed + 1, number, 1]))
-    return _shot(scene, seed + 1, number // 2, _options(scene), (kind, palsy), shown)
+    return _shot(scene, (seed + 1, number // 2), _options(scene), (kind, palsy), shown)
 
 
 def _options(rng: np.random.Generator) -> PeopleOptions:
@@ -155,14 +155,15 @@ def _options(rng: np.random.Generator) -> PeopleOptions:
 
 
 def _shot(
-    rng: np.random.Generator, seed: int, person: int, options: PeopleOptions, palsy: tuple[str, Palsy | None],
+    rng: np.random.Generator, who: tuple[int, int], options: PeopleOptions, palsy: tuple[str, Palsy | None],
     shown: tuple[str, dict[str, float]],
 ) -> tuple[np.ndarray, Row]:  # fmt: skip
-    (kind, weak), (task, units) = palsy, shown
-    who = replace(person_of(seed, person, options=options), palsy=weak)
-    scene = scene_of(rng, who, options=options)
+    """who: seed and number. palsy: its kind and itself. shown: task and action units."""
+    (seed, person), (kind, weak), (task, units) = who, palsy, shown
+    drawn = replace(person_of(seed, person, options=options), palsy=weak)
+    scene = scene_of(rng, drawn, options=options)
     scene = replace(scene, camera=replace(scene.camera, **_view(rng)))
-    pixels, found = photograph(who, units, scene, options=options)
+    pixels, found = photograph(drawn, units, scene, options=options)
     head = np.asarray(found["landmarks_3d"], float) @ scene.camera.rotation + PIVOT
     severities = [0.0 if weak is None else getattr(weak, region) for region in REGIONS]
     facts = {"person": person, "kind": kind, "task": task, "side": "" if weak is None else weak.side}

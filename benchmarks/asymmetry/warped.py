@@ -5,8 +5,8 @@
 Each frontal portrait is read; then the corner of the mouth, the brow, the lower lid or the upper lid of one side is
 displaced by a smooth warp of known size, and the picture is read again, both with the mirror test. The change of each
 measure in truth (the same warp applied to the points read first) is compared with the change read. Errors of
-annotations and of the first reading play no part. Printed: the share found (slope through 0), the correlation, the share
-after correction by the fitted slope, and how many changes lie in their 90 % range.
+annotations and of the first reading play no part. Printed: the share found (slope through 0), the correlation, the
+share after correction by the fitted slope, and how many changes lie in their 90 % range.
 """
 
 import argparse
@@ -45,7 +45,9 @@ def main() -> None:
     options = parser.parse_args()
     reader = FaceReader(threads=1)
     files = [path for folder in options.portraits for path in picture_files([folder])[: options.limit]]
-    rows = [row for k, path in enumerate(files) for row in _rows(path, reader, np.random.default_rng([options.seed, k]))]
+    rows = [
+        row for k, path in enumerate(files) for row in _rows(path, reader, np.random.default_rng([options.seed, k]))
+    ]
     print(f"{len(files)} portraits\n| warp | measure | n | true change | found | r | corrected | in the 90 % range |")
     print("| --- | --- | --- | --- | --- | --- | --- | --- |")
     for warp, about in WARPS.items():

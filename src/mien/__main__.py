@@ -18,7 +18,7 @@ from mien.core.extras import missing_text
 from mien.core.targets import imported
 
 COMMANDS: dict[str, tuple[str, str]] = {
-    "demo": ("mien.engine.demo.demo:demo", "two-minute tour: draw faces, train on them, read pictures"),
+    "demo": ("mien.engine.demo.demo:demo", "tour of a few minutes: draw faces, train on them, read pictures"),
     "fit": ("mien.engine.training.fit:fit", "train one stage of a system"),
     "evaluate": ("mien.engine.evaluation.evaluate:evaluate", "evaluate a bundle on a labelled split"),
     "compare": ("mien.engine.evaluation.compare:compare", "compare two evaluations of the same faces"),

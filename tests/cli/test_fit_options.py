@@ -94,7 +94,7 @@ def test_mistakes_are_one_line(arguments: list[str], message: str, capsys: pytes
         ("output: 20261126\n", "--output must be text; got 20261126."),
         ("system: {options: {width: .inf}}\n", "--system.options.width must be a plain value; got inf."),
         ("1: 2\n", "No option --1."),
-        ("a: &a [*a]\n", "a.yaml is not YAML: *a stands inside the value that it refers to."),
+        ("a: &a [*a]\n", "a.yaml, line 1, is not YAML: *a stands inside the value that it refers to."),
         ("- 1\n", "a.yaml: a config is a mapping of keys to values; got list."),
     ],
 )

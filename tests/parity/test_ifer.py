@@ -14,8 +14,11 @@ from mien.nn.ranger import Ranger
 from mien.nn.stylegan2.discriminator import Discriminator, InversionDiscriminator
 from mien.nn.stylegan2.generator import Generator, mixed
 from mien.nn.stylegan2.names import (
-    discriminator_names, generator_to_official, load_discriminator, load_generator,
-)  # fmt: skip
+    discriminator_names,
+    generator_to_official,
+    load_discriminator,
+    load_generator,
+)
 from mien.nn.stylegan2.ops import Blur, fir_kernel, scaled_leaky_relu, upfirdn2d, upsample_2x
 
 sys.path.insert(0, str(Path(__file__).parent))

@@ -14,8 +14,8 @@ from mien.core.errors import MienError
 from mien.core.records import Box
 from mien.core.spec import PictureInput
 
-# How a face in 3D is drawn grey (SMIRK): directions to the lights from the skin, x to the viewer's right, y up, z to the
-# viewer; what each adds; the share of it that the skin sends back.
+# How a face in 3D is drawn grey (SMIRK): directions from the skin to the lights, x to the viewer's right, y up, z to
+# the viewer; what each adds; the share of it that the skin sends back.
 LIGHTS = ((-1.0, 1.0, 1.0), (1.0, 1.0, 1.0), (-1.0, -1.0, 1.0), (1.0, -1.0, 1.0), (0.0, 0.0, 1.0))
 LIGHT_INTENSITY, ALBEDO = 1.7, 180 / 255
 

@@ -20,7 +20,7 @@ from PIL import Image
 
 from mien.core.bundle import BundleInfo
 from mien.core.errors import MienError
-from mien.core.limits import HELD_PIXELS
+from mien.core.limits import READING_BYTES
 from mien.core.records import FacePoints
 from mien.media.bundles import bundle_folder, shipped_folder
 from mien.media.detect import create_detector
@@ -194,13 +194,13 @@ class Analyzer:
             for frame in frames(path, every=every, first=first):
                 loaded = picture_of(frame.pixels, frame.note)
                 sounds = {given: track.until(frame.timestamp_s) for given, track in tracks.items()}
-                pixels = loaded.pixels.size // 3
-                yield PictureTask(str(path), lambda p=loaded: p, None, frame.index, frame.timestamp_s, sounds, pixels)  # type: ignore[misc]
+                memory = loaded.pixels.size
+                yield PictureTask(str(path), lambda p=loaded: p, None, frame.index, frame.timestamp_s, sounds, memory)  # type: ignore[misc]
 
     def _stream(self, tasks: Iterable[PictureTask], batch_size: int, workers: int | None) -> Iterator[PictureReadings]:
         """In the order of the tasks; at most `batch_size` pictures are held at a time, besides those being read.
 
-        Fewer where they are so large that they would exceed HELD_PIXELS; a picture of more is read alone.
+        Fewer where they are so large that they would exceed READING_BYTES; a picture of more is read alone.
         """
         workers = workers or self.threads
         ready: list[Ready] = []
@@ -301,10 +301,10 @@ def _finished(task: PictureTask, future: Future[Faces]) -> Ready:
 
 
 def _crowded(task: PictureTask, ahead: Iterable[tuple[PictureTask, Future[Faces]]], ready: Iterable[Ready]) -> bool:
-    """Whether there is no room for the task's picture beside those that are held."""
+    """Whether there is no memory to decode the task's picture beside those that are held."""
     done = [future.result() for _, future in ahead if future.done()] + [faces for _, faces in ready]
-    read = sum(faces.picture.pixels.size // 3 for faces in done if faces.picture is not None)
-    return task.pixels + read + sum(other.pixels for other, future in ahead if not future.done()) > HELD_PIXELS
+    read = sum(faces.picture.pixels.size for faces in done if faces.picture is not None)
+    return task.memory + read + sum(other.memory for other, future in ahead if not future.done()) > READING_BYTES
 
 
 def _enough(ready: Sequence[Ready], batch_size: int) -> bool:

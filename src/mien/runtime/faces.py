@@ -15,13 +15,14 @@ from PIL import Image
 
 from mien.core.errors import MienError, one_line
 from mien.core.geometry import crop_of_box
+from mien.core.limits import FINER_PIXELS
 from mien.core.records import Box
 from mien.core.spec import PictureInput, SoundInput
 from mien.media.audio import Sound
 from mien.media.crop import prepare
 from mien.media.detect import Detector, create_detector
 from mien.media.files import home_expanded
-from mien.media.image import Picture, decoded_pixels, is_video, load_image, picture_of_pillow
+from mien.media.image import Picture, decoding_bytes, is_video, load_image, picture_of_pillow
 from mien.media.mel import log_mel
 
 # A JPEG is decoded no smaller than this shorter side: the detector searches at most 1.2 megapixels by itself.
@@ -45,8 +46,8 @@ class PictureTask:
     """Of the video frame."""
     sounds: Mapping[SoundInput, Sound] = field(default_factory=dict)
     """For each voice that a network takes: the film's sound up to the frame, as long as the network's window."""
-    pixels: int = 0
-    """How many it has when it is decoded; 0 where it cannot be."""
+    memory: int = 0
+    """Bytes that decoding it takes at most; 0 where it cannot be decoded."""
     origin: Any = None
     """What was given, where it is no file: bytes, an array or a Pillow image."""
 
@@ -127,11 +128,11 @@ class FaceFinder:
             return replace(self.file_task(data, name), origin=data)
         if isinstance(picture, np.ndarray):
             loaded = picture_of(picture)
-            return PictureTask(name, lambda: loaded, pixels=loaded.pixels.size // 3, origin=picture)
+            return PictureTask(name, lambda: loaded, memory=loaded.pixels.size, origin=picture)
         if isinstance(picture, Image.Image):
             source = str(getattr(picture, "filename", "") or name)
             return PictureTask(
-                source, lambda: picture_of_pillow(picture), pixels=picture.width * picture.height, origin=picture
+                source, lambda: picture_of_pillow(picture), memory=3 * picture.width * picture.height, origin=picture
             )
         raise MienError(
             "A picture is a path, bytes, a Pillow image, an array uint8 [height, width, 3] in RGB, or a list of them; "
@@ -140,9 +141,9 @@ class FaceFinder:
 
     def file_task(self, path: Path | bytes, source: str | None = None) -> PictureTask:
         """A file, or the bytes of one. source: what it is called, where that is not its path."""
-        pixels = decoded_pixels(path, min_side=None if self.min_face else SEARCH_SIDE)
+        memory = decoding_bytes(path, min_side=None if self.min_face else SEARCH_SIDE)
         named = source if source is not None or isinstance(path, bytes) else str(path)
-        return PictureTask(named or "", lambda: self._load(path), path, pixels=pixels)
+        return PictureTask(named or "", lambda: self._load(path), path, memory=memory)
 
     def _load(self, path: Path | bytes) -> Picture:
         """The picture at the smallest scale that the detector needs."""
@@ -168,7 +169,9 @@ class FaceFinder:
         if enlarged <= 1:
             return picture
         wanted = int(min(picture.pixels.shape[:2]) * enlarged)
-        return load_image(task.path, min_side=min(wanted, *picture.size))
+        most = max(FINER_PIXELS, picture.pixels.size // 3)
+        finer = load_image(task.path, min_side=min(wanted, *picture.size), max_pixels=most)
+        return replace(finer, note=picture.note)
 
 
 def picture_of(pixels: np.ndarray, note: str = "") -> Picture:

@@ -102,8 +102,8 @@ def head_rows(
     before: Sequence[str],
     names: Sequence[str],
 ) -> None:
-    """Puts into `state`, for these weights of a classifier, the rows of classes of the same name or a synonym, and the own, fresh
-    rows for every other class and for what follows the classes.
+    """Puts into `state`, for these weights of a classifier, the rows of classes of the same name or a synonym, and the
+    own, fresh rows for every other class and for what follows the classes.
 
     before, names: class names in the order of `state` and of `own`.
     """

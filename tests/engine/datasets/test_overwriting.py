@@ -11,15 +11,15 @@ from mien.engine.datasets.split import split
 
 
 def test_a_split_is_replaced_on_request_only(tmp_path: Path) -> None:
-    write_drawn(tmp_path / "faces", faces=14, size=32, layout="image_folder")
+    write_drawn(tmp_path / "faces", faces=28, size=32, layout="image_folder")
     file = tmp_path / "split.csv"
     options = {"root": str(tmp_path / "faces"), "output": str(file), "pictures": False}
-    split("image_folder", **options)
+    split("image_folder", parts="train=.6,test=.4", **options)
     first = file.read_bytes()
     with pytest.raises(MienError, match=r"split\.csv exists\. Add --overwrite to replace it"):
-        split("image_folder", seed=1, **options)
+        split("image_folder", parts="train=.6,test=.4", seed=1, **options)
     assert file.read_bytes() == first
-    split("image_folder", seed=1, overwrite=True, **options)
+    split("image_folder", parts="train=.6,test=.4", seed=1, overwrite=True, **options)
     assert file.read_bytes() != first
 
 

@@ -8,8 +8,13 @@ from mien.nn.inversion.resnet50 import ResNet50
 from mien.nn.iresnet import FaceRecogniser
 from mien.nn.losses.distribution import distribution_loss, draw, published_distribution_loss
 from mien.nn.losses.inversion import (
-    IdentityLoss, MocoLoss, code_norm, face_crop, inversion_loss, same_picture_loss,
-)  # fmt: skip
+    IdentityLoss,
+    MocoLoss,
+    code_norm,
+    face_crop,
+    inversion_loss,
+    same_picture_loss,
+)
 from mien.nn.losses.lpips import Lpips
 
 
@@ -62,7 +67,9 @@ def test_face_crop_by_hand():
     assert face_crop(rows[:, :, ::4, ::4]).shape == (1, 3, 47, 47)
 
 
-@pytest.mark.parametrize(("loss", "side"), [(lambda: IdentityLoss(FaceRecogniser()), 256), (lambda: MocoLoss(ResNet50()), 224)])
+@pytest.mark.parametrize(
+    ("loss", "side"), [(lambda: IdentityLoss(FaceRecogniser()), 256), (lambda: MocoLoss(ResNet50()), 224)]
+)
 def test_features_that_agree_cost_nothing(loss, side):
     torch.manual_seed(0)
     loss = loss()

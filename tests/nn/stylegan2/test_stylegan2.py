@@ -5,21 +5,26 @@ import math
 import numpy as np
 import pytest
 import torch
-from shape_checks import unchecked
 from torch import nn
 
 from mien.core.errors import MienError
 from mien.nn.losses.adversarial import fooling_loss, real_or_fake_loss
+from mien.nn.stylegan2 import modulation
 from mien.nn.stylegan2.discriminator import Discriminator, minibatch_deviation
 from mien.nn.stylegan2.generator import Generator, channels_at, mixed, style_count
-from mien.nn.stylegan2 import modulation
 from mien.nn.stylegan2.modulation import ModulatedConv
 from mien.nn.stylegan2.names import generator_to_official, load_generator
 from mien.nn.stylegan2.ops import upfirdn2d
 from mien.nn.stylegan2.training import (
-    PathLength, average_decay, path_lengths, r1_penalty, track_latent_avg, training_codes,
-)  # fmt: skip
+    PathLength,
+    average_decay,
+    path_lengths,
+    r1_penalty,
+    track_latent_avg,
+    training_codes,
+)
 from mien.nn.stylegan2.winograd import winograd_conv, winograd_weights
+from shape_checks import unchecked
 
 TINY = {"size": 16, "style": 8, "mapping_layers": 2, "most_channels": 8}
 
@@ -185,7 +190,7 @@ def test_r1_by_hand():
 
 
 def test_path_length_by_hand():
-    # picture = 2 * first code at every pixel: J^T y = 2 * sum of y / 2 pixels a side; lengths over two codes of width 1.
+    # picture = 2 * first code at every pixel: J^T y = 2 * sum of y / 2 pixels a side; two codes of width 1.
     codes = torch.randn(3, 2, 1, requires_grad=True)
     image = 2 * codes[:, :1, :, None].expand(3, 3, 2, 2)
     y = torch.randn(3, 3, 2, 2)

@@ -70,11 +70,11 @@ def asymmetry(
         threads: CPU threads; by default one for each core.
     """
     from mien.engine.reading.asymmetry_run import examined, rated, written
-    from mien.engine.reading.asymmetry_visits import compared, two_visits
     from mien.engine.reading.inputs import bundle_of, positive
     from mien.engine.reading.output_folder import ASYMMETRY_FILES, earlier_results, one_run
     from mien.runtime.asymmetry.examination import FaceReader
     from mien.runtime.asymmetry.frame import Method
+    from mien.runtime.asymmetry.visits import compared
 
     method = Method(_scale(pupil_distance_mm, iris_px, mm_per_px), line=line, frontal=frontal, distance_m=distance_m)
     visits = two_visits(inputs, compare)
@@ -181,6 +181,19 @@ def named_inputs(inputs: Sequence[str], task: str | None) -> list[tuple[str, Pat
             own = next((name for name in TASKS if stem == name or stem.endswith(f"_{name}")), "")
             named.append((task or own, path))
     return named
+
+
+def two_visits(inputs: Sequence[str], compare: bool | None) -> list[list[str]] | None:
+    """The inputs of each visit; None where they are one. Raises MienError for a comparison of other than two inputs."""
+    if compare is None:
+        compare = len(inputs) == 2 and all(Path(item).is_dir() for item in inputs)
+    if not compare:
+        return None
+    if len(inputs) != 2:
+        raise MienError(
+            f"--compare needs two inputs, the earlier visit first: two folders, pictures or videos; got {len(inputs)}."
+        )
+    return [[item] for item in inputs]
 
 
 def _scale(pupil_distance_mm: float | None, iris_px: float | None, mm_per_px: float | None) -> "Scale":

@@ -12,7 +12,6 @@ from PIL import Image
 
 from mien.core.bundle import BundleInfo
 from mien.engine.reading.asymmetry_plots import sides_figure
-from mien.engine.reading.asymmetry_visits import Comparison
 from mien.report import parts
 from mien.report.page import Section, macro, write_page
 from mien.report.svg import Scene
@@ -26,7 +25,7 @@ from mien.runtime.asymmetry.significance.errors import ErrorModel
 from mien.runtime.asymmetry.significance.headline import MEASURES
 from mien.runtime.asymmetry.static import FaceMeasures
 from mien.runtime.asymmetry.tables import ESTIMATES
-from mien.runtime.asymmetry.visits import Change, largest_change
+from mien.runtime.asymmetry.visits import Change, Comparison, largest_change, rest_of
 
 TEMPLATE = "asymmetry.html"
 CURVES = {
@@ -92,34 +91,11 @@ def _recall_of_measures(info: BundleInfo) -> dict[str, float]:
     return {str(name): float(share) for name, share in named if isinstance(share, int | float)}
 
 
-def rest_of(items: Sequence[Examination | FilmExamination], item: Examination | FilmExamination) -> Examination | None:
-    """The picture at rest of the same visit; None where there is none, or more than one."""
-    photos = [part for one in items for part in ([one] if isinstance(one, Examination) else [one.at_rest])]
-    found = [photo for photo in photos if photo.task == "rest"]
-    if len(found) > 1:  # two visits: sources begin with the folder
-        found = [photo for photo in found if photo.source.rpartition("/")[0] == item.source.rpartition("/")[0]]
-    return found[0] if len(found) == 1 else None
-
-
-def finding(photo: Examination, rest: Examination | None) -> str:
-    """The picture in one sentence: the region that differs most."""
-    stated = photo.headline(rest)
-    if stated is not None:
-        return f"{stated.sentence}; {stated.clear_measures} of {stated.measures} measures beyond their healthy limit"
-    parts_of_face = photo.measured.regions[1:]
-    if any(region.floor is None for region in parts_of_face):
-        worst = max(parts_of_face, key=lambda region: region.asymmetry.value)
-        return f"most unequal: {worst.name}, {worst.asymmetry.value:.1f} % (errors unknown)"
-    worst = max(parts_of_face, key=lambda region: region.asymmetry.value / max(region.floor or 0, 1e-9))
-    return (
-        f"most unequal: {worst.name}, {worst.asymmetry.value:.1f} % (a symmetric face stays below {worst.floor:.1f} %)"
-    )
-
-
 def _photo(photo: Examination, recall: Mapping[str, float], rest: Examination | None) -> Section:
     title = f"{photo.source}{f': {_plain(photo.task)}' if photo.task else ''}"
     html = macro(
-        TEMPLATE, "photo", _capital(finding(photo, rest)), picture_of(photo), _region_rows(photo.measured), [_check_row(c) for c in photo.checks],
+        TEMPLATE, "photo", _capital(photo.finding(rest)), picture_of(photo), _region_rows(photo.measured),
+        [_check_row(check) for check in photo.checks],
         [check.sentence for check in photo.checks if check.passed is False] + _outside(photo),
         photo.mirror.percent if photo.mirror else None, _measures(photo, recall),
     )  # fmt: skip
@@ -134,8 +110,8 @@ def _outside(photo: Examination) -> list[str]:
     """A sentence where the errors were not fitted for such a picture."""
     if not photo.outside:
         return []
-    return [f"Worse than any picture that the errors were fitted on ({', '.join(photo.outside)}): the ranges may be too "
-            "narrow."]  # fmt: skip
+    names = ", ".join(photo.outside)
+    return [f"Worse than any picture that the errors were fitted on ({names}): the ranges may be too narrow."]
 
 
 def picture_of(photo: Examination, side: int = 720) -> Markup:
@@ -288,8 +264,8 @@ def _fitted(errors: ErrorModel | None) -> str:
                "independent, and is too wide"  # fmt: skip
     about = errors.about
     return (
-        f"fitted on {about['pictures']:.0f} pictures of {about['people']:.0f} synthetic people with known differences, healthy "
-        f"limits on {about['portraits']:.0f} portraits; of people kept out, the 90 % ranges hold "
+        f"fitted on {about['pictures']:.0f} pictures of {about['people']:.0f} synthetic people with known differences, "
+        f"healthy limits on {about['portraits']:.0f} portraits; of people kept out, the 90 % ranges hold "
         f"{100 * about['coverage_90']:.0f} % of true differences, and {100 * about['healthy_clear']:.0f} % of the "
         "measures of healthy portraits are beyond their limit"
     )

@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from mien.core.errors import MienError
-from mien.engine.reading.asymmetry_report import finding, rest_of, write_report
-from mien.engine.reading.asymmetry_visits import Comparison
+from mien.engine.reading.asymmetry_report import write_report
 from mien.media.files import printable
 from mien.media.image import is_video, load_image
 from mien.media.video import frames
@@ -25,6 +24,7 @@ from mien.runtime.asymmetry.scales import ScaleEstimate, estimate_scales
 from mien.runtime.asymmetry.significance.errors import ErrorModel
 from mien.runtime.asymmetry.tables import write_changes, write_curves, write_measures
 from mien.runtime.asymmetry.tasks import TASKS
+from mien.runtime.asymmetry.visits import Comparison, rest_of
 
 PAGE = "report.html"
 
@@ -100,7 +100,7 @@ def written(
 
 def _lines(item: Examination | FilmExamination, rest: Examination | None) -> list[str]:
     if isinstance(item, Examination):
-        return [f"{item.source}{f' ({item.task})' if item.task else ''}: {finding(item, rest)}",
+        return [f"{item.source}{f' ({item.task})' if item.task else ''}: {item.finding(rest)}",
                 *(f"  {sentence}" for sentence in failed(item.checks))]  # fmt: skip
     moved = item.movement
     right, left = moved["excursion"].right, moved["excursion"].left

@@ -15,7 +15,8 @@ from mien.media.tables import table_files
 TABLE, OVERLAYS, SHEET, POINTS = "readings", "overlays", "contact_sheet", "points"
 FILES, LOCK = "files.jsonl", ".mien.lock"
 LANDMARK_FILES = (".png", ".pts", ".obj", ".html")  # suffixes of what mien landmarks writes
-ASYMMETRY_FILES = r"report\.html|measures\.(csv|json)|curves_\d+\.csv"  # whole names of what mien asymmetry writes
+# Whole names of what mien asymmetry writes.
+ASYMMETRY_FILES = r"report\.html|measures\.(csv|json)|changes\.csv|curves_\d+\.csv"
 
 
 class OutputFolder:

@@ -88,10 +88,12 @@ class PrintedRun:
 
     def _read_pictures(self, bars: ProgressBars, pictures: list[Path]) -> None:
         advance = bars.add("pictures", len(pictures))
-        for path, read in zip(pictures, self.analyzer.read_files(pictures), strict=True):
-            self._draw(path, read)
+        names = iter(pictures)
+        for read in self.analyzer.read_files(pictures):
+            self._draw(next(names), read)
             self._append(read.readings, readable=read.picture is not None)
             advance(1)
+            del read  # it would hold a picture while the next one is decoded
 
     def _read_film(self, bars: ProgressBars, path: Path, *, first: int = 0) -> None:
         every = self.details["every"]

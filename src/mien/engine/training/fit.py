@@ -12,6 +12,7 @@ from mien.core.errors import MienError
 from mien.core.extras import install_hint
 
 if TYPE_CHECKING:
+    from mien.engine.training.config import FitConfig
     from mien.engine.training.run import FitResult
 
 NEEDS = ("torch", "lightning", "safetensors", "tensorboard")
@@ -34,14 +35,13 @@ def fit(
         configs: YAML files or the names of packaged configs, later ones win; without any, --output RUN continues or
             repeats the run in that folder.
     """
-    from mien.engine.training.config import named_by_config, resolve, stage_defaults
+    from mien.engine.training.config import resolve, stage_defaults
 
     _check_packages()
-    with named_by_config(configs, overrides):
-        config = resolve(configs, overrides, defaults=stage_defaults)
-        from mien.engine.training.run import fit_config
+    config = resolve(configs, overrides, defaults=stage_defaults, check=_check_options)
+    from mien.engine.training.run import fit_config
 
-        return fit_config(config)
+    return fit_config(config)
 
 
 def fit_command(arguments: Sequence[str]) -> "list[FitResult]":
@@ -49,10 +49,16 @@ def fit_command(arguments: Sequence[str]) -> "list[FitResult]":
     from mien.engine.training.config import parse_fit, stage_defaults
 
     _check_packages()
-    config = parse_fit(arguments, defaults=stage_defaults)
+    config = parse_fit(arguments, defaults=stage_defaults, check=_check_options)
     from mien.engine.training.run import fit_config
 
     return fit_config(config)
+
+
+def _check_options(config: "FitConfig") -> None:
+    from mien.engine.training.setup import check_options
+
+    check_options(config)
 
 
 def _check_packages() -> None:

@@ -19,7 +19,7 @@ OTHER_ENCODERS = ("Encoder4Editing", "BackboneEncoder", "ResNetBackboneEncoder",
 
 
 def encoder_kind(contents: Mapping[str, Any], *, where: str) -> str:
-    """"asit", "psp" or "ifer". Raises MienError for e4e's and ReStyle's encoders, whose generators alone are read."""
+    """ "asit", "psp" or "ifer". Raises MienError for e4e's and ReStyle's encoders, whose generators alone are read."""
     names = weights_of(contents, where=where)
     stated = contents.get("opts")
     kind = stated.get("encoder_type") if isinstance(stated, Mapping) else None

@@ -32,8 +32,8 @@ class Encoded(NamedTuple):
 class AsitEncoder(nn.Module):
     """GC ViT whose inputs of levels 0 to 2 give the style codes and whose last level gives the structure code.
 
-    styles: as many as the generator takes; outputs: their width. head_width: of the pyramid. size, width, depths, heads,
-    legacy, ...: of the GC ViT. shared_heads: one style head for each scale instead of one for each code.
+    styles: as many as the generator takes; outputs: their width. head_width: of the pyramid. size, width, depths,
+    heads, legacy, ...: of the GC ViT. shared_heads: one style head for each scale instead of one for each code.
     """
 
     def __init__(
@@ -105,7 +105,7 @@ class CodePooling(nn.Module):
 class FeatureModulation(nn.Module):
     """IFER's classifier: the structure code, convolved with the pooled style code as modulation, to logits.
 
-    structure_channels, styles_width: of the encoder. pooling "attention" is ours; it starts as the mean.
+    structure_channels, width: of the encoder. pooling "attention" is ours; it starts as the mean.
     """
 
     def __init__(

@@ -147,7 +147,7 @@ class QueryStep(nn.Module):
 
 
 class Level(nn.Module):
-    """Blocks of local and whole-picture attention by turns on maps of side x side, without the reduction behind them."""
+    """Blocks of local and whole-picture attention by turns on maps of side x side; no reduction behind them."""
 
     def __init__(
         self, width: int, *, side: int, window: int, depth: int, heads: int, mlp_ratio: float,
@@ -155,9 +155,11 @@ class Level(nn.Module):
     ) -> None:  # fmt: skip
         super().__init__()
         self.heads, self.window, self.legacy = heads, window, legacy
-        block = {"heads": heads, "side": window, "mlp_ratio": mlp_ratio}
         self.blocks = nn.ModuleList(
-            Block(width, **block, drop_path=drop_path[i], whole_queries=i % 2 == 1) for i in range(depth)
+            Block(
+                width, heads=heads, side=window, mlp_ratio=mlp_ratio, drop_path=drop_path[i], whole_queries=i % 2 == 1
+            )
+            for i in range(depth)
         )
         steps = int(math.log2(side // window))
         self.query = nn.Sequential(*(QueryStep(width, pool=i < steps) for i in range(max(steps, 1))))
@@ -181,7 +183,7 @@ class Level(nn.Module):
 
 
 class GcVit(nn.Module):
-    """[batch, 3, size, size] to the inputs of levels 0 to 2 (64, 32 and 16 pixels) and the output of level 3 (8 pixels).
+    """[batch, 3, size, size] to the inputs of levels 0 to 2 (64, 32, 16 pixels) and the output of level 3 (8 pixels).
 
     size: 64, 128 or 256; the stem has stride size / 64, so that the maps are the same for all. Channels are width times
     1, 2, 4, 8. windows of 64, 32, 16 and 8 pixels' maps.
@@ -204,9 +206,15 @@ class GcVit(nn.Module):
             level_rates = rates[sum(depths[:i]) : sum(depths[: i + 1])]
             self.levels.append(
                 Level(
-                    channels, side=side, window=windows[i], depth=depths[i], heads=heads[i], mlp_ratio=mlp_ratio,
-                    drop_path=level_rates, legacy=legacy,
-                )  # fmt: skip
+                    channels,
+                    side=side,
+                    window=windows[i],
+                    depth=depths[i],
+                    heads=heads[i],
+                    mlp_ratio=mlp_ratio,
+                    drop_path=level_rates,
+                    legacy=legacy,
+                )
             )
             if i < 3:
                 self.reductions.append(Reduce(channels, 2 * channels, side=side))

@@ -52,5 +52,7 @@ def tiled_latent_avg(mean: Tensor, styles: int) -> Float[Tensor, "styles width"]
     """
     rows = torch.atleast_2d(mean)
     if rows.ndim != 2 or len(rows) not in (1, styles):
-        raise MienError(f"latent_avg has shape {tuple(mean.shape)}; a generator of {styles} codes takes 1 row or {styles}.")
+        raise MienError(
+            f"latent_avg has shape {tuple(mean.shape)}; a generator of {styles} codes takes 1 row or {styles}."
+        )
     return rows.expand(styles, -1).contiguous()

@@ -78,7 +78,7 @@ class StyleHead(nn.Module):
 
 
 class SharedStyleHead(nn.Module):
-    """All codes of one scale: one body down to 4 x 4 pixels, where each code has a query of its own, then a linear each.
+    """All codes of one scale: one body down to 4 x 4 pixels, where each code has a query of its own, and a linear.
 
     Ours; it takes the place of as many heads as there are codes.
     """
@@ -100,8 +100,8 @@ class SharedStyleHead(nn.Module):
 class StylePyramid(nn.Module):
     """Maps of 64, 32 and 16 pixels, from fine to coarse, to [batch, styles, outputs].
 
-    Coarser maps are enlarged (bilinear, corners aligned) and added to the finer ones' 1x1 convolutions. inputs: channels
-    of the three maps. width: inside. attention: StyleBlocks, as in ASIT. shared: one head for each scale.
+    Coarser maps are enlarged (bilinear, corners aligned) and added to the finer ones' 1x1 convolutions. inputs:
+    channels of the three maps. width: inside. attention: StyleBlocks, as in ASIT. shared: one head for each scale.
     """
 
     def __init__(

@@ -24,8 +24,8 @@ def distribution_loss(source: Sequence[Tensor], target: Sequence[Tensor]) -> Flo
     """
     if len(source[0]) < 3 or len(target[0]) != len(source[0]):
         raise MienError(
-            f"The distribution loss compares each picture with at least two others: it needs batches of 3 or more, equal "
-            f"on both sides; got {len(source[0])} and {len(target[0])}."
+            "The distribution loss compares each picture with at least two others: it needs batches of 3 or more, "
+            f"equal on both sides; got {len(source[0])} and {len(target[0])}."
         )
     terms = []
     for ours, theirs in zip(source, target, strict=True):
@@ -53,8 +53,8 @@ def published_distribution_loss(
 ) -> Float[Tensor, ""]:
     """The released form: three draws of a layer and of one of the first two pictures of a batch.
 
-    Each draw is compared, at its layer, with the other draws of the other picture; rows of up to two cosines, the rest 0.
-    It is 0 without gradient where all draws are of one picture.
+    Each draw is compared, at its layer, with the other draws of the other picture; rows of up to two cosines, the
+    rest 0. It is 0 without gradient where all draws are of one picture.
     """
     if len(set(pictures)) == 1:
         return target[0].new_zeros(())

@@ -8,8 +8,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mien.nn.iresnet import FaceRecogniser
 from mien.nn.inversion.resnet50 import ResNet50
+from mien.nn.iresnet import FaceRecogniser
 
 CROP_ROWS, CROP_COLUMNS, CROP_SIDE = (35, 223), (32, 220), 256  # the face in an aligned FFHQ picture
 FACE_SIDE, MOCO_SIDE = 112, 224

@@ -6,7 +6,7 @@ and the linear heads as the authors released them (`lin0.model.1.weight` ...), w
 
 import re
 from collections.abc import Mapping
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 from jaxtyping import Float
@@ -57,7 +57,7 @@ class Lpips(nn.Module):
         super().__init__()
         layers, self.taps = _alex_layers() if backbone == "alex" else _vgg_layers()
         self.features = nn.Sequential(*layers)
-        widths = [layers[tap - 1].out_channels for tap in self.taps]
+        widths = [cast(nn.Conv2d, layers[tap - 1]).out_channels for tap in self.taps]
         self.heads = nn.ParameterList(nn.Parameter(torch.zeros(width)) for width in widths)
         given = {_our_name(name): value for name, value in weights.items()}
         own = self.state_dict()
@@ -106,6 +106,6 @@ def _unit(x: Tensor) -> Tensor:
 
 
 def _our_name(name: str) -> str:
-    """Of the linear heads as released (lin0.model.1.weight) and as pSp renames them (0.1.weight); others as they are."""
+    """Of the linear heads as released (lin0.model.1.weight) and as pSp renames them (0.1.weight); others unchanged."""
     found = re.fullmatch(r"(?:lin)?(\d)\.(?:model\.)?1\.weight", name)
     return f"heads.{found[1]}" if found else name

@@ -27,10 +27,9 @@ def find_generator(contents: Mapping[str, Any], *, where: str) -> Found:
     """The generator's weights in what `read_checkpoint` gives. Raises MienError where there is none."""
     ada = contents.get("G_ema", contents.get("G"))
     if isinstance(ada, Mapping) and any(str(name).startswith("synthesis.b4.") for name in ada):
-        weights, mean = from_ada(_tensors(ada))
-        return Found(weights, mean, "StyleGAN2-ADA")
-    mean = contents.get("latent_avg")
-    mean = mean.float() if isinstance(mean, Tensor) else None
+        return Found(*from_ada(_tensors(ada)), "StyleGAN2-ADA")
+    stated = contents.get("latent_avg")
+    mean = stated.float() if isinstance(stated, Tensor) else None
     for name in ("g_ema", "g"):
         if isinstance(contents.get(name), Mapping):
             return Found(_tensors(contents[name]), mean, f"StyleGAN2 in the PyTorch layout ({name})")

@@ -1,6 +1,7 @@
 """The residual discriminator of StyleGAN2, and the encoder that the inversion discriminator makes of its blocks."""
 
 import math
+from itertools import pairwise
 
 import torch
 from jaxtyping import Float
@@ -45,7 +46,7 @@ def residual_stack(size: int, *, channel_multiplier: int, most_channels: int) ->
     check_size(size)
     sides = [size >> i for i in range(int(math.log2(size)) - 1)]
     widths = [channels_at(side, channel_multiplier=channel_multiplier, most_channels=most_channels) for side in sides]
-    blocks = [ResidualDown(inputs, outputs) for inputs, outputs in zip(widths, widths[1:], strict=False)]
+    blocks = [ResidualDown(inputs, outputs) for inputs, outputs in pairwise(widths)]
     return nn.Sequential(ConvAct(3, widths[0], 1), *blocks)
 
 

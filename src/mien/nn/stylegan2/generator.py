@@ -7,6 +7,7 @@ of colours. A code is a vector of the mapping network's space W; a picture takes
 import copy
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -100,7 +101,7 @@ class Generator(nn.Module):
         self.constant = nn.Parameter(torch.randn(1, widths[0], 4, 4))
         self.first = StyledConv(widths[0], widths[0], style=style)
         self.first_rgb = ToRgb(widths[0], style=style)
-        pairs = zip(widths, widths[1:], strict=False)
+        pairs = pairwise(widths)
         self.blocks = nn.ModuleList(SynthesisBlock(inputs, outputs, style=style) for inputs, outputs in pairs)
         self.noise_sides = [4, *(side for side in sides[1:] for _ in range(2))]
         for i, side in enumerate(self.noise_sides):
@@ -143,7 +144,7 @@ class Generator(nn.Module):
     def for_inference(self) -> "Generator":
         """A copy in eval mode whose weights no longer change: what depends on them alone is computed once."""
         lean = copy.deepcopy(self).eval().requires_grad_(False)
-        parts = [(4, nn.ModuleList([lean.first, lean.first_rgb]))]
+        parts: list[tuple[int, nn.Module]] = [(4, nn.ModuleList([lean.first, lean.first_rgb]))]
         parts += [(8 * 2**i, block) for i, block in enumerate(lean.blocks)]
         for side, part in parts:
             for module in part.modules():
@@ -152,8 +153,8 @@ class Generator(nn.Module):
         return lean
 
     def forward(
-        self, codes: Float[Tensor, "batch styles width"], *, structure: Float[Tensor, "batch channels 4 4"] | None = None,
-        noise: Sequence[Tensor] | None = None,
+        self, codes: Float[Tensor, "batch styles width"], *,
+        structure: Float[Tensor, "batch channels 4 4"] | None = None, noise: Sequence[Tensor] | None = None,
     ) -> Synthesised:  # fmt: skip
         """structure: takes the place of the learned constant. noise: as `random_noise` gives it; else the stored maps.
 

@@ -109,8 +109,8 @@ class ModulatedConv(nn.Module):
         """Some output channels after the others: the map before the filter never exists as a whole."""
         assert self.blur is not None
         y = x.new_empty(x.shape[0], len(weight), 2 * x.shape[2], 2 * x.shape[3], dtype=_precision(x))
-        edges = [len(weight) * i // parts for i in range(parts + 1)]
-        for start, stop in zip(edges, edges[1:], strict=False):
+        for i in range(parts):
+            start, stop = (len(weight) * j // parts for j in (i, i + 1))
             spread = F.conv_transpose2d(x, weight[start:stop].transpose(0, 1), stride=2)
             y[:, start:stop] = self.blur.some(spread, slice(start, stop), None if bias is None else bias[start:stop])
         return y

@@ -68,9 +68,10 @@ def translated(name: str, table: Iterable[tuple[str, str]]) -> str:
     for ours, theirs in table:
         if found := re.match(re.escape(ours).replace(r"\{i\}", r"(\d+)"), name):
             i = int(found[1]) if found.groups() else 0
+            released = theirs
             for form, value in (("{i}", i), ("{i+1}", i + 1), ("{2i}", 2 * i), ("{2i+1}", 2 * i + 1)):
-                theirs = theirs.replace(form, str(value))
-            return theirs + name[found.end() :]
+                released = released.replace(form, str(value))
+            return released + name[found.end() :]
     raise KeyError(name)
 
 
@@ -176,4 +177,3 @@ def _released_place(name: str) -> tuple[int, int, int]:
     leaf = "to_rgb_bias" if part.startswith("to_rgb") and leaf == "bias" else leaf
     place = _LEAVES.index(leaf) if leaf in _LEAVES else int(leaf == "bias")
     return _PARTS.index(part), int(number[1]) if number else 0, place
-

@@ -1,8 +1,8 @@
 """Up, filter, down without zero insertion, the scaled leaky ReLU, and layers with equalised learning rates.
 
-A filter is applied as a true convolution (flipped kernel). Where it upsamples, each input pixel is spread by a transposed
-convolution or by phases: the picture with zeros between its pixels never exists. [1, 3, 3, 1] is the filter of StyleGAN2
-everywhere; being separable it runs along rows, then along columns.
+A filter is applied as a true convolution (flipped kernel). Where it upsamples, each input pixel is spread by a
+transposed convolution or by phases, row by row and column by column: the picture with zeros between its pixels never
+exists. [1, 3, 3, 1] along both axes is the filter of StyleGAN2 everywhere.
 """
 
 import math

@@ -1,6 +1,6 @@
 """What a StyleGAN2 is trained with besides the non-saturating loss of nn/losses/adversarial.py.
 
-Karras et al. 2020, section 3: the penalties are computed every n-th step only (lazy regularisation) and weighted n-fold.
+Karras et al. 2020, section 3: penalties are computed every n-th step only (lazy regularisation) and weighted n-fold.
 The adaptive augmentation of Karras et al., NeurIPS 2020, is not here.
 """
 
@@ -75,7 +75,7 @@ def training_codes(
 
 
 def average_decay(batch: int, *, half_life: float = 10_000.0) -> float:
-    """The decay per step of the moving average of the weights (`optim.ema`) after which `half_life` pictures count half."""
+    """The decay per step of the weights' moving average (`optim.ema`): after `half_life` pictures they count half."""
     return float(0.5 ** (batch / half_life))
 
 

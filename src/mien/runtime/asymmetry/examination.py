@@ -23,6 +23,7 @@ from mien.runtime.asymmetry.significance.headline import Headline, headline
 from mien.runtime.asymmetry.static import FaceMeasures, analyse
 from mien.runtime.landmarks import Landmarker, shipped_landmarks
 
+PARTED_MM = 1.0  # gap of the lips above which an unnamed picture is not one of rest
 Pixels = UInt8[np.ndarray, "height width 3"]
 
 
@@ -60,6 +61,21 @@ class Examination:
             return None
         base = None if rest is None or rest is self else rest.measured
         return headline(self.measured, face_limit=self.face_limit, task=self.task, rest=base)
+
+    def finding(self, rest: "Examination | None" = None) -> str:
+        """The picture in one sentence: the region that differs most."""
+        stated = self.headline(rest)
+        if stated is not None:
+            return (
+                f"{stated.sentence}; {stated.clear_measures} of {stated.measures} measures beyond their healthy limit"
+            )
+        parts = self.measured.regions[1:]
+        if any(region.floor is None for region in parts):
+            worst = max(parts, key=lambda region: region.asymmetry.value)
+            return f"most unequal: {worst.name}, {worst.asymmetry.value:.1f} % (errors unknown)"
+        worst = max(parts, key=lambda region: region.asymmetry.value / max(region.floor or 0, 1e-9))
+        floor = f"a symmetric face stays below {worst.floor:.1f} %"
+        return f"most unequal: {worst.name}, {worst.asymmetry.value:.1f} % ({floor})"
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,8 +125,8 @@ class FaceReader:
     def errors(self, *, mirrored: bool, method: Method = METHOD) -> ErrorModel | None:
         """The errors fitted for this bundle; None where there are none, and where the method is not the one of the fit:
         eye line through the corners of the eyes, turned to the front by depth."""
-        usual = method.line == "canthi" and method.frontal and "depth" in self.landmarker.outputs
-        if self._folder is None or not usual:
+        usual = method.line == "canthi" and method.frontal and "depth" in self.info.outputs
+        if not usual or self._folder is None:
             return None
         return load_errors(self._folder / ERRORS_FILE, mirrored=mirrored, files=self.info.files)
 
@@ -146,9 +162,16 @@ def examine_picture(
         return Examination(source, task, pixels, measured, checks, tested)
     sharp = next(check.value for check in checks if check.name == "sharpness")
     conditions = Conditions.of(measured, sharpness=sharp, mirror_percent=tested.percent if tested else None)
-    measured = errors.applied(measured, conditions, moved=task not in ("", "rest"))
+    measured = errors.applied(measured, conditions, moved=shows_movement(measured, task))
     outside = tuple(errors.outside(conditions))
     return Examination(source, task, pixels, measured, checks, tested, errors.face_limit, outside)
+
+
+def shows_movement(measured: FaceMeasures, task: str) -> bool:
+    """Whether healthy limits are those of moving faces: by the task; where none is named, by lips that part."""
+    lips = measured["dental_show"]
+    gap = [side.value for side in (lips.right, lips.left) if side is not None]
+    return task != "rest" if task else sum(gap) / 2 > PARTED_MM
 
 
 def examine_film(

@@ -108,6 +108,72 @@ def sentence(change: Change) -> str:
     )
 
 
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """What two visits show."""
+
+    before: dict[str, Examination]
+    """Task → picture of the first visit."""
+    after: dict[str, Examination]
+    """Task → picture of the second visit."""
+    changes: tuple[Change, ...]
+    """Of every measure of the tasks that both show."""
+
+    @property
+    def tasks(self) -> list[str]:
+        """Tasks that both visits show."""
+        return [task for task in self.before if task in self.after]
+
+    @property
+    def unmatched(self) -> list[str]:
+        """What only one visit shows."""
+        return [_shown(task) for task in {**self.before, **self.after} if (task in self.before) != (task in self.after)]
+
+    @property
+    def lines(self) -> list[str]:
+        """For the terminal."""
+        largest = largest_change(self.changes)
+        if largest is None:
+            return ["change: no errors were fitted for this bundle and these options, so no change can be stated"]
+        beyond = sum(change.beyond_95 for change in self.changes)
+        count = f"{beyond} of {len(self.changes)} measures changed beyond error at 95 %"
+        first = (
+            f"largest change: {sentence(largest)}"
+            if beyond
+            else f"no change of a region is certain: {sentence(largest)}"
+        )
+        return [first, f"  {count}; by errors alone about {0.05 * len(self.changes):.0f} would"]
+
+
+def compared(visits: Sequence[Items]) -> Comparison:
+    """Raises MienError where a visit has nothing that could be measured, and where no task is shown by both."""
+    names = ("the first visit", "the second visit")
+    for name, items in zip(names, visits, strict=True):
+        if not items:
+            raise MienError(f"Nothing of {name} could be measured, so there is nothing to compare.")
+    before, after = (by_task(items, visit=name) for name, items in zip(names, visits, strict=True))
+    if len(before) == len(after) == 1 and "" in {*before, *after}:  # one picture each, a task stated for one at most
+        task = next((name for name in (*before, *after) if name), "")
+        before, after = {task: next(iter(before.values()))}, {task: next(iter(after.values()))}
+    if not before.keys() & after.keys():
+        shown = [", ".join(map(_shown, visit)) for visit in (before, after)]
+        raise MienError(f"Visits are compared task by task, and no task is in both: {shown[0]}; {shown[1]}.")
+    return Comparison(before, after, tuple(changes(before, after)))
+
+
+def _shown(task: str) -> str:
+    return task.replace("_", " ") or "a picture without a task"
+
+
+def rest_of(items: Sequence[Examination | FilmExamination], item: Examination | FilmExamination) -> Examination | None:
+    """The picture at rest of the same visit; None where there is none, or more than one."""
+    photos = [part for one in items for part in ([one] if isinstance(one, Examination) else [one.at_rest])]
+    found = [photo for photo in photos if photo.task == "rest"]
+    if len(found) > 1:  # two visits: sources begin with the folder
+        found = [photo for photo in found if photo.source.rpartition("/")[0] == item.source.rpartition("/")[0]]
+    return found[0] if len(found) == 1 else None
+
+
 def _true(measure: Measure) -> Calibrated:
     assert measure.true is not None
     return measure.true

@@ -3,8 +3,8 @@
 Errors of the two sides are correlated: where a brow is read too high, so mostly is the other one. The error of a
 difference is therefore fitted on differences, not built from the errors of single points: true = slope (read - turn
 yaw) + error. The error's scale depends on the picture (size, sharpness, turn, the model's own sigma, the mirror test)
-and on the face (the difference, the mean of both sides, the shape asymmetry of the region). The fit is a file beside a landmark bundle, made by
-benchmarks/asymmetry_errors.py, and valid for that bundle alone.
+and on the face (the difference, the mean of both sides, the shape asymmetry of the region). The fit is a file beside a
+landmark bundle, written by benchmarks/asymmetry/fit.py, and valid for that bundle alone.
 """
 
 import json
@@ -99,8 +99,8 @@ class MeasureError:
     healthy: Mapping[str, float]
     """"rest", "moved": what 95 % of healthy people's portraits stay below, neutral and smiling, without sign."""
     typical: Mapping[str, float]
-    """Medians in those portraits: "difference" as read, without sign, "asymmetry" of the region, percent, and "half_95",
-    the half width of the 95 % range of such a face."""
+    """Medians in the neutral ones: "difference" as read, without sign, "asymmetry" of the region, percent, and
+    "half_95", the half width of the 95 % range of such a face."""
     repeat: float
     """Error of a change between two pictures of one person, over that of two independent pictures; 1 or less."""
 
@@ -109,12 +109,16 @@ class MeasureError:
         levels = level / self.level_unit if self.level_unit else np.zeros_like(difference)
         return feature_rows(conditions, np.abs(difference) / self.difference_unit, levels, asymmetry)
 
-    def healthy_limit(self, conditions: np.ndarray, level: Any, *, moved: bool) -> np.ndarray:
-        """[*n]: what 95 % of healthy people stay below in such a picture. It does not depend on the difference read."""
+    def equal_scale(self, conditions: np.ndarray, level: Any) -> np.ndarray:
+        """[*n]: scale of the error in faces that differ as healthy ones do, whatever difference was read."""
         shape = conditions.shape[:-1]
         read = np.broadcast_to(self.typical["difference"], shape)
         features = self.features(conditions, read, np.broadcast_to(level, shape), self.typical["asymmetry"])
-        half_95 = self.error.quantile_95 * np.exp(features @ self.error.log_scale)
+        return np.asarray(np.exp(features @ self.error.log_scale))
+
+    def healthy_limit(self, conditions: np.ndarray, level: Any, *, moved: bool) -> np.ndarray:
+        """[*n]: what 95 % of healthy people stay below in such a picture. It does not depend on the difference read."""
+        half_95 = self.error.quantile_95 * self.equal_scale(conditions, level)
         usual = self.healthy["moved" if moved else "rest"]
         return np.asarray(np.sqrt(usual**2 + np.maximum(half_95**2 - self.typical["half_95"] ** 2, 0)))
 
@@ -172,6 +176,15 @@ class ErrorModel:
         regions = tuple(self._region(region, measures) for region in measured.regions)
         return replace(measured, measures=measures, regions=regions)
 
+    def equal_sd(self, measured: FaceMeasures, name: str) -> float:
+        """Standard deviation of the error of the change of a difference, for one of the two pictures, where both sides
+        move alike: what a movement of one side must exceed. Conditions other than size and turn are as usual."""
+        x = self.standardised(Conditions.of(measured, sharpness=None, mirror_percent=None))
+        measure, fitted = measured[name], self.measures[name]
+        sides = [side.value for side in (measure.right, measure.left) if side is not None]
+        scale = float(fitted.equal_scale(x, sum(sides) / 2))
+        return fitted.repeat * fitted.error.quantile_90 * scale / _Z90
+
     def _measure(
         self, measure: Measure, x: np.ndarray, yaw_deg: float, shapes: Mapping[str, float], moved: bool
     ) -> Measure:
@@ -179,9 +192,8 @@ class ErrorModel:
         if fitted is None or not math.isfinite(measure.difference.value):
             return measure
         read = measure.difference.value
-        level = 0.0
-        if measure.right is not None and measure.left is not None:
-            level = (measure.right.value + measure.left.value) / 2
+        sides = [side.value for side in (measure.right, measure.left) if side is not None]
+        level = sum(sides) / 2
         features = fitted.features(x, read, level, shapes[measure.definition.region])
         half_90, half_95 = fitted.error.half(features)
         limit = float(fitted.healthy_limit(x, level, moved=moved))

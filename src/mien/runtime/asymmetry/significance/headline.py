@@ -21,8 +21,7 @@ _LESS: Mapping[str, Mapping[str, int]] = {
     "brow_raise": {"brow_height": 1},
     "eyes_closed_gently": {"palpebral_fissure": -1},
     "eyes_closed_tightly": {"palpebral_fissure": -1},
-    "smile": {"commissure_excursion": 1, "commissure_depth": -1, "smile_angle": 1, "upper_lip_depth": -1,
-              "dental_show": 1},
+    "smile": {"commissure_excursion": 1, "commissure_depth": -1, "upper_lip_depth": -1, "dental_show": 1},
     "snarl": {"commissure_depth": -1, "upper_lip_depth": -1, "dental_show": 1},
     "pucker": {"commissure_excursion": -1},
     "lower_teeth": {"lower_lip_depth": 1, "dental_show": 1},
@@ -31,7 +30,8 @@ _LESS: Mapping[str, Mapping[str, int]] = {
 _LARGER = {
     "brow_height": "the brow stands {} higher", "palpebral_fissure": "the eye is open {} wider",
     "commissure_excursion": "the corner of the mouth stands {} further from the midline",
-    "commissure_depth": "the corner of the mouth stands {} lower", "smile_angle": "the corner of the mouth rises {} more",
+    "commissure_depth": "the corner of the mouth stands {} lower",
+    "smile_angle": "the corner of the mouth rises {} more",
     "upper_lip_depth": "the upper lip stands {} lower", "lower_lip_depth": "the lower lip stands {} lower",
     "dental_show": "the lips part {} more",
 }  # fmt: skip
@@ -47,7 +47,9 @@ class Headline:
     true: Calibrated
     """Its true difference."""
     clear: bool
-    """Whether the face differs more than 95 % of healthy faces in whatever measure they differ most."""
+    """Whether the measure is beyond its own limit, which 5 % of healthy faces exceed."""
+    certain: bool
+    """Whether it is beyond the limit that 5 % of healthy faces exceed in whatever measure they differ most."""
     weaker: Side
     """Side that moves less in the task; "" where the task does not show it, or nothing is beyond error."""
     compared_with_rest: bool
@@ -62,6 +64,8 @@ class Headline:
         first = f"{self.measure.definition.region}: {_amount(self.measure, self.true)}"
         if not self.clear:
             return f"no region differs more than in healthy faces; largest at the {first}"
+        if not self.certain:
+            first += "; not certain, since with so many measures some healthy faces are beyond a limit, too"
         if not self.weaker:
             return first
         base = "" if self.compared_with_rest else " in this picture (none at rest to compare with)"
@@ -83,14 +87,15 @@ def headline(
         return None
     ratios = [true.excess for _, true in chosen]
     worst = int(np.argmax(ratios))
-    clear = ratios[worst] > face_limit
+    clear, certain = ratios[worst] > 1, ratios[worst] > face_limit
     if clear:  # a lip is named only where the corner of the mouth does not show it
         region = chosen[worst][0].definition.region
-        own = [k for k, (m, _) in enumerate(chosen) if m.definition.region == region and ratios[k] > face_limit]
+        least = face_limit if certain else 1
+        own = [k for k, (m, _) in enumerate(chosen) if m.definition.region == region and ratios[k] > least]
         worst = max(own, key=lambda k: (chosen[k][0].name not in _SECONDARY, ratios[k]))
     weaker, with_rest = _weaker(chosen, ratios, task, rest) if clear else ("", False)
     measure, true = chosen[worst]
-    return Headline(measure, true, clear, weaker, with_rest, sum(t.clear for _, t in known), len(known))
+    return Headline(measure, true, clear, certain, weaker, with_rest, sum(t.clear for _, t in known), len(known))
 
 
 def _weaker(
@@ -120,6 +125,6 @@ def _amount(measure: Measure, true: Calibrated) -> str:
     low, high = (f"{value:.1f}".replace("-", "\N{MINUS SIGN}") for value in ends)
     larger = _LARGER[measure.name].format(f"{abs(true.value):.1f}{unit}")
     return (
-        f"{larger} on the person's {side} ({measure.definition.title}; 90 % range {low} to {high}{unit}, 95 % of healthy "
-        f"faces differ by less than {true.healthy:.1f}{unit})"
+        f"{larger} on the person's {side} ({measure.definition.title}; 90 % range {low} to {high}{unit}, 95 % of "
+        f"healthy faces differ by less than {true.healthy:.1f}{unit})"
     )
