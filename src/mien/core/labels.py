@@ -6,6 +6,7 @@ checksum of a set is printed in reports, so that two numbers can be told apart t
 
 import hashlib
 import json
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -29,6 +30,21 @@ COLLAPSES = {
         "anxiety": "negative", "hurt": "negative", "sadness": "negative",
     },
 }  # fmt: skip
+
+
+def spelled(name: str) -> str:
+    """A class name without blanks around it, its letters composed as Unicode's NFC."""
+    return unicodedata.normalize("NFC", " ".join(name.split()))
+
+
+def folded(name: str) -> str:
+    """`spelled`, without case: what distinguishes one class from another."""
+    return spelled(name).casefold()
+
+
+def meaning(name: str) -> str:
+    """`folded`, and of true synonyms always the same one."""
+    return SYNONYMS.get(folded(name), folded(name))
 
 
 @dataclass(frozen=True)
@@ -57,13 +73,13 @@ class LabelSet:
 
     def index(self, name: str) -> int:
         """The index of a class by its name or a true synonym of it. Raises MienError for a class not in the set."""
-        wanted = name.strip().casefold()
+        wanted = folded(name)
         for position, known in enumerate(self.classes):
-            if wanted == known.casefold():
+            if wanted == folded(known):
                 return position
         wanted = SYNONYMS.get(wanted, wanted)
         for position, known in enumerate(self.classes):
-            if wanted == SYNONYMS.get(known.casefold(), known.casefold()):
+            if wanted == meaning(known):
                 return position
         raise MienError(f"{name!r} is not a class of {self.name}.{nearest(wanted, self.classes)}")
 

@@ -1,10 +1,9 @@
-"""StyleGAN2-ADA's pickles: whole modules with their source code in them, read as plain tensors by name.
+"""Modules that were pickled whole, read as plain tensors by name: by torch.save, and StyleGAN2-ADA's files.
 
-Such a file is a pickled dict (`G`, `D`, `G_ema`, ...) of modules that rebuild themselves by running the source that
-they carry. Here that source is text and nothing is run: a module becomes the tensors of its parameters and buffers.
+A StyleGAN2-ADA file is a pickled dict (`G`, `D`, `G_ema`, ...) of modules that rebuild themselves by running the source
+that they carry. Here nothing is run: a module becomes the tensors of its parameters and buffers.
 """
 
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,15 +11,30 @@ from typing import Any
 from torch import Tensor
 
 from mien.core.errors import MienError, one_line
-from mien.nn.inert_pickle import LIMITS, Budget, Constructor, PickleError, read_pickle
+from mien.nn.inert_pickle import LIMITS, Budget, Constructor, Inert, PickleError, read_pickle
 from mien.nn.torch_files import lookup, read_storage
 
 MOST_BYTES = 4 * 2**30
-_DEPTH = 20  # modules within modules
 
 
-class _ModuleState(dict[str, Any]):
-    """What a pickled module would restore itself from."""
+def module_weights(module: Inert) -> dict[str, Tensor]:
+    """The tensors of a whole module that was pickled, by the names that its state_dict would have; its class is never
+    looked up. Empty where the object is no module.
+    """
+    found: dict[str, Tensor] = {}
+    waiting = [("", module)]
+    while waiting:
+        prefix, inert = waiting.pop(0)
+        state = inert.state if isinstance(inert.state, dict) else {}
+        for kind in ("_parameters", "_buffers"):
+            entries = state.get(kind)
+            named = entries if isinstance(entries, dict) else {}
+            found |= {f"{prefix}{name}": value for name, value in named.items() if isinstance(value, Tensor)}
+        children = state.get("_modules")
+        for name, child in children.items() if isinstance(children, dict) else ():
+            if isinstance(child, Inert):
+                waiting.append((f"{prefix}{name}.", child))
+    return found
 
 
 def read_module_pickle(path: Path) -> dict[str, dict[str, Tensor]]:
@@ -33,7 +47,8 @@ def read_module_pickle(path: Path) -> dict[str, dict[str, Tensor]]:
     except Exception as error:  # damaged files raise nearly anything
         reason = one_line(error)[:160]
         raise MienError(f"{path}: damaged, or not a StyleGAN2-ADA pickle ({reason}). Fetch it again.") from error
-    found = {str(name): _tensors(value) for name, value in content.items() if isinstance(value, _ModuleState)}
+    modules = {str(name): module_weights(value) for name, value in content.items() if isinstance(value, Inert)}
+    found = {name: weights for name, weights in modules.items() if weights}
     if not found:
         raise MienError(f"{path}: a pickle without modules: not a StyleGAN2-ADA network. Other pickles are not read.")
     return found
@@ -50,7 +65,7 @@ def _read(path: Path) -> dict[Any, Any]:
 
     def known(module: str, name: str) -> Any:
         if (module, name) == ("torch_utils.persistence", "_reconstruct_persistent_obj"):
-            return Constructor(_module_state)
+            return Constructor(_module)
         if (module, name) == ("dnnlib.util", "EasyDict"):
             return Constructor(lambda *_: {})
         if (module, name) == ("torch.storage", "_load_from_bytes"):
@@ -63,11 +78,12 @@ def _read(path: Path) -> dict[Any, Any]:
     return content
 
 
-def _module_state(meta: Any) -> _ModuleState:
-    state = meta.get("state") if isinstance(meta, dict) else None
-    if not isinstance(state, dict):
+def _module(meta: Any) -> Inert:
+    module = Inert()
+    module.state = meta.get("state") if isinstance(meta, dict) else None
+    if not isinstance(module.state, dict):
         raise PickleError("a module in it has no state")
-    return _ModuleState(state)
+    return module
 
 
 def _checked_bytes(content: Any) -> bytes:
@@ -78,19 +94,3 @@ def _checked_bytes(content: Any) -> bytes:
 
 def _no_persistent(_: Any) -> Any:
     raise PickleError("it refers to objects outside of it")
-
-
-def _tensors(state: Mapping[str, Any], prefix: str = "", depth: int = 0) -> dict[str, Tensor]:
-    """The tensors of a module and of those within it, by dotted names."""
-    if depth > _DEPTH:
-        raise MienError("The pickled modules are nested too deeply.")
-    found: dict[str, Tensor] = {}
-    for kind in ("_parameters", "_buffers"):
-        own = state.get(kind)
-        entries = own.items() if isinstance(own, dict) else ()
-        found |= {f"{prefix}{name}": value.detach() for name, value in entries if isinstance(value, Tensor)}
-    inner = state.get("_modules")
-    for name, module in inner.items() if isinstance(inner, dict) else ():
-        if isinstance(module, _ModuleState):
-            found |= _tensors(module, f"{prefix}{name}.", depth + 1)
-    return found

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from mien.core.errors import MienError, one_line
 from mien.nn.inert_pickle import Inert
-from mien.nn.module_pickle import read_module_pickle
+from mien.nn.module_pickle import module_weights, read_module_pickle
 from mien.nn.torch_files import read_torch_file
 
 __all__ = [
@@ -45,6 +45,8 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     if path.suffix == ".pkl" and not (head.startswith(b"PK") or OLDER_FORMAT in head):
         return dict(read_module_pickle(path))
     content = read_torch_file(path)
+    if isinstance(content, Inert):
+        content = module_weights(content) or content
     if not isinstance(content, dict):
         raise MienError(
             f"{path}: holds a pickled {type(content).__name__}, not a dict of weights. Save its state_dict() instead."

@@ -43,21 +43,28 @@ class Stage(TrainingStep):
     default_optim: ClassVar[OptimOptions] = OptimOptions()  # for the values that a config does not state
     monitor: str  # the score of `validate` by which an epoch is chosen
     larger_is_better: bool = True
+    constant_is: ClassVar[str] = "the most frequent class"  # what `constant` predicts, for messages
 
     @classmethod
     def system_name(cls, name: str) -> str:
         """The registered name of what this stage trains when the config asks for the system `name`."""
         return name
 
+    @classmethod
+    def options_from(cls, options: Mapping[str, Any]) -> Any:
+        """The `options_class` of plain values. Raises MienError for an unknown name and a value that it refuses."""
+        options = {cls.renamed_options.get(name, name): value for name, value in options.items()}
+        return config_from(cls.options_class, options, where=f"The stage {cls.name}")
+
     def __init__(self, system: System, *, options: Mapping[str, Any], **rest: Any) -> None:
         """rest: optim, step and epochs, as of TrainingStep."""
         super().__init__(system, **rest)
-        options = {self.renamed_options.get(name, name): value for name, value in options.items()}
-        self.options = config_from(self.options_class, options, where=f"The stage {self.name}")
+        self.options = self.options_from(options)
         self.class_counts: tuple[int, ...] = ()  # training samples of each class; set by who brings the data, like
         self.validation_samples: Sequence[Sample] = ()
         self.scores: dict[str, float] = {}  # of the last validation
         self.predictions: Predictions = {}  # in the last validation
+        self.constant_scores: dict[str, float] = {}  # what `constant` reaches on the same samples
         self._validated: list[tuple[Tensor, Predictions]] = []
 
     # What a subclass defines
@@ -70,6 +77,17 @@ class Stage(TrainingStep):
         """The scores of the whole validation set, by a name that states the protocol. The samples stand in the
         predictions' order, each once."""
         raise AssertionError(f"{type(self).__name__} has no validate")
+
+    def constant(self, predictions: Predictions) -> Predictions:
+        """Predictions for the same samples by what knows their average and no picture; {} where there is none such.
+
+        Here: of `logits` and `truth`, the logits of the classes' shares.
+        """
+        if not {"logits", "truth"} <= predictions.keys():
+            return {}
+        logits, truth = predictions["logits"], predictions["truth"]
+        shares = np.bincount(truth, minlength=logits.shape[1]) / len(truth)
+        return {"logits": np.broadcast_to(np.log(np.maximum(shares, 1e-6)), logits.shape), "truth": truth}
 
     def temperatures(self, predictions: Predictions) -> dict[str, float]:
         """For outputs of classes, by name: what the logits of the evaluated network are divided by to be calibrated."""
@@ -122,6 +140,8 @@ class Stage(TrainingStep):
         index, self.predictions = self.gathered()
         samples = [self.validation_samples[i] for i in index] if self.validation_samples else []
         self.scores = self.validate(self.predictions, samples)
+        if not self.constant_scores and (constant := self.constant(self.predictions)):
+            self.constant_scores = self.validate(constant, samples)
         if not np.isfinite(self.scores[self.monitor]):
             raise self.diverged(f"The validation score {self.monitor!r} is {self.scores[self.monitor]}")
 

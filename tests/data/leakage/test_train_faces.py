@@ -12,7 +12,7 @@ from mien.core.bundle import TRAIN_FACES, BundleInfo
 from mien.core.errors import MienError
 from mien.core.spec import Output, PictureInput
 from mien.data.leakage.contamination import TrainFaces, read_train_faces
-from mien.data.leakage.fingerprints import VERSION
+from mien.data.leakage.fingerprints import CODE_VERSION
 from mien.media.files import sha256_of
 from robustness.bounded import run_bounded
 
@@ -40,7 +40,10 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
 
 def archive(compression: int = zipfile.ZIP_STORED, **arrays: np.ndarray | bytes) -> bytes:
     """The archive of FACES with other arrays, or other bytes, under these names."""
-    whole = {"format": np.array([1, VERSION]), **{n: getattr(FACES, n) for n in FACES.__dataclass_fields__}} | arrays
+    whole = {
+        "format": np.array([1, CODE_VERSION]),
+        **{n: getattr(FACES, n) for n in FACES.__dataclass_fields__},
+    } | arrays
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", compression) as target:
         for name, value in whole.items():

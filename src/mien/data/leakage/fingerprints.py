@@ -1,10 +1,12 @@
-"""Fingerprints: 32 bytes that know a picture again after re-encoding, resizing, mirroring and changes of light.
+"""Fingerprints that know a picture again after re-encoding, resizing, slight cropping, mirroring and changes of light.
 
-A picture (a face's box, where the sample has one) becomes 48 x 48 grey pixels, and their cosine transform two parts:
+A picture (a face's box, where the sample has one) becomes 48 x 48 grey pixels, and their cosine transform three parts:
 
-code   the 32 lowest frequencies but the mean, each divided by its usual spread over faces, in 4 bits. The cosine of
-       two codes is the likeness of two blurred pictures; lower frequencies alone would find all dark-haired people.
-fine   the signs of 64 frequencies above those.
+code      the 32 lowest frequencies but the mean, each divided by its usual spread over faces, in 4 bits. The cosine of
+          two codes is the likeness of two blurred pictures; lower frequencies alone would find all dark-haired people.
+fine      the signs of 64 frequencies above those.
+changes   how the code changes by a small shift and by a small growth of width and height (alignment.py). Bundles do
+          not store them: who asks has the pixels of one side.
 
 A mirrored picture has the same transform with the odd horizontal frequencies negated, so no second fingerprint is
 needed. A blank picture (hardly any contrast) has a code of zeros, which resembles nothing.
@@ -17,22 +19,23 @@ from typing import Any
 
 import cv2
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, UInt8, UInt64
 from rich.console import Console
 from rich.progress import track
 
 from mien.core.errors import MienError
 from mien.core.records import Box, Sample
+from mien.data.leakage.alignment import SIDE, move_bases, tangents
 from mien.data.leakage.fingerprint_store import Store
 from mien.media.image import load_image
 from mien.media.parallel import in_batches, map_ahead
 from mien.media.parts import read_bytes
 
-VERSION = 1  # part of every key of the store: raise it when a fingerprint of the same picture would differ
-SIDE = 48
+VERSION = 2  # part of every key of the store: raise it when a fingerprint of the same picture would differ
+CODE_VERSION = 1  # the same of code and fine, which bundles store
 BLANK = 4.0  # grey levels of standard deviation
-# file: 64 bits of a hash of the picture's bytes, 0 for one that cannot be read. code, fine: see above.
-PRINT = np.dtype([("file", "<u8"), ("code", "u1", 16), ("fine", "<u8")])
+# file: 64 bits of a hash of the picture's bytes, 0 for one that cannot be read. The others: see above.
+PRINT = np.dtype([("file", "<u8"), ("code", "u1", 16), ("fine", "<u8"), ("changes", "i1", (4, 32))])
 # Standard deviation of each frequency (rows: vertical) over 34,000 grey faces at 32 x 32, rounded.
 _SPREAD = np.array(
     [[1034, 609, 597, 294, 274, 180], [445, 286, 314, 196, 188, 140], [291, 192, 234, 152, 174, 123],
@@ -41,6 +44,11 @@ _SPREAD = np.array(
 _ROWS, _COLUMNS = np.array([(v, u) for v in range(6) for u in range(6) if 0 < u + v < 9]).T
 _FINE_ROWS, _FINE_COLUMNS = np.array([(v, u) for v in range(11) for u in range(11) if max(u, v) > 6][:64]).T
 _STEP = 2.5  # levels of the code per usual spread
+_CHANGE_STEP = 1 / 250  # of a change, for a code of length 1
+# Pictures are alike where more than COMMON of their pairs have a cosine of ALIKE: FER2013 0.00007, drawn faces 0.07.
+ALIKE, COMMON = 0.8, 0.002
+_SAMPLED = 2000
+_WAVES = 32  # the transform's side
 _MIRROR = np.where(_COLUMNS % 2, -1, 1).astype(np.float32)
 _FINE_MIRROR = np.packbits(_FINE_COLUMNS % 2 == 1).view("<u8")[0]
 _CHUNK = 2048
@@ -68,13 +76,25 @@ def fingerprint(grey: UInt8[np.ndarray, "48 48"], *, content: bytes = b"") -> np
     found["file"] = int.from_bytes(hashlib.blake2b(content, digest_size=8).digest(), "little") or 1
     if grey.std() < BLANK:
         return found
-    waves = cv2.dct(cv2.resize(grey, (32, 32), interpolation=cv2.INTER_AREA).astype(np.float32))
-    values = waves[_ROWS, _COLUMNS] / _SPREAD[_ROWS, _COLUMNS]
-    levels = np.round(values * (_STEP * np.sqrt(len(values)) / max(float(np.linalg.norm(values)), 1e-9)))
-    nibbles = (np.clip(levels, -7, 7) + 8).astype(np.uint8)
+    code, changes, found["fine"] = spectrum(grey)
+    levels = np.clip(np.round(code * (_STEP * np.sqrt(len(code)))), -7, 7)
+    nibbles = (levels + 8).astype(np.uint8)
     found["code"] = nibbles[::2] << 4 | nibbles[1::2]
-    found["fine"] = np.packbits(waves[_FINE_ROWS, _FINE_COLUMNS] > 0).view("<u8")[0]
+    found["changes"] = np.clip(np.round(changes / _CHANGE_STEP), -127, 127)
     return found
+
+
+def spectrum(
+    grey: UInt8[np.ndarray, "48 48"],
+) -> tuple[Float[np.ndarray, "32"], Float[np.ndarray, "4 32"], np.uint64]:
+    """(code of length 1, its changes, fine) of a grey picture, before rounding."""
+    small = cv2.resize(grey, (_WAVES, _WAVES), interpolation=cv2.INTER_AREA).astype(np.float32)
+    waves = cv2.dct(small)
+    rows = [waves, *(cv2.dct(change) for change in np.ascontiguousarray(tangents(small[None])[0]))]
+    values = np.stack([row[_ROWS, _COLUMNS] for row in rows]) / _SPREAD[_ROWS, _COLUMNS]
+    values /= max(float(np.linalg.norm(values[0])), 1e-9)
+    fine = np.packbits(waves[_FINE_ROWS, _FINE_COLUMNS] > 0).view("<u8")[0]
+    return values[0], values[1:], fine
 
 
 def vectors(prints: np.ndarray, *, mirrored: bool = False) -> Float[np.ndarray, "pictures 32"]:
@@ -86,11 +106,21 @@ def vectors(prints: np.ndarray, *, mirrored: bool = False) -> Float[np.ndarray, 
     return levels * _MIRROR if mirrored else levels
 
 
-def fine_agreement(first: np.ndarray, second: np.ndarray, *, mirrored: np.ndarray) -> Float[np.ndarray, " pairs"]:
-    """Share of equal fine signs of pairs of PRINTs; `mirrored` (bool [pairs]) turns the second."""
-    turned = np.where(mirrored, second["fine"] ^ _FINE_MIRROR, second["fine"])
-    different = np.ascontiguousarray(first["fine"] ^ turned).view(np.uint8).reshape(-1, 8)
-    return 1 - np.unpackbits(different, axis=1).sum(1) / 64
+def bases(prints: np.ndarray) -> Float[np.ndarray, "pictures 32 5"]:
+    """`alignment.move_bases` of the pictures: the similarity of other codes to all slightly moved versions of each."""
+    return move_bases(vectors(prints), prints["changes"].reshape(-1, 4, 32).astype(np.float32) * _CHANGE_STEP)
+
+
+def fine_signs(prints: np.ndarray, *, mirrored: bool = False) -> UInt64[np.ndarray, " pictures"]:
+    """The fine signs of PRINTs, or of their mirror images."""
+    return np.asarray(prints["fine"] ^ _FINE_MIRROR if mirrored else prints["fine"])
+
+
+def are_alike(codes: Float[np.ndarray, "pictures 32"]) -> bool:
+    """Whether so many pictures resemble each other that copies need surer signs: drawings of one pattern do."""
+    some = codes[:: max(1, len(codes) // _SAMPLED)]
+    alike = int((some @ some.T >= ALIKE).sum()) - len(some)
+    return alike > COMMON * len(some) * (len(some) - 1)
 
 
 def is_blank(prints: np.ndarray) -> np.ndarray:

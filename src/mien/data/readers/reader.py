@@ -20,7 +20,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from mien.core.errors import MienError, nearest
-from mien.core.labels import LabelSet
+from mien.core.labels import LabelSet, meaning, spelled
 from mien.core.limits import CLASSES, COLUMNS, EDGE, TEXT_BYTES
 from mien.core.records import Sample
 from mien.data.readers.listing import (
@@ -95,7 +95,14 @@ class Reader(ABC):
         if name == "valid" and self.valid_is_test:
             name = "test"
         if name not in self.splits:
-            raise self.error(f"no split {split!r} under {self.root}. It has: {', '.join(self.splits)}.")
+            way_out = (
+                f" Divide it: mien data split {self.name} --root {self.root} --output split.csv, then "
+                "--data.split_file split.csv."
+            )
+            raise self.error(
+                f"no split {split!r} under {self.root}. It has: {', '.join(self.splits)}."
+                f"{way_out if self.splits == ('all',) else ''}"
+            )
         return name
 
     def error(self, text: str) -> MienError:
@@ -170,8 +177,18 @@ class Reader(ABC):
             raise self.error(f"{path} has the column {doubled[0]!r} twice. Rename or delete one of them.")
 
     def label_set_of(self, words: Iterable[str], where: Path) -> LabelSet:
-        """The words in order, as classes. Raises MienError where there are too many to be classes."""
-        names = tuple(sorted(set(words)))
+        """The words in order, as classes; spellings of one class (case, Unicode form, synonyms) are one, with a note.
+
+        Raises MienError where there are too many to be classes.
+        """
+        spellings: dict[str, list[str]] = {}
+        for word in sorted(set(words)):
+            spellings.setdefault(meaning(word), []).append(word)
+        for known, same in spellings.items():
+            if len(same) > 1:
+                written = ", ".join(map(repr, same))
+                self.note(f"{written} are spellings of one class, {known!r}.")
+        names = tuple(sorted(known if len(same) > 1 else spelled(same[0]) for known, same in spellings.items()))
         if len(names) > CLASSES:
             raise self.error(f"{where}: {len(names):,} different classes; {CLASSES:,} are the most. Are they names?")
         return LabelSet(self.name, names)

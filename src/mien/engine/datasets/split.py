@@ -10,6 +10,7 @@ from mien.data.readers import open_reader
 from mien.data.readers.divided import Divided
 from mien.data.split_file import SplitFile, parts_from
 from mien.data.splits import divide
+from mien.media.files import refuse_existing
 
 
 def split(
@@ -17,6 +18,7 @@ def split(
     *,
     root: str,
     output: str = "split.csv",
+    overwrite: bool = False,
     parts: str = "",
     folds: int = 0,
     seed: int = 0,
@@ -32,6 +34,7 @@ def split(
         name: reader of the data set; `mien data list` prints all.
         root: folder of the data set.
         output: CSV file to write.
+        overwrite: replace the file where it exists; scores of models that were trained with it do not hold any more.
         parts: names and shares of the parts; train=.8,valid=.1,test=.1 by default.
         folds: number of equal folds instead of parts; fold K becomes the test split by --data.fold K.
         seed: seed of the split.
@@ -43,6 +46,7 @@ def split(
         raise MienError("Name --parts or --folds, not both.")
     if folds and folds < 2:
         raise MienError(f"--folds must be at least 2; got {folds}.")
+    refuse_existing([Path(output)], overwrite=overwrite)
     opened = open_reader(name, root, **(reader or {}))
     splits = tuple(opened.resolve(name.strip()) for name in within.split(",")) if within else opened.splits
     faces = [face for one in splits for face in opened.samples(one)]

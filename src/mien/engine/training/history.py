@@ -1,7 +1,6 @@
 """History: a training run epoch by epoch. It knows the best epoch and when to stop, and can be written down."""
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -65,18 +64,17 @@ class History:
         return lines + [{"metric": name, "value": value} | about for name, value in scores.items()]
 
 
-def majority_warnings(scores: Mapping[str, float], truth: Sequence[int]) -> list[str]:
-    """A line for each score that a constant prediction of the most frequent class would also have reached.
+def constant_warnings(
+    scores: Mapping[str, float], constant: Mapping[str, float], *, larger: Mapping[str, bool], what: str
+) -> list[str]:
+    """A line for each score that a constant prediction would also have reached.
 
-    scores: on validation, such as `val/accuracy`. truth: the class of each validation sample.
+    scores: on validation, such as `val/accuracy`. constant: of that prediction, such as `accuracy`. larger: whether
+    larger is better, of the scores to compare. what: the prediction, such as `the most frequent class`.
     """
-    counts = Counter(truth)
-    if not counts:
-        return []
-    reached = {"val/accuracy": max(counts.values()) / len(truth), "val/balanced_accuracy": 1 / len(counts)}
     return [
-        f"{name.removeprefix('val/')} {scores[name]:.4f} does not beat the most frequent class ({level:.4f}): the "
-        "network has learned nothing that a constant does not know. Train longer or change --optim.lr."
-        for name, level in reached.items()
-        if name in scores and scores[name] <= level
+        f"{name} {scores[f'val/{name}']:.4f} does not beat {what} ({constant[name]:.4f}): the network has learned "
+        "nothing that a constant does not know. Train longer or change --optim.lr."
+        for name, is_larger in larger.items()
+        if name in constant and (scores[f"val/{name}"] - constant[name]) * (1 if is_larger else -1) <= 0
     ]

@@ -18,7 +18,7 @@ from mien.core.errors import MienError
 from mien.data.datamodule import FaceDataModule
 from mien.engine.training.config import FitConfig, TrainerOptions
 from mien.engine.training.curves import write_curves
-from mien.engine.training.history import History, majority_warnings
+from mien.engine.training.history import History, constant_warnings
 from mien.engine.training.loop import (
     Checkpointer,
     CheckpointOptions,
@@ -184,8 +184,9 @@ def _finish(run: RunFolder, stage: Stage, history: History, console: Console) ->
         training_report(run.root)
     info = read_info(run.bundle) if _is_first_process() else None
     scores = {name: value for name, value in history.best_scores.items() if name.startswith("val/")}
-    classes = [s.expression for s in stage.validation_samples if s.expression is not None] if stage.class_counts else []
-    lines = [_best_line(history, scores), *majority_warnings(scores, classes)]
+    larger = {"accuracy": True, "balanced_accuracy": True, stage.monitor: stage.larger_is_better}
+    lines = [_best_line(history, scores)]
+    lines += constant_warnings(scores, stage.constant_scores, larger=larger, what=stage.constant_is)
     lines.append(f"bundle {run.bundle}  report {run.root / 'report.html'}")
     console.print("\n".join(lines), highlight=False)
     model_id = info.model_id if info else ""

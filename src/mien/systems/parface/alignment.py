@@ -87,6 +87,7 @@ class Landmarks(ParFaceStage):
     renamed_options: ClassVar[Mapping[str, str]] = {"moving_norms": "norms_in_train_mode"}
     default_optim = OptimOptions(lr=1e-4, schedule="constant")
     monitor = "nme_interocular"
+    constant_is = "the mean shape"
     variant = ""
     with_encoder: ClassVar[bool] = False
 
@@ -190,6 +191,11 @@ class Landmarks(ParFaceStage):
             self._calibrate(predictions)
         normalisers: tuple[Literal["interocular", "bbox"], ...] = ("interocular", "bbox")
         return {f"nme_{normaliser}": nme(points, truth, normaliser=normaliser) for normaliser in normalisers}
+
+    def constant(self, predictions: Predictions) -> Predictions:
+        known = {name: predictions[name] for name in ("truth", "true_depth") if name in predictions}
+        names = {"truth": "landmarks", "true_depth": "depth"}
+        return known | {names[n]: np.broadcast_to(truth.mean(0), truth.shape) for n, truth in known.items()}
 
     def _calibrate(self, predictions: Predictions) -> None:
         """Fits the expected errors to these faces, in both the trained and the evaluated network."""
