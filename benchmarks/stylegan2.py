@@ -6,8 +6,8 @@
 Generator: 256 pixels from codes with stored noise, random weights in which noise and biases matter. `off` is the
 largest difference from the published fp32 picture, as a share of the largest pixel. Variants take turns and the
 shortest time of each counts; both wall time and this process's CPU time are shown, since only the latter is steady on a
-machine that others use. Memory: the peak of a process of its own that runs one forward, less what it held with model and
-inputs. Half precision pays on CPUs with AMX alone: --half asks for it elsewhere.
+machine that others use. Memory: the peak of a process of its own that runs one forward, less what it held with model
+and inputs. Half precision pays on CPUs with AMX alone: --half asks for it elsewhere.
 """
 
 import argparse

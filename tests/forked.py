@@ -27,8 +27,15 @@ def _context() -> ForkServerContext:
     return context
 
 
+def ready() -> None:
+    """Returns when the process that scripts are forked from has imported all, which the first one waits for."""
+    _context()
+
+
 def _run(script: str, arguments: list[str], streams: list[str]) -> None:
     os.setsid()
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # a background job's parent may ignore both
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     for number, path in enumerate(streams, 1):
         os.dup2(os.open(path, os.O_WRONLY), number)
     sys.argv = [script, *arguments]

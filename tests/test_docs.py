@@ -132,8 +132,12 @@ def write_pictures(folder: Path) -> None:
     from mien.synthetic.people import unframed_portrait
 
     rest, smile = (unframed_portrait(7, 23, expression=name, size=240) for name in ("neutral", "happiness"))
-    (folder / "photos").mkdir()
-    for name, pixels in (("photo", smile), ("rest", rest), ("smile", smile), ("photos/a", rest), ("photos/b", smile)):
+    for name in ("photos", "before", "after"):
+        (folder / name).mkdir()
+    for name, pixels in (
+        ("photo", smile), ("rest", rest), ("smile", smile), ("photos/a", rest), ("photos/b", smile), ("may", smile),
+        ("july", smile), ("before/smile", smile), ("after/smile", smile),
+    ):  # fmt: skip
         Image.fromarray(pixels).save(folder / f"{name}.jpg", quality=95)
     for name in ("film.mp4", "smile.mp4"):
         write_video(folder / name, np.stack([rest] * 6 + [smile] * 8 + [rest] * 6), rate_hz=20)
@@ -166,6 +170,7 @@ def write_released_files(folder: Path) -> None:
     import torch
 
     import mien
+    from mien.systems.can.official_names import to_official as to_can
     from mien.systems.parface.official_names import to_official as to_parface
     from mien.systems.poster_v2.official_names import parameter_names, to_official
 
@@ -185,6 +190,7 @@ def write_released_files(folder: Path) -> None:
         parface = mien.create_model(name, legacy=True)
         held = {"arch": "resnet18", "z_dim": 99, "input_size": 256, "state_dict": to_parface(parface)}
         torch.save(held, folder / file)
+    torch.save({"state_dict": to_can(mien.create_model("can", size=32, latent=16, alone=False))}, folder / "best.ckpt")
 
 
 def linked_copy(source: Path, target: Path) -> Path:

@@ -23,11 +23,14 @@ from small_systems import SMALL, fit_words  # noqa: E402
 ALIKE = {
     "poster_v2": "poster_v2_small", "poster_v2_landmarks": "poster_v2_landmarks_small",
     "parface_small": "parface_small_3d", "ddamfn_small": "ddamfn", "if3d": "if3d_small",
+    "can_product": "can",
 }  # fmt: skip
 EACH = [name for name in SMALL if name not in ALIKE]
 READERS = [name for name in EACH if SMALL[name].reads == "expression"]
 POINTERS = [name for name in EACH if SMALL[name].reads == "landmarks"]
 RENDERED = [name for name in EACH if SMALL[name].reads == "expression of photo and render"]
+PICTURES = [name for name in EACH if SMALL[name].reads == "picture"]
+HEARERS = [name for name in EACH if SMALL[name].reads == "heard expression"]
 
 
 def test_every_registered_system_is_tested_here() -> None:
@@ -53,10 +56,21 @@ def people(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def runs(faces: Path, people: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
+def talking_faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A manifest of drawn faces with voices."""
+    pytest.importorskip("soxr")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(Path(__file__).parent / "engine"))
+        from toy.talking_faces import write_talking_faces
+
+        return write_talking_faces(tmp_path_factory.mktemp("talking_faces"))
+
+
+@pytest.fixture(scope="module")
+def runs(faces: Path, people: Path, talking_faces: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """name -> run folder, fitted by the command for two epochs when first asked for."""
     runs: dict[str, Path] = {}
-    roots = {"drawn": faces, "people": people}
+    roots = {"drawn": faces, "people": people, "manifest": talking_faces}
 
     def run(name: str) -> Path:
         if name not in runs:
@@ -159,7 +173,35 @@ def test_evaluate_measures_points(
     assert "<html" in (tmp_path / "out" / "report.html").read_text("utf-8")
 
 
-@pytest.mark.parametrize("name", [name for name, small in SMALL.items() if small.reads == "picture"])
+@pytest.mark.parametrize("name", HEARERS)
+def test_evaluate_measures_a_face_with_its_voice(name: str, runs: Any, talking_faces: Path, tmp_path: Path) -> None:
+    options = ["--data.name", "manifest", "--data.root", str(talking_faces), "--output", str(tmp_path / "out")]
+    command = ["evaluate", str(runs(name)), *options, "--split", "test", "--data.leaks", "ignore", "--bootstrap", "50"]
+    assert main(command) == 0
+    lines = [json.loads(line) for line in (tmp_path / "out" / "metrics.jsonl").read_text("utf-8").splitlines()]
+    outputs = [output for output, about in mien.load(runs(name) / "bundle").outputs.items() if about.kind == "classes"]
+    assert {line["output"] for line in lines if line["metric"] == f"{line['output']}/accuracy"} == set(outputs)
+    assert len(outputs) == 3 and "<html" in (tmp_path / "out" / "report.html").read_text("utf-8")
+
+
+@pytest.mark.parametrize("name", HEARERS)
+def test_the_exported_network_hears(name: str, runs: Any, tmp_path: Path) -> None:
+    pytest.importorskip("onnx")
+    bundle = tmp_path / "reading"
+    assert main(["export", str(runs(name)), "--output", str(bundle)]) == 0
+    from mien.runtime.runner import Runner
+
+    system = mien.load(runs(name) / "bundle")
+    arrays = dict(zip(system.input_names, (value.numpy() for value in _random_inputs(system)), strict=True))
+    with torch.inference_mode():
+        expected = system(*(torch.from_numpy(value) for value in arrays.values()))
+    found = Runner(bundle, threads=1).outputs(arrays)
+    assert list(found) == list(expected)
+    for output, values in expected.items():
+        torch.testing.assert_close(torch.from_numpy(found[output]), values, atol=1e-3, rtol=1e-3)
+
+
+@pytest.mark.parametrize("name", PICTURES)
 def test_evaluate_measures_pictures(name: str, runs: Any, faces: Path, tmp_path: Path) -> None:
     options = ["--data.name", "drawn", "--data.root", str(faces), "--output", str(tmp_path / "out")]
     assert main(["evaluate", str(runs(name)), *options, "--bootstrap", "50"]) == 0
@@ -210,7 +252,7 @@ def test_export_then_landmarks_and_asymmetry_without_the_weights_beside(name: st
     assert "<html" in (tmp_path / "sides" / "report.html").read_text("utf-8")
 
 
-@pytest.mark.parametrize("name", [name for name, small in SMALL.items() if small.reads == "picture"])
+@pytest.mark.parametrize("name", PICTURES)
 def test_reconstruct_shows_the_picture_again(name: str, runs: Any, tmp_path: Path) -> None:
     options = ["--bundle", str(runs(name) / "bundle"), "--output", str(tmp_path / "out")]
     assert main(["reconstruct", str(_portraits(tmp_path / "pictures")), *options]) == 0

@@ -5,9 +5,9 @@
 
 Annotated points have no depth: they are turned to the front by the depth that was read, and what that turn leaves is
 taken out of both. Of each measure: spread of the annotated and of the corrected difference, share found (slope of read
-over annotated, through 0), reliability of the annotated differences (slope of the corrected over the annotated one: what
-it lacks to 1 is the annotators' noise, as far as the correction is right), and how many annotated differences lie in the
-90 % range of the reading.
+over annotated, through 0), reliability of the annotated differences (slope of the corrected over the annotated one:
+what it lacks to 1 is the annotators' noise, as far as the correction is right), and how many annotated differences lie
+in the 90 % range of the reading.
 """
 
 import argparse

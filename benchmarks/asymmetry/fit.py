@@ -130,9 +130,7 @@ def with_health(fit: Fit, about: dict[str, Any], neutral: Table, smile: Table) -
 def null_half_95(fitted: MeasureError, table: Table, name: str, about: dict[str, Any]) -> np.ndarray:
     """Of faces that differ as healthy ones do, in the pictures of the table. [n]."""
     x, level = standardised(table.conditions, about), levels_of(table, name)
-    ordinary = np.full(len(table), fitted.typical["difference"])
-    features = fitted.features(x, ordinary, level, fitted.typical["asymmetry"])
-    return fitted.error.quantile_95 * np.exp(features @ fitted.error.log_scale)
+    return fitted.error.quantile_95 * fitted.equal_scale(x, level)
 
 
 def levels_of(table: Table, name: str) -> np.ndarray:

@@ -86,6 +86,10 @@ class DataOptions:
     """What faces on both sides of a split do: refuse stops, drop leaves them out of train, report goes on and lists
     them, ignore does not search."""
 
+    divide: str = ""
+    """Parts in which fit divides a data set that has no splits of its own, such as train=.8,valid=.1,test=.1; people,
+    clips and near-duplicates stay in one part, data.seed selects the division, and RUN/split.csv states it."""
+
     def __post_init__(self) -> None:
         choices = {
             "sampler": SAMPLERS, "cache": CACHES, "on_broken": ON_BROKEN, "leaks": LEAKS, "crop_source": CROP_SOURCES,
@@ -130,11 +134,19 @@ class DataOptions:
         if not self.split_file:
             if self.fold >= 0:
                 raise MienError("data.fold chooses a part of a split file: name it with --data.split_file.")
-            return reader
+            return self._divided(reader) if self.divide and reader.splits == ("all",) else reader
         from mien.data.readers.divided import Divided
         from mien.data.split_file import read_split_file
 
         return Divided(reader, read_split_file(self.split_file), fold=self.fold, where=self.split_file)
+
+    def _divided(self, reader: Reader) -> Reader:
+        from mien.data.divide import divided_reader
+        from mien.data.split_file import parts_from
+
+        return divided_reader(
+            reader, parts_from(self.divide), seed=self.seed, pictures=self.leaks != "ignore", where="data.divide"
+        )
 
     def target_labels(self) -> LabelSet | None:
         """The class order to train in: the one named in `labels`, else the data set's own; None without expressions."""

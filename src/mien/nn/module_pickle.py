@@ -58,8 +58,10 @@ def _read(path: Path) -> dict[Any, Any]:
     data = path.read_bytes() if path.stat().st_size <= MOST_BYTES else b""
     if not data:
         raise PickleError(f"it is empty, or longer than {MOST_BYTES:,} bytes")
-    # the weights lie within the pickle: it may be as long as the file, and each storage is a pickle again
-    budget = Budget(replace(LIMITS, pickle_bytes=2 * len(data)))
+    # The weights lie within the pickle: it may be as long as the file, and each storage is a pickle again. A step pays
+    # for 64 bytes of an argument, so steps for four times the file bound the memory of storages that share their bytes.
+    limits = replace(LIMITS, pickle_bytes=2 * len(data), steps=LIMITS.steps + len(data) // 16)
+    budget = Budget(limits)
 
     def known(module: str, name: str) -> Any:
         if (module, name) == ("torch_utils.persistence", "_reconstruct_persistent_obj"):

@@ -20,6 +20,7 @@ __all__ = [
     "Inert", "LoadReport", "compare", "is_optimizer_state", "load_weights", "read_checkpoint", "weight_names",
     "weights_of",
 ]  # fmt: skip
+OLDER_FORMAT = bytes.fromhex("6cfc9c46f9206aa85019")  # the number that torch's format before 1.6 begins with
 CONTAINERS = ("state_dict", "model_state_dict", "model", "net")
 
 
@@ -41,7 +42,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
         return _read_safetensors(path)
     if not (head.startswith(b"PK") or head.startswith(b"\x80")):
         raise MienError(f"{path}: not a weight file (neither safetensors nor PyTorch's format).")
-    if path.suffix == ".pkl":
+    if path.suffix == ".pkl" and not (head.startswith(b"PK") or OLDER_FORMAT in head):
         return dict(read_module_pickle(path))
     content = read_torch_file(path)
     if isinstance(content, Inert):

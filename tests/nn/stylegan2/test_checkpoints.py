@@ -1,5 +1,6 @@
 """Generators out of released files of every layout; hostile and unfitting files end in one line."""
 
+import io
 import pickle
 import sys
 import types
@@ -128,6 +129,30 @@ def test_pytorch_layouts(net):
     found, lines = generator_of({"g_ema": weights}, where="f.pt", samples=1000)
     assert lines[1] == "latent_avg is not in the file: estimated from 1,000 random vectors (seed 0)."
     assert torch.equal(found.latent_avg, net.estimate_latent_avg(samples=1000))
+
+
+def test_files_of_torch_keep_being_read_whatever_they_are_called(tmp_path):
+    for zipped in (True, False):
+        torch.save({"a": torch.ones(2)}, tmp_path / "weights.pkl", _use_new_zipfile_serialization=zipped)
+        assert torch.equal(read_checkpoint(tmp_path / "weights.pkl")["a"], torch.ones(2))
+
+
+def test_weights_as_long_as_real_ones_are_within_the_limits(tmp_path, ada_modules):
+    """A step of the budget pays for 64 bytes: these 80 MB would exceed that of a usual file."""
+    path = save_ada(tmp_path / "long.pkl", {"part.weight": torch.full((20_000_000,), 3.0)})
+    found = read_checkpoint(path)["G_ema"]["part.weight"]
+    assert found.shape == (20_000_000,) and found[-1] == 3
+
+
+def test_storages_that_share_their_bytes_are_bounded(tmp_path):
+    """One storage of 8 MB, rebuilt 200 times from the same bytes: 1.6 GB out of an 8 MB file."""
+    stored = io.BytesIO()
+    torch.save(torch.zeros(2_000_000).untyped_storage(), stored, _use_new_zipfile_serialization=False)
+    body = pickle.dumps(stored.getvalue(), protocol=4)[:-1] + b"\x940"  # remembered as 1, off the stack
+    call = b"ctorch.storage\n_load_from_bytes\nh\x01\x85R"
+    (tmp_path / "bomb.pkl").write_bytes(body + b"(" + 200 * call + b"t.")
+    with pytest.raises(MienError, match="takes more than"):
+        read_checkpoint(tmp_path / "bomb.pkl")
 
 
 class Runs:

@@ -10,7 +10,7 @@ from torch import nn
 from mien.core.errors import MienError
 from mien.nn.losses.adversarial import fooling_loss, real_or_fake_loss
 from mien.nn.stylegan2 import modulation
-from mien.nn.stylegan2.discriminator import Discriminator, minibatch_deviation
+from mien.nn.stylegan2.discriminator import Discriminator, InversionDiscriminator, minibatch_deviation
 from mien.nn.stylegan2.generator import Generator, channels_at, mixed, style_count
 from mien.nn.stylegan2.modulation import ModulatedConv
 from mien.nn.stylegan2.names import generator_to_official, load_generator
@@ -182,6 +182,25 @@ def test_deviation_by_hand():
     assert minibatch_deviation(x)[:, 1].flatten().tolist() == [2, 2]
     with pytest.raises(MienError, match="groups of 4 pictures: a batch of 6"):
         minibatch_deviation(torch.zeros(6, 1, 1, 1))
+
+
+def test_inversion_discriminator_moves_its_key_when_asked():
+    torch.manual_seed(0)
+    a, b = torch.randn(2, 2, 3, 8, 8).requires_grad_()
+    net, legacy = (InversionDiscriminator(legacy=flag, size=8, outputs=4, most_channels=4) for flag in (False, True))
+    for one in (net, legacy):
+        with torch.no_grad():
+            one.query.linear.weight.add_(1)
+    before, old = net(a, b), net.key.linear.weight.clone()
+    assert before.shape == (2, 1) and before.abs().max() <= 1
+    assert torch.equal(net(a, b), before) and torch.equal(net.key.linear.weight, old)
+    net.move_key()
+    torch.testing.assert_close(net.key.linear.weight, old + 0.001)
+    start = legacy.key.linear.weight.clone()
+    legacy.eval()(a, b)
+    torch.testing.assert_close(legacy.key.linear.weight, start + 0.001)
+    before.sum().backward()
+    assert net.query.linear.weight.grad.abs().sum() > 0 and net.key.linear.weight.grad is None
 
 
 def test_r1_by_hand():

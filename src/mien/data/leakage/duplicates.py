@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Float, Int64, UInt8
 from rich.console import Console
 from rich.progress import track
 
@@ -80,26 +80,49 @@ def candidates(
 ) -> np.ndarray:
     """int64 [pairs, 3]: (first, second, mirrored) of PRINTs that may be copies, also slightly moved ones.
 
-    Their codes have a cosine of `rough` or more, and the second's a similarity of `least` to moved versions of the
-    first. The second's `changes` are not read.
+    Their codes have a cosine of `rough` or more, and one's code a similarity of `least` to moved versions of the other:
+    of the one whose file has the smaller hash, so that any order of the lists gives the same pairs. The second list may
+    lack `file` and `changes`, as a bundle's prints do; then always of the first's.
     """
-    rows, moves, found = vectors(first), bases(first), []
+    others = first if second is None else second
+    sides = Side(first), Side(others)
+    found: list[np.ndarray] = []
     for mirrored in (False, True):
-        columns = vectors(first if second is None else second, mirrored=mirrored)
-        step = min(_ROWS_AT_ONCE, max(1, _PRODUCTS_AT_ONCE // max(1, len(columns))))
-        for start in range(0, len(rows), step):
-            begin = start if second is None else 0  # of one list, only pairs in order
-            close = rows[start : start + step] @ columns[begin:].T >= rough
+        step = min(_ROWS_AT_ONCE, max(1, _PRODUCTS_AT_ONCE // max(1, len(others))))
+        columns = sides[1].turned if mirrored else sides[1].codes
+        for start in range(0, len(first), step):
+            close = sides[0].codes[start : start + step] @ columns.T >= rough
             for row in range(len(close)):
-                b = np.flatnonzero(close[row]) + begin
+                b = np.flatnonzero(close[row])
                 b = b[b > start + row] if second is None else b
-                alike = columns[b] @ moves[start + row]
-                b = b[np.einsum("ij,ij->i", alike, alike) >= least * least]
+                b = b[_moved_likeness(sides, start + row, b, mirrored) >= least]
                 found.append(np.stack([np.full_like(b, start + row), b, np.full_like(b, mirrored)], axis=1))
             if sum(map(len, found)) > PAIRS:
                 raise MienError(f"More than {PAIRS:,} pairs of pictures look alike. Is one picture listed many times?")
     pairs = np.concatenate(found) if found else np.zeros((0, 3), np.int64)
     return pairs[np.lexsort((pairs[:, 2], pairs[:, 1], pairs[:, 0]))]
+
+
+class Side:
+    """PRINTs of one list, ready to be compared."""
+
+    def __init__(self, prints: np.ndarray) -> None:
+        self.files, self.moves = prints["file"], bases(prints)
+        self.codes, self.turned = vectors(prints), vectors(prints, mirrored=True)
+
+
+def _moved_likeness(
+    sides: tuple[Side, Side], place: int, others: Int64[np.ndarray, " others"], mirrored: bool
+) -> Float[np.ndarray, " others"]:
+    """Similarity of the first side's picture at `place` and each of the second's, the one moved to fit the other."""
+    first, second = sides
+    codes = second.turned if mirrored else second.codes
+    theirs = second.files[others]
+    by_first = (theirs == 0) | (first.files[place] <= theirs)
+    found = np.linalg.norm(codes[others] @ first.moves[place], axis=-1)
+    own = first.turned[place] if mirrored else first.codes[place]
+    found[~by_first] = np.linalg.norm(own @ second.moves[others[~by_first]], axis=-1)
+    return found
 
 
 def likeness(first: UInt8[np.ndarray, "48 48"], second: UInt8[np.ndarray, "48 48"]) -> tuple[float, float]:

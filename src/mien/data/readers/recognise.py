@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+from mien.core.errors import MienError
 from mien.core.targets import imported
 from mien.data.readers.listing import folder_names
 
@@ -14,6 +15,21 @@ def looks_like(root: Path) -> list[str]:
     from mien.data.readers import READERS
 
     return [name for name in READERS if _shows(Path(root), name)]
+
+
+def named_set(name: str, root: str) -> tuple[str, str]:
+    """(reader, folder) of a data set that is named by its reader and folder, or by its folder alone.
+
+    A folder whose layout is not recognised is taken for one folder a class. Raises MienError without a folder.
+    """
+    from mien.data.readers import READERS
+
+    if root:
+        return name, root
+    if name in READERS or not Path(name).is_dir():
+        known = f"--root DIR of {name}" if name in READERS else f"{name} is no folder and no reader; name one"
+        raise MienError(f"Name the folder of the data set: {known}. `mien data list` prints the readers.")
+    return next(iter(looks_like(Path(name))), "image_folder"), name
 
 
 def hint(root: Path, *, wanted: str) -> str:

@@ -5,18 +5,19 @@ from typing import Any
 
 from mien.cli.text import columns
 from mien.core.errors import MienError
+from mien.data.divide import divided_reader
 from mien.data.leakage.duplicates import pairs_of_keys
 from mien.data.readers import open_reader
 from mien.data.readers.divided import Divided
-from mien.data.split_file import SplitFile, parts_from
-from mien.data.splits import divide
+from mien.data.readers.recognise import named_set
+from mien.data.split_file import parts_from
 from mien.media.files import refuse_existing
 
 
 def split(
     name: str,
     *,
-    root: str,
+    root: str = "",
     output: str = "split.csv",
     overwrite: bool = False,
     parts: str = "",
@@ -31,8 +32,9 @@ def split(
     Subjects, clips and near-duplicates stay in one part; classes are stratified. Use the file with --data.split_file.
 
     Args:
-        name: reader of the data set; `mien data list` prints all.
-        root: folder of the data set.
+        name: reader of the data set (`mien data list` prints all), or its folder: of one folder for each class, or of
+            a layout that is recognised.
+        root: folder of the data set, where `name` is a reader.
         output: CSV file to write.
         overwrite: replace the file where it exists; scores of models that were trained with it do not hold any more.
         parts: names and shares of the parts; train=.8,valid=.1,test=.1 by default.
@@ -47,32 +49,24 @@ def split(
     if folds and folds < 2:
         raise MienError(f"--folds must be at least 2; got {folds}.")
     refuse_existing([Path(output)], overwrite=overwrite)
-    opened = open_reader(name, root, **(reader or {}))
+    opened = open_reader(*named_set(name, root), **(reader or {}))
     splits = tuple(opened.resolve(name.strip()) for name in within.split(",")) if within else opened.splits
-    faces = [face for one in splits for face in opened.samples(one)]
     shares = {str(k): 1.0 for k in range(folds)} if folds else parts_from(parts or "train=.8,valid=.1,test=.1")
-    pairs = pairs_of_keys(faces) if pictures else []
-    divided = divide(faces, shares, seed=seed, pairs=pairs)
-    file = SplitFile(
-        opened.name, splits, seed, _rule(shares, folds, pictures), {s.key: p for p, ss in divided.items() for s in ss}
-    )
-    Divided(opened, file, fold=0 if folds else -1, where=output)  # refuses what could not be read later
-    file.write(Path(output))
-    return _summary(opened, divided, file, output, len(pairs))
+    divided = divided_reader(opened, shares, seed=seed, pictures=pictures, within=splits, where=output)
+    divided.file.write(Path(output))
+    return _summary(divided, output, pictures)
 
 
-def _rule(shares: dict[str, float], folds: int, pictures: bool) -> str:
-    whole = sum(shares.values())
-    division = f"{folds} folds" if folds else ", ".join(f"{name} {share / whole:g}" for name, share in shares.items())
-    return f"{division}; classes in equal shares; subjects, clips{' and near-duplicates' if pictures else ''} together"
-
-
-def _summary(opened: Any, divided: dict[str, list[Any]], file: Any, output: str, pairs: int) -> str:
+def _summary(divided: Divided, output: str, pictures: bool) -> str:
+    opened, file = divided.reader, divided.file
+    faces = [face for split in divided.within for face in opened.samples(split)]
+    pairs = len(pairs_of_keys(faces)) if pictures else 0  # kept in the store
+    members = {part: [face for face in faces if file.parts[face.key] == part] for part in file.names}
     classes = opened.labels.classes if opened.labels else ()
-    rows: list[list[object]] = [["", *divided]]
-    rows += [[c, *(sum(s.expression == i for s in part) for part in divided.values())] for i, c in enumerate(classes)]
-    rows.append(["all", *(len(part) for part in divided.values())])
-    subjects = len({s.subject for part in divided.values() for s in part if s.subject is not None})
+    rows: list[list[object]] = [["", *members]]
+    rows += [[c, *(sum(s.expression == i for s in part) for part in members.values())] for i, c in enumerate(classes)]
+    rows.append(["all", *(len(part) for part in members.values())])
+    subjects = len({face.subject for face in faces if face.subject is not None})
     kept = f"{pairs:,} pairs of near-duplicates and {subjects:,} known subjects stay on one side each."
     fold = " --data.fold 0" if file.is_folds else ""
     return f"{columns(rows)}\n{kept}\n{output}, hash {file.hash}. Use it: --data.split_file {output}{fold}"

@@ -42,7 +42,7 @@ def evaluate(
 
     Args:
         bundle: folder of a bundle or of a training run, or the name of a model that ships with mien.
-        data: the data set, by the options of `mien fit`.
+        data: the data set, by the options of `mien fit`; by default that of the training run.
         split: split to evaluate on; by default data.test_split.
         output: folder for the report and its tables; files of an earlier evaluation in it are replaced.
         runner: what runs the network; auto takes torch where the bundle has safetensors, else onnx.
@@ -61,9 +61,11 @@ def evaluate(
         eval_3d: require depth, and print errors in 3D with the lines of --benchmark.
     """
     from mien.engine.evaluation.run import EvaluationOptions, run
+    from mien.engine.evaluation.run_data import with_data_of_run
 
     options = EvaluationOptions(
-        bundles=[name for name in (bundle, compare) if name], data=data, split=split, runner=runner, device=device,
+        data=with_data_of_run(bundle, data),
+        bundles=[name for name in (bundle, compare) if name], split=split, runner=runner, device=device,
         batch_size=batch_size, bootstrap=Bootstrap(bootstrap, seed), show_faces=show_faces,
         of_tasks={"crop": crop, "ocular_norm": ocular_norm, "benchmark": benchmark, "eval_3d": eval_3d},
     )  # fmt: skip

@@ -27,8 +27,8 @@ def _options_in(message: str) -> Iterator[str]:
     """What may be the name of an option: whole dotted names before single words, `model.width` also as `width`."""
     names = _NAME.findall(message)
     yield from (name for name in names if "." in name)
-    yield from re.findall(r"--(\w+)", message)
     yield from re.findall(r"'(\w+)'", message)
+    yield from re.findall(r"--(\w+)", message)
     yield from (name.rpartition(".")[2] for name in names)
 
 

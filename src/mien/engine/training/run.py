@@ -16,6 +16,7 @@ from rich.console import Console
 from mien.cli.text import plain_console
 from mien.core.errors import MienError
 from mien.data.datamodule import FaceDataModule
+from mien.data.readers.divided import Divided
 from mien.engine.training.config import FitConfig, TrainerOptions
 from mien.engine.training.curves import write_curves
 from mien.engine.training.history import History, constant_warnings
@@ -96,6 +97,8 @@ def _fit_once(config: FitConfig, console: Console) -> FitResult:
     stage, data = build(config)
     if _is_first_process():
         run.begin(config, epochs_are_free=_epochs_are_free(stage))
+        if config.data.divide and isinstance(reader := config.data.open(), Divided) and not config.data.split_file:
+            reader.file.write(run.split)
     state = run.load() if config.resume else None
     history = History(stage.monitor, stage.larger_is_better)
     if state is not None:
@@ -188,6 +191,8 @@ def _finish(run: RunFolder, stage: Stage, history: History, console: Console) ->
     lines = [_best_line(history, scores)]
     lines += constant_warnings(scores, stage.constant_scores, larger=larger, what=stage.constant_is)
     lines.append(f"bundle {run.bundle}  report {run.root / 'report.html'}")
+    if run.split.is_file():
+        lines.append(f"Measure it on the faces that were kept for testing: mien evaluate {shlex.quote(str(run.root))}")
     console.print("\n".join(lines), highlight=False)
     model_id = info.model_id if info else ""
     return FitResult(run.root, run.bundle, model_id, scores, history.best, history.temperatures, history.seconds)

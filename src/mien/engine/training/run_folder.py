@@ -25,7 +25,7 @@ FREE_OF_TRAINER = (
     "checkpoint_steps", "checkpoint_minutes",
 )  # fmt: skip
 # split_file is a path, and what leaks and fold change is seen by the hash of the faces.
-FREE_OF_DATA = ("root", "workers", "cache", "eval_batch_size", "split_file", "fold", "leaks")
+FREE_OF_DATA = ("root", "workers", "cache", "eval_batch_size", "split_file", "fold", "leaks", "divide")
 # What a kill may leave beside the files that were being written.
 LEFTOVERS = (".bundle.*", ".config.*.yaml", ".metrics.*.jsonl", ".curves.*.png", ".report.*.html")
 FREE = {"output", "resume", *(f"trainer.{n}" for n in FREE_OF_TRAINER), *(f"data.{n}" for n in FREE_OF_DATA)}
@@ -49,6 +49,11 @@ class RunFolder:
     @property
     def bundle(self) -> Path:
         return self.root / "bundle"
+
+    @property
+    def split(self) -> Path:
+        """How the run divided its data set, where it did so itself."""
+        return self.root / "split.csv"
 
     @property
     def metrics(self) -> Path:

@@ -1,6 +1,8 @@
 """From a config to what is trained: the stage with its system, its data, and the bundles that it starts from."""
 
+import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from mien.core.errors import MienError, nearest
@@ -9,12 +11,15 @@ from mien.core.spec import PictureInput, input_from_dict
 from mien.data.datamodule import FaceDataModule
 from mien.data.transforms import augmentation
 from mien.engine.training.config import FitConfig
+from mien.engine.training.starts import ways_to_start
 from mien.media.bundles import bundle_folder
 from mien.systems.bundle import load
 from mien.systems.config import config_from
 from mien.systems.registry import SYSTEMS, create_model, stage_class, system_class
 from mien.systems.stage import Stage, StepOptions, step_seed
 from mien.systems.system import System
+
+log = logging.getLogger(__name__)
 
 
 def build(config: FitConfig) -> tuple[Stage, FaceDataModule]:
@@ -24,13 +29,14 @@ def build(config: FitConfig) -> tuple[Stage, FaceDataModule]:
     started_from = _loaded(bundles)
     labels = config.data.target_labels() if kind.needs_labels else None
     system = _system(config, kind.system_name(config.system.name), labels, list(started_from.values()))
-    data = FaceDataModule(config.data, {name: system.inputs[name] for name in system.input_names}, labels)
-    data.setup("fit")
+    config = for_untrained(config) if kind.starts_from and not started_from else config
     step, epochs = _step_options(config), config.trainer.epochs
     stage = kind(system, options=config.stage.options, optim=config.optim, step=step, epochs=epochs)
+    _initialize(config, stage, bundles, started_from)
+    data = FaceDataModule(config.data, {name: system.inputs[name] for name in system.input_names}, labels)
+    data.setup("fit")
     stage.class_counts = tuple(int(n) for n in data.class_counts) if labels is not None else ()
     stage.validation_samples = data.selection.val
-    _initialize(stage, bundles, started_from)
     return stage, data
 
 
@@ -109,10 +115,26 @@ def named_bundles(init: str | Mapping[str, str]) -> dict[str, str]:
     return {role: bundle for role, bundle in given.items() if bundle not in ("", "random")}
 
 
-def _initialize(stage: Stage, bundles: Mapping[str, str], started_from: Mapping[str, System]) -> None:
+def for_untrained(config: FitConfig) -> FitConfig:
+    """Of a run from random weights: without what only trained weights allow. They have no statistics to freeze, and all
+    their layers have everything to learn."""
+    changed = {"trainer.freeze_batch_norm": config.trainer.freeze_batch_norm,
+               "optim.layer_decay": config.optim.layer_decay < 1}  # fmt: skip
+    if not any(changed.values()):
+        return config
+    log.warning(
+        "random weights: %s is for trained ones and is left out", " and ".join(k for k, v in changed.items() if v)
+    )
+    trainer = replace(config.trainer, freeze_batch_norm=False)
+    return replace(config, trainer=trainer, optim=replace(config.optim, layer_decay=1.0))
+
+
+def _initialize(
+    config: FitConfig, stage: Stage, bundles: Mapping[str, str], started_from: Mapping[str, System]
+) -> None:
     """Takes over the weights of the bundles; refuses random weights where the stage cannot use them."""
     for role, bundle in bundles.items():
         if role in started_from:
             stage.initialize(role, started_from[role])
         elif not bundle and (why := stage.needs_init(role)):
-            raise MienError(why)
+            raise MienError(why + ways_to_start(config, stage, role))

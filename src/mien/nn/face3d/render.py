@@ -1,14 +1,14 @@
 """A renderer of meshes in plain PyTorch: a z-buffer, smooth normals, lights from fixed directions. CPU and CUDA.
 
-Every triangle is compared with the pixels of its bounding box alone, all triangles of one size of box at once, and the
-nearest wins by a reduction over pixels. Which triangle a pixel shows is not differentiable; what it shows there is, by
+All rows of all triangles are bounded at once, then all their pixels, and the nearest triangle wins by a reduction over
+the pixels. Which triangle a pixel shows is not differentiable; what it shows there is, by
 the corners' places and values.
 """
 
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -16,22 +16,48 @@ from mien.core.geometry import ALBEDO, LIGHT_INTENSITY, LIGHTS
 
 Vertices = Float[Tensor, "batch vertices 3"]
 Triangles = Int[Tensor, "triangles 3"]
-CHUNK = 1 << 22  # pixel candidates compared at a time: memory stays below some 200 MB
-TINY_AREA = 1e-8
+CHUNK = 1 << 18  # triangles at a time: memory stays below some 300 MB
+TINY_AREA = 1e-8  # square pixels, twice the area
+EDGE = 1e-5  # of a weight: centres on an edge stay in, whatever the rounding
+LEVEL = 1e-12  # of a weight per pixel: an edge along the row
+NOTHING = torch.iinfo(torch.int64).max
 
 
 @dataclass(frozen=True, eq=False)
 class Fragments:
-    """What each pixel shows."""
+    """The pixels that show something, of all pictures of a batch in order."""
 
-    triangle: Int[Tensor, "batch height width"]
-    """Index of the nearest triangle, -1 where there is none."""
-    barycentric: Float[Tensor, "batch height width 3"]
-    """Place in it, as weights of its corners; 0 where there is none."""
+    shape: tuple[int, int, int]
+    """Pictures, height, width."""
+    places: Int[Tensor, " pixels"]
+    """Flat index of each pixel in the batch of pictures, ascending."""
+    triangle: Int[Tensor, " pixels"]
+    """Index of the nearest triangle there."""
+    barycentric: Float[Tensor, "pixels 3"]
+    """Place in it, as weights of its corners; differentiable."""
+
+    @property
+    def sample(self) -> Int[Tensor, " pixels"]:
+        """The picture that each pixel is of."""
+        return self.places // (self.shape[1] * self.shape[2])
 
     @property
     def covered(self) -> Bool[Tensor, "batch height width"]:
-        return self.triangle >= 0
+        """Where the pictures show something."""
+        return self.picture(torch.ones_like(self.places, dtype=torch.bool)[:, None])[..., 0]
+
+    def interpolate(
+        self, triangles: Triangles, values: Float[Tensor, "batch vertices n"]
+    ) -> Float[Tensor, "pixels n"]:  # fmt: skip
+        """The corners' values at each of the pixels."""
+        corners = triangles[self.triangle] + (self.sample * values.shape[1])[:, None]
+        return (values.flatten(0, 1)[corners] * self.barycentric[..., None]).sum(1)
+
+    def picture(self, values: Shaped[Tensor, "pixels n"]) -> Shaped[Tensor, "batch height width n"]:
+        """Values of the pixels put into pictures, 0 elsewhere."""
+        batch, height, width = self.shape
+        flat = values.new_zeros(batch * height * width, values.shape[1])
+        return flat.index_put((self.places,), values).view(batch, height, width, -1)
 
 
 def vertex_normals(vertices: Vertices, triangles: Triangles) -> Vertices:
@@ -67,16 +93,11 @@ def rasterize(projected: Vertices, triangles: Triangles, *, size: int) -> Fragme
     A pixel belongs to a triangle that contains its centre; both sides of a triangle are seen.
     """
     nearest = _nearest_triangles(projected.detach(), triangles, size)
-    return Fragments(nearest, _barycentric(projected, triangles, nearest))
-
-
-def interpolate(
-    fragments: Fragments, triangles: Triangles, values: Float[Tensor, "batch vertices n"]
-) -> Float[Tensor, "batch height width n"]:
-    """The corners' values at each pixel; 0 where there is no triangle."""
-    batch = torch.arange(len(values), device=values.device)[:, None, None, None]
-    corners = values[batch, triangles[fragments.triangle.clamp(min=0)]]
-    return (corners * fragments.barycentric[..., None]).sum(-2)
+    places = (nearest != NOTHING).nonzero()[:, 0]
+    triangle, sample = nearest[places] & 0xFFFFFFFF, places // (size * size)
+    corners = _pixels(projected, size).flatten(0, 1)[triangles[triangle] + (sample * projected.shape[1])[:, None]]
+    weights = _barycentric(corners, places % size, places // size % size)
+    return Fragments((len(projected), size, size), places, triangle, weights)
 
 
 def render_grey(
@@ -84,9 +105,8 @@ def render_grey(
 ) -> Float[Tensor, "batch 3 size size"]:  # fmt: skip
     """A grey face in SMIRK's light, in 0..1, black around it; the normals are those of the unprojected mesh."""
     fragments = rasterize(project(vertices, camera), triangles, size=size)
-    normals = interpolate(fragments, triangles, vertex_normals(vertices, triangles))
-    grey = ALBEDO * shading(normals) * fragments.covered[..., None]
-    return grey.permute(0, 3, 1, 2).expand(-1, 3, -1, -1)
+    grey = ALBEDO * shading(fragments.interpolate(triangles, vertex_normals(vertices, triangles)))
+    return fragments.picture(grey).permute(0, 3, 1, 2).expand(-1, 3, -1, -1)
 
 
 def _pixels(projected: Vertices, size: int) -> Vertices:
@@ -94,39 +114,66 @@ def _pixels(projected: Vertices, size: int) -> Vertices:
     return torch.cat([(projected[..., :2] + 1) * (size / 2) - 0.5, projected[..., 2:]], dim=2)
 
 
-def _nearest_triangles(projected: Vertices, triangles: Triangles, size: int) -> Int[Tensor, "batch size size"]:
+def _nearest_triangles(projected: Vertices, triangles: Triangles, size: int) -> Int[Tensor, " pixels"]:
+    """For each pixel of all pictures NOTHING, or the nearest triangle's index in the lower 32 bits."""
     batch, count = len(projected), len(triangles)
-    corners = _pixels(projected, size)[:, triangles].reshape(-1, 3, 3)  # [batch * triangles, corner, xyz]
+    keys = torch.full((batch * size * size,), NOTHING, device=projected.device)
+    for samples in torch.arange(batch, device=projected.device).split(max(CHUNK // max(count, 1), 1)):
+        corners = _pixels(projected[samples], size)[:, triangles].reshape(-1, 3, 3)  # [triangles of all, corner, xyz]
+        which, column, row, z = _covered_pixels(corners, size)
+        sample = samples[which // count]
+        key = (_ordered(z) << 32) | (which % count)  # the depth's order, then the triangle's index
+        keys.scatter_reduce_(0, (sample * size + row) * size + column, key, "amin")
+    return keys
+
+
+def _covered_pixels(
+    corners: Float[Tensor, "n 3 3"], size: int
+) -> tuple[Int[Tensor, " pixels"], Int[Tensor, " pixels"], Int[Tensor, " pixels"], Float[Tensor, " pixels"]]:
+    """Every pixel whose centre lies in a triangle: the triangle, column, row, depth. Of each row of each triangle the
+    edges bound the columns, so that nothing else is compared."""
     low = corners[..., :2].amin(1).ceil().clamp(min=0, max=size)
     high = corners[..., :2].amax(1).floor().clamp(min=-1, max=size - 1)
-    extent = (high - low).amax(1) + 1  # pixels along the longer side of the box; below 1: no centre in it
-    inside = (high >= low).all(1)
-    depth = torch.full((batch * size * size,), torch.iinfo(torch.int64).max, device=projected.device)
-    side = 1
-    while side < 2 * size:
-        chosen = (inside & (extent <= side) & (extent > side // 2)).nonzero()[:, 0]
-        for part in chosen.split(max(CHUNK // (side * side), 1)):
-            _draw(depth, corners[part], low[part].long(), part // count, part % count, side=side, size=size)
-        side *= 2
-    shown = depth.view(batch, size, size)
-    return torch.where(shown == torch.iinfo(torch.int64).max, -1, shown & 0xFFFFFFFF)
+    planes, area = _planes(corners)
+    kept = ((high >= low).all(1) & (area.abs() >= TINY_AREA)).nonzero()[:, 0]
+    low, high, planes = low[kept], high[kept], planes[kept]
+    owner, place = _counted((high[:, 1] - low[:, 1]).long() + 1)
+    of_row = planes[owner]  # [rows, weight or depth, (constant, per x, per y)]
+    row = low[owner, 1] + place
+    at_row = of_row[..., 0] + of_row[..., 2] * row[:, None]  # of each weight and the depth at column 0
+    first, last = low[owner, 0], high[owner, 0]
+    for weight in range(3):
+        slope = of_row[:, weight, 1]
+        bound = (-EDGE - at_row[:, weight]) / torch.where(slope.abs() < LEVEL, LEVEL, slope)
+        rises, level = slope > 0, slope.abs() < LEVEL  # level: the whole row is in or out
+        first = torch.where(rises | level, torch.maximum(first, bound), first)
+        last = torch.where(rises | level, last, torch.minimum(last, bound))
+    begin = first.ceil().clamp(0, size).long()
+    line, place = _counted((last.floor().clamp(-1, size - 1).long() - begin + 1).clamp(min=0))
+    column = begin[line] + place
+    z = at_row[line, 3] + of_row[line, 3, 1] * column
+    return kept[owner[line]], column, row[line].long(), z
 
 
-def _draw(
-    depth: Int[Tensor, " pixels"], corners: Float[Tensor, "part 3 3"], low: Int[Tensor, "part 2"],
-    sample: Int[Tensor, " part"], triangle: Int[Tensor, " part"], *, side: int, size: int,
-) -> None:  # fmt: skip
-    """Keeps in `depth`, in place, the smaller of what is there and these triangles: the depth's order in the upper 32
-    bits, the triangle's index in the lower."""
-    steps = torch.arange(side, device=depth.device)
-    x, y = low[:, 0, None, None] + steps, low[:, 1, None, None] + steps[:, None]
-    weights = _edge_weights(corners, x.to(corners.dtype), y.to(corners.dtype))
-    z = sum(w * corners[:, i, 2, None, None] for i, w in enumerate(weights))
-    assert isinstance(z, Tensor)
-    hit = (weights[0] >= 0) & (weights[1] >= 0) & (weights[2] >= 0) & (x < size) & (y < size)
-    where = (sample[:, None, None] * size + y) * size + x
-    key = (_ordered(z) << 32) | triangle[:, None, None]
-    depth.scatter_reduce_(0, where[hit], key[hit], "amin")
+def _planes(corners: Float[Tensor, "n 3 3"]) -> tuple[Float[Tensor, "n 4 3"], Float[Tensor, " n"]]:
+    """The three weights and the depth as constant, change per column and per row; twice the areas."""
+    a, b, c = corners[..., :2].unbind(1)
+    area = (b[:, 0] - a[:, 0]) * (c[:, 1] - a[:, 1]) - (b[:, 1] - a[:, 1]) * (c[:, 0] - a[:, 0])
+    weights = []
+    for start, end in ((b, c), (c, a), (a, b)):
+        step = (end - start) / area[:, None]
+        constant = step[:, 1] * start[:, 0] - step[:, 0] * start[:, 1]
+        weights.append(torch.stack([constant, -step[:, 1], step[:, 0]], dim=1))
+    of_weights = torch.stack(weights, dim=1)
+    depth = (of_weights * corners[..., 2:]).sum(1, keepdim=True)
+    return torch.cat([of_weights, depth], dim=1), area
+
+
+def _counted(counts: Int[Tensor, " n"]) -> tuple[Int[Tensor, " total"], Int[Tensor, " total"]]:
+    """For counts (2, 3): owners 0 0 1 1 1 and places 0 1 0 1 2."""
+    owner = torch.repeat_interleave(torch.arange(len(counts), device=counts.device), counts)
+    first = counts.cumsum(0) - counts
+    return owner, torch.arange(len(owner), device=counts.device) - first[owner]
 
 
 def _ordered(z: Float[Tensor, "*many"]) -> Int[Tensor, "*many"]:
@@ -135,26 +182,12 @@ def _ordered(z: Float[Tensor, "*many"]) -> Int[Tensor, "*many"]:
     return torch.where(bits < 0, -(bits & 0x7FFFFFFF), bits)
 
 
-def _edge_weights(
-    corners: Float[Tensor, "n 3 3"], x: Float[Tensor, "n #h #w"], y: Float[Tensor, "n #h #w"]
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Barycentric weights of the points (x, y); outside a triangle one is negative, and NaN without an area."""
-    (ax, ay), (bx, by), (cx, cy) = (corners[..., i, :2, None, None].unbind(-3) for i in range(3))
-    area = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
-    area = torch.where(area.abs() < TINY_AREA, torch.nan, area)
-    first = ((bx - x) * (cy - y) - (by - y) * (cx - x)) / area
-    second = ((cx - x) * (ay - y) - (cy - y) * (ax - x)) / area
-    return first, second, 1 - first - second
-
-
 def _barycentric(
-    projected: Vertices, triangles: Triangles, nearest: Int[Tensor, "batch size size"]
-) -> Float[Tensor, "batch size size 3"]:
-    """Weights at each pixel of the triangle that it shows, by which the gradient reaches the corners."""
-    size, covered = nearest.shape[-1], nearest >= 0
-    sample, row, column = covered.nonzero(as_tuple=True)
-    corners = _pixels(projected, size)[sample[:, None], triangles[nearest[covered]]]
-    x, y = (place.to(projected.dtype)[:, None, None] for place in (column, row))
-    weights = torch.stack([w[:, 0, 0] for w in _edge_weights(corners, x, y)], dim=1)
-    result = projected.new_zeros(*nearest.shape, 3)
-    return result.index_put((sample, row, column), weights)
+    corners: Float[Tensor, "pixels 3 3"], column: Int[Tensor, " pixels"], row: Int[Tensor, " pixels"]
+) -> Float[Tensor, "pixels 3"]:
+    """Weights of the corners (in pixels) at the pixel, by which the gradient reaches them."""
+    (ax, ay), (bx, by), (cx, cy) = (corners[:, i, :2].unbind(1) for i in range(3))
+    area = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
+    first = ((bx - column) * (cy - row) - (by - row) * (cx - column)) / area
+    second = ((cx - column) * (ay - row) - (cy - row) * (ax - column)) / area
+    return torch.stack([first, second, 1 - first - second], dim=1)

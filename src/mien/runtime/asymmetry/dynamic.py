@@ -12,7 +12,7 @@ from mien.core.records import FacePoints
 from mien.runtime.asymmetry.frame import METHOD, Method, axes_of, in_axes, prepared
 from mien.runtime.asymmetry.measures import BY_NAME, Estimate, both_sides, mirrored
 from mien.runtime.asymmetry.motion import Phases, crossing, phases_of, principal, smoothed, steadied
-from mien.runtime.asymmetry.significance.errors import Conditions, ErrorModel
+from mien.runtime.asymmetry.significance.errors import ErrorModel
 from mien.runtime.asymmetry.static import analyse
 from mien.runtime.asymmetry.tasks import Target, task_of
 
@@ -218,15 +218,9 @@ class _Sides:
         return tuple(float(np.sqrt(both[p].sum() * 2 / np.pi)) / len(p) * ratio for p in (right, left))  # type: ignore[return-value]
 
     def _fitted_sd(self, errors: ErrorModel, first: FacePoints, last: FacePoints) -> float:
-        """sd of the difference between the sides' excursions."""
-        names = _SHOWN_BY[self.target]
-        halves = []
-        for face in (first, last):
-            measured = analyse(face, method=replace(self.track.method, draws=0))
-            fitted = errors.applied(measured, Conditions.of(measured, sharpness=None, mirror_percent=None))
-            known = [m.true for m in fitted.measures if m.name in names and m.true is not None]
-            halves += [true.repeat * true.sd for true in known]
-        return float(np.linalg.norm(halves))
+        """sd of the difference between the sides' excursions, where both move alike."""
+        measured = [analyse(face, method=replace(self.track.method, draws=0)) for face in (first, last)]
+        return float(np.linalg.norm([errors.equal_sd(m, name) for m in measured for name in _SHOWN_BY[self.target]]))
 
     def weaker(self) -> str:
         right, left = self.excursions()

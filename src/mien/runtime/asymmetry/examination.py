@@ -23,6 +23,7 @@ from mien.runtime.asymmetry.significance.headline import Headline, headline
 from mien.runtime.asymmetry.static import FaceMeasures, analyse
 from mien.runtime.landmarks import Landmarker, shipped_landmarks
 
+PARTED_MM = 1.0  # gap of the lips above which an unnamed picture is not one of rest
 Pixels = UInt8[np.ndarray, "height width 3"]
 
 
@@ -161,9 +162,16 @@ def examine_picture(
         return Examination(source, task, pixels, measured, checks, tested)
     sharp = next(check.value for check in checks if check.name == "sharpness")
     conditions = Conditions.of(measured, sharpness=sharp, mirror_percent=tested.percent if tested else None)
-    measured = errors.applied(measured, conditions, moved=task not in ("", "rest"))
+    measured = errors.applied(measured, conditions, moved=shows_movement(measured, task))
     outside = tuple(errors.outside(conditions))
     return Examination(source, task, pixels, measured, checks, tested, errors.face_limit, outside)
+
+
+def shows_movement(measured: FaceMeasures, task: str) -> bool:
+    """Whether healthy limits are those of moving faces: by the task; where none is named, by lips that part."""
+    lips = measured["dental_show"]
+    gap = [side.value for side in (lips.right, lips.left) if side is not None]
+    return task != "rest" if task else sum(gap) / 2 > PARTED_MM
 
 
 def examine_film(

@@ -84,6 +84,8 @@ class PosterV2Config:
     head_width: int = 0
     """Outputs of the classifier, 0 for num_classes; a wider one (7 in the released three-class files) is trained as it
     is and cut to num_classes in eval mode."""
+    mirror_average: bool = False
+    """Outside training, average the logits of the image and of its mirror image; takes twice the time."""
     legacy: bool = False
     """Reproduce the released code, faults included."""
 
@@ -294,7 +296,11 @@ class PosterV2(System):
 
     def forward(self, image: Float[Tensor, "batch 3 h w"]) -> dict[str, Tensor]:
         logits: Tensor = self.vit(self.tokens(image))
-        return {"expression": logits if self.training else logits[:, : self.config.num_classes]}
+        if self.training:
+            return {"expression": logits}
+        if self.config.mirror_average:
+            logits = (logits + self.vit(self.tokens(image.flip(3)))) / 2
+        return {"expression": logits[:, : self.config.num_classes]}
 
     def load_landmark_net(self, weights: Mapping[str, Tensor]) -> None:
         """Takes the weights of a MobileFaceNet trained alone; its head's are dropped where this network has no head.

@@ -109,12 +109,16 @@ class MeasureError:
         levels = level / self.level_unit if self.level_unit else np.zeros_like(difference)
         return feature_rows(conditions, np.abs(difference) / self.difference_unit, levels, asymmetry)
 
-    def healthy_limit(self, conditions: np.ndarray, level: Any, *, moved: bool) -> np.ndarray:
-        """[*n]: what 95 % of healthy people stay below in such a picture. It does not depend on the difference read."""
+    def equal_scale(self, conditions: np.ndarray, level: Any) -> np.ndarray:
+        """[*n]: scale of the error in faces that differ as healthy ones do, whatever difference was read."""
         shape = conditions.shape[:-1]
         read = np.broadcast_to(self.typical["difference"], shape)
         features = self.features(conditions, read, np.broadcast_to(level, shape), self.typical["asymmetry"])
-        half_95 = self.error.quantile_95 * np.exp(features @ self.error.log_scale)
+        return np.asarray(np.exp(features @ self.error.log_scale))
+
+    def healthy_limit(self, conditions: np.ndarray, level: Any, *, moved: bool) -> np.ndarray:
+        """[*n]: what 95 % of healthy people stay below in such a picture. It does not depend on the difference read."""
+        half_95 = self.error.quantile_95 * self.equal_scale(conditions, level)
         usual = self.healthy["moved" if moved else "rest"]
         return np.asarray(np.sqrt(usual**2 + np.maximum(half_95**2 - self.typical["half_95"] ** 2, 0)))
 
@@ -172,6 +176,15 @@ class ErrorModel:
         regions = tuple(self._region(region, measures) for region in measured.regions)
         return replace(measured, measures=measures, regions=regions)
 
+    def equal_sd(self, measured: FaceMeasures, name: str) -> float:
+        """Standard deviation of the error of the change of a difference, for one of the two pictures, where both sides
+        move alike: what a movement of one side must exceed. Conditions other than size and turn are as usual."""
+        x = self.standardised(Conditions.of(measured, sharpness=None, mirror_percent=None))
+        measure, fitted = measured[name], self.measures[name]
+        sides = [side.value for side in (measure.right, measure.left) if side is not None]
+        scale = float(fitted.equal_scale(x, sum(sides) / 2))
+        return fitted.repeat * fitted.error.quantile_90 * scale / _Z90
+
     def _measure(
         self, measure: Measure, x: np.ndarray, yaw_deg: float, shapes: Mapping[str, float], moved: bool
     ) -> Measure:
@@ -179,9 +192,8 @@ class ErrorModel:
         if fitted is None or not math.isfinite(measure.difference.value):
             return measure
         read = measure.difference.value
-        level = 0.0
-        if measure.right is not None and measure.left is not None:
-            level = (measure.right.value + measure.left.value) / 2
+        sides = [side.value for side in (measure.right, measure.left) if side is not None]
+        level = sum(sides) / 2
         features = fitted.features(x, read, level, shapes[measure.definition.region])
         half_90, half_95 = fitted.error.half(features)
         limit = float(fitted.healthy_limit(x, level, moved=moved))

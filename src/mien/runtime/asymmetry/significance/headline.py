@@ -47,7 +47,9 @@ class Headline:
     true: Calibrated
     """Its true difference."""
     clear: bool
-    """Whether the face differs more than 95 % of healthy faces in whatever measure they differ most."""
+    """Whether the measure is beyond its own limit, which 5 % of healthy faces exceed."""
+    certain: bool
+    """Whether it is beyond the limit that 5 % of healthy faces exceed in whatever measure they differ most."""
     weaker: Side
     """Side that moves less in the task; "" where the task does not show it, or nothing is beyond error."""
     compared_with_rest: bool
@@ -62,6 +64,8 @@ class Headline:
         first = f"{self.measure.definition.region}: {_amount(self.measure, self.true)}"
         if not self.clear:
             return f"no region differs more than in healthy faces; largest at the {first}"
+        if not self.certain:
+            first += "; not certain, since with so many measures some healthy faces are beyond a limit, too"
         if not self.weaker:
             return first
         base = "" if self.compared_with_rest else " in this picture (none at rest to compare with)"
@@ -83,14 +87,15 @@ def headline(
         return None
     ratios = [true.excess for _, true in chosen]
     worst = int(np.argmax(ratios))
-    clear = ratios[worst] > face_limit
+    clear, certain = ratios[worst] > 1, ratios[worst] > face_limit
     if clear:  # a lip is named only where the corner of the mouth does not show it
         region = chosen[worst][0].definition.region
-        own = [k for k, (m, _) in enumerate(chosen) if m.definition.region == region and ratios[k] > face_limit]
+        least = face_limit if certain else 1
+        own = [k for k, (m, _) in enumerate(chosen) if m.definition.region == region and ratios[k] > least]
         worst = max(own, key=lambda k: (chosen[k][0].name not in _SECONDARY, ratios[k]))
     weaker, with_rest = _weaker(chosen, ratios, task, rest) if clear else ("", False)
     measure, true = chosen[worst]
-    return Headline(measure, true, clear, weaker, with_rest, sum(t.clear for _, t in known), len(known))
+    return Headline(measure, true, clear, certain, weaker, with_rest, sum(t.clear for _, t in known), len(known))
 
 
 def _weaker(
