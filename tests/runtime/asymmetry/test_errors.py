@@ -14,6 +14,7 @@ from synthetic_truth import FAR, TASKS, both, face, severe
 from mien.core.errors import MienError
 from mien.core.records import FacePoints
 from mien.media.files import read_info
+from mien.media.image import load_image
 from mien.runtime.asymmetry import analyse, mirrored_points
 from mien.runtime.asymmetry.examination import FaceReader, examine_picture, shows_movement
 from mien.runtime.asymmetry.measures import DEFINITIONS
@@ -201,6 +202,22 @@ def test_pictures_of_people_who_were_not_in_the_fit(errors: ErrorModel) -> None:
         assert stated is not None and stated.clear >= bool(side) and (side or not stated.certain), found.finding()
         assert stated.weaker == {"L": "left", "R": "right", "": ""}[side], found.finding()
     assert np.mean(inside) >= 0.75
+
+
+@pytest.mark.slow
+@pytest.mark.shared
+def test_portraits_of_healthy_people_are_rarely_clear(errors: ErrorModel, shared: Path) -> None:
+    folder = shared / "faces_hq" / "london512" / "neutral"
+    if not folder.is_dir():
+        pytest.skip("no portraits")
+    read, clear, certain = FaceReader(threads=1), [], 0
+    for path in sorted(folder.glob("*.jpg"))[::7]:
+        found = examine_picture(load_image(path).pixels, read, errors=errors)
+        clear += [measure.clear for measure in found.measured.measures]
+        stated = found.headline()
+        assert stated is not None
+        certain += stated.certain
+    assert len(clear) >= 9 * 21 and np.mean(clear) <= 0.12 and certain <= 2
 
 
 def test_ranges_are_fitted_to_hold_in_good_pictures_and_in_poor_ones() -> None:
