@@ -80,12 +80,27 @@ class ModulatedConv(nn.Module):
         if x.shape[0] == 1 and x.shape[2] * x.shape[3] > self.weight[:, 0].numel():  # more pixels than weights
             scale = d[0, :, None] * s[0]
             return self.convolve(x, self.weight * scale[:, :, None, None].to(self.weight.dtype), bias)
+        if self._one_by_one(x):
+            return self._single_samples(x, s, d, bias)
         y = self.convolve(x * s.to(x.dtype)[:, :, None, None], self.weight)
         scale = d.to(y.dtype)[:, :, None, None]
         if bias is None:
             return y * scale
         shift = bias.to(y.dtype)[:, None, None]
         return torch.addcmul(shift, y, scale) if torch.is_grad_enabled() else torch.addcmul(shift, y, scale, out=y)
+
+    def _one_by_one(self, x: Tensor) -> bool:
+        """Large maps on a CPU: a sample after the other, so that no scaled copy of the whole batch exists."""
+        large = x.shape[3] >= SPLIT_SIDE and x.device.type == "cpu"
+        return large and not torch.is_grad_enabled() and not torch.compiler.is_compiling()
+
+    def _single_samples(self, x: Tensor, s: Tensor, d: Tensor, bias: Tensor | None) -> Tensor:
+        factor = 1 if self.blur is None else 2
+        y = x.new_empty(len(x), len(self.weight), factor * x.shape[2], factor * x.shape[3], dtype=_precision(x))
+        for i in range(len(x)):
+            weight = self.weight * (d[i, :, None] * s[i])[:, :, None, None].to(self.weight.dtype)
+            y[i : i + 1] = self.convolve(x[i : i + 1], weight, bias)
+        return y
 
     def convolve(self, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         """The convolution with given weights [outputs, inputs, side, side], upsampling and filter included."""
