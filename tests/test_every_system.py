@@ -50,7 +50,7 @@ def people(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from mien.synthetic.people import PeopleOptions
 
     folder = tmp_path_factory.mktemp("people")
-    plan = Plan(faces=32, pictures=2, seed=0, shares=(0.6, 0.2, 0.2))
+    plan = Plan(faces=48, pictures=2, seed=0, shares=(0.6, 0.2, 0.2))
     write_people(folder, plan, options=PeopleOptions(size=64, palsy=0.5, renders=True), workers=1)
     return folder
 

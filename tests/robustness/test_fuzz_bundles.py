@@ -9,7 +9,6 @@ import json
 import shutil
 import zipfile
 from collections.abc import Callable, Iterator
-from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
 from random import Random
@@ -23,8 +22,9 @@ from mien.media.files import sha256_of
 from robustness.bounded import SEED, run_bounded, seconds_of_fuzzing, within
 from robustness.mutate import mutated, mutated_document
 
-# Imported where they are used: each bounded process imports this file.
-pytestmark = pytest.mark.skipif(find_spec("lightning") is None, reason="needs mien[train]")
+torch = pytest.importorskip("torch")  # in each bounded process before its limits: this file is imported there
+pytest.importorskip("lightning")
+
 SHIPPED = Path(mien.runtime.__file__).parent / "bundles"
 CONFIGS = sorted((Path(__file__).parents[2] / "configs").rglob("*.yaml"))
 SECONDS = seconds_of_fuzzing(12) / 6
@@ -80,7 +80,6 @@ def check(function: Callable[[Path], None], files: Iterator[Path], *, least: int
 
 
 def weight_files() -> dict[str, bytes]:
-    import torch
     from safetensors.torch import save
 
     layers = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4), torch.nn.Linear(4, 2))
@@ -204,8 +203,6 @@ def test_configs(tmp_path: Path) -> None:
 
 def test_numbers_that_no_file_should_hold(tmp_path: Path) -> None:
     """Arrays of every numeric type in weight files: read, whatever their values."""
-    import torch
-
     for dtype in (torch.float16, torch.bfloat16, torch.float64, torch.int8, torch.bool, torch.complex64):
         values = torch.tensor(np.array([0, 1, np.inf, -np.inf, np.nan])).to(dtype)
         torch.save({"x": values}, tmp_path / "a.pth")
