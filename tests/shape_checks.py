@@ -14,7 +14,7 @@ import re
 import sys
 import types
 import typing
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import is_dataclass
@@ -27,9 +27,9 @@ import jaxtyping
 from jaxtyping import config
 from jaxtyping import jaxtyped as jaxtyping_scope
 
-_ALL, _SOME = 300, 10  # the first 300 calls of a function in a process, then every tenth
+_ALL, _SOME = 100, 20  # the first 100 calls of a function in a process, then every twentieth
 _CLOSURES = 20  # a function inside another is a new one in each call: the first 20 are checked
-calls: Counter[types.CodeType] = Counter()
+calls: defaultdict[int, list[int]] = defaultdict(lambda: [0])  # by id: the hash of a code object takes microseconds
 _built: Counter[types.CodeType] = Counter()
 
 
@@ -69,14 +69,13 @@ def checked(thing: Any) -> Any:
 def _checked_function(function: Callable[..., Any]) -> Callable[..., Any]:
     enforced: Callable[..., Any] | None = None
     code = function.__code__
+    count = calls[id(code)]
 
     @wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
         nonlocal enforced
-        if config.jaxtyping_disable:
-            return function(*args, **kwargs)
-        calls[code] += 1
-        if calls[code] > _ALL and calls[code] % _SOME:
+        count[0] = number = count[0] + 1
+        if (number > _ALL and number % _SOME) or config.jaxtyping_disable:
             return function(*args, **kwargs)
         if enforced is None:
             if _built[code] == _CLOSURES:

@@ -20,13 +20,17 @@ POSTER: dict[str, Any] = {
 }  # fmt: skip
 
 
+IF3D: dict[str, Any] = {
+    "input_size": 32, "widths": [8, 8, 16], "depths": [1, 1, 1], "features": 16, "heads": 2, "mlp": [16],
+}  # fmt: skip
 PARFACE: dict[str, Any] = {"size": 128, "width": 0.125, "latent": 12}
+CAN: dict[str, Any] = {"size": 32, "width": 0.125, "latent": 16}
 
 
 @dataclass(frozen=True)
 class Small:
     """options: that make the system small. stage: that trains it. reads: what its outputs are. data: what it trains on,
-    drawn faces or, where depth is needed, people."""
+    drawn faces or, where depth is needed, people, or where voices are, a manifest."""
 
     options: dict[str, Any]
     stage: str
@@ -51,6 +55,15 @@ SMALL = {
         "picture",
         {"stage.options": '{"perceptual": 0}', "optim.sam_rho": "0"},  # VGG-19's weights are a download
     ),
+    "ddamfn": Small(IF3D, "expression", "expression"),
+    "ddamfn_small": Small(IF3D, "expression", "expression"),
+    "if3d": Small(IF3D, "expression", "expression of photo and render", data="people"),
+    "if3d_small": Small({**IF3D, "fusion": "spp"}, "expression", "expression of photo and render", data="people"),
+    "can": Small(CAN, "context", "heard expression", ANEW, data="manifest"),
+    "can_product": Small(CAN, "context", "heard expression", ANEW, data="manifest"),
+    "can_face": Small(CAN, "face_reconstruction", "picture"),
+    "can_voice": Small(CAN, "voice_reconstruction", "vector", data="manifest"),
+    "can_face_expression": Small(CAN, "face_expression", "expression", ANEW),
 }
 
 
@@ -77,13 +90,16 @@ def stage_of(name: str, *, optim: OptimOptions, step: StepOptions, **options: An
 
 
 def batch_of(system: Any, *, faces: int = 6) -> Batch[torch.Tensor]:
-    """Random pictures with every label that a stage may ask for."""
+    """Random pictures and voices with every label that a stage may ask for."""
     random = torch.Generator().manual_seed(1)
-    size = system.picture.size
+    shapes = {name: given.shape for name, given in system.inputs.items()}
     points = 0.2 + 0.6 * torch.rand(faces, 68, 2, generator=random)
     depth = 0.1 * torch.randn(faces, 68, generator=random)
     return Batch(
-        image=torch.rand(faces, 3, size, size, generator=random) - 0.5, index=torch.arange(faces),
+        image=torch.rand(faces, *shapes.get("image", (3, 8, 8)), generator=random) - 0.5,
+        render=torch.rand(faces, *shapes["render"], generator=random) - 0.5 if "render" in shapes else None,
+        affect=2 * torch.rand(faces, 2, generator=random) - 1, index=torch.arange(faces),
         expression=torch.arange(faces) % 7, landmarks=points, depth=depth - depth.mean(1, keepdim=True),
         visible=torch.ones(faces, 68),
+        voice=torch.rand(faces, *shapes["voice"], generator=random) if "voice" in shapes else None,
     )  # fmt: skip

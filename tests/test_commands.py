@@ -17,6 +17,7 @@ from mien import __main__ as cli
 from mien.cli import grammar
 from mien.cli.parameters import parameters_of
 from mien.core.errors import MienError
+from mien.core.extras import install_hint
 
 NOT_FOR_HELP = ("torch", "lightning", "onnxruntime", "matplotlib", "pandas")
 
@@ -164,9 +165,9 @@ def raising(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> None:
         (OSError(errno.ENOSPC, "No space left on device", "out/x"), 2, "mien: No space left on device: out/x\n"),
         (KeyboardInterrupt(), 130, "mien: stopped.\n"),
         (ModuleNotFoundError("no", name="torch.nn"), 2,
-         "mien: This needs torch, which is not installed: pip install 'mien[train]'.\n"),
+         f"mien: This needs torch, which is not installed: {install_hint('train')}.\n"),
         (ModuleNotFoundError("no", name="av"), 2,
-         "mien: This needs av, which is not installed: pip install 'mien[video]'.\n"),
+         f"mien: This needs av, which is not installed: {install_hint('video')}.\n"),
     ],
 )  # fmt: skip
 def test_what_a_user_can_mend_shows_no_traceback(
@@ -310,7 +311,7 @@ def test_a_shipped_bundle_verifies_and_a_changed_one_does_not(
 ) -> None:
     import shutil
 
-    from mien.engine.bundles.models import shipped_bundles
+    from mien.media.bundles import shipped_bundles
 
     for folder, info in shipped_bundles():
         assert mien("weights", "verify", folder, capsys=capsys)[0] == 0
@@ -464,32 +465,32 @@ def test_the_tour_leaves_what_is_not_its_own(tmp_path: Path, capsys: pytest.Capt
 
 
 @pytest.mark.slow
-def test_the_tour_ends_with_a_report_that_stands_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_tour_ends_with_a_report_that_stands_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second tour, where training is not installed, replaces the first and reads only."""
     pytest.importorskip("lightning")
+    from mien.engine.demo import demo
+
     folder = tmp_path / "tour"
-    for _ in range(2):  # a second time replaces the first
-        code, output, _ = mien("demo", "--output", folder, "--faces", "42", "--epochs", "1", capsys=capsys)
-        assert code == 0
+    code, output, _ = mien("demo", "--output", folder, "--faces", "42", "--epochs", "1", capsys=capsys)
+    assert code == 0
     report = folder / "report.html"
     assert str(report.resolve()) in output
     page = report.read_text(encoding="utf-8")
     assert all(
-        arg in page for arg in ("Faces that nobody has", "Training", "Measured", "Reading pictures", "astronaut")
+        arg in page
+        for arg in ("Faces that nobody has", "Training", "Measured", "just trained", "astronaut", "with a palsy")
     )
     assert not re.search(r'(src|href)="(https?:)?//', page)
     for link in re.findall(r'href="([^"]+)"', page):
         assert (folder / link).is_file()
 
-
-def test_the_tour_reads_only_where_training_is_not_installed(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from mien.engine.demo import demo
-
     monkeypatch.setattr(demo, "find_spec", lambda name: None)
-    code, output, _ = mien("demo", "--output", tmp_path / "tour", "--faces", "14", capsys=capsys)
+    code, output, _ = mien("demo", "--output", folder, "--faces", "14", capsys=capsys)
     assert code == 0
-    assert "they need torch (pip install 'mien[train]')" in output
-    page = (tmp_path / "tour" / "report.html").read_text(encoding="utf-8")
-    assert "Reading pictures" in page
+    assert "it needs torch" in output and re.search(r"This takes about \d+ (seconds|minutes) on this machine", output)
+    page = report.read_text(encoding="utf-8")
+    assert "models that ship" in page and "Asymmetry of a smile" in page
     assert "Measured" not in page
+    assert not (folder / "expression").exists()

@@ -28,7 +28,7 @@ from mien.core.targets import imported
 
 ROOT = Path(__file__).parents[1]
 CARDS = sorted((*ROOT.glob("src/mien/systems/*/README.md"), *ROOT.glob("src/mien/runtime/bundles/*/README.md")))
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("docs/*.md")), *CARDS]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("docs/**/*.md")), *CARDS]
 CONFIGS = sorted(ROOT.glob("configs/*/*.yaml"))
 # Commands of the pages that are not run here, by how they begin, and why.
 EXEMPT = {
@@ -132,8 +132,12 @@ def write_pictures(folder: Path) -> None:
     from mien.synthetic.people import unframed_portrait
 
     rest, smile = (unframed_portrait(7, 23, expression=name, size=240) for name in ("neutral", "happiness"))
-    (folder / "photos").mkdir()
-    for name, pixels in (("photo", smile), ("rest", rest), ("smile", smile), ("photos/a", rest), ("photos/b", smile)):
+    for name in ("photos", "before", "after"):
+        (folder / name).mkdir()
+    for name, pixels in (
+        ("photo", smile), ("rest", rest), ("smile", smile), ("photos/a", rest), ("photos/b", smile), ("may", smile),
+        ("july", smile), ("before/smile", smile), ("after/smile", smile),
+    ):  # fmt: skip
         Image.fromarray(pixels).save(folder / f"{name}.jpg", quality=95)
     for name in ("film.mp4", "smile.mp4"):
         write_video(folder / name, np.stack([rest] * 6 + [smile] * 8 + [rest] * 6), rate_hz=20)
@@ -144,7 +148,7 @@ def write_data_sets(folder: Path) -> None:
 
     write_drawn(folder / "my_faces", faces=28, size=48, layout="image_folder")
     for name, faces in (
-        ("rafdb", 42), ("ferplus", 48), ("affectnet", 48), ("kdef", 42), ("expw", 28), ("w300", 28),
+        ("rafdb", 28), ("ferplus", 48), ("affectnet", 48), ("kdef", 42), ("expw", 28), ("w300", 28),
     ):  # fmt: skip
         write_drawn(folder / "datasets" / name.replace("w300", "300w"), faces=faces, size=96, layout=name, pictures=2)
 
@@ -152,11 +156,10 @@ def write_data_sets(folder: Path) -> None:
 def write_bundles(folder: Path) -> None:
     """Small untrained bundles of two kinds, and copies of two bundles that ship, which have ONNX."""
     import mien
+    from small_systems import PARFACE, POSTER
 
-    poster = {"landmark_branch": False, "vit_depth": 1}
-    mien.create_model("poster_v2_small", labels="rafdb", **poster).save_pretrained(folder / "expression" / "bundle")
-    small = {"size": 128, "width": 0.125, "latent": 12}
-    mien.create_model("parface_autoencoder", **small).save_pretrained(folder / "autoencoder" / "bundle")
+    mien.create_model("poster_v2_small", labels="rafdb", **POSTER).save_pretrained(folder / "expression" / "bundle")
+    mien.create_model("parface_autoencoder", **PARFACE).save_pretrained(folder / "autoencoder" / "bundle")
     shipped = ROOT / "src" / "mien" / "runtime" / "bundles"
     for name, source in (("a", "poster_v2_small_ferplus"), ("b", "parface_small_300w")):
         shutil.copytree(shipped / source, folder / name / "bundle")
@@ -167,14 +170,15 @@ def write_released_files(folder: Path) -> None:
     import torch
 
     import mien
+    from mien.systems.can.official_names import to_official as to_can
     from mien.systems.parface.official_names import to_official as to_parface
     from mien.systems.poster_v2.official_names import parameter_names, to_official
 
     network = mien.create_model("poster_v2", labels="rafdb", legacy=True)
     released = to_official(network)
     whole = {f"module.{name}": value for name, value in released.items()}
-    for name in ("raf-db.pth", "checkpoint.pth"):
-        torch.save({"state_dict": whole, "epoch": 7, "best_acc": torch.tensor(92.2)}, folder / name)
+    torch.save({"state_dict": whole, "epoch": 7, "best_acc": torch.tensor(92.2)}, folder / "raf-db.pth")
+    (folder / "checkpoint.pth").hardlink_to(folder / "raf-db.pth")
     torch.save({"state_dict": to_official(network.trunk)}, folder / "ir50.pth")
     landmarks = {k.removeprefix("face_landback."): v for k, v in released.items() if k.startswith("face_landback.")}
     torch.save({"state_dict": landmarks}, folder / "mobilefacenet_model_best.pth.tar")
@@ -186,6 +190,7 @@ def write_released_files(folder: Path) -> None:
         parface = mien.create_model(name, legacy=True)
         held = {"arch": "resnet18", "z_dim": 99, "input_size": 256, "state_dict": to_parface(parface)}
         torch.save(held, folder / file)
+    torch.save({"state_dict": to_can(mien.create_model("can", size=32, latent=16, alone=False))}, folder / "best.ckpt")
 
 
 def linked_copy(source: Path, target: Path) -> Path:
@@ -350,6 +355,18 @@ def test_the_first_screen_shows_a_picture_a_snippet_and_the_systems() -> None:
     assert picture and (ROOT / picture[1]).is_file()
     assert "```python\n" in first
     assert all(f"| `{name}` |" in first for name in ("poster_v2", "parface", "if3d", "can", "ifer"))
+
+
+def test_the_first_snippet_prints_what_readme_shows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    astronaut = pytest.importorskip("skimage.data").astronaut()
+    Image.fromarray(astronaut).save(tmp_path / "photo.jpg", quality=95)
+    monkeypatch.chdir(tmp_path)
+    snippet, output = blocks(ROOT / "README.md")[:2]
+    assert (snippet.language, output.language) == ("python", "text") and len(snippet.text.strip().splitlines()) <= 5
+    exec(compile(snippet.text, "README.md", "exec"), {})
+    assert capsys.readouterr().out == output.text
 
 
 def test_the_number_of_readers_is_the_one_that_readme_states() -> None:

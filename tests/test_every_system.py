@@ -19,12 +19,22 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("lightning")
 from small_systems import SMALL, fit_words  # noqa: E402
 
-READERS = [name for name, small in SMALL.items() if small.reads == "expression"]
-POINTERS = [name for name, small in SMALL.items() if small.reads == "landmarks"]
+# Made small, each is another system but for a default or an output more: it is fitted, and not measured and exported.
+ALIKE = {
+    "poster_v2": "poster_v2_small", "poster_v2_landmarks": "poster_v2_landmarks_small",
+    "parface_small": "parface_small_3d", "ddamfn_small": "ddamfn", "if3d": "if3d_small",
+    "can_product": "can",
+}  # fmt: skip
+EACH = [name for name in SMALL if name not in ALIKE]
+READERS = [name for name in EACH if SMALL[name].reads == "expression"]
+POINTERS = [name for name in EACH if SMALL[name].reads == "landmarks"]
+RENDERED = [name for name in EACH if SMALL[name].reads == "expression of photo and render"]
+PICTURES = [name for name in EACH if SMALL[name].reads == "picture"]
+HEARERS = [name for name in EACH if SMALL[name].reads == "heard expression"]
 
 
 def test_every_registered_system_is_tested_here() -> None:
-    assert mien.list_models() == list(SMALL)
+    assert mien.list_models("systems") == list(SMALL)
 
 
 @pytest.fixture(scope="module")
@@ -40,16 +50,27 @@ def people(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from mien.synthetic.people import PeopleOptions
 
     folder = tmp_path_factory.mktemp("people")
-    plan = Plan(faces=48, pictures=2, seed=0, shares=(0.6, 0.2, 0.2))
-    write_people(folder, plan, options=PeopleOptions(size=64, palsy=0.5), workers=1)
+    plan = Plan(faces=32, pictures=2, seed=0, shares=(0.6, 0.2, 0.2))
+    write_people(folder, plan, options=PeopleOptions(size=64, palsy=0.5, renders=True), workers=1)
     return folder
 
 
 @pytest.fixture(scope="module")
-def runs(faces: Path, people: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
+def talking_faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A manifest of drawn faces with voices."""
+    pytest.importorskip("soxr")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(Path(__file__).parent / "engine"))
+        from toy.talking_faces import write_talking_faces
+
+        return write_talking_faces(tmp_path_factory.mktemp("talking_faces"))
+
+
+@pytest.fixture(scope="module")
+def runs(faces: Path, people: Path, talking_faces: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """name -> run folder, fitted by the command for two epochs when first asked for."""
     runs: dict[str, Path] = {}
-    roots = {"drawn": faces, "people": people}
+    roots = {"drawn": faces, "people": people, "manifest": talking_faces}
 
     def run(name: str) -> Path:
         if name not in runs:
@@ -66,9 +87,8 @@ def test_created_without_any_file(name: str) -> None:
     small = SMALL[name]
     torch.manual_seed(0)
     system = mien.create_model(name, **small.options).eval()
-    size = system.picture.size
     with torch.inference_mode():
-        outputs = system(torch.randn(2, 3, size, size))
+        outputs = system(*_random_inputs(system))
     assert list(outputs) == list(system.outputs)
     assert all(len(values) == 2 and bool(torch.isfinite(values).all()) for values in outputs.values())
 
@@ -99,16 +119,15 @@ def test_a_bundle_survives_the_round_trip_bit_for_bit(name: str, runs: Any, tmp_
     system = mien.load(runs(name) / "bundle")
     save_bundle(tmp_path / "again", system)
     again = mien.load(tmp_path / "again")
-    size = system.picture.size
-    picture = torch.randn(2, 3, size, size)
+    given = _random_inputs(system)
     with torch.inference_mode():
-        before, after = system(picture), again(picture)
+        before, after = system(*given), again(*given)
     assert before.keys() == after.keys() == system.outputs.keys()
     assert all(torch.equal(before[name], after[name]) for name in before)
     assert (again.outputs, again.inputs, again.config) == (system.outputs, system.inputs, system.config)
 
 
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("name", EACH)
 def test_going_on_with_a_finished_run_changes_nothing(name: str, runs: Any) -> None:
     folder = runs(name)
     before = (folder / "bundle" / "model.safetensors").read_bytes()
@@ -116,14 +135,17 @@ def test_going_on_with_a_finished_run_changes_nothing(name: str, runs: Any) -> N
     assert (folder / "bundle" / "model.safetensors").read_bytes() == before
 
 
-@pytest.mark.parametrize("name", READERS)
-def test_evaluate_writes_its_tables_and_report(name: str, runs: Any, faces: Path, tmp_path: Path) -> None:
-    options = ["--data.name", "drawn", "--data.root", str(faces), "--split", "test", "--output", str(tmp_path / "out")]
+@pytest.mark.parametrize("name", [*READERS, *RENDERED])
+def test_evaluate_writes_its_tables_and_report(name: str, runs: Any, faces: Path, people: Path, tmp_path: Path) -> None:
+    data = SMALL[name].data
+    root, count = (faces, 14) if data == "drawn" else (people, 10)
+    options = ["--data.name", data, "--data.root", str(root), "--split", "test", "--output", str(tmp_path / "out")]
     assert main(["evaluate", str(runs(name)), *options, "--bootstrap", "50"]) == 0
-    rows = list(csv.DictReader((tmp_path / "out" / "predictions.csv").open(encoding="utf-8")))
-    assert len(rows) == 14
+    table = tmp_path / "out" / ("expression" if name in RENDERED else "") / "predictions.csv"  # beside valence, arousal
+    rows = list(csv.DictReader(table.open(encoding="utf-8")))
+    assert len(rows) == count
     lines = [json.loads(line) for line in (tmp_path / "out" / "metrics.jsonl").read_text("utf-8").splitlines()]
-    assert any(line["metric"] == "accuracy" and 0 <= line["value"] <= 1 for line in lines)
+    assert any(line["metric"].endswith("accuracy") and 0 <= line["value"] <= 1 for line in lines)
     assert "<html" in (tmp_path / "out" / "report.html").read_text("utf-8")
 
 
@@ -151,7 +173,35 @@ def test_evaluate_measures_points(
     assert "<html" in (tmp_path / "out" / "report.html").read_text("utf-8")
 
 
-@pytest.mark.parametrize("name", [name for name in SMALL if name not in (*READERS, *POINTERS)])
+@pytest.mark.parametrize("name", HEARERS)
+def test_evaluate_measures_a_face_with_its_voice(name: str, runs: Any, talking_faces: Path, tmp_path: Path) -> None:
+    options = ["--data.name", "manifest", "--data.root", str(talking_faces), "--output", str(tmp_path / "out")]
+    command = ["evaluate", str(runs(name)), *options, "--split", "test", "--data.leaks", "ignore", "--bootstrap", "50"]
+    assert main(command) == 0
+    lines = [json.loads(line) for line in (tmp_path / "out" / "metrics.jsonl").read_text("utf-8").splitlines()]
+    outputs = [output for output, about in mien.load(runs(name) / "bundle").outputs.items() if about.kind == "classes"]
+    assert {line["output"] for line in lines if line["metric"] == f"{line['output']}/accuracy"} == set(outputs)
+    assert len(outputs) == 3 and "<html" in (tmp_path / "out" / "report.html").read_text("utf-8")
+
+
+@pytest.mark.parametrize("name", HEARERS)
+def test_the_exported_network_hears(name: str, runs: Any, tmp_path: Path) -> None:
+    pytest.importorskip("onnx")
+    bundle = tmp_path / "reading"
+    assert main(["export", str(runs(name)), "--output", str(bundle)]) == 0
+    from mien.runtime.runner import Runner
+
+    system = mien.load(runs(name) / "bundle")
+    arrays = dict(zip(system.input_names, (value.numpy() for value in _random_inputs(system)), strict=True))
+    with torch.inference_mode():
+        expected = system(*(torch.from_numpy(value) for value in arrays.values()))
+    found = Runner(bundle, threads=1).outputs(arrays)
+    assert list(found) == list(expected)
+    for output, values in expected.items():
+        torch.testing.assert_close(torch.from_numpy(found[output]), values, atol=1e-3, rtol=1e-3)
+
+
+@pytest.mark.parametrize("name", PICTURES)
 def test_evaluate_measures_pictures(name: str, runs: Any, faces: Path, tmp_path: Path) -> None:
     options = ["--data.name", "drawn", "--data.root", str(faces), "--output", str(tmp_path / "out")]
     assert main(["evaluate", str(runs(name)), *options, "--bootstrap", "50"]) == 0
@@ -176,6 +226,19 @@ def test_export_then_analyze_without_the_weights_beside(name: str, runs: Any, fa
         assert sum(float(value) for key, value in row.items() if key.startswith("prob_")) == pytest.approx(1, abs=1e-4)
 
 
+@pytest.mark.parametrize("name", RENDERED)
+def test_a_network_that_needs_renders_is_exported_and_refused_for_photos_alone(
+    name: str, runs: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("onnx")
+    bundle = tmp_path / "reading"
+    assert main(["export", str(runs(name)), "--output", str(bundle)]) == 0
+    options = ["--bundle", str(bundle), "--output", str(tmp_path / "out"), "--threads", "1"]
+    capsys.readouterr()
+    assert main(["analyze", str(_portraits(tmp_path / "pictures")), *options]) == 2
+    assert "render" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("name", POINTERS)
 def test_export_then_landmarks_and_asymmetry_without_the_weights_beside(name: str, runs: Any, tmp_path: Path) -> None:
     pytest.importorskip("onnx")
@@ -189,11 +252,15 @@ def test_export_then_landmarks_and_asymmetry_without_the_weights_beside(name: st
     assert "<html" in (tmp_path / "sides" / "report.html").read_text("utf-8")
 
 
-@pytest.mark.parametrize("name", [name for name, small in SMALL.items() if small.reads == "picture"])
+@pytest.mark.parametrize("name", PICTURES)
 def test_reconstruct_shows_the_picture_again(name: str, runs: Any, tmp_path: Path) -> None:
     options = ["--bundle", str(runs(name) / "bundle"), "--output", str(tmp_path / "out")]
     assert main(["reconstruct", str(_portraits(tmp_path / "pictures")), *options]) == 0
     assert list((tmp_path / "out").glob("*.png")) or list((tmp_path / "out").glob("*.jpg"))
+
+
+def _random_inputs(system: Any) -> list[Any]:
+    return [torch.randn(2, *system.inputs[name].shape) for name in system.input_names]
 
 
 def _portraits(folder: Path) -> Path:

@@ -123,3 +123,18 @@ def test_constraints_name_what_the_project_asks_for() -> None:
     wanted = {re.split(r"[\[><=~!; ]", line)[0].lower() for line in asked} - {"mien", "torch", "torchvision"}
     assert all(re.fullmatch(r"[A-Za-z0-9_.-]+==[\w.]+", line) for line in lines)
     assert {line.split("==")[0].lower() for line in lines} == wanted
+
+
+def test_without_torch_the_names_of_mien_say_what_to_install() -> None:
+    """In a process where torch cannot be imported."""
+    code = (
+        "import sys; sys.modules['torch'] = None; import mien\n"
+        "for call in (lambda: mien.create_model('poster_v2'), lambda: mien.load('x')):\n"
+        "    try: call()\n"
+        "    except mien.core.errors.MienError as error: print(error)\n"
+        "print(len(mien.list_models()) > 5)"
+    )
+    first, second, listed = python(code).splitlines()
+    assert re.fullmatch(r"Building poster_v2 needs torch, which is not installed: pip install '\S*\[train\]'\.", first)
+    assert re.fullmatch(r"mien.load needs torch, which is not installed: pip install '\S*\[train\]'\.", second)
+    assert listed == "True"

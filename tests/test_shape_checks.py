@@ -21,7 +21,8 @@ pytestmark = pytest.mark.skipif(os.environ.get("MIEN_CHECK_SHAPES") == "0", reas
 @pytest.fixture(autouse=True)
 def every_call_is_checked() -> None:
     """Also of a function that other tests have called often."""
-    calls.clear()
+    for count in calls.values():
+        count[0] = 0
 
 
 @pytest.mark.parametrize(
@@ -82,7 +83,7 @@ def test_of_many_calls_some_are_checked() -> None:
             probabilities(np.zeros(2, int))
         except TypeCheckError:
             found += 1
-    assert found == 2
+    assert found == 1
 
 
 def test_strings_are_resolved_with_what_is_imported_for_type_checkers(

@@ -10,22 +10,44 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from mien.runtime.analyzer import Analyzer
+    from mien.runtime.landmarks import Landmarker
+    from mien.runtime.readings import to_table
     from mien.systems.bundle import load
     from mien.systems.registry import create_model, list_models
 
 _LAZY = {
     "Analyzer": "mien.runtime.analyzer",
+    "Landmarker": "mien.runtime.landmarks",
+    "to_table": "mien.runtime.readings",
     "load": "mien.systems.bundle",
     "create_model": "mien.systems.registry",
     "list_models": "mien.systems.registry",
 }
-__all__ = ["Analyzer", "__version__", "create_model", "list_models", "load"]
+__all__ = ["Analyzer", "Landmarker", "__version__", "create_model", "list_models", "load", "to_table"]
 
 
 def __getattr__(name: str) -> Any:
     if name not in _LAZY:
         raise AttributeError(f"module 'mien' has no attribute {name!r}")
-    return getattr(import_module(_LAZY[name]), name)
+    try:
+        return getattr(import_module(_LAZY[name]), name)
+    except ImportError as error:
+        from mien.core.extras import missing_text
+
+        if not missing_text(error):
+            raise
+        return _unavailable(missing_text(error, f"mien.{name}"))
+
+
+def _unavailable(why: str) -> Any:
+    """In place of what needs a package that is not installed: it says so when it is called."""
+
+    def unavailable(*_: Any, **__: Any) -> Any:
+        from mien.core.errors import MienError
+
+        raise MienError(why)
+
+    return unavailable
 
 
 def __dir__() -> list[str]:

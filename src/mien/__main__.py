@@ -14,10 +14,11 @@ from importlib import import_module
 from mien import __version__
 from mien.cli.signals import Interruption
 from mien.core.errors import MienError, nearest, printable
+from mien.core.extras import missing_text
 from mien.core.targets import imported
 
 COMMANDS: dict[str, tuple[str, str]] = {
-    "demo": ("mien.engine.demo.demo:demo", "two-minute tour: draw faces, train on them, read pictures"),
+    "demo": ("mien.engine.demo.demo:demo", "tour of a few minutes: draw faces, train on them, read pictures"),
     "fit": ("mien.engine.training.fit:fit", "train one stage of a system"),
     "evaluate": ("mien.engine.evaluation.evaluate:evaluate", "evaluate a bundle on a labelled split"),
     "compare": ("mien.engine.evaluation.compare:compare", "compare two evaluations of the same faces"),
@@ -38,12 +39,6 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "weights convert": ("mien.engine.bundles.weights:convert", "convert released weight files to a bundle"),
     "weights verify": ("mien.engine.bundles.weights:verify", "check a bundle's files against their SHA-256"),
 }
-EXTRAS = {
-    "train": ("torch", "lightning", "safetensors", "scipy", "skimage", "tensorboard", "onnx", "onnxscript"),
-    "video": ("av",),
-    "audio": ("soundfile", "soxr"),
-    "fast": ("openvino",),
-}  # fmt: skip
 MISTAKE, INTERRUPTED, PIPE_CLOSED = 2, 130, 141  # from 128 on: 128 + the number of a signal
 HELP = ("--help", "-h")
 
@@ -67,7 +62,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         return _pipe_closed()
     except KeyboardInterrupt as error:
-        return print_error("stopped.", getattr(error, "exit_code", INTERRUPTED))
+        return print_error(
+            " ".join(["stopped.", *getattr(error, "__notes__", ())]), getattr(error, "exit_code", INTERRUPTED)
+        )
     except (MienError, OSError, ImportError, RuntimeError, MemoryError) as error:
         message = message_of(error)
         if not message or os.environ.get("MIEN_DEBUG"):
@@ -159,9 +156,7 @@ def overview(prefix: str = "") -> str:
 def message_of(error: BaseException) -> str:
     """The error in one line; empty for one that no user can correct."""
     if isinstance(error, ImportError):
-        missing = (error.name or "").split(".")[0]
-        extra = next((extra for extra, packages in EXTRAS.items() if missing in packages), "")
-        return f"This needs {missing}, which is not installed: pip install 'mien[{extra}]'." if extra else ""
+        return missing_text(error)
     if isinstance(error, OSError) and error.strerror:
         return printable(f"{error.strerror}: {error.filename}" if error.filename else error.strerror)
     if isinstance(error, RuntimeError):

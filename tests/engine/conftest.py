@@ -1,14 +1,12 @@
 """Small data and small systems for training runs."""
 
-import os
-import signal
 import subprocess
-import sys
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
+
+from forked import Forked
 
 HERE = Path(__file__).parent
 TINY = [  # POSTER V2 with every part of the paper, small enough to be trained in a test
@@ -64,21 +62,10 @@ def tiny() -> list[str]:
 
 @pytest.fixture
 def run_script():
-    """Runs a script beside the tests with one thread; returns the finished process."""
+    """Runs a script, here or anywhere, in a forked process; returns the finished process."""
 
-    def run(*arguments: str, launcher: tuple[str, ...] = (sys.executable,)) -> subprocess.CompletedProcess[str]:
-        paths = os.pathsep.join(filter(None, (str(HERE), os.environ.get("PYTHONPATH", ""))))
-        environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": paths}
-        command = [*launcher, str(HERE / arguments[0]), *arguments[1:]]
-        process = subprocess.Popen(
-            command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
-        )
-        try:
-            output, errors = process.communicate(timeout=300)
-        finally:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)  # a launcher's children too
-        return subprocess.CompletedProcess(command, process.returncode, output, errors)
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return Forked(HERE / arguments[0], *arguments[1:]).finished()
 
     return run
 

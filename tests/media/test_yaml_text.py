@@ -60,10 +60,10 @@ def test_values(text, value):
     ],
 )
 def test_what_is_refused_ends_at_once_in_one_line(text, reason):
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(MienError, match=reason) as caught:
         parse_yaml(text, source="x.yaml")
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 2
     assert "\n" not in str(caught.value)
     assert str(caught.value).startswith("x.yaml")
     assert len(str(caught.value)) < 400

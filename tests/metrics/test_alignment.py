@@ -50,7 +50,7 @@ def test_mirroring_both_changes_nothing() -> None:
 
 def test_per_point_and_per_face_average_to_the_same() -> None:
     predicted, truth = faces()
-    per_point = alignment.nme_per_point(predicted, truth, normaliser="bbox")
+    per_point = alignment.errors(predicted, truth, normaliser="bbox").mean(0)
     assert per_point.shape == (68,)
     assert per_point.mean() == pytest.approx(alignment.nme(predicted, truth, normaliser="bbox"))
 

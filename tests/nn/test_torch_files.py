@@ -380,3 +380,36 @@ def test_every_cut_and_many_changes_end_in_one_line(tmp_path: Path, zipped: bool
             read_torch_file(tmp_path / "b.pth")
         except MienError as error:
             assert "\n" not in str(error)
+
+
+class _NeverBuilt(nn.Module):
+    """Pickled whole by some trainers; what it does when it is built must not happen when it is read."""
+
+    built = 0
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.norm = nn.Conv2d(1, 2, 1), nn.BatchNorm2d(2)
+        self.blocks = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 1, bias=False))
+
+    def __setstate__(self, state: dict) -> None:
+        type(self).built += 1
+        super().__setstate__(state)
+
+
+@FORMS
+def test_a_module_that_was_pickled_whole_is_read_as_its_weights(tmp_path, zipped):
+    module = _NeverBuilt()
+    torch.save(module, tmp_path / "whole.pth", _use_new_zipfile_serialization=zipped)
+    found = read_checkpoint(tmp_path / "whole.pth")
+    assert _NeverBuilt.built == 0
+    assert set(found) == set(module.state_dict())
+    assert all(torch.equal(found[name], value) for name, value in module.state_dict().items())
+
+
+def test_an_object_whose_attributes_hold_itself_is_refused(tmp_path):
+    module = nn.Linear(1, 1)
+    module.loop = [module]
+    torch.save(module, tmp_path / "loop.pth")
+    with pytest.raises(MienError, match="contains itself"):
+        read_checkpoint(tmp_path / "loop.pth")

@@ -136,7 +136,7 @@ def test_pictures(tmp_path: Path) -> None:
     for name, options in PICTURES.items():
         Image.fromarray(smooth()).save(tmp_path / name, **options)
     files = {name: (tmp_path / name).read_bytes() for name in PICTURES}
-    check(run_bounded(read_picture, within(seconds_of_fuzzing(8), damaged(files, tmp_path), least=100)), least=100)
+    check(run_bounded(read_picture, within(seconds_of_fuzzing(2), damaged(files, tmp_path), least=100)), least=100)
 
 
 @pytest.mark.parametrize("read", [read_film, read_film_sound])
@@ -146,7 +146,7 @@ def test_films(tmp_path: Path, read: Callable[[Path], None]) -> None:
     for name, codec in FILMS.items():
         write_film(av, tmp_path / name, codec)
     files = {name: (tmp_path / name).read_bytes() for name in FILMS}
-    check(run_bounded(read, within(seconds_of_fuzzing(6), damaged(files, tmp_path), least=20)), least=20)
+    check(run_bounded(read, within(seconds_of_fuzzing(2), damaged(files, tmp_path), least=20)), least=20)
 
 
 def write_film(av: Any, path: Path, codec: str) -> None:
@@ -173,7 +173,7 @@ def test_sounds(tmp_path: Path) -> None:
     for name, form in SOUNDS.items():
         soundfile.write(str(tmp_path / name), samples, 16000, format=form, subtype="FLOAT" if name[0] == "f" else None)
     files = {name: (tmp_path / name).read_bytes() for name in SOUNDS}
-    check(run_bounded(read_one_sound, within(seconds_of_fuzzing(4), damaged(files, tmp_path), least=50)), least=50)
+    check(run_bounded(read_one_sound, within(seconds_of_fuzzing(1), damaged(files, tmp_path), least=50)), least=50)
 
 
 def test_data_sets(tmp_path: Path) -> None:
@@ -182,5 +182,5 @@ def test_data_sets(tmp_path: Path) -> None:
 
     sets = {name: write_drawn(tmp_path / name, faces=16, layout=name, size=48) for name in LAYOUTS}
     check(
-        run_bounded(read_set, within(seconds_of_fuzzing(8), damaged_sets(sets, tmp_path / "sets"), least=30)), least=30
+        run_bounded(read_set, within(seconds_of_fuzzing(3), damaged_sets(sets, tmp_path / "sets"), least=30)), least=30
     )

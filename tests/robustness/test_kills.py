@@ -2,8 +2,6 @@
 
 import json
 import os
-import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -11,26 +9,33 @@ from random import Random
 
 import pytest
 
+from forked import Forked, ready
+
 pytest.importorskip("lightning")
-ENGINE = Path(__file__).parents[1] / "engine"
-KILLS = int(os.environ.get("MIEN_KILLS", "20"))
-FIT = [
+from small_systems import fit_words
+
+TOY = [
     "--system.name=toy", "--stage.name=guess", "--data.name=drawn", "--data.batch_size=4", "--data.augmentation=strong",
     "--optim.lr=1e-2", "--optim.ema=0.9", "--trainer.epochs=3", "--trainer.checkpoint_steps=2", "--trainer.device=cpu",
     "--trainer.progress=false",
 ]  # fmt: skip
+KILLS = {"toy": 6, "poster_v2": 2, "parface": 2}  # MIEN_KILLS asks for another number
 
 
-def fit(*options: str) -> "subprocess.Popen[bytes]":
-    paths = os.pathsep.join([str(ENGINE), *sys.path])
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": paths, "MIEN_CHECK_SHAPES": "0"}
-    command = [sys.executable, str(ENGINE / "fit_toy.py"), *options]
-    return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+def words_of(system: str, faces: Path) -> list[str]:
+    if system == "toy":
+        return [*TOY, f"--data.root={faces}"]
+    more = {"trainer.checkpoint_steps": 1, "data.augmentation": "strong", "optim.ema": 0.9}
+    return [word for word in fit_words(system, faces, Path(), **more) if not word.startswith("--output=")]
 
 
-def finished(process: "subprocess.Popen[bytes]") -> None:
-    _, errors = process.communicate(timeout=600)
-    assert process.returncode == 0, errors.decode()[-2000:]
+def fit(*options: str) -> Forked:
+    return Forked(Path(__file__).parents[1] / "engine" / "fit_toy.py", *options)
+
+
+def finished(process: Forked) -> None:
+    done = process.finished()
+    assert done.returncode == 0, done.stderr[-2000:]
 
 
 def contents(run: Path) -> dict[str, bytes]:
@@ -41,21 +46,23 @@ def contents(run: Path) -> dict[str, bytes]:
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="needs kill -9")
-def test_a_training_that_is_killed_anywhere_ends_in_the_same_bundle(tmp_path: Path) -> None:
+@pytest.mark.parametrize("system", KILLS)
+def test_a_training_that_is_killed_anywhere_ends_in_the_same_bundle(system: str, tmp_path: Path) -> None:
     from mien.data.replicas import write_drawn
 
     faces, random = write_drawn(tmp_path / "faces", faces=56, size=32, test_share=0.25), Random(20)
-    words = [*FIT, f"--data.root={faces}"]
+    words = words_of(system, faces)
+    ready()
     began = time.monotonic()
     finished(fit(*words, f"--output={tmp_path / 'whole'}"))
     whole, took = contents(tmp_path / "whole"), time.monotonic() - began
     assert json.loads(whole["system.json"])["provenance"]["epoch"] >= 1
-    for number in range(KILLS):
+    for number in range(int(os.environ.get("MIEN_KILLS", KILLS[system]))):
         run, after = tmp_path / f"killed_{number}", random.uniform(0, 1) * took
         process = fit(*words, f"--output={run}")
         time.sleep(after)
-        process.send_signal(signal.SIGKILL)
-        process.communicate()
+        process.kill()
+        process.finished()
         begun = (run / "config.yaml").is_file()
         finished(fit(f"--output={run}", "--resume") if begun else fit(*words, f"--output={run}"))
         assert contents(run) == whole, f"kill {number} after {after:.2f} s of {took:.2f}"

@@ -25,4 +25,4 @@ def astronaut():
 def analyzer(tiny_bundle: Path):
     from mien import Analyzer
 
-    return Analyzer(tiny_bundle, backend="onnxruntime", threads=1)
+    return Analyzer(tiny_bundle, backend="onnxruntime", threads=1, landmarks=False)

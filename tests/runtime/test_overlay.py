@@ -1,12 +1,14 @@
 """Overlays: plates inside the picture at any size, apart from each other, with letters that can be read."""
 
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
 import pytest
 
-from mien.core.records import Reading
-from mien.runtime.overlay import COLOURS, draw, label_of, letter_height, place, plate_size, thumbnail
+from mien.core.records import FacePoints, Reading
+from mien.runtime.overlay import COLOURS, draw, letter_height, place, plate_size, thumbnail
+from mien.runtime.pose import neutral_face
 
 NAMES = ("neutral", "happiness", "contempt")
 
@@ -89,8 +91,8 @@ def test_a_label_is_drawn_with_solid_ground_and_white_letters(side: int) -> None
 
 
 def test_what_the_label_says() -> None:
-    assert label_of(face((0, 0, 9, 9))) == "happiness 93 %"
-    assert label_of(face((0, 0, 9, 9), share=0.9951)) == "happiness >99 %"
+    assert face((0, 0, 9, 9)).label == "happiness 93 %"
+    assert face((0, 0, 9, 9), share=0.9951).label == "happiness >99 %"
 
 
 def test_the_given_picture_is_left_alone_and_no_face_is_stated(astronaut: np.ndarray) -> None:
@@ -105,3 +107,16 @@ def test_slivers_are_drawn_without_complaint(shape) -> None:
     assert draw(np.zeros(shape, np.uint8), []).shape == shape
     small = thumbnail(np.zeros(shape, np.uint8), [face((0, 0, 1, 1))], side=320)
     assert max(small.shape[:2]) <= 320
+
+
+@pytest.mark.parametrize("side", [20, 28, 40, 60, 100, 300])
+def test_a_face_stays_visible_under_its_drawing(side: int) -> None:
+    """Of what is within the box, at most a fifth changes by more than a faint veil, however small the face is."""
+    template = neutral_face()[:, :2] * [1, -1]
+    box = (300.0, 300.0, 300.0 + side, 300.0 + side)
+    low, high = template.min(0), template.max(0)
+    points = FacePoints((template - low) / (high - low).max() * side + 300)
+    reading = replace(face(box), points=points)
+    pixels = np.full((700, 700, 3), (150, 120, 100), np.uint8)
+    changed = np.abs(draw(pixels, [reading]).astype(int) - pixels).max(2)[300 : 300 + side, 300 : 300 + side]
+    assert (changed > 60).mean() < 0.2 and changed.max() > 40

@@ -70,7 +70,7 @@ def test_accuracy_and_what_a_jittered_box_costs(shared):
 def test_the_shipped_landmark_stream_finds_eyes_nose_and_mouth():
     torch = pytest.importorskip("torch")
     from mien.core.geometry import crop_of_box
-    from mien.engine.bundles.predictor import bundle_folder
+    from mien.media.bundles import bundle_folder
     from mien.media.crop import normalise, prepare
 
     system = mien.load(bundle_folder("poster_v2_landmarks_small_300w"))

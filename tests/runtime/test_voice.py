@@ -97,7 +97,7 @@ def test_each_frame_gets_the_sound_that_ends_with_it(tmp_path, astronaut, tone, 
     voice = SoundInput(**{**VOICE.to_dict(), "padding": padding})
     bundle = write_listening(tmp_path / "bundle", voice)
     film = with_exact_sound(write_film(tmp_path / "a.mp4", astronaut, None), tmp_path / "b.mkv", tone)
-    readings = readings_of(Analyzer(bundle, backend="onnxruntime", threads=1), film)
+    readings = readings_of(Analyzer(bundle, backend="onnxruntime", threads=1, landmarks=False), film)
     assert [reading.success for reading in readings] == [False, True, True, True] * 3
     for reading, frame in zip(readings, frames(film), strict=True):
         if not reading.success:
@@ -114,7 +114,7 @@ def test_each_frame_gets_the_sound_that_ends_with_it(tmp_path, astronaut, tone, 
 
 def test_numbers_do_not_depend_on_batches_or_on_the_first_frame(listening, tmp_path, astronaut, tone):
     film = write_film(tmp_path / "a.mp4", astronaut, tone)
-    analyzer = Analyzer(listening, backend="onnxruntime", threads=2)
+    analyzer = Analyzer(listening, backend="onnxruntime", threads=2, landmarks=False)
     readings = readings_of(analyzer, film)
     for options in ({"batch_size": 1}, {"workers": 1, "batch_size": 5}):
         assert readings_of(analyzer, film, **options) == readings
@@ -124,8 +124,8 @@ def test_numbers_do_not_depend_on_batches_or_on_the_first_frame(listening, tmp_p
 
 def test_without_sound_the_cells_are_empty_and_the_note_says_why(listening, tiny_bundle, tmp_path, astronaut):
     film = write_film(tmp_path / "a.mp4", astronaut, None)
-    analyzer = Analyzer([listening, tiny_bundle], backend="onnxruntime", threads=1)
-    alone = Analyzer(tiny_bundle, backend="onnxruntime", threads=1)
+    analyzer = Analyzer([listening, tiny_bundle], backend="onnxruntime", threads=1, landmarks=False)
+    alone = Analyzer(tiny_bundle, backend="onnxruntime", threads=1, landmarks=False)
     pairs = [[readings_of(each, film)[1] for each in (analyzer, alone)]]
     pairs.append([each.read(astronaut)[0] for each in (analyzer, alone)])
     for reading, other in pairs:
@@ -150,4 +150,4 @@ def test_points_and_a_voice_are_read_together(listening, tmp_path, astronaut, to
 def test_a_film_that_cannot_be_opened_is_refused_in_one_line(listening, tmp_path):
     (tmp_path / "a.mp4").write_text("no film")
     with pytest.raises(MienError, match="not a video that can be read"):
-        readings_of(Analyzer(listening, backend="onnxruntime", threads=1), tmp_path / "a.mp4")
+        readings_of(Analyzer(listening, backend="onnxruntime", threads=1, landmarks=False), tmp_path / "a.mp4")

@@ -56,7 +56,12 @@ def split_arguments(
             inputs.append(argument)
             continue
         spelling, equals, value = argument.lstrip("-").partition("=")
-        option, key, negated = _option(spelling, parameters, command=command)
+        try:
+            option, key, negated = _option(spelling, parameters, command=command)
+        except MienError as error:
+            if argument.startswith("--") or len(spelling) > 1:
+                raise
+            raise MienError(str(error).replace(f"--{spelling}", f"-{spelling}", 1)) from error
         if not equals:
             value = _value_after(option, negated, rest)
         earlier = options.get(key, [])

@@ -14,6 +14,11 @@ from mien.core.errors import MienError
 from mien.core.records import Box
 from mien.core.spec import PictureInput
 
+# How a face in 3D is drawn grey (SMIRK): directions from the skin to the lights, x to the viewer's right, y up, z to
+# the viewer; what each adds; the share of it that the skin sends back.
+LIGHTS = ((-1.0, 1.0, 1.0), (1.0, 1.0, 1.0), (-1.0, -1.0, 1.0), (1.0, -1.0, 1.0), (0.0, 0.0, 1.0))
+LIGHT_INTENSITY, ALBEDO = 1.7, 180 / 255
+
 
 @dataclass(frozen=True)
 class Crop:

@@ -10,12 +10,14 @@ PIXELS = 100_000_000
 """Decoded, of one picture."""
 SIDE = 1_000_000
 """Pixels along one side."""
-PICTURE_BYTES = 1000 * MB
+PICTURE_BYTES = 850 * MB
 """Memory that decoding one picture may take."""
-DECODING_BYTES = 700 * MB
+DECODING_BYTES = 500 * MB
 """Memory that all pictures being decoded at a time may take; one that needs more is decoded alone."""
-HELD_PIXELS = 100_000_000
-"""Decoded, of all pictures that are read ahead, wait for a network or are drawn."""
+READING_BYTES = 500 * MB
+"""Memory of all pictures that are decoded ahead, wait for a network or are drawn; one that needs more is read alone."""
+FINER_PIXELS = 36_000_000
+"""Decoded, of a picture that is read again at a larger scale for its small faces."""
 PARTS = 100_000
 """Pieces that a decoder may ask for, besides one for each 256 bytes: a header of a million empty parts ends here."""
 HEADER_BYTES = 32 * MB

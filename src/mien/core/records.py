@@ -122,7 +122,7 @@ class Batch(Generic[ArrayT]):
         return tuple(found.values())
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class FacePoints:
     """The points of one face, as a model found them."""
 
@@ -141,8 +141,16 @@ class FacePoints:
     box: Box | None = None
     """The detector's box that the points were read in."""
 
+    def __repr__(self) -> str:
+        sure = "" if self.confidence is None else f", mean confidence {100 * self.confidence.mean():.0f} %"
+        return f"FacePoints({len(self.landmarks_px)} points{sure}{_pose_text(self.pose_rad)})"
 
-@dataclass(frozen=True, slots=True)
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values that JSON takes, by field name: lists, and None for what is missing or no number."""
+        return {each.name: _plain(getattr(self, each.name)) for each in fields(self)}
+
+
+@dataclass(frozen=True, slots=True, repr=False)
 class Reading:
     """What a person gets of one face of one picture or video frame. A missing face is a Reading with success False."""
 
@@ -174,3 +182,52 @@ class Reading:
     """Why nothing could be read, or what was done (reduced scale)."""
     points: FacePoints | None = None
     """Where a landmark model read them."""
+
+    def __repr__(self) -> str:
+        return f"Reading({f'{self.source!r}, ' if self.source else ''}{self.summary})"
+
+    @property
+    def label(self) -> str:
+        """`happiness 93 %`, without a probability the class alone, never 100 %; without classes the first two values.
+
+        Empty where there is neither.
+        """
+        if self.expression is None:
+            values = [(name, value) for given in self.outputs.values() for name, value in given.items()]
+            return "  ".join(f"{name} {value:.2f}" for name, value in values[:2])
+        share = self.probabilities.get(self.expression)
+        if share is None:
+            return self.expression
+        return f"{self.expression} " + (">99 %" if share >= 0.995 else f"{100 * share:.0f} %")
+
+    @property
+    def summary(self) -> str:
+        """One line: `face 0: happiness 93 %, box (179, 83, 267, 171), pitch -3°, yaw -1°, roll 3°`."""
+        if not self.success:
+            return self.note or "no face found"
+        box = f"box ({', '.join(f'{edge:.0f}' for edge in self.box)})" if self.box else ""
+        pose = _pose_text(self.points.pose_rad if self.points else None)
+        return f"face {self.face_id}: {', '.join(filter(None, [self.label, box]))}{pose}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values that JSON takes, by field name: dicts, lists, and None for what is missing or no number."""
+        return {name: _plain(getattr(self, name)) for name in Reading.__dataclass_fields__}
+
+
+def _plain(value: Any) -> Any:
+    """Arrays, tuples and records as lists and dicts; numbers that are not finite as None."""
+    if isinstance(value, FacePoints):
+        return value.to_dict()
+    if isinstance(value, np.ndarray | np.generic):
+        value = value.tolist()
+    if isinstance(value, dict):
+        return {name: _plain(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return None if isinstance(value, float) and not np.isfinite(value) else value
+
+
+def _pose_text(pose_rad: tuple[float, float, float] | None) -> str:
+    """`, pitch -3°, yaw -1°, roll 3°`; empty without a pose."""
+    named = zip(("pitch", "yaw", "roll"), pose_rad or (), strict=False)
+    return "".join(f", {name} {round(float(np.degrees(angle)))}°" for name, angle in named)

@@ -62,7 +62,7 @@ class DataOptions:
     """Box that the face is cropped by: box is the data set's own, landmarks is ParFace's box around the true points,
     detector imitates a face detector's box."""
     augmentation: str = "published"
-    """Augmentation recipe: published, published_other, reproduction, strong, daug0 to daug7, or none."""
+    """Augmentation recipe: published, published_other, published_if3d, reproduction, strong, daug0 to daug7, none."""
     augment: dict[str, Any] = field(default_factory=dict)
     """Values that replace those of the recipe, such as rotation_deg or flip: --data.augment.KEY VALUE."""
     sampler: str = "shuffle"

@@ -223,6 +223,10 @@ RECIPES: dict[str, Augmentation] = {
     "published": Augmentation(),
     # POSTER V2 on AffectNet and CAER-S: always erased, 5 % of the area.
     "published_other": Augmentation(erase_probability=1.0, erase_scale=(0.05, 0.05)),
+    # If3D: RandomAffine(20 degrees, 20 %, .8 to 1; there for seven faces in ten), RandomErasing(.02, .33).
+    "published_if3d": Augmentation(
+        rotation_deg=20, shift=0.2, scale=(0.8, 1.0), erase_scale=(0.02, 0.33), border="black"
+    ),
     # The 3-class reproduction: ColorJitter(.2, .2, .2, .1), 15 degrees, 10 %, RandomErasing(.02, .1).
     "reproduction": Augmentation(
         rotation_deg=15, shift=0.1, brightness=0.2, contrast=0.2, saturation=0.2, hue=0.1, border="black"

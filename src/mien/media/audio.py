@@ -1,4 +1,4 @@
-"""Sound in and out: mono, float32, -1..1. Plain WAV needs nothing, the rest pip install 'mien[audio]'."""
+"""Sound in and out: mono, float32, -1..1. Plain WAV needs nothing, the rest the extra `audio`."""
 
 import importlib
 import struct
@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Float
 
 from mien.core.errors import MienError
+from mien.core.extras import install_hint
 from mien.core.limits import SOUND_BYTES, SOUND_CHANNELS, SOUND_RATE_HZ
 from mien.media.files import atomic_path
 
@@ -179,4 +180,4 @@ def _extra(name: str, what: str) -> ModuleType:
     try:
         return importlib.import_module(name)
     except (ImportError, OSError) as error:  # OSError: soundfile without its library
-        raise MienError(f"{what} needs {name}: pip install 'mien[audio]'.") from error
+        raise MienError(f"{what} needs {name}: {install_hint('audio')}.") from error

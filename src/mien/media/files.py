@@ -122,6 +122,13 @@ def writable_folder(path: Path | str) -> Path:
     return folder
 
 
+def refuse_existing(paths: Iterable[Path], *, overwrite: bool) -> None:
+    """Raises MienError for the first of these files that exists, unless it may be overwritten."""
+    there = next((path for path in paths if path.exists()), None)
+    if there is not None and not overwrite:
+        raise MienError(f"{there} exists. Add --overwrite to replace it, or name another --output.")
+
+
 def home_expanded(path: Path | str) -> Path:
     """The path with a leading `~` or `~/` replaced by the home folder; `~draft.jpg` is a file's own name.
 

@@ -14,7 +14,8 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -23,7 +24,17 @@ from jaxtyping import UInt8
 from PIL import ExifTags, Image
 
 from mien.core.errors import MienError, one_line
-from mien.core.limits import DECODING_BYTES, FILE_BYTES, PICTURE_BYTES, PIXELS, SCANNED_PIXELS, SCANS, SIDE
+from mien.core.limits import (
+    DECODING_BYTES,
+    FILE_BYTES,
+    FINER_PIXELS,
+    MB,
+    PICTURE_BYTES,
+    PIXELS,
+    SCANNED_PIXELS,
+    SCANS,
+    SIDE,
+)
 from mien.media.files import home_expanded, is_own_folder
 from mien.media.parallel import Budget
 from mien.media.parts import Metered, Span, jpeg_scans, part_of
@@ -31,6 +42,9 @@ from mien.media.parts import Metered, Span, jpeg_scans, part_of
 # Pillow warns of damaged metadata, which a picture can be read without; damaged pixels raise.
 warnings.filterwarnings("ignore", module=r"PIL\.")
 logging.getLogger("PIL").addHandler(logging.NullHandler())
+# Blocks of 16 MB, Pillow's own choice, stay with the process when a large picture is freed: glibc keeps what is below
+# 32 MB for later. Small pictures take what they need.
+Image.core.set_block_size(64 * MB)
 
 PICTURES = (
     ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".jp2",
@@ -70,7 +84,7 @@ _FROM_THE_END = (3, 4, 6, 7)  # the first row becomes the last row or column
 class Picture:
     """A decoded picture."""
 
-    pixels: UInt8[np.ndarray, "height width 3"]
+    pixels: UInt8[np.ndarray, "height width 3"] = field(repr=False)
     """RGB, upright."""
     scale: float
     """Decoded pixels per pixel of the file: 1, 1/2, 1/4 or 1/8."""
@@ -87,16 +101,16 @@ class Picture:
 
 
 def load_image(
-    path: Path | str, *, span: Span | None = None, min_side: int | None = None, max_pixels: int = PIXELS
+    path: Path | str | bytes, *, span: Span | None = None, min_side: int | None = None, max_pixels: int = PIXELS
 ) -> Picture:
-    """The first picture of a file, or the one at `span` (bytes: offset, length) in it, upright, as 8-bit RGB.
+    """The first picture of a file, or of its bytes, or the one at `span` (bytes: offset, length) in it, as 8-bit RGB.
 
-    Transparency is laid on white; 16 bits are divided by 257; float pixels within 0..1 are multiplied by 255. A JPEG
-    is decoded at 1/2, 1/4 or 1/8 while its shorter side keeps `min_side` pixels, or until it holds `max_pixels`.
-    Raises MienError, from the header alone, for larger pictures that cannot be reduced so, and for files that are
-    missing, empty, truncated or no picture.
+    It is upright by its EXIF tag. Transparency is laid on white; 16 bits are divided by 257; float pixels within 0..1
+    are multiplied by 255. A JPEG is decoded at 1/2, 1/4 or 1/8 while its shorter side keeps `min_side` pixels, or until
+    it holds `max_pixels`. Raises MienError, from the header alone, for larger pictures that cannot be reduced so, and
+    for files that are missing, empty, truncated or no picture.
     """
-    with _opened(Path(path), span) as (file, name):
+    with _opened(path if isinstance(path, bytes) else Path(path), span) as (file, name):
         metered = Metered(file)
         image = _open(metered, name)
         factor, note = _reduction(image, file, name, min_side, max_pixels)
@@ -104,19 +118,46 @@ def load_image(
         return _decoded(image, name, factor, note)
 
 
-def decoded_pixels(path: Path | str, *, min_side: int | None = None) -> int:
-    """How many pixels `load_image` would give, by the header; 0 for a file that it raises for."""
+def decoding_bytes(path: Path | str | bytes, *, min_side: int | None = None) -> int:
+    """How much memory `load_image` takes at most, by the header; 0 for a file that it raises for.
+
+    Also when the picture is reduced here and read again at up to FINER_PIXELS.
+    """
     try:
-        with _opened(Path(path)) as (file, name):
+        with _opened(path if isinstance(path, bytes) else Path(path)) as (file, name):
             image = _open(Metered(file), name)
-            return _pixel_count(image, _reduction(image, file, name, min_side, PIXELS)[0])
+            factor = _reduction(image, file, name, min_side, PIXELS)[0]
     except MienError:
         return 0
+    finer = 3 * min(FINER_PIXELS, image.width * image.height) if factor > 1 else 0
+    return max(_memory(image, factor), finer)
+
+
+def picture_of_pillow(image: Image.Image) -> Picture:
+    """A Pillow image as `load_image` gives a file: upright by its EXIF tag, transparency on white, 8-bit RGB.
+
+    Raises MienError for one without pixels, with more than a picture may have, or of a damaged file.
+    """
+    size, name = image.size, Path(str(getattr(image, "filename", "") or "a Pillow image"))
+    if min(size) < 1 or max(size) > SIDE or size[0] * size[1] > PIXELS:
+        raise MienError(f"{name}: a picture of {size[0]} x {size[1]} pixels; the limit is {PIXELS / 1e6:.3g} million.")
+    try:
+        image.load()
+        turn = _orientation(image)
+        return Picture(_pixels(image, turn), 1.0, size[::-1] if turn in _TURNED else size)
+    except Exception as error:  # of a lazily read file, as in _decoded
+        raise MienError(f"{name}: damaged or cut short ({one_line(error)}). Copy or export it anew.") from error
 
 
 @contextmanager
-def _opened(path: Path, span: Span | None = None) -> Iterator[tuple[BinaryIO, Path]]:
+def _opened(path: Path | bytes, span: Span | None = None) -> Iterator[tuple[BinaryIO, Path]]:
     """The picture's bytes, and what it is called in an error."""
+    if isinstance(path, bytes):
+        if len(path) > FILE_BYTES:
+            raise MienError(f"{len(path):,} bytes; a picture has {FILE_BYTES:,} at most.")
+        file: BinaryIO = BytesIO(path)
+        yield (file, Path("the bytes")) if span is None else (part_of(file, Path("the bytes"), span), Path("the bytes"))
+        return
     try:
         status = path.stat()
         if not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):  # opening a pipe would wait for ever

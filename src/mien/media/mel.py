@@ -19,11 +19,19 @@ _FLOOR, _RANGE_DB = 1e-10, 100.0
 
 def log_mel(sound: Sound, given: SoundInput) -> Float[np.ndarray, "1 mels frames"]:
     """float32 in 0..1, low bands first, of the window that the input asks for. Raises MienError for another rate."""
-    decibels = 10 * np.log10(np.maximum(mel_power(window(sound, given), given), _FLOOR))
-    decibels = np.maximum(decibels, decibels.max() - _RANGE_DB)
-    low, high = decibels.min(), decibels.max()
-    scaled = (decibels - low) / (high - low) if high > low else np.zeros_like(decibels)
-    return scaled[None].astype(np.float32)
+    return scaled(decibels(mel_power(window(sound, given), given)))
+
+
+def decibels(power: Float[np.ndarray, "mels frames"]) -> Float[np.ndarray, "mels frames"]:
+    """10 log10 of each power, at most 100 below the loudest of them."""
+    level = 10 * np.log10(np.maximum(power, _FLOOR))
+    return np.maximum(level, level.max() - _RANGE_DB)
+
+
+def scaled(level: Float[np.ndarray, "mels frames"]) -> Float[np.ndarray, "1 mels frames"]:
+    """float32: 0 for the lowest level and 1 for the highest; 0 throughout where all are the same."""
+    low, high = level.min(), level.max()
+    return ((level - low) / (high - low) if high > low else np.zeros_like(level))[None].astype(np.float32)
 
 
 def window(sound: Sound, given: SoundInput) -> Float[np.ndarray, " samples"]:
@@ -41,13 +49,61 @@ def window(sound: Sound, given: SoundInput) -> Float[np.ndarray, " samples"]:
 
 def mel_power(samples: Float[np.ndarray, " samples"], given: SoundInput) -> Float[np.ndarray, "mels frames"]:
     """Power in each band, float64. Raises MienError for a window shorter than half a transform."""
-    half = given.fft // 2
-    if len(samples) <= half:
-        raise MienError(f"A window of {len(samples)} samples is too short for transforms of {given.fft}.")
-    padded = np.pad(samples.astype(np.float64), half, mode="reflect")
-    frames = np.lib.stride_tricks.sliding_window_view(padded, given.fft)[:: given.hop]
-    spectrum = np.fft.rfft(frames * hann(given.fft), axis=1)
-    return (np.abs(spectrum) ** 2 @ filter_bank(given)).T
+    stream = MelStream(given)
+    return np.concatenate([stream.push(samples), stream.finish()], axis=1)
+
+
+class MelStream:
+    """`mel_power` of sound that comes in blocks of any length: each frame once, as soon as its samples are there.
+
+    A frame needs `given.fft // 2` samples after its centre, which is how far the frames are behind the sound.
+    """
+
+    def __init__(self, given: SoundInput) -> None:
+        self.given = given
+        self._kept: Float[np.ndarray, " _"] = np.zeros(0, np.float32)
+        self._started = False  # whether what lies before the first sample is in `_kept`
+        self._next = 0  # where the next frame begins in `_kept`
+
+    def push(self, samples: Float[np.ndarray, " _"]) -> Float[np.ndarray, "mels frames"]:
+        """The frames that these samples complete, none or more."""
+        self._kept = np.concatenate([self._kept, samples.astype(np.float32)])
+        half = self.given.fft // 2
+        if not self._started:
+            if len(self._kept) <= half:
+                return np.zeros((self.given.mels, 0))
+            self._kept = np.concatenate([self._kept[half:0:-1], self._kept])
+            self._started = True
+        return self._frames()
+
+    def finish(self) -> Float[np.ndarray, "mels frames"]:
+        """The last frames, behind which the sound is reflected; nothing may follow. Raises MienError where all the
+        sound was shorter than half a transform."""
+        half = self.given.fft // 2
+        if not self._started:
+            raise MienError(f"A window of {len(self._kept)} samples is too short for transforms of {self.given.fft}.")
+        self._kept = np.concatenate([self._kept, self._kept[-2 : -2 - half : -1]])
+        return self._frames()
+
+    def _frames(self) -> Float[np.ndarray, "mels frames"]:
+        """Of all whole transforms in `_kept`, which keeps what later frames and the reflection of the end need."""
+        fft, hop = self.given.fft, self.given.hop
+        if len(self._kept) - self._next < fft:
+            return np.zeros((self.given.mels, 0))
+        frames = np.lib.stride_tricks.sliding_window_view(self._kept[self._next :], fft)[::hop]
+        power = _power(frames * hann(fft)) @ filter_bank(self.given)
+        self._next += len(frames) * hop
+        first = min(self._next, len(self._kept) - fft // 2 - 1)
+        self._kept, self._next = self._kept[first:].copy(), self._next - first
+        return power.T
+
+
+def _power(frames: Float[np.ndarray, "frames fft"]) -> Float[np.ndarray, "frames frequencies"]:
+    """Squared magnitude of each frame's Fourier transform. float64: rounding of float32 shows near the floor."""
+    spectrum = np.fft.rfft(frames, axis=1)
+    power: np.ndarray = np.square(spectrum.real)
+    power += np.square(spectrum.imag)
+    return power
 
 
 @lru_cache(maxsize=8)

@@ -10,6 +10,8 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from mien.core.geometry import ALBEDO, LIGHT_INTENSITY, LIGHTS
+
 _NOTHING = np.int64(np.iinfo(np.int64).max)
 _EDGE = 1e-5  # of a weight: centres on an edge stay in, whatever the rounding
 
@@ -61,6 +63,14 @@ def looked_up(picture: Float[np.ndarray, "height width *channels"], where: Float
     x, y = places.reshape(2, rows, 256)
     found = cv2.remap(picture, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return found.reshape(rows * 256, *picture.shape[2:])[:count]
+
+
+def grey_shading(normals: Float[np.ndarray, "*many 3"]) -> Float[np.ndarray, "*many"]:
+    """Grey level in 0..1 of skin with these normals (y up, z to the viewer), in SMIRK's light: the same as
+    nn.face3d.render gives."""
+    lights = np.array(LIGHTS, np.float32)
+    lights /= np.sqrt((lights**2).sum(1, keepdims=True))
+    return ALBEDO * LIGHT_INTENSITY * (normals @ lights.T).clip(0, 1).mean(-1)
 
 
 def rasterise(

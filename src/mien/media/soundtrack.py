@@ -1,6 +1,5 @@
-"""The sound of a film beside its frames, as windows that end at a frame's time. Needs PyAV and soxr.
-
-pip install 'mien[video,audio]'
+"""The sound of a film beside its frames, as windows that end at a frame's time. Needs PyAV and soxr:
+the extras `video` and `audio`.
 """
 
 from collections.abc import Iterator

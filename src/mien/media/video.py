@@ -1,4 +1,4 @@
-"""Videos in, frame by frame with their own times, and out. Needs PyAV: pip install 'mien[video]'."""
+"""Videos in, frame by frame with their own times, and out. Needs PyAV: the extra `video`."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from mien.core.errors import MienError
+from mien.core.extras import install_hint
 from mien.core.limits import FRAME_PIXELS
 from mien.media.audio import Sound
 from mien.media.files import atomic_path
@@ -232,7 +233,7 @@ def _av() -> ModuleType:
     try:
         import av
     except ImportError as error:
-        raise MienError("Videos need PyAV: pip install 'mien[video]'.") from error
+        raise MienError(f"Videos need PyAV: {install_hint('video')}.") from error
     return av
 
 

@@ -5,6 +5,7 @@ base 8 or 60 exist (`2026-11-26`, `010` and `12:30:00` are text).
 """
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,16 @@ def parse_yaml(text: str, *, source: str) -> Any:
     try:
         return yaml.load(text, _Loader)
     except (yaml.YAMLError, ValueError, OverflowError, TypeError) as error:
-        raise MienError(f"{source} is not YAML: {' '.join(str(error).split())[:300].rstrip('.')}.") from error
+        line, what = _place_and_reason(error)
+        raise MienError(f"{source}{line} is not YAML: {what[:300].rstrip('.')}.") from error
+
+
+def _place_and_reason(error: Exception) -> tuple[str, str]:
+    """`, line N,` where it is known, and what is wrong there."""
+    mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
+    if not isinstance(error, yaml.MarkedYAMLError) or mark is None:
+        return "", " ".join(str(error).split())
+    return f", line {mark.line + 1},", " ".join(filter(None, [error.context, error.problem]))
 
 
 def yaml_of(value: Any) -> str:
@@ -51,6 +61,19 @@ def read_yaml(path: Path) -> Any:
     return parse_yaml(text, source=str(path))
 
 
+def key_lines(path: Path) -> dict[str, int]:
+    """The line, from 1, of each key of a YAML file that `read_yaml` reads, by its dotted path; lists have none."""
+    root = yaml.compose(path.read_text(encoding="utf-8-sig"), _Loader)
+    return {} if root is None else dict(_lines_below(root, ""))
+
+
+def _lines_below(node: yaml.Node, prefix: str) -> Iterator[tuple[str, int]]:
+    for key, value in node.value if isinstance(node, yaml.MappingNode) else ():
+        name = f"{prefix}{key.value}"
+        yield name, key.start_mark.line + 1
+        yield from _lines_below(value, f"{name}.")
+
+
 class _Loader(yaml.SafeLoader):
     """Counts depth, aliases and values while nodes are composed, before any Python object is made of them."""
 
@@ -62,12 +85,12 @@ class _Loader(yaml.SafeLoader):
     def compose_node(self, parent: Any, index: Any) -> Any:
         event = self.peek_event()
         if isinstance(event, yaml.AliasEvent):
-            self._count_alias(event.anchor)
+            self._count_alias(event)
             return super().compose_node(parent, index)
         before = self.values
         self.values += 1
         self.depth += 1
-        self._check()
+        self._check(event)
         node = super().compose_node(parent, index)
         self.depth -= 1
         if event.anchor is not None:
@@ -75,26 +98,35 @@ class _Loader(yaml.SafeLoader):
         return node
 
     def construct_mapping(self, node: Any, deep: bool = False) -> Any:
-        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode) and key.value != "<<"]
-        if len(set(keys)) < len(keys):
-            raise yaml.YAMLError(f"the key {next(key for key in keys if keys.count(key) > 1)!r} stands there twice")
+        places: dict[str, Any] = {}
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value != "<<":
+                if key.value in places:
+                    raise _refusal(f"the key {key.value!r} stands there twice", key)
+                places[key.value] = key
         return super().construct_mapping(node, deep)
 
-    def _count_alias(self, anchor: Any) -> None:
+    def _count_alias(self, event: Any) -> None:
+        anchor = event.anchor
         if anchor in self.anchors and anchor not in self.sizes:
-            raise yaml.YAMLError(f"*{anchor} stands inside the value that it refers to")
+            raise _refusal(f"*{anchor} stands inside the value that it refers to", event)
         self.aliases += 1
         self.values += self.sizes.get(anchor, 0)
-        self._check()
+        self._check(event)
 
-    def _check(self) -> None:
+    def _check(self, event: Any) -> None:
         for name, count, most in (
             ("levels of nesting", self.depth, MAX_DEPTH),
             ("aliases", self.aliases, MAX_ALIASES),
             ("values", self.values, MAX_VALUES),
         ):
             if count > most:
-                raise yaml.YAMLError(f"more than {most:,} {name}")
+                raise _refusal(f"more than {most:,} {name}", event)
+
+
+def _refusal(reason: str, at: Any) -> yaml.MarkedYAMLError:
+    """at: the node or event that it is about."""
+    return yaml.MarkedYAMLError(problem=reason, problem_mark=at.start_mark)
 
 
 _Loader.yaml_implicit_resolvers = {

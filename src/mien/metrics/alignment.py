@@ -60,11 +60,6 @@ def nme_per_face(predicted: Points, truth: Points, *, normaliser: Normaliser) ->
     return errors(predicted, truth, normaliser=normaliser).mean(-1)
 
 
-def nme_per_point(predicted: Points, truth: Points, *, normaliser: Normaliser) -> Float[np.ndarray, " points"]:
-    """Mean error of each point over the faces."""
-    return errors(predicted, truth, normaliser=normaliser).mean(0)
-
-
 def depth_aligned(predicted: Points, truth: Points) -> Points:
     """The predicted points [faces, points, 3] moved in z, so that their mean z is the truth's; not turned or scaled."""
     _check_points(predicted, truth)

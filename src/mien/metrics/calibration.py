@@ -80,8 +80,9 @@ def brier_of_samples(probabilities: Probabilities, truth: Labels) -> Float[np.nd
 def fit_temperature(logits: Probabilities, truth: Labels) -> float:
     """The temperature with the least NLL. Temperature scaling: Guo et al., ICML 2017, section 4.2.
 
-    The NLL is convex in 1/T, so its slope is bisected, on a log scale between 1/T = 1e-4 and 1e4. Raises MienError
-    where no finite temperature is best: every answer right (T -> 0), or logits no better than chance (T -> infinity).
+    The NLL is convex in 1/T, so its slope is bisected, on a log scale over the temperatures that a bundle may state,
+    0.001..1000. Raises MienError where none of them is best: every answer right (T -> 0), or logits no better than
+    chance (T -> infinity).
     """
     _check(logits, truth)
     z = np.asarray(logits, np.float64)
@@ -92,13 +93,13 @@ def fit_temperature(logits: Probabilities, truth: Labels) -> float:
         weights = np.exp(z * inverse)
         return float(((weights * z).sum(-1) / weights.sum(-1) - of_truth).mean())
 
-    if slope(1e-4) >= 0:
+    if slope(1e-3) >= 0:
         raise MienError(
             "No temperature fits: the logits are no better than chance here. Train longer, or check the labels."
         )
-    if slope(1e4) <= 0:
+    if slope(1e3) <= 0:
         raise MienError("No temperature fits: every answer is right. Use more, or harder, held-out samples.")
-    low, high = np.log(1e-4), np.log(1e4)
+    low, high = np.log(1e-3), np.log(1e3)
     for _ in range(60):
         middle = (low + high) / 2
         low, high = (middle, high) if slope(np.exp(middle)) < 0 else (low, middle)

@@ -47,6 +47,19 @@ class Mlp(nn.Module):
         return self.fc2(F.gelu(self.fc1(x)))
 
 
+class SqueezeExcitation(nn.Module):
+    """Scales each channel of a map by a sigmoid of all channels' means (Hu et al., CVPR 2018); no biases."""
+
+    def __init__(self, width: int, *, reduction: int, activation: type[nn.Module]) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(width, width // reduction, bias=False)
+        self.act, self.fc2 = activation(), nn.Linear(width // reduction, width, bias=False)
+
+    def forward(self, x: Float[Tensor, "batch width h w"]) -> Float[Tensor, "batch width h w"]:
+        scale = torch.sigmoid(self.fc2(self.act(self.fc1(x.mean((2, 3))))))
+        return x * scale[:, :, None, None]
+
+
 class CrossAttention(nn.Module):
     """Keys and values from image tokens, queries given: softmax(q k / sqrt(head_dim) + bias) v on a side x side map."""
 

@@ -8,6 +8,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from mien.nn.iresnet import IResNet, IResNetUnit
 from mien.nn.mobilefacenet import ConvNorm
 from mien.nn.resnet_ae import InvertedBlock, InvertedResNet, PlaneEncoder, ResidualBlock, ResNetEncoder
+from mien.nn.vae_gan.residual import ResidualEncoder, VaeBlock
 
 # (convolution, norm that reads nothing but its output) by block. A unit's first norm stays: the zero padding of the
 # convolution behind it comes after the norm, so folding it forward would change the border.
@@ -20,6 +21,8 @@ PAIRS: dict[type[nn.Module], tuple[tuple[str, str], ...]] = {
     ResidualBlock: (("conv1", "norm1"), ("conv2", "norm2"), ("shortcut_conv", "shortcut_norm")),
     InvertedResNet: (("first_conv", "first_norm"),),
     InvertedBlock: (("conv1", "norm1"), ("conv2", "norm2"), ("shortcut_conv", "shortcut_norm")),
+    ResidualEncoder: (("first_conv", "first_norm"),),
+    VaeBlock: (("conv1", "norm1"), ("conv2", "norm2")),
 }
 
 

@@ -40,7 +40,12 @@ class PickleError(ValueError):
 
 
 class Inert:
-    """Stands in for an object of a class that is not in the table: takes anything, does nothing."""
+    """Stands in for an object of a class that is not in the table: takes anything, does nothing.
+
+    state: what the file says its attributes are; nothing of it was set or called.
+    """
+
+    state: Any = None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None: ...
 
@@ -84,6 +89,9 @@ def read_pickle(
     budget.bytes -= machine.place - start
     _refuse_unfolding(content, budget.limits)
     return content, machine.place
+
+
+_NESTING = (*_CONTAINERS, Inert)
 
 
 def inert_class(module: str, name: str) -> type[Inert]:
@@ -193,10 +201,13 @@ class _Machine:
         refuse_key(key)
 
     def build(self) -> None:
-        """Attributes of an object. Only the versions that a state_dict carries are kept."""
+        """Attributes of an object. Kept: the versions that a state_dict carries, and an inert object's, as `state`."""
         state, target = self.stack.pop(), self.stack[-1]
         if isinstance(target, OrderedDict) and isinstance(state, dict) and isinstance(state.get("_metadata"), dict):
             target._metadata = state["_metadata"]  # type: ignore[attr-defined]
+        elif isinstance(target, Inert):
+            self.budget.spend(4)
+            target.state = state
 
     def new(self, *, keywords: bool = False) -> None:
         if keywords:
@@ -367,14 +378,16 @@ def _refuse_unfolding(content: Any, limits: Limits) -> None:
                 raise PickleError("its pickle unfolds to too many or too deeply nested elements")
         elif key in path:
             raise PickleError("its pickle contains itself")
-        elif key not in sizes and isinstance(value, _CONTAINERS):
+        elif key not in sizes and isinstance(value, _NESTING):
             inner = _elements(value)
             path.add(key)
             waiting.append((value, inner))
-            waiting.extend((item, None) for item in inner if isinstance(item, _CONTAINERS))
+            waiting.extend((item, None) for item in inner if isinstance(item, _NESTING))
 
 
 def _elements(value: Any) -> list[Any]:
+    if isinstance(value, Inert):
+        return [value.state]
     if isinstance(value, dict):
         inside = [*value.keys(), *value.values()]
         return [*inside, value._metadata] if hasattr(value, "_metadata") else inside

@@ -1,6 +1,6 @@
-"""IR-50, the residual network of face recognisers, cut after its third stage.
+"""IR-50 and IR-SE50, residual networks of face recognisers: their maps, and the recogniser with its embedding.
 
-Deng et al., ArcFace, CVPR 2019 (the "improved residual unit" of section 3.1, without squeeze-excitation).
+Deng et al., ArcFace, CVPR 2019 (the "improved residual unit" of section 3.1, with squeeze-excitation on demand).
 - A unit starts and ends with BatchNorm, and nothing is activated after the sum.
 - Where a unit keeps its width, its shortcut is a plain subsampling (every second pixel), without weights.
 """
@@ -9,14 +9,18 @@ from collections.abc import Sequence
 
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mien.nn.attention import SqueezeExcitation
 
 Maps = tuple[Tensor, Tensor, Tensor]
+SE50_WIDTHS, SE50_DEPTHS, SE_REDUCTION = (64, 128, 256, 512), (3, 4, 14, 3), 16
 
 
 class IResNetUnit(nn.Module):
-    """norm, 3x3, PReLU, 3x3 with the stride, norm; plus the (projected) shortcut."""
+    """norm, 3x3, PReLU, 3x3 with the stride, norm, (squeeze-excitation); plus the (projected) shortcut."""
 
-    def __init__(self, inputs: int, outputs: int, *, stride: int = 1) -> None:
+    def __init__(self, inputs: int, outputs: int, *, stride: int = 1, reduction: int = 0) -> None:
         super().__init__()
         self.stride = stride
         self.norm1 = nn.BatchNorm2d(inputs)
@@ -24,6 +28,7 @@ class IResNetUnit(nn.Module):
         self.act = nn.PReLU(outputs)
         self.conv2 = nn.Conv2d(outputs, outputs, 3, stride=stride, padding=1, bias=False)
         self.norm2 = nn.BatchNorm2d(outputs)
+        self.squeeze = SqueezeExcitation(outputs, reduction=reduction, activation=nn.ReLU) if reduction else None
         self.projected = inputs != outputs
         if self.projected:
             self.shortcut_conv = nn.Conv2d(inputs, outputs, 1, stride=stride, bias=False)
@@ -33,28 +38,64 @@ class IResNetUnit(nn.Module):
         shortcut = (
             self.shortcut_norm(self.shortcut_conv(x)) if self.projected else x[:, :, :: self.stride, :: self.stride]
         )
-        return self.norm2(self.conv2(self.act(self.conv1(self.norm1(x))))) + shortcut
+        x = self.norm2(self.conv2(self.act(self.conv1(self.norm1(x)))))
+        return (x if self.squeeze is None else self.squeeze(x)) + shortcut
 
 
 class IResNet(nn.Module):
-    """Three maps at 1/2, 1/4 and 1/8 of the input's side; the defaults are IR-50's."""
+    """Maps at 1/2, 1/4, 1/8 ... of the input's side; the defaults are IR-50's first three stages.
+
+    reduction: of the squeeze-excitation in every unit; 0 is without.
+    """
 
     def __init__(
-        self, *, stem: int = 64, widths: Sequence[int] = (64, 128, 256), depths: Sequence[int] = (3, 4, 14)
-    ) -> None:
+        self, *, stem: int = 64, widths: Sequence[int] = (64, 128, 256), depths: Sequence[int] = (3, 4, 14),
+        reduction: int = 0,
+    ) -> None:  # fmt: skip
         super().__init__()
         self.stem_conv = nn.Conv2d(3, stem, 3, padding=1, bias=False)
         self.stem_norm = nn.BatchNorm2d(stem)
         self.stem_act = nn.PReLU(stem)
         self.stages = nn.ModuleList()
         for width_in, width, depth in zip((stem, *widths[:-1]), widths, depths, strict=True):
-            first = IResNetUnit(width_in, width, stride=2)
-            self.stages.append(nn.Sequential(first, *(IResNetUnit(width, width) for _ in range(depth - 1))))
+            units = [IResNetUnit(width_in, width, stride=2, reduction=reduction)]
+            units += [IResNetUnit(width, width, reduction=reduction) for _ in range(depth - 1)]
+            self.stages.append(nn.Sequential(*units))
 
     def stem(self, image: Float[Tensor, "batch 3 h w"]) -> Float[Tensor, "batch stem h w"]:
         return self.stem_act(self.stem_norm(self.stem_conv(image)))
 
+    def maps(self, image: Float[Tensor, "batch 3 h w"]) -> list[Tensor]:
+        """The output of every stage."""
+        found = [self.stem(image)]
+        for stage in self.stages:
+            found.append(stage(found[-1]))
+        return found[1:]
+
     def forward(self, image: Float[Tensor, "batch 3 h w"]) -> Maps:
-        map1 = self.stages[0](self.stem(image))
-        map2 = self.stages[1](map1)
-        return map1, map2, self.stages[2](map2)
+        """The maps of a network of three stages."""
+        map1, map2, map3 = self.maps(image)
+        return map1, map2, map3
+
+
+def ir_se50() -> IResNet:
+    """The trunk of IR-SE50: four stages to 512 channels at 1/16 of the side."""
+    return IResNet(widths=SE50_WIDTHS, depths=SE50_DEPTHS, reduction=SE_REDUCTION)
+
+
+class FaceRecogniser(nn.Module):
+    """IR-SE50 with its head: a face of 112 x 112 pixels, -1 to 1, to an embedding of length 1.
+
+    The inner product of two embeddings is the similarity of the faces, at most 1.
+    """
+
+    def __init__(self, *, outputs: int = 512, size: int = 112) -> None:
+        super().__init__()
+        self.trunk, width = ir_se50(), SE50_WIDTHS[-1]
+        self.norm, self.dropout = nn.BatchNorm2d(width), nn.Dropout()
+        self.linear = nn.Linear(width * (size // 16) ** 2, outputs)
+        self.output_norm = nn.BatchNorm1d(outputs)
+
+    def forward(self, face: Float[Tensor, "batch 3 h w"]) -> Float[Tensor, "batch outputs"]:
+        x = self.dropout(self.norm(self.trunk.maps(face)[-1]))
+        return F.normalize(self.output_norm(self.linear(x.flatten(1))), dim=1)

@@ -6,6 +6,7 @@ and later) and the older row of pickles with the storages behind them. Memory is
 and the limits of `inert_pickle`.
 """
 
+import io
 import mmap
 import struct
 import sys
@@ -94,7 +95,7 @@ def _read_archive(file: BinaryIO) -> Any:
         if records["data.pkl"].file_size > budget.bytes:
             raise PickleError(f"its pickle is longer than {budget.bytes:,} bytes")
         pickled = archive.read(records["data.pkl"])
-        content, _ = read_pickle(pickled, 0, lookup=_lookup, persistent=storages.of_archive, budget=budget)
+        content, _ = read_pickle(pickled, 0, lookup=lookup, persistent=storages.of_archive, budget=budget)
         for key, storage in storages.known.items():
             record = records.get(f"data/{key}")
             if record is None or record.file_size != storage.length:
@@ -163,22 +164,35 @@ def _read_pickles(file: BinaryIO) -> Any:
     if _at(file, 257, 262) == b"ustar":
         raise PickleError("a tar archive (PyTorch before 0.1.10 or packed files); unpack it first")
     with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        storages, budget, place = _Storages(len(data)), Budget(), 0
-        found = []
-        for _ in range(5):
-            one, place = read_pickle(data, place, lookup=_lookup, persistent=storages.of_pickles, budget=budget)
-            found.append(one)
-            if found[0] != _MAGIC or (len(found) > 1 and found[1] != _PROTOCOL):
-                raise PickleError("it does not begin with PyTorch's magic number")
-        keys = found[4]
-        if not isinstance(keys, list) or sorted(keys) != sorted(storages.known):
-            raise PickleError("its list of storages does not fit")
-        file.seek(place)
-        for key in keys:
-            storage = storages.known[key]
-            if struct.unpack("<q", file.read(8))[0] * storage.dtype.itemsize != storage.length:
-                raise PickleError(f"its storage {key} is of another length")
-            _fill(storage, file.readinto, "little")  # type: ignore[attr-defined]
+        return _pickled(data, file, Budget())
+
+
+def read_storage(content: bytes, *, budget: Budget) -> Storage:
+    """The storage that a plain pickle of a tensor holds as bytes of the older format. Raises PickleError."""
+    found = _pickled(content, io.BytesIO(content), budget)
+    if not isinstance(found, Storage):
+        raise PickleError("its pickle holds something else than a storage in bytes")
+    return found
+
+
+def _pickled(data: bytes | mmap.mmap, stream: BinaryIO, budget: Budget) -> Any:
+    """The object in the older format; `stream` reads the same bytes as `data`."""
+    storages, place = _Storages(len(data)), 0
+    found: list[Any] = []
+    for _ in range(5):
+        one, place = read_pickle(data, place, lookup=lookup, persistent=storages.of_pickles, budget=budget)
+        found.append(one)
+        if found[0] != _MAGIC or (len(found) > 1 and found[1] != _PROTOCOL):
+            raise PickleError("it does not begin with PyTorch's magic number")
+    keys = found[4]
+    if not isinstance(keys, list) or sorted(keys) != sorted(storages.known):
+        raise PickleError("its list of storages does not fit")
+    stream.seek(place)
+    for key in keys:
+        storage = storages.known[key]
+        if struct.unpack("<q", stream.read(8))[0] * storage.dtype.itemsize != storage.length:
+            raise PickleError(f"its storage {key} is of another length")
+        _fill(storage, stream.readinto, "little")  # type: ignore[attr-defined]
     return found[3]
 
 
@@ -356,7 +370,8 @@ CONSTRUCTORS: dict[tuple[str, str], Constructor] = {
 }
 
 
-def _lookup(module: str, name: str) -> Any:
+def lookup(module: str, name: str) -> Any:
+    """What a name in a pickle of torch stands for: a Constructor, a dtype, or an `Inert` class."""
     if (module, name) in CONSTRUCTORS:
         return CONSTRUCTORS[module, name]
     if module in ("torch", "torch.cuda", "torch.storage") and name in _STORAGES:

@@ -13,17 +13,20 @@ from torch import Tensor, nn
 
 from mien.core.errors import MienError, one_line
 from mien.nn.inert_pickle import Inert
+from mien.nn.module_pickle import module_weights, read_module_pickle
 from mien.nn.torch_files import read_torch_file
 
 __all__ = [
     "Inert", "LoadReport", "compare", "is_optimizer_state", "load_weights", "read_checkpoint", "weight_names",
     "weights_of",
 ]  # fmt: skip
+OLDER_FORMAT = bytes.fromhex("6cfc9c46f9206aa85019")  # the number that torch's format before 1.6 begins with
 CONTAINERS = ("state_dict", "model_state_dict", "model", "net")
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Any]:
-    """The contents of a .safetensors, .pth, .pt, .bin or .pth.tar file, on the CPU; nothing in it is executed.
+    """The contents of a .safetensors, .pth, .pt, .bin, .pth.tar or StyleGAN2-ADA .pkl file, on the CPU; nothing in it
+    is executed.
 
     Objects of foreign classes (the released trainer pickles its recorders) come back as `Inert`. Raises MienError for a
     missing, empty, damaged or foreign file.
@@ -39,7 +42,11 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
         return _read_safetensors(path)
     if not (head.startswith(b"PK") or head.startswith(b"\x80")):
         raise MienError(f"{path}: not a weight file (neither safetensors nor PyTorch's format).")
+    if path.suffix == ".pkl" and not (head.startswith(b"PK") or OLDER_FORMAT in head):
+        return dict(read_module_pickle(path))
     content = read_torch_file(path)
+    if isinstance(content, Inert):
+        content = module_weights(content) or content
     if not isinstance(content, dict):
         raise MienError(
             f"{path}: holds a pickled {type(content).__name__}, not a dict of weights. Save its state_dict() instead."

@@ -192,7 +192,7 @@ class Scene:
         for shape in self.shapes:
             shape.paint(draw)
         with atomic_path(path) as temporary:
-            image.save(temporary, format="PNG", optimize=True)
+            image.save(temporary, format="PNG")
 
 
 def mixed(name: str, opacity: float) -> tuple[int, ...]:

@@ -4,55 +4,54 @@ Nothing here needs torch. Any number of bundles read together: faces are found o
 network gets its own crop of each face, as its own PictureInput says.
 """
 
+import os
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
-from importlib import resources
+from functools import cached_property
 from itertools import chain
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, overload
 
 import numpy as np
-from jaxtyping import UInt8
+from PIL import Image
 
 from mien.core.bundle import BundleInfo
 from mien.core.errors import MienError
-from mien.core.limits import HELD_PIXELS
-from mien.core.records import FacePoints, Reading
-from mien.media.image import Picture, picture_files
+from mien.core.limits import READING_BYTES
+from mien.core.records import FacePoints
+from mien.media.bundles import bundle_folder, shipped_folder
+from mien.media.detect import create_detector
+from mien.media.image import picture_files
 from mien.media.soundtrack import opened_soundtrack
 from mien.media.video import frames
 from mien.runtime.faces import FaceFinder, Faces, PictureTask, picture_of, scaled_box
-from mien.runtime.landmarks import Landmarker, scaled_points
+from mien.runtime.landmarks import Landmarker, scaled_points, shipped_landmarks
 from mien.runtime.networks import FaceNetwork, FaceOutput, named_outputs
+from mien.runtime.readings import FaceReading, ManyReadings, PictureReadings, Readings, with_outputs
 from mien.runtime.smoothing import PointSmoother
 from mien.runtime.tables import PointColumns, ReadingColumns
 
 SHIPPED = "poster_v2_small_ferplus"
 NO_FACE = "no face found"
 NO_VOICE = "no voice"  # how the note begins of a face that a network with a voice could not read
+BATCH = 16  # pictures, and faces, through the networks at once
 Bundle = str | Path
+PictureLike = str | os.PathLike[str] | bytes | bytearray | memoryview | np.ndarray | Image.Image
 Ready = tuple[PictureTask, Faces]
-
-
-class PictureReadings(NamedTuple):
-    """One picture or video frame: its name, its pixels (None where they could not be read), its faces."""
-
-    source: str
-    picture: Picture | None
-    readings: list[Reading]
 
 
 class Analyzer:
     """Reads the faces of pictures with one bundle or several.
 
-    bundle: its folder, or a list of folders; None is the model that ships with mien. detector: "dlib" or "yunet"
+    bundle: its folder, a run folder with one, the name of one that ships (`mien.list_models("bundles")`), or a list of
+    them; None is the expression model that ships with mien. detector: "dlib" or "yunet"
     (`weights`: its file). min_face: side in pixels of the original picture of the smallest face to look for. threads:
     for the networks, and for decoding and detection beside them; None is every core. backend, precision: as for Runner.
-    landmarks: reads the points of each face; None is the first of the bundles that gives points, if there is one, and
-    False reads none.
+    landmarks: reads the points and the pose of each face: a Landmarker or a bundle; True is the first of the bundles
+    that gives points, else the landmark model that ships, where there is one; False reads none.
     smooth: of a video, with less trembling (see smoothing.py). arrays: keeps the vectors and pictures that the networks
     give, in `Reading.arrays`. One object may be used from many threads; a face has the same numbers alone and among
     others. Raises MienError for a bundle or a detector that cannot be used, and for a bundle that adds nothing to what
@@ -69,14 +68,14 @@ class Analyzer:
         backend: str = "auto",
         precision: str = "auto",
         threads: int | None = None,
-        landmarks: Landmarker | Literal[False] | None = None,
+        landmarks: Landmarker | Bundle | bool = True,
         smooth: bool = False,
         arrays: bool = False,
     ) -> None:
+        create_detector(detector, weights=weights, min_face=min_face)  # a mistake in its options is an error now
         options: dict[str, Any] = {"backend": backend, "precision": precision, "threads": threads, "arrays": arrays}
         self.networks = [FaceNetwork(folder, **options) for folder in _folders(bundle)]
-        own = (Landmarker(network.runner) for network in self.networks if network.gives_points)
-        self.landmarks, self.smooth = next(own, None) if landmarks is None else landmarks or None, smooth
+        self.landmarks, self.smooth = self._landmarker(landmarks, backend, precision, threads), smooth
         _check_all_add(self.networks, self.landmarks)
         self._named = named_outputs(self.networks)
         self.info, self.threads = self.networks[0].info, self.networks[0].runner.threads
@@ -87,6 +86,22 @@ class Analyzer:
             [network.spec for network in reading],
             finer_for=finer_for, detector=detector, weights=weights, min_face=min_face,
         )  # fmt: skip
+
+    def _landmarker(
+        self, wanted: Landmarker | Bundle | bool, backend: str, precision: str, threads: int | None
+    ) -> Landmarker | None:
+        """Reads the points; bfloat16 would move them, so it is not taken for it."""
+        own = next((network.runner for network in self.networks if network.gives_points), None)
+        if isinstance(wanted, Landmarker):
+            return wanted
+        if wanted is False or (wanted is True and own is None and shipped_landmarks() is None):
+            return None
+        if wanted is True and own is not None:
+            return Landmarker(own)
+        precision = "auto" if precision == "bf16" else precision
+        return Landmarker(
+            None if isinstance(wanted, bool) else wanted, backend=backend, precision=precision, threads=threads
+        )
 
     def __repr__(self) -> str:
         return f"Analyzer({self.model_id}, {self.engine}, {self.threads} threads)"
@@ -114,27 +129,33 @@ class Analyzer:
             return None
         return PointColumns(self.landmarks.info, PointSmoother.settings if self.smooth else None)
 
-    @property
+    @cached_property
     def columns(self) -> ReadingColumns:
         """The columns of a table of its readings."""
         return ReadingColumns(self.infos, self.outputs, self.point_columns)
 
-    def read(
-        self, picture: str | Path | UInt8[np.ndarray, "height width 3"] | UInt8[np.ndarray, "height width"]
-    ) -> list[Reading]:
+    @overload
+    def read(self, picture: PictureLike) -> Readings: ...
+
+    @overload
+    def read(self, picture: list[Any] | tuple[Any, ...]) -> ManyReadings: ...
+
+    def read(self, picture: Any) -> Readings | ManyReadings:
         """Every face, largest first; one Reading with success False where there is none.
 
-        Raises MienError for a file that cannot be read and for an array that is not uint8, RGB or grey.
+        picture: a path, the bytes of a picture's file, a Pillow image, or an array, uint8 [height, width, 3] in the
+        order RGB or [height, width] grey (OpenCV's BGR: `pixels[..., ::-1]`). A list or tuple of them is read in
+        batches and gives a list for each; there a file that cannot be read is a Reading with success False and the
+        reason as its note. Raises MienError for one file that cannot be read and for anything else.
         """
-        if isinstance(picture, np.ndarray):
-            loaded = picture_of(picture)
-            task = PictureTask("", lambda: loaded)
-        else:
-            task = self.finder.file_task(Path(picture))
+        if isinstance(picture, list | tuple):
+            tasks = [self.finder.task(each, f"picture {number}") for number, each in enumerate(picture)]
+            return ManyReadings(read.readings for read in self._stream(tasks, BATCH, None))
+        task = self.finder.task(picture, "")
         return self._readings([(task, self.finder.find(task))])[0].readings
 
     def read_many(
-        self, inputs: Sequence[str | Path], *, batch_size: int = 16, workers: int | None = None
+        self, inputs: Sequence[str | Path], *, batch_size: int = BATCH, workers: int | None = None
     ) -> Iterator[PictureReadings]:
         """The pictures of files, folders and patterns, in the order of their names, as they are ready.
 
@@ -144,13 +165,13 @@ class Analyzer:
         return self.read_files(picture_files(inputs), batch_size=batch_size, workers=workers)
 
     def read_files(
-        self, paths: Iterable[Path], *, batch_size: int = 16, workers: int | None = None
+        self, paths: Iterable[Path], *, batch_size: int = BATCH, workers: int | None = None
     ) -> Iterator[PictureReadings]:
         """Just these files, in their order; otherwise as `read_many`."""
         return self._stream((self.finder.file_task(path) for path in paths), batch_size, workers)
 
     def read_video(
-        self, path: str | Path, *, every: int = 1, first: int = 0, batch_size: int = 16, workers: int | None = None
+        self, path: str | Path, *, every: int = 1, first: int = 0, batch_size: int = BATCH, workers: int | None = None
     ) -> Iterator[PictureReadings]:
         """Every `every`-th frame from frame `first` on. Raises MienError for what is no video.
 
@@ -162,7 +183,7 @@ class Analyzer:
         if not (self.smooth and self.landmarks):
             return stream
         smoother = PointSmoother()
-        return (read._replace(readings=smoother(read.readings)) for read in stream)
+        return (read._replace(readings=Readings(smoother(read.readings))) for read in stream)
 
     def _film_tasks(self, path: str | Path, every: int, first: int) -> Iterator[PictureTask]:
         """Its frames, each with the sounds that the networks ask for."""
@@ -173,13 +194,13 @@ class Analyzer:
             for frame in frames(path, every=every, first=first):
                 loaded = picture_of(frame.pixels, frame.note)
                 sounds = {given: track.until(frame.timestamp_s) for given, track in tracks.items()}
-                pixels = loaded.pixels.size // 3
-                yield PictureTask(str(path), lambda p=loaded: p, None, frame.index, frame.timestamp_s, sounds, pixels)  # type: ignore[misc]
+                memory = loaded.pixels.size
+                yield PictureTask(str(path), lambda p=loaded: p, None, frame.index, frame.timestamp_s, sounds, memory)  # type: ignore[misc]
 
     def _stream(self, tasks: Iterable[PictureTask], batch_size: int, workers: int | None) -> Iterator[PictureReadings]:
         """In the order of the tasks; at most `batch_size` pictures are held at a time, besides those being read.
 
-        Fewer where they are so large that they would exceed HELD_PIXELS; a picture of more is read alone.
+        Fewer where they are so large that they would exceed READING_BYTES; a picture of more is read alone.
         """
         workers = workers or self.threads
         ready: list[Ready] = []
@@ -226,15 +247,16 @@ class Analyzer:
         self, task: PictureTask, faces: Faces, per_face: Iterator[tuple[dict[str, Any], FacePoints | None]]
     ) -> PictureReadings:
         why = faces.note if faces.picture is None else "; ".join(filter(None, [NO_FACE, faces.note]))
-        none = Reading(
-            task.source, False, frame=task.frame, timestamp_s=task.timestamp_s, model=self.model_id, note=why
-        )
-        readings, note = [], "; ".join(filter(None, [faces.note, self._missing_voice(faces)]))
+        none = FaceReading(
+            task.source, False, frame=task.frame, timestamp_s=task.timestamp_s, model=self.model_id, note=why,
+            origin=task.origin, columns=self.columns,
+        )  # fmt: skip
+        readings, note = Readings(), "; ".join(filter(None, [faces.note, self._missing_voice(faces)]))
         for number, (box, score) in enumerate(zip(faces.boxes, faces.scores, strict=True)):
             given, points = next(per_face)
             face = replace(none, success=True, face_id=number, box=box, score=score, note=note, points=points)
             readings.append(with_outputs(face, given, self.outputs))
-        return PictureReadings(task.source, faces.picture, readings or [none])
+        return PictureReadings(task.source, faces.picture, readings or Readings([none]))
 
     def _missing_voice(self, faces: Faces) -> str:
         """The note of faces that networks could not read for want of a voice; empty where there are none."""
@@ -242,19 +264,9 @@ class Analyzer:
         return f"{NO_VOICE}, needed by {' and '.join(without)}" if without else ""
 
 
-def with_outputs(face: Reading, given: Mapping[str, Any], outputs: Sequence[FaceOutput]) -> Reading:
-    """The reading with what the networks gave of it, by output name."""
-    numbers = {name: value for name, value in given.items() if isinstance(value, dict)}
-    arrays = {name: value for name, value in given.items() if not isinstance(value, dict)}
-    main = next((output.name for output in outputs if output.output.kind == "classes"), None)
-    shares: dict[str, float] = numbers.get(main, {}) if main is not None else {}
-    expression = max(shares, key=shares.__getitem__) if shares else None
-    return replace(face, expression=expression, probabilities=shares, outputs=numbers, arrays=arrays)
-
-
 def shipped_bundle() -> Path:
     """The folder of the model that comes with mien. Raises MienError where this copy has none."""
-    folder = Path(str(resources.files("mien.runtime"))) / "bundles" / SHIPPED
+    folder = shipped_folder() / SHIPPED
     if not (folder / "system.json").is_file():
         raise MienError(f"This copy of mien has no {SHIPPED}. Name a bundle: --bundle FOLDER.")
     return folder
@@ -263,7 +275,7 @@ def shipped_bundle() -> Path:
 def _folders(bundle: Bundle | Sequence[Bundle] | None) -> list[Path]:
     if bundle is None:
         return [shipped_bundle()]
-    folders = [Path(bundle)] if isinstance(bundle, str | Path) else [Path(each) for each in bundle]
+    folders = [bundle_folder(each) for each in ([bundle] if isinstance(bundle, str | Path) else bundle)]
     if not folders:
         raise MienError("No bundle: name one folder or more, or None for the model that ships.")
     for folder in folders:
@@ -289,10 +301,10 @@ def _finished(task: PictureTask, future: Future[Faces]) -> Ready:
 
 
 def _crowded(task: PictureTask, ahead: Iterable[tuple[PictureTask, Future[Faces]]], ready: Iterable[Ready]) -> bool:
-    """Whether there is no room for the task's picture beside those that are held."""
+    """Whether there is no memory to decode the task's picture beside those that are held."""
     done = [future.result() for _, future in ahead if future.done()] + [faces for _, faces in ready]
-    read = sum(faces.picture.pixels.size // 3 for faces in done if faces.picture is not None)
-    return task.pixels + read + sum(other.pixels for other, future in ahead if not future.done()) > HELD_PIXELS
+    read = sum(faces.picture.pixels.size for faces in done if faces.picture is not None)
+    return task.memory + read + sum(other.memory for other, future in ahead if not future.done()) > READING_BYTES
 
 
 def _enough(ready: Sequence[Ready], batch_size: int) -> bool:

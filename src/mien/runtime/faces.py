@@ -5,21 +5,24 @@ Boxes are in pixels of the upright picture as the file holds it, at whatever sca
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import local
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from mien.core.errors import MienError, one_line
 from mien.core.geometry import crop_of_box
+from mien.core.limits import FINER_PIXELS
 from mien.core.records import Box
 from mien.core.spec import PictureInput, SoundInput
 from mien.media.audio import Sound
 from mien.media.crop import prepare
 from mien.media.detect import Detector, create_detector
-from mien.media.image import Picture, decoded_pixels, load_image
+from mien.media.files import home_expanded
+from mien.media.image import Picture, decoding_bytes, is_video, load_image, picture_of_pillow
 from mien.media.mel import log_mel
 
 # A JPEG is decoded no smaller than this shorter side: the detector searches at most 1.2 megapixels by itself.
@@ -35,16 +38,18 @@ class PictureTask:
     """The file, as it was named."""
     load: Callable[[], Picture]
     """Decodes it; may raise MienError."""
-    path: Path | None = None
-    """Its file, where it can be decoded again at a larger scale."""
+    path: Path | bytes | None = None
+    """Its file, or that file's bytes, where it can be decoded again at a larger scale."""
     frame: int = 0
     """Index of the video frame, from 0."""
     timestamp_s: float | None = None
     """Of the video frame."""
     sounds: Mapping[SoundInput, Sound] = field(default_factory=dict)
     """For each voice that a network takes: the film's sound up to the frame, as long as the network's window."""
-    pixels: int = 0
-    """How many it has when it is decoded; 0 where it cannot be."""
+    memory: int = 0
+    """Bytes that decoding it takes at most; 0 where it cannot be decoded."""
+    origin: Any = None
+    """What was given, where it is no file: bytes, an array or a Pillow image."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -106,11 +111,41 @@ class FaceFinder:
                 raise
             return Faces(None, note=f"{task.source}: could not be read ({one_line(error)[:200]}).")
 
-    def file_task(self, path: Path) -> PictureTask:
-        pixels = decoded_pixels(path, min_side=None if self.min_face else SEARCH_SIDE)
-        return PictureTask(str(path), lambda: self._load(path), path, pixels=pixels)
+    def task(self, picture: Any, name: str) -> PictureTask:
+        """Of anything that is a picture (`Analyzer.read`). name: of what has none of its own.
 
-    def _load(self, path: Path) -> Picture:
+        Raises MienError for what is no picture.
+        """
+        if isinstance(picture, str | os.PathLike):
+            path = home_expanded(Path(picture))
+            if path.is_dir():
+                raise MienError(f"{path}: a folder, not a picture. Analyzer.read_many reads folders.")
+            if is_video(path):
+                raise MienError(f"{path}: a video, not a picture. Analyzer.read_video reads videos.")
+            return self.file_task(path, str(picture))
+        if isinstance(picture, bytes | bytearray | memoryview):
+            data = bytes(picture)
+            return replace(self.file_task(data, name), origin=data)
+        if isinstance(picture, np.ndarray):
+            loaded = picture_of(picture)
+            return PictureTask(name, lambda: loaded, memory=loaded.pixels.size, origin=picture)
+        if isinstance(picture, Image.Image):
+            source = str(getattr(picture, "filename", "") or name)
+            return PictureTask(
+                source, lambda: picture_of_pillow(picture), memory=3 * picture.width * picture.height, origin=picture
+            )
+        raise MienError(
+            "A picture is a path, bytes, a Pillow image, an array uint8 [height, width, 3] in RGB, or a list of them; "
+            f"got {type(picture).__name__}."
+        )
+
+    def file_task(self, path: Path | bytes, source: str | None = None) -> PictureTask:
+        """A file, or the bytes of one. source: what it is called, where that is not its path."""
+        memory = decoding_bytes(path, min_side=None if self.min_face else SEARCH_SIDE)
+        named = source if source is not None or isinstance(path, bytes) else str(path)
+        return PictureTask(named or "", lambda: self._load(path), path, memory=memory)
+
+    def _load(self, path: Path | bytes) -> Picture:
         """The picture at the smallest scale that the detector needs."""
         picture = load_image(path, min_side=SEARCH_SIDE)
         if self.min_face and picture.scale < min(1.0, _DETECTED_SIDE / self.min_face):
@@ -134,7 +169,9 @@ class FaceFinder:
         if enlarged <= 1:
             return picture
         wanted = int(min(picture.pixels.shape[:2]) * enlarged)
-        return load_image(task.path, min_side=min(wanted, *picture.size))
+        most = max(FINER_PIXELS, picture.pixels.size // 3)
+        finer = load_image(task.path, min_side=min(wanted, *picture.size), max_pixels=most)
+        return replace(finer, note=picture.note)
 
 
 def picture_of(pixels: np.ndarray, note: str = "") -> Picture:
@@ -142,8 +179,23 @@ def picture_of(pixels: np.ndarray, note: str = "") -> Picture:
     if pixels.ndim == 2:
         pixels = np.repeat(pixels[..., None], 3, axis=2)
     if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.size == 0:
-        raise MienError(f"A picture is uint8 [height, width, 3], RGB; got {pixels.dtype} {list(pixels.shape)}.")
+        raise MienError(
+            f"A picture is uint8 [height, width, 3], RGB; got {pixels.dtype} {list(pixels.shape)}.{_array_hint(pixels)}"
+        )
     return Picture(np.ascontiguousarray(pixels), 1.0, (pixels.shape[1], pixels.shape[0]), note)
+
+
+def _array_hint(pixels: np.ndarray) -> str:
+    """How such an array becomes a picture."""
+    if pixels.ndim == 4:
+        return " Pass several pictures as a list."
+    if pixels.dtype != np.uint8 and pixels.ndim == 3 and pixels.shape[2] == 3:
+        return " Of values in 0..1: (255 * pixels).round().astype('uint8')."
+    if pixels.ndim == 3 and pixels.shape[2] == 4:
+        return " Leave out the fourth channel: pixels[..., :3]."
+    if pixels.ndim == 3 and pixels.shape[0] == 3:
+        return " Bring the channels last: pixels.transpose(1, 2, 0)."
+    return ""
 
 
 def scaled_box(box: Box, factor: float) -> Box:

@@ -7,7 +7,6 @@ twice: from the box that is given, then from the box of the points found, turned
 
 from collections.abc import Sequence
 from dataclasses import replace
-from importlib import resources
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +18,7 @@ from mien.core.geometry import Crop, crop_of_box, crop_of_picture
 from mien.core.landmarks import LandmarkScheme, scheme_of
 from mien.core.records import Box, FacePoints
 from mien.core.spec import PictureInput
+from mien.media.bundles import bundle_folder, shipped_folder
 from mien.media.crop import normalise, prepare
 from mien.media.files import read_info
 from mien.runtime.networks import require_picture_only
@@ -36,10 +36,10 @@ AnyPixels = UInt8[np.ndarray, "_ _ 3"]  # of several pictures, each of its own s
 class Landmarker:
     """Finds the points of faces with a bundle that gives points.
 
-    bundle: its folder, or its Runner; None is the one that ships with mien. backend, precision, threads: as for Runner.
-    passes: 1 reads each face once, 2 cuts it out again by the points first found. One object may be used
-    from many threads. Raises MienError for a bundle that
-    cannot be used or does not read landmarks.
+    bundle: its folder, the name of one that ships, or its Runner; None is the landmark model that ships with mien.
+    backend, precision, threads: as for Runner. passes: 1 reads each face once, 2 cuts it out again by the points first
+    found. One object may be used from many threads. Raises MienError for a bundle that cannot be used or does not read
+    landmarks.
     """
 
     def __init__(
@@ -107,7 +107,7 @@ class Landmarker:
 
 
 def _runner_of(bundle: str | Path | None, threads: int | None, backend: str, precision: str) -> Runner:
-    folder = shipped_landmarks() if bundle is None else Path(bundle)
+    folder = shipped_landmarks() if bundle is None else bundle_folder(bundle)
     if folder is None:
         raise MienError("No landmark model ships with this installation. Name a bundle that reads landmarks.")
     require_picture_only(read_info(folder), folder)
@@ -172,7 +172,7 @@ def scaled_points(face: FacePoints, factor: float) -> FacePoints:
 
 def shipped_landmarks() -> Path | None:
     """The folder of the landmark model that comes with mien; None where it cannot be read without torch."""
-    folder = Path(str(resources.files("mien.runtime"))) / "bundles" / SHIPPED_LANDMARKS
+    folder = shipped_folder() / SHIPPED_LANDMARKS
     return folder if (folder / MODEL_FILE).is_file() else None
 
 

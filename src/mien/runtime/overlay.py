@@ -19,6 +19,7 @@ from mien.runtime.point_overlay import draw_points
 # One colour for each place in the alphabet of classes; dark enough for white letters (contrast 4.5 and more).
 COLOURS = ("#1f5fa8", "#a33a17", "#1b7a3d", "#8a2f8f", "#6b5b00", "#00707a", "#b3134f", "#5a4fcf", "#4d4d4d")
 _SMALLEST_LETTERS = 11
+_SMALL_FACE = 64  # pixels of a side, below which a frame within the box would cover the face
 Pixels = UInt8[np.ndarray, "height width 3"]
 
 
@@ -27,11 +28,16 @@ def draw(pixels: Pixels, readings: Sequence[Reading]) -> Pixels:
 
     A picture without a face has a note in a corner.
     """
+    return np.asarray(drawn(pixels, readings))
+
+
+def drawn(pixels: Pixels, readings: Sequence[Reading], *, own: bool = False) -> Image.Image:
+    """As `draw`, without a further copy. own: the points may be drawn into `pixels` themselves."""
     pointed = [reading.points for reading in readings if reading.points is not None]
-    if pointed:
+    if pointed and not (own and pixels.flags.writeable):
         pixels = pixels.copy()
-        for points in pointed:
-            draw_points(pixels, points)
+    for points in pointed:
+        draw_points(pixels, points)
     image = Image.fromarray(pixels)
     canvas = ImageDraw.Draw(image)
     faces = [reading for reading in readings if reading.success and reading.box]
@@ -39,27 +45,29 @@ def draw(pixels: Pixels, readings: Sequence[Reading]) -> Pixels:
     if not faces:
         note = _cut((readings[0].note if readings else "") or "no face found", 60)
         _plate(canvas, (0, 0), note, _font(size, image.width, note), "#4d4d4d")
-        return np.asarray(image)
+        return image
     line = max(2, round(size / 8))
     for face in faces:
-        canvas.rectangle(_clipped(face.box, image.size, line), outline="white", width=line + max(1, line // 2))
-        canvas.rectangle(_clipped(face.box, image.size, line), outline=colour_of(face), width=line)
-    labelled = [face for face in faces if label_of(face)]
+        _frame(canvas, face, image.size, line)
+    labelled = [face for face in faces if face.label]
     for face, (corner, text, font) in zip(labelled, place(labelled, image.size, size), strict=True):
         _leader(canvas, corner, plate_size(text, font), face, line)
         _plate(canvas, corner, text, font, colour_of(face))
-    return np.asarray(image)
+    return image
 
 
-def label_of(face: Reading) -> str:
-    """`happiness 93 %`, without a probability the class alone, never 100 %; without classes the first two values."""
-    if face.expression is None:
-        values = [(name, value) for given in face.outputs.values() for name, value in given.items()]
-        return "  ".join(f"{name} {value:.2f}" for name, value in values[:2])
-    share = face.probabilities.get(face.expression)
-    if share is None:
-        return face.expression
-    return f"{face.expression} " + (">99 %" if share >= 0.995 else f"{100 * share:.0f} %")
+def _frame(canvas: ImageDraw.ImageDraw, face: Reading, size: tuple[int, int], line: int) -> None:
+    """Around the face's box; thinner for a small face, and outside of it, so that nothing of it is covered."""
+    assert face.box is not None
+    side = _side(face.box)
+    own = min(line, max(1, round(side / 40)))
+    if side < _SMALL_FACE:
+        x0, y0, x1, y1 = face.box
+        box = _clipped((x0 - own, y0 - own, x1 + own, y1 + own), size, own)
+        canvas.rectangle(box, outline=colour_of(face), width=own)
+        return
+    canvas.rectangle(_clipped(face.box, size, own), outline="white", width=own + max(1, own // 2))
+    canvas.rectangle(_clipped(face.box, size, own), outline=colour_of(face), width=own)
 
 
 def colour_of(face: Reading) -> str:
@@ -86,7 +94,7 @@ def place(faces: Sequence[Reading], size: tuple[int, int], letters: int) -> list
     placed: list[Placed] = []
     for face in faces:
         assert face.box is not None
-        text = label_of(face)
+        text = face.label
         font = _font(letters, size[0], text)
         width, height = plate_size(text, font)
         places = [_inside(spot, width, height, size) for spot in _spots(face.box, width, height)]

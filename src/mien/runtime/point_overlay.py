@@ -1,11 +1,16 @@
 """Points drawn on a face: lines along brows, eyes, nose, mouth and jaw, a dot for each point, finer than a pixel.
 
-Lines and dots grow with the face, not with the picture. A point that the model calls hidden is a ring.
+Lines and dots grow with the face, not with the picture, and fade on small faces, so that the face stays visible. A
+point that the model calls hidden is a ring.
 """
+
+from collections.abc import Sequence
+from typing import Any
 
 import cv2
 import numpy as np
 from jaxtyping import UInt8
+from PIL import Image, ImageDraw, ImageFont
 
 from mien.core.face_lines import LINES_68
 from mien.core.records import FacePoints
@@ -13,9 +18,40 @@ from mien.core.records import FacePoints
 LINE, DOT, SHADOW = (255, 255, 255), (64, 240, 200), (16, 24, 32)
 _LINE_OPACITY, _SHADOW_OPACITY = 0.75, 0.35
 _SHIFT = 4  # coordinates in sixteenths of a pixel
-_DOTS_FROM = 100  # pixels of face below which dots would cover what they mark: lines alone
+_DOTS_FROM = 100  # pixels of face below which dots would cover what they mark: lines alone, fainter the smaller
+_LINES_FROM = 44  # below which lines would cover it too: single pixels alone
+_SMALL_OPACITY = 0.6
 
 Pixels = UInt8[np.ndarray, "height width 3"]
+
+
+def draw_faces(pixels: Pixels, faces: Sequence[FacePoints]) -> None:
+    """Draws all faces in place; where there are several, each gets its number, that of the table and the files."""
+    for face in faces:
+        draw_points(pixels, face)
+    for number, face in enumerate(faces if len(faces) > 1 else ()):
+        _number(pixels, face, number)
+
+
+def _number(pixels: Pixels, face: FacePoints, number: int) -> None:
+    """On a plate above the forehead, as high as a seventh of the face, 11 pixels at least."""
+    low, high = face.landmarks_px.min(0), face.landmarks_px.max(0)
+    if not np.isfinite([low, high]).all():
+        return
+    font = ImageFont.load_default(max(11.0, float((high - low).max()) / 7))
+    assert isinstance(font, ImageFont.FreeTypeFont)
+    image = Image.new("RGB", _plate_size(font, str(number)), SHADOW)
+    ImageDraw.Draw(image).text((font.size * 0.3, 0), str(number), fill=LINE, font=font)
+    height, width = pixels.shape[:2]
+    left = int(np.clip((low[0] + high[0]) / 2 - image.width / 2, 0, max(0, width - image.width)))
+    top = int(np.clip(low[1] - image.height * 1.4, 0, max(0, height - image.height)))
+    plate = np.asarray(image)[: height - top, : width - left]
+    pixels[top : top + plate.shape[0], left : left + plate.shape[1]] = plate
+
+
+def _plate_size(font: Any, text: str) -> tuple[int, int]:
+    ascent, descent = font.getmetrics()
+    return round(font.getlength(text) + 0.6 * font.size), ascent + descent
 
 
 def draw_points(pixels: Pixels, face: FacePoints) -> None:
@@ -33,12 +69,27 @@ def draw_points(pixels: Pixels, face: FacePoints) -> None:
     region = pixels[low[1] : high[1], low[0] : high[0]]
     points = points - low
     thick = max(1, round(side / 260))
-    if len(points) == 68:
+    if side < _LINES_FROM:
+        _pixels(region, points)
+        return
+    if len(points) == 68 and side >= _DOTS_FROM:
         _lines(region, points, SHADOW, thick + max(1, round(side / 200)), _SHADOW_OPACITY)
-        _lines(region, points, LINE, thick, _LINE_OPACITY if side >= _DOTS_FROM else 0.8 * _LINE_OPACITY)
+        _lines(region, points, LINE, thick, _LINE_OPACITY)
+    elif len(points) == 68:
+        _lines(region, points, LINE, thick, _LINE_OPACITY * side / _DOTS_FROM)
     if side >= _DOTS_FROM or len(points) != 68:
         hidden = np.zeros(len(points), bool) if face.visible is None else face.visible < 0.5
         _dots(region, points, hidden, side)
+
+
+def _pixels(region: Pixels, points: np.ndarray) -> None:
+    """A faint pixel for each point."""
+    height, width = region.shape[:2]
+    layer = np.zeros((height, width), np.uint8)
+    x, y = (np.rint(points[:, axis]).astype(int) for axis in (0, 1))
+    inside = (x >= 0) & (y >= 0) & (x < width) & (y < height)
+    layer[y[inside], x[inside]] = 255
+    _lay(region, layer, DOT, _SMALL_OPACITY)
 
 
 def _lines(region: Pixels, points: np.ndarray, colour: tuple[int, int, int], thick: int, opacity: float) -> None:

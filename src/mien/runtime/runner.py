@@ -1,6 +1,6 @@
 """Runner: an exported network on OpenVINO or ONNX Runtime. No torch, also where torch is installed.
 
-OpenVINO is taken by itself where it is installed (`pip install mien[fast]`), else ONNX Runtime. Large networks run in
+OpenVINO is taken by itself where it is installed (the extra `fast`), else ONNX Runtime. Large networks run in
 bfloat16 where OpenVINO and the CPU can; small ones stay in float32, where bfloat16 would save a millisecond and change
 the third digit of a probability. So do networks that find points: bfloat16 moved those of the small landmark model by
 0.1 pixels of its crop of 48 on average and by 0.3 at most, and 0.02 is what reading allows itself. The weights are
@@ -25,6 +25,7 @@ from jaxtyping import Float
 
 from mien.core.bundle import BundleInfo, with_outputs_found
 from mien.core.errors import MienError, nearest
+from mien.core.extras import install_hint
 from mien.core.spec import Output
 from mien.media.files import INFO_FILE, read_info, sha256_of
 from mien.media.parallel import cores
@@ -154,7 +155,7 @@ def choose_backend(backend: str) -> str:
     if backend == "auto":
         return "openvino" if find_spec("openvino") else "onnxruntime"
     if not find_spec(backend):
-        how = "pip install 'mien[fast]'" if backend == "openvino" else "pip install onnxruntime"
+        how = install_hint("fast") if backend == "openvino" else "pip install onnxruntime"
         raise MienError(f"The backend {backend} is not installed. {how}, or take --backend auto.")
     return backend
 

@@ -7,7 +7,7 @@ faces are treated alike. It looks back only, never ahead.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
@@ -20,6 +20,7 @@ SPEED_GAIN = 10.0  # Hz of cut-off for each face width a second
 SPEED_CUTOFF_HZ = 2.0
 LOST_AFTER_S = 0.5  # a face that was not found for so long starts anew
 _SAME_FACE = 0.3  # least share of two boxes' union that they have in common
+AnyReading = TypeVar("AnyReading", bound=Reading)
 
 
 @dataclass(eq=False)
@@ -46,7 +47,7 @@ class PointSmoother:
         self._tracks: list[_Track] = []
         self._now = -0.04
 
-    def __call__(self, readings: Sequence[Reading]) -> list[Reading]:
+    def __call__(self, readings: Sequence[AnyReading]) -> list[AnyReading]:
         """The readings with their points filtered; those without points as they are."""
         times = [r.timestamp_s for r in readings if r.timestamp_s is not None]
         self._now = times[0] if times else self._now + 0.04

@@ -21,6 +21,7 @@ from mien.synthetic.picture.background import Background
 from mien.synthetic.picture.camera import Camera
 from mien.synthetic.picture.degradation import Degradation
 from mien.synthetic.picture.person.occluders import Occluder
+from mien.synthetic.picture.plain import grey_render
 from mien.synthetic.picture.scene import render
 from mien.synthetic.picture.shading import Light
 from mien.synthetic.shot import Shot
@@ -47,6 +48,8 @@ class PeopleOptions:
     """Blur, add noise to, and compress some images."""
     least_intensity: float = 0.45
     """Smallest intensity of an expression, 0..1."""
+    renders: bool = False
+    """Also draw the grey render of each face's exact 3D shape."""
 
     def __post_init__(self) -> None:
         if not 32 <= self.size <= 2048:
@@ -128,6 +131,8 @@ class Truth:
     """About where a face detector puts its box."""
     palsy: Palsy | None = None
     """None for most."""
+    render: UInt8[np.ndarray, "size size"] | None = None
+    """The grey render of the face's shape, where the options ask for it."""
 
 
 def person_of(seed: int, number: int, *, options: PeopleOptions = PeopleOptions()) -> Person:
@@ -161,8 +166,8 @@ def photograph(
     gaze_rad: np.ndarray | None = None,
     options: PeopleOptions = PeopleOptions(),
 ) -> tuple[UInt8[np.ndarray, "size size 3"], dict[str, np.ndarray]]:
-    """The picture, and its `landmarks_px`, `landmarks_3d`, `visible` and `action_units` (weights after the palsy).
-    options: those that the person was made with.
+    """The picture, and its `landmarks_px`, `landmarks_3d`, `visible` and `action_units` (weights after the palsy);
+    where the options ask for it its `render`, uint8 [size, size]. options: those that the person was made with.
     """
     model = face_model()
     weights = model.weights(action_units if person.palsy is None else person.palsy.applied(action_units))
@@ -173,7 +178,8 @@ def photograph(
         model, vertices[0], appearance=person.appearance, action_units=named, camera=scene.camera, light=scene.light,
         background=scene.background, occluder=scene.occluder, degradation=scene.degradation,
     )  # fmt: skip
-    return rendered.pixels, {
+    shape = {"render": grey_render(model, vertices[0], scene.camera)} if options.renders else {}
+    return rendered.pixels, shape | {
         "landmarks_px": rendered.landmarks_px,
         "landmarks_3d": scene.camera.view(model.landmarks(vertices)[0]).astype(np.float32),
         "visible": rendered.visible,
@@ -214,6 +220,7 @@ def truth_of(
         landmarks_3d=found["landmarks_3d"], visible=found["visible"], yaw_deg=camera.yaw_rad * degrees,
         pitch_deg=camera.pitch_rad * degrees, roll_deg=camera.roll_rad * degrees, focal_px=camera.focal_px,
         distance_m=camera.distance, box=detector_box(found["landmarks_px"]), palsy=person.palsy,
+        render=found.get("render"),
     )  # fmt: skip
 
 

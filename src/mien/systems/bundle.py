@@ -14,12 +14,13 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
 from mien.core.bundle import TRAIN_FACES_NAMES, BundleInfo
-from mien.core.errors import MienError
+from mien.core.errors import MienError, nearest
 from mien.core.typed import named
 from mien.media import files
+from mien.media.bundles import bundle_folder, shipped_names
 from mien.media.files import sha256_of
 from mien.systems.bundle_folder import previous_bundle, replace_bundle
-from mien.systems.registry import config_dict, system_from_info
+from mien.systems.registry import SYSTEMS, config_dict, system_from_info
 
 if TYPE_CHECKING:
     from mien.systems.system import System
@@ -100,9 +101,11 @@ def _in_place(folder: Path) -> Path:
 def load(folder: Path | str) -> "System":
     """The system of a bundle, in eval mode, with `.info`. The weights' hash must be the one `system.json` states.
 
+    folder: of the bundle, a run folder with `bundle/` in it, or the name of a bundle that ships (`mien.list_models`).
     Raises MienError for a folder that is not a bundle, is incomplete or was changed, and for weights that do not fit.
     """
-    info, path = read_info(folder), _in_place(Path(folder)) / WEIGHTS
+    folder = _named(Path(folder))
+    info, path = read_info(folder), _in_place(folder) / WEIGHTS
     if not path.is_file():
         only = " It can be read with `mien analyze`, not trained." if "model.onnx" in info.files else ""
         raise MienError(f"{folder}: {WEIGHTS} is missing.{only}")
@@ -141,9 +144,23 @@ def check_state(system: "System", state: Mapping[str, torch.Tensor], *, where: s
             raise MienError(f"{where}: {name} has shape {came}, this {system.name} needs {wanted}.{classes}")
 
 
+def _named(folder: Path) -> Path:
+    """Where the bundle of that name or path lies; what is no bundle is returned as it is."""
+    if previous_bundle(folder).is_dir():  # a kill came while it was being replaced
+        return folder
+    try:
+        return bundle_folder(folder)
+    except MienError:
+        return folder
+
+
 def _hint(folder: Path) -> str:
+    if not folder.exists() and str(folder) in SYSTEMS:
+        return f" {folder} is a system without weights: mien.create_model({str(folder)!r}) builds it."
     if not folder.exists():
-        return " The folder does not exist."
+        return (
+            f" The folder does not exist.{nearest(str(folder), shipped_names()).replace('Known', 'Bundles that ship')}"
+        )
     if folder.is_file():
         return " It is a file; a bundle is a folder (official checkpoints: `mien weights convert`)."
     inside = folder / "bundle"

@@ -2,13 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from mien.core.bundle import BundleInfo
-from mien.core.errors import MienError, nearest
+from mien.core.errors import MienError, nearest, one_line
+from mien.core.extras import missing_text
 from mien.core.labels import LabelSet, label_set
 from mien.core.spec import Input, Output
 from mien.core.targets import imported
+from mien.media.bundles import shipped_names
 from mien.systems.config import MOST_WEIGHTS, bounded_network, config_from
 
 if TYPE_CHECKING:
@@ -26,19 +28,38 @@ SYSTEMS: dict[str, tuple[str, str]] = {
     "parface_small": ("mien.systems.parface.network:ParFace", "small"),
     "parface_small_3d": ("mien.systems.parface.network:ParFace", "small_3d"),
     "parface_autoencoder": ("mien.systems.parface.network:ParFace", "autoencoder"),
+    "ddamfn": ("mien.systems.if3d.network:Ddamfn", "base"),
+    "ddamfn_small": ("mien.systems.if3d.network:Ddamfn", "small"),
+    "if3d": ("mien.systems.if3d.network:If3D", "base"),
+    "if3d_small": ("mien.systems.if3d.network:If3D", "small"),
+    "can": ("mien.systems.can.network:Can", "base"),
+    "can_product": ("mien.systems.can.network:Can", "product"),
+    "can_face": ("mien.systems.can.autoencoders:FaceVaeGan", "base"),
+    "can_voice": ("mien.systems.can.autoencoders:VoiceVaeGan", "base"),
+    "can_face_expression": ("mien.systems.can.network:FaceExpression", "base"),
 }
 
 
-def list_models() -> list[str]:
-    """Names that `create_model` knows."""
-    return list(SYSTEMS)
+def list_models(kind: Literal["all", "systems", "bundles"] = "all") -> list[str]:
+    """Names of systems, which `create_model` builds untrained, then of the bundles that ship, which are trained.
+
+    `load`, `Analyzer` and every command take the name of a bundle. Raises MienError for another kind.
+    """
+    if kind not in ("all", "systems", "bundles"):
+        raise MienError(f"Kinds of models are 'all', 'systems' and 'bundles'; got {kind!r}.")
+    return [*(SYSTEMS if kind != "bundles" else ()), *(shipped_names() if kind != "systems" else ())]
 
 
 def system_class(name: str) -> "type[System]":
     """The class behind a registered name. Raises MienError for a name that is not registered."""
     if name not in SYSTEMS:
+        if name in shipped_names():
+            raise MienError(f"{name} is a trained bundle, not a system: mien.load({name!r}), mien.Analyzer({name!r}).")
         raise MienError(f"No system {name!r}.{nearest(name, SYSTEMS)}")
-    found: type[System] = imported(SYSTEMS[name][0])
+    try:
+        found: type[System] = imported(SYSTEMS[name][0])
+    except ImportError as error:
+        raise MienError(missing_text(error, f"Building {name}") or one_line(error)) from error
     return found
 
 

@@ -50,11 +50,16 @@ class Stage(TrainingStep):
         """The registered name of what this stage trains when the config asks for the system `name`."""
         return name
 
+    @classmethod
+    def options_from(cls, options: Mapping[str, Any]) -> Any:
+        """The `options_class` of plain values. Raises MienError for an unknown name and a value that it refuses."""
+        options = {cls.renamed_options.get(name, name): value for name, value in options.items()}
+        return config_from(cls.options_class, options, where=f"The stage {cls.name}")
+
     def __init__(self, system: System, *, options: Mapping[str, Any], **rest: Any) -> None:
         """rest: optim, step and epochs, as of TrainingStep."""
         super().__init__(system, **rest)
-        options = {self.renamed_options.get(name, name): value for name, value in options.items()}
-        self.options = config_from(self.options_class, options, where=f"The stage {self.name}")
+        self.options = self.options_from(options)
         self.class_counts: tuple[int, ...] = ()  # training samples of each class; set by who brings the data, like
         self.validation_samples: Sequence[Sample] = ()
         self.scores: dict[str, float] = {}  # of the last validation

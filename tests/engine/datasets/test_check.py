@@ -16,7 +16,7 @@ from mien.data.replicas import write_drawn
 from mien.engine.datasets.check import check
 
 PUBLISHED = {
-    "rafdb", "rafdb_folders", "ferplus", "affectnet", "caers", "aihub", "sfew", "fer2013", "ckplus", "jaffe", "kdef",
+    "rafdb", "rafdb_folders", "ferplus", "affectnet", "caers", "sfew", "fer2013", "ckplus", "jaffe", "kdef",
     "expw", "w300",
 }  # fmt: skip
 

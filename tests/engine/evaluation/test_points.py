@@ -396,13 +396,13 @@ def test_synthetic_people_with_a_palsy(tmp_path: Path, monkeypatch: pytest.Monke
 def test_two_models_are_compared_on_the_same_faces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     install(monkeypatch, {"far": answering(moved((6, 8))), "near": answering(moved((3, 4)))})
     result = run(folder_of_points(tmp_path / "set"), tmp_path / "out", "far", compare="near")
-    (difference,) = result.differences
+    (difference,) = result.comparison.differences
     assert (difference.first, difference.second) == pytest.approx((0.10, 0.05), abs=1e-4)
     assert difference.interval.high < 0
-    assert "near is better: its mean error is 50.0% smaller" in (tmp_path / "out/report.html").read_text()
+    assert "near is better: nme_interocular, data differs by 5.00%" in (tmp_path / "out/report.html").read_text()
     again = run(tmp_path / "set", tmp_path / "again", "far", compare="far")
-    assert again.differences[0].value == 0
-    assert "is not significant" in (tmp_path / "again/report.html").read_text()
+    assert again.comparison.differences[0].value == 0
+    assert "cannot be told apart" in (tmp_path / "again/report.html").read_text()
 
 
 def test_two_tables_of_points_compare_as_in_memory(
@@ -416,7 +416,7 @@ def test_two_tables_of_points_compare_as_in_memory(
     (difference,) = compare(str(tmp_path / "far"), str(tmp_path / "near"), bootstrap=60)[""].differences
     assert (difference.name, difference.n) == ("data", COUNT)
     assert (difference.first, difference.second) == pytest.approx(
-        (both.differences[0].first, both.differences[0].second), abs=1e-5
+        (both.comparison.differences[0].first, both.comparison.differences[0].second), abs=1e-5
     )
     assert "near is better: nme_interocular, data differs by 5.00%" in capsys.readouterr().out
     run(tmp_path / "set", tmp_path / "pixels", "near", ocular_norm="none", bootstrap=0)

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -144,7 +145,7 @@ def test_an_output_that_cannot_be_written_is_reported_before_the_work(
 def test_frames_of_a_long_video_are_shown_evenly(monkeypatch: pytest.MonkeyPatch) -> None:
     from mien.core.records import Reading
     from mien.media.image import Picture
-    from mien.runtime.analyzer import PictureReadings
+    from mien.runtime.readings import PictureReadings
 
     shown, picture = SampledFrames(4), Picture(np.zeros((8, 8, 3), np.uint8), 1.0, (8, 8))
     for index in range(100):
@@ -169,7 +170,7 @@ def test_a_video_gives_rows_with_times_and_a_sheet_of_frames(photos: Path, tmp_p
     table = rows(tmp_path / "out")
     assert [row["success"] for row in table] == ["0", "1", "1", "1", "1"]
     assert [float(row["timestamp"]) for row in table[1:]] == pytest.approx([0, 0.2, 0.4, 0.6])
-    assert "broken.mp4" in table[0]["source"] and "1 files could not be read" in summary
+    assert "broken.mp4" in table[0]["source"] and "1 file could not be read" in summary
     assert (tmp_path / "out" / "overlays" / "film.jpg").is_file()
 
 
@@ -178,7 +179,7 @@ def test_the_options_of_the_command(bundle: str, tmp_path: Path, photos: Path, c
 
     arguments = ["analyze", str(photos / "a.jpg"), "--output", str(tmp_path / "o"), "--bundle", bundle, "--no-overlay"]
     assert main(arguments) == 0
-    assert "1 faces" in capsys.readouterr().out
+    assert ", 1 face." in capsys.readouterr().out
     assert main([*arguments, "--detektor", "dlib"]) == 2
     assert "Did you mean '--detector'" in capsys.readouterr().err
 
@@ -212,3 +213,44 @@ def test_mistakes_about_landmarks_are_one_line(photos: Path, tmp_path: Path, bun
         run(photos / "a.jpg", output=output, bundle=bundle, points=True)
     with pytest.raises(MienError, match="--landmarks is auto, yes or no; got 'maybe'"), unchecked():
         run(photos / "a.jpg", output=output, bundle=bundle, landmarks="maybe")
+
+
+def test_without_an_output_the_faces_are_printed_and_nothing_is_written(
+    bundle: str, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    from mien.__main__ import main
+
+    photo = str(next(photos.glob("a.jpg")))
+    monkeypatch.chdir(tmp_path)
+    before = sorted(tmp_path.rglob("*"))
+    assert main(["analyze", photo, "--bundle", bundle, "--threads", "1"]) == 0
+    first, count, *_ = capsys.readouterr().out.splitlines()
+    assert re.fullmatch(
+        rf"{re.escape(photo)}  face 0: \w+ \d+ %, box \(\d+, \d+, \d+, \d+\), pitch -?\d+°, yaw -?\d+°, roll -?\d+°",
+        first,
+    )
+    assert count.startswith("1 picture in ") and count.endswith(", 1 face.")
+    assert sorted(tmp_path.rglob("*")) == before
+    for option in ("points", "resume", "overwrite"):
+        assert main(["analyze", photo, f"--{option}"]) == 2
+        assert f"--{option} needs --output FOLDER" in capsys.readouterr().err
+
+
+def test_an_interrupted_run_says_what_is_saved_and_how_to_go_on(
+    bundle: str, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    from mien.__main__ import main
+    from mien.engine.reading.run import PrintedRun
+
+    def stop(self: PrintedRun, *_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(PrintedRun, "_read_pictures", stop)
+    arguments = ["analyze", str(photos / "a.jpg"), "--bundle", bundle, "--landmarks", "no", "--threads", "1"]
+    assert main(arguments) == 130
+    assert "0 of 1 were read; nothing is saved without --output." in capsys.readouterr().err
+    assert main([*arguments, "--output", str(tmp_path / "out")]) == 130
+    error = capsys.readouterr().err
+    assert (
+        "0 faces are saved in" in error and "The same command with --resume goes on" in error and error.count("\n") == 1
+    )

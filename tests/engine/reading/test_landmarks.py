@@ -36,9 +36,10 @@ def run(*inputs: Path, output: Path, bundle: str, **options) -> str:
 
 def test_a_face_with_depth_can_be_turned(photo: Path, tmp_path: Path) -> None:
     summary = run(photo, output=tmp_path / "out", bundle=bundle(tmp_path / "b", solid=True))
-    assert "1 face. The head is turned 0° to the viewer's" in summary and "Mean confidence" in summary
+    assert "a&b.jpg: 1 face, drawn in a&b.png\n  face 0, a&b.pts: box (" in summary
+    assert "The head is turned 0° to the viewer's" in summary and "Mean confidence" in summary
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
-        "a&b.html", "a&b.obj", "a&b.png", "a&b.pts",
+        "a&b.html", "a&b.obj", "a&b.png", "a&b.pts", "files.jsonl",
     ]  # fmt: skip
     points = read_pts(tmp_path / "out" / "a&b.pts")
     lines = (tmp_path / "out" / "a&b.obj").read_text().splitlines()
@@ -67,7 +68,9 @@ def test_without_depth_it_says_so(photo: Path, tmp_path: Path) -> None:
     files = (photo, tmp_path / "nobody.png", tmp_path / "empty.jpg")
     summary = run(*files, output=tmp_path / "out", bundle=bundle(tmp_path / "b", solid=False))
     assert "No 3D: tiny_points@" in summary and "nobody.png: no face found" in summary and "not read: " in summary
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a&b.png", "a&b.pts", "nobody.png"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "a&b.png", "a&b.pts", "files.jsonl", "nobody.png",
+    ]  # fmt: skip
     drawn, plain = (np.asarray(Image.open(p).convert("RGB")) for p in (tmp_path / "out" / "a&b.png", photo))
     assert (np.abs(drawn.astype(int) - plain).max(-1) > 40).sum() > 100
 
@@ -111,3 +114,46 @@ def test_no_face_overwrites_the_files_of_another_and_any_name_will_do(photo: Pat
     for suffix in (".pts", ".obj", ".html"):
         assert len(list((tmp_path / "out").glob(f"*{suffix}"))) == 5, suffix
     assert {"photo.pts", "photo_1.pts", "photo_face1.pts"} <= {path.name for path in (tmp_path / "out").iterdir()}
+
+
+def test_every_face_is_named_drawn_and_written(photo: Path, tmp_path: Path) -> None:
+    face = np.asarray(Image.open(photo))
+    Image.fromarray(np.concatenate([face, face[:, ::-1]], axis=1)).save(tmp_path / "two.png")
+    small = bundle(tmp_path / "b", solid=False)
+    lines = run(tmp_path / "two.png", output=tmp_path / "out", bundle=small).splitlines()
+    found = re.search(r"two.png: (\d+) faces, drawn in two.png$", lines[0])
+    assert found and int(found[1]) >= 2  # the detector may take a badge for a face too
+    for number in range(int(found[1])):
+        stem = f"two_{number}" if number else "two"
+        assert lines[1 + number].startswith(f"  face {number}, {stem}.pts: box (")
+        assert len(read_pts(tmp_path / "out" / f"{stem}.pts")) == 68
+    drawn = np.asarray(Image.open(tmp_path / "out" / "two.png")).astype(int)
+    changed = np.abs(drawn - np.asarray(Image.open(tmp_path / "two.png"))).sum(2) > 0
+    assert changed[:, :512].any() and changed[:, 512:].any()
+
+
+def test_a_used_folder_is_refused_or_cleaned_and_never_mixed(photo: Path, tmp_path: Path) -> None:
+    """Neither another person's pictures nor the user's own files are mixed with the results."""
+    small, out = bundle(tmp_path / "b", solid=False), tmp_path / "out"
+    run(photo, output=out, bundle=small)
+    photo.rename(tmp_path / "next.jpg")
+    with pytest.raises(MienError, match=r"holds the results of an earlier run \(a&b.p..\). Add --overwrite to replace"):
+        run(tmp_path / "next.jpg", output=out, bundle=small)
+    (out / "notes.txt").touch()
+    run(tmp_path / "next.jpg", output=out, bundle=small, overwrite=True)
+    assert sorted(path.name for path in out.iterdir()) == ["files.jsonl", "next.png", "next.pts", "notes.txt"]
+    with pytest.raises(MienError, match="holds the results of another command"):
+        main_error(["analyze", str(tmp_path / "next.jpg"), "--output", str(out), "--overwrite"])
+    with pytest.raises(MienError, match="holds the results of another command"):
+        main_error(["asymmetry", str(tmp_path / "next.jpg"), "--output", str(out), "--overwrite"])
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "next.pts").write_text("my own annotation")
+    with pytest.raises(MienError, match=r"next\.pts is there and was not written by this command"):
+        run(tmp_path / "next.jpg", output=tmp_path / "own", bundle=small)
+    assert (tmp_path / "own" / "next.pts").read_text() == "my own annotation"
+
+
+def main_error(arguments: list[str]) -> None:
+    from mien.__main__ import run as command
+
+    command(arguments)

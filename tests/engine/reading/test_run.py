@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -115,7 +116,7 @@ def test_a_killed_run_goes_on_where_it_was(
     assert parquet(output, "prob_anger") == parquet(whole, "prob_anger")
     before, after = (json.loads((folder / "readings.json").read_text()) for folder in (whole, output))
     assert after == before and after["rows"] == len(rows(whole)) == 13 and after["state"] == "complete"
-    assert f"{12 - (at - 1)} pictures in" in summary and "1 files could not be read" in summary
+    assert re.search(rf"\b{12 - (at - 1)} pictures? in", summary) and "1 file could not be read" in summary
 
 
 def test_a_complete_run_accepts_new_pictures(photos: Path, tmp_path: Path, bundle: str) -> None:
@@ -223,7 +224,7 @@ def process(photos: Path, tmp_path: Path, bundle: str):
         bundle,
     ]
     command += ["--backend", "onnxruntime", "--threads", "1", "--landmarks", "no", "--no-overlay"]
-    for number in range(250):
+    for number in range(120):
         (photos / f"z{number:03d}.png").write_bytes((photos / "00.png").read_bytes())
     before = signal.signal(signal.SIGINT, signal.SIG_DFL)  # a shell's background job would hand down that it is ignored
     running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -246,7 +247,7 @@ def test_signals_end_a_run_in_one_line_with_its_tables(process, tmp_path: Path, 
     assert process.returncode == code and out == "" and err.strip().count("\n") == 0 and err.startswith("mien: ")
     assert json.loads((tmp_path / "out" / "readings.json").read_text())["state"] == "interrupted"
     found = rows(tmp_path / "out")
-    assert 30 <= len(found) < 263 and parquet(tmp_path / "out", "source") == [row["source"] for row in found]
+    assert 30 <= len(found) < 133 and parquet(tmp_path / "out", "source") == [row["source"] for row in found]
 
 
 def test_after_a_real_kill_every_whole_row_is_there_and_none_twice(
@@ -258,7 +259,7 @@ def test_after_a_real_kill_every_whole_row_is_there_and_none_twice(
         assert sum(line.endswith("\n") for line in file) > 30
     run(photos, output=tmp_path / "out", bundle=bundle, resume=True)
     names = [row["source"] for row in rows(tmp_path / "out")]
-    assert len(names) == 263 and len(set(names)) == 262 and parquet(tmp_path / "out", "source") == names
+    assert len(names) == 133 and len(set(names)) == 132 and parquet(tmp_path / "out", "source") == names
 
 
 def test_a_second_run_into_the_folder_is_refused(process, photos: Path, tmp_path: Path, bundle: str) -> None:

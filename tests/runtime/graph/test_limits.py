@@ -98,6 +98,17 @@ def lying_shape() -> Any:
     return model(node("Add", "image", "w"), stored=[weights])
 
 
+def opset(version: int) -> Callable[[], Any]:
+    """OpenVINO looks for each operator in every version from there down."""
+
+    def make() -> Any:
+        found = model(node("Relu", "image"))
+        found.opset_import[0].version = version
+        return found
+
+    return make
+
+
 def sparse() -> Any:
     found = model(node("Add", "image", "w"))
     values = helper.make_sparse_tensor(constant("w", [1.0], np.float32), constant("i", [0]), [HUGE, 100])
@@ -159,6 +170,8 @@ HOSTILE: dict[str, tuple[Callable[[], Any], str]] = {
     "many nodes": (lambda: model(*(node("Relu", "image", outputs=(f"x{i}",)) for i in range(20_001))), "20,000 nodes"),
     "unsorted": (lambda: model(node("Relu", "x"), node("Relu", "image", outputs=("x",))), "before it is there"),
     "two of a name": (lambda: model(node("Relu", "image"), node("Relu", "image")), "'logits' twice"),
+    "opset of the future": (opset(2**31), "version of ONNX's operators"),
+    "no opset": (opset(0), "version of ONNX's operators"),
     "wrong input": (lambda: model(node("Gemm", "image", "image")), "Gemm 'logits' is damaged"),
 }  # fmt: skip
 
@@ -172,8 +185,15 @@ def write_bundle(folder: Path, content: bytes) -> Path:
     return bundle
 
 
-def open_bundle(folder: Path) -> None:
+def open_in_onnxruntime(folder: Path) -> None:
     Runner(folder, backend="onnxruntime", threads=1)
+
+
+def open_in_openvino(folder: Path) -> None:
+    Runner(folder, backend="openvino", threads=1)
+
+
+BACKENDS = {"onnxruntime": open_in_onnxruntime, "openvino": open_in_openvino}
 
 
 @pytest.mark.parametrize("name", HOSTILE)
@@ -186,9 +206,11 @@ def test_a_hostile_graph_is_refused_by_its_reason(name: str, tmp_path: Path) -> 
     assert str(caught.value).startswith(str(path)) and str(caught.value).isprintable()
 
 
-def test_hostile_bundles_take_no_time_and_no_memory(tmp_path: Path) -> None:
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_hostile_bundles_take_no_time_and_no_memory(tmp_path: Path, backend: str) -> None:
+    pytest.importorskip(backend)
     bundles = [write_bundle(tmp_path / name, make().SerializeToString()) for name, (make, _) in HOSTILE.items()]
-    found = run_bounded(open_bundle, bundles, seconds=5, megabytes=200)
+    found = run_bounded(BACKENDS[backend], bundles, seconds=5, megabytes=200)
     assert found.failures == [] and found.refused == len(HOSTILE)
 
 

@@ -10,8 +10,9 @@ import mien.runtime
 from mien.media.files import read_info
 from mien.runtime.backends import import_onnxruntime
 from mien.runtime.graph import limits
+from mien.runtime.graph.call import Value
 from mien.runtime.graph.onnx_file import read_graph
-from mien.runtime.graph.shapes import _ELEMENTWISE, _SAME, SHAPES, Value
+from mien.runtime.graph.shapes import _ELEMENTWISE, _SAME, SHAPES
 
 onnx = pytest.importorskip("onnx")
 from onnx import TensorProto, helper, numpy_helper  # noqa: E402

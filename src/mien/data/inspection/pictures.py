@@ -12,6 +12,7 @@ from mien.core.records import Sample
 from mien.core.spec import PictureInput
 from mien.data.faces import cut_face
 from mien.data.parallel import cores, parallel_map, stopped
+from mien.data.recent import recent_picture
 from mien.media.image import load_image
 from mien.media.parts import part_of
 
@@ -61,14 +62,18 @@ def inspect(
 
 def _facts_of(chunk: _Chunk) -> list[Facts]:
     look = _hashed if chunk.spec is None else _measured
+    known: dict[Any, Facts] = {}  # of rows that state the same part of the same picture
     facts = []
     for sample in chunk.samples:
         if stopped():
             break
-        try:
-            facts.append(look(sample, chunk.spec))
-        except (MienError, OSError) as error:
-            facts.append(Facts(why_broken=str(error)))
+        key = (sample.path, sample.span, None if chunk.spec is None else sample.box)
+        if key not in known:
+            try:
+                known[key] = look(sample, chunk.spec)
+            except (MienError, OSError) as error:
+                known[key] = Facts(why_broken=str(error))
+        facts.append(known[key])
     return facts
 
 
@@ -81,7 +86,7 @@ def _hashed(sample: Sample, spec: PictureInput | None) -> Facts:
 
 def _measured(sample: Sample, spec: PictureInput | None) -> Facts:
     assert spec is not None
-    picture = load_image(sample.path, span=sample.span, min_side=spec.size if sample.box is None else None)
+    picture = recent_picture(sample, min_side=spec.size if sample.box is None else None)
     crop = cut_face(sample, picture, spec)[0]
     mean, std = (values.ravel() / 255 for values in cv2.meanStdDev(crop))
     grey = cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY)

@@ -22,10 +22,6 @@ class Release:
     """Of the release."""
     source: str
     """Where the numbers are from."""
-    recalled: bool
-    """Whether some number was written down from memory (see `source`)."""
-    approximate: bool
-    """Whether the numbers are rounded."""
     splits: dict[str, dict[str, int]]
     """Split → class (or "all") → faces."""
 
@@ -50,7 +46,7 @@ def releases(name: str) -> list[Release]:
     """The published forms of what the reader `name` reads; [] for one's own data."""
     return [
         Release(
-            entry["release"], entry["source"], entry["recalled"], entry.get("approximate", False),
+            entry["release"], entry["source"],
             {
                 split: {"all": numbers["all"]} | numbers.get("classes", {}) if "all" in numbers else numbers["classes"]
                 for split, numbers in entry["splits"].items()

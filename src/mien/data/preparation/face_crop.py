@@ -19,9 +19,10 @@ from mien.core.geometry import Crop, crop_of_box, crop_of_picture, fit_similarit
 from mien.core.landmarks import to_5
 from mien.core.records import Box, Sample
 from mien.core.spec import PictureInput
+from mien.data.recent import recent_picture
 from mien.media.crop import crop_pixels
 from mien.media.detect import Detection, Detector, create_detector
-from mien.media.image import Picture, load_image
+from mien.media.image import Picture
 
 DETECTORS, ALIGNMENTS, ENCODINGS = ("dlib", "yunet", "none"), ("box", "five_points"), ("jpeg", "png")
 # Of two faces the larger counts, unless the smaller has at least this share of its side and is nearer to the centre.
@@ -101,7 +102,7 @@ def cut(sample: Sample, how: Preparation) -> Face:
     """The face of a sample. Raises CutError."""
     whole = how.align == "box" and how.detector == "none" and (sample.box is None or not how.own_boxes)
     try:
-        picture = load_image(sample.path, span=sample.span, min_side=how.size if whole else None)
+        picture = recent_picture(sample, min_side=how.size if whole else None)
     except MienError as error:
         raise CutError(BROKEN, str(error)) from error
     crop, side, score = _crop(sample, picture, how)

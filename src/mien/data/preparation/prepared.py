@@ -25,10 +25,12 @@ from arro3.io import write_parquet
 
 from mien.core.errors import MienError
 from mien.core.labels import LabelSet
+from mien.core.limits import MB
 from mien.core.records import Sample
 from mien.data.parallel import stopped
-from mien.data.preparation.face_crop import CutError, Preparation, cut, encoded
+from mien.data.preparation.face_crop import CutError, Face, Preparation, cut, encoded
 from mien.data.readers.reader import printable
+from mien.data.recent import Recent
 from mien.media.arrow import arrow_errors
 from mien.media.files import atomic_path, write_csv, write_text
 from mien.media.image import PICTURES
@@ -41,6 +43,7 @@ _LISTS = ("landmarks", "landmark_depth", "landmark_visible")
 _REAL = ("valence", "arousal", "crop_x", "crop_y", "crop_width", "crop_height", "crop_roll_rad", "score")
 _PICTURE_SUFFIX = re.compile(rf"({'|'.join(map(re.escape, PICTURES))})(?=$|_\d+$)", re.IGNORECASE)
 Row = dict[str, Any]
+_recent = Recent[tuple[bytes, Face, int]](32 * MB, weigh=lambda cut: len(cut[0]) + cut[1].pixels.size, kept=CutError)
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +90,7 @@ def parts_of(
     Rendered faces are not carried over: a network that takes them is trained on the data set itself.
     """
     suffix = ".png" if how.encoding == "png" else ".jpg"
-    used: set[str] = set()
+    used: dict[str, int] = {}
     prepared: set[str] = set()
     parts = []
     for split, samples in splits.items():
@@ -102,16 +105,21 @@ def parts_of(
     return parts
 
 
-def _file_name(key: str, suffix: str, used: set[str]) -> str:
-    """A relative path after the key that any file system takes, each once whatever the case of its letters."""
+def _file_name(key: str, suffix: str, used: dict[str, int]) -> str:
+    """A relative path after the key that any file system takes, each once whatever the case of its letters.
+
+    used: names, and of each the number that a further one of it was given last.
+    """
     parts = [re.sub(r"[^\w.+=@ -]", "_", part) for part in re.split(r"[/\\]", key) if part not in ("", ".", "..")]
     stem = _PICTURE_SUFFIX.sub("", "/".join(parts))
     stem = stem.encode("utf-8", "replace").decode()
-    name, number = stem + suffix, 1
+    name, first = stem + suffix, (stem + suffix).casefold()
+    number = used.get(first, 1)  # counting from 1 each time would take hours for a million faces of one name
     while name.casefold() in used:
         number += 1
         name = f"{stem}-{number}{suffix}"
-    used.add(name.casefold())
+    used[name.casefold()] = used.get(name.casefold(), 1)
+    used[first] = number
     return name
 
 
@@ -143,7 +151,7 @@ def write_part(part: Part) -> tuple[int, int]:
 
 
 def _prepared(sample: Sample, part: Part) -> tuple[bytes, Row]:
-    face = cut(sample, part.how)
+    content, face, side = _cut(sample, part.how)
     points = None if face.landmarks_px is None else face.landmarks_px.ravel().astype(float).tolist()
     row: Row = {
         "key": printable(sample.key),
@@ -152,12 +160,24 @@ def _prepared(sample: Sample, part: Part) -> tuple[bytes, Row]:
         "frame": sample.frame, "affected": sample.affected,
         "voice": None if sample.voice is None else printable(str(sample.voice.absolute())),
         "valence": sample.valence, "arousal": sample.arousal, "landmarks": points,
-        "landmark_depth": _scaled(sample, len(face.pixels) / (sum(face.crop.sides) / 2)),
+        "landmark_depth": _scaled(sample, side / (sum(face.crop.sides) / 2)),
         "landmark_visible": None if sample.visible is None else np.asarray(sample.visible, float).tolist(),
         "crop_x": face.crop.centre[0], "crop_y": face.crop.centre[1], "crop_width": face.crop.sides[0],
         "crop_height": face.crop.sides[1], "crop_roll_rad": face.crop.roll_rad, "score": face.score,
     }  # fmt: skip
-    return encoded(face.pixels, part.how), row
+    return content, row
+
+
+def _cut(sample: Sample, how: Preparation) -> tuple[bytes, Face, int]:
+    """The encoded face, the face, and its side; rows that state the same part of the same picture share them."""
+
+    def fresh() -> tuple[bytes, Face, int]:
+        face = cut(sample, how)
+        return encoded(face.pixels, how), face, len(face.pixels)
+
+    if sample.landmarks_px is not None:  # they belong to the face
+        return fresh()
+    return _recent.get((sample.path, sample.span, sample.box, how), fresh)
 
 
 def _scaled(sample: Sample, scale: float) -> list[float] | None:

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mien.core.errors import MienError, one_line
+from mien.core.extras import install_hint
 
 _LARGEST = 1 << 29  # bytes, unpacked: AFLW's list has 15 MB
 _DEEPEST = 8
@@ -57,7 +58,7 @@ def import_scipy_io(what: str) -> Any:
     try:
         import scipy.io
     except ImportError as error:
-        raise MienError(f"{what} needs SciPy: pip install 'mien[train]'.") from error
+        raise MienError(f"{what} needs SciPy: {install_hint('train')}.") from error
     return scipy.io
 
 

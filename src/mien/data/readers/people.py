@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from mien.core.records import Sample
+from mien.data.readers.listing import file_names
 from mien.data.readers.synthetic_set import SyntheticSet, affected_side
 
 _NEEDED = ("path", "split", "person", "expression", "valence", "arousal", "x0", "y0", "x1", "y1")
@@ -17,6 +18,7 @@ class People(SyntheticSet):
 
     boxed: give the box that a face detector would about find (default), else the whole picture is the face. Depth is
     the camera's z (towards it: larger is nearer) in metres, times focal_px / distance_m: pixels at the head's distance.
+    Where the folder has `renders`, each picture has the one of its name.
     """
 
     name = "people"
@@ -27,6 +29,7 @@ class People(SyntheticSet):
         self.missing, self.boxed = missing, boxed
         self._open("people.csv", _NEEDED)
         self.arrays = self.need(self.root / "truth.npz", way_out="Make the folder anew.")
+        self._renders = file_names(self.root / "renders")
 
     def _read(self, split: str) -> list[Sample]:
         truth = self._truth(self.arrays, ("mixture", "landmarks_px"), also=("landmarks_3d", "visible"))
@@ -43,12 +46,15 @@ class People(SyntheticSet):
 
     def _sample(self, row: dict[str, str], truth: dict[str, np.ndarray]) -> Sample:
         assert self.labels is not None
+        picture = self.root / row["path"]
+        render = self.root / "renders" / picture.name
         box = (float(row["x0"]), float(row["y0"]), float(row["x1"]), float(row["y1"]))
         return Sample(
-            row["path"], self.root / row["path"], row["split"], self.labels.index(row["expression"]),
+            row["path"], picture, row["split"], self.labels.index(row["expression"]),
             tuple(truth["mixture"].tolist()), box if self.boxed else None, truth["landmarks_px"].astype(np.float32),
             float(row["valence"]), float(row["arousal"]), row["person"], depth_px=_depth(row, truth),
             visible=truth.get("visible"), pose_rad=_pose(row), affected=affected_side(self, row),
+            render=render if render.name in self._renders else None,
         )  # fmt: skip
 
 

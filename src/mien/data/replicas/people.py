@@ -1,13 +1,14 @@
 """A folder of synthetic people: pictures, `people.csv` with what one number can say, `truth.npz` with the rest.
 
-`pictures/000001.png`; people.csv has a row a picture in the order of truth.npz's arrays; people.json says what made it.
+`pictures/000001.png`, and `renders/000001.png` where renders are asked for; people.csv has a row a picture in the order
+of truth.npz's arrays; people.json says what made it.
 """
 
 import csv
 import io
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from mien.data.parallel import parallel_map
 from mien.synthetic.face.palsy import REGIONS
 from mien.synthetic.people import CLASSES, PeopleOptions, Truth, portrait, units_of_model
 
-TABLE, ARRAYS, ABOUT, PICTURES = "people.csv", "truth.npz", "people.json", "pictures"
+TABLE, ARRAYS, ABOUT, PICTURES, RENDERS = "people.csv", "truth.npz", "people.json", "pictures", "renders"
 ARRAY_NAMES = ("mixture", "action_units", "landmarks_px", "landmarks_3d", "visible")
 NUMBERS = ("intensity", "valence", "arousal", "yaw_deg", "pitch_deg", "roll_deg", "focal_px", "distance_m")
 BOX = ("x0", "y0", "x1", "y1")
@@ -73,7 +74,8 @@ def write_people(
 
     shown: wraps the iterator of finished pictures, for a progress bar.
     """
-    (folder / PICTURES).mkdir(parents=True, exist_ok=True)
+    for name in (PICTURES, RENDERS) if options.renders else (PICTURES,):
+        (folder / name).mkdir(parents=True, exist_ok=True)
     parts = [range(i, min(i + _AT_A_TIME, plan.faces)) for i in range(0, plan.faces, _AT_A_TIME)]
     paint = partial(_paint, folder=folder, plan=plan, options=options)
     found: dict[int, Truth] = {}
@@ -96,10 +98,17 @@ def _paint(numbers: Sequence[int], *, folder: Path, plan: Plan, options: PeopleO
             plan.seed, number, person=plan.person(number), expression=plan.expression(number), options=options
         )
         path = folder / picture_name(number)
-        if not cv2.imwrite(str(path), np.ascontiguousarray(pixels[..., ::-1])):
-            raise MienError(f"Cannot write {path}. Is the disk full, or the folder read-only?")
+        _write_picture(path, np.ascontiguousarray(pixels[..., ::-1]))
+        if truth.render is not None:
+            _write_picture(folder / RENDERS / path.name, truth.render)
+            truth = replace(truth, render=None)  # all truths are kept until the tables are written
         truths.append(truth)
     return truths
+
+
+def _write_picture(path: Path, pixels: np.ndarray) -> None:
+    if not cv2.imwrite(str(path), pixels):
+        raise MienError(f"Cannot write {path}. Is the disk full, or the folder read-only?")
 
 
 def picture_name(number: int) -> str:

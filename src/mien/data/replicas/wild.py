@@ -66,12 +66,14 @@ def write_affectnet_arrays(folder: Path, faces: Iterable[Face]) -> Iterator[Writ
 
 
 def write_affectnet_folders(folder: Path, faces: Iterable[Face]) -> Iterator[Written]:
-    """Class folders 0..7 as If3D has them, and its table of valence and arousal."""
+    """Class folders 0..7 as If3D has them, its table of valence and arousal, and a grey picture for each render."""
     rows: dict[str, list[list[object]]] = {part: [["number", "exp", "val", "aro"]] for part in ("train", "val")}
     for face in faces:
         part, code = "train" if face.split == "train" else "val", _AFFECTNET.index(face.expression)
         key = f"affectnet_clean/{part}/{code}/{face.number}.jpg"
         write_picture(folder / key, face.pixels)
+        grey = face.pixels.mean(2, keepdims=True).astype(np.uint8)
+        write_picture(folder / "affectnet_smirk" / part / str(code) / f"{face.number}.png", grey.repeat(3, 2))
         rows[part].append([face.number, code, _or(face.valence, 0.0), _or(face.arousal, 0.0)])
         affect = face.valence or 0.0, face.arousal or 0.0
         yield Written(key, face.split, face.expression, None, None, None, None, *affect)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from mien.core.bundle import BundleInfo
 from mien.core.errors import MienError, nearest
+from mien.core.extras import install_hint
 from mien.media.files import atomic_path, sha256_of, write_text
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def export(
     """
     if to not in FORMATS:
         raise MienError(f"No format {to!r}.{nearest(to, FORMATS)}")
-    from mien.engine.bundles.predictor import bundle_folder
+    from mien.media.bundles import bundle_folder
 
     source = bundle_folder(bundle)
     _needs_onnx()
@@ -106,4 +107,4 @@ def _needs_onnx() -> None:
 
     for package in ("onnx", "onnxscript"):
         if not find_spec(package):
-            raise MienError(f"Export needs {package}, which is not installed: pip install 'mien[train,export]'.")
+            raise MienError(f"Export needs {package}, which is not installed: {install_hint('train', 'export')}.")

@@ -1,13 +1,12 @@
 """A bundle's network ready for inference: arrays by input name in, arrays by output name out, on PyTorch or ONNX.
 
-Commands that need no torch import this module for `bundle_folder`, so torch is not imported at its top.
+Commands that need no torch import this module, so torch is not imported at its top.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib import resources
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
@@ -16,6 +15,8 @@ import numpy as np
 
 from mien.core.bundle import BundleInfo
 from mien.core.errors import MienError
+from mien.core.extras import install_hint
+from mien.media.bundles import bundle_folder
 from mien.runtime.runner import Runner
 
 RunnerName = Literal["auto", "torch", "onnx"]
@@ -45,24 +46,12 @@ def open_predictor(bundle: str, *, runner: RunnerName = "auto", device: str = "a
         raise MienError(f"No runner {runner!r}. Known: auto, torch, onnx.")
     if not (folder / WEIGHTS[runner]).is_file():
         way_out = (
-            " Install PyTorch (pip install 'mien[train]') or export it: mien export BUNDLE --to onnx."
+            f" Install PyTorch ({install_hint('train')}) or export it: mien export BUNDLE --to onnx."
             if runner == "onnx"
             else " Use --runner onnx."
         )
         raise MienError(f"{folder} has no {WEIGHTS[runner]}, which the {runner} runner needs.{way_out}")
     return _torch_predictor(folder, device) if runner == "torch" else _onnx_predictor(folder)
-
-
-def bundle_folder(bundle: str) -> Path:
-    """The folder of a bundle: its path, that of a run folder with `bundle/` in it, or the name of a shipped model."""
-    path = Path(bundle)
-    for folder in (path, path / "bundle", Path(str(resources.files("mien.runtime"))) / "bundles" / bundle):
-        if (folder / "system.json").is_file():
-            return folder
-    kind = "a folder without system.json" if path.is_dir() else "no such folder" if not path.exists() else "a file"
-    raise MienError(
-        f"{bundle} is not a bundle ({kind}). Expected a folder with system.json and the weights, or a run folder."
-    )
 
 
 def _torch_predictor(folder: Path, device: str) -> Predictor:

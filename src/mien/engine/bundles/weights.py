@@ -101,7 +101,7 @@ def verify(bundle: str) -> str:
     Args:
         bundle: folder of the bundle or of a training run, or the name of a model that ships with mien.
     """
-    from mien.engine.bundles.predictor import bundle_folder
+    from mien.media.bundles import bundle_folder
     from mien.media.files import INFO_FILE, read_info, sha256_of
 
     folder = bundle_folder(bundle)

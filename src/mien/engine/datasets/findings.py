@@ -160,8 +160,7 @@ def _against_published(found: Findings) -> list[str]:
         return []
     away = [text for split, numbers in release.splits.items() for text in _away(split, numbers, found.counts)]
     difference = "as published" if not away else "; ".join(away)
-    trust = ("; about" if release.approximate else "") + ("; partly from memory" if release.recalled else "")
-    return [f"published ({release.name}{trust}): {difference}", f"  source: {release.source}"]
+    return [f"published ({release.name}): {difference}", f"  source: {release.source}"]
 
 
 def _away(split: str, published: dict[str, int], counts: dict[str, dict[str, int]]) -> list[str]:

@@ -16,7 +16,8 @@ def leaks(
     *,
     root: str,
     against: str = "",
-    output: str = "leaks",
+    output: str | None = None,
+    overwrite: bool = False,
     strict: bool = False,
     pictures: bool = True,
     split_file: str = "",
@@ -32,7 +33,8 @@ def leaks(
         name: reader of the data set; `mien data list` prints all.
         root: folder of the data set; for manifest, the table.
         against: another data set as NAME=DIR, or a bundle (folder, run folder or the name of one that ships).
-        output: folder for leaks.csv and leaks.html.
+        output: folder for leaks.csv and leaks.html; by default leaks, and leaks-OTHER with --against OTHER.
+        overwrite: replace the leaks.csv and leaks.html of an earlier run.
         strict: end with exit code 2 when there are leaks.
         pictures: compare the pictures; false compares names only.
         split_file: split file whose parts replace the data set's own splits.
@@ -42,7 +44,11 @@ def leaks(
     from mien.data.leakage.leaks import find_leaks, summary
     from mien.data.options import DataOptions
     from mien.engine.datasets.leaks_page import by_sides, write_leaks_page, write_table
+    from mien.media.files import refuse_existing
 
+    other = Path(against.partition("=")[0]).name
+    folder = Path(output or (f"leaks-{other}" if other else "leaks"))
+    refuse_existing([folder / "leaks.csv", folder / "leaks.html"], overwrite=overwrite)
     opened = DataOptions(name=name, root=root, reader=reader or {}, split_file=split_file, fold=fold).open()
     sides = {split: opened.samples(split) for split in opened.splits}
     if against and "=" in against:
@@ -51,7 +57,6 @@ def leaks(
         found = _against_bundle(against, sides, opened.name)
     else:
         found = [leak for leak in find_leaks(sides, pictures=pictures) if not _nested(sides, leak.sides)]
-    folder = Path(output)
     write_table(folder / "leaks.csv", found)
     write_leaks_page(folder / "leaks.html", f"Leaks of {opened.name}", found, _scope(sides, against, pictures))
     where = f"{folder / 'leaks.csv'}, {folder / 'leaks.html'}"
@@ -90,7 +95,7 @@ def _against_bundle(bundle: str, sides: dict[str, list["Sample"]], data: str) ->
     """The faces that the bundle was trained on or chosen by. Raises MienError for one that records none."""
     from mien.data.leakage.contamination import read_train_faces
     from mien.data.leakage.leaks import Leak
-    from mien.engine.bundles.predictor import bundle_folder
+    from mien.media.bundles import bundle_folder
     from mien.media.files import read_info
 
     folder = bundle_folder(bundle)

@@ -11,6 +11,7 @@ from mien.data.readers import open_reader
 from mien.data.readers.divided import Divided
 from mien.data.readers.recognise import named_set
 from mien.data.split_file import parts_from
+from mien.media.files import refuse_existing
 
 
 def split(
@@ -18,6 +19,7 @@ def split(
     *,
     root: str = "",
     output: str = "split.csv",
+    overwrite: bool = False,
     parts: str = "",
     folds: int = 0,
     seed: int = 0,
@@ -34,6 +36,7 @@ def split(
             a layout that is recognised.
         root: folder of the data set, where `name` is a reader.
         output: CSV file to write.
+        overwrite: replace the file where it exists; scores of models that were trained with it do not hold any more.
         parts: names and shares of the parts; train=.8,valid=.1,test=.1 by default.
         folds: number of equal folds instead of parts; fold K becomes the test split by --data.fold K.
         seed: seed of the split.
@@ -45,6 +48,7 @@ def split(
         raise MienError("Name --parts or --folds, not both.")
     if folds and folds < 2:
         raise MienError(f"--folds must be at least 2; got {folds}.")
+    refuse_existing([Path(output)], overwrite=overwrite)
     opened = open_reader(*named_set(name, root), **(reader or {}))
     splits = tuple(opened.resolve(name.strip()) for name in within.split(",")) if within else opened.splits
     shares = {str(k): 1.0 for k in range(folds)} if folds else parts_from(parts or "train=.8,valid=.1,test=.1")

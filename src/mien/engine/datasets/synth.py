@@ -47,8 +47,8 @@ def synth(
         pictures: pictures of each person, in different expressions.
         replace: delete what the folder holds; otherwise a folder that is not empty is refused.
         workers: processes; by default one for each core.
-        options: of people: palsy, mixtures, yaw_max_deg, occluders, degradations, least_intensity; of clips also
-            seconds, frames_per_s, voice, syllables, disagree. For instance --options.palsy 0.5.
+        options: of people: palsy, mixtures, yaw_max_deg, occluders, degradations, least_intensity, renders; of
+            clips also seconds, frames_per_s, voice, syllables, disagree. For instance --options.palsy 0.5.
     """
     if name in ("people", "clips"):
         with _in_place_of(home_expanded(output), replace=replace) as temporary:

@@ -1,5 +1,6 @@
 """The report of the tour: the drawn faces, training, evaluation, and the pictures that were read."""
 
+import csv
 from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
@@ -16,8 +17,11 @@ from mien.report.contact_sheet import Row, Tile, row_sheet
 from mien.report.page import Section, caveats, macro
 from mien.report.plots import curves_figure
 from mien.report.training import read_lines
+from mien.runtime.readings import FaceReading, Readings
 
 TEMPLATE = "demo.html"
+SIDES = "right", "left", "difference"  # columns of measures.csv
+SIDE = 240  # pixels, of a drawing that was read
 SHOWN, TILE = 8, 96  # drawn faces of each expression on the sheet; their side in pixels
 CURVES = (  # stage, metric, title, whether it is written in percent
     ("landmarks", "nme_interocular", "Stage 0: landmark error (eye distances)", False),
@@ -27,23 +31,27 @@ CURVES = (  # stage, metric, title, whether it is written in percent
 
 def sections(tour: Tour) -> list[Section]:
     """All sections, those of steps that were left out excepted."""
-    found = [Section("", _summary(tour)), Section("1  Faces that nobody has", _drawn(tour))]
+    found = [Section("", _summary(tour))]
     if tour.evaluation is not None:
+        found.append(Section("1  Faces that nobody has", _drawn(tour)))
         found.append(Section("2  Training", _training(tour)))
         found.append(Section("3  Measured on drawings of the test split", _measured(tour)))
-    if tour.readings:
-        found.append(Section("4  Reading pictures", _read(tour)))
+        found.append(Section("4  New drawings, read with the network just trained", _read_drawings(tour)))
+    first = len(found)
+    found.append(Section(f"{first}  Photographs, read with the models that ship", _read_photographs(tour)))
+    found.append(Section(f"{first + 1}  Asymmetry of a smile, healthy and with a palsy", _asymmetry(tour)))
     return [*found, Section("Your own faces", macro(TEMPLATE, "next_steps")), caveats()]
 
 
 def _summary(tour: Tour) -> Markup:
-    cards = {"drawn faces": f"{sum(1 for _ in (tour.folder / 'faces').rglob('*.png')):,}"}
+    cards: dict[str, str] = {}
     if tour.evaluation is not None:
+        cards["drawn faces"] = f"{sum(1 for _ in (tour.folder / 'faces').rglob('*.png')):,}"
         accuracy = value_of(tour.evaluation.scores, "accuracy")
         assert accuracy.value is not None and accuracy.low is not None and accuracy.high is not None
         cards[f"accuracy; 95 % interval {accuracy.low:.0%} to {accuracy.high:.0%}"] = f"{accuracy.value:.0%}"
         cards["accuracy by chance"] = f"{1 / len(tour.evaluation.predictions.labels):.0%}"
-    cards["faces read in pictures"] = str(sum(row["success"] == "1" for row in tour.readings))
+        cards["new drawings read as they were drawn"] = f"{tour.right} of {len(tour.drawings)}"
     cards["seconds in total"] = f"{tour.seconds['all']:.0f}"
     return macro(TEMPLATE, "summary", cards, tour.skipped)
 
@@ -88,23 +96,61 @@ def _measured(tour: Tour) -> Markup:
     return macro(TEMPLATE, "evaluation", headline(result), classes_table(result), confusion_table(result))
 
 
-def _read(tour: Tour) -> Markup:
-    astronaut = tour.folder / "readings" / "overlays" / "astronaut.jpg"
-    portrait = _jpeg(astronaut, "an astronaut's portrait, its face framed and labelled") if astronaut.is_file() else ""
-    sheet = _jpeg(tour.folder / "readings" / "contact_sheet.jpg", "all pictures, their faces framed and labelled")
-    return macro(TEMPLATE, "readings", tour.reader, portrait, list(_reading_rows(tour)), sheet)
+def _read_drawings(tour: Tour) -> Markup:
+    tiles = [
+        Tile(f"{name}: {readings[0].label or readings[0].note}", _plotted(readings)) for name, readings in tour.drawings
+    ]
+    content = BytesIO()
+    Image.fromarray(row_sheet([Row("", tiles)], columns=4, side=SIDE)).save(content, "JPEG", quality=90)
+    sheet = parts.picture(content.getvalue(), alt="new drawings, their faces framed and labelled", kind="jpeg")
+    return macro(TEMPLATE, "drawings", tour.right, len(tour.drawings), sheet)
 
 
-def _jpeg(path: Path, alt: str) -> Markup:
-    return parts.picture(path.read_bytes(), alt=alt, kind="jpeg")
+def _plotted(readings: Readings) -> np.ndarray:
+    shown = readings.plot()
+    shown.thumbnail((SIDE, SIDE))
+    return np.asarray(shown)
 
 
-def _reading_rows(tour: Tour) -> Iterator[list[parts.Cell]]:
-    for row in tour.readings:
-        name = Path(row["source"]).name
-        if row["success"] != "1":
-            yield [name, row["note"], "", ""]
-            continue
-        share = float(row[f"prob_{row['expression']}"])
-        corner = f"{float(row['box_x0']):.0f}, {float(row['box_y0']):.0f}"
-        yield [name, row["expression"], parts.bar(share, f"{share:.0%}" if share < 0.995 else ">99%"), corner]
+def _read_photographs(tour: Tour) -> Markup:
+    pictures = [
+        (_jpeg(readings.plot(), f"{name}, the face framed, its points drawn"), name)
+        for name, readings in tour.photographs
+    ]
+    rows = [list(_row(name, reading)) for name, readings in tour.photographs for reading in readings]
+    return macro(TEMPLATE, "photographs", pictures, rows)
+
+
+def _row(name: str, reading: FaceReading) -> Iterator[parts.Cell]:
+    share = reading.probabilities.get(reading.expression or "")
+    pose = reading.points.pose_rad if reading.points else None
+    yield name
+    yield reading.expression or reading.note
+    yield "" if share is None else parts.bar(share, f"{share:.0%}" if share < 0.995 else ">99%")
+    yield "" if pose is None else ", ".join(f"{round(float(np.degrees(angle)))}°" for angle in pose)
+
+
+def _asymmetry(tour: Tour) -> Markup:
+    faces = []
+    for name, path, text in tour.asymmetry:
+        with Image.open(path) as picture:
+            shown = _jpeg(picture.convert("RGB"), f"a synthetic smile, {name}")
+        folder = tour.folder / f"asymmetry_{name}"
+        faces.append((shown, name, text, f"{folder.name}/report.html", _clear_measures(folder / "measures.csv")))
+    return macro(TEMPLATE, "asymmetry", faces)
+
+
+def _clear_measures(path: Path) -> list[list[parts.Cell]]:
+    """Measures whose sides differ by more than their errors: name, right, left, difference in their unit."""
+    with path.open(encoding="utf-8", newline="") as file:
+        clear = [row for row in csv.DictReader(file) if row["clear"] == "1" and row["difference"]]
+    return [
+        [row["measure"].replace("_", " "), *(f"{float(row[side]):.1f} {row['unit']}" for side in SIDES)]
+        for row in clear
+    ]
+
+
+def _jpeg(image: Image.Image, alt: str) -> Markup:
+    content = BytesIO()
+    image.save(content, "JPEG", quality=90)
+    return parts.picture(content.getvalue(), alt=alt, kind="jpeg")

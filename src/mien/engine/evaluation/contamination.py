@@ -10,8 +10,8 @@ from mien.core.records import Sample
 from mien.data.leakage.contamination import read_train_faces, train_faces
 from mien.data.selection import Selection
 from mien.data.splits import split_hash
-from mien.engine.bundles.predictor import bundle_folder
 from mien.engine.evaluation.data import EvaluationData, Target
+from mien.media.bundles import bundle_folder
 from mien.media.files import read_info
 
 UNKNOWN = "this bundle carries no fingerprints of its training faces; only the names of splits were compared"

@@ -121,12 +121,13 @@ def print_scores(
         table.add_column(name, justify=side)  # type: ignore[arg-type]
     for score in scores:
         table.add_row(score.metric, format_value(score), format_interval(score, format_value))
-    print_table(result, table, folder, lines, result.comparison.verdict if result.comparison else "")
+    print_table(result, table, folder, lines)
 
 
-def print_table(result: Evaluation, table: Table, folder: Path, lines: Sequence[str], verdict: str) -> None:
+def print_table(result: Evaluation, table: Table, folder: Path, lines: Sequence[str]) -> None:
     """A table on standard output, then warnings, the comparison's verdict, and where the report is."""
     console, target = plain_console(), result.target
+    verdict = result.comparison.verdict if result.comparison else ""
     title = f"{result.model} on {target.data} {target.split}, {result.output}: {result.faces:,} faces"
     console.print(title, markup=False, highlight=False, soft_wrap=True)
     console.print(table)

@@ -1,6 +1,7 @@
-"""`mien analyze`: the faces of photos, folders and videos, as a table with a description and as labelled pictures."""
+"""`mien analyze`: a line for each face of photos, folders and videos; on request a table and labelled pictures."""
 
 import time
+from contextlib import ExitStack
 from typing import Literal
 
 from mien.core.errors import MienError
@@ -10,7 +11,7 @@ from mien.media.files import writable_folder
 def analyze(
     inputs: list[str],
     *,
-    output: str,
+    output: str | None = None,
     bundle: list[str] | None = None,
     detector: Literal["dlib", "yunet"] = "dlib",
     detector_weights: str | None = None,
@@ -28,11 +29,14 @@ def analyze(
     threads: int | None = None,
     limit: int | None = None,
 ) -> str:
-    """Read faces in photos, folders and videos; writes a table, its description and labelled pictures.
+    """Read faces in photos, folders and videos: prints a line for each face; --output writes a table and pictures.
+
+    Without --output nothing is written. With it the lines of the first faces are printed, and all are in the table.
 
     Args:
         inputs: files, folders, patterns such as 'photos/*.jpg', videos; - takes names from standard input, one a line.
-        output: folder for readings.csv, readings.parquet, readings.json, overlays/ and contact_sheet.jpg.
+        output: folder for readings.csv, readings.parquet, readings.json, overlays/ and contact_sheet.jpg; by default
+            nothing is written.
         bundle: folder of a bundle with model.onnx; repeat it to run several on the same faces. By default the model
             that ships with mien.
         detector: face detector; dlib needs no weight file, yunet also finds turned faces and needs OpenCV's.
@@ -53,29 +57,35 @@ def analyze(
         threads: CPU threads; by default one for each core.
         limit: largest number of pictures and videos to read.
     """
-    from mien.engine.reading.inputs import bundles_of, files_of, landmarker_for, positive
+    from mien.engine.reading.inputs import bundles_of, files_of, landmarks_for, positive
     from mien.engine.reading.output_folder import OutputFolder
-    from mien.engine.reading.run import AnalyzeRun
+    from mien.engine.reading.run import AnalyzeRun, PrintedRun
     from mien.media.image import left_out
     from mien.runtime.analyzer import Analyzer
 
-    folder, step = writable_folder(output), positive(every, "every") or 1
-    with OutputFolder(folder, resume=resume, overwrite=overwrite) as out:
+    needing = {"points": points, "resume": resume, "overwrite": overwrite}
+    if output is None and (option := next((name for name, given in needing.items() if given), None)):
+        raise MienError(f"--{option} needs --output FOLDER; without it mien analyze prints its readings only.")
+    folder, step = None if output is None else writable_folder(output), positive(every, "every") or 1
+    with ExitStack() as stack:
+        out = folder and stack.enter_context(OutputFolder(folder, resume=resume, overwrite=overwrite))
         files = files_of(inputs, folder)[: positive(limit, "limit")]
         bundles = bundles_of(bundle)
         analyzer = Analyzer(
             bundles, detector=detector, weights=detector_weights, min_face=min_face, backend=backend,
             precision=precision, threads=threads, smooth=smooth,
-            landmarks=landmarker_for(
-                bundles, landmarks, landmark_bundle, backend=backend, precision=precision, threads=threads
-            ),
+            landmarks=landmarks_for(bundles, landmarks, landmark_bundle),
         )  # fmt: skip
         if points and analyzer.landmarks is None:
             raise MienError("--points needs landmarks. Leave out --landmarks no, or name a --landmark-bundle.")
         details = {
             "inputs": inputs, "detector": detector, "min_face": min_face, "every": step, "left_out": left_out(inputs),
         }  # fmt: skip
-        run = AnalyzeRun(analyzer, out, files, details, overlay=overlay, points=points)
+        run = (
+            AnalyzeRun(analyzer, out, files, details, overlay=overlay, points=points)
+            if out
+            else PrintedRun(analyzer, files, details)
+        )
         started = time.perf_counter()
         run.read()
         return run.summary(time.perf_counter() - started)

@@ -3,41 +3,62 @@
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from mien.core.errors import MienError
 from mien.engine.reading.asymmetry_report import write_report
 from mien.media.files import printable
 from mien.media.image import is_video, load_image
 from mien.media.video import frames
-from mien.runtime.asymmetry.examination import Examination, FaceReader, FilmExamination, examine_film, examine_picture
+from mien.runtime.asymmetry.examination import (
+    Examination,
+    FaceReader,
+    FilmExamination,
+    Reader,
+    examine_film,
+    examine_picture,
+)
 from mien.runtime.asymmetry.frame import Method
 from mien.runtime.asymmetry.quality import failed
 from mien.runtime.asymmetry.scales import ScaleEstimate, estimate_scales
-from mien.runtime.asymmetry.tables import write_curves, write_measures
+from mien.runtime.asymmetry.significance.errors import ErrorModel
+from mien.runtime.asymmetry.tables import write_changes, write_curves, write_measures
 from mien.runtime.asymmetry.tasks import TASKS
+from mien.runtime.asymmetry.visits import Comparison, rest_of
 
 PAGE = "report.html"
 
 
+@runtime_checkable
+class StartingReader(Reader, Protocol):
+    """A Reader that is informed of each new file."""
+
+    def begin(self, source: str) -> None: ...
+
+
 def examined(
-    named: list[tuple[str, Path]], reader: FaceReader, method: Method, *, mirror: bool, affected: str, every: int
-) -> tuple[list[Examination | FilmExamination], list[str]]:
-    """What could be examined, and why the rest could not. Raises MienError where nothing could."""
-    items: list[Examination | FilmExamination] = []
+    visits: Sequence[Sequence[tuple[str, Path]]], reader: StartingReader, method: Method, *, mirror: bool,
+    affected: str, every: int, errors: ErrorModel | None,
+) -> tuple[list[list[Examination | FilmExamination]], list[str]]:  # fmt: skip
+    """What could be examined of each visit, and why the rest could not. Raises MienError where nothing could."""
+    items: list[list[Examination | FilmExamination]] = [[] for _ in visits]
     unread: list[str] = []
-    for task, path in named:
-        common: dict[str, Any] = {"source": printable(path.name), "mirror": mirror, "method": method}
+    for visit, task, path in [(visit, *pair) for visit, pairs in enumerate(visits) for pair in pairs]:
+        name = path.name if len(visits) == 1 else f"{path.parent.name}/{path.name}"
+        common: dict[str, Any] = {
+            "source": printable(name), "mirror": mirror, "method": method, "errors": errors
+        }  # fmt: skip
+        reader.begin(common["source"])
         try:
             if is_video(path):
                 play = partial(frames, path, every=every)
                 side = "" if affected == "auto" else affected
-                items.append(examine_film(play, reader, task=task, affected=side, **common))
+                items[visit].append(examine_film(play, reader, task=task, affected=side, **common))
             else:
-                items.append(examine_picture(load_image(path).pixels, reader, task=task, **common))
+                items[visit].append(examine_picture(load_image(path).pixels, reader, task=task, **common))
         except MienError as error:
             unread.append(printable(str(error) if path.name in str(error) else f"{path.name}: {error}"))
-    if not items:
+    if not any(items):
         others = f" (and {len(unread) - 1} others)" if len(unread) > 1 else ""
         raise MienError(f"Nothing could be measured: {unread[0]}{others}")
     return items, unread
@@ -55,27 +76,36 @@ def rated(items: Sequence[Examination | FilmExamination], affected: Any) -> list
 
 def written(
     items: list[Examination | FilmExamination], scales: list[ScaleEstimate], folder: Path, reader: FaceReader,
-    details: dict[str, Any],
+    details: dict[str, Any], *, change: Comparison | None = None, errors: ErrorModel | None = None,
 ) -> str:  # fmt: skip
     write_measures(items, folder, info=reader.info, scales=scales, **details)
+    if change is not None:
+        write_changes(change.changes, folder)
     for number, film in enumerate(item for item in items if isinstance(item, FilmExamination)):
         write_curves(film, folder / f"curves_{number + 1}.csv")
     unread = list(details["unread"])
-    write_report(folder / PAGE, items, scales, info=reader.info, sigma=str(details["sigma"]), unread=unread)
-    lines = [line for item in items for line in _lines(item)] + [f"not measured: {why}" for why in unread]
-    return "\n".join([*lines, f"{folder / PAGE} (measures.csv, measures.json). Estimates, no diagnosis."])
+    affected = "" if details["affected"] == "auto" else str(details["affected"])
+    write_report(
+        folder / PAGE, items, scales, info=reader.info, sigma=str(details["sigma"]), affected=affected, unread=unread,
+        change=change, errors=errors,
+    )  # fmt: skip
+    lines = [] if change is None else change.lines
+    lines += [line for item in items for line in _lines(item, rest_of(items, item))]
+    lines += [f"not measured: {why}" for why in unread]
+    if affected:
+        lines.append(f"given as affected: the person's {affected} side")
+    tables = "measures.csv, measures.json" if change is None else "changes.csv, measures.csv, measures.json"
+    return "\n".join([*lines, f"{folder / PAGE} ({tables}). Estimates, no diagnosis."])
 
 
-def _lines(item: Examination | FilmExamination) -> list[str]:
+def _lines(item: Examination | FilmExamination, rest: Examination | None) -> list[str]:
     if isinstance(item, Examination):
-        whole = item.measured.regions[0]
-        floor = "" if whole.floor is None else f" (a symmetric face stays below {whole.floor:.1f} %)"
-        first = f"{item.source}{f' ({item.task})' if item.task else ''}: asymmetry {whole.asymmetry.value:.1f} %{floor}"
-        return [first, *(f"  {sentence}" for sentence in failed(item.checks))]
+        return [f"{item.source}{f' ({item.task})' if item.task else ''}: {item.finding(rest)}",
+                *(f"  {sentence}" for sentence in failed(item.checks))]  # fmt: skip
     moved = item.movement
     right, left = moved["excursion"].right, moved["excursion"].left
     assert right is not None and left is not None
-    which = f"{moved.affected} side moves less" if moved.affected else "no side moves less beyond chance"
+    which = f"{moved.weaker} side moves less" if moved.weaker else "no side moves less beyond error"
     return [
         f"{item.source}: {moved.target} moves {right.value:.1f} mm right, {left.value:.1f} mm left; {which}",
         *(f"  {sentence}" for sentence in failed(item.at_rest.checks)),

@@ -12,13 +12,13 @@ from mien.engine.reading.output_names import OutputNames
 from mien.media.files import atomic_path, printable
 from mien.media.points import write_pts
 from mien.report.contact_sheet import contact_sheet
-from mien.runtime.analyzer import PictureReadings
-from mien.runtime.overlay import draw, scaled, thumbnail
+from mien.runtime.overlay import drawn, scaled, thumbnail
+from mien.runtime.readings import PictureReadings
 
 PAGE, THUMBNAIL = 48, 320  # pictures on one contact sheet; their side in pixels
 FRAMES_SHOWN = 24  # of a film
 JPEG_SIDE = 65_500  # pixels; libjpeg writes no more
-DRAWN_PIXELS = 25_000_000  # drawing on a copy takes 11 bytes for each
+DRAWN_PIXELS = 25_000_000  # drawing takes 10 bytes for each
 
 
 class Drawings:
@@ -74,7 +74,7 @@ class Drawings:
         small = thumbnail(pixels, readings, side=THUMBNAIL)
         tiny = max(pixels.shape[:2]) < THUMBNAIL  # no letters fit; it is drawn enlarged
         target = self.output.new_file(OVERLAYS, f"{self.names.stem(path)}.jpg")
-        write_jpeg(small if tiny else draw(pixels, readings), target)
+        write_jpeg(small if tiny else drawn(pixels, readings, own=pixels is not read.picture.pixels), target)
         return small
 
     def _write_points(self, path: Path, read: PictureReadings, *, film: bool) -> None:
@@ -121,7 +121,8 @@ def _fitted(pixels: np.ndarray) -> tuple[np.ndarray, float]:
     return cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), factor
 
 
-def write_jpeg(pixels: np.ndarray, path: Path) -> None:
+def write_jpeg(picture: np.ndarray | Image.Image, path: Path) -> None:
     """At quality 90."""
+    image = picture if isinstance(picture, Image.Image) else Image.fromarray(picture)
     with atomic_path(path) as temporary:
-        Image.fromarray(pixels).save(temporary, quality=90, format="JPEG")
+        image.save(temporary, quality=90, format="JPEG")

@@ -4,18 +4,19 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal
 
 from mien.core.errors import MienError
-from mien.engine.bundles.predictor import bundle_folder
+from mien.media.bundles import bundle_folder
 from mien.media.files import read_info
 from mien.media.image import picture_files
-from mien.runtime.landmarks import Landmarker, shipped_landmarks
+from mien.runtime.landmarks import shipped_landmarks
 
 
-def files_of(inputs: Sequence[str], output: Path, *, videos: bool = True) -> list[Path]:
+def files_of(inputs: Sequence[str], output: Path | None, *, videos: bool = True) -> list[Path]:
     """What is to be read; what lies in the output folder is ours, from an earlier time."""
     found = picture_files(list(_named(inputs)), videos=videos)
+    if output is None:
+        return found
     own = Path(os.path.realpath(output))  # Path.resolve raises for a link to itself
     files = [path for path in found if own not in Path(os.path.realpath(path)).parents]
     if not files:
@@ -45,25 +46,21 @@ def bundles_of(names: Sequence[str] | str | None) -> list[Path] | None:
     return [bundle_folder(name) for name in ([names] if isinstance(names, str) else names)]
 
 
-def landmarker_for(
-    bundles: Sequence[Path] | None, wanted: str, bundle: str | None, **options: Any
-) -> Landmarker | Literal[False] | None:
-    """The model that reads points beside these bundles, as the Analyzer takes it.
+def landmarks_for(bundles: Sequence[Path] | None, wanted: str, bundle: str | None) -> Path | bool:
+    """What reads points beside these bundles, as the Analyzer takes it.
 
-    False where points are not wanted, None where one of the bundles gives them or no model ships. Raises MienError for
-    another word than auto, yes and no.
+    Raises MienError for another word than auto, yes and no, and where points are wanted and no model has any.
     """
     if wanted not in ("auto", "yes", "no"):
         raise MienError(f"--landmarks is auto, yes or no; got {wanted!r}.")
     if wanted == "no":
         return False
-    if bundle is None and any(read_info(folder).outputs_of("points") for folder in bundles or ()):
-        return None
-    if wanted == "auto" and bundle is None and shipped_landmarks() is None:
-        return None
-    if options["precision"] == "bf16":
-        options["precision"] = "auto"  # bf16 moves points, see Runner
-    return Landmarker(bundle_of(bundle), **options)
+    if bundle is not None:
+        return bundle_folder(bundle)
+    own = any(read_info(folder).outputs_of("points") for folder in bundles or ())
+    if wanted == "yes" and not own and shipped_landmarks() is None:
+        raise MienError("No landmark model ships with this installation. Name one: --landmark-bundle FOLDER.")
+    return True
 
 
 def positive(number: int | None, name: str) -> int | None:

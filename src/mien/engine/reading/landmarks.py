@@ -16,6 +16,7 @@ def landmarks(
     min_face: float | None = None,
     backend: Literal["auto", "onnxruntime", "openvino"] = "auto",
     threads: int | None = None,
+    overwrite: bool = False,
 ) -> str:
     """Find the 68 landmarks of each face: drawn on the photo, as .pts, and as a 3D view where the model gives depth.
 
@@ -28,8 +29,10 @@ def landmarks(
         min_face: side in pixels of the smallest face to detect; smaller is slower.
         backend: inference backend; auto takes openvino where it is installed.
         threads: CPU threads; by default one for each core.
+        overwrite: replace the drawings and points of an earlier run in the same folder.
     """
     from mien.engine.reading.inputs import bundle_of, files_of
+    from mien.engine.reading.output_folder import LANDMARK_FILES, OutputFolder
     from mien.engine.reading.output_names import OutputNames
     from mien.engine.reading.photo_points import PhotoPoints
     from mien.media.detect import create_detector
@@ -41,13 +44,18 @@ def landmarks(
     if landmarker.scheme.points != 68:
         raise MienError(f"{bundle} reads {landmarker.scheme.points} points; this command draws 68.")
     find = create_detector(detector, weights=detector_weights, min_face=min_face)
-    names, lines, unreadable = OutputNames(files), [], 0
-    for path in files:
-        try:
-            lines.append(PhotoPoints(path, folder, names, landmarker, find).written())
-        except MienError as error:
-            unreadable += 1
-            lines.append(f"not read: {error}")
+    names, lines, unreadable = OutputNames(files), list[str](), 0
+    with OutputFolder(folder, overwrite=overwrite, suffixes=LANDMARK_FILES) as out:
+        out.begin()
+        for path in files:
+            try:
+                faces = PhotoPoints(path, out, names, landmarker, find)
+                read = faces.read()
+            except MienError as error:
+                unreadable += 1
+                lines.append(f"not read: {error}")
+                continue
+            lines += faces.written(*read)
     if unreadable == len(files):
         raise MienError(f"Nothing could be read. {lines[0].removeprefix('not read: ')}")
     if "depth" not in landmarker.outputs:

@@ -2,8 +2,9 @@
 
 import json
 import os
+import re
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -13,19 +14,25 @@ from mien.media.tables import table_files
 
 TABLE, OVERLAYS, SHEET, POINTS = "readings", "overlays", "contact_sheet", "points"
 FILES, LOCK = "files.jsonl", ".mien.lock"
+LANDMARK_FILES = (".png", ".pts", ".obj", ".html")  # suffixes of what mien landmarks writes
+# Whole names of what mien asymmetry writes.
+ASYMMETRY_FILES = r"report\.html|measures\.(csv|json)|changes\.csv|curves_\d+\.csv"
 
 
 class OutputFolder:
     """As a context manager it is locked: a second run is refused as long as the first one's process lives.
 
     folder: it exists. resume: what is there stays. overwrite: an earlier run's own files, which it listed in
-    files.jsonl, may go (`begin`). Raises MienError for a folder with an earlier run where neither is asked for.
+    files.jsonl, may go (`begin`). suffixes: of files that this command writes beside its table, in no folder of their
+    own. Raises MienError for a folder with an earlier run where neither is asked for, and with another command's files.
     """
 
-    def __init__(self, folder: Path, *, resume: bool = False, overwrite: bool = False) -> None:
+    def __init__(
+        self, folder: Path, *, resume: bool = False, overwrite: bool = False, suffixes: tuple[str, ...] = ()
+    ) -> None:
         if resume and overwrite:
             raise MienError("--resume goes on with the earlier readings, --overwrite deletes them: name one of them.")
-        self.folder, self.resume, self.overwrite = folder, resume, overwrite
+        self.folder, self.resume, self.overwrite, self.suffixes = folder, resume, overwrite, suffixes
         self.table = folder / TABLE
         """Of the table, without suffix."""
         self._lock = ExitStack()
@@ -63,7 +70,14 @@ class OutputFolder:
                 )
 
     def new_file(self, *parts: str) -> Path:
-        """The path of a file that is about to be written; it is listed first, so that a kill leaves none unlisted."""
+        """The path of a file that is about to be written; it is listed first, so that a kill leaves none unlisted.
+
+        Raises MienError where a file of that name stands beside the table that no run has listed: it is the user's.
+        """
+        if self.suffixes and self.folder.joinpath(*parts).exists():
+            raise MienError(
+                f"{self.folder.joinpath(*parts)} is there and was not written by this command. Name another --output."
+            )
         if self._list is None:
             self._list = (self.folder / FILES).open("a", encoding="utf-8")
         self._list.write(json.dumps("/".join(parts)) + "\n")
@@ -75,28 +89,58 @@ class OutputFolder:
         return len({path for path in self._listed() if path.parent == self.folder})
 
     def _listed(self) -> Iterator[Path]:
-        """The overlays, points and sheets that files.jsonl names; nothing else, whatever stands in it."""
+        """The files that files.jsonl names and this command writes; nothing else, whatever stands in it."""
+        return (self.folder.joinpath(*parts) for parts in self._listed_parts() if self._is_own(parts))
+
+    def _is_own(self, parts: list[str]) -> bool:
+        if any(part in ("", ".", "..") or "\\" in part for part in parts):
+            return False
+        in_room = len(parts) == 2 and parts[0] in (OVERLAYS, POINTS)
+        alone = len(parts) == 1 and (parts[0].startswith(SHEET) or parts[0].endswith(self.suffixes or ("\0",)))
+        return in_room or alone
+
+    def _listed_parts(self) -> Iterator[list[str]]:
         path = self.folder / FILES
         if not path.is_file():
             return
         with path.open(encoding="utf-8") as file:
             for line in file:
-                try:
-                    parts = str(json.loads(line)).split("/")
-                except json.JSONDecodeError:  # the line that a kill cut off
-                    continue
-                in_room = len(parts) == 2 and parts[0] in (OVERLAYS, POINTS) and parts[1] not in ("", ".", "..")
-                if in_room or (len(parts) == 1 and parts[0].startswith(SHEET)):
-                    yield self.folder.joinpath(*parts)
+                with suppress(json.JSONDecodeError):  # the line that a kill cut off
+                    yield str(json.loads(line)).split("/")
 
     def _check(self) -> None:
+        alone = [p[0] for p in self._listed_parts() if len(p) == 1 and p[0].endswith(LANDMARK_FILES)]
+        foreign = [] if self.suffixes else [self.folder / name for name in alone]
+        foreign += [path for path in self.folder.iterdir() if re.fullmatch(ASYMMETRY_FILES, path.name)]
+        if there := [path for path in foreign if path.is_file()]:
+            raise MienError(
+                f"{self.folder} holds the results of another command ({there[0].name}). Name another --output."
+            )
         earlier = [path for path in table_files(self.table) if path.exists()]
         earlier += [self.folder / name for name in (OVERLAYS, POINTS) if any_in(self.folder / name)]
+        earlier += sorted(self.folder.glob(f"{SHEET}*.jpg")) + [path for path in self._listed() if path.is_file()]
         if earlier and not (self.resume or self.overwrite):
             raise MienError(
-                f"{self.folder} holds the readings of an earlier run ({earlier[0].name}). Add --resume to go on with "
-                "them or --overwrite to replace them, or name another --output."
+                f"{self.folder} holds the results of an earlier run ({earlier[0].name}). Add "
+                f"{'' if self.suffixes else '--resume to go on with them or '}--overwrite to replace them, or name "
+                "another --output."
             )
+
+
+def earlier_results(folder: Path, names: str, *, overwrite: bool) -> list[Path]:
+    """The files of the folder whose whole name that regular expression matches: an earlier run's, to be deleted.
+
+    Raises MienError where there are some and overwrite is not asked for.
+    """
+    if (folder / FILES).is_file() or (folder / f"{TABLE}.csv").is_file():
+        raise MienError(f"{folder} holds the results of another command. Name another --output.")
+    found = sorted(path for path in folder.iterdir() if re.fullmatch(names, path.name) and path.is_file())
+    if found and not overwrite:
+        raise MienError(
+            f"{folder} holds the results of an earlier run ({found[0].name}). Add --overwrite to replace them, or name "
+            "another --output."
+        )
+    return found
 
 
 @contextmanager

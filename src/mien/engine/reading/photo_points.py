@@ -10,6 +10,7 @@ from mien.core.geometry import Crop
 from mien.core.records import FacePoints
 from mien.core.spec import PictureInput
 from mien.engine.reading.face_3d import AROUND, PHOTO_SIDE, describe_pose, write_obj, write_page
+from mien.engine.reading.output_folder import OutputFolder
 from mien.engine.reading.output_names import OutputNames
 from mien.media.crop import prepare
 from mien.media.detect import Detector
@@ -17,7 +18,7 @@ from mien.media.files import atomic_path, printable
 from mien.media.image import load_image
 from mien.media.points import write_pts
 from mien.runtime.landmarks import Landmarker
-from mien.runtime.point_overlay import draw_points
+from mien.runtime.point_overlay import draw_faces, draw_points
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,7 +27,7 @@ class PhotoPoints:
 
     path: Path
     """Of the photo."""
-    folder: Path
+    output: OutputFolder
     """That they are written into."""
     names: OutputNames
     """Of the files of all photos."""
@@ -35,31 +36,43 @@ class PhotoPoints:
     find: Detector
     """Finds the faces."""
 
-    def written(self) -> str:
-        """Reads it and writes its files; a line for the terminal."""
+    def read(self) -> tuple[np.ndarray, list[FacePoints]]:
+        """Its pixels and its faces, largest first. Raises MienError for a file that cannot be read."""
         pixels = load_image(self.path).pixels
         boxes = [face.box for face in sorted(self.find(pixels), key=lambda face: -face.side)]
-        faces = self.landmarker.read_many([(pixels, box) for box in boxes])
-        for number, face in enumerate(faces):
-            self._write(pixels, face, self.names.face(self.path, number))
+        return pixels, self.landmarker.read_many([(pixels, box) for box in boxes])
+
+    def written(self, pixels: np.ndarray, faces: list[FacePoints]) -> list[str]:
+        """Writes its files; for the terminal a line for each face, with the file of its points."""
+        stems = [self.names.face(self.path, number) for number in range(len(faces))]
+        for face, stem in zip(faces, stems, strict=True):
+            self._write(pixels, face, stem)
         self._draw(pixels, faces)
         if not faces:
-            return f"{self.path}: no face found"
-        return f"{self.path}: {len(faces)} face{'s' if len(faces) > 1 else ''}. {_described(faces[0])}"
+            return [f"{self.path}: no face found"]
+        lines = [f"{self.path}: {len(faces)} face{'s' if len(faces) > 1 else ''}, drawn in {self._drawing}"]
+        return lines + [
+            f"  face {number}, {stem}.pts: {_placed(face)}{_described(face)}"
+            for number, (face, stem) in enumerate(zip(faces, stems, strict=True))
+        ]
+
+    @property
+    def _drawing(self) -> str:
+        return f"{self.names.stem(self.path)}.png"
 
     def _draw(self, pixels: np.ndarray, faces: list[FacePoints]) -> None:
         """Onto the pixels themselves: a copy of a large picture would take as much memory again."""
-        for face in faces:
-            draw_points(pixels, face)
-        with atomic_path(self.folder / f"{self.names.stem(self.path)}.png") as path:
+        draw_faces(pixels, faces)
+        with atomic_path(self.output.new_file(self._drawing)) as path:
             Image.fromarray(pixels).save(path, format="PNG")
 
     def _write(self, pixels: np.ndarray, face: FacePoints, name: str) -> None:
-        write_pts(self.folder / f"{name}.pts", face.landmarks_px)
+        write_pts(self.output.new_file(f"{name}.pts"), face.landmarks_px)
         if face.depth_px is not None:
             model = self.landmarker.info.model_id
-            write_obj(self.folder / f"{name}.obj", face, model=model)
-            write_page(self.folder / f"{name}.html", _close_up(pixels, face), face, name=printable(name), model=model)
+            write_obj(self.output.new_file(f"{name}.obj"), face, model=model)
+            page = self.output.new_file(f"{name}.html")
+            write_page(page, _close_up(pixels, face), face, name=printable(name), model=model)
 
 
 def _close_up(pixels: np.ndarray, face: FacePoints) -> np.ndarray:
@@ -71,6 +84,11 @@ def _close_up(pixels: np.ndarray, face: FacePoints) -> np.ndarray:
     shown = prepare(pixels, crop, PictureInput(size=PHOTO_SIDE))
     draw_points(shown, replace(face, landmarks_px=np.asarray(crop.to_crop(face.landmarks_px))))
     return shown
+
+
+def _placed(face: FacePoints) -> str:
+    box = [round(edge) for edge in face.box or ()]
+    return f"box ({', '.join(map(str, box))}). " if box else ""
 
 
 def _described(face: FacePoints) -> str:

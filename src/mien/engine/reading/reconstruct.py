@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from mien.core.errors import MienError
+from mien.core.extras import install_hint
 from mien.media.files import writable_folder
 
 if TYPE_CHECKING:
@@ -70,11 +71,11 @@ def reconstruct(
 def _autoencoder(bundle: str) -> "System":
     from importlib.util import find_spec
 
-    from mien.engine.bundles.predictor import bundle_folder
+    from mien.media.bundles import bundle_folder
 
     folder = bundle_folder(bundle)
     if find_spec("torch") is None:
-        raise MienError("Reconstructing needs torch, which is not installed: pip install 'mien[train]'.")
+        raise MienError(f"Reconstructing needs torch, which is not installed: {install_hint('train')}.")
     from mien.systems.bundle import load
 
     system = load(folder)

@@ -1,12 +1,13 @@
-"""One run of `mien analyze`: reads files with an Analyzer into a growing table, draws them, counts them, goes on."""
+"""One run of `mien analyze`: reads files with an Analyzer, prints and counts their faces, into a table that grows."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from mien.cli.progress import ProgressBars, progress_bars
 from mien.cli.signals import Interruption
+from mien.cli.text import plain_console
 from mien.core.errors import MienError, one_line
 from mien.core.records import Reading
 from mien.engine.reading.counts import Counts, Stored, expressions_line, stored
@@ -17,75 +18,62 @@ from mien.media.files import printable
 from mien.media.image import is_video
 from mien.media.tables import TableWriter
 from mien.media.video import video_info
-from mien.runtime.analyzer import NO_FACE, NO_VOICE, Analyzer, PictureReadings
+from mien.runtime.analyzer import NO_FACE, NO_VOICE, Analyzer
+from mien.runtime.readings import FaceReading, PictureReadings, Readings
 
+LINES = 20  # faces that are printed where there is a table of all
 SETTINGS = ("detector", "min_face", "every")  # what a resumed run must have in common with the first, by sidecar key
 
 
-class AnalyzeRun:
-    """Reads `files` into the table of `output`; memory does not grow with their number.
+class PrintedRun:
+    """Reads `files` and prints a line for each face as it is found; nothing is written, memory does not grow.
 
-    A picture is drawn before its rows are written, and its rows are written together, so that after a kill a resumed
-    run goes on with the first picture that the table lacks. details goes into the sidecar.
+    details: `every`, of films, and `left_out`, kinds of files that are not read.
     """
 
-    def __init__(
-        self, analyzer: Analyzer, output: OutputFolder, files: list[Path], details: dict[str, Any], *,
-        overlay: bool = True, points: bool = False,
-    ) -> None:  # fmt: skip
-        self.analyzer, self.output, self.files, self.details = analyzer, output, files, details
-        self.columns = analyzer.columns
-        self.names = OutputNames(files)
-        self.drawings = Drawings(output, self.names, overlay=overlay, points=points)
+    def __init__(self, analyzer: Analyzer, files: list[Path], details: dict[str, Any]) -> None:
+        self.analyzer, self.files, self.details = analyzer, files, details
         self.counts, self.earlier = Counts(), 0
         """earlier: pictures and frames that a resumed run found in the table."""
+        self.console = plain_console(soft_wrap=True, highlight=False, markup=False)
 
     def read(self) -> None:
-        """Reads everything; what was read is in the tables also when this is interrupted.
-
-        Raises MienError where nothing could be read, and for a table that cannot be resumed with these options.
-        """
-        self._check_settings()
-        self.output.begin()
-        with Interruption() as self._signals, self._table() as self.table:
-            skipped = self._resumed() if self.output.resume else Stored()
-            with progress_bars() as bars:
-                self._read_all(bars, skipped)
-            self.drawings.end()
-        if self.counts.unreadable and self.counts.unreadable == len(self.files):
-            others = f" (and {len(self.files) - 1} others)" if len(self.files) > 1 else ""
-            raise MienError(f"Nothing could be read: {self.counts.reasons[0]}{others}")
-
-    def describe(self, state: str) -> dict[str, Any]:
-        """The sidecar as it is now."""
-        counts = self.counts
-        damaged = {"damaged_places": counts.damaged, "damaged": counts.damages} if counts.damaged else {}
-        return self.columns.described(
-            rows=counts.rows, pictures=counts.pictures, faces=counts.faces, unreadable=counts.unreadable, **damaged,
-            engine=self.analyzer.engine, state=state, **self.details,
-        )  # fmt: skip
+        """Reads everything. Raises MienError where nothing could be read."""
+        try:
+            with progress_bars(shown=not self.console.is_terminal) as bars:
+                self._read_all(bars, Stored())
+        except KeyboardInterrupt as error:
+            error.add_note(f"{self.counts.pictures} of {len(self.files)} were read; nothing is saved without --output.")
+            raise
+        self._check_readable()
 
     def summary(self, seconds: float) -> str:
         """A few lines for the terminal."""
         counts, read = self.counts, self.counts.pictures - self.earlier
-        what = "pictures" if counts.pictures == len(self.files) else "pictures and frames"
-        parts = [f"{read} {what} in {seconds:.1f} s ({read / max(seconds, 1e-9):.1f} a second)"]
+        what = "picture" if counts.pictures == len(self.files) else "pictures and frames"
+        pace = f" ({read / max(seconds, 1e-9):.1f} a second)" if read > 1 else ""
+        parts = [f"{_counted(read, what)} in {seconds:.1f} s{pace}"]
         parts += [f"{self.earlier} read before"] if self.earlier else []
-        parts += [f"{counts.faces} faces", f"{counts.empty} without a face" if counts.empty else ""]
-        parts += [f"{counts.unreadable} files could not be read" if counts.unreadable else ""]
-        lines = [", ".join(filter(None, parts)) + ".", *expressions_line(counts)]
+        parts += [_counted(counts.faces, "face"), f"{counts.empty} without a face" if counts.empty else ""]
+        parts += [f"{_counted(counts.unreadable, 'file')} could not be read" if counts.unreadable else ""]
+        lines = [", ".join(filter(None, parts)) + "."]
+        lines += expressions_line(counts) if counts.faces > 1 else []
         lines += [f"not read: {reason}" for reason in counts.reasons]
         kinds = [f"{number} {extension}" for extension, number in self.details.get("left_out", {}).items()]
         lines += [f"left out, since their kind is not read here: {', '.join(kinds)}"] if kinds else []
         lines += [f"damaged: {each['source']}, frame {each['frame']}: {each['note']}" for each in counts.damages[:5]]
-        lines += self.drawings.failed[:5]
         landmarks = self.analyzer.landmarks
         also = f", points by {landmarks.info.model_id}" if landmarks else ""
-        lines.append(f"model {self.analyzer.model_id} on {self.analyzer.engine}{also}")
-        return "\n".join([*lines, f"{self.output.table}.csv (.parquet; columns in .json)"])
+        return "\n".join([*lines, f"model {self.analyzer.model_id} on {self.analyzer.engine}{also}"])
 
-    def _table(self) -> TableWriter:
-        return TableWriter(self.output.table, self.columns.columns, describe=self.describe, resume=self.output.resume)
+    def _check_readable(self) -> None:
+        if self.counts.unreadable and self.counts.unreadable == len(self.files):
+            others = f" (and {len(self.files) - 1} others)" if len(self.files) > 1 else ""
+            raise MienError(f"Nothing could be read: {self.counts.reasons[0]}{others}")
+
+    def _print(self, readings: Sequence[Reading]) -> None:
+        for reading in readings:
+            self.console.print(_line(reading))
 
     def _read_all(self, bars: ProgressBars, skipped: Stored) -> None:
         """A half-read film first, so that only the last file of the table can ever be half read."""
@@ -100,35 +88,123 @@ class AnalyzeRun:
 
     def _read_pictures(self, bars: ProgressBars, pictures: list[Path]) -> None:
         advance = bars.add("pictures", len(pictures))
-        for path, read in zip(pictures, self.analyzer.read_files(pictures), strict=True):
-            self.drawings.picture(path, read)
+        names = iter(pictures)
+        for read in self.analyzer.read_files(pictures):
+            self._draw(next(names), read)
             self._append(read.readings, readable=read.picture is not None)
             advance(1)
+            del read  # it would hold a picture while the next one is decoded
 
     def _read_film(self, bars: ProgressBars, path: Path, *, first: int = 0) -> None:
         every = self.details["every"]
         advance = bars.add(printable(path.name), _frame_count(path, every))
         for read in self._film_readings(path, every, first):
-            if read.picture is not None:
-                self.drawings.frame(path, read)
+            self._draw_frame(path, read)
             note = read.picture.note if read.picture else ""
             self._append(read.readings, readable=read.picture is not None, note=note)
             advance(1)
-        self.drawings.end_film(path)
+        self._end_film(path)
 
     def _film_readings(self, path: Path, every: int, first: int) -> Iterator[PictureReadings]:
         """Its frames; where the film itself fails, the reason comes last."""
         try:
             yield from self.analyzer.read_video(path, every=every, first=first)
         except (MienError, OSError, MemoryError) as error:
-            failure = Reading(str(path), False, model=self.analyzer.model_id, note=one_line(error))
-            yield PictureReadings(str(path), None, [failure])
+            failure = FaceReading(str(path), False, model=self.analyzer.model_id, note=one_line(error))
+            yield PictureReadings(str(path), None, Readings([failure]))
 
-    def _append(self, readings: list[Reading], *, readable: bool = True, note: str = "") -> None:
+    def _append(self, readings: Sequence[Reading], *, readable: bool = True, note: str = "") -> None:
+        """The faces of one picture or frame."""
+        self.counts.add(readings, readable=readable, note=note)
+        self._print(readings)
+
+    def _draw(self, path: Path, read: PictureReadings) -> None:
+        """Of a picture."""
+
+    def _draw_frame(self, path: Path, read: PictureReadings) -> None:
+        """Of a film."""
+
+    def _end_film(self, path: Path) -> None:
+        """After its last frame."""
+
+
+class AnalyzeRun(PrintedRun):
+    """Reads `files` into the table of `output`; the summary names the first faces. Memory does not grow with them.
+
+    A picture is drawn before its rows are written, and its rows are written together, so that after a kill a resumed
+    run goes on with the first picture that the table lacks. details goes into the sidecar.
+    """
+
+    def __init__(
+        self, analyzer: Analyzer, output: OutputFolder, files: list[Path], details: dict[str, Any], *,
+        overlay: bool = True, points: bool = False,
+    ) -> None:  # fmt: skip
+        super().__init__(analyzer, files, details)
+        self.output, self.columns = output, analyzer.columns
+        self.lines: list[str] = []
+        """Of the first faces."""
+        self.names = OutputNames(files)
+        self.drawings = Drawings(output, self.names, overlay=overlay, points=points)
+
+    def read(self) -> None:
+        """Reads everything; what was read is in the tables also when this is interrupted.
+
+        Raises MienError where nothing could be read, and for a table that cannot be resumed with these options.
+        """
+        self._check_settings()
+        self.output.begin()
+        try:
+            with Interruption() as self._signals, self._table() as self.table:
+                skipped = self._resumed() if self.output.resume else Stored()
+                with progress_bars() as bars:
+                    self._read_all(bars, skipped)
+                self.drawings.end()
+        except KeyboardInterrupt as error:
+            error.add_note(
+                f"{self.counts.pictures} pictures and frames, {self.counts.faces} faces are saved in "
+                f"{self.output.table}.csv. The same command with --resume goes on from there."
+            )
+            raise
+        self._check_readable()
+
+    def describe(self, state: str) -> dict[str, Any]:
+        """The sidecar as it is now."""
+        counts = self.counts
+        damaged = {"damaged_places": counts.damaged, "damaged": counts.damages} if counts.damaged else {}
+        return self.columns.described(
+            rows=counts.rows, pictures=counts.pictures, faces=counts.faces, unreadable=counts.unreadable, **damaged,
+            engine=self.analyzer.engine, state=state, **self.details,
+        )  # fmt: skip
+
+    def summary(self, seconds: float) -> str:
+        """A few lines for the terminal."""
+        more = [f"... and {self.counts.rows - LINES} rows more in the table"] if self.counts.rows > LINES else []
+        lines = [*self.lines, *more, super().summary(seconds), *self.drawings.failed[:5]]
+        return "\n".join([*lines, f"{self.output.table}.csv (.parquet; columns in .json)"])
+
+    def _table(self) -> TableWriter:
+        return TableWriter(self.output.table, self.columns.columns, describe=self.describe, resume=self.output.resume)
+
+    def _print(self, readings: Sequence[Reading]) -> None:
+        """In the summary: lines between progress bars would break them."""
+        self.lines += [_line(reading) for reading in readings[: LINES - len(self.lines)]]
+
+    def _draw(self, path: Path, read: PictureReadings) -> None:
+        self.drawings.picture(path, read)
+
+    def _draw_frame(self, path: Path, read: PictureReadings) -> None:
+        if read.picture is not None:
+            self.drawings.frame(path, read)
+
+    def _end_film(self, path: Path) -> None:
+        self.drawings.end_film(path)
+
+    def _append(self, readings: Sequence[Reading], *, readable: bool = True, note: str = "") -> None:
         """The rows of one picture or frame: all of them or none, whatever signal comes."""
         with self._signals.held():
             self.counts.add(readings, readable=readable, note=note)
             self.table.append([self.columns.row(reading) for reading in readings])
+            self._print(readings)
 
     def _resumed(self) -> Stored:
         """What an earlier start has read; with a filter over the frames, a half-read film is read anew."""
@@ -180,3 +256,15 @@ def _frame_count(path: Path, every: int) -> int | None:
     except MienError:  # reading it gives the reason
         return None
     return -(-count // every) if count else None
+
+
+def _line(reading: Reading) -> str:
+    """`photo.jpg  face 0: happiness 93 %, ...`; a reason that names the file stands alone."""
+    if reading.summary.startswith(reading.source):
+        return reading.summary
+    time = "" if reading.timestamp_s is None else f" at {reading.timestamp_s:.2f} s"
+    return f"{reading.source}{time}  {reading.summary}"
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 or noun.endswith("s") else f"{number} {noun}s"

@@ -20,6 +20,7 @@ from mien.cli.values import check_keys, checked, dotted_keys, merged, nested
 from mien.core.errors import MienError, nearest
 from mien.core.options import at_least, check_rules
 from mien.data.options import DataOptions
+from mien.engine.training.config_lines import located
 from mien.media.files import home_expanded
 from mien.media.yaml_text import read_yaml, yaml_of
 from mien.systems.optim import OptimOptions
@@ -131,6 +132,7 @@ class FitConfig:
 
 
 Defaults = Callable[[Mapping[str, Any]], Mapping[str, Any]]
+Check = Callable[[FitConfig], None]
 
 
 def no_defaults(values: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -147,13 +149,19 @@ def stage_defaults(values: Mapping[str, Any]) -> dict[str, Any]:
     return {"optim": asdict(stage_class(system, stage).default_optim)}
 
 
-def parse_fit(arguments: Sequence[str], *, defaults: Defaults = no_defaults) -> FitConfig:
+def no_check(config: FitConfig) -> None:
+    """Nothing beside the types of the dataclasses."""
+
+
+def parse_fit(
+    arguments: Sequence[str], *, defaults: Defaults = no_defaults, check: Check = no_check
+) -> FitConfig:  # fmt: skip
     """The config of a command line, as every command reads one: YAML files, and `--key.of.option value`.
 
-    Raises MienError for a file that is not there, an unknown key and a value of the wrong type.
+    defaults, check: as of `resolve`. Raises MienError for a file that is not there, an unknown key and a wrong type.
     """
     configs, overrides = call(_given, arguments, command="mien fit")
-    return resolve(configs, overrides, defaults=defaults)
+    return resolve(configs, overrides, defaults=defaults, check=check)
 
 
 def _given(
@@ -163,10 +171,13 @@ def _given(
     return configs, overrides
 
 
-def resolve(files: Sequence[str], overrides: Mapping[str, Any], *, defaults: Defaults = no_defaults) -> FitConfig:
+def resolve(
+    files: Sequence[str], overrides: Mapping[str, Any], *, defaults: Defaults = no_defaults, check: Check = no_check
+) -> FitConfig:
     """The config of files and overrides {dotted key: value}. Without files, `output` may hold a run to go on with.
 
-    defaults: from what is stated to what stands beneath it, such as the optimiser options of the stage.
+    defaults: from what is stated to what stands beneath it, such as the optimiser options of the stage. check: raises
+    MienError for what the system and the stage refuse. An error names the file and the line of the option it is about.
     """
     values: dict[Any, Any] = {}
     read = {path: _mapping(path) for path in map(find_config, files)}
@@ -174,6 +185,7 @@ def resolve(files: Sequence[str], overrides: Mapping[str, Any], *, defaults: Def
         values = merged(values, stated)
     if not files and (run := _config_of_run(overrides)):
         values = _mapping(run)
+        read = {run: values}
     elif not files and overrides.get("resume") and overrides.keys() <= {"output", "resume"}:
         raise MienError(
             f"{overrides.get('output') or '--output'} holds no run to go on with. Name its folder: --output RUN."
@@ -181,20 +193,11 @@ def resolve(files: Sequence[str], overrides: Mapping[str, Any], *, defaults: Def
     for key, value in overrides.items():
         values = merged(values, nested(key, value))
     try:
-        return _resolved(values, defaults)
+        config = _resolved(values, defaults)
+        check(config)
     except MienError as error:
-        for path, stated in read.items():
-            if _error_of(stated, defaults) == str(error):
-                raise MienError(f"{path}: {error}") from error
-        raise
-
-
-def _error_of(values: Mapping[Any, Any], defaults: Defaults) -> str:
-    try:
-        _resolved(values, defaults)
-    except MienError as error:
-        return str(error)
-    return ""
+        raise located(error, list(read), overrides) from error
+    return config
 
 
 def _resolved(values: Mapping[Any, Any], defaults: Defaults) -> FitConfig:

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from mien.cli.parameters import OptionsFrom
 from mien.core.errors import MienError
+from mien.core.extras import install_hint
 
 if TYPE_CHECKING:
+    from mien.engine.training.config import FitConfig
     from mien.engine.training.run import FitResult
 
 NEEDS = ("torch", "lightning", "safetensors", "tensorboard")
@@ -36,7 +38,7 @@ def fit(
     from mien.engine.training.config import resolve, stage_defaults
 
     _check_packages()
-    config = resolve(configs, overrides, defaults=stage_defaults)
+    config = resolve(configs, overrides, defaults=stage_defaults, check=_check_options)
     from mien.engine.training.run import fit_config
 
     return fit_config(config)
@@ -47,13 +49,19 @@ def fit_command(arguments: Sequence[str]) -> "list[FitResult]":
     from mien.engine.training.config import parse_fit, stage_defaults
 
     _check_packages()
-    config = parse_fit(arguments, defaults=stage_defaults)
+    config = parse_fit(arguments, defaults=stage_defaults, check=_check_options)
     from mien.engine.training.run import fit_config
 
     return fit_config(config)
 
 
+def _check_options(config: "FitConfig") -> None:
+    from mien.engine.training.setup import check_options
+
+    check_options(config)
+
+
 def _check_packages() -> None:
     missing = [name for name in NEEDS if find_spec(name) is None]
     if missing:
-        raise MienError(f"mien fit needs {', '.join(missing)}, which is not installed: pip install 'mien[train]'.")
+        raise MienError(f"mien fit needs {', '.join(missing)}, which is not installed: {install_hint('train')}.")

@@ -6,11 +6,11 @@ from typing import Any
 from mien import __version__
 from mien.data.datamodule import FaceDataModule
 from mien.engine.bundles.card import bundle_card
-from mien.engine.bundles.predictor import bundle_folder
 from mien.engine.evaluation.contamination import training_faces
 from mien.engine.training.config import FitConfig
 from mien.engine.training.run_folder import RunFolder
 from mien.engine.training.setup import named_bundles
+from mien.media.bundles import bundle_folder
 from mien.systems.bundle import read_info, save_bundle
 from mien.systems.stage import Stage
 

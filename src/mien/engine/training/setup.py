@@ -7,13 +7,15 @@ from typing import Any
 
 from mien.core.errors import MienError, nearest
 from mien.core.labels import LabelSet
-from mien.core.spec import input_from_dict
+from mien.core.spec import PictureInput, input_from_dict
 from mien.data.datamodule import FaceDataModule
-from mien.engine.bundles.predictor import bundle_folder
+from mien.data.transforms import augmentation
 from mien.engine.training.config import FitConfig
 from mien.engine.training.starts import ways_to_start
+from mien.media.bundles import bundle_folder
 from mien.systems.bundle import load
-from mien.systems.registry import create_model, stage_class
+from mien.systems.config import config_from
+from mien.systems.registry import SYSTEMS, create_model, stage_class, system_class
 from mien.systems.stage import Stage, StepOptions, step_seed
 from mien.systems.system import System
 
@@ -36,6 +38,20 @@ def build(config: FitConfig) -> tuple[Stage, FaceDataModule]:
     stage.class_counts = tuple(int(n) for n in data.class_counts) if labels is not None else ()
     stage.validation_samples = data.selection.val
     return stage, data
+
+
+def check_options(config: FitConfig) -> None:
+    """Raises MienError for options that the system, its input, the stage or the augmentation do not take."""
+    kind = stage_class(config.system.name, config.stage.name)
+    name = kind.system_name(config.system.name)
+    found = system_class(name)
+    network = config_from(
+        found.config_class, {**found.variants[SYSTEMS[name][1]], **config.system.options}, where=name
+    )  # fmt: skip
+    picture = next((each for each in found.default_inputs(network).values() if isinstance(each, PictureInput)), None)
+    input_from_dict((picture or PictureInput()).to_dict() | config.input, key="--input")
+    kind.options_from(config.stage.options)
+    augmentation(config.data.augmentation, **config.data.augment)
 
 
 def _loaded(bundles: Mapping[str, str]) -> dict[str, System]:

@@ -12,6 +12,7 @@ from mien.core.records import FacePoints
 from mien.runtime.asymmetry.frame import METHOD, Method, axes_of, in_axes, prepared
 from mien.runtime.asymmetry.measures import BY_NAME, Estimate, both_sides, mirrored
 from mien.runtime.asymmetry.motion import Phases, crossing, phases_of, principal, smoothed, steadied
+from mien.runtime.asymmetry.significance.errors import ErrorModel
 from mien.runtime.asymmetry.static import analyse
 from mien.runtime.asymmetry.tasks import Target, task_of
 
@@ -21,6 +22,10 @@ _MOVED: dict[str, list[int]] = {
     "brow": [17, 18, 19, 20, 21], "eye": [37, 38], "mouth": [48], "snarl": [49, 50], "lower_teeth": [58, 59],
 }  # fmt: skip
 _CURVES = ("brow_height", "palpebral_fissure", "commissure_excursion", "commissure_depth")
+# Measures whose change is the excursion of the target, along and across.
+_SHOWN_BY: dict[Target, tuple[str, ...]] = {
+    "brow": ("brow_height",), "eye": ("palpebral_fissure",), "mouth": ("commissure_excursion", "commissure_depth"),
+}  # fmt: skip
 _LEAST_FRAMES = 10
 _CLOSED_MM = 1.0  # a fissure below this counts as closed
 _STILL_MM = 1.0  # a side that moves less has no times and no direction
@@ -65,7 +70,9 @@ class Movement:
     peak: int
     """Index of the frame of the largest movement."""
     affected: str
-    """Side that moves less; "" where the difference is within chance."""
+    """Side that is compared with the other one: as given, else the side that moves less; "" where neither is known."""
+    weaker: str
+    """Side that was measured to move less; "" where the difference is within error. Not always the affected one."""
     quantities: tuple[Quantity, ...]
     """Measured."""
     typical: int
@@ -79,12 +86,13 @@ class Movement:
 
 def analyse_track(
     faces: Sequence[FacePoints | None], times_s: Sequence[float], *, task: str = "", affected: str = "",
-    method: Method = METHOD,
+    method: Method = METHOD, errors: ErrorModel | None = None,
 ) -> Movement:  # fmt: skip
     """Measures a recording of one movement from rest and, best, back to rest. None: a frame without a face.
 
     task: one of TASKS; "" finds what moves. affected: "right" or "left" where it is known. Depth is used where all
-    frames have it. Raises MienError for fewer than 10 frames with a face and for task "rest".
+    frames have it. errors: those fitted for the reader. Raises MienError for fewer than 10 frames with a face and for
+    task "rest".
     """
     if len(faces) != len(times_s):
         raise MienError(f"A track needs a time for each frame; got {len(faces)} faces and {len(times_s)} times.")
@@ -96,7 +104,7 @@ def analyse_track(
     found, times = [face for face, _ in kept], np.array([time for _, time in kept])
     if np.any(np.diff(times) <= 0):
         raise MienError("The times of a track must rise from frame to frame.")
-    track = _Track.of(found, times, method)
+    track = _Track.of(found, times, method, errors)
     target = task_of(task).target if task else track.liveliest()
     assert target is not None
     return track.movement(task, target, affected, len(faces) - len(found))
@@ -110,9 +118,10 @@ class _Track:
     times: np.ndarray
     mm: np.ndarray
     method: Method
+    errors: ErrorModel | None
 
     @classmethod
-    def of(cls, faces: list[FacePoints], times: np.ndarray, method: Method) -> "_Track":
+    def of(cls, faces: list[FacePoints], times: np.ndarray, method: Method, errors: ErrorModel | None) -> "_Track":
         depth = method.frontal and all(face.depth_px is not None for face in faces)
         points = np.stack([prepared(face, replace(method, frontal=depth)) for face in faces])
         middle = points[len(points) // 2]
@@ -125,7 +134,7 @@ class _Track:
         steady = steadied(points, reference)
         mm = (steady - reference[[36, 39, 42, 45]].mean(0)) @ axes.T * placed
         values = smoothed(mm.reshape(len(mm), -1), times)[0]
-        return cls(faces, times, values.reshape(mm.shape), replace(method, frontal=depth))
+        return cls(faces, times, values.reshape(mm.shape), replace(method, frontal=depth), errors)
 
     def curve(self, name: str) -> Sides:
         """A measure over time, mm."""
@@ -155,9 +164,10 @@ class _Track:
         path, speed = self._paths(what, phases)
         curves = {"displacement": path, **{name: self.curve(name) for name in _CURVES}}
         sides = _Sides(self, what, target, phases, rest, path, speed)
-        weaker = affected or sides.weaker()
+        weaker = sides.weaker()
+        compared = affected or weaker
         return Movement(
-            task, target, self.times, curves, phases, rest, phases.peak, weaker, sides.quantities(weaker),
+            task, target, self.times, curves, phases, rest, phases.peak, compared, weaker, sides.quantities(compared),
             self.nearest(phases.height), missing,
         )  # fmt: skip
 
@@ -191,9 +201,13 @@ class _Sides:
         return Estimate(float(right), sds[0]), Estimate(float(left), sds[1])
 
     def _chance(self) -> tuple[float | None, float | None]:
-        """sd of a side's excursion, mm: the points' sigma at rest and at the peak, as if of one frame each; errors of
-        neighbouring frames are alike, so that more frames do not help."""
+        """sd of a side's excursion, mm, as if of one frame at rest and one at the peak; errors of neighbouring frames
+        are alike, so that more frames do not help. From the fitted errors of differences where there are some, shared
+        between the sides; else from the points' sigma."""
         faces, peak = self.track.faces, self.phases.peak
+        if self.track.errors is not None:
+            sd = self._fitted_sd(self.track.errors, faces[self.rest], faces[peak])
+            return sd / 2**0.5, sd / 2**0.5
         first, last = faces[self.rest].sigma_px, faces[peak].sigma_px
         if first is None or last is None:
             return None, None
@@ -202,6 +216,11 @@ class _Sides:
         right = _MOVED[self.what]
         left = SCHEME_68.mirror[right].tolist()
         return tuple(float(np.sqrt(both[p].sum() * 2 / np.pi)) / len(p) * ratio for p in (right, left))  # type: ignore[return-value]
+
+    def _fitted_sd(self, errors: ErrorModel, first: FacePoints, last: FacePoints) -> float:
+        """sd of the difference between the sides' excursions, where both move alike."""
+        measured = [analyse(face, method=replace(self.track.method, draws=0)) for face in (first, last)]
+        return float(np.linalg.norm([errors.equal_sd(m, name) for m in measured for name in _SHOWN_BY[self.target]]))
 
     def weaker(self) -> str:
         right, left = self.excursions()

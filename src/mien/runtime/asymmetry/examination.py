@@ -18,9 +18,12 @@ from mien.runtime.asymmetry.dynamic import Movement, analyse_track
 from mien.runtime.asymmetry.frame import METHOD, Method
 from mien.runtime.asymmetry.mirror import MirrorTest, Read, mean_of, mirror_test, read_mirrored
 from mien.runtime.asymmetry.quality import Check, check_quality
+from mien.runtime.asymmetry.significance.errors import ERRORS_FILE, Conditions, ErrorModel, load_errors
+from mien.runtime.asymmetry.significance.headline import Headline, headline
 from mien.runtime.asymmetry.static import FaceMeasures, analyse
-from mien.runtime.landmarks import Landmarker
+from mien.runtime.landmarks import Landmarker, shipped_landmarks
 
+PARTED_MM = 1.0  # gap of the lips above which an unnamed picture is not one of rest
 Pixels = UInt8[np.ndarray, "height width 3"]
 
 
@@ -47,6 +50,32 @@ class Examination:
     """Of the picture's quality."""
     mirror: MirrorTest | None = None
     """None where the test was not made."""
+    face_limit: float | None = None
+    """As ErrorModel.face_limit; None where no errors were fitted."""
+    outside: tuple[str, ...] = ()
+    """Conditions in which the picture is worse than all in the fit of the errors."""
+
+    def headline(self, rest: "Examination | None" = None) -> Headline | None:
+        """rest: the same person at rest. None where no errors were fitted."""
+        if self.face_limit is None:
+            return None
+        base = None if rest is None or rest is self else rest.measured
+        return headline(self.measured, face_limit=self.face_limit, task=self.task, rest=base)
+
+    def finding(self, rest: "Examination | None" = None) -> str:
+        """The picture in one sentence: the region that differs most."""
+        stated = self.headline(rest)
+        if stated is not None:
+            return (
+                f"{stated.sentence}; {stated.clear_measures} of {stated.measures} measures beyond their healthy limit"
+            )
+        parts = self.measured.regions[1:]
+        if any(region.floor is None for region in parts):
+            worst = max(parts, key=lambda region: region.asymmetry.value)
+            return f"most unequal: {worst.name}, {worst.asymmetry.value:.1f} % (errors unknown)"
+        worst = max(parts, key=lambda region: region.asymmetry.value / max(region.floor or 0, 1e-9))
+        floor = f"a symmetric face stays below {worst.floor:.1f} %"
+        return f"most unequal: {worst.name}, {worst.asymmetry.value:.1f} % ({floor})"
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,6 +106,7 @@ class FaceReader:
         min_face: float | None = None, threads: int | None = None,
     ) -> None:  # fmt: skip
         self.landmarker = Landmarker(bundle, threads=threads)
+        self._folder = shipped_landmarks() if bundle is None else Path(bundle)
         self.info = self.landmarker.info
         self._detector: Detector = create_detector(detector, weights=weights, min_face=min_face)
         scores = self.info.provenance.get("scores", {})
@@ -92,6 +122,14 @@ class FaceReader:
         share = f"{100 * self._mean_error:.1f} %"
         return f"the model's mean error on validation faces for all points alike ({share} of the outer eye distance)"
 
+    def errors(self, *, mirrored: bool, method: Method = METHOD) -> ErrorModel | None:
+        """The errors fitted for this bundle; None where there are none, and where the method is not the one of the fit:
+        eye line through the corners of the eyes, turned to the front by depth."""
+        usual = method.line == "canthi" and method.frontal and "depth" in self.info.outputs
+        if not usual or self._folder is None:
+            return None
+        return load_errors(self._folder / ERRORS_FILE, mirrored=mirrored, files=self.info.files)
+
     def __call__(self, pixels: Pixels, *, near: Box | None = None) -> FacePoints | None:
         chosen = _chosen(self._detector(pixels), near)
         if chosen is None:
@@ -106,10 +144,12 @@ class FaceReader:
 
 
 def examine_picture(
-    pixels: Pixels, read: Reader, *, source: str = "", task: str = "", mirror: bool = True, method: Method = METHOD
-) -> Examination:
-    """Raises MienError where no face is found."""
-    face = read(pixels)
+    pixels: Pixels, read: Reader, *, source: str = "", task: str = "", mirror: bool = True, method: Method = METHOD,
+    errors: ErrorModel | None = None, near: Box | None = None,
+) -> Examination:  # fmt: skip
+    """errors: those fitted for the reader and `mirror`. near: a box that the face must overlap. Raises MienError where
+    no face is found."""
+    face = read(pixels, near=near)
     if face is None:
         raise MienError(
             f"{source or 'the picture'}: no face found. The face should fill a third of the picture's height."
@@ -117,12 +157,26 @@ def examine_picture(
     tested = mirror_test(pixels, _near_mirrored(pixels, face, read), face=face, method=method) if mirror else None
     best = tested.averaged if tested else face
     checks = tuple(check_quality(best, pixels))
-    return Examination(source, task, pixels, analyse(best, method=method), checks, tested)
+    measured = analyse(best, method=method)
+    if errors is None:
+        return Examination(source, task, pixels, measured, checks, tested)
+    sharp = next(check.value for check in checks if check.name == "sharpness")
+    conditions = Conditions.of(measured, sharpness=sharp, mirror_percent=tested.percent if tested else None)
+    measured = errors.applied(measured, conditions, moved=shows_movement(measured, task))
+    outside = tuple(errors.outside(conditions))
+    return Examination(source, task, pixels, measured, checks, tested, errors.face_limit, outside)
+
+
+def shows_movement(measured: FaceMeasures, task: str) -> bool:
+    """Whether healthy limits are those of moving faces: by the task; where none is named, by lips that part."""
+    lips = measured["dental_show"]
+    gap = [side.value for side in (lips.right, lips.left) if side is not None]
+    return task != "rest" if task else sum(gap) / 2 > PARTED_MM
 
 
 def examine_film(
     play: Callable[[], Iterable[VideoFrame]], read: Reader, *, source: str = "", task: str = "", affected: str = "",
-    mirror: bool = True, method: Method = METHOD,
+    mirror: bool = True, method: Method = METHOD, errors: ErrorModel | None = None,
 ) -> FilmExamination:  # fmt: skip
     """One movement of one face. play: the frames from the start; called twice, so that no film is held in memory.
 
@@ -130,14 +184,19 @@ def examine_film(
     """
     times: list[float] = []
     faces = list(_faces(play(), read, times, mirror))
-    movement = analyse_track(faces, times, task=task, affected=affected, method=method)
+    movement = analyse_track(faces, times, task=task, affected=affected, method=method, errors=errors)
     wanted = {float(movement.times_s[k]) for k in (movement.rest, movement.typical)}
     kept = {frame.timestamp_s: frame.pixels for frame in play() if frame.timestamp_s in wanted}
+    boxes = {time: box_around(face) for time, face in zip(times, faces, strict=True) if face is not None}
     shown = []
     for k, name in ((movement.rest, "rest"), (movement.typical, task or "height of the movement")):
         time = float(movement.times_s[k])
         place = f"{source}, {time:.2f} s"
-        shown.append(examine_picture(kept[time], read, source=place, task=name, mirror=mirror, method=method))
+        shown.append(
+            examine_picture(
+                kept[time], read, source=place, task=name, mirror=mirror, method=method, errors=errors, near=boxes[time]
+            )
+        )
     return FilmExamination(source, movement, shown[0], shown[1])
 
 

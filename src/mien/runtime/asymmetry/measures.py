@@ -34,7 +34,50 @@ class Estimate:
     value: float
     """The number."""
     sd: float | None = None
-    """Standard deviation propagated from that of the points; None where the bundle gives none."""
+    """Standard deviation of the error; None where it is not known."""
+
+
+@dataclass(frozen=True)
+class Calibrated:
+    """The true difference as far as a reading states it, by the errors fitted on known faces (significance.errors)."""
+
+    value: float
+    """The difference, corrected for what the model underestimates."""
+    half_90: float
+    """Half width of the range that holds the true difference in 90 of 100 faces."""
+    half_95: float
+    """Likewise of 95 of 100."""
+    healthy: float
+    """Limit that 95 of 100 healthy people stay below in a picture of this quality, without sign."""
+    repeat: float = 1.0
+    """Error of a change between two pictures of one person over that of independent pictures, 1 or less."""
+
+    @property
+    def sd(self) -> float:
+        """Standard deviation of the normal distribution with this 90 % range."""
+        return self.half_90 / 1.6449
+
+    @property
+    def low(self) -> float:
+        return self.value - self.half_90
+
+    @property
+    def high(self) -> float:
+        return self.value + self.half_90
+
+    @property
+    def excess(self) -> float:
+        """The difference over the healthy limit, or over half its range where that is larger; clear above 1."""
+        return abs(self.value) / max(self.healthy, self.half_90)
+
+    @property
+    def clear(self) -> bool:
+        """Beyond what healthy people show, and its range holds no other side and no equality."""
+        return self.excess > 1
+
+    def detectable(self, percent: int = 95) -> float:
+        """Smallest change between two pictures like this one that is beyond error, at 90 or 95 %."""
+        return float(self.repeat * 2**0.5 * {90: self.half_90, 95: self.half_95}[percent])
 
 
 @dataclass(frozen=True)
@@ -75,6 +118,8 @@ class Measure:
     """200 |left - right| / (left + right), percent; None where both sides are near 0."""
     ratio: float | None = None
     """The smaller side over the larger; None where both sides are near 0."""
+    true: Calibrated | None = None
+    """The true difference with its range; None where no errors were fitted for the bundle and the settings."""
 
     @property
     def name(self) -> str:
@@ -86,11 +131,17 @@ class Measure:
 
     @property
     def clear(self) -> bool | None:
+        """Beyond what healthy faces show; without fitted errors beyond 1.96 SD of the points' own errors."""
+        if self.true is not None:
+            return self.true.clear
         sd = self.difference.sd
         return None if sd is None else abs(self.difference.value) > 1.96 * sd
 
     @property
     def detectable(self) -> float | None:
+        """Smallest change between two pictures that is beyond error at 95 %."""
+        if self.true is not None:
+            return self.true.detectable()
         return None if self.difference.sd is None else 1.96 * 2**0.5 * self.difference.sd
 
 

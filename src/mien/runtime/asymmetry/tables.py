@@ -15,6 +15,7 @@ from mien.runtime.asymmetry.examination import Examination, FilmExamination
 from mien.runtime.asymmetry.measures import DEFINITIONS, Estimate, Measure
 from mien.runtime.asymmetry.scales import ScaleEstimate
 from mien.runtime.asymmetry.static import Region
+from mien.runtime.asymmetry.visits import Change
 
 ESTIMATES = (
     "Measures and estimates from points in pictures. They are no diagnosis, no grade and no advice; whoever treats a "
@@ -31,13 +32,20 @@ COLUMNS = {
     "value": "of measures of the whole face; positive to the person's left, where it has a side",
     "index_percent": "asymmetry index 200 |left - right| / (left + right); empty near 0",
     "ratio": "the smaller over the larger side; empty near 0",
-    "right_sd": "standard deviation from the points' own error",
+    "true_difference": "the difference (or value) corrected for what the model underestimates; empty where no errors "
+    "were fitted",
+    "true_low": "lower end of the range that holds the true difference in 90 of 100 faces",
+    "true_high": "upper end",
+    "healthy_limit": "95 % of healthy people differ by less in a picture of this quality",
+    "right_sd": "standard deviation of the error",
     "left_sd": "likewise",
     "difference_sd": "likewise",
     "value_sd": "likewise",
     "index_sd": "likewise, percent",
-    "clear": "1: the difference (or value) is beyond chance at the 5 % level; 0: it is not; empty: error unknown",
-    "detectable": "smallest change between two pictures that is beyond chance: 1.96 sqrt(2) sd",
+    "clear": "1: the true difference is beyond healthy_limit (without fitted errors: beyond the error of the points at "
+    "the 5 % level); 0: it is not; empty: error unknown",
+    "detectable": "smallest change between two pictures that errors exceed in 5 of 100 pairs",
+    "detectable_90": "likewise in 10 of 100 pairs",
     "mirror_right": "how much the reading of the mirrored picture differs: the reader's own error",
     "mirror_left": "likewise",
     "mirror_difference": "likewise, of the difference or the value",
@@ -68,6 +76,20 @@ def write_measures(
     return paths
 
 
+def write_changes(changes: Sequence[Change], folder: Path) -> Path:
+    """changes.csv: one row for each measure of each task that both visits show."""
+    columns = ["task", "measure", "unit", "before", "after", "change", "change_low", "change_high", "detectable_90",
+               "detectable_95", "verdict"]  # fmt: skip
+    rows = []
+    for c in changes:
+        assert c.before.true is not None and c.after.true is not None
+        ends = c.value - c.detectable_90, c.value + c.detectable_90
+        numbers = (c.before.true.value, c.after.true.value, c.value, *ends, c.detectable_90, c.detectable_95)
+        rows.append([c.task, c.before.name, c.before.unit, *(f"{v:.4f}" for v in numbers), c.verdict])
+    write_csv(folder / "changes.csv", columns, rows)
+    return folder / "changes.csv"
+
+
 def write_curves(item: FilmExamination, path: Path) -> None:
     """A film's measures over time: time_s, then right and left of each curve, mm."""
     movement = item.movement
@@ -88,6 +110,9 @@ def _measure_row(item: Examination, measure: Measure, mirror: tuple[float, ...])
     if measure.index is not None:
         row |= {"index_percent": measure.index.value, "index_sd": measure.index.sd, "ratio": measure.ratio}
     row |= {"clear": measure.clear, "detectable": measure.detectable}
+    if measure.true is not None:
+        row |= {"true_difference": measure.true.value, "true_low": measure.true.low, "true_high": measure.true.high,
+                "healthy_limit": measure.true.healthy, "detectable_90": measure.true.detectable(90)}  # fmt: skip
     if mirror:
         names = ("mirror_right", "mirror_left", "mirror_difference") if len(mirror) == 3 else ("mirror_difference",)
         row |= dict(zip(names, mirror, strict=True))
@@ -97,7 +122,7 @@ def _measure_row(item: Examination, measure: Measure, mirror: tuple[float, ...])
 def _region_row(item: Examination, region: Region) -> Row:
     name = f"asymmetry_{region.name.replace(' ', '_')}"
     row = _start(item.source, item.task, name, "%") | _named("value", region.asymmetry)
-    return row | {"clear": region.clear}
+    return row | {"clear": region.clear, "healthy_limit": region.floor if region.healthy else None}
 
 
 def _quantity_row(source: str, task: str, quantity: Quantity) -> Row:
@@ -168,6 +193,7 @@ def _about(photo: Examination) -> dict[str, Any]:
         "source": photo.source,
         "task": photo.task,
         "frame": frame.note,
+        "worse_than_the_fit_of_errors": list(photo.outside),
         "mm_per_px": frame.mm_per_px,
         "scale_sd_percent": 100 * frame.scale.relative_sd,
         "mirror_test_percent": photo.mirror.percent if photo.mirror else None,

@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 
 from mien.core.errors import MienError
+from mien.runtime.graph.call import Call, Shape, Value, product
 from mien.runtime.graph.onnx_file import SMALL, Constant, Graph, GraphError, Node, read_graph
-from mien.runtime.graph.shapes import SHAPES, Call, Shape, Value, product
+from mien.runtime.graph.shapes import SHAPES
 
 MOST_VALUES = 2**26  # of one tensor: 256 MB. A 1024 x 1024 picture with 64 channels
 MOST_LIVE = 2**28  # of all that is held at one time

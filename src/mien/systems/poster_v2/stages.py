@@ -10,23 +10,21 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from mien.core.errors import MienError
-from mien.core.labels import meaning
 from mien.core.landmarks import SCHEME_68
-from mien.core.options import check_choices, check_rules
+from mien.core.options import check_choices
 from mien.core.records import Sample
 from mien.metrics.alignment import nme
-from mien.metrics.calibration import fit_temperature, nll
-from mien.metrics.expression import accuracy, balanced_accuracy, confusion_matrix
 from mien.nn.losses.alignment import wing
+from mien.systems.class_stage import ClassStage, head_rows
 from mien.systems.optim import OptimOptions
 from mien.systems.poster_v2.landmarks import PosterV2Landmarks
 from mien.systems.poster_v2.network import PosterV2
 from mien.systems.stage import Predictions, Stage, TorchBatch
 from mien.systems.system import System
 
+HEAD = ("vit.head.weight", "vit.head.bias")
 LANDMARK_LOSSES: dict[str, Callable[[Tensor], Tensor]] = {"wing": wing, "l1": torch.abs, "l2": torch.square}
 
 
@@ -82,77 +80,12 @@ class Landmarks(Stage):
         self.load_weights(other.state_dict())
 
 
-@dataclass(frozen=True)
-class ExpressionOptions:
-    """Options of the expression stage. With data.soft_labels the target is the distribution of votes."""
-
-    label_smoothing: float = 0.0
-    """Share of the target probability spread evenly over all classes, in 0..1."""
-    class_weights: Literal["none", "balanced"] = "none"
-    """Weights of the classes in the loss: balanced is 1 / class count, scaled to mean 1 over the samples."""
-    monitor: Literal["accuracy", "balanced_accuracy", "nll"] = "accuracy"
-    """Validation score by which the best epoch is selected; nll (negative log-likelihood, lowest is best) is the
-    steadiest of them on a few dozen faces."""
-
-    def __post_init__(self) -> None:
-        check_choices(self, "stage.options.")
-        check_rules(self, "stage.options.", {"label_smoothing": (0 <= self.label_smoothing < 1, "in 0..1")})
-
-
-class Expression(Stage):
+class Expression(ClassStage):
     """The classifier of the paper, on a landmark stream that stage 0 (or a file of others) trained."""
 
     name = "expression"
-    options_class = ExpressionOptions
-    options: ExpressionOptions
     starts_from: ClassVar[Mapping[str, tuple[type[System], ...]]] = {"network": (PosterV2Landmarks, PosterV2)}
     system: PosterV2
-
-    def __init__(self, system: System, **rest: Any) -> None:
-        super().__init__(system, **rest)
-        self.monitor = self.options.monitor
-        self.larger_is_better = self.monitor != "nll"
-
-    def loss_terms(self, batch: TorchBatch, shared: Any = None) -> dict[str, Tensor]:
-        logits = self(batch.image)["expression"].float()
-        if batch.distribution is not None:
-            target = F.pad(batch.distribution, (0, logits.shape[1] - batch.distribution.shape[1]))
-        elif batch.expression is not None:
-            target = batch.expression
-        else:
-            raise MienError("The stage expression needs a label for each picture; these data have none.")
-        losses = F.cross_entropy(
-            logits, target, weight=self._weights(logits), label_smoothing=self.options.label_smoothing, reduction="none"
-        )
-        return {"cross_entropy": losses.mean()}
-
-    def _weights(self, logits: Tensor) -> Tensor | None:
-        if self.options.class_weights == "none":
-            return None
-        counts = torch.tensor(self.class_counts, dtype=torch.float32)
-        weights = counts.sum() / ((counts > 0).sum() * counts.clamp(min=1))
-        wide = F.pad(weights, (0, logits.shape[1] - len(weights)), value=1.0)  # a wider legacy head
-        return wide.to(logits.device, non_blocking=True)
-
-    def predict(self, system: nn.Module, batch: TorchBatch) -> Predictions:
-        assert batch.expression is not None
-        logits = system(batch.image)["expression"].float()
-        return {"logits": logits.cpu().numpy(), "truth": batch.expression.cpu().numpy()}
-
-    def validate(self, predictions: Predictions, samples: Sequence[Sample]) -> dict[str, float]:
-        logits, truth = predictions["logits"], predictions["truth"]
-        confusion = confusion_matrix(truth, logits.argmax(-1), classes=logits.shape[1])
-        return {
-            "accuracy": float(accuracy(confusion)),
-            "balanced_accuracy": float(balanced_accuracy(confusion)),
-            "nll": nll(logits, truth),
-        }
-
-    def temperatures(self, predictions: Predictions) -> dict[str, float]:
-        try:
-            return {"expression": fit_temperature(predictions["logits"], predictions["truth"])}
-        except MienError:  # every prediction right, or none better than chance: nothing to calibrate on
-            return {"expression": 1.0}
 
     def start_from(self, role: str, other: System) -> None:
         """A landmark bundle gives the landmark stream; an expression bundle everything, but of its head only the rows
@@ -162,12 +95,7 @@ class Expression(Stage):
             return
         state = other.state_dict()
         before, names = other.outputs["expression"].names, self.system.outputs["expression"].names
-        if before != names:
-            own, place_of = self.system.state_dict(), {meaning(name): i for i, name in enumerate(before)}
-            places = [place_of.get(meaning(name)) for name in names]
-            for key in ("vit.head.weight", "vit.head.bias"):
-                rows = [own[key][i] if place is None else state[key][place] for i, place in enumerate(places)]
-                state[key] = torch.stack([*rows, *own[key][len(names) :]])
+        head_rows(state, self.system.state_dict(), HEAD, before=before, names=names)
         self.load_weights(state)
 
     def needs_init(self, role: str) -> str:

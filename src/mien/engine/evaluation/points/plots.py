@@ -68,24 +68,19 @@ def _ced_text(curves: Mapping[str, tuple[Sequence[float], int]], limit: float) -
     return "; ".join(f"{share:.1%} of the faces below the limit ({name})" for name, share in shares.items()) + "."
 
 
-def face_figure(
-    shape: np.ndarray, errors: np.ndarray, *, title: str = "", side: float = 300.0, largest: float | None = None
-) -> Scene:
+def face_figure(shape: np.ndarray, errors: np.ndarray) -> Scene:
     """A face of dots, each as wide as the mean error of its point, in the face's own measure.
 
-    shape: mean true points [points, 2] in units of the face's size. errors: [points] in the same unit. largest: dots
-    above it are drawn in the warning colour; by default one and a half of the mean.
+    shape: mean true points [points, 2] in units of the face's size. errors: [points] in the same unit. Dots above one
+    and a half of the mean are drawn in the warning colour.
     """
+    side, margin, top = 300.0, 26.0, 12.0
     low, span = shape.min(0), float(np.ptp(shape, axis=0).max())
-    margin, top = 26.0, 36.0 if title else 12.0
     scale = (side - 2 * margin) / span
-    limit = 1.5 * float(errors.mean()) if largest is None else largest
-    worst = int(errors.argmax())
+    limit, worst = 1.5 * float(errors.mean()), int(errors.argmax())
     height = float(np.ptp(shape[:, 1])) * scale + 2 * margin + top
     label = f"Mean error of each point on a mean face; largest at point {worst}: {errors[worst]:.1%}."
     scene = Scene(side, height, label)
-    if title:
-        scene.add(Text(side / 2, 16, title, 13, "middle"))
     for (x, y), error in zip((shape - low) * scale + [margin, margin + top], errors, strict=True):
         scene.add(Dot(float(x), float(y), max(float(error) * scale / 2, 1.0), "warn" if error > limit else "accent"))
     return scene

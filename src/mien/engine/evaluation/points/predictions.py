@@ -7,7 +7,6 @@ from jaxtyping import Bool, Float
 
 from mien.core.errors import MienError
 from mien.core.geometry import Crop
-from mien.engine.evaluation.comparison import Difference
 from mien.engine.evaluation.options import PointOptions
 from mien.engine.evaluation.points.crops import CropName
 from mien.engine.evaluation.result import Evaluation
@@ -103,11 +102,6 @@ class PointEvaluation(Evaluation):
     def faces(self) -> int:
         """Of the headline."""
         return len(self.main)
-
-    @property
-    def differences(self) -> tuple[Difference, ...]:
-        """Of the NME, second model minus first, by kind of crop."""
-        return self.comparison.differences if self.comparison else ()
 
     def facts(self) -> dict[str, object]:
         """With the number of faces that the detector did not find."""

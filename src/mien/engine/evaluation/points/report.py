@@ -20,7 +20,7 @@ def landmark_sections(result: PointEvaluation, *, show_faces: bool = False) -> l
     """The sections, for this report or inside another one; those without data are left out."""
     sections = [
         Section("", headline(result)),
-        Section("Comparison with the second model", comparison(result)),
+        *page.comparison(result.comparison, {}),
         Section("Error distribution", distribution(result)),
         Section("Error by region", body.places(result)),
         Section("Error by side of the face", body.sides(result)),
@@ -96,32 +96,6 @@ def _crop_row(result: PointEvaluation, crop: str, *, several: bool) -> list[part
     return [CROP_TEXT[crop], f"{faces:,}", *cells]
 
 
-def comparison(result: PointEvaluation) -> Markup | str:
-    """The second model against the first; "" where there is none."""
-    if result.against is None:
-        return ""
-    factor, unit = (1, " px") if result.normaliser == "none" else (100, " %")
-    rows = [
-        [CROP_TEXT[d.name], f"{factor * d.first:.2f}{unit}", f"{factor * d.second:.2f}{unit}",
-         f"{factor * d.value:+.2f}",
-         parts.small(f"{factor * d.interval.low:+.2f} to {factor * d.interval.high:+.2f}"), f"{d.n:,}"]
-        for d in result.differences
-    ]  # fmt: skip
-    about = {"first": result.bundle, "second": f"{result.against.bundle} ({result.against.model})"}
-    return macro(body.TEMPLATE, "comparison", verdict(result), about, rows)
-
-
-def verdict(result: PointEvaluation) -> str:
-    """One sentence about the second model."""
-    assert result.against is not None
-    d = result.differences[0]
-    if d.interval.low <= 0 <= d.interval.high:
-        return f"The difference between the two models is not significant on these {d.n:,} faces."
-    better = result.against.bundle if d.value < 0 else result.bundle
-    least = min(d.first, d.second) / max(d.first, d.second)
-    return f"{better} is better: its mean error is {1 - least:.1%} smaller."
-
-
 def metrics_table(result: PointEvaluation) -> Markup:
     """Everything but the single points, folded: the same lines as metrics.jsonl."""
     rows = [
@@ -162,8 +136,7 @@ def print_landmark_summary(result: PointEvaluation, folder: Path) -> None:
     for name in dict.fromkeys(s.metric.partition("/")[2] for s in result.scores if _in_summary(s.metric)):
         found = [score_of(result, name, crop=crop) for crop in result.predictions]
         table.add_row(name, *map(format_value, found), *([format_interval(found[0])] if alone else []))
-    second = verdict(result) if result.against is not None else ""
-    page.print_table(result, table, folder, warnings(result), second)
+    page.print_table(result, table, folder, warnings(result))
 
 
 def _in_summary(metric: str) -> bool:

@@ -1,0 +1,58 @@
+"""Encoder and generator together: a picture to codes and structure, and back to a picture."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from mien.core.errors import MienError
+from mien.nn.inversion.encoders import AsitEncoder, Encoded
+from mien.nn.stylegan2.generator import Generator, Synthesised
+
+
+class Inversion(nn.Module):
+    """ASIT: the encoder's codes are offsets from the generator's mean code (`latent_avg`), one for each layer.
+
+    from_mean: False where the encoder was trained to give whole codes. Raises MienError where the two do not fit.
+    """
+
+    latent_avg: Tensor
+
+    def __init__(self, encoder: AsitEncoder, generator: Generator, *, from_mean: bool = True) -> None:
+        super().__init__()
+        styles = sum(encoder.styles.counts)
+        if styles != generator.style_count:
+            raise MienError(
+                f"The encoder gives {styles} codes, for {2 ** (styles // 2 + 1)} pixels; the generator of "
+                f"{generator.size} pixels takes {generator.style_count}. Take two of one size."
+            )
+        self.encoder, self.generator, self.from_mean = encoder, generator, from_mean
+        self.register_buffer("latent_avg", generator.latent_avg.repeat(styles, 1))
+
+    def encode(self, image: Float[Tensor, "batch 3 side side"]) -> Encoded:
+        """Codes as the generator takes them, structure and maps."""
+        encoded: Encoded = self.encoder(image)
+        return encoded._replace(codes=encoded.codes + self.latent_avg) if self.from_mean else encoded
+
+    def decode(
+        self, codes: Float[Tensor, "batch styles width"], structure: Tensor | None, *, noise: list[Tensor] | None = None
+    ) -> Synthesised:
+        """structure: None for the generator's own constant."""
+        return self.generator(codes, structure=structure, noise=noise)
+
+    def forward(self, image: Float[Tensor, "batch 3 side side"], *, use_structure: bool = True) -> Tensor:
+        """The reconstruction [batch, 3, size, size] with the stored noise, not clipped."""
+        encoded = self.encode(image)
+        return self.decode(encoded.codes, encoded.structure if use_structure else None).image
+
+
+def tiled_latent_avg(mean: Tensor, styles: int) -> Float[Tensor, "styles width"]:
+    """A mean code as files hold it, [width], [1, width] or [styles, width], for every layer.
+
+    Raises MienError for another number of rows.
+    """
+    rows = torch.atleast_2d(mean)
+    if rows.ndim != 2 or len(rows) not in (1, styles):
+        raise MienError(
+            f"latent_avg has shape {tuple(mean.shape)}; a generator of {styles} codes takes 1 row or {styles}."
+        )
+    return rows.expand(styles, -1).contiguous()

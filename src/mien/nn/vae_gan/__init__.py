@@ -1,0 +1,1 @@
+"""The residual VAE-GAN of faces and voices, its Gaussian codes, and what joins two of them."""

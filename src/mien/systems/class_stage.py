@@ -1,0 +1,115 @@
+"""ClassStage: what stages that train classes have in common: the cross-entropy, the scores, the calibration."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mien.core.errors import MienError
+from mien.core.labels import meaning
+from mien.core.options import check_choices, check_rules
+from mien.core.records import Sample
+from mien.metrics.calibration import fit_temperature, nll
+from mien.metrics.expression import accuracy, balanced_accuracy, confusion_matrix
+from mien.systems.stage import Predictions, Stage, TorchBatch
+from mien.systems.system import System
+
+
+@dataclass(frozen=True)
+class ClassOptions:
+    """Options of a stage that trains classes. With data.soft_labels the target is the distribution of votes."""
+
+    label_smoothing: float = 0.0
+    """Share of the target probability spread evenly over all classes, in 0..1."""
+    class_weights: Literal["none", "balanced"] = "none"
+    """Weights of the classes in the loss: balanced is 1 / class count, scaled to mean 1 over the samples."""
+    monitor: Literal["accuracy", "balanced_accuracy", "nll"] = "accuracy"
+    """Validation score by which the best epoch is selected; nll (negative log-likelihood, lowest is best) is the
+    steadiest of them on a few dozen faces."""
+
+    def __post_init__(self) -> None:
+        check_choices(self, "stage.options.")
+        check_rules(self, "stage.options.", {"label_smoothing": (0 <= self.label_smoothing < 1, "in 0..1")})
+
+
+class ClassStage(Stage):
+    """Trains a system with the output `expression`, logits over classes."""
+
+    options_class = ClassOptions
+    options: ClassOptions
+
+    def __init__(self, system: System, **rest: Any) -> None:
+        super().__init__(system, **rest)
+        self.monitor = self.options.monitor
+        self.larger_is_better = self.monitor != "nll"
+
+    def cross_entropy(self, logits: Float[Tensor, "batch outputs"], batch: TorchBatch) -> Float[Tensor, ""]:
+        """The batch's mean, as the options say. Raises MienError for data without labels."""
+        logits = logits.float()
+        if batch.distribution is not None:
+            target = F.pad(batch.distribution, (0, logits.shape[1] - batch.distribution.shape[1]))
+        elif batch.expression is not None:
+            target = batch.expression
+        else:
+            raise MienError("The stage expression needs a label for each picture; these data have none.")
+        losses = F.cross_entropy(
+            logits, target, weight=self._weights(logits), label_smoothing=self.options.label_smoothing, reduction="none"
+        )
+        return losses.mean()
+
+    def loss_terms(self, batch: TorchBatch, shared: Any = None) -> dict[str, Tensor]:
+        outputs = self(*batch.take(self.system.input_names))
+        return {"cross_entropy": self.cross_entropy(outputs["expression"], batch)}
+
+    def _weights(self, logits: Tensor) -> Tensor | None:
+        if self.options.class_weights == "none":
+            return None
+        counts = torch.tensor(self.class_counts, dtype=torch.float32)
+        weights = counts.sum() / ((counts > 0).sum() * counts.clamp(min=1))
+        wide = F.pad(weights, (0, logits.shape[1] - len(weights)), value=1.0)  # a wider legacy head
+        return wide.to(logits.device, non_blocking=True)
+
+    def predict(self, system: nn.Module, batch: TorchBatch) -> Predictions:
+        assert batch.expression is not None
+        logits = system(*batch.take(self.system.input_names))["expression"].float()
+        return {"logits": logits.cpu().numpy(), "truth": batch.expression.cpu().numpy()}
+
+    def validate(self, predictions: Predictions, samples: Sequence[Sample]) -> dict[str, float]:
+        logits, truth = predictions["logits"], predictions["truth"]
+        confusion = confusion_matrix(truth, logits.argmax(-1), classes=logits.shape[1])
+        return {
+            "accuracy": float(accuracy(confusion)),
+            "balanced_accuracy": float(balanced_accuracy(confusion)),
+            "nll": nll(logits, truth),
+        }
+
+    def temperatures(self, predictions: Predictions) -> dict[str, float]:
+        try:
+            return {"expression": fit_temperature(predictions["logits"], predictions["truth"])}
+        except MienError:  # every prediction right, or none better than chance: nothing to calibrate on
+            return {"expression": 1.0}
+
+
+def head_rows(
+    state: dict[str, Tensor],
+    own: dict[str, Tensor],
+    keys: Sequence[str],
+    *,
+    before: Sequence[str],
+    names: Sequence[str],
+) -> None:
+    """Puts into `state`, for these weights of a classifier, the rows of classes of the same name or a synonym, and the
+    own, fresh rows for every other class and for what follows the classes.
+
+    before, names: class names in the order of `state` and of `own`.
+    """
+    if tuple(before) != tuple(names):
+        place_of = {meaning(name): i for i, name in enumerate(before)}
+        places = [place_of.get(meaning(name)) for name in names]
+        for key in keys:
+            rows = [own[key][i] if place is None else state[key][place] for i, place in enumerate(places)]
+            state[key] = torch.stack([*rows, *own[key][len(names) :]])
