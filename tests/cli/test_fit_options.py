@@ -68,7 +68,7 @@ def test_an_input_after_two_dashes_may_begin_with_one(tmp_path: Path, monkeypatc
         (["--system.options.depth", "1"], "mien fit has no option --system.options.depth. Did you mean "),
         (["--system.options.drop_path", "much"], "--system.options.drop_path must be float; got 'much'."),
         (["--stage.options.monitor", "f1"],
-         "--stage.options.monitor must be one of 'accuracy', 'balanced_accuracy'; got 'f1'."),
+         "--stage.options.monitor must be one of 'accuracy', 'balanced_accuracy', 'nll'; got 'f1'."),
         (["--trainer.seeds", "100000000000"], "trainer.seeds is 0 to 1000 seeds"),
         (["--trainer.seeds", "x"], "--trainer.seeds must be int or a list of int; got 'x'."),
         (["--optim.lr", ".inf"], "--optim.lr must be float; got '.inf'."),
@@ -137,7 +137,7 @@ def test_help_of_a_config_lists_its_network_and_stage_with_their_values() -> Non
     assert "system.options" not in shown and "stage.options" not in shown
     shown = rows(run(["fit", "--help", "poster_v2/rafdb", "--system.name", "poster_v2_small", "--optim.lr", "0.5"]))
     assert shown["system.options.token_width"].endswith("[168]")
-    assert shown["stage.options.monitor"].startswith("accuracy|balanced_accuracy ")
+    assert shown["stage.options.monitor"].startswith("accuracy|balanced_accuracy|nll ")
     assert shown["optim.lr"].endswith("[0.5]")
 
 

@@ -210,8 +210,8 @@ def test_fer2013_repeats_itself(shared: Path) -> None:
     folder = shared / "expressions/ferplus/FER2013Train"
     faces = [sample(path) for path in sorted(folder.glob("*.png"))[:7000]]
     twins = near_duplicates(faces)
-    assert len({place for twin in twins for place in twin[:2]}) > 480
-    assert len(groups([twin[:2] for twin in twins])) > 200 and any(twin.mirrored for twin in twins)
+    assert len({place for twin in twins for place in twin[:2]}) > 380
+    assert len(groups([twin[:2] for twin in twins])) > 170 and any(twin.mirrored for twin in twins)
 
 
 @pytest.mark.shared

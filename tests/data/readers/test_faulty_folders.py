@@ -155,3 +155,14 @@ def test_a_data_set_is_opened_and_read_once(tmp_path: Path, monkeypatch: pytest.
     for _ in range(2):
         assert len(select_for_evaluation(options, label_set("ferplus")).samples) == 2
     assert reads == ["all"]
+
+
+def test_spellings_of_one_class_are_one_class(tmp_path: Path) -> None:
+    """Case, blanks, Unicode's composed and decomposed letters, synonyms."""
+    for number, name in enumerate(("Happy", "happiness", "sad ", "mu\u0308de", "m\u00fcde", "M\u00dcDE")):
+        picture(tmp_path / name / f"{number}.jpg")
+    reader = open_reader("image_folder", tmp_path)
+    assert reader.labels is not None and reader.labels.classes == ("happiness", "m\u00fcde", "sad")
+    assert [s.expression for s in reader.samples("all")].count(1) == 3 and len(reader.samples("all")) == 6
+    assert any("'Happy', 'happiness' are spellings of one class" in note for note in reader.notes)
+    assert reader.labels.index(" HAPPY") == 0 and reader.labels.index("sadness") == 2

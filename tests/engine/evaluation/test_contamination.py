@@ -89,7 +89,7 @@ def test_the_command_lists_what_it_finds(faces: Path, leaking: Path, tmp_path: P
     page = (tmp_path / "out/leaks.html").read_text()
     assert "the same photograph" in page and "data:image/jpeg" in page and "http:" not in page and "https:" not in page
     with pytest.raises(MienError, match="1 near-duplicate on two sides"):
-        leaks("image_folder", root=str(leaking), output=str(tmp_path / "out"), strict=True)
+        leaks("image_folder", root=str(leaking), output=str(tmp_path / "strict"), strict=True)
     other = f"image_folder={faces}"
     output = leaks("image_folder", root=str(leaking), against=other, output=str(tmp_path / "two"))
     assert "test: 14 pictures" in output and f"train and {faces} train: 42 pictures" in output
