@@ -187,12 +187,12 @@ def test_defaults_alone_are_a_config() -> None:
 @pytest.mark.parametrize(
     ("written", "message"),
     [
-        ("stage: {name: expresion}", "mine.yaml: poster_v2_small has no stage 'expresion'"),
-        ("data: {name: rafd}", "mine.yaml: No data set reader 'rafd'. Did you mean 'rafdb'?"),
-        ("data: {augment: {fliip: 1}}", "mine.yaml: Augmentation has no option 'fliip'."),
-        ("data: {reader: {fliip: 1}}", "mine.yaml: Reader image_folder has no option 'fliip'."),
-        ("trainer: {epochs: 0}", "mine.yaml: trainer.epochs must be at least 1; got 0."),
-        ("trainer: {epochs: [", "mine.yaml is not YAML: "),
+        ("stage: {name: expresion}", "mine.yaml, line 1: poster_v2_small has no stage 'expresion'"),
+        ("data: {name: rafd}", "mine.yaml, line 1: No data set reader 'rafd'. Did you mean 'rafdb'?"),
+        ("data: {augment: {fliip: 1}}", "mine.yaml, line 1: Augmentation has no option 'fliip'."),
+        ("data: {reader: {fliip: 1}}", "mine.yaml, line 1: Reader image_folder has no option 'fliip'."),
+        ("trainer: {epochs: 0}", "mine.yaml, line 1: trainer.epochs must be at least 1; got 0."),
+        ("trainer: {epochs: [", "mine.yaml, line 1, is not YAML: "),
     ],
 )
 def test_a_mistake_in_a_config_names_its_file(

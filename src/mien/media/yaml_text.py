@@ -67,6 +67,26 @@ def key_lines(path: Path) -> dict[str, int]:
     return {} if root is None else dict(_lines_below(root, ""))
 
 
+def text_lines(path: Path) -> dict[str, int]:
+    """The line, from 1, of the first value with each text."""
+    root = yaml.compose(path.read_text(encoding="utf-8-sig"), _Loader)
+    found: dict[str, int] = {}
+    for node in () if root is None else _scalars(root):
+        found.setdefault(node.value, node.start_mark.line + 1)
+    return found
+
+
+def _scalars(node: yaml.Node) -> Iterator[yaml.ScalarNode]:
+    if isinstance(node, yaml.ScalarNode):
+        yield node
+    elif isinstance(node, yaml.MappingNode):
+        for _, value in node.value:
+            yield from _scalars(value)
+    else:
+        for value in node.value:
+            yield from _scalars(value)
+
+
 def _lines_below(node: yaml.Node, prefix: str) -> Iterator[tuple[str, int]]:
     for key, value in node.value if isinstance(node, yaml.MappingNode) else ():
         name = f"{prefix}{key.value}"

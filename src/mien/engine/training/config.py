@@ -160,8 +160,14 @@ def parse_fit(
 
     defaults, check: as of `resolve`. Raises MienError for a file that is not there, an unknown key and a wrong type.
     """
-    configs, overrides = call(_given, arguments, command="mien fit")
+    configs, overrides = configs_and_overrides(arguments)
     return resolve(configs, overrides, defaults=defaults, check=check)
+
+
+def configs_and_overrides(arguments: Sequence[str]) -> tuple[tuple[str, ...], dict[str, Any]]:
+    """The configs that a command line names, and its options by dotted key."""
+    configs, overrides = call(_given, arguments, command="mien fit")
+    return configs, overrides
 
 
 def _given(

@@ -1,13 +1,16 @@
 """Where an option stands in the YAML files of a run, so that an error names file and line."""
 
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from mien.core.errors import MienError
-from mien.media.yaml_text import key_lines
+from mien.media.yaml_text import key_lines, text_lines
 
-OWN = ("system.options.", "stage.options.", "data.augment.", "input.")  # errors name these without the section
+# Errors name these options without the section.
+OWN = ("system.options.", "stage.options.", "data.augment.", "data.reader.", "input.")
 _NAME = re.compile(r"\w+(?:\.\w+)*")
 
 
@@ -21,6 +24,24 @@ def located(error: MienError, files: Sequence[Path], given: Collection[str]) -> 
                 if _is(key, option):
                     return MienError(f"{path}, line {line}: {error}")
     return error
+
+
+@contextmanager
+def located_in(configs: Sequence[str], overrides: Mapping[str, Any], find: Callable[[str], Path]) -> Iterator[None]:
+    """A MienError of the block that quotes a key or a value of a config, and of no override, begins with file and line:
+    a run finds some mistakes only when it opens its data. find: the file of a config."""
+    try:
+        yield
+    except MienError as error:
+        quoted = re.findall(r"'([^']+)'", re.split(r" Did you mean | Known: ", str(error))[0])
+        given = {str(value) for value in overrides.values()} | set(overrides)
+        for text in quoted if not given & set(quoted) else ():
+            for path in map(find, reversed(configs)):
+                lines = text_lines(path) | {key: line for key, line in key_lines(path).items() if _is(key, text)}
+                for found, line in lines.items():
+                    if found == text or _is(found, text):
+                        raise MienError(f"{path}, line {line}: {error}") from error
+        raise
 
 
 def _options_in(message: str) -> Iterator[str]:

@@ -35,24 +35,24 @@ def fit(
         configs: YAML files or the names of packaged configs, later ones win; without any, --output RUN continues or
             repeats the run in that folder.
     """
-    from mien.engine.training.config import resolve, stage_defaults
+    from mien.engine.training.config import find_config, resolve, stage_defaults
+    from mien.engine.training.config_lines import located_in
 
     _check_packages()
     config = resolve(configs, overrides, defaults=stage_defaults, check=_check_options)
     from mien.engine.training.run import fit_config
 
-    return fit_config(config)
+    with located_in(configs, overrides, find_config):
+        return fit_config(config)
 
 
 def fit_command(arguments: Sequence[str]) -> "list[FitResult]":
     """`mien fit ARGUMENTS`: the same from a command line."""
-    from mien.engine.training.config import parse_fit, stage_defaults
+    from mien.engine.training.config import configs_and_overrides
 
     _check_packages()
-    config = parse_fit(arguments, defaults=stage_defaults, check=_check_options)
-    from mien.engine.training.run import fit_config
-
-    return fit_config(config)
+    configs, overrides = configs_and_overrides(arguments)
+    return fit(*configs, **overrides)
 
 
 def _check_options(config: "FitConfig") -> None:
