@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -86,6 +87,12 @@ class ClassStage(Stage):
             "balanced_accuracy": float(balanced_accuracy(confusion)),
             "nll": nll(logits, truth),
         }
+
+    def constant(self, predictions: Predictions) -> Predictions:
+        """The logits of the classes' shares."""
+        logits, truth = predictions["logits"], predictions["truth"]
+        shares = np.bincount(truth, minlength=logits.shape[1]) / len(truth)
+        return {"logits": np.broadcast_to(np.log(np.maximum(shares, 1e-6)), logits.shape), "truth": truth}
 
     def temperatures(self, predictions: Predictions) -> dict[str, float]:
         try:

@@ -79,15 +79,9 @@ class Stage(TrainingStep):
         raise AssertionError(f"{type(self).__name__} has no validate")
 
     def constant(self, predictions: Predictions) -> Predictions:
-        """Predictions for the same samples by what knows their average and no picture; {} where there is none such.
-
-        Here: of `logits` and `truth`, the logits of the classes' shares.
-        """
-        if not {"logits", "truth"} <= predictions.keys():
-            return {}
-        logits, truth = predictions["logits"], predictions["truth"]
-        shares = np.bincount(truth, minlength=logits.shape[1]) / len(truth)
-        return {"logits": np.broadcast_to(np.log(np.maximum(shares, 1e-6)), logits.shape), "truth": truth}
+        """Predictions for the same samples by what knows their average and no picture, as `validate` takes them; {}
+        where there is none such."""
+        return {}
 
     def temperatures(self, predictions: Predictions) -> dict[str, float]:
         """For outputs of classes, by name: what the logits of the evaluated network are divided by to be calibrated."""

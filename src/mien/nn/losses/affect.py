@@ -11,17 +11,35 @@ Values = Float[Tensor, " batch"]
 Heads = Float[Tensor, "heads batch channels height width"]
 
 
-def concordance(predicted: Values, truth: Values, *, eps: float = 1e-8) -> Float[Tensor, ""]:
-    """CCC over the batch (metrics.affect.ccc), in -1..1, with moments over n; its gradient is always finite."""
-    mean_p, mean_t = predicted.mean(), truth.mean()
-    p, t = predicted - mean_p, truth - mean_t
-    return 2 * (p * t).mean() / (p.square().mean() + t.square().mean() + (mean_p - mean_t).square() + eps)
+def concordance(
+    predicted: Values, truth: Values, known: Float[Tensor, " batch"] | None = None, *, eps: float = 1e-8
+) -> Float[Tensor, ""]:
+    """CCC over the batch (metrics.affect.ccc), in -1..1, with moments over n; its gradient is always finite.
+
+    known: 1 for the faces that count, 0 for the others.
+    """
+    means, variances, covariance = _moments(predicted, truth, known)
+    return 2 * covariance / (variances.sum() + (means[0] - means[1]).square() + eps)
 
 
-def correlation(predicted: Values, truth: Values) -> Float[Tensor, ""]:
-    """Pearson's correlation over the batch, in -1..1."""
-    p, t = predicted - predicted.mean(), truth - truth.mean()
-    return (p * t).sum() / (p.square().sum().sqrt() * t.square().sum().sqrt())
+def correlation(
+    predicted: Values, truth: Values, known: Float[Tensor, " batch"] | None = None, *, eps: float = 0.0
+) -> Float[Tensor, ""]:
+    """Pearson's correlation over the batch, in -1..1; with an eps of more than 0 also of values that are all alike."""
+    _, variances, covariance = _moments(predicted, truth, known)
+    return covariance / (variances[0] * variances[1] + eps).sqrt()
+
+
+def _moments(
+    predicted: Values, truth: Values, known: Float[Tensor, " batch"] | None
+) -> tuple[Float[Tensor, "2"], Float[Tensor, "2"], Float[Tensor, ""]]:
+    """Means, variances and covariance over the known faces, by sums: nothing is selected, so that no step waits for the
+    accelerator."""
+    known = torch.ones_like(truth) if known is None else known
+    count, both = known.sum().clamp(min=1), torch.stack([predicted, truth])
+    means = (both * known).sum(1) / count
+    away = (both - means[:, None]) * known
+    return means, away.square().sum(1) / count, (away[0] * away[1]).sum() / count
 
 
 def affect_loss(
@@ -33,17 +51,14 @@ def affect_loss(
     mse: weight of the mean squared error; pearson and ccc: of one minus the mean of either over the values. A value
     known of fewer than two faces has no correlation and counts in the squared error alone.
     """
-    known = ~truth.isnan()
-    squared = (predicted - truth.nan_to_num()).square() * known
-    terms = {"affect_mse": mse * squared.sum() / known.sum().clamp(min=1)}
+    known, truth = (~truth.isnan()).to(predicted.dtype), truth.nan_to_num()
+    terms = {"affect_mse": mse * ((predicted - truth).square() * known).sum() / known.sum().clamp(min=1)}
+    counts = (known.sum(0) > 1).to(predicted.dtype)
     for name, weight, score in (("affect_pearson", pearson, correlation), ("affect_ccc", ccc, concordance)):
         if weight:
-            found = [
-                score(p[k], t[k])
-                for p, t, k in zip(predicted.unbind(1), truth.unbind(1), known.unbind(1), strict=True)
-                if k.sum() > 1
-            ]
-            terms[name] = weight * (1 - torch.stack(found).mean()) if found else predicted.sum() * 0
+            columns = zip(predicted.unbind(1), truth.unbind(1), known.unbind(1), strict=True)
+            missing = torch.stack([1 - score(p, t, k, eps=1e-8) for p, t, k in columns])
+            terms[name] = weight * (missing * counts).sum() / counts.sum().clamp(min=1)
     return terms
 
 

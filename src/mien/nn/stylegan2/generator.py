@@ -134,10 +134,10 @@ class Generator(nn.Module):
     def estimate_latent_avg(self, *, samples: int = 100_000, seed: int = 0) -> Float[Tensor, " width"]:
         """The mean of `samples` mapped vectors, for weights that come without it; same numbers for the same seed."""
         random = torch.Generator().manual_seed(seed)
-        total, left = torch.zeros(self.style, dtype=torch.float64), samples
+        total, left = self.latent_avg.new_zeros(self.style, dtype=torch.float64), samples
         while left:
             z = torch.randn(min(left, 10_000), self.style, generator=random)
-            total += self.mapping(z.to(self.latent_avg)).double().sum(0).cpu()
+            total += self.mapping(z.to(self.latent_avg)).double().sum(0)
             left -= len(z)
         return (total / samples).to(self.latent_avg)
 

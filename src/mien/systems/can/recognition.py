@@ -93,6 +93,13 @@ class Recognition(ClassStage):
             scores |= {score + name.removeprefix("expression"): value for score, value in found.items()}
         return scores
 
+    def constant(self, predictions: Predictions) -> Predictions:
+        """Of every output of classes; what else was predicted stays."""
+        truth, of = predictions["truth"], super().constant
+        return predictions | {
+            name: of({"logits": predictions[name], "truth": truth})["logits"] for name in self._classes(predictions)
+        }
+
     def _classes(self, predictions: Predictions) -> list[str]:
         return [name for name, about in self.system.outputs.items() if about.kind == "classes" and name in predictions]
 
