@@ -99,9 +99,9 @@ def test_nested_load_is_inert(tmp_path):
     assert not marker.exists()
 
 
-def test_whole_pickled_module_is_refused(tmp_path):
-    torch.save(linear(), tmp_path / "net.pth")
-    with pytest.raises(MienError, match=r"pickled Linear, not a dict of weights. Save its state_dict"):
+def test_a_pickled_object_without_weights_is_refused(tmp_path):
+    torch.save(torch.nn.Flatten(), tmp_path / "net.pth")
+    with pytest.raises(MienError, match=r"pickled Flatten, not a dict of weights. Save its state_dict"):
         read_checkpoint(tmp_path / "net.pth")
 
 
