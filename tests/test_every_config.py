@@ -18,7 +18,9 @@ from mien.data.datamodule import FaceDataModule  # noqa: E402
 from mien.engine.training.config import list_configs, parse_fit, resolve, stage_defaults  # noqa: E402
 from mien.engine.training.setup import build  # noqa: E402
 from mien.systems.stage import Stage, TorchBatch  # noqa: E402
-from small_systems import PARFACE, POSTER  # noqa: E402
+from small_systems import CAN, IF3D, PARFACE, POSTER  # noqa: E402
+
+SMALL = {"poster": POSTER, "parface": PARFACE, "ddamfn": IF3D, "if3d": IF3D, "can": CAN}  # by how the system is called
 
 STEPS = 6
 THREE = {"happiness": "positive", "neutral": "neutral", "sadness": "negative"}
@@ -36,7 +38,13 @@ def replica(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     def folder(name: str) -> Path:
         if name not in written:
             written[name] = tmp_path_factory.mktemp("replica") / name.replace(" ", "_")
-            if name == "people":
+            if name == "manifest":
+                with pytest.MonkeyPatch.context() as patch:
+                    patch.syspath_prepend(str(Path(__file__).parent / "engine"))
+                    from toy.talking_faces import write_talking_faces
+
+                    write_talking_faces(written[name])
+            elif name == "people":
                 plan = Plan(faces=12, pictures=1, seed=0, shares=(0.6, 0.2, 0.2))
                 write_people(written[name], plan, options=PeopleOptions(size=64), workers=1)
             else:
@@ -61,11 +69,12 @@ def keep_three(folder: Path) -> None:
 def words(name: str, root: Callable[[str], Path]) -> list[str]:
     """The arguments of `mien fit` for the config, small."""
     config = resolve([name], {"data.root": "."}, defaults=stage_defaults)
-    small = POSTER if config.system.name.startswith("poster") else PARFACE
+    small = next(options for start, options in SMALL.items() if config.system.name.startswith(start))
     data = "people" if config.data.name == "joined" else config.data.name
+    layout = "affectnet_folders" if small is IF3D else data  # which has renders
     stated: dict[str, Any] = {
         "system.options": json.dumps(config.system.options | small), "data.name": data,
-        "data.root": root(f"{data} three" if "3class" in name else data),
+        "data.root": root(f"{data} three" if "3class" in name else layout),
         "data.batch_size": 8, "data.workers": 0, "data.leaks": "ignore",
         "data.val_split": "valid" if data == "people" else "cut",
         "data.val_fraction": 0.3, "init": "random", "trainer.precision": "fp32", "output": "unused",

@@ -70,7 +70,7 @@ def test_other_types_are_yaml(text: str, kind: Any, value: Any) -> None:
         ("{1: 2}", dict[str, Any], "--x must be a mapping of keys to values; got '{1: 2}'."),
         ("[.inf]", Any, "--x must be a plain value; got '[.inf]'."),
         ("!!set {a}", Any, "--x must be a plain value; got '!!set {a}'."),
-        ("[1", list[int], "--x is not YAML: "),
+        ("[1", list[int], "--x, line 1, is not YAML: "),
     ],
 )
 def test_a_value_of_the_wrong_type_is_refused_in_one_line(text: str, kind: Any, message: str) -> None:

@@ -205,13 +205,20 @@ def test_page_of_leaks(tmp_path: Path) -> None:
 def test_report_of_the_tour(tmp_path: Path) -> None:
     from mien.engine.demo.report import sections
     from mien.engine.demo.tour import Tour
+    from mien.runtime.readings import FaceReading, Readings
 
-    (tmp_path / "faces" / "train" / FILE_NAME).mkdir(parents=True)
-    (tmp_path / "readings").mkdir()
-    picture = Image.new("RGB", (60, 60))
-    picture.save(tmp_path / "faces" / "train" / FILE_NAME / "a.png")
-    picture.save(tmp_path / "readings" / "contact_sheet.jpg")
-    read = {"source": f"x/{FILE_NAME}", "success": "1", "expression": MARKUP, f"prob_{MARKUP}": "0.5"}
-    rows = [read | {"box_x0": "1", "box_y0": "2"}, {"source": FILE_NAME, "success": "0", "note": HOSTILE}]
-    tour = Tour(tmp_path, Console(), 0, reader=HOSTILE, readings=rows, skipped=[HOSTILE], seconds={"all": 1.0})
+    picture = np.zeros((60, 60, 3), np.uint8)
+    Image.fromarray(picture).save(tmp_path / "a.png")
+    (tmp_path / f"asymmetry_{MARKUP[:9]}").mkdir(parents=True)
+    row = f'"{MARKUP.replace(chr(34), chr(34) * 2)}",1,2,3,{HOSTILE[-4:-3]},1\n'
+    measures = tmp_path / f"asymmetry_{MARKUP[:9]}" / "measures.csv"
+    measures.write_text("measure,right,left,difference,unit,clear\n" + row, encoding="utf-8", errors="replace")
+    face = FaceReading(
+        HOSTILE, True, box=(1.0, 2.0, 50.0, 50.0), expression=MARKUP, probabilities={MARKUP: 0.5}, origin=picture
+    )
+    nobody = FaceReading(FILE_NAME, False, note=HOSTILE, origin=picture)
+    tour = Tour(
+        tmp_path, Console(), 0, photographs=[(HOSTILE, Readings([face, nobody]))], skipped=[HOSTILE], seconds={"all": 1.0},
+        asymmetry=[(MARKUP[:9], tmp_path / "a.png", HOSTILE)],
+    )  # fmt: skip
     check(page("tour", sections(tour)))

@@ -132,9 +132,8 @@ def test_weights_of_another_depth_are_refused_by_name(bundle):
 def test_what_is_not_a_bundle(bundle, tmp_path):
     with pytest.raises(MienError, match=r"is not a bundle: it has no system.json. The folder does not exist"):
         load(tmp_path / "nowhere")
-    with pytest.raises(MienError, match=r"Did you mean .*run/bundle\?"):
-        bundle.rename((tmp_path / "run").mkdir() or tmp_path / "run" / "bundle")
-        load(tmp_path / "run")
+    bundle.rename((tmp_path / "run").mkdir() or tmp_path / "run" / "bundle")
+    assert load(tmp_path / "run").name == load(tmp_path / "run" / "bundle").name
     bundle = tmp_path / "run" / "bundle"
     (tmp_path / "x.pth").write_bytes(b"weights")
     with pytest.raises(MienError, match="official checkpoints: `mien weights convert`"):

@@ -73,7 +73,7 @@ def write_affectnet_folders(folder: Path, faces: Iterable[Face]) -> Iterator[Wri
         key = f"affectnet_clean/{part}/{code}/{face.number}.jpg"
         write_picture(folder / key, face.pixels)
         grey = face.pixels.mean(2, keepdims=True).astype(np.uint8)
-        write_picture(folder / "affectnet_smirk" / part / str(code) / f"{face.number}.png", grey.repeat(3, 2))
+        write_picture(folder / "affectnet_smirk" / part / str(code) / f"{face.number}.jpg", grey.repeat(3, 2))
         rows[part].append([face.number, code, _or(face.valence, 0.0), _or(face.arousal, 0.0)])
         affect = face.valence or 0.0, face.arousal or 0.0
         yield Written(key, face.split, face.expression, None, None, None, None, *affect)

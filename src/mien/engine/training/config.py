@@ -202,8 +202,20 @@ def resolve(
         config = _resolved(values, defaults)
         check(config)
     except MienError as error:
-        raise located(error, list(read), overrides) from error
+        found = located(error, list(read), overrides)
+        if found is error:  # about a key without a name: the file that alone is refused in the same way
+            path = next((path for path, stated in read.items() if _error_of(stated, defaults) == str(error)), None)
+            found = error if path is None else MienError(f"{path}: {error}")
+        raise found from error
     return config
+
+
+def _error_of(values: Mapping[Any, Any], defaults: Defaults) -> str:
+    try:
+        _resolved(values, defaults)
+    except MienError as error:
+        return str(error)
+    return ""
 
 
 def _resolved(values: Mapping[Any, Any], defaults: Defaults) -> FitConfig:
