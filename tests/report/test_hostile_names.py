@@ -29,8 +29,8 @@ UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\ud800-\udfff
 TAGS = set(
     re.findall(
         r"\w+",
-        "html head meta title style body header main section footer h1 h2 p b i strong small span div br a pre details "
-        "summary table caption thead tbody tr th td figure figcaption img svg rect polyline circle text",
+        "html head meta title style body header main section footer h1 h2 p b i strong small span div br a pre code "
+        "details summary table caption thead tbody tr th td figure figcaption img svg rect polyline circle text",
     )
 )
 
@@ -218,7 +218,7 @@ def test_report_of_the_tour(tmp_path: Path) -> None:
     )
     nobody = FaceReading(FILE_NAME, False, note=HOSTILE, origin=picture)
     tour = Tour(
-        tmp_path, Console(), 0, photographs=[(HOSTILE, Readings([face, nobody]))], skipped=[HOSTILE], seconds={"all": 1.0},
-        asymmetry=[(MARKUP[:9], tmp_path / "a.png", HOSTILE)],
+        tmp_path, Console(), 0, photographs=[(HOSTILE, Readings([face, nobody]))], skipped=[HOSTILE],
+        seconds={"all": 1.0}, asymmetry=[(MARKUP[:9], tmp_path / "a.png", HOSTILE)],
     )  # fmt: skip
     check(page("tour", sections(tour)))
