@@ -146,7 +146,7 @@ def write_pictures(folder: Path) -> None:
 def write_data_sets(folder: Path) -> None:
     from mien.data.replicas import write_drawn
 
-    write_drawn(folder / "my_faces", faces=28, size=48, layout="image_folder")
+    write_drawn(folder / "my_faces", faces=28, size=48, layout="image_folder", seed=1)
     for name, faces in (
         ("rafdb", 28), ("ferplus", 48), ("affectnet", 48), ("kdef", 42), ("expw", 28), ("w300", 28),
     ):  # fmt: skip

@@ -31,7 +31,7 @@ def test_every_section_runs_once(tmp_path):
     assert rows["published, eager fp32"]["times as fast"] == 1 and rows["ours, bf16, compiled"]["ms"] > 0
     training = found["pictures_to_gpu"]["rows"][-1]
     assert 0 <= training["idle"] < 1 and training["pictures/s"] > 0
-    assert "skipped: no system if3d" in (tmp_path / "gpu.md").read_text("utf-8")
+    assert "skipped: no system stylegan2" in (tmp_path / "gpu.md").read_text("utf-8")
 
 
 def sections(monkeypatch, **runs):
