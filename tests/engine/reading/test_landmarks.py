@@ -72,7 +72,7 @@ def test_without_depth_it_says_so(photo: Path, tmp_path: Path) -> None:
         "a&b.png", "a&b.pts", "files.jsonl", "nobody.png",
     ]  # fmt: skip
     drawn, plain = (np.asarray(Image.open(p).convert("RGB")) for p in (tmp_path / "out" / "a&b.png", photo))
-    assert (np.abs(drawn.astype(int) - plain).max(-1) > 12).sum() > 100
+    assert (np.abs(drawn.astype(int) - plain).max(-1) > 12).sum() > 40
 
 
 def test_mistakes_are_one_line(photo: Path, tmp_path: Path) -> None:
