@@ -144,14 +144,6 @@ class Classifier(nn.Module):
         return outputs
 
 
-def _outputs(config: StreamConfig) -> dict[str, Output]:
-    labels = LabelSet("unnamed", tuple(f"class_{i}" for i in range(config.num_classes)))
-    outputs = {"expression": Output.classes(labels)}
-    if config.affect:
-        outputs["affect"] = Output("values", AFFECT, range=(-1.0, 1.0))
-    return outputs
-
-
 def _trunk(config: StreamConfig) -> MixedFeatureNet:
     return MixedFeatureNet(
         size=config.input_size, widths=config.widths, depths=config.depths, features=config.features
@@ -163,16 +155,10 @@ SMALL: dict[str, Any] = {
 }  # fmt: skip
 
 
-class Ddamfn(System):
-    """One stream: image [batch, 3, size, size] to `expression` logits and `affect` [batch, 2].
+class StreamSystem(System):
+    """What both systems declare: pictures of one size in, classes and affect out. Subclasses define `streams`."""
 
-    The image is a photo, or a render where the data's pictures are renders.
-    """
-
-    name = "ddamfn"
-    config_class = StreamConfig
     variants: ClassVar[dict[str, dict[str, Any]]] = {"base": {}, "small": SMALL}
-    config: StreamConfig
 
     @classmethod
     def default_inputs(cls, config: StreamConfig) -> dict[str, Input]:
@@ -180,7 +166,29 @@ class Ddamfn(System):
 
     @classmethod
     def default_outputs(cls, config: StreamConfig) -> dict[str, Output]:
-        return _outputs(config)
+        labels = LabelSet("unnamed", tuple(f"class_{i}" for i in range(config.num_classes)))
+        outputs = {"expression": Output.classes(labels)}
+        if config.affect:
+            outputs["affect"] = Output("values", AFFECT, range=(-1.0, 1.0))
+        return outputs
+
+    def streams(self, *pictures: Picture) -> Streams:
+        """The outputs with the maps and the attention behind them; pictures in the order of `input_names`."""
+        raise AssertionError(f"{type(self).__name__} has no streams")
+
+    def forward(self, *pictures: Picture) -> dict[str, Tensor]:
+        return self.streams(*pictures).outputs
+
+
+class Ddamfn(StreamSystem):
+    """One stream: image [batch, 3, size, size] to `expression` logits and `affect` [batch, 2].
+
+    The image is a photo, or a render where the data's pictures are renders.
+    """
+
+    name = "ddamfn"
+    config_class = StreamConfig
+    config: StreamConfig
 
     def __init__(self, config: StreamConfig, **rest: Any) -> None:
         super().__init__(config, **rest)
@@ -192,33 +200,21 @@ class Ddamfn(System):
             config.features, config, widths=widths, dropout=(config.dropout,) * len(widths)
         )  # fmt: skip
 
-    def streams(self, image: Picture) -> Streams:
-        """The outputs with the maps and the attention behind them."""
+    def streams(self, *pictures: Picture) -> Streams:
+        (image,) = pictures
         x = self.trunk(image)
         attention = self.heads(x)
         outputs = self.classifier(self.pool(self.heads.attend(x, attention)).flatten(1))
         return Streams(outputs, {"image": x}, {"image": attention})
 
-    def forward(self, image: Picture) -> dict[str, Tensor]:
-        return self.streams(image).outputs
 
-
-class If3D(System):
+class If3D(StreamSystem):
     """image and render, each [batch, 3, size, size], to `expression` logits and `affect` [batch, 2]."""
 
     name = "if3d"
     config_class = If3DConfig
     input_names = ("image", "render")
-    variants: ClassVar[dict[str, dict[str, Any]]] = {"base": {}, "small": SMALL}
     config: If3DConfig
-
-    @classmethod
-    def default_inputs(cls, config: If3DConfig) -> dict[str, Input]:
-        return {name: PictureInput(size=config.input_size) for name in cls.input_names}
-
-    @classmethod
-    def default_outputs(cls, config: If3DConfig) -> dict[str, Output]:
-        return _outputs(config)
 
     def __init__(self, config: If3DConfig, **rest: Any) -> None:
         super().__init__(config, **rest)
@@ -230,15 +226,12 @@ class If3D(System):
         dropout = LEGACY_DROPOUT[config.fusion] if config.legacy else (config.dropout,) * len(widths)
         self.classifier = Classifier(self.fusion.outputs, config, widths=widths, dropout=dropout)
 
-    def streams(self, image: Picture, render: Picture) -> Streams:
-        """The outputs with the maps and the attention behind them."""
+    def streams(self, *pictures: Picture) -> Streams:
+        image, render = pictures
         maps = {"image": self.trunk(image), "render": self.render_trunk(render)}
         attention = {name: self.heads(x) for name, x in maps.items()}
         attended = (self.heads.attend(x, attention[name]) for name, x in maps.items())
         return Streams(self.classifier(self.fusion(*attended)), maps, attention)
-
-    def forward(self, image: Picture, render: Picture) -> dict[str, Tensor]:
-        return self.streams(image, render).outputs
 
 
 FUSIONS: Mapping[str, Any] = {
