@@ -3,14 +3,14 @@
 import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from mien.core.errors import MienError
-from mien.core.options import Rules, check_rules
+from mien.core.options import Rules, check_choices, check_rules
 from mien.core.spec import Input, Output, PictureInput, SoundInput
 from mien.nn.folding import fold_norms
 from mien.nn.vae_gan.vae_gan import VaeGan
@@ -23,15 +23,33 @@ SystemT = TypeVar("SystemT", bound=System)
 
 
 @dataclass(frozen=True)
-class VaeGanConfig:
-    """Configuration of a VAE-GAN; the defaults are the published network."""
+class CodeConfig:
+    """What the configs of all networks of CAN have in common; the defaults are the published networks."""
 
     size: int = 128
-    """Side of the picture in pixels, or bands and frames of the spectrogram; a multiple of 32."""
+    """Side of the picture in pixels, and bands and frames of the spectrogram; a multiple of 32."""
     latent: int = 512
-    """Length of the code."""
+    """Length of a code."""
     width: float = 1.0
     """Factor of every channel count, above 0 and at most 4; counts are rounded to multiples of 8."""
+
+    def __post_init__(self) -> None:
+        check_choices(self, "can: ")
+        check_rules(self, "can: ", self.rules())
+
+    def rules(self) -> Rules:
+        """Subclasses add theirs."""
+        return {
+            "size": (self.size >= 32 and self.size % 32 == 0, "a multiple of 32"),
+            "latent": (self.latent >= 1, "at least 1"),
+            "width": (0 < self.width <= 4, "above 0 and at most 4"),
+        }
+
+
+@dataclass(frozen=True)
+class VaeGanConfig(CodeConfig):
+    """Configuration of a VAE-GAN; the defaults are the published network."""
+
     feature_level: int = 2
     """Convolution of the discriminator after which pictures are compared: 1 to 3, at halved sides each."""
     discriminator: bool = True
@@ -39,9 +57,8 @@ class VaeGanConfig:
     legacy: bool = False
     """Nothing: the published network has no other behaviour."""
 
-    def __post_init__(self) -> None:
-        rules = {"feature_level": (1 <= self.feature_level <= 3, "in 1..3")}
-        check_rules(self, "can: ", shape_rules(self) | rules)
+    def rules(self) -> Rules:
+        return super().rules() | {"feature_level": (1 <= self.feature_level <= 3, "in 1..3")}
 
     def network(self, *, channels: int) -> VaeGan:
         return VaeGan(
@@ -122,15 +139,6 @@ def picture_input(size: int) -> PictureInput:
 def sound_input(size: int) -> SoundInput:
     """The shortest window with so many frames, and as many bands: 3.77 s for 128."""
     return SoundInput(samples=(size - 1) * HOP, mels=size)
-
-
-def shape_rules(config: Any) -> Rules:
-    """What every config of CAN has."""
-    return {
-        "size": (config.size >= 32 and config.size % 32 == 0, "a multiple of 32"),
-        "latent": (config.latent >= 1, "at least 1"),
-        "width": (0 < config.width <= 4, "above 0 and at most 4"),
-    }
 
 
 def check_shapes(system: System, **shapes: tuple[int, ...]) -> None:

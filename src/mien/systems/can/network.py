@@ -27,34 +27,28 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from mien.core.labels import LabelSet
-from mien.core.options import check_choices, check_rules
+from mien.core.options import Rules
 from mien.core.spec import Input, Output
 from mien.nn.vae_gan.context_attention import ContextAttention
 from mien.nn.vae_gan.gaussian import Gaussian, divergence, product
 from mien.nn.vae_gan.vae_gan import VaeGan
-from mien.systems.can.autoencoders import check_shapes, lean_copy, picture_input, shape_rules, sound_input
+from mien.systems.can.autoencoders import CodeConfig, check_shapes, lean_copy, picture_input, sound_input
 from mien.systems.system import System
 
 
 @dataclass(frozen=True)
-class FaceExpressionConfig:
+class FaceExpressionConfig(CodeConfig):
     """Configuration of the classifier of stage 2, on the code of the face alone."""
 
     num_classes: int = 7
     """Number of expressions."""
-    size: int = 128
-    """Side of the picture in pixels, a multiple of 32."""
-    latent: int = 512
-    """Length of the code."""
-    width: float = 1.0
-    """Factor of every channel count, above 0 and at most 4; counts are rounded to multiples of 8."""
     whole: bool = False
     """Keep the autoencoder's decoder and discriminator, which no output needs."""
     legacy: bool = False
     """Classify a random draw of the code while validating, as released."""
 
-    def __post_init__(self) -> None:
-        check_rules(self, "can_face_expression: ", shape_rules(self) | _class_rules(self.num_classes))
+    def rules(self) -> Rules:
+        return super().rules() | _class_rules(self.num_classes)
 
 
 class FaceExpression(System):
@@ -96,19 +90,13 @@ class FaceExpression(System):
 
 
 @dataclass(frozen=True)
-class CanConfig:
+class CanConfig(CodeConfig):
     """Configuration of the context network; the defaults are the published network with heads of its own for the face
     alone and the voice alone.
     """
 
     num_classes: int = 7
     """Number of expressions."""
-    size: int = 128
-    """Side of the picture in pixels, and bands and frames of the spectrogram; a multiple of 32."""
-    latent: int = 512
-    """Length of a code."""
-    width: float = 1.0
-    """Factor of every channel count of both autoencoders, above 0 and at most 4."""
     fusion: Literal["attention", "product", "face", "voice"] = "attention"
     """What is classified: attention (the face's code, shifted by the voice), product (of experts, the published
     baseline), face or voice (the baseline's code of one alone)."""
@@ -121,9 +109,8 @@ class CanConfig:
     legacy: bool = False
     """Classify a random draw of the shifted code while validating, as released."""
 
-    def __post_init__(self) -> None:
-        check_choices(self, "can: ")
-        check_rules(self, "can: ", shape_rules(self) | _class_rules(self.num_classes))
+    def rules(self) -> Rules:
+        return super().rules() | _class_rules(self.num_classes)
 
 
 class Codes(NamedTuple):
