@@ -21,10 +21,11 @@ def ways_to_start(config: FitConfig, stage: Stage, role: str) -> str:
 
 
 def _fitting(stage: Stage, role: str) -> list[str]:
-    """Names of shipped bundles that the stage can start from. It takes their weights over: the run is to end here."""
+    """Names of shipped bundles that the stage can start from, other than finished networks of its own kind. It takes
+    their weights over: the run is to end here."""
     found = []
     for folder, info in shipped_bundles():
-        if WEIGHTS not in info.files or (stage.name == "expression" and info.outputs_of("classes")):
+        if WEIGHTS not in info.files or system_class(info.system) is type(stage.system):
             continue
         try:
             stage.initialize(role, load(folder))
