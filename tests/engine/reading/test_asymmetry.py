@@ -14,7 +14,7 @@ from PIL import Image
 from mien.__main__ import main
 from mien.core.bundle import BundleInfo
 from mien.core.errors import MienError
-from mien.core.records import FacePoints
+from mien.core.records import Box, FacePoints
 from mien.core.spec import Output, PictureInput
 from mien.engine.reading.asymmetry import FaceChoice, asymmetry, named_inputs
 from mien.media.detect import Detection
@@ -52,14 +52,14 @@ class Oracle(FaceReader):
         outputs = {"landmarks": Output.points(68)}
         self.info = BundleInfo("oracle", {}, {"image": PictureInput(64)}, outputs, provenance=provenance)
 
-    def __call__(self, pixels: np.ndarray, *, near: object = None) -> FacePoints | None:
+    def __call__(self, pixels: np.ndarray, *, near: Box | None = None) -> FacePoints | None:
         if pixels.shape != (SIZE, SIZE, 3):
             return None
         found = []
         for picture, face in self.known:
             for image, points in ((picture, face), (picture[:, ::-1], mirrored_points(face, width=SIZE))):
                 found.append((float(np.abs(image.astype(int) - pixels).mean()), points))
-        return min(found, key=lambda pair: pair[0])[1]
+        return replace(min(found, key=lambda pair: pair[0])[1], box=near)
 
 
 class Fitted(Oracle):
@@ -326,6 +326,15 @@ def test_one_of_several_faces_is_chosen_by_number_and_named() -> None:
         chosen(3)(WIDE)
     with pytest.raises(MienError, match="--face must be 0"):
         chosen(-1)
+
+
+@pytest.mark.usefixtures("oracle")
+def test_the_page_names_the_face_that_was_chosen(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = [Detection(box, 1.0) for box in BOXES]
+    monkeypatch.setattr("mien.engine.reading.asymmetry.create_detector", lambda *_, **__: lambda _: found)
+    summary = asymmetry([str(photos / "rest.png")], output=str(tmp_path), face=1)
+    assert "rest.png: 3 faces; measured is face 1, at x " in summary
+    assert "rest.png: 3 faces; measured is face 1, at x " in (tmp_path / "report.html").read_text(encoding="utf-8")
 
 
 @pytest.mark.usefixtures("oracle")

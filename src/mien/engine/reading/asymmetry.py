@@ -95,8 +95,9 @@ def asymmetry(
         for path in earlier:
             path.unlink(missing_ok=True)
         every_item = [item for visit in items for item in visit]
-        page = written(every_item, scales, folder, reader, details, change=change, errors=errors)
-        return "\n".join([*choice.lines(), page])
+        which = choice.lines()
+        page = written(every_item, scales, folder, reader, details, which=which, change=change, errors=errors)
+        return "\n".join([*which, page])
 
 
 class FaceChoice:
@@ -141,7 +142,7 @@ class FaceChoice:
         return points
 
     def lines(self) -> list[str]:
-        """For the terminal: of each file with several faces, which one was measured."""
+        """Of each file with several faces, which one was measured."""
         return [
             f"{one['source']}: {one['found']} faces; measured is face {one['measured']}"
             f"{' (the largest)' if one['measured'] == 0 else ''}, at {_place(one['box_px'])}. "

@@ -44,13 +44,14 @@ FITTED_COLUMNS = (
 
 def write_report(
     path: Path, items: Sequence[Examination | FilmExamination], scales: Sequence[ScaleEstimate], *,
-    info: BundleInfo, sigma: str, affected: str = "", unread: Sequence[str] = (), change: Comparison | None = None,
-    errors: ErrorModel | None = None,
+    info: BundleInfo, sigma: str, affected: str = "", unread: Sequence[str] = (), which: Sequence[str] = (),
+    change: Comparison | None = None, errors: ErrorModel | None = None,
 ) -> None:  # fmt: skip
     """Writes the page atomically. sigma: where the points' errors come from. affected: the side as given, "" for none.
-    unread: what could not be measured. change: between two visits. errors: those fitted for the reader."""
+    unread: what could not be measured. which: the face measured, where a file shows several. change: between two
+    visits. errors: those fitted for the reader."""
     recall = _recall_of_measures(info)
-    sections = [Section("", macro(TEMPLATE, "opening", ESTIMATES, unread, affected, errors is not None))]
+    sections = [Section("", macro(TEMPLATE, "opening", ESTIMATES, unread, which, affected, errors is not None))]
     if change is not None:
         sections.append(Section("Change between the visits", change_section(change)))
     for item in items:

@@ -76,8 +76,11 @@ def rated(items: Sequence[Examination | FilmExamination], affected: Any) -> list
 
 def written(
     items: list[Examination | FilmExamination], scales: list[ScaleEstimate], folder: Path, reader: FaceReader,
-    details: dict[str, Any], *, change: Comparison | None = None, errors: ErrorModel | None = None,
+    details: dict[str, Any], *, which: Sequence[str] = (), change: Comparison | None = None,
+    errors: ErrorModel | None = None,
 ) -> str:  # fmt: skip
+    """Writes tables, curves and the page; returns the findings as lines. which: the face measured, where a file shows
+    several."""
     write_measures(items, folder, info=reader.info, scales=scales, **details)
     if change is not None:
         write_changes(change.changes, folder)
@@ -87,7 +90,7 @@ def written(
     affected = "" if details["affected"] == "auto" else str(details["affected"])
     write_report(
         folder / PAGE, items, scales, info=reader.info, sigma=str(details["sigma"]), affected=affected, unread=unread,
-        change=change, errors=errors,
+        which=which, change=change, errors=errors,
     )  # fmt: skip
     lines = [] if change is None else change.lines
     lines += [line for item in items for line in _lines(item, rest_of(items, item))]
