@@ -10,6 +10,7 @@ import pytest
 from mien.__main__ import main, run
 from mien.core.errors import MienError
 from mien.engine.training.config import FitConfig, described_configs, list_configs, parse_fit, resolve
+from mien.media.bundles import shipped_bundles
 
 NAMES = ["runs/try #2", "2026-11-26", "20261126", "no", "@home", " x ", "#2", "1e3", "12:30:00", "null", "[1", "~"]
 
@@ -155,13 +156,24 @@ def test_help_of_a_config_that_does_not_exist_is_one_line(capsys: pytest.Capture
     assert "Did you mean 'poster_v2/rafdb'?" in capsys.readouterr().err
 
 
-def test_help_lists_the_packaged_configs_in_one_line_each() -> None:
+def test_help_lists_the_packaged_configs_and_what_they_start_from() -> None:
     lines = run(["fit", "--help"]).splitlines()
+    assert max(map(len, lines)) <= 120
     for name, text in described_configs():
         (line,) = [line for line in lines if line.startswith(f"    {name} ")]
-        assert len(line) <= 120
         assert line.split()[1] == text.split()[0]
         assert len(text) > 10
+    text = " ".join(" ".join(lines).split())
+    assert "test split. Starts from poster_v2/0_landmarks_300w. " in text
+    assert "Starts from can/1a_face, can/1b_voice, can/2_face_expression." in text
+
+
+def test_a_run_that_a_config_starts_from_is_made_by_a_config_or_by_its_own_comment() -> None:
+    named = {
+        name for _, text in described_configs() for name in re.findall(r"[\w/]+", text.partition("Starts from")[2])
+    }
+    made = {*list_configs(), *(folder.name for folder, _ in shipped_bundles()), "runs/if3d/trunk", "BUNDLE"}
+    assert named and named <= made
 
 
 def test_an_unknown_field_in_a_file_is_named_by_help_too(tmp_path: Path) -> None:

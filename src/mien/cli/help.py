@@ -28,7 +28,7 @@ def help_text(function: Callable[..., Any], command: str, arguments: Sequence[st
     about = inspect.cleandoc(function.__doc__ or "").partition("\nArgs:\n")[0].strip()
     lines = [f"usage: {' '.join([command, *_usage(inputs, options)])}", "", about, ""]
     lines += [line for one in inputs for line in _row(f"  {one.spelling.upper()}", one.text)]
-    lines += list(_one_line_each(named_inputs))
+    lines += list(_name_rows(named_inputs))
     lines += [""] if inputs else []
     return "\n".join([*lines, *_option_rows(options)]).rstrip()
 
@@ -74,10 +74,12 @@ def _default_text(option: Parameter) -> str:
     return f" {text}" if isinstance(value, list | tuple) else f" [{text}]"
 
 
-def _one_line_each(rows: Sequence[tuple[str, str]]) -> Iterator[str]:
+def _name_rows(rows: Sequence[tuple[str, str]]) -> Iterator[str]:
     column = max((len(name) for name, _ in rows), default=0) + 6
     for name, text in rows:
-        yield f"    {name:<{column - 4}}{textwrap.shorten(text, _width() - column, placeholder=' ...')}"
+        first, *more = textwrap.wrap(text, _width() - column) or [""]
+        yield f"    {name:<{column - 4}}{first}"
+        yield from (" " * column + line for line in more)
 
 
 def _width() -> int:

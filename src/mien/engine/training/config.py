@@ -5,6 +5,7 @@
 Later files and overrides win, key by key. A key that does not exist is refused with the nearest one that does.
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cache
@@ -250,8 +251,17 @@ def list_configs() -> list[str]:
 
 
 def described_configs() -> list[tuple[str, str]]:
-    """Each config that mien brings, with the first sentence of the comment that it begins with."""
-    return [(name, _first_sentence(find_config(name).read_text(encoding="utf-8"))) for name in list_configs()]
+    """Each config that mien brings: the first sentence of the comment that it begins with, and what it starts from."""
+    texts = [(name, find_config(name).read_text(encoding="utf-8")) for name in list_configs()]
+    return [(name, f"{_first_sentence(text)}.{_starts(text)}") for name, text in texts]
+
+
+def _starts(text: str) -> str:
+    """The bundles of `--init` in the command of a config's comment; a run by the name of the config that makes it."""
+    command = "".join(re.findall(r"^#  .*", text, re.MULTILINE))
+    found = re.findall(r" --init(?:\.\w+)? (?!random)(\S+)", command)
+    made = {f"runs/{name}/bundle": name for name in list_configs()}
+    return f" Starts from {', '.join(made.get(one, one) for one in found)}." if found else ""
 
 
 def _first_sentence(text: str) -> str:
