@@ -1,5 +1,6 @@
 """Files appear whole or not at all."""
 
+import csv
 import hashlib
 import os
 import stat
@@ -15,6 +16,7 @@ from mien.media.files import (
     is_own_folder,
     sha256_of,
     writable_folder,
+    write_csv,
     write_text,
 )
 
@@ -116,3 +118,11 @@ def test_the_cache_is_where_it_is_asked_for_and_nowhere_without_a_home(tmp_path,
 )
 def test_system_folders_are_nobodys(name):
     assert not is_own_folder(name) and is_own_folder(f"{name.strip('.')} 2024")
+
+
+def test_every_name_is_read_back_from_a_csv(tmp_path: Path) -> None:
+    names = ["a\rb", "\r", "a\n", 'a"', "a,b", "a\r\n", "", " a", "#a", "'a"]
+    write_csv(tmp_path / "a.csv", ["name", "number"], [(name, number) for number, name in enumerate(names)])
+    with (tmp_path / "a.csv").open(encoding="utf-8", newline="") as file:
+        assert list(csv.reader(file)) == [["name", "number"], *([name, str(n)] for n, name in enumerate(names))]
+    assert (tmp_path / "a.csv").read_bytes().startswith(b'name,number\n"a\rb",0\n')

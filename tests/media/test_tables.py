@@ -24,7 +24,8 @@ COLUMNS = [
 
 
 def row(number: int) -> dict:
-    return {"name": f'a, "{number}"\nb', "frame": number, "x": number / 3, "p": None if number % 2 else 1e-9}
+    name = f"a\r{number}" if number % 2 else f'a, "{number}"\nb'
+    return {"name": name, "frame": number, "x": number / 3, "p": None if number % 2 else 1e-9}
 
 
 def parquet(path: Path) -> dict[str, list]:

@@ -1,6 +1,5 @@
 """Columns of tables: names, types and meaning, and how a value stands in a cell."""
 
-import csv
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,7 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from mien.media.files import printable
+from mien.media.files import csv_writer, printable
 
 Kind = Literal["text", "integer", "number", "numbers"]
 
@@ -42,7 +41,7 @@ class Column:
 
 def csv_line(cells: Sequence[Any]) -> bytes:
     file = io.StringIO()
-    csv.writer(file, lineterminator="\n").writerow(cells)
+    csv_writer(file).writerow(cells)
     return file.getvalue().encode("utf-8")
 
 

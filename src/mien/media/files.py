@@ -9,6 +9,7 @@ import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from io import TextIOBase
 from pathlib import Path
 from typing import Any
 
@@ -85,9 +86,24 @@ def write_text(path: Path, text: str) -> None:
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """A header and rows of cells as CSV in UTF-8, each line ended by \\n; whole or not at all."""
     with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
+        writer = csv_writer(file)
         writer.writerow(header)
         writer.writerows(rows)
+
+
+def csv_writer(file: TextIOBase) -> Any:
+    """A `csv.writer` whose rows end in \\n and whose cells survive, also one with a carriage return in it."""
+    return csv.writer(_LineFeeds(file))
+
+
+class _LineFeeds:
+    """`csv.writer` quotes a carriage return only where rows end in one, so each row's end is replaced here."""
+
+    def __init__(self, file: TextIOBase) -> None:
+        self._file = file
+
+    def write(self, row: str) -> int:
+        return self._file.write(row.removesuffix("\r\n") + "\n")
 
 
 def printable(text: str) -> str:
