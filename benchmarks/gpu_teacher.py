@@ -218,7 +218,7 @@ def landmark_network(options: argparse.Namespace, pack: Pack, run: Run) -> Any:
     """Stage 0: the averaged network after its share of the time."""
     device, faces = pack.train.pixels.device, pack.landmarks
     name = options.network.replace("poster_v2", "poster_v2_landmarks")
-    network = create_model(name, **{k: v for k, v in NETWORKS[options.network].items() if k in ("input_size", "color")})
+    network = create_model(name, **NETWORKS[options.network])
     # Not in bf16, whose steps near the lower right corner are 0.4 % of the crop.
     stage = stages.build(stages.LandmarkTeacher, network, device, LANDMARK_OPTIM, seed=options.seed, bf16=False)
     train, held = faces.of(TRAIN), faces.of(HELD_OUT)

@@ -11,6 +11,7 @@ largest of them, on random pictures.
 import argparse
 import time
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -22,11 +23,11 @@ from mien.systems.poster_v2.official_names import to_official
 from published_poster_v2 import DEPTHS, PublishedPosterV2
 
 
-def networks(depths: tuple[int, int, int] = DEPTHS) -> tuple[nn.Module, nn.Module]:
+def networks(depths: tuple[int, int, int] = DEPTHS, **options: Any) -> tuple[nn.Module, nn.Module]:
     """(published, ours) in eval mode, at the published depths of the image backbone both with the same scrambled
-    weights."""
+    weights. options: of ours, for a dry run."""
     torch.manual_seed(0)
-    ours = create_model("poster_v2", num_classes=7, legacy=True, depths=depths).eval()
+    ours = create_model("poster_v2", num_classes=7, legacy=True, depths=depths, **options).eval()
     with torch.no_grad():
         for name, tensor in ours.state_dict().items():
             if name.endswith("running_var"):

@@ -66,6 +66,14 @@ SMALL = {
     "can_face_expression": Small(CAN, "face_expression", "expression", ANEW),
 }
 
+# Made small, each is another system but for a default or an output more.
+ALIKE = {
+    "poster_v2": "poster_v2_small", "poster_v2_landmarks": "poster_v2_landmarks_small",
+    "parface_small": "parface_small_3d", "ddamfn_small": "ddamfn", "if3d_small": "if3d",
+    "can_product": "can",
+}  # fmt: skip
+DISTINCT = [name for name in SMALL if name not in ALIKE]
+
 
 def fit_words(name: str, root: Path, output: Path, **more: Any) -> list[str]:
     """The arguments of `mien fit` for the system of that name."""

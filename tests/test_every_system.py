@@ -17,20 +17,13 @@ from mien.core.errors import MienError
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("lightning")
-from small_systems import SMALL, fit_words  # noqa: E402
+from small_systems import DISTINCT, SMALL, fit_words  # noqa: E402
 
-# Made small, each is another system but for a default or an output more: it is fitted, and not measured and exported.
-ALIKE = {
-    "poster_v2": "poster_v2_small", "poster_v2_landmarks": "poster_v2_landmarks_small",
-    "parface_small": "parface_small_3d", "ddamfn_small": "ddamfn", "if3d_small": "if3d",
-    "can_product": "can",
-}  # fmt: skip
-EACH = [name for name in SMALL if name not in ALIKE]
-READERS = [name for name in EACH if SMALL[name].reads == "expression"]
-POINTERS = [name for name in EACH if SMALL[name].reads == "landmarks"]
-RENDERED = [name for name in EACH if SMALL[name].reads == "expression of photo and render"]
-PICTURES = [name for name in EACH if SMALL[name].reads == "picture"]
-HEARERS = [name for name in EACH if SMALL[name].reads == "heard expression"]
+READERS = [name for name in DISTINCT if SMALL[name].reads == "expression"]
+POINTERS = [name for name in DISTINCT if SMALL[name].reads == "landmarks"]
+RENDERED = [name for name in DISTINCT if SMALL[name].reads == "expression of photo and render"]
+PICTURES = [name for name in DISTINCT if SMALL[name].reads == "picture"]
+HEARERS = [name for name in DISTINCT if SMALL[name].reads == "heard expression"]
 
 
 def test_every_registered_system_is_tested_here() -> None:
@@ -127,7 +120,7 @@ def test_a_bundle_survives_the_round_trip_bit_for_bit(name: str, runs: Any, tmp_
     assert (again.outputs, again.inputs, again.config) == (system.outputs, system.inputs, system.config)
 
 
-@pytest.mark.parametrize("name", EACH)
+@pytest.mark.parametrize("name", DISTINCT)
 def test_going_on_with_a_finished_run_changes_nothing(name: str, runs: Any) -> None:
     folder = runs(name)
     before = (folder / "bundle" / "model.safetensors").read_bytes()
