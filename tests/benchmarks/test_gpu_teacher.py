@@ -188,7 +188,7 @@ def test_what_comes_back(finished: Path, sets: Path, tmp_path: Path) -> None:
     with torch.no_grad():
         again = network(normalised(pack.train.pixels[:, None].float() / 255))["expression"]
         valid = network(normalised(pack.valid.pixels[:, None].float() / 255))["expression"].argmax(1)
-    np.testing.assert_allclose(again.numpy(), logits, atol=2e-4)  # weights and logits in half precision
+    np.testing.assert_allclose(again.numpy(), logits, atol=3e-4)  # weights and logits in half precision
     assert np.ptp(logits, axis=0).max() > 1e-3  # faces differ, so the order of names is tested
     right = float((valid == pack.valid.expression).float().mean())
     assert right == pytest.approx(scores["valid_as_bundle"]) == pytest.approx(scores["valid"]["single"]["accuracy"])
