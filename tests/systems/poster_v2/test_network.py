@@ -159,21 +159,6 @@ def test_for_inference_compiles_without_a_break():
     assert explained.graph_break_count == 0, explained.break_reasons
 
 
-@pytest.mark.parametrize("dynamo", [True, False])
-def test_for_inference_exports_with_any_batch(tmp_path, dynamo):
-    runtime = pytest.importorskip("onnxruntime")
-    pytest.importorskip("onnxscript")
-    lean, path = build().for_inference(), tmp_path / "net.onnx"
-    batch = {0: torch.export.Dim("batch", min=1, max=64)} if dynamo else {0: "batch"}
-    options = {"dynamic_shapes" if dynamo else "dynamic_axes": {"image": batch}}
-    torch.onnx.export(lean, (picture(),), path, input_names=["image"], dynamo=dynamo, verbose=False, **options)
-    session = runtime.InferenceSession(path)
-    for batch in (1, 3):
-        x = picture(batch)
-        (got,) = session.run(None, {session.get_inputs()[0].name: x.numpy()})
-        assert abs(got - lean(x)["expression"].numpy()).max() <= 1e-4
-
-
 def test_reduce_averages_blocks_and_legacy_keeps_every_second_pixel():
     x = torch.arange(16.0).view(1, 1, 4, 4)
     assert reduce_to(x, 2).flatten().tolist() == [2.5, 4.5, 10.5, 12.5]
