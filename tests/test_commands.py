@@ -378,9 +378,10 @@ def test_a_released_classifier_becomes_a_bundle(tmp_path: Path, capsys: pytest.C
 
 
 @pytest.mark.slow
-def test_released_backbones_begin_a_training_and_a_best_file_is_rescued(
-    tmp_path: Path, drawn: Path, capsys: pytest.CaptureFixture[str]
+def test_released_backbones_begin_a_training_and_a_best_file_is_explained(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    """docs/weights.md has the command that rescues it; tests/systems/poster_v2 checks what comes out."""
     import torch
 
     import mien as package
@@ -404,12 +405,6 @@ def test_released_backbones_begin_a_training_and_a_best_file_is_rescued(
     code, _, errors = mien("weights", "convert", best, "--output", tmp_path / "rescued", capsys=capsys)
     assert code == 2
     assert "holds only an optimiser's state" in errors
-    args = ("weights", "convert", best, landmarks, "--pictures", drawn, "--output", tmp_path / "rescued")
-    code, output, _ = mien(*args, capsys=capsys)
-    assert code == 0
-    assert "rescued from the optimiser's state: 252 matched, 0 missing" in output
-    rescued = package.load(tmp_path / "rescued")
-    assert torch.equal(rescued.vit.head.weight, network.vit.head.weight)
 
 
 # --- hostile and wrong inputs

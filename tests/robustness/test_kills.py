@@ -19,7 +19,7 @@ TOY = [
     "--optim.lr=1e-2", "--optim.ema=0.9", "--trainer.epochs=3", "--trainer.checkpoint_steps=2", "--trainer.device=cpu",
     "--trainer.progress=false",
 ]  # fmt: skip
-KILLS = {"toy": 6, "poster_v2": 2, "parface": 1}  # MIEN_KILLS asks for another number
+KILLS = {"toy": 3, "poster_v2": 1, "parface": 1}  # MIEN_KILLS asks for another number
 
 
 def words_of(system: str, faces: Path) -> list[str]:

@@ -101,7 +101,7 @@ def test_the_shipped_landmarks_see_which_side_is_weak(tmp_path):
     from mien.synthetic.people import PeopleOptions
 
     how = PeopleOptions(size=200, palsy=0.9, yaw_max_deg=10, occluders=False, degradations=False)
-    write_people(tmp_path, Plan(faces=60, pictures=1, shares=(0, 0, 1), seed=977), options=how)
+    write_people(tmp_path, Plan(faces=32, pictures=1, shares=(0, 0, 1), seed=977), options=how)
     people = open_reader("people", tmp_path).samples("test")
     read = Landmarker(threads=1).read_many([(load_image(s.path).pixels, s.box) for s in people])
     points = np.stack([face.landmarks_px for face in read])
