@@ -254,3 +254,11 @@ def test_an_interrupted_run_says_what_is_saved_and_how_to_go_on(
     assert (
         "0 faces are saved in" in error and "The same command with --resume goes on" in error and error.count("\n") == 1
     )
+
+
+def test_a_name_with_a_line_break_stays_on_its_line(photos: Path, tmp_path: Path, bundle: str) -> None:
+    strange = (photos / "a.jpg").rename(photos / "x\n\x1b[2Jy.jpg")
+    summary = run(strange, output=tmp_path / "out", bundle=bundle)
+    (line,) = [line for line in summary.splitlines() if "face 0" in line]
+    assert "photos/x\\x0a\\x1b[2Jy.jpg  face 0: " in line
+    assert rows(tmp_path / "out")[0]["source"] == str(strange)

@@ -50,6 +50,12 @@ def test_a_face_with_depth_can_be_turned(photo: Path, tmp_path: Path) -> None:
     assert len(joined) == 63 and max(max(pair) for pair in joined) == 68 and (37, 38) in joined
 
 
+def test_a_name_with_a_line_break_stays_on_its_line(photo: Path, tmp_path: Path) -> None:
+    photo = photo.rename(tmp_path / "a\nb.jpg")
+    summary = run(photo, output=tmp_path / "out", bundle=bundle(tmp_path / "b", solid=False))
+    assert "a\\x0ab.jpg: 1 face, drawn in a\\x0ab.png\n  face 0, a\\x0ab.pts: box (" in summary
+
+
 def test_the_page_stands_alone(photo: Path, tmp_path: Path) -> None:
     run(photo, output=tmp_path / "out", bundle=bundle(tmp_path / "b", solid=True))
     page = (tmp_path / "out" / "a&b.html").read_text(encoding="utf-8")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from mien.core.boxes import intersection_over_union
-from mien.core.errors import MienError
+from mien.core.errors import MienError, printable
 from mien.core.records import Box, FacePoints
 from mien.media.detect import Detector, create_detector
 from mien.media.files import writable_folder
@@ -97,7 +97,7 @@ def asymmetry(
         every_item = [item for visit in items for item in visit]
         which = choice.lines()
         page = written(every_item, scales, folder, reader, details, which=which, change=change, errors=errors)
-        return "\n".join([*which, page])
+        return "\n".join([*map(printable, which), page])
 
 
 class FaceChoice:

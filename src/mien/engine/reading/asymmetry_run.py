@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from mien.core.errors import MienError
+from mien.core.errors import printable as escaped
 from mien.engine.reading.asymmetry_report import write_report
 from mien.media.files import printable
 from mien.media.image import is_video, load_image
@@ -98,7 +99,8 @@ def written(
     if affected:
         lines.append(f"given as affected: the person's {affected} side")
     tables = "measures.csv, measures.json" if change is None else "changes.csv, measures.csv, measures.json"
-    return "\n".join([*lines, f"{folder / PAGE} ({tables}). Estimates, no diagnosis."])
+    lines.append(f"{folder / PAGE} ({tables}). Estimates, no diagnosis.")
+    return "\n".join(map(escaped, lines))
 
 
 def _lines(item: Examination | FilmExamination, rest: Examination | None) -> list[str]:

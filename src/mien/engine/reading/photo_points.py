@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from mien.core.errors import printable as escaped
 from mien.core.geometry import Crop
 from mien.core.records import FacePoints
 from mien.core.spec import PictureInput
@@ -49,12 +50,13 @@ class PhotoPoints:
             self._write(pixels, face, stem)
         self._draw(pixels, faces)
         if not faces:
-            return [f"{self.path}: no face found"]
+            return [escaped(f"{self.path}: no face found")]
         lines = [f"{self.path}: {len(faces)} face{'s' if len(faces) > 1 else ''}, drawn in {self._drawing}"]
-        return lines + [
+        lines += [
             f"  face {number}, {stem}.pts: {_placed(face)}{_described(face)}"
             for number, (face, stem) in enumerate(zip(faces, stems, strict=True))
         ]
+        return [escaped(line) for line in lines]
 
     @property
     def _drawing(self) -> str:

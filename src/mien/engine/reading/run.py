@@ -9,6 +9,7 @@ from mien.cli.progress import ProgressBars, progress_bars
 from mien.cli.signals import Interruption
 from mien.cli.text import plain_console
 from mien.core.errors import MienError, one_line
+from mien.core.errors import printable as escaped
 from mien.core.records import Reading
 from mien.engine.reading.counts import Counts, Stored, expressions_line, stored
 from mien.engine.reading.drawings import Drawings
@@ -261,9 +262,9 @@ def _frame_count(path: Path, every: int) -> int | None:
 def _line(reading: Reading) -> str:
     """`photo.jpg  face 0: happiness 93 %, ...`; a reason that names the file stands alone."""
     if reading.summary.startswith(reading.source):
-        return reading.summary
+        return escaped(reading.summary)
     time = "" if reading.timestamp_s is None else f" at {reading.timestamp_s:.2f} s"
-    return f"{reading.source}{time}  {reading.summary}"
+    return escaped(f"{reading.source}{time}  {reading.summary}")
 
 
 def _counted(number: int, noun: str) -> str:
