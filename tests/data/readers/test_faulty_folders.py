@@ -47,6 +47,24 @@ def test_training_reads_the_kinds_that_analysing_reads(tmp_path: Path) -> None:
     assert reader.notes == []
 
 
+@pytest.mark.parametrize(("name", "classes"), [("image_folder", ("happy", "sad")), ("rafdb_folders", ("1", "2"))])
+def test_two_folders_of_one_split_are_refused(tmp_path: Path, name: str, classes: tuple[str, str]) -> None:
+    for split in ("train", "val", "valid"):
+        for label in classes:
+            picture(tmp_path / split / label / "0.jpg")
+    with pytest.raises(MienError, match=r"'val' and 'valid' are both the split 'valid'. Merge them or rename one."):
+        open_reader(name, tmp_path)
+
+
+def test_folders_beside_the_splits_are_in_a_note(tmp_path: Path) -> None:
+    for split in ("train", "Validation", "unlabelled", "validate"):
+        for label in ("happy", "sad"):
+            picture(tmp_path / split / label / "0.jpg")
+    reader = open_reader("image_folder", tmp_path)
+    assert reader.splits == ("train", "valid")
+    assert reader.notes == ["image_folder: not read, because it is no split: unlabelled, validate."]
+
+
 def test_pictures_of_unreadable_kinds_are_counted_in_a_note(tmp_path: Path) -> None:
     for label in ("happy", "sad"):
         picture(tmp_path / label / "0.jpg")

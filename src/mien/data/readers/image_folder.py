@@ -24,12 +24,20 @@ class ImageFolder(ClassFolders):
         self.need(self.root, way_out="Expected a folder with one folder a class.")
         self.folders = split_folders(self.root) or {"all": self.root}
         self.splits = tuple(self.folders)
+        if "all" not in self.folders:
+            self._note_other_folders()
         if classes is not None:
             self.labels = label_set(self.name, classes)
         elif labels is not None:
             self.labels = label_set(labels)
         else:
             self.labels = self.label_set_of(self._found_classes(), self.root)
+
+    def _note_other_folders(self) -> None:
+        splits = {folder.name for folder in self.folders.values()}
+        if beside := [name for name in folder_names(self.root) if name not in splits]:
+            more = f" and {len(beside) - 5} more" if len(beside) > 5 else ""
+            self.note(f"not read, because it is no split: {', '.join(beside[:5])}{more}.")
 
     def _found_classes(self) -> tuple[str, ...]:
         names = sorted({name for folder in self.folders.values() for name in folder_names(folder)})

@@ -6,6 +6,7 @@ import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+from mien.core.errors import MienError
 from mien.data.splits import SPLIT_NAMES
 from mien.media.files import is_own_folder
 from mien.media.image import PICTURES, UNREAD_KINDS
@@ -94,9 +95,19 @@ def folder_names(folder: Path) -> list[str]:
 
 
 def split_folders(folder: Path) -> dict[str, Path]:
-    """Split ("train", "valid", "test", in this order) → the folder in `folder` that is called so or by another word."""
-    found = {SPLIT_NAMES.get(name.lower(), name.lower()): folder / name for name in folder_names(folder)}
-    return {split: found[split] for split in ("train", "valid", "test") if split in found}
+    """Split ("train", "valid", "test", in this order) → the folder in `folder` that is called so or by another word.
+
+    Raises MienError for two folders of one split, such as `val` and `valid`.
+    """
+    found: dict[str, list[str]] = {}
+    for name in folder_names(folder):
+        found.setdefault(SPLIT_NAMES.get(name.lower(), name.lower()), []).append(name)
+    splits = [split for split in ("train", "valid", "test") if split in found]
+    for split in splits:
+        if len(found[split]) > 1:
+            names = " and ".join(map(repr, found[split]))
+            raise MienError(printable(f"{folder}: {names} are both the split {split!r}. Merge them or rename one."))
+    return {split: folder / found[split][0] for split in splits}
 
 
 def walk(folder: Path) -> Iterator[tuple[str, list[str]]]:
