@@ -4,9 +4,10 @@ The contract of everything that opens a file: it returns, or raises one MienErro
 memory, without a socket, a program or a pickle. One child opens many files, so that a case costs milliseconds; a child
 that is killed is replaced, and the file that killed it is a failure.
 
-`python bounded.py FILE FUNCTION SECONDS MEGABYTES` is the child: paths on standard input, outcomes on standard output.
+`python bounded.py FILE` is the child: functions of that file and paths on standard input, outcomes on standard output.
 """
 
+import atexit
 import ctypes
 import inspect
 import json
@@ -24,6 +25,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from types import ModuleType
 from typing import IO, Any
 
 SEED = 20
@@ -75,84 +77,85 @@ def run_bounded(
     make each when it is asked for, and remove it when it is asked for the next.
     """
     outcomes = Outcomes()
-    child: subprocess.Popen[str] | None = None
-    try:
-        for path in files:
-            if child is None:
-                child = _started(function, seconds, megabytes)
-            kind, text = _outcome(child, path, WALL * seconds)
-            if kind == "read":
-                outcomes.read += 1
-            elif kind == "refused":
-                outcomes.refused += 1
-                outcomes.messages.append(text)
-            else:
-                outcomes.failures.append(f"{path.name}: {text}")
-            if kind == "killed":
-                child.wait()
-                child = None
-    finally:
-        if child is not None:
-            child.kill()
-            child.wait()
+    for path in files:
+        kind, text = _outcome(function, path, seconds, megabytes)
+        if kind == "read":
+            outcomes.read += 1
+        elif kind == "refused":
+            outcomes.refused += 1
+            outcomes.messages.append(text)
+        else:
+            outcomes.failures.append(f"{path.name}: {text}")
     return outcomes
 
 
-def _started(function: Callable[[Path], object], seconds: float, megabytes: int) -> "subprocess.Popen[str]":
+_children: dict[str, "subprocess.Popen[str]"] = {}
+"""By the file of their functions: what that imports takes longer than most of them."""
+
+
+@atexit.register
+def _end() -> None:
+    for child in _children.values():
+        child.kill()
+
+
+def _child(file: str) -> "subprocess.Popen[str]":
+    if file not in _children:
+        more = {"OMP_NUM_THREADS": "1", "MIEN_CHECK_SHAPES": "0", "PYTHONPATH": os.pathsep.join(sys.path)}
+        _children[file] = subprocess.Popen(
+            [sys.executable, __file__, file],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=os.environ | more,
+        )  # fmt: skip
+    return _children[file]
+
+
+def _outcome(function: Callable[[Path], object], path: Path, seconds: float, megabytes: int) -> tuple[str, str]:
     file = inspect.getfile(function)
-    arguments = [file, function.__name__, str(seconds), str(megabytes)]
-    return subprocess.Popen(
-        [sys.executable, __file__, *arguments],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-        env=os.environ | {"OMP_NUM_THREADS": "1", "MIEN_CHECK_SHAPES": "0", "PYTHONPATH": os.pathsep.join(sys.path)},
-    )  # fmt: skip
-
-
-def _outcome(child: "subprocess.Popen[str]", path: Path, wall_s: float) -> tuple[str, str]:
+    child = _child(file)
     assert child.stdin is not None and child.stdout is not None
     with suppress(BrokenPipeError):
-        child.stdin.write(json.dumps([str(path), wall_s]) + "\n")
+        child.stdin.write(json.dumps([function.__name__, str(path), seconds, megabytes]) + "\n")
         child.stdin.flush()
     line = child.stdout.readline()
     if line:
         kind, text = json.loads(line)
         return kind, text
-    code = child.wait()
+    code = _children.pop(file).wait()
     reasons = {
         -signal.SIGPROF: "took too much computing", -signal.SIGALRM: "hung", -signal.SIGSYS: "opened a socket",
     }  # fmt: skip
     return "killed", reasons.get(code, f"the process ended ({code})")
 
 
-def _loaded(file: str, name: str) -> Callable[[Path], object]:
+def _loaded(file: str) -> ModuleType:
     spec = spec_from_file_location("bounded_function", file)
     assert spec is not None and spec.loader is not None
     module = module_from_spec(spec)
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)
-    found: Callable[[Path], object] = getattr(module, name)
-    return found
+    return module
 
 
-def _serve(file: str, name: str, seconds: float, megabytes: int) -> None:
+def _serve(file: str) -> None:
     """The child: nothing but outcomes reaches its standard output."""
     from mien.core.errors import MienError, printable
 
     outcomes = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
-    function = _loaded(file, name)
+    functions = _loaded(file)
     limit = _memory("VmSize") + ADDRESS_SPACE
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     _refuse_sockets()
     events = _noted_events()
     for line in sys.stdin:
-        path, wall_s = json.loads(line)
+        name, path, seconds, megabytes = json.loads(line)
+        function = getattr(functions, name)
         _reset_peak()
         before = _memory("VmRSS")
         events.clear()
         signal.setitimer(signal.ITIMER_PROF, seconds)
-        signal.setitimer(signal.ITIMER_REAL, wall_s)
+        signal.setitimer(signal.ITIMER_REAL, WALL * seconds)
         try:
             function(Path(path))
             kind, text = "read", ""
@@ -236,4 +239,4 @@ def _reset_peak() -> None:
 
 
 if __name__ == "__main__":
-    _serve(sys.argv[1], sys.argv[2], float(sys.argv[3]), int(sys.argv[4]))
+    _serve(sys.argv[1])
