@@ -33,6 +33,7 @@ CONFIGS = sorted(ROOT.glob("configs/*/*.yaml"))
 # Commands of the pages that are not run here, by how they begin, and why.
 EXEMPT = {
     "python3 -m venv": "makes an environment; .ci/run runs README's command for the tests word for word",
+    ". .venv/bin/activate": "changes the shell",
     "pip install": "installs",
     "pre-commit install": "changes the checkout",
     "pytest": "these tests",
