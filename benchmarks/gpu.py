@@ -1,4 +1,4 @@
-"""What one GPU does with POSTER V2 and ParFace-Net: forward, training steps, and pictures on their way to it.
+"""What one GPU does with the systems: forward passes, training steps, and pictures on their way to it.
 
     PYTHONPATH=src python benchmarks/gpu.py --minutes 8 --output DIR [--only poster_v2_forward_256 ...]
 
@@ -6,7 +6,7 @@ The sections run in order of worth, each in a process of its own, which is stopp
 what one leaves unused goes to those after it. DIR/gpu.json and DIR/gpu.md are written with every row. A section whose
 system or packages are missing is skipped by name, and one that fails leaves its reason. Times are medians between CUDA
 events, after warm-up; TF32 is off unless a row says otherwise. `--device cpu --dry-run` runs each section once, tiny,
-in this process. What a section measures stands in gpu_sections.py.
+in this process. What a section measures stands in gpu_sections.py and gpu_generators.py.
 """
 
 import argparse
@@ -18,16 +18,31 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from gpu_sections import SECTIONS, Bench, Section
+from gpu_generators import asit_forward, can_steps, generator_256, if3d_step_and_renderer
+from gpu_sections import Bench, Section, parface_forward, parface_steps, pictures_to_gpu, poster_forward, poster_step
 from mien.media.files import write_text
 from mien.systems.registry import list_models
 
 COLUMNS = ("what", "ms", "times as fast", "pictures/s", "TFLOP/s", "of bf16 peak", "GiB", "note")
 Found = dict[str, Any]
+SECTIONS = {
+    "poster_v2_forward_256": Section(partial(poster_forward, batch=256), 4, ("poster_v2",)),
+    "poster_v2_sam_step_144": Section(partial(poster_step, batch=144), 6, ("poster_v2",)),
+    "pictures_to_gpu": Section(pictures_to_gpu, 4, ("poster_v2",)),
+    "poster_v2_forward_64": Section(partial(poster_forward, batch=64), 2, ("poster_v2",)),
+    "poster_v2_forward_1": Section(partial(poster_forward, batch=1), 1, ("poster_v2",)),
+    "parface_steps": Section(parface_steps, 2, ("parface",)),
+    "parface_forward_64": Section(partial(parface_forward, batch=64), 1, ("parface_3d",)),
+    "stylegan2_256": Section(partial(generator_256, batch=8), 3, ()),
+    "asit": Section(partial(asit_forward, batch=4), 2, ()),
+    "if3d_step_and_renderer": Section(if3d_step_and_renderer, 2, ("if3d",)),
+    "can_steps": Section(can_steps, 1, ("can", "can_face", "can_voice", "can_face_expression")),
+}
 
 
 class Report:
@@ -63,12 +78,11 @@ def lacking(section: Section) -> str:
     packages = [name for name in section.packages if find_spec(name) is None]
     if systems or packages:
         return "skipped: no " + ", ".join([*(f"system {s}" for s in systems), *(f"package {p}" for p in packages)])
-    return "" if section.run else "skipped: the system is here, and nothing is measured of it yet"
+    return ""
 
 
 def run_here(section: Section, bench: Bench, keep: Callable[[Found], None]) -> str:
     """Runs it in this process. Returns its state."""
-    assert section.run is not None
     try:
         for row in section.run(bench):
             keep(row)

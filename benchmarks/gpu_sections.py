@@ -1,4 +1,4 @@
-"""What gpu.py measures: one generator of rows a section, and the table of them in order of worth."""
+"""What gpu.py measures of POSTER V2 and ParFace-Net: one generator of rows a section."""
 
 import copy
 import re
@@ -6,7 +6,7 @@ import statistics
 import tarfile
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -24,7 +24,7 @@ from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from mien.core.records import Batch
-from mien.core.spec import PictureInput
+from mien.core.spec import Input, PictureInput
 from mien.data.datamodule import FaceDataModule
 from mien.data.options import DataOptions
 from mien.engine.training.loop import ResumableData
@@ -254,16 +254,21 @@ def own_step(
     optimizers = built.configure_optimizers()
     built.optimizers = lambda use_pl_optimizer=True: optimizers  # type: ignore[method-assign]
     built._trainer = SimpleNamespace(world_size=1, global_rank=0)  # type: ignore[assignment]
-    faces = built.transfer_batch_to_device(_faces(batch, network.picture.size), bench.device, 0)
+    faces = built.transfer_batch_to_device(_faces(batch, network.inputs), bench.device, 0)
     built.train()
     return lambda: built.training_step(faces, 0)
 
 
-def _faces(count: int, size: int) -> Batch[Tensor]:
-    points = 0.2 + 0.6 * torch.rand(count, 68, 2)
+def _faces(count: int, inputs: Mapping[str, Input]) -> Batch[Tensor]:
+    """Random pictures and voices with every label that a stage may ask for."""
+    points, given = (
+        0.2 + 0.6 * torch.rand(count, 68, 2),
+        {n: torch.rand(count, *i.shape) - 0.4 for n, i in inputs.items()},
+    )
     depth = 0.1 * torch.randn(count, 68)
     return Batch(
-        image=torch.rand(count, 3, size, size) - 0.4, index=torch.arange(count), expression=torch.arange(count) % 7,
+        image=given.get("image", torch.zeros(count, 3, 8, 8)), render=given.get("render"), voice=given.get("voice"),
+        index=torch.arange(count), expression=torch.arange(count) % 7, affect=2 * torch.rand(count, 2) - 1,
         landmarks=points, depth=depth - depth.mean(1, keepdim=True), visible=torch.ones(count, 68),
     )  # fmt: skip
 
@@ -442,25 +447,10 @@ def parface_steps(bench: Bench) -> Iterator[Row]:
 
 @dataclass(frozen=True)
 class Section:
-    run: Callable[[Bench], Iterator[Row]] | None
-    """None where nothing is measured of the system yet."""
+    run: Callable[[Bench], Iterator[Row]]
+    """What is measured, row by row."""
     share: float
     """Of the time, beside those of the sections after it."""
     systems: tuple[str, ...]
     """Registered names without which it is skipped."""
     packages: tuple[str, ...] = ("lightning",)
-
-
-SECTIONS = {
-    "poster_v2_forward_256": Section(partial(poster_forward, batch=256), 4, ("poster_v2",)),
-    "poster_v2_sam_step_144": Section(partial(poster_step, batch=144), 6, ("poster_v2",)),
-    "pictures_to_gpu": Section(pictures_to_gpu, 4, ("poster_v2",)),
-    "poster_v2_forward_64": Section(partial(poster_forward, batch=64), 2, ("poster_v2",)),
-    "poster_v2_forward_1": Section(partial(poster_forward, batch=1), 1, ("poster_v2",)),
-    "parface_steps": Section(parface_steps, 2, ("parface",)),
-    "parface_forward_64": Section(partial(parface_forward, batch=64), 1, ("parface_3d",)),
-    "stylegan2_256": Section(None, 3, ("stylegan2",)),
-    "asit": Section(None, 2, ("asit",)),
-    "if3d_step_and_renderer": Section(None, 2, ("if3d",)),
-    "can_steps": Section(None, 1, ("can",)),
-}

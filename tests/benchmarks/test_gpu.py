@@ -31,11 +31,13 @@ def test_every_section_runs_once(tmp_path):
     assert rows["published, eager fp32"]["times as fast"] == 1 and rows["ours, bf16, compiled"]["ms"] > 0
     training = found["pictures_to_gpu"]["rows"][-1]
     assert 0 <= training["idle"] < 1 and training["pictures/s"] > 0
-    assert "skipped: no system stylegan2" in (tmp_path / "gpu.md").read_text("utf-8")
+    for name in ("stylegan2_256", "asit"):  # the same weights computed another way
+        offs = [float(row["note"].split()[2]) for row in found[name]["rows"] if "fp32" in row["what"]]
+        assert offs[0] == 0 and max(offs) < 1e-4
 
 
 def sections(monkeypatch, **runs):
-    section = gpu.Section(None, 1, ("poster_v2",))
+    section = gpu.Section(iter, 1, ("poster_v2",))
     found = {name: replace(section, run=run) for name, run in runs.items()}
     monkeypatch.setattr(gpu, "SECTIONS", found)
     return list(found)
@@ -58,9 +60,9 @@ def test_a_failing_section_leaves_its_rows_and_its_reason(monkeypatch, tmp_path)
 
 
 def test_what_is_missing_is_named(monkeypatch):
-    section = gpu.Section(None, 1, ("poster_v2", "no_such"), ("no_package",))
+    section = gpu.Section(iter, 1, ("poster_v2", "no_such"), ("no_package",))
     assert gpu.lacking(section) == "skipped: no system no_such, package no_package"
-    assert "nothing is measured of it yet" in gpu.lacking(gpu.Section(None, 1, ("poster_v2",)))
+    assert gpu.lacking(gpu.Section(iter, 1, ("poster_v2",))) == ""
 
 
 def test_a_section_that_takes_longer_than_its_share_is_stopped(monkeypatch, tmp_path):
