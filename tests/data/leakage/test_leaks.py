@@ -11,10 +11,11 @@ import pytest
 from mien.core.errors import MienError
 from mien.core.records import Sample
 from mien.data.leakage.contamination import TrainFaces, hashed, train_faces
-from mien.data.leakage.duplicates import groups, near_duplicates, pairs_of_keys
+from mien.data.leakage.duplicates import LIMITS_OF_ALIKE, groups, is_same, likeness, near_duplicates, pairs_of_keys
 from mien.data.leakage.fingerprint_store import Store
 from mien.data.leakage.fingerprints import fingerprints_of, is_blank, keys_of
 from mien.data.leakage.leaks import find_leaks, leak_counts, refuse, summary, without
+from mien.data.replicas.face import style_named
 
 
 def sample(path: Path, **known: object) -> Sample:
@@ -59,6 +60,18 @@ def planted(faces: list[Sample], folder: Path, variant: str) -> list[Sample]:
 
 def test_no_near_duplicate_is_invented_among_300_faces(drawn: list[Sample]) -> None:
     assert len(drawn) == 300 and near_duplicates(drawn) == []
+
+
+@pytest.mark.parametrize(("name", "first", "second"), [("neutral", 426, 874), ("surprise", 364, 952)])
+def test_the_drawings_of_the_demo_that_resemble_each_other_most_are_two(name: str, first: int, second: int) -> None:
+    draw = style_named("drawn")
+    greys = []
+    for number in (first, second):
+        (shot,) = draw(name, seed=0, number=number, person=None, size=64, frames=1)
+        grey = cv2.cvtColor(shot.pixels, cv2.COLOR_RGB2GRAY)
+        greys.append(cv2.resize(grey, (48, 48), interpolation=cv2.INTER_AREA))
+    detail, tone = likeness(*greys)
+    assert detail > 0.9 and not is_same(detail, tone, LIMITS_OF_ALIKE)
 
 
 @pytest.mark.parametrize("variant", VARIANTS)

@@ -95,7 +95,7 @@ def train(tour: Tour, epochs: int) -> None:
         "data.root": str(tour.folder / "faces"), "data.cache": "memory", "data.batch_size": 32,
         "data.augment": {"erase_probability": 0.0}, "optim.name": "adamw", "optim.schedule": "cosine",
         "optim.sam_rho": 0.0, "optim.warmup_epochs": 2, "optim.clip": 1.0, "trainer.seed": tour.seed,
-        "data.seed": tour.seed, "trainer.device": "cpu", "input": FRAME,
+        "data.seed": tour.seed, "data.leaks": "drop", "trainer.device": "cpu", "input": FRAME,
     }  # fmt: skip
     landmarks: dict[str, Any] = {"stage.name": "landmarks", "optim.lr": 4e-3, "trainer.epochs": max(1, epochs // 2)}
     found = fit(output=str(tour.folder / "landmarks"), **common, **landmarks)
