@@ -38,7 +38,9 @@ class CremaD(Recordings):
 
     def _found(self) -> tuple[dict[str, Path], dict[str, Path]]:
         """Films and sounds by their names without suffix."""
-        films, sounds, others = {}, {}, []
+        films: dict[str, Path] = {}
+        sounds: dict[str, Path] = {}
+        others = []
         for path in self.files(".flv", ".mp4", ".wav"):
             if _NAME.fullmatch(path.name) is None:
                 others.append(path)
