@@ -73,6 +73,8 @@ class Sample:
     """The sound that belongs to the picture."""
     render: Path | None = None
     """A picture of the same face rendered from its 3D shape, in the same frame as `path`."""
+    voice_expression: str | None = None
+    """Class that the voice expresses, which may be another than the face's; in no LabelSet's order."""
 
     @property
     def has_picture(self) -> bool:
