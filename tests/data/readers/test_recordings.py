@@ -181,6 +181,8 @@ def test_voices_of_any_kind_become_finite_pictures(tmp_path: Path, films: dict[s
     samples = open_reader("ravdess", root).samples("all")
     (batch,) = FaceSet(samples, {"voice": VOICE}).numpy_batches(4)
     assert batch.voice is not None and np.isfinite(batch.voice).all() and batch.image.size == 0
+    with pytest.raises(MienError, match=r"ravdess: these are voices alone: there is no face to prepare\."):
+        prepare("ravdess", root=str(root), output=str(tmp_path.with_name("out")))
     with pytest.raises(MienError, match=r"03-01-03-01-01-01-01.wav: a voice alone, without a picture"):
         FaceSet(samples, PictureInput(size=16)).batch([(0, 0)])
 

@@ -121,3 +121,11 @@ def test_face_voice_and_both_stand_in_one_table_split_by_split(bundles, talking_
     with pytest.raises(MienError, match="no split 'valid'"):
         evaluate(str(bundles / "can"), data=data, split="valid,test", output=str(tmp_path / "b"))
     assert not (tmp_path / "b").exists()
+
+
+def test_the_table_fits_a_terminal_of_80_columns(bundles, talking_faces, tmp_path, capsys):
+    data = DataOptions(name="manifest", root=str(talking_faces / "manifest.csv"))
+    evaluate(str(bundles / "can"), data=data, split="test", bootstrap=20, output=str(tmp_path), device="cpu")
+    table = capsys.readouterr().out.rpartition("Report: ")[2]
+    assert "expression_voice" in table and "…" not in table and table.count("can@") == 3
+    assert max(map(len, table.splitlines())) <= 80

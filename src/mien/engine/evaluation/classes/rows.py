@@ -17,6 +17,7 @@ METRICS = (
     "accuracy@subjects", "balanced_accuracy@subjects", "clip_accuracy", "clip_balanced_accuracy", "congruent_accuracy",
     "incongruent_accuracy", "incongruent_as_voice", "incongruent_voice_probability",
 )  # fmt: skip
+_ACROSS = 4  # metrics beside each other on 80 columns
 PLAIN = ("accuracy", "balanced_accuracy")  # of data without subjects
 
 
@@ -45,17 +46,21 @@ def _scores(result: ClassEvaluation, metrics: Sequence[str]) -> list[Score]:
 
 
 def _print(found: Sequence[ClassEvaluation], metrics: Sequence[str]) -> None:
-    """A column for each output: models have few of them, and metrics have long names."""
-    table = Table()
-    table.add_column("metric")
-    for result in found:
-        table.add_column(f"{result.output}\n{result.info.system}", justify="right")
-    for name in metrics:
-        cells = [next((_cell(s) for s in result.scores if s.metric == name), "") for result in found]
-        table.add_row(name, *cells)
-    plain_console().print(table)
+    """A row for each output; of many metrics the first four in one table, the others below."""
+    for shown in (metrics[:_ACROSS], metrics[_ACROSS:]):
+        if not shown:
+            continue
+        table = Table(show_lines=True)
+        table.add_column("output\nmodel", overflow="fold", min_width=16)
+        for name in shown:
+            table.add_column(name.replace("_", "\n").replace("@", "\n@"), justify="right")
+        for result in found:
+            scores = {score.metric: score for score in result.scores}
+            cells = [_cell(scores[name]) if name in scores else "" for name in shown]
+            table.add_row(f"{result.output}\n{result.model}", *cells)
+        plain_console().print(table)
 
 
 def _cell(score: Score) -> str:
-    interval = format_interval(score)
+    interval = format_interval(score).replace(" to ", " to\n")
     return f"{format_value(score)}\n{interval}" if interval else format_value(score)
