@@ -1,5 +1,6 @@
 """Single frames of films as pictures, beside pictures themselves. Films need PyAV: the extra `video`."""
 
+import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -71,7 +72,7 @@ _local = threading.local()  # a decoder must not be shared among threads
 def _opened(path: Path) -> _Film:
     """The film that this thread asked for last, where it is the same file unchanged."""
     status = path.stat() if path.is_file() else None
-    key = (path, status and (status.st_size, status.st_mtime_ns))
+    key = (os.getpid(), path, status and (status.st_size, status.st_mtime_ns))  # a fork would share the file's position
     if getattr(_local, "key", None) != key:
         _local.key, _local.film = key, _Film(path)
     film: _Film = _local.film

@@ -219,7 +219,8 @@ def opened_film(path: Path, *, pictures: bool = True) -> Iterator["InputContaine
         if isinstance(error, MienError):
             raise
         reason = getattr(error, "strerror", None) or " ".join(str(error).split())
-        raise MienError(f"{path}: not a video that can be read, or damaged ({reason}).") from error
+        what = "video" if pictures else "film or sound"
+        raise MienError(f"{path}: not a {what} that can be read, or damaged ({reason}).") from error
 
 
 def _limit_decoder(stream: Any, path: Path) -> None:

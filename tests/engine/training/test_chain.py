@@ -101,6 +101,23 @@ def test_options_of_one_step_are_its_own(options, tmp_path, monkeypatch):
         chain("can/chain", **options, **{"steps.face.trainr.epochs": 3})
 
 
+def test_a_step_that_was_interrupted_is_resumed(options, tmp_path, monkeypatch):
+    resumed = []
+
+    def interrupted(config):
+        resumed.append(config.resume)
+        checkpoint = Path(config.output) / "checkpoints" / "last.ckpt"
+        checkpoint.parent.mkdir(parents=True, exist_ok=True)
+        checkpoint.touch()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(training, "fit_config", interrupted)
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            chain("can/chain", **options)
+    assert resumed == [False, True]
+
+
 def test_a_chain_is_no_config_and_a_config_no_chain(capsys):
     assert list_chains() == ["can/chain"] and "can/chain" not in list_configs()
     with pytest.raises(MienError, match=r"can/chain is a chain of runs: mien chain can/chain"):

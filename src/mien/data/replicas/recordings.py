@@ -55,7 +55,7 @@ def write_mead(folder: Path, faces: Iterable[Face]) -> Iterator[Written]:
 
 
 def write_cremad(folder: Path, faces: Iterable[Face]) -> Iterator[Written]:
-    """`VideoFlash/1001_DFA_ANG_XX.mp4` with sound, and the same sound as `AudioWAV/1001_DFA_ANG_XX.wav`."""
+    """`VideoFlash/1001_DFA_ANG_XX.mp4`, here silent, and its sound as `AudioWAV/1001_DFA_ANG_XX.wav`."""
     codes = {"anger": "ANG", "disgust": "DIS", "fear": "FEA", "happiness": "HAP", "neutral": "NEU", "sadness": "SAD"}
     times = Counter[tuple[int, str]]()
     for face in faces:
@@ -65,7 +65,7 @@ def write_cremad(folder: Path, faces: Iterable[Face]) -> Iterator[Written]:
         actor = f"{1001 + face.person:04d}"
         clip = f"{actor}_{_SENTENCES[turn % len(_SENTENCES)]}_{codes[face.expression]}_{level}"
         number = label_set("cremad").index(face.expression)
-        _write_film(folder / f"VideoFlash/{clip}.mp4", face, sound=_tone(face, number))
+        _write_film(folder / f"VideoFlash/{clip}.mp4", face)
         _write_voice(folder / f"AudioWAV/{clip}.wav", face, number)
         yield _written(f"VideoFlash/{clip}.mp4", face, actor, clip)
 
