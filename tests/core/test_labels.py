@@ -27,6 +27,7 @@ ORDERS = {
     "mead": "neutral anger contempt disgust fear happiness sadness surprise",
     "can_ravdess": "calm happiness sadness anger fear disgust surprise",
     "can_mead": "anger contempt disgust fear happiness sadness surprise",
+    "cremad": "anger disgust fear happiness neutral sadness",
 }
 
 

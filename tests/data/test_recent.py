@@ -52,8 +52,8 @@ def rows(tmp_path: Path) -> list[Sample]:
 @pytest.fixture
 def decoded(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     names: list[str] = []
-    load = recent.load_image
-    monkeypatch.setattr(recent, "load_image", lambda path, **how: names.append(path.name) or load(path, **how))
+    load = recent.load_still
+    monkeypatch.setattr(recent, "load_still", lambda path, **how: names.append(path.name) or load(path, **how))
     monkeypatch.setattr(recent, "_recent", Recent(recent._PICTURES, weigh=lambda picture: picture.pixels.size))
     monkeypatch.setattr(prepared, "_recent", Recent(100, kept=prepared.CutError))
     yield names

@@ -10,7 +10,7 @@ from mien.core.errors import MienError
 from mien.core.spec import SoundInput
 from mien.media.audio import Sound, resample, resample_blocks
 from mien.media.mel import log_mel
-from mien.media.soundtrack import Soundtrack, _without_gaps, opened_soundtrack
+from mien.media.soundtrack import Soundtrack, _without_gaps, load_sound, opened_soundtrack
 from mien.media.video import frames, write_video
 
 RATE = 1000
@@ -122,3 +122,24 @@ def test_a_film_cut_short_keeps_the_sound_that_is_there(film, tmp_path):
         assert track is not None
         assert np.abs(track.until(1.7).samples).max() > 0.2
         assert not track.until(60.0).samples.any()
+
+
+def test_the_whole_sound_of_a_film_and_of_a_container_of_sound_alone(tmp_path):
+    """A tone of 440 Hz at 48 kHz in two channels, of which one is silent."""
+    av = pytest.importorskip("av")
+    tone = np.sin(2 * np.pi * 440 * np.arange(48_000) / 48_000).astype(np.float32)
+    path = tmp_path / "voice.m4a"
+    with av.open(str(path), "w", format="mp4") as container:
+        stream = container.add_stream("aac", rate=48_000, layout="stereo")
+        frame = av.AudioFrame.from_ndarray(np.stack([0.5 * tone, 0 * tone]), format="fltp", layout="stereo")
+        frame.sample_rate, frame.pts = 48_000, 0
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    sound = load_sound(path, sample_rate_hz=16_000)
+    assert sound.sample_rate_hz == 16_000 and sound.duration_s == pytest.approx(1, abs=0.05)
+    assert np.abs(sound.samples[2000:14_000]).max() == pytest.approx(0.25, abs=0.03)
+    spectrum = np.abs(np.fft.rfft(sound.samples[:16_000]))
+    assert np.argmax(spectrum) * 16_000 / 16_000 == pytest.approx(440, abs=2)
+    (tmp_path / "no.m4a").write_bytes(b"no sound")
+    with pytest.raises(MienError, match=r"no\.m4a: not a film or sound that can be read"):
+        load_sound(tmp_path / "no.m4a", sample_rate_hz=16_000)

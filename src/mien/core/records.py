@@ -38,7 +38,7 @@ class Sample:
     key: str
     """Unique in its data set and stable across machines (the path below the root, with `/`)."""
     path: Path
-    """The picture's file."""
+    """The picture's file; a film, of which `frame` names the picture; or, of a voice alone, the sound."""
     split: str = ""
     """Name of the data set's part that it stands in."""
     expression: int | None = None
@@ -73,6 +73,18 @@ class Sample:
     """The sound that belongs to the picture."""
     render: Path | None = None
     """A picture of the same face rendered from its 3D shape, in the same frame as `path`."""
+    voice_expression: str | None = None
+    """Class that the voice expresses, which may be another than the face's; in no LabelSet's order."""
+
+    @property
+    def has_picture(self) -> bool:
+        """False for a voice alone: then `path` is that of the sound."""
+        return self.path != self.voice or self.frame is not None
+
+    @property
+    def place(self) -> tuple[Any, ...]:
+        """What tells one picture from all others: file, bytes in it, frame of it."""
+        return self.path, self.span, self.frame
 
 
 @dataclass(slots=True)

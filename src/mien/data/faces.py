@@ -18,9 +18,10 @@ from mien.core.landmarks import scheme_of
 from mien.core.records import Batch, Sample
 from mien.core.spec import Input, PictureInput, SoundInput
 from mien.data.inputs import Voices, checked_inputs, render_pixels
+from mien.data.recent import load_picture
 from mien.data.transforms import Augmentation, Augmented, erase, generator
 from mien.media.crop import crop_pixels, normalise
-from mien.media.image import Picture, load_image
+from mien.media.image import Picture
 from mien.media.parallel import map_ahead
 
 log = logging.getLogger(__name__)
@@ -56,7 +57,7 @@ def cut_face(
 
 
 def _picture(sample: Sample, spec: PictureInput) -> Picture:
-    return load_image(sample.path, span=sample.span, min_side=spec.size if sample.box is None else None)
+    return load_picture(sample, min_side=spec.size if sample.box is None else None)
 
 
 def _crop_of(sample: Sample, picture: Picture, spec: PictureInput) -> Crop:

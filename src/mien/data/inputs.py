@@ -11,10 +11,10 @@ from mien.core.errors import MienError, nearest
 from mien.core.geometry import Crop
 from mien.core.records import Sample
 from mien.core.spec import Input, PictureInput, SoundInput
-from mien.media.audio import read_sound
 from mien.media.crop import crop_pixels, scaled_crop
 from mien.media.image import Picture, load_image
 from mien.media.mel import log_mel
+from mien.media.soundtrack import load_sound
 
 KINDS: dict[str, type[PictureInput] | type[SoundInput]] = {
     "image": PictureInput,
@@ -77,6 +77,6 @@ class Voices:
         if sample.voice not in self._known:
             if len(self._known) >= _VOICES:
                 self._known.clear()
-            sound = read_sound(sample.voice, sample_rate_hz=self.given.rate_hz)
+            sound = load_sound(sample.voice, sample_rate_hz=self.given.rate_hz)
             self._known[sample.voice] = log_mel(sound, self.given)
         return self._known[sample.voice]

@@ -1,4 +1,4 @@
-"""What was computed last, kept: rows of a table that share a picture come close together."""
+"""The pictures of samples. What was computed last is kept: rows of a table that share a picture come close together."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
@@ -7,7 +7,8 @@ from typing import Generic, TypeVar
 from mien.core.errors import MienError
 from mien.core.limits import MB
 from mien.core.records import Sample
-from mien.media.image import Picture, load_image
+from mien.media.image import Picture
+from mien.media.stills import load_still
 
 Value = TypeVar("Value")
 _PICTURES = 64 * MB  # small next to what decoding a large picture takes
@@ -54,6 +55,12 @@ _recent = Recent[Picture](_PICTURES, weigh=lambda picture: picture.pixels.size)
 
 
 def recent_picture(sample: Sample, *, min_side: int | None) -> Picture:
-    """`load_image` of the sample's picture; the last few are not decoded again. Not to be written to."""
-    key = (sample.path, sample.span, min_side)
-    return _recent.get(key, lambda: load_image(sample.path, span=sample.span, min_side=min_side))
+    """`load_picture`; the last few are not decoded again. Not to be written to."""
+    return _recent.get((*sample.place, min_side), lambda: load_picture(sample, min_side=min_side))
+
+
+def load_picture(sample: Sample, *, min_side: int | None = None) -> Picture:
+    """The sample's picture, also of a film its frame. Raises MienError for a broken one and for a voice alone."""
+    if not sample.has_picture:
+        raise MienError(f"{sample.path}: a voice alone, without a picture. Take a network that needs none.")
+    return load_still(sample.path, frame=sample.frame, span=sample.span, min_side=min_side)

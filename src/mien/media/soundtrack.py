@@ -1,4 +1,4 @@
-"""The sound of a film beside its frames, as windows that end at a frame's time. Needs PyAV and soxr:
+"""The sound of a film: whole, or beside its frames, as windows that end at a frame's time. Needs PyAV and soxr:
 the extras `video` and `audio`.
 """
 
@@ -11,15 +11,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float
 
-from mien.core.limits import SOUND_RATE_HZ
+from mien.core.errors import MienError
+from mien.core.limits import SOUND_BYTES, SOUND_RATE_HZ
 from mien.core.spec import SoundInput
-from mien.media.audio import Sound, resample_blocks
+from mien.media.audio import Sound, read_sound, resample_blocks
+from mien.media.stills import is_film
 from mien.media.video import first_time_s, opened_film
 
 if TYPE_CHECKING:
     from av.container import InputContainer
 
 Block = Float[np.ndarray, " _"]  # mono samples
+_CONTAINERS = (".m4a", ".aac", ".wma", ".amr")  # sounds that soundfile does not read
 _SILENCE_S = 1.0  # at most so much is filled in at a time
 _LONGEST_GAP_S = 3600.0  # more is a wrong time, not silence
 _GAP_S = 0.1  # two packets further apart have silence between them; less is how their times are rounded
@@ -71,6 +74,27 @@ def opened_soundtrack(path: Path | str, given: SoundInput) -> Iterator[Soundtrac
     with opened_film(path) as container:
         blocks = _first_kept(_blocks(container, start_s, given.rate_hz))
         yield None if blocks is None else Soundtrack(blocks, given)
+
+
+def load_sound(path: Path | str, *, sample_rate_hz: int) -> Sound:
+    """`read_sound`, also of a film or of a container of sound alone that only PyAV reads (.m4a), from its start to its
+    end. Raises MienError for one without sound.
+    """
+    path = Path(path)
+    if not (is_film(path) or path.suffix.lower() in _CONTAINERS):
+        return read_sound(path, sample_rate_hz=sample_rate_hz)
+    with opened_film(path, pictures=False) as container:
+        kept, length = [np.zeros(0, np.float32)], 0
+        for block in _blocks(container, 0.0, sample_rate_hz):
+            kept.append(block)
+            length += len(block)
+            if 4 * length > SOUND_BYTES:
+                raise MienError(
+                    f"{path}: more sound than {SOUND_BYTES >> 20} MB, which is the most. Cut it into parts."
+                )
+    if not length:
+        raise MienError(f"{path}: no sound in it. Take a recording with sound, or a network that needs none.")
+    return Sound(np.concatenate(kept), sample_rate_hz)
 
 
 def _ending(samples: Block, given: SoundInput) -> Block:

@@ -143,7 +143,7 @@ class _Decoder:
 
     def shortfall(self) -> str:
         """How much of what its header states is missing at the end; empty where nothing is."""
-        stated = _duration(self.stream, self.container)
+        stated = stated_duration_s(self.stream, self.container)
         rate = float(self.stream.average_rate or 25)
         end = self._last + 1 / rate
         missing = self.stream.frames - self.decoded if self.stream.frames else 0
@@ -179,7 +179,7 @@ def video_info(path: Path | str) -> VideoInfo:
         return VideoInfo(
             size=(height, width) if _transposes(display_matrix(first)) else (width, height),
             frames=stream.frames,
-            duration_s=_duration(stream, container),
+            duration_s=stated_duration_s(stream, container),
             rate_hz=float(stream.average_rate) if stream.average_rate else None,
             rotation_deg=turn,
         )
@@ -196,8 +196,11 @@ def first_time_s(path: Path) -> float:
 
 
 @contextmanager
-def opened_film(path: Path) -> Iterator["InputContainer"]:
-    """The container, closed in the end. Raises MienError for what is no video, and for damage found meanwhile."""
+def opened_film(path: Path, *, pictures: bool = True) -> Iterator["InputContainer"]:
+    """The container, closed in the end. Raises MienError for what is no video, and for damage found meanwhile.
+
+    pictures: whether it must have a video stream; without, a file of sound alone will do.
+    """
     av = _av()
     if not path.is_file():
         raise MienError(f"{path}: {'a folder, not a video' if path.is_dir() else 'no such file'}.")
@@ -206,22 +209,29 @@ def opened_film(path: Path) -> Iterator["InputContainer"]:
     try:
         options = {"options": _DECODER_OPTIONS, "container_options": _CONTAINER_OPTIONS}
         with av.open(_file_name(path), **options) as container:
-            if not container.streams.video:
+            if not container.streams.video and pictures:
                 kinds = ", ".join(sorted({stream.type for stream in container.streams})) or "nothing"
                 raise MienError(f"{path}: no video stream in it, only {kinds}.")
-            decoder = container.streams.video[0].codec_context
-            if decoder is None:
-                raise MienError(f"{path}: a video of a kind that is not decoded here, or damaged.")
-            decoder.options = _DECODER_OPTIONS
-            if not 0 < decoder.width * decoder.height <= FRAME_PIXELS:
-                most = f"{FRAME_PIXELS / 1e6:g} million"
-                raise MienError(f"{path}: frames of unknown size, or of more than {most} pixels, which is the most.")
+            if container.streams.video:
+                _limit_decoder(container.streams.video[0], path)
             yield container
     except (av.FFmpegError, ValueError) as error:
         if isinstance(error, MienError):
             raise
         reason = getattr(error, "strerror", None) or " ".join(str(error).split())
-        raise MienError(f"{path}: not a video that can be read, or damaged ({reason}).") from error
+        what = "video" if pictures else "film or sound"
+        raise MienError(f"{path}: not a {what} that can be read, or damaged ({reason}).") from error
+
+
+def _limit_decoder(stream: Any, path: Path) -> None:
+    """Raises MienError for a codec that is not there, and for frames beyond the limit."""
+    decoder = stream.codec_context
+    if decoder is None:
+        raise MienError(f"{path}: a video of a kind that is not decoded here, or damaged.")
+    decoder.options = _DECODER_OPTIONS
+    if not 0 < decoder.width * decoder.height <= FRAME_PIXELS:
+        most = f"{FRAME_PIXELS / 1e6:g} million"
+        raise MienError(f"{path}: frames of unknown size, or of more than {most} pixels, which is the most.")
 
 
 def _file_name(path: Path) -> str:
@@ -237,7 +247,8 @@ def _av() -> ModuleType:
     return av
 
 
-def _duration(stream: Any, container: Any) -> float | None:
+def stated_duration_s(stream: Any, container: Any) -> float | None:
+    """Of the stream, else of the container; None where neither says."""
     if stream.duration is not None and stream.time_base is not None:
         return float(stream.duration * stream.time_base)
     return container.duration / 1e6 if container.duration else None

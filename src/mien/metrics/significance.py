@@ -102,6 +102,17 @@ def bootstrap_means(
     return np.concatenate([rng.multinomial(n, np.full(n, 1 / n), size=part) @ values / n for part in parts])
 
 
+def cluster_weights(clusters: int, *, resamples: int = RESAMPLES, seed: int = 0) -> Int[np.ndarray, "resamples _"]:
+    """How often each of the clusters (people, recordings) is drawn in each resample of as many clusters.
+
+    A statistic of sums over samples is computed from weighted sums over clusters. Raises MienError for fewer than two
+    clusters and without resamples: there is no interval then.
+    """
+    if clusters < 2 or resamples < 1:
+        raise MienError(f"A cluster bootstrap needs two clusters and a resample; got {clusters} and {resamples}.")
+    return np.random.default_rng(seed).multinomial(clusters, np.full(clusters, 1 / clusters), size=resamples)
+
+
 @dataclass(frozen=True)
 class McNemar:
     """Result of McNemar's test."""

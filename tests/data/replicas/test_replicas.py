@@ -10,9 +10,9 @@ from mien.core.records import Sample
 from mien.core.spec import PictureInput
 from mien.data.faces import FaceSet
 from mien.data.readers import READERS, Reader, open_reader
+from mien.data.recent import load_picture
 from mien.data.replicas import LAYOUTS, Written
 from mien.data.splits import stratified_holdout
-from mien.media.image import load_image
 
 Replicas = dict[str, tuple[Path, list[Written]]]
 
@@ -82,7 +82,7 @@ def test_depth_visibility_and_pose_are_read_as_they_were_written(name: str, writ
 @pytest.mark.parametrize("name", LAYOUTS)
 def test_pictures_can_be_opened_and_boxes_and_points_lie_in_them(name: str, written: Replicas) -> None:
     for sample in list(found(opened(name, written), written[name][1]).values())[::9]:
-        width, height = load_image(sample.path, span=sample.span).size
+        width, height = load_picture(sample).size
         if sample.box is not None:
             x0, y0, x1, y1 = sample.box
             assert x0 >= -3 and y0 >= -3 and x1 <= width + 3 and y1 <= height + 3

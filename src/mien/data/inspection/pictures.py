@@ -12,9 +12,10 @@ from mien.core.records import Sample
 from mien.core.spec import PictureInput
 from mien.data.faces import cut_face
 from mien.data.parallel import cores, parallel_map, stopped
-from mien.data.recent import recent_picture
-from mien.media.image import load_image
+from mien.data.recent import load_picture, recent_picture
+from mien.media.audio import read_sound
 from mien.media.parts import part_of
+from mien.media.stills import is_film
 
 SIDE = 112  # pixels of the crop that light and sharpness are measured in, so that they compare between pictures
 _CHUNK = 200
@@ -27,9 +28,9 @@ class Facts(NamedTuple):
     why_broken: str = ""
     """Empty for one that can be read."""
     sha256: bytes = b""
-    """Of the bytes of the file or its part."""
+    """Of the bytes of the file or its part; of a film of the frame's pixels."""
     size: tuple[int, int] = (0, 0)
-    """Width and height of the upright picture, pixels."""
+    """Width and height of the upright picture, pixels; 0 of a voice alone."""
     mean: tuple[float, ...] = ()
     """By channel of the face crop, of values in 0..1."""
     square: tuple[float, ...] = ()
@@ -67,7 +68,7 @@ def _facts_of(chunk: _Chunk) -> list[Facts]:
     for sample in chunk.samples:
         if stopped():
             break
-        key = (sample.path, sample.span, None if chunk.spec is None else sample.box)
+        key = (*sample.place, None if chunk.spec is None else sample.box)
         if key not in known:
             try:
                 known[key] = look(sample, chunk.spec)
@@ -78,7 +79,14 @@ def _facts_of(chunk: _Chunk) -> list[Facts]:
 
 
 def _hashed(sample: Sample, spec: PictureInput | None) -> Facts:
-    size = load_image(sample.path, span=sample.span).size  # first: it refuses pipes, devices and files without end
+    size = (0, 0)
+    if sample.has_picture:
+        picture = load_picture(sample)  # first: it refuses pipes, devices and files without end
+        size = picture.size
+        if is_film(sample.path):
+            return Facts("", hashlib.sha256(picture.pixels.tobytes()).digest(), size)
+    else:
+        read_sound(sample.path)
     with sample.path.open("rb") as file:
         content: Any = file if sample.span is None else part_of(file, sample.path, sample.span)
         return Facts("", hashlib.file_digest(content, "sha256").digest(), size)

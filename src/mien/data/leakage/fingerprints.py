@@ -27,9 +27,10 @@ from mien.core.errors import MienError
 from mien.core.records import Box, Sample
 from mien.data.leakage.alignment import SIDE, move_bases, tangents
 from mien.data.leakage.fingerprint_store import Store
-from mien.media.image import load_image
+from mien.data.recent import load_picture
 from mien.media.parallel import in_batches, map_ahead
 from mien.media.parts import read_bytes
+from mien.media.stills import is_film
 
 VERSION = 2  # part of every key of the store: raise it when a fingerprint of the same picture would differ
 CODE_VERSION = 1  # the same of code and fine, which bundles store
@@ -56,7 +57,7 @@ _CHUNK = 2048
 
 def grey_picture(sample: Sample) -> UInt8[np.ndarray, "48 48"]:
     """The picture or its box as 48 x 48 grey pixels, squeezed to a square. Raises MienError for a broken one."""
-    picture = load_image(sample.path, span=sample.span, min_side=2 * SIDE if sample.box is None else None)
+    picture = load_picture(sample, min_side=2 * SIDE if sample.box is None else None)
     grey = cv2.cvtColor(picture.pixels, cv2.COLOR_RGB2GRAY)
     if sample.box is not None:
         grey = _inside(grey, sample.box, scale=grey.shape[1] / picture.size[0])
@@ -162,9 +163,14 @@ def keys_of(samples: Sequence[Sample]) -> list[bytes]:
         except OSError:
             stamps[path] = os.fsencode(path.absolute())
     return [
-        hashlib.blake2b(stamps[s.path] + repr((VERSION, s.span, s.box)).encode(), digest_size=16).digest()
+        hashlib.blake2b(stamps[s.path] + repr((VERSION, s.span, s.box, *_frame(s))).encode(), digest_size=16).digest()
         for s in samples
     ]
+
+
+def _frame(sample: Sample) -> tuple[int | None, ...]:
+    """Of a film; () for other files, whose keys are those of stores that know no frames."""
+    return (sample.frame,) if is_film(sample.path) else ()
 
 
 def _computed(samples: Sequence[Sample]) -> Iterator[np.ndarray]:

@@ -118,8 +118,8 @@ def without(samples: Sequence[Sample], leaks: Iterable[Leak], *, side: int) -> l
 
 def _files(names: tuple[str, str], first: Sequence[Sample], second: Sequence[Sample], opened: bool) -> list[Leak]:
     """One leak for each face of the second side whose file (or place in a file) is on the first too."""
-    places = {(s.path, s.span): s for s in reversed(first)}
-    found = {i: places[s.path, s.span] for i, s in enumerate(second) if (s.path, s.span) in places}
+    places = {s.place: s for s in reversed(first)}
+    found = {i: places[s.place] for i, s in enumerate(second) if s.place in places}
     if opened:
         one, other = fingerprints_of(first), fingerprints_of(second)
         contents = {int(p["file"]): i for i, p in reversed(list(enumerate(one))) if p["file"]}

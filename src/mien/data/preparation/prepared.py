@@ -177,7 +177,7 @@ def _cut(sample: Sample, how: Preparation) -> tuple[bytes, Face, int]:
 
     if sample.landmarks_px is not None:  # they belong to the face
         return fresh()
-    return _recent.get((sample.path, sample.span, sample.box, how), fresh)
+    return _recent.get((*sample.place, sample.box, how), fresh)
 
 
 def _scaled(sample: Sample, scale: float) -> list[float] | None:

@@ -59,6 +59,7 @@ class Clips(SyntheticSet):
             truth["landmarks_px"].astype(np.float32), float(truth["valence"]), float(truth["arousal"]),
             row["person"], row["clip"], depth_px=_depth(truth), visible=truth.get("visible"),
             pose_rad=_pose(truth.get("head_deg")), affected=affected_side(self, row), frame=frame, voice=voice,
+            voice_expression=row.get("voice_expression") or None if voice else None,
         )  # fmt: skip
 
 

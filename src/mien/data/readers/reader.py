@@ -53,6 +53,7 @@ class Reader(ABC):
 
     name: ClassVar[str]
     signs: ClassVar[tuple[str, ...]] = ()
+    published_folds: ClassVar[tuple[tuple[str, ...], ...]] = ()  # subjects held out in each fold of the literature
     labels: LabelSet | None = None
     splits: tuple[str, ...] = ()
     aliases: ClassVar[Mapping[str, str]] = MappingProxyType({})

@@ -1,8 +1,8 @@
 """Replicas: drawn faces as a data set folder, in the genuine layout of each reader.
 
 A layout is a writer in `folders.py` (class folders), `tables.py` (lists and tables), `posed.py` (laboratory sets),
-`wild.py` (the large sets), `landmarks_2d.py` and `landmarks_3d.py` (points), `unlabelled.py` (pictures alone); the
-faces come from `face.py`, whatever style draws them.
+`wild.py` (the large sets), `recordings.py` (films with voices), `landmarks_2d.py` and `landmarks_3d.py` (points),
+`unlabelled.py` (pictures alone); the faces come from `face.py`, whatever style draws them.
 """
 
 from collections.abc import Iterable, Mapping
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mien.core.errors import MienError, nearest
-from mien.data.replicas import folders, landmarks_2d, landmarks_3d, posed, tables, unlabelled, wild
+from mien.data.replicas import folders, landmarks_2d, landmarks_3d, posed, recordings, tables, unlabelled, wild
 from mien.data.replicas.face import SAME, STYLES, Face, Shot, Writer, Written, faces_of
 
 __all__ = ["LAYOUTS", "STYLES", "Face", "Layout", "Shot", "Written", "faces_of", "layout_named", "write_drawn"]
@@ -71,6 +71,9 @@ LAYOUTS: dict[str, Layout] = {
     "celeba": Layout(unlabelled.write_celeba, "celeba"),
     "vggface2": Layout(unlabelled.write_vggface2, "vggface2", options={"min_height": 0}),
     "ffhq": Layout(unlabelled.write_ffhq, "ffhq"),
+    "ravdess": Layout(recordings.write_ravdess, "ravdess", recordings.RAVDESS_CLASSES, options={"frames": 1}),
+    "mead": Layout(recordings.write_mead, "mead", recordings.MEAD_CLASSES, options={"frames": 1}),
+    "cremad": Layout(recordings.write_cremad, "cremad", recordings.CREMAD_CLASSES, options={"frames": 1}),
     "manifest": Layout(tables.write_manifest, "manifest"),
     "joined": Layout(tables.write_joined, "joined"),
 }

@@ -42,17 +42,17 @@ class Findings:
 
 def look(faces: Sequence[Sample], reader: Reader, found: Findings, *, near: bool, workers: int | None) -> None:
     """Opens every picture; fills `found`."""
-    pictures = list({(sample.path, sample.span): sample for sample in faces}.values())
+    pictures = list({sample.place: sample for sample in faces}.values())
     with progress_bar("opening pictures", len(pictures)) as advance:
         facts = inspect(pictures, advance=advance, workers=workers)
     for sample, fact in zip(pictures, facts, strict=True):
         if fact.why_broken:
             found.broken[sample.key] = printable(fact.why_broken)
             _note(found, "broken", sample, printable(fact.why_broken))
-        elif min(fact.size) < TINY:
+        elif sample.has_picture and min(fact.size) < TINY:
             _note(found, "tiny", sample, f"{fact.size[0]} x {fact.size[1]} pixels")
     whole = [(sample, fact) for sample, fact in zip(pictures, facts, strict=True) if not fact.why_broken]
-    found.summary["sizes"] = sizes([fact.size for _, fact in whole])
+    found.summary["sizes"] = sizes([fact.size for sample, fact in whole if sample.has_picture])
     found.summary["same_bytes"] = _exact(whole, reader, found)
     if near:
         found.summary["near"] = _near(whole, reader, found)

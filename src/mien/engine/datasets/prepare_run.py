@@ -33,6 +33,8 @@ class PrepareRun:
         self.reader, self.folder, self.how, self.shards = reader, folder, how, shards
         _refuse_inside(folder, reader.root)
         self.splits = {split: reader.samples(split) for split in reader.splits}
+        if not any(sample.has_picture for samples in self.splits.values() for sample in samples):
+            raise reader.error("these are voices alone: there is no face to prepare. Train on the set as it is.")
         self.parts = parts_of(self.splits, folder, how, labels=reader.labels, shards=shards)
         self.note = self._note(options)
 

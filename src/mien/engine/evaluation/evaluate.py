@@ -43,7 +43,7 @@ def evaluate(
     Args:
         bundle: folder of a bundle or of a training run, or the name of a model that ships with mien.
         data: the data set, by the options of `mien fit`; by default that of the training run.
-        split: split to evaluate on; by default data.test_split.
+        split: split to evaluate on; by default data.test_split. Several, such as valid,test, have a folder each.
         output: folder for the report and its tables; files of an earlier evaluation in it are replaced.
         runner: what runs the network; auto takes torch where the bundle has safetensors, else onnx.
         batch_size: pictures in a forward pass.
@@ -60,7 +60,7 @@ def evaluate(
         benchmark: also print the lines of the published evaluator.
         eval_3d: require depth, and print errors in 3D with the lines of --benchmark.
     """
-    from mien.engine.evaluation.run import EvaluationOptions, run
+    from mien.engine.evaluation.run import EvaluationOptions, run, run_splits
     from mien.engine.evaluation.run_data import with_data_of_run
 
     options = EvaluationOptions(
@@ -69,4 +69,4 @@ def evaluate(
         batch_size=batch_size, bootstrap=Bootstrap(bootstrap, seed), show_faces=show_faces,
         of_tasks={"crop": crop, "ocular_norm": ocular_norm, "benchmark": benchmark, "eval_3d": eval_3d},
     )  # fmt: skip
-    return run(options, output)
+    return run_splits(options, output) if "," in (split or "") else run(options, output)

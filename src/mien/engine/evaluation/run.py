@@ -15,6 +15,7 @@ from mien.core.spec import primary
 from mien.data.inputs import checked_inputs
 from mien.data.options import DataOptions
 from mien.engine.bundles.predictor import Predictor, RunnerName, open_predictor
+from mien.engine.evaluation.classes.rows import write_rows
 from mien.engine.evaluation.contamination import check_contamination, provenance_warnings
 from mien.engine.evaluation.data import EvaluationData, NotMeasurableError
 from mien.engine.evaluation.options import Bootstrap
@@ -98,7 +99,29 @@ def run(options: EvaluationOptions, output: str) -> dict[str, Evaluation]:
         bootstrap = options.bootstrap.for_comparison
         results[first] = task.compare(results[first], measured[1][second], bootstrap)
     write(folder, results, show_faces=options.show_faces)
+    write_rows([*results.values()], _first_classes(measured[1:]), folder)
     return results
+
+
+def run_splits(options: EvaluationOptions, output: str) -> dict[str, Evaluation]:
+    """`run` of each split that `options.split` lists, in a folder of its name; by SPLIT/OUTPUT.
+
+    Raises MienError for a split that the data do not have, before anything is measured.
+    """
+    names = [name.strip() for name in (options.split or "").split(",")]
+    reader = options.data.open(evaluation=True)
+    splits = [reader.resolve(name) for name in names]
+    found: dict[str, Evaluation] = {}
+    for split in dict.fromkeys(splits):
+        results = run(replace(options, split=split), str(Path(output) / split))
+        found |= {f"{split}/{name}": result for name, result in results.items()}
+    return found
+
+
+def _first_classes(others: Sequence[Mapping[str, Evaluation]]) -> list[Evaluation]:
+    """The main output of classes of each further model."""
+    found = [[e for e in results.values() if e.info.outputs[e.output].kind == "classes"] for results in others]
+    return [evaluations[0] for evaluations in found if evaluations]
 
 
 def measurable_kinds(plan: Plan) -> dict[str, str]:

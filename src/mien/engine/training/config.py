@@ -28,6 +28,7 @@ from mien.systems.optim import OptimOptions
 from mien.systems.registry import SYSTEMS, stage_class, system_class
 
 MAX_SEEDS = 1000
+_CHAIN = "/chain"  # how the name of a packaged chain ends
 SYSTEM, STAGE, AUGMENT = "system.options", "stage.options", "data.augment"
 
 
@@ -187,11 +188,13 @@ def resolve(
     MienError for what the system and the stage refuse. An error names the file and the line of the option it is about.
     """
     values: dict[Any, Any] = {}
-    read = {path: _mapping(path) for path in map(find_config, files)}
+    read = {path: config_mapping(path) for path in map(find_config, files)}
+    if chain := next((file for file, stated in zip(files, read.values(), strict=False) if is_chain(stated)), None):
+        raise MienError(f"{chain} is a chain of runs: mien chain {chain} --data.root DIR trains them.")
     for stated in read.values():
         values = merged(values, stated)
     if not files and (run := _config_of_run(overrides)):
-        values = _mapping(run)
+        values = config_mapping(run)
         read = {run: values}
     elif not files and overrides.get("resume") and overrides.keys() <= {"output", "resume"}:
         raise MienError(
@@ -235,13 +238,27 @@ def find_config(name: str) -> Path:
     for folder in _config_folders():
         if (folder / wanted).is_file():
             return folder / wanted
-    known = list_configs()
+    known = _listed()
     close = nearest(wanted.removesuffix(".yaml"), known) if known else ""
     raise MienError(f"No config {name}: neither a file nor one that mien brings.{close}")
 
 
 def list_configs() -> list[str]:
     """The configs that mien brings, as `poster_v2/rafdb`."""
+    return [name for name in _listed() if not name.endswith(_CHAIN)]
+
+
+def list_chains() -> list[str]:
+    """The chains of configs that mien brings, as `can/chain`."""
+    return [name for name in _listed() if name.endswith(_CHAIN)]
+
+
+def is_chain(values: Mapping[Any, Any]) -> bool:
+    """Whether a config file states the steps of a chain."""
+    return "steps" in values
+
+
+def _listed() -> list[str]:
     found = {
         str(path.relative_to(folder).with_suffix("").as_posix())
         for folder in _config_folders()
@@ -285,7 +302,8 @@ def _config_of_run(overrides: Mapping[str, Any]) -> Path | None:
     return path if overrides.get("output") and path.is_file() else None
 
 
-def _mapping(path: Path) -> dict[Any, Any]:
+def config_mapping(path: Path) -> dict[Any, Any]:
+    """What a config file states. Raises MienError for a file that holds no mapping."""
     values = read_yaml(path)
     if values is None:
         return {}

@@ -38,7 +38,7 @@ def fit(
     from mien.engine.training.config import find_config, resolve, stage_defaults
     from mien.engine.training.config_lines import located_in
 
-    _check_packages()
+    check_packages()
     config = resolve(configs, overrides, defaults=stage_defaults, check=_check_options)
     from mien.engine.training.run import fit_config
 
@@ -50,7 +50,7 @@ def fit_command(arguments: Sequence[str]) -> "list[FitResult]":
     """`mien fit ARGUMENTS`: the same from a command line."""
     from mien.engine.training.config import configs_and_overrides
 
-    _check_packages()
+    check_packages()
     configs, overrides = configs_and_overrides(arguments)
     return fit(*configs, **overrides)
 
@@ -61,7 +61,8 @@ def _check_options(config: "FitConfig") -> None:
     check_options(config)
 
 
-def _check_packages() -> None:
+def check_packages() -> None:
+    """Raises MienError where training lacks a package."""
     missing = [name for name in NEEDS if find_spec(name) is None]
     if missing:
         raise MienError(f"mien fit needs {', '.join(missing)}, which is not installed: {install_hint('train')}.")

@@ -73,7 +73,7 @@ class RunFolder:
         if self.checkpoint.is_file():
             if not config.resume:
                 raise MienError(f"{self.root} holds a run. Resume it with --resume true, or name another --output.")
-            self._refuse_changes(config, epochs_are_free)
+            self.refuse_changes(config, epochs_are_free=epochs_are_free)
         elif not self.config.is_file() and self.root.is_dir() and {*self.root.iterdir()} - {*leftovers}:
             raise MienError(f"{self.root} is not empty and holds no run. Name another --output.")
         restore_bundle(self.bundle)
@@ -87,8 +87,9 @@ class RunFolder:
         found += self.checkpoint.parent.glob(f".{self.checkpoint.stem}.*{self.checkpoint.suffix}")
         return [path for path in found if path != previous_bundle(self.bundle)]
 
-    def _refuse_changes(self, config: FitConfig, epochs_are_free: bool) -> None:
-        """An option that the run's own config does not have yet is taken to have been at its default."""
+    def refuse_changes(self, config: FitConfig, *, epochs_are_free: bool = True) -> None:
+        """Raises MienError where the run was begun with another config. An option that the run's own config does not
+        have yet is taken to have been at its default."""
         before = _flat(FitConfig()) | _flat(yaml.safe_load(self.config.read_text(encoding="utf-8")))
         now, free = _flat(config), FREE - (set() if epochs_are_free else {"trainer.epochs"})
         for key in sorted(before.keys() | now.keys()):

@@ -7,6 +7,7 @@ import numpy as np
 from mien.core.bundle import BundleInfo
 from mien.core.labels import LabelSet
 from mien.engine.evaluation.classes.comparison import compare_predictions
+from mien.engine.evaluation.classes.groups import group_scores
 from mien.engine.evaluation.classes.predictions import ClassEvaluation, ClassPredictions
 from mien.engine.evaluation.classes.scores import score_classes
 from mien.engine.evaluation.classes.sections import report_sections, warnings
@@ -38,12 +39,15 @@ class ClassTask(SharedPassTask):
         return logits
 
     def predicted(self, job: Job, found: Collected) -> tuple[ClassPredictions, list[Score]]:
-        truth = {sample.key: sample.expression for sample in job.target.samples}
+        by_key = {sample.key: sample for sample in job.target.samples}
+        samples = [by_key[key] for key in found.keys]
         predictions = ClassPredictions(
-            labels_of(job.info, job.output), tuple(found.keys), np.array([truth[key] for key in found.keys]),
+            labels_of(job.info, job.output), tuple(found.keys), np.array([sample.expression for sample in samples]),
             found.array("logits"), job.info.temperature(job.output),
         )  # fmt: skip
-        return predictions, score_classes(predictions, job.bootstrap)
+        return predictions, score_classes(predictions, job.bootstrap) + group_scores(
+            predictions, samples, job.bootstrap
+        )
 
     def compared(
         self, first: ClassPredictions, second: ClassPredictions, names: tuple[str, str], bootstrap: Bootstrap

@@ -13,15 +13,27 @@ MEANING = {
     "ece@15": "calibration error over 15 bins; 0 is best",
     "nll": "negative log-likelihood of the label, in nats",
     "brier": "squared error of the probabilities, 0 to 2",
+    "accuracy@subjects": "accuracy; the interval draws whole people",
+    "balanced_accuracy@subjects": "mean recall (UAR); the interval draws whole people",
+    "clip_accuracy": "share of clips whose mean probabilities name the label",
+    "clip_balanced_accuracy": "mean recall (UAR) of clips",
+    "congruent_accuracy": "accuracy where face and voice express the same",
+    "incongruent_accuracy": "share predicted as the face where the voice expresses another class",
+    "incongruent_as_voice": "share predicted as the voice where the face expresses another class",
+    "incongruent_voice_probability": "mean probability of the voice's class there",
 }
-IN_PERCENT = ("accuracy", "balanced_accuracy", "majority_accuracy", "ece@15")
+IN_PERCENT = ("majority_accuracy", "ece@15", "incongruent_as_voice")
 
 
 def format_value(score: Score) -> str:
     """`61.3%`, `0.482` or `undefined`."""
     if score.value is None:
         return "undefined"
-    share = score.metric in IN_PERCENT or score.metric.split("/")[0] in ("precision", "recall")
+    share = (
+        score.metric in IN_PERCENT
+        or "accuracy" in score.metric
+        or score.metric.split("/")[0] in ("precision", "recall")
+    )
     return f"{score.value:.1%}" if share else f"{score.value:.3f}"
 
 
