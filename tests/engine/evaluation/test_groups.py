@@ -128,4 +128,4 @@ def test_the_table_fits_a_terminal_of_80_columns(bundles, talking_faces, tmp_pat
     evaluate(str(bundles / "can"), data=data, split="test", bootstrap=20, output=str(tmp_path), device="cpu")
     table = capsys.readouterr().out.rpartition("Report: ")[2]
     assert "expression_voice" in table and "…" not in table and table.count("can@") == 3
-    assert max(map(len, table.splitlines())) <= 80
+    assert max(map(len, table.splitlines()[1:])) <= 80  # after the report's path
