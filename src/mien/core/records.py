@@ -73,6 +73,8 @@ class Sample:
     """The sound that belongs to the picture."""
     render: Path | None = None
     """A picture of the same face rendered from its 3D shape, in the same frame as `path`."""
+    face3d: Float[np.ndarray, " parameters"] | None = None
+    """Shape, expression, jaw and lids of the open 3D face, in a row (synthetic.face.open_face)."""
 
 
 @dataclass(slots=True)
@@ -99,6 +101,8 @@ class Batch(Generic[ArrayT]):
     """[batch, 3, height, width], normalised: the rendered face."""
     voice: ArrayT | None = None
     """[batch, 1, mels, frames]."""
+    face3d: ArrayT | None = None
+    """[batch, parameters]: shape, expression, jaw and lids of the open 3D face, NaN where unknown."""
 
     def __len__(self) -> int:
         return len(self.image)  # type: ignore[arg-type]
