@@ -34,6 +34,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "data synth": ("mien.engine.datasets.synth:synth", "generate synthetic people, or a replica of a data set"),
     "data split": ("mien.engine.datasets.split:split", "split by subject, clip and near-duplicate"),
     "data leaks": ("mien.engine.datasets.leaks:leaks", "find faces shared between splits, data sets, bundles"),
+    "assets list": ("mien.engine.assets.registry:list_assets", "list the 3D faces, with licence and checksum"),
+    "assets add": ("mien.engine.assets.registry:add_asset", "register a 3D face (FLAME, ICT-FaceKit) by path"),
     "models": ("mien.engine.bundles.models:models", "list systems and the bundles that ship"),
     "weights list": ("mien.engine.bundles.weights:list_weights", "list convertible released weight files"),
     "weights convert": ("mien.engine.bundles.weights:convert", "convert released weight files to a bundle"),
