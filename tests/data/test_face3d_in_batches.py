@@ -1,4 +1,4 @@
-"""The truth of the 3D face on its way from synthetic people to a batch: it fits the landmarks, and mirrors with them."""
+"""The truth of the 3D face on its way from synthetic people to a batch: it fits and mirrors with the points."""
 
 from dataclasses import replace
 from pathlib import Path
