@@ -59,6 +59,8 @@ SMALL = {
     "ddamfn_small": Small(IF3D, "expression", "expression"),
     "if3d": Small(IF3D, "expression", "expression of photo and render", data="people"),
     "if3d_small": Small({**IF3D, "fusion": "spp"}, "expression", "expression of photo and render", data="people"),
+    "smirk": Small({"input_size": 32}, "pretrain", "landmarks", data="people"),
+    "smirk_small": Small({"input_size": 32}, "pretrain", "landmarks", data="people"),
     "can": Small(CAN, "context", "heard expression", ANEW, data="manifest"),
     "can_product": Small(CAN, "context", "heard expression", ANEW, data="manifest"),
     "can_face": Small(CAN, "face_reconstruction", "picture"),

@@ -22,7 +22,7 @@ from small_systems import SMALL, fit_words  # noqa: E402
 # Made small, each is another system but for a default or an output more: it is fitted, and not measured and exported.
 ALIKE = {
     "poster_v2": "poster_v2_small", "poster_v2_landmarks": "poster_v2_landmarks_small",
-    "parface_small": "parface_small_3d", "ddamfn_small": "ddamfn", "if3d_small": "if3d",
+    "parface_small": "parface_small_3d", "ddamfn_small": "ddamfn", "if3d_small": "if3d", "smirk": "smirk_small",
     "can_product": "can",
 }  # fmt: skip
 EACH = [name for name in SMALL if name not in ALIKE]

@@ -5,7 +5,7 @@ the same in torch, for training.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -99,6 +99,33 @@ class Face3D:
             raise MienError(f"The 3D face {self.name} has no embedding of the 68 landmarks. Add one: mien assets add.")
         corners = vertices[:, self.triangles[self.landmark_triangles]]
         return np.einsum("lc,nlcd->nld", self.landmark_weights, corners).astype(np.float32)
+
+    def landmarks_only(self) -> "Face3D":
+        """The same model of the corners of the landmarks' triangles alone: the same 68 landmarks from some 200 vertices
+        instead of thousands. The joints' places are its last five vertices.
+
+        Raises MienError where the model has no embedding.
+        """
+        if self.landmark_triangles is None:
+            raise MienError(f"The 3D face {self.name} has no embedding of the 68 landmarks. Add one: mien assets add.")
+        kept, corners = np.unique(self.triangles[self.landmark_triangles], return_inverse=True)
+        joints, count = self.joint_regressor, len(kept)
+
+        def part(values: np.ndarray) -> np.ndarray:
+            moved = np.tensordot(joints, values, 1)
+            return np.concatenate([values[kept], moved]).astype(np.float32)
+
+        bends = self.pose_directions.reshape(36, -1, 3)[:, kept]
+        return replace(
+            self, template=part(self.template), triangles=corners.reshape(-1, 3), shapes=part(self.shapes),
+            expressions=part(self.expressions), shown=None, regions=(),
+            landmark_triangles=np.arange(len(self.landmark_triangles)),
+            pose_directions=np.concatenate([bends, np.zeros((36, JOINTS, 3), bends.dtype)], 1).reshape(36, -1),
+            joint_regressor=np.eye(JOINTS, count + JOINTS, count, dtype=np.float32),
+            skinning=np.concatenate([self.skinning[kept], np.eye(JOINTS, dtype=np.float32)]),
+            left_lid=None if self.left_lid is None else part(self.left_lid),
+            right_lid=None if self.right_lid is None else part(self.right_lid),
+        )  # fmt: skip
 
     def _lids(self, lids: np.ndarray | None, count: int) -> np.ndarray:
         if lids is None or self.left_lid is None or self.right_lid is None:

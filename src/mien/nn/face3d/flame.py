@@ -12,7 +12,6 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from mien.core.errors import MienError
 from mien.core.face3d import JOINTS, Face3D
 
 Vertices = Float[Tensor, "batch vertices 3"]
@@ -62,7 +61,8 @@ class FlameModel:
 
 def rotation_matrices(axis_angle: Float[Tensor, "*many 3"]) -> Float[Tensor, "*many 3 3"]:
     """Rodrigues' formula; the angle is the vector's length in radians. Differentiable at zero."""
-    angle = (axis_angle + 1e-8).norm(dim=-1, keepdim=True)
+    # ONNX's optimiser takes adding 1e-8 for adding nothing: the bound keeps an exported zero from dividing by zero.
+    angle = (axis_angle + 1e-8).norm(dim=-1, keepdim=True).clamp(min=1e-12)
     x, y, z = (axis_angle / angle).unbind(-1)
     zero = torch.zeros_like(x)
     cross = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], dim=-1).unflatten(-1, (3, 3))
@@ -167,34 +167,11 @@ def flame_model(face: Face3D) -> FlameModel:
 
 
 def landmark_model(face: Face3D) -> tuple[FlameModel, Embedding]:
-    """A model of the corners of the landmarks' triangles alone, and the 68 landmarks on it: the same places as on the
-    whole face, some 200 vertices instead of thousands. The joints' places are five vertices more.
-
-    Raises MienError for a face without an embedding.
-    """
-    if face.landmark_triangles is None or face.landmark_weights is None:
-        raise MienError(f"The 3D face {face.name} has no embedding of the 68 landmarks. Add one: mien assets add.")
-    model = flame_model(face)
-    corners = model.triangles[torch.from_numpy(face.landmark_triangles.astype(np.int64))]
-    kept, places = corners.unique(return_inverse=True)
-    joints, count = model.joint_regressor, len(kept)
-
-    def part(values: Tensor) -> Tensor:
-        return torch.cat([values[kept], torch.tensordot(joints, values, 1)])
-
-    bends = model.pose_directions.view(36, -1, 3)[:, kept]
-    still = torch.zeros(36, JOINTS, 3)
-    small = FlameModel(
-        template=part(model.template), triangles=places, shapes=part(model.shapes),
-        expressions=part(model.expressions), pose_directions=torch.cat([bends, still], 1).flatten(1),
-        joint_regressor=torch.cat([torch.zeros(JOINTS, count), torch.eye(JOINTS)], 1),
-        skinning=torch.cat([model.skinning[kept], torch.eye(JOINTS)]), parents=model.parents,
-        left_lid=None if model.left_lid is None else part(model.left_lid),
-        right_lid=None if model.right_lid is None else part(model.right_lid),
-        lids_before_pose=model.lids_before_pose,
-    )  # fmt: skip
-    weights = torch.from_numpy(np.array(face.landmark_weights, np.float32))
-    return small, Embedding(torch.arange(len(places)), weights)
+    """`face.landmarks_only` as tensors, and the 68 landmarks on it. Raises MienError where there is no embedding."""
+    small = face.landmarks_only()
+    assert small.landmark_weights is not None
+    weights = torch.from_numpy(np.array(small.landmark_weights, np.float32))
+    return flame_model(small), Embedding(torch.arange(len(weights)), weights)
 
 
 def _displaced(directions: Float[Tensor, "vertices 3 n"], parameters: Float[Tensor, "batch m"]) -> Vertices:

@@ -51,7 +51,8 @@ class LandmarkFit:
     def __init__(self, face: Face3D) -> None:
         self.face = face
         self.shapes, self.expressions = min(face.shape_count, MOST_SHAPES), min(face.expression_count, MOST_EXPRESSIONS)
-        self.mean_points = face.landmarks(_vertices(face, np.zeros((1, self._count)), self.shapes))[0].astype(float)
+        self.small = face.landmarks_only()
+        self.mean_points = self._points(np.zeros(self._count))
         self.basis = self._linear_basis()
         self.prior = prior_of(face, shapes=self.shapes, expressions=self.expressions)
 
@@ -79,7 +80,7 @@ class LandmarkFit:
         )  # fmt: skip
 
     def _points(self, row: np.ndarray) -> Float[np.ndarray, "68 3"]:
-        return self.face.landmarks(_vertices(self.face, row[None], self.shapes))[0].astype(float)
+        return self.small.landmarks(_vertices(self.small, row[None], self.shapes))[0].astype(float)
 
     def _solved(self, wanted: np.ndarray, turn: np.ndarray) -> Float[np.ndarray, " parameters"]:
         """The most probable row for landmarks in the head's frame."""
@@ -104,7 +105,7 @@ class LandmarkFit:
     def _linear_basis(self) -> Float[np.ndarray, "68 3 parameters"]:
         """What each parameter does to the landmarks, about the mean face."""
         steps = _STEP * np.eye(self._count)
-        moved = self.face.landmarks(_vertices(self.face, steps, self.shapes)).astype(float) - self.mean_points
+        moved = self.small.landmarks(_vertices(self.small, steps, self.shapes)).astype(float) - self.mean_points
         return np.ascontiguousarray(moved.transpose(1, 2, 0)) / _STEP
 
 
