@@ -24,6 +24,7 @@ IF3D: dict[str, Any] = {
     "input_size": 32, "widths": [8, 8, 16], "depths": [1, 1, 1], "features": 16, "heads": 2, "mlp": [16],
 }  # fmt: skip
 PARFACE: dict[str, Any] = {"size": 128, "width": 0.125, "latent": 12}
+SMIRK: dict[str, Any] = {"input_size": 32}
 CAN: dict[str, Any] = {"size": 32, "width": 0.125, "latent": 16}
 
 
@@ -59,6 +60,8 @@ SMALL = {
     "ddamfn_small": Small(IF3D, "expression", "expression"),
     "if3d": Small(IF3D, "expression", "expression of photo and render", data="people"),
     "if3d_small": Small({**IF3D, "fusion": "spp"}, "expression", "expression of photo and render", data="people"),
+    "smirk": Small(SMIRK, "pretrain", "landmarks", data="people"),
+    "smirk_small": Small(SMIRK, "pretrain", "landmarks", data="people"),
     "can": Small(CAN, "context", "heard expression", ANEW, data="manifest"),
     "can_product": Small(CAN, "context", "heard expression", ANEW, data="manifest"),
     "can_face": Small(CAN, "face_reconstruction", "picture"),
@@ -70,7 +73,7 @@ SMALL = {
 ALIKE = {
     "poster_v2": "poster_v2_small", "poster_v2_landmarks": "poster_v2_landmarks_small",
     "parface_small": "parface_small_3d", "ddamfn_small": "ddamfn", "if3d_small": "if3d",
-    "can_product": "can",
+    "smirk": "smirk_small", "can_product": "can",
 }  # fmt: skip
 DISTINCT = [name for name in SMALL if name not in ALIKE]
 

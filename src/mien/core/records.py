@@ -75,6 +75,8 @@ class Sample:
     """A picture of the same face rendered from its 3D shape, in the same frame as `path`."""
     voice_expression: str | None = None
     """Class that the voice expresses, which may be another than the face's; in no LabelSet's order."""
+    face3d: Float[np.ndarray, " parameters"] | None = None
+    """Shape, expression, jaw and lids of the open 3D face, in a row (synthetic.face.open_face)."""
 
     @property
     def has_picture(self) -> bool:
@@ -111,6 +113,8 @@ class Batch(Generic[ArrayT]):
     """[batch, 3, height, width], normalised: the rendered face."""
     voice: ArrayT | None = None
     """[batch, 1, mels, frames]."""
+    face3d: ArrayT | None = None
+    """[batch, parameters]: shape, expression, jaw and lids of the open 3D face, NaN where unknown."""
 
     def __len__(self) -> int:
         return len(self.image)  # type: ignore[arg-type]

@@ -23,6 +23,7 @@ from mien.data.transforms import Augmentation, Augmented, erase, generator
 from mien.media.crop import crop_pixels, normalise
 from mien.media.image import Picture
 from mien.media.parallel import map_ahead
+from mien.synthetic.face.open_face import mirror
 
 log = logging.getLogger(__name__)
 NumpyBatch: TypeAlias = Batch[np.ndarray]
@@ -96,6 +97,7 @@ class FaceSet:
         voice = self.inputs.get("voice")
         self._voices = Voices(voice) if isinstance(voice, SoundInput) else None
         self._has_affect = any(s.valence is not None or s.arousal is not None for s in self.samples)
+        self._face3d = next((len(s.face3d) for s in self.samples if s.face3d is not None), 0)
         self._cached = self._decode_all() if cache else None
 
     def __len__(self) -> int:
@@ -114,6 +116,11 @@ class FaceSet:
             batch.render = normalise(_coloured(np.stack(renders)), self._picture_input("render"))
         if self._voices is not None:
             batch.voice = np.stack([self._voices.of(self.samples[index]) for index in indices])
+        if self._face3d:
+            batch.face3d = np.stack([
+                _face3d(self.samples[index], self._face3d, mirrored=face.mirrored)
+                for index, face in zip(indices, augmented, strict=True)
+            ])  # fmt: skip
         return batch
 
     def _image(self, augmented: Sequence[Augmented]) -> Float[np.ndarray, "batch 3 height width"]:
@@ -268,6 +275,17 @@ def _depth(sample: Sample, face: Augmented) -> Float[np.ndarray, " points"]:
     """float32, pixels of the picture, mean 0."""
     depth = np.asarray(sample.depth_px, np.float32)[_order(face)]
     return depth - depth.mean()
+
+
+def _face3d(sample: Sample, count: int, *, mirrored: bool) -> Float[np.ndarray, " parameters"]:
+    """float32; of the mirrored face where the picture is; NaN where the data set does not say."""
+    if sample.face3d is None:
+        return np.full(count, np.nan, np.float32)
+    values = np.asarray(sample.face3d, np.float32)
+    if not mirrored:
+        return values
+    places, signs = mirror()
+    return values[places] * signs
 
 
 def _order(face: Augmented) -> Any:

@@ -99,6 +99,8 @@ class Truth:
 
     person: int
     """Number of the person."""
+    identity: Float[np.ndarray, " modes"]
+    """Coefficients of the face model."""
     expression: str
     """The largest share of the mixture."""
     intensity: float
@@ -215,11 +217,12 @@ def truth_of(
     shares = {name: float(share) for name, share in zip(CLASSES, mixture, strict=True) if share > 0}
     valence, arousal = valence_arousal(shares, intensity)
     return Truth(
-        person=person.number, expression=CLASSES[int(mixture.argmax())], intensity=intensity, mixture=mixture,
-        action_units=found["action_units"], valence=valence, arousal=arousal, landmarks_px=found["landmarks_px"],
-        landmarks_3d=found["landmarks_3d"], visible=found["visible"], yaw_deg=camera.yaw_rad * degrees,
-        pitch_deg=camera.pitch_rad * degrees, roll_deg=camera.roll_rad * degrees, focal_px=camera.focal_px,
-        distance_m=camera.distance, box=detector_box(found["landmarks_px"]), palsy=person.palsy,
+        person=person.number, identity=person.identity, expression=CLASSES[int(mixture.argmax())], intensity=intensity,
+        mixture=mixture, action_units=found["action_units"], valence=valence, arousal=arousal,
+        landmarks_px=found["landmarks_px"], landmarks_3d=found["landmarks_3d"], visible=found["visible"],
+        yaw_deg=camera.yaw_rad * degrees, pitch_deg=camera.pitch_rad * degrees, roll_deg=camera.roll_rad * degrees,
+        focal_px=camera.focal_px, distance_m=camera.distance, box=detector_box(found["landmarks_px"]),
+        palsy=person.palsy,
         render=found.get("render"),
     )  # fmt: skip
 

@@ -32,6 +32,8 @@ SYSTEMS: dict[str, tuple[str, str]] = {
     "ddamfn_small": ("mien.systems.if3d.network:Ddamfn", "small"),
     "if3d": ("mien.systems.if3d.network:If3D", "base"),
     "if3d_small": ("mien.systems.if3d.network:If3D", "small"),
+    "smirk": ("mien.systems.smirk.network:Smirk", "base"),
+    "smirk_small": ("mien.systems.smirk.network:Smirk", "small"),
     "can": ("mien.systems.can.network:Can", "base"),
     "can_product": ("mien.systems.can.network:Can", "product"),
     "can_face": ("mien.systems.can.autoencoders:FaceVaeGan", "base"),

@@ -8,8 +8,11 @@ import numpy as np
 from mien.core.records import Sample
 from mien.data.readers.listing import file_names
 from mien.data.readers.synthetic_set import SyntheticSet, affected_side
+from mien.synthetic.face.build import face_model
+from mien.synthetic.face.open_face import parameter_row
 
 _NEEDED = ("path", "split", "person", "expression", "valence", "arousal", "x0", "y0", "x1", "y1")
+ALSO = ("landmarks_3d", "visible", "identity", "action_units")
 _POSE = ("pitch_deg", "yaw_deg", "roll_deg")
 
 
@@ -18,7 +21,8 @@ class People(SyntheticSet):
 
     boxed: give the box that a face detector would about find (default), else the whole picture is the face. Depth is
     the camera's z (towards it: larger is nearer) in metres, times focal_px / distance_m: pixels at the head's distance.
-    Where the folder has `renders`, each picture has the one of its name.
+    Where the folder has `renders`, each picture has the one of its name. Folders with `identity` in truth.npz also give
+    the parameters of the open 3D face.
     """
 
     name = "people"
@@ -32,7 +36,7 @@ class People(SyntheticSet):
         self._renders = file_names(self.root / "renders")
 
     def _read(self, split: str) -> list[Sample]:
-        truth = self._truth(self.arrays, ("mixture", "landmarks_px"), also=("landmarks_3d", "visible"))
+        truth = self._truth(self.arrays, ("mixture", "landmarks_px"), also=ALSO)
         if {len(values) for values in truth.values()} != {len(self._rows)}:
             count = len(truth["landmarks_px"])
             raise self.error(f"{self.arrays} holds {count} pictures, {self.table} {len(self._rows)}.")
@@ -54,8 +58,18 @@ class People(SyntheticSet):
             tuple(truth["mixture"].tolist()), box if self.boxed else None, truth["landmarks_px"].astype(np.float32),
             float(row["valence"]), float(row["arousal"]), row["person"], depth_px=_depth(row, truth),
             visible=truth.get("visible"), pose_rad=_pose(row), affected=affected_side(self, row),
-            render=render if render.name in self._renders else None,
+            render=render if render.name in self._renders else None, face3d=_face3d(truth),
         )  # fmt: skip
+
+
+def _face3d(truth: dict[str, np.ndarray]) -> np.ndarray | None:
+    """None in folders of an earlier version, and where the face model has changed since."""
+    if "identity" not in truth or "action_units" not in truth:
+        return None
+    model = face_model()
+    if (len(truth["identity"]), len(truth["action_units"])) != (len(model.identity), len(model.expression)):
+        return None
+    return parameter_row(truth["identity"], truth["action_units"])
 
 
 def _depth(row: dict[str, str], truth: dict[str, np.ndarray]) -> np.ndarray | None:

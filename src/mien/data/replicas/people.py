@@ -23,7 +23,7 @@ from mien.synthetic.face.palsy import REGIONS
 from mien.synthetic.people import CLASSES, PeopleOptions, Truth, portrait, units_of_model
 
 TABLE, ARRAYS, ABOUT, PICTURES, RENDERS = "people.csv", "truth.npz", "people.json", "pictures", "renders"
-ARRAY_NAMES = ("mixture", "action_units", "landmarks_px", "landmarks_3d", "visible")
+ARRAY_NAMES = ("mixture", "identity", "action_units", "landmarks_px", "landmarks_3d", "visible")
 NUMBERS = ("intensity", "valence", "arousal", "yaw_deg", "pitch_deg", "roll_deg", "focal_px", "distance_m")
 BOX = ("x0", "y0", "x1", "y1")
 SEVERITIES = (*REGIONS, "flaccid", "oral_ocular", "ocular_oral")

@@ -7,13 +7,15 @@ arrangement runs here, of any number of vertices, shapes and expressions; `synth
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from mien.core.face3d import JOINTS, Face3D
+
 Vertices = Float[Tensor, "batch vertices 3"]
-ROOT, NECK, JAW = 0, 1, 2
-JOINTS = 5
+ROOT = 0
 # Head rotation that stands for "no pose" in the released demonstrations: a three-quarter view.
 ZERO_POSE = (0.2, -0.7, 0.0)
 CONTOUR_POINTS, CONTOUR_LIMIT_DEG = 17, 39
@@ -53,11 +55,14 @@ class FlameModel:
     """Displacement that closes the left eye; none where the model has no lids of its own."""
     right_lid: Float[Tensor, "vertices 3"] | None = None
     """Displacement that closes the right eye."""
+    lids_before_pose: bool = False
+    """Lids close in the frame of the head; False adds them after skinning, as SMIRK was trained."""
 
 
 def rotation_matrices(axis_angle: Float[Tensor, "*many 3"]) -> Float[Tensor, "*many 3 3"]:
     """Rodrigues' formula; the angle is the vector's length in radians. Differentiable at zero."""
-    angle = (axis_angle + 1e-8).norm(dim=-1, keepdim=True)
+    # ONNX's optimiser takes adding 1e-8 for adding nothing: the bound keeps an exported zero from dividing by zero.
+    angle = (axis_angle + 1e-8).norm(dim=-1, keepdim=True).clamp(min=1e-12)
     x, y, z = (axis_angle / angle).unbind(-1)
     zero = torch.zeros_like(x)
     cross = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], dim=-1).unflatten(-1, (3, 3))
@@ -93,7 +98,7 @@ class Flame(nn.Module):
 
     def __init__(self, model: FlameModel) -> None:
         super().__init__()
-        self.parents = model.parents
+        self.parents, self.lids_before_pose = model.parents, model.lids_before_pose
         tensors = {
             "template": model.template, "triangles": model.triangles, "shapes": model.shapes,
             "expressions": model.expressions, "pose_directions": model.pose_directions,
@@ -114,17 +119,22 @@ class Flame(nn.Module):
         Fewer parameters of shape or expression than the model has stand for zeros.
         """
         neck = torch.zeros_like(pose) if neck is None else neck
-        eyes = pose.new_zeros(len(pose), 6) if eyes is None else eyes
+        eyes = torch.zeros_like(pose).repeat(1, 2) if eyes is None else eyes
         rotations = rotation_matrices(torch.cat([pose, neck, jaw, eyes], dim=1).unflatten(1, (JOINTS, 3)))
         shaped = self.template + _displaced(self.shapes, shape) + _displaced(self.expressions, expression)
         joints = torch.einsum("jv,bvc->bjc", self.joint_regressor, shaped)
         bends = (rotations[:, 1:] - torch.eye(3, dtype=pose.dtype, device=pose.device)).flatten(1)
         posed = shaped + (bends @ self.pose_directions).unflatten(1, (-1, 3))
-        vertices = self._skinned(posed, joints, rotations)
-        if lids is not None and self.left_lid is not None and self.right_lid is not None:
-            # After skinning, as SMIRK was trained: the offset does not turn with the head.
-            vertices = vertices + lids[:, 1, None, None] * self.right_lid + lids[:, 0, None, None] * self.left_lid
-        return vertices
+        if self.lids_before_pose:
+            return self._skinned(posed + self._closed(lids), joints, rotations)
+        # After skinning, as SMIRK was trained: the offset does not turn with the head.
+        return self._skinned(posed, joints, rotations) + self._closed(lids)
+
+    def _closed(self, lids: Tensor | None) -> Tensor | float:
+        """Displacement of the vertices by the lids."""
+        if lids is None or self.left_lid is None or self.right_lid is None:
+            return 0.0
+        return lids[:, 1, None, None] * self.right_lid + lids[:, 0, None, None] * self.left_lid
 
     def _skinned(
         self, posed: Vertices, joints: Float[Tensor, "batch 5 3"], rotations: Float[Tensor, "batch 5 3 3"]
@@ -138,6 +148,30 @@ class Flame(nn.Module):
         shift = place - (turn @ joints[..., None])[..., 0]
         by_vertex = torch.einsum("vj,bjrc->bvrc", self.skinning, turn)
         return (by_vertex @ posed[..., None])[..., 0] + torch.einsum("vj,bjc->bvc", self.skinning, shift)
+
+
+def flame_model(face: Face3D) -> FlameModel:
+    """The arrays of a 3D face as tensors, float32."""
+    arrays = {
+        "template": face.template, "shapes": face.shapes, "expressions": face.expressions,
+        "pose_directions": face.pose_directions, "joint_regressor": face.joint_regressor, "skinning": face.skinning,
+    }  # fmt: skip
+    left, right = (
+        None if lid is None else torch.from_numpy(np.array(lid, np.float32)) for lid in (face.left_lid, face.right_lid)
+    )
+    return FlameModel(
+        triangles=torch.from_numpy(face.triangles.astype(np.int64)), parents=face.parents,
+        lids_before_pose=face.lids_before_pose, left_lid=left, right_lid=right,
+        **{name: torch.from_numpy(np.array(value, np.float32)) for name, value in arrays.items()},
+    )  # fmt: skip
+
+
+def landmark_model(face: Face3D) -> tuple[FlameModel, Embedding]:
+    """`face.landmarks_only` as tensors, and the 68 landmarks on it. Raises MienError where there is no embedding."""
+    small = face.landmarks_only()
+    assert small.landmark_weights is not None
+    weights = torch.from_numpy(np.array(small.landmark_weights, np.float32))
+    return flame_model(small), Embedding(torch.arange(len(weights)), weights)
 
 
 def _displaced(directions: Float[Tensor, "vertices 3 n"], parameters: Float[Tensor, "batch m"]) -> Vertices:

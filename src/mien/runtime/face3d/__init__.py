@@ -1,0 +1,1 @@
+"""A 3D face of each photo: read, fitted, drawn. No torch."""

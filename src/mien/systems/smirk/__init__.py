@@ -1,0 +1,1 @@
+"""SMIRK: a 3D face from a photo."""
