@@ -24,7 +24,7 @@ from mien.__main__ import COMMANDS, command_of, main
 from mien.cli import grammar
 from mien.cli.parameters import accepts_overrides, options_from, parameters_of
 from mien.core.errors import MienError
-from mien.core.targets import imported
+from mien.core.extras import imported
 
 ROOT = Path(__file__).parents[1]
 CARDS = sorted((*ROOT.glob("src/mien/systems/*/README.md"), *ROOT.glob("src/mien/runtime/bundles/*/README.md")))

@@ -14,8 +14,7 @@ from importlib import import_module
 from mien import __version__
 from mien.cli.signals import Interruption
 from mien.core.errors import MienError, nearest, printable
-from mien.core.extras import missing_text
-from mien.core.targets import imported
+from mien.core.extras import imported, missing_text
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("mien.engine.demo.demo:demo", "tour of a few minutes: draw faces, train on them, read pictures"),
@@ -27,7 +26,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "asymmetry": ("mien.engine.reading.asymmetry:asymmetry", "measure left-right asymmetry in photos and videos"),
     "landmarks": ("mien.engine.reading.landmarks:landmarks", "find the 68 landmarks of faces: overlay, .pts, 3D"),
     "reconstruct": ("mien.engine.reading.reconstruct:reconstruct", "show faces and their reconstruction"),
-    "render": ("mien.engine.reading.render:render", "render the 3D face of each photo, with its parameters"),
+    "render": ("mien.engine.reading.render.command:render", "render the 3D face of each photo, with its parameters"),
     "export": ("mien.engine.bundles.export:export", "export a bundle's network to ONNX"),
     "data list": ("mien.engine.datasets.list:list_data", "list supported data sets, layouts, class orders"),
     "data check": ("mien.engine.datasets.check:check", "check counts, unreadable and duplicate pictures"),

@@ -159,7 +159,7 @@ def test_a_command_without_options_says_so() -> None:
 def test_names_of_other_programs_lead_to_the_option_or_the_reason(command: str, option: str, answer: str) -> None:
     from mien.__main__ import COMMANDS
     from mien.cli.parameters import accepts_overrides, options_from, parameters_of
-    from mien.core.targets import imported
+    from mien.core.extras import imported
 
     function = imported(COMMANDS[command][0])
     parameters = parameters_of(function)

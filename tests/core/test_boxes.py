@@ -2,7 +2,7 @@
 
 import pytest
 
-from mien.core.boxes import area, intersection_over_smaller, intersection_over_union
+from mien.core.geometry import area, intersection_over_smaller, intersection_over_union
 
 LARGE, INNER, BESIDE = (0.0, 0.0, 4.0, 4.0), (1.0, 1.0, 3.0, 3.0), (3.0, 0.0, 7.0, 4.0)
 

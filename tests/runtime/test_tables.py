@@ -14,7 +14,7 @@ from mien.core.errors import MienError
 from mien.core.labels import LabelSet, label_set
 from mien.core.records import FacePoints, Reading
 from mien.core.spec import Output, PictureInput
-from mien.media.columns import Column
+from mien.media.tables.columns import Column
 from mien.runtime.networks import FaceOutput
 from mien.runtime.tables import PointColumns, ReadingColumns, write_tables
 

@@ -20,7 +20,7 @@ from mien.cli.parameters import (
 )
 from mien.cli.values import FALSE, TRUE, check_keys, checked, merged, nested, parse_value
 from mien.core.errors import MienError
-from mien.core.targets import imported
+from mien.core.extras import imported
 
 
 def call(function: Callable[..., Any], arguments: Sequence[str], *, command: str) -> Any:

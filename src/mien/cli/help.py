@@ -9,7 +9,7 @@ from typing import Any
 
 from mien.cli.grammar import split_arguments
 from mien.cli.parameters import Parameter, accepts_overrides, options_from, parameters_of
-from mien.core.targets import imported
+from mien.core.extras import imported
 
 
 def help_text(function: Callable[..., Any], command: str, arguments: Sequence[str] = ()) -> str:

@@ -12,7 +12,7 @@ from dataclasses import MISSING, dataclass, fields, is_dataclass
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 from mien.cli.field_docs import field_texts
-from mien.core.targets import imported
+from mien.core.extras import imported
 from mien.core.typed import alternatives
 
 NO_VALUE = inspect.Parameter.empty

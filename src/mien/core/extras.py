@@ -1,8 +1,10 @@
-"""The optional packages, by the extra that installs them, and the words that install an extra of this copy of mien."""
+"""Optional packages by the extra that installs them, how to install one, and imports that wait until they are needed."""
 
 import json
 import shlex
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 EXTRAS = {
     "train": ("torch", "lightning", "safetensors", "scipy", "skimage", "tensorboard", "onnx", "onnxscript"),
@@ -57,3 +59,9 @@ def _of_folder(folder: Path, extras: str) -> str:
     except OSError:  # one of them is gone
         here = False
     return f".[{extras}]" if here or not folder.exists() else f"{folder}[{extras}]"
+
+
+def imported(target: str) -> Any:
+    """What `module:name` names; its module is imported now."""
+    module, _, name = target.partition(":")
+    return getattr(import_module(module), name)

@@ -16,8 +16,8 @@ import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from mien.core.boxes import intersection_over_smaller
 from mien.core.errors import MienError, nearest
+from mien.core.geometry import intersection_over_smaller
 from mien.core.records import Box
 
 DETECTORS = ("dlib", "yunet")

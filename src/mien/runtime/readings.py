@@ -17,10 +17,10 @@ from PIL import Image
 
 from mien.core.errors import MienError
 from mien.core.records import Reading
-from mien.media.arrow import ArrowFormat
-from mien.media.columns import Column
 from mien.media.files import atomic_path
 from mien.media.image import Picture, load_image, picture_of_pillow
+from mien.media.tables.arrow import ArrowFormat
+from mien.media.tables.columns import Column
 from mien.media.video import frames
 from mien.runtime.faces import picture_of
 from mien.runtime.networks import FaceOutput

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
-from mien.core.boxes import intersection_over_union
+from mien.core.geometry import intersection_over_union
 from mien.core.records import Box, FacePoints, Reading
 from mien.runtime.pose import head_pose
 

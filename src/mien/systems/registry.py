@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from mien.core.bundle import BundleInfo
 from mien.core.errors import MienError, nearest, one_line
-from mien.core.extras import missing_text
+from mien.core.extras import imported, missing_text
 from mien.core.labels import LabelSet, label_set
 from mien.core.spec import Input, Output
-from mien.core.targets import imported
 from mien.media.bundles import shipped_names
 from mien.systems.config import MOST_WEIGHTS, bounded_network, config_from
 

@@ -13,9 +13,8 @@ import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from mien.core.boxes import intersection_over_union
 from mien.core.errors import MienError, nearest
-from mien.core.geometry import Crop, crop_of_box, crop_of_picture, fit_similarity
+from mien.core.geometry import Crop, crop_of_box, crop_of_picture, fit_similarity, intersection_over_union
 from mien.core.landmarks import to_5
 from mien.core.records import Box, Sample
 from mien.core.spec import PictureInput

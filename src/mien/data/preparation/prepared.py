@@ -31,9 +31,9 @@ from mien.data.parallel import stopped
 from mien.data.preparation.face_crop import CutError, Face, Preparation, cut, encoded
 from mien.data.readers.reader import printable
 from mien.data.recent import Recent
-from mien.media.arrow import arrow_errors
 from mien.media.files import atomic_path, write_csv, write_text
 from mien.media.image import PICTURES
+from mien.media.tables.arrow import arrow_errors
 
 PARTS, TABLE, FAILURES = "parts", "manifest.parquet", "failures.csv"
 _FEWEST, _MOST, _PARTS = 16, 1000, 64  # faces of a part; at least so many parts where the set is large enough

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mien.core.errors import MienError, nearest
-from mien.core.targets import imported
+from mien.core.extras import imported
 from mien.data.readers.reader import MISSING, Reader, one_line
 from mien.media.files import home_expanded
 

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from mien.core.errors import MienError
-from mien.core.targets import imported
+from mien.core.extras import imported
 from mien.data.readers.listing import folder_names
 
 _FOLDERS_LOOKED_INTO = 50

@@ -11,8 +11,8 @@ from typing import NamedTuple, Protocol, runtime_checkable
 import numpy as np
 
 from mien.core.errors import MienError, nearest
+from mien.core.extras import imported
 from mien.core.records import Box
-from mien.core.targets import imported
 from mien.data.parallel import parallel_map
 from mien.synthetic.drawn_shape import EXPRESSIONS
 from mien.synthetic.shot import Shot

@@ -3,7 +3,7 @@
 import inspect
 
 from mien.cli.text import columns
-from mien.core.targets import imported
+from mien.core.extras import imported
 
 
 def list_data() -> str:

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from mien.core.bundle import BundleInfo
+from mien.core.extras import imported
 from mien.core.spec import Output
-from mien.core.targets import imported
 from mien.engine.evaluation.comparison import Comparison
 from mien.engine.evaluation.data import EvaluationData, Target
 from mien.engine.evaluation.options import Bootstrap, NoOptions

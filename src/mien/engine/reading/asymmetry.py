@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from mien.core.boxes import intersection_over_union
 from mien.core.errors import MienError, printable
+from mien.core.geometry import intersection_over_union
 from mien.core.records import Box, FacePoints
 from mien.media.detect import Detector, create_detector
 from mien.media.files import writable_folder

@@ -8,8 +8,8 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import UInt8
 
-from mien.core.boxes import intersection_over_union
 from mien.core.errors import MienError
+from mien.core.geometry import intersection_over_union
 from mien.core.landmarks import SCHEME_68, to_68
 from mien.core.records import Box, FacePoints
 from mien.media.detect import Detection, Detector, create_detector

@@ -7,9 +7,8 @@ from typing import Literal
 
 import numpy as np
 
-from mien.core.boxes import intersection_over_union
 from mien.core.framing import POINT_BOXES, box_of
-from mien.core.geometry import Crop, crop_of_box, crop_of_picture
+from mien.core.geometry import Crop, crop_of_box, crop_of_picture, intersection_over_union
 from mien.core.records import Box, Sample
 from mien.core.spec import PictureInput
 from mien.engine.bundles.inputs import prefetch

@@ -11,8 +11,8 @@ from arro3.core import Array, DataType, Field, RecordBatch, Schema, Table, list_
 from arro3.io import read_ipc_stream, read_parquet, write_ipc_stream
 
 from mien.core.errors import MienError
-from mien.media.columns import Column, Row
 from mien.media.files import printable
+from mien.media.tables.columns import Column, Row
 
 
 class ArrowFormat:

@@ -16,7 +16,7 @@ from mien.data.parallel import parallel_map
 from mien.data.splits import SPLIT_NAMES
 from mien.engine.reading.output_folder import one_run
 from mien.engine.reading.output_names import OutputNames
-from mien.engine.reading.render_task import (
+from mien.engine.reading.render.task import (
     PARAMETERS,
     PHOTOS,
     RENDERS,

@@ -18,9 +18,9 @@ from typing import Any
 from arro3.io import read_ipc_stream, write_parquet
 
 from mien.core.errors import MienError
-from mien.media.arrow import ArrowFormat, arrow_errors, batches
-from mien.media.columns import Column, Row, cell, csv_line, kind_of, plain_list
 from mien.media.files import atomic_path, write_text
+from mien.media.tables.arrow import ArrowFormat, arrow_errors, batches
+from mien.media.tables.columns import Column, Row, cell, csv_line, kind_of, plain_list
 
 SAVE_EVERY_S = 10.0
 ROWS_HELD = 500  # rows in memory at most before they are saved

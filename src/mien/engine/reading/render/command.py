@@ -46,8 +46,8 @@ def render(
     """
     from mien.data.parallel import cores
     from mien.engine.reading.inputs import bundle_of, files_of
-    from mien.engine.reading.render_run import RenderRun
-    from mien.engine.reading.render_task import RenderOptions
+    from mien.engine.reading.render.run import RenderRun
+    from mien.engine.reading.render.task import RenderOptions
     from mien.media.files import writable_folder
 
     if not LEAST_SIZE <= size <= MOST_SIZE:

@@ -12,11 +12,11 @@ import numpy as np
 from mien.core.errors import MienError
 from mien.core.records import Box
 from mien.core.spec import PictureInput
+from mien.engine.reading.render.meshes import write_glb, write_obj
 from mien.media.crop import prepare
 from mien.media.detect import Detector, create_detector
 from mien.media.files import atomic_path, printable, write_text
 from mien.media.image import load_image
-from mien.media.meshes import write_glb, write_obj
 from mien.runtime.face3d.drawing import draw
 from mien.runtime.face3d.parameters import FaceInCrop
 from mien.runtime.face3d.regressor import Regressor
