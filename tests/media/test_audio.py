@@ -100,9 +100,10 @@ def test_float_wav_is_read_and_no_numbers_are_refused(tmp_path):
     soundfile = pytest.importorskip("soundfile")
     soundfile.write(tmp_path / "a.wav", np.array([0.25, -0.5]), 8000, subtype="FLOAT")
     assert read_sound(tmp_path / "a.wav").samples.tolist() == [0.25, -0.5]
-    soundfile.write(tmp_path / "b.wav", np.array([0.25, np.nan]), 8000, subtype="FLOAT")
-    with pytest.raises(MienError, match="no numbers"):
-        read_sound(tmp_path / "b.wav")
+    for wrong in (np.nan, np.inf, 3e38, -1e5):  # 3e38 would be infinite once resampled
+        soundfile.write(tmp_path / "b.wav", np.array([0.25, wrong]), 8000, subtype="FLOAT")
+        with pytest.raises(MienError, match=r"no numbers .NaN or infinity., or beyond 65,536 times full scale"):
+            read_sound(tmp_path / "b.wav", sample_rate_hz=16_000)
 
 
 def test_what_is_no_sound_is_refused(tmp_path):

@@ -143,3 +143,28 @@ def test_the_whole_sound_of_a_film_and_of_a_container_of_sound_alone(tmp_path):
     (tmp_path / "no.m4a").write_bytes(b"no sound")
     with pytest.raises(MienError, match=r"no\.m4a: not a film or sound that can be read"):
         load_sound(tmp_path / "no.m4a", sample_rate_hz=16_000)
+
+
+def test_numbers_that_are_none_in_a_films_sound_stay_out_of_its_windows(tmp_path: Path) -> None:
+    av = pytest.importorskip("av")
+    pytest.importorskip("soxr")
+    samples = np.sin(np.arange(8000) / 9).astype(np.float32)
+    samples[100:108] = [np.inf, -np.inf, np.nan, 3e38, -3e38, 1e30, -1e30, np.inf]
+    with av.open(str(tmp_path / "a.mkv"), "w") as container:
+        pictures = container.add_stream("mpeg4", rate=10)
+        pictures.width, pictures.height, pictures.pix_fmt = 64, 48, "yuv420p"
+        sound = container.add_stream("pcm_f32le", rate=8000, layout="mono")
+        for _ in range(10):
+            picture = av.VideoFrame.from_ndarray(np.zeros((48, 64, 3), np.uint8), format="rgb24")
+            container.mux(pictures.encode(picture))
+        container.mux(pictures.encode())
+        frame = av.AudioFrame.from_ndarray(samples[None], format="flt", layout="mono")
+        frame.sample_rate, frame.pts = 8000, 0
+        container.mux(sound.encode(frame))
+        container.mux(sound.encode())
+    given = SoundInput(rate_hz=16_000, samples=16_000, fft=256, hop=128, mels=8, high_hz=8000.0)
+    with opened_soundtrack(tmp_path / "a.mkv", given) as track:
+        assert track is not None
+        window = track.until(1.0).samples
+    assert np.isfinite(window).all() and np.abs(window).max() > 1000
+    assert np.isfinite(load_sound(tmp_path / "a.mkv", sample_rate_hz=16_000).samples).all()

@@ -15,7 +15,7 @@ from jaxtyping import Float
 
 from mien.core.errors import MienError
 from mien.core.extras import install_hint
-from mien.core.limits import SOUND_BYTES, SOUND_CHANNELS, SOUND_RATE_HZ
+from mien.core.limits import SOUND_BYTES, SOUND_CHANNELS, SOUND_LEVEL, SOUND_RATE_HZ
 from mien.media.files import atomic_path
 
 _WRITTEN = {".wav": "WAV", ".flac": "FLAC", ".ogg": "OGG"}
@@ -51,8 +51,10 @@ def read_sound(path: Path | str, *, sample_rate_hz: int | None = None) -> Sound:
     channels, rate = _read_pcm(path) or _read_any(path)
     if not len(channels):
         raise MienError(f"{path}: a sound without a single sample.")
-    if not np.isfinite(channels).all():
-        raise MienError(f"{path}: holds values that are no numbers (NaN or infinity).")
+    if not (np.abs(channels) <= SOUND_LEVEL).all():  # also NaN
+        raise MienError(
+            f"{path}: holds values that are no numbers (NaN or infinity), or beyond {SOUND_LEVEL:,.0f} times full scale."
+        )
     sound = Sound(np.ascontiguousarray(channels.mean(axis=1, dtype=np.float64), dtype=np.float32), rate)
     return sound if sample_rate_hz is None else resample(sound, sample_rate_hz)
 

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float
 
 from mien.core.errors import MienError
-from mien.core.limits import SOUND_BYTES, SOUND_RATE_HZ
+from mien.core.limits import SOUND_BYTES, SOUND_LEVEL, SOUND_RATE_HZ
 from mien.core.spec import SoundInput
 from mien.media.audio import Sound, read_sound, resample_blocks
 from mien.media.stills import is_film
@@ -145,7 +145,8 @@ def _timed(first: Any, rest: Iterator[Any], start_s: float) -> Iterator[tuple[fl
     def mono(frame: Any) -> tuple[float | None, Block]:
         channels = np.concatenate([part.to_ndarray() for part in as_float.resample(frame)], axis=1)
         time_s = None if frame.time is None else float(frame.time) - start_s
-        return time_s, np.nan_to_num(channels.mean(axis=0, dtype=np.float64)).astype(np.float32)
+        mean = np.nan_to_num(channels.mean(axis=0, dtype=np.float64))  # damage: silence, or as loud as may be
+        return time_s, mean.clip(-SOUND_LEVEL, SOUND_LEVEL).astype(np.float32)
 
     yield mono(first)
     for frame in rest:
