@@ -1,4 +1,4 @@
-"""Optional packages by the extra that installs them, how to install one, and imports that wait until they are needed."""
+"""Optional packages by the extra that installs them, how to install one, and imports that wait until needed."""
 
 import json
 import shlex

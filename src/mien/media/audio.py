@@ -53,7 +53,8 @@ def read_sound(path: Path | str, *, sample_rate_hz: int | None = None) -> Sound:
         raise MienError(f"{path}: a sound without a single sample.")
     if not (np.abs(channels) <= SOUND_LEVEL).all():  # also NaN
         raise MienError(
-            f"{path}: holds values that are no numbers (NaN or infinity), or beyond {SOUND_LEVEL:,.0f} times full scale."
+            f"{path}: holds values that are no numbers (NaN or infinity), or beyond {SOUND_LEVEL:,.0f} times full "
+            "scale."
         )
     sound = Sound(np.ascontiguousarray(channels.mean(axis=1, dtype=np.float64), dtype=np.float32), rate)
     return sound if sample_rate_hz is None else resample(sound, sample_rate_hz)
