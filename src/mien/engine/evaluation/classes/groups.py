@@ -17,7 +17,7 @@ from mien.core.records import Sample
 from mien.engine.evaluation.classes.predictions import ClassPredictions
 from mien.engine.evaluation.options import Bootstrap
 from mien.engine.evaluation.scores import Score
-from mien.metrics.expression import balanced_accuracy, confusion_matrix
+from mien.metrics.expression import balanced_accuracy
 from mien.metrics.significance import cluster_weights, percentiles
 
 METHOD = "cluster bootstrap over {}, percentile"
@@ -55,9 +55,9 @@ class Grouped:
     @cached_property
     def tables(self) -> Int[np.ndarray, "clusters classes classes"]:
         """A confusion matrix of each cluster."""
-        classes = self.probabilities.shape[1]
-        places = [self.cluster == i for i in range(len(self.names))]
-        return np.stack([confusion_matrix(self.truth[p], self.predicted[p], classes=classes) for p in places])
+        count, classes = len(self.names), self.probabilities.shape[1]
+        places = np.ravel_multi_index((self.cluster, self.truth, self.predicted), (count, classes, classes))
+        return np.bincount(places, minlength=count * classes**2).reshape(count, classes, classes)
 
     def scores(self, accuracy: str, recall: str, bootstrap: Bootstrap) -> list[Score]:
         """Accuracy and mean recall by these names."""
