@@ -72,8 +72,8 @@ SMALL = {
 # Made small, each is another system but for a default or an output more.
 ALIKE = {
     "poster_v2": "poster_v2_small", "poster_v2_landmarks": "poster_v2_landmarks_small",
-    "parface_small": "parface_small_3d", "ddamfn_small": "ddamfn", "if3d_small": "if3d",
-    "smirk": "smirk_small", "can_product": "can",
+    "parface_small": "parface_small_3d", "parface_3d": "parface_small_3d", "ddamfn_small": "ddamfn",
+    "if3d_small": "if3d", "smirk": "smirk_small", "can_product": "can",
 }  # fmt: skip
 DISTINCT = [name for name in SMALL if name not in ALIKE]
 

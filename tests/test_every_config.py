@@ -23,7 +23,7 @@ from small_systems import CAN, IF3D, PARFACE, POSTER, SMIRK  # noqa: E402
 # By how the system is called.
 SMALL = {"poster": POSTER, "parface": PARFACE, "ddamfn": IF3D, "if3d": IF3D, "can": CAN, "smirk": SMIRK}
 
-STEPS = 6
+STEPS = 4
 THREE = {"happiness": "positive", "neutral": "neutral", "sadness": "negative"}
 
 

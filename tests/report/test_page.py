@@ -130,7 +130,9 @@ def test_the_report_says_what_metrics_jsonl_says(folder: Path) -> None:
     rows = {row[0]: row for row in Reader((folder / "report.html").read_text()).rows}
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     scores = {line["metric"]: Score(line["metric"], line["value"], line["low"], line["high"]) for line in lines}
-    for name in MEANING:
+    measured = [name for name in MEANING if name in scores]  # these predictions have no subjects, clips and voices
+    assert {"accuracy", "balanced_accuracy", "ece@15"} <= set(measured)
+    for name in measured:
         assert rows[name][1:3] == [format_value(scores[name]), format_interval(scores[name])]
     for name in LABELS.classes:
         cells = next(r for r in Reader((folder / "report.html").read_text()).rows if r[0] == name and len(r) == 7)

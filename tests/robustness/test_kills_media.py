@@ -16,7 +16,7 @@ from PIL import Image
 from mien.synthetic.people import portrait
 from robustness.bounded import SEED
 
-KILLS = int(os.environ.get("MIEN_KILLS", "5"))
+KILLS = int(os.environ.get("MIEN_KILLS", "3"))
 Check = Callable[[Path], None]
 pytestmark = pytest.mark.slow
 

@@ -206,7 +206,7 @@ def test_memory_does_not_grow_with_the_rows(photos: Path, tmp_path: Path, bundle
         return highest
 
     peak(10)
-    assert peak(120) < 1.1 * peak(30) + 120 * 2_000  # a name of each file, at most
+    assert peak(80) < 1.1 * peak(20) + 80 * 2_000  # a name of each file, at most
 
 
 @pytest.fixture

@@ -28,8 +28,8 @@ def refusal(path: Path) -> str:
 @pytest.mark.parametrize("section", CONFIG)
 def test_every_wrong_value_in_every_field_is_read_or_refused_by_its_key(section: str, tmp_path: Path) -> None:
     path = tmp_path / "run.yaml"
-    for at in places(CONFIG[section], (section,)):
-        for wrong in WRONG_VALUES:
+    for number, at in enumerate(places(CONFIG[section], (section,))):
+        for wrong in WRONG_VALUES[number % 3 :: 3]:  # each value in many fields, many values in each
             path.write_text(json.dumps({section: replaced(CONFIG, at, wrong)[section]}))
             if message := refusal(path):
                 assert message.startswith(str(path)) and len(message) < 1000, message
