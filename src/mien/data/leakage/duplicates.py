@@ -52,7 +52,8 @@ class Twin(NamedTuple):
 def near_duplicates(first: Sequence[Sample], second: Sequence[Sample] | None = None) -> list[Twin]:
     """All pairs of pictures that show the same photograph, in one list (first < second) or across two.
 
-    30,000 pictures in one list take about 20 seconds the first time, and none when the same are asked about again.
+    30,000 small pictures in one list take 73 s on two cores the first time, fingerprints included, and none when the
+    same are asked about again.
     """
     prints = fingerprints_of(first)
     others = None if second is None else fingerprints_of(second)
