@@ -38,6 +38,9 @@ SOUND_CHANNELS, SOUND_RATE_HZ = 64, 768_000
 SOUND_LEVEL = 65_536.0
 """Of a sample, full scale being 1: recordings in numbers of 16 bits that were stored as floats reach half of it."""
 
+ARRAY_BYTES = 256 * MB
+"""Of all arrays of one .npz or .npy file of a 3D face: FLAME in 64-bit numbers has some 55 MB."""
+
 # Tables and lists
 TEXT_BYTES = 512 * MB
 """Of one list, table or JSON file."""

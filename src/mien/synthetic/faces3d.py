@@ -18,6 +18,7 @@ from mien.core.json_text import parse_json
 from mien.core.options import from_plain
 from mien.media.files import sha256_of, write_text
 from mien.nn.face3d.flame_files import FlameFiles, read_flame
+from mien.nn.numpy_files import read_npz
 from mien.synthetic.face import open_face
 from mien.synthetic.face.files import load_face_model
 
@@ -129,8 +130,7 @@ def _read(name: str, asset: Asset) -> Face3D:
     if asset.kind == "flame":
         return read_flame(FlameFiles(**paths), name=name, licence=asset.licence)
     face = open_face.face3d_of(load_face_model(paths["model"]), name=name, licence=asset.licence)
-    with np.load(paths["model"], allow_pickle=False) as stored:
-        narrow = int(stored["n_narrow_face"]) if "n_narrow_face" in stored.files else len(face.template)
+    narrow = int(read_npz(paths["model"]).get("n_narrow_face", len(face.template)))
     return replace(face, shown=face.triangles[(face.triangles < narrow).all(1)])
 
 

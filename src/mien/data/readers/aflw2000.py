@@ -85,7 +85,7 @@ class Aflw2000(LandmarkSet):
     def _from_array(self, table: Path, stems: list[str]) -> dict[str, np.ndarray]:
         try:
             values = np.load(table, allow_pickle=False)
-        except (OSError, ValueError, EOFError) as error:
+        except Exception as error:  # NumPy raises nearly anything on damaged files
             raise self.error(f"{table} is not a .npy file of numbers.") from error
         if values.ndim != 3 or values.shape[1] not in (2, 3) or len(values) != len(stems):
             raise self.error(f"{table} is {values.shape}; {len(stems)} pictures need ({len(stems)}, 2, 68).")

@@ -41,7 +41,7 @@ def chain(
     from mien.engine.training.chain_file import overridden, read_chain
     from mien.engine.training.fit import check_packages
 
-    check_packages()
+    check_packages("mien chain")
     path, steps = read_chain(name)
     output = Path(str(overrides.pop("output", "") or f"runs/{path.parent.name}"))
     configs = _configs(overridden(steps, overrides), output)

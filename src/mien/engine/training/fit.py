@@ -61,8 +61,8 @@ def _check_options(config: "FitConfig") -> None:
     check_options(config)
 
 
-def check_packages() -> None:
-    """Raises MienError where training lacks a package."""
+def check_packages(command: str = "mien fit") -> None:
+    """Raises MienError where training, which the command does, lacks a package."""
     missing = [name for name in NEEDS if find_spec(name) is None]
     if missing:
-        raise MienError(f"mien fit needs {', '.join(missing)}, which is not installed: {install_hint('train')}.")
+        raise MienError(f"{command} needs {', '.join(missing)}, which is not installed: {install_hint('train')}.")

@@ -5,7 +5,6 @@ Model: `generic_model.pkl`, `flame2023.pkl`, or the same arrays as .npz or .safe
 Masks: `FLAME_masks.pkl`. No torch: reading faces uses this too.
 """
 
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from jaxtyping import Float, Int
 from mien.core.errors import MienError, one_line
 from mien.core.face3d import JOINTS, Face3D
 from mien.nn.face3d.array_pickles import read_arrays
+from mien.nn.numpy_files import read_npy, read_npz
 
 NEEDED = ("f", "v_template", "shapedirs", "posedirs", "J_regressor", "kintree_table", "weights")
 SHAPES, EXPRESSIONS = 300, 100  # of FLAME 2019, 2020 and 2023
@@ -159,7 +159,7 @@ def _named_arrays(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise MienError(f"No file at {path}.")
     if path.suffix == ".npz":
-        return _npz(path)
+        return read_npz(path)
     if path.suffix == ".safetensors":
         from safetensors import SafetensorError
         from safetensors.numpy import load_file
@@ -171,22 +171,10 @@ def _named_arrays(path: Path) -> dict[str, Any]:
     return read_arrays(path)
 
 
-def _npz(path: Path) -> dict[str, Any]:
-    """Members that are objects are read without unpickling, one by one."""
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            return {name: stored[name] for name in stored.files}
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, AttributeError) as error:
-        raise MienError(f"{path}: not a .npz of plain arrays ({one_line(error)[:120]}).") from error
-
-
 def _plain_array(path: Path) -> np.ndarray:
     if not path.is_file():
         raise MienError(f"No file at {path}.")
-    try:
-        found = np.load(path, allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
-        raise MienError(f"{path}: not a .npy of plain numbers ({one_line(error)[:120]}).") from error
-    if not isinstance(found, np.ndarray) or found.dtype.kind not in "fiu":
+    found = read_npy(path)
+    if found.dtype.kind not in "fiu":
         raise MienError(f"{path}: not a .npy of plain numbers.")
     return found

@@ -6,7 +6,6 @@ which. Lids and jaw are the file's own linear shapes. The file has no eyeballs, 
 has shape and landmarks and cannot be rendered as a person.
 """
 
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from mien.core.errors import MienError, nearest
+from mien.nn.numpy_files import read_npz
 from mien.synthetic.face.model import FaceModel
 from mien.synthetic.face.template import ADULT_METRES
 
@@ -61,11 +61,7 @@ def load_face_model(path: str | Path) -> FaceModel:
 def _read(path: Path) -> dict[str, np.ndarray]:
     if not path.is_file():
         raise MienError(f"No face model at {path}. Expected an npz of the ICT-FaceKit layout; see docs/synthetic.md.")
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            arrays = {name: stored[name] for name in stored.files}
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, AttributeError) as error:
-        raise MienError(f"{path} is not an npz of plain arrays. Expected the ICT-FaceKit layout.") from error
+    arrays = read_npz(path)
     for name, dimensions in _NEEDED.items():
         if name not in arrays:
             raise MienError(f"{path}: no array {name!r}. A face model has {', '.join(_NEEDED)}.{nearest(name, arrays)}")
