@@ -1,6 +1,6 @@
 """Faces on the device: a pack read once, and batches of it warped, lit, erased and mixed there, many at a time.
 
-A grey face of 48 pixels becomes one of 112 in the same warp that turns and shifts it, so it is resampled once. Without
+A grey face of 48 pixels is enlarged in the same warp that turns and shifts it, so it is resampled once. Without
 augmentation that is exactly the enlargement that the network applies to a face of 48 pixels (`reduce_to`).
 The ranges are those of `mien.data.transforms.Augmentation`; the random numbers come from a generator of one's own.
 """
@@ -19,9 +19,8 @@ from mien.core.errors import MienError
 from mien.core.landmarks import SCHEME_68
 from mien.data.transforms import Augmentation
 
-VERSION = 1
+VERSION = 2
 SIDE, MARGIN = 48, 12  # pixels of a face, and around a face with points
-STEP = 3  # grey levels from one stored value to the next
 UNUSED, TRAIN, HELD_OUT = 0, 1, 2
 MEAN, STD = 0.5, 0.25  # of PosterV2's grey input
 
@@ -75,8 +74,8 @@ def read_pack(path: Path, device: torch.device) -> Pack:
     if int(arrays.get("version", 0)) != VERSION:
         raise MienError(f"{path} is not a pack of version {VERSION}. Write it again: benchmarks/teacher/pack.py.")
     points = arrays["points"]
-    train, valid = _labelled(arrays, "train", STEP), _labelled(arrays, "valid", 1)
-    crops = faces_of(arrays["points_png"], len(points), SIDE + 2 * MARGIN) * np.uint8(STEP)
+    train, valid = _labelled(arrays, "train"), _labelled(arrays, "valid")
+    crops = faces_of(arrays["points_sheet"], len(points), SIDE + 2 * MARGIN)
     none = np.zeros(len(points))
     landmarks = _faces(crops, none, np.zeros((len(points), 0)), points, arrays["points_part"])
     groups = [Faces(**{f.name: getattr(g, f.name).to(device) for f in fields(g)}) for g in (train, valid, landmarks)]
@@ -84,10 +83,10 @@ def read_pack(path: Path, device: torch.device) -> Pack:
     return Pack(tuple(arrays["classes"].tolist()), names[0], groups[0], groups[1], names[1], groups[2])
 
 
-def _labelled(arrays: dict[str, np.ndarray], side: str, step: int) -> Faces:
+def _labelled(arrays: dict[str, np.ndarray], side: str) -> Faces:
     expression = arrays[f"{side}_expression"]
     count = len(expression)
-    pixels = faces_of(arrays[f"{side}_png"], count, SIDE) * np.uint8(step)
+    pixels = faces_of(arrays[f"{side}_sheet"], count, SIDE)
     part = arrays.get(f"{side}_part", np.zeros(count))
     return _faces(pixels, expression, arrays[f"{side}_distribution"], np.zeros((count, 0, 2)), part)
 
@@ -101,9 +100,9 @@ def _faces(
     )  # fmt: skip
 
 
-def faces_of(png: np.ndarray, count: int, side: int) -> np.ndarray:
+def faces_of(encoded: np.ndarray, count: int, side: int) -> np.ndarray:
     """uint8 [count, side, side] from a sheet."""
-    grid = cv2.imdecode(png, cv2.IMREAD_GRAYSCALE)
+    grid = cv2.imdecode(encoded, cv2.IMREAD_GRAYSCALE)
     rows, columns = grid.shape[0] // side, grid.shape[1] // side
     cells = grid.reshape(rows, side, columns, side).transpose(0, 2, 1, 3).reshape(-1, side, side)
     return np.ascontiguousarray(cells[:count])
