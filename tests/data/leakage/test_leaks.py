@@ -10,6 +10,7 @@ import pytest
 
 from mien.core.errors import MienError
 from mien.core.records import Sample
+from mien.data.leakage import duplicates, fingerprints
 from mien.data.leakage.contamination import TrainFaces, hashed, train_faces
 from mien.data.leakage.duplicates import LIMITS_OF_ALIKE, groups, is_same, likeness, near_duplicates, pairs_of_keys
 from mien.data.leakage.fingerprint_store import Store
@@ -82,6 +83,23 @@ def test_changed_copies_are_found(drawn: list[Sample], tmp_path: Path, variant: 
     assert all(leak.kind == "near-duplicate" and places[leak.second.key] == leak.first.key for leak in leaks)
     assert len(leaks) == 10
     assert all(leak.mirrored == ("mirrored" in variant) for leak in leaks)
+
+
+def test_processes_find_what_one_process_finds(
+    drawn: list[Sample], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More parts than processes, with one twin each beside the candidates that are none."""
+    faces = drawn[:40] + planted(drawn[:20], tmp_path, "cropped") + planted(drawn[:20], tmp_path, "mirrored")
+    monkeypatch.setenv("MIEN_CACHE", str(tmp_path / "one"))
+    alone = near_duplicates(faces)
+    assert {(a, 40 + a) for a in range(20)} <= {twin[:2] for twin in alone}
+    monkeypatch.setenv("MIEN_CACHE", str(tmp_path / "many"))
+    for module in (duplicates, fingerprints):
+        monkeypatch.setattr(module, "MANY_PICTURES", 2)
+        monkeypatch.setattr(module, "cores", lambda: 2)
+    monkeypatch.setattr(fingerprints, "_PART", 9)
+    monkeypatch.setattr(duplicates, "_PAIRS", 7)
+    assert near_duplicates(faces) == alone
 
 
 def test_the_same_file_under_another_name(drawn: list[Sample], tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ needed. A blank picture (hardly any contrast) has a code of zeros, which resembl
 import hashlib
 import os
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
@@ -27,8 +27,9 @@ from mien.core.errors import MienError
 from mien.core.records import Box, Sample
 from mien.data.leakage.alignment import SIDE, move_bases, tangents
 from mien.data.leakage.fingerprint_store import Store
+from mien.data.parallel import cores, parallel_map
 from mien.data.recent import load_picture
-from mien.media.parallel import in_batches, map_ahead
+from mien.media.parallel import map_ahead
 from mien.media.parts import read_bytes
 from mien.media.stills import is_film
 
@@ -52,7 +53,10 @@ _SAMPLED = 2000
 _WAVES = 32  # the transform's side
 _MIRROR = np.where(_COLUMNS % 2, -1, 1).astype(np.float32)
 _FINE_MIRROR = np.packbits(_FINE_COLUMNS % 2 == 1).view("<u8")[0]
-_CHUNK = 2048
+_PART = 512
+MANY_PICTURES = 4000  # from here on processes are worth their start of a second or two
+
+Result = TypeVar("Result")
 
 
 def grey_picture(sample: Sample) -> UInt8[np.ndarray, "48 48"]:
@@ -130,7 +134,7 @@ def is_blank(prints: np.ndarray) -> np.ndarray:
 
 
 def fingerprints_of(samples: Sequence[Sample]) -> np.ndarray:
-    """PRINT [samples]. Known ones come from the user's store; the rest are made in threads, with a bar, and stored.
+    """PRINT [samples]. Known ones come from the user's store; the rest are made, with a bar, and stored.
 
     A picture that cannot be read has zeros throughout: readers and loaders tell of it, this does not.
     """
@@ -142,11 +146,9 @@ def fingerprints_of(samples: Sequence[Sample]) -> np.ndarray:
         for i, key in enumerate(keys):
             if key in known:
                 prints[i] = np.frombuffer(known[key], PRINT)[0]
-        computed = zip(missing, _computed([samples[i] for i in missing]), strict=True)
-        for batch in in_batches(computed, _CHUNK):
-            for i, one in batch:
-                prints[i] = one
-            store.keep_prints((keys[i], one.tobytes()) for i, one in batch if one["file"])
+        for places, found in _computed(samples, missing):
+            prints[places] = found
+            store.keep_prints((keys[i], one.tobytes()) for i, one in zip(places, found, strict=True) if one["file"])
     return prints
 
 
@@ -173,12 +175,32 @@ def _frame(sample: Sample) -> tuple[int | None, ...]:
     return (sample.frame,) if is_film(sample.path) else ()
 
 
-def _computed(samples: Sequence[Sample]) -> Iterator[np.ndarray]:
+def _computed(samples: Sequence[Sample], places: Sequence[int]) -> Iterator[tuple[list[int], np.ndarray]]:
+    """(places, their PRINTs) a part at a time, in any order: small pictures keep Python's lock, so many of them are
+    shared out to processes."""
+    parts = [list(places[start : start + _PART]) for start in range(0, len(places), _PART)]
+    tasks = [[in_place(samples[i]) for i in part] for part in parts]
+    workers = cores() if len(places) >= MANY_PICTURES else 1
+    for position, found in tracked(
+        parallel_map(_prints, tasks, workers=workers), "fingerprints of pictures", len(parts)
+    ):
+        yield parts[position], found
+
+
+def in_place(sample: Sample) -> Sample:
+    """The sample with nothing but where its picture is: little to send to another process."""
+    return Sample("", sample.path, span=sample.span, box=sample.box, frame=sample.frame)
+
+
+def tracked(work: Iterator[Result], title: str, total: int) -> Iterator[Result]:
+    """With a bar where stderr is a terminal."""
     console = Console(stderr=True)
-    yield from track(
-        map_ahead(_print_or_nothing, samples), "fingerprints of pictures", len(samples), console=console,
-        transient=True, disable=not console.is_terminal,
-    )  # fmt: skip
+    yield from track(work, title, total, console=console, transient=True, disable=not console.is_terminal)
+
+
+def _prints(samples: Sequence[Sample]) -> np.ndarray:
+    """PRINT [samples]."""
+    return np.array(list(map_ahead(_print_or_nothing, samples)), PRINT)
 
 
 def _print_or_nothing(sample: Sample) -> np.ndarray:
