@@ -1,5 +1,8 @@
 """SMIRK: it begins at the mean face, its terms see what they should, released weights load by prefix."""
 
+from dataclasses import replace
+
+import cv2
 import numpy as np
 import pytest
 
@@ -9,6 +12,7 @@ pytest.importorskip("lightning")
 import mien  # noqa: E402
 from mien.core.errors import MienError  # noqa: E402
 from mien.core.records import Batch  # noqa: E402
+from mien.nn.face3d.masked_photo import hull_area, marked, masked_photo  # noqa: E402
 from mien.nn.face3d.smirk import SmirkEncoder  # noqa: E402
 from mien.synthetic.face.open_face import open_face, parameter_row  # noqa: E402
 from mien.synthetic.people import portrait  # noqa: E402
@@ -123,3 +127,90 @@ def test_released_encoders_load_by_prefix_and_the_generator_is_left_out(tmp_path
     assert "1 dropped knowingly" in report[0] and network.config.shapes == 300
     with pytest.raises(MienError, match="the weights do not fit"):
         official.convert({path: held | {"other.weight": torch.zeros(1)}}, official.ConvertOptions())
+
+
+def synthesis_of(**options):
+    torch.manual_seed(0)
+    system = mien.create_model("smirk_small", input_size=32)
+    small = {
+        "perceptual": 0,
+        "expression_network": "poster_v2_small_ferplus",
+        "generator_width": 4,
+        "generator_blocks": 1,
+    }
+    stage = stage_class("smirk_small", "synthesis")(
+        system, options=small | options, optim=OptimOptions(lr=1e-3), step=StepOptions(), epochs=1
+    )
+    return stage.train()
+
+
+def test_a_hull_without_a_search_is_that_of_opencv():
+    points = 0.2 + 0.6 * np.random.default_rng(2).random((3, 68, 2)).astype(np.float32)
+    found = hull_area(torch.from_numpy(points), size=96).numpy()
+    at = (np.arange(96) + 0.5) / 96
+    for area, shape in zip(found, points, strict=True):
+        hull = cv2.convexHull(shape)
+        depth = np.array([[cv2.pointPolygonTest(hull, (float(x), float(y)), True) for x in at] for y in at])
+        assert area[depth > 0].all() and not area[depth < -0.012].any()
+    grown_by = hull_area(torch.from_numpy(points), size=96, margin=0.05)
+    assert (grown_by.numpy() | ~found).all() and grown_by.sum() > found.sum()
+
+
+def test_the_photo_keeps_the_face_only_in_marks_which_move_with_the_mesh():
+    stage = synthesis_of(pixels_left=0.05)
+    batch = batch_of(rows(0, 1))
+    found = stage.system.parameters_of_face(batch.image)
+    projected, fragments, render = stage._rendered(found)
+    assert render.shape == (2, 3, 32, 32) and 0.5 < render.max() <= 1 and fragments.covered.float().mean() > 0.2
+    marks = marked(batch.image, fragments, share=0.05, weight=stage.weight_left)
+    assert 20 < len(marks.sample) < 200
+    removed = torch.ones(2, 32, 32, dtype=torch.bool)
+    masked = masked_photo(batch.image, removed, marks, projected, stage.triangles)
+    left = masked.abs().sum(1) > 0
+    assert 0.5 * len(marks.sample) < left.sum() <= len(marks.sample)
+    same = (masked - batch.image).abs().amax(1)[left]
+    assert same.median() < 0.1  # the photo's own colours, but for some per cent of noise
+    shifted = projected + torch.tensor([2 * 3 / 32, 0, 0])  # by three pixels
+    moved = masked_photo(batch.image, removed, marks, shifted, stage.triangles).abs().sum(1) > 0
+    assert (moved[:, :, 3:] == left[:, :, :-3]).float().mean() > 0.99
+
+
+def test_encoder_and_generator_learn_the_cycle_in_turn():
+    stage, batch = synthesis_of(), batch_of(rows(0, 1, 2, 3))
+    shared = stage.shared(batch)
+    names = [set(stage.encoder_terms(batch, shared)), set(stage.generator_terms(batch, shared))]
+    stage.position.step = 1
+    names += [set(stage.encoder_terms(batch, shared)), set(stage.generator_terms(batch, shared))]
+    assert "cycle" in names[2] - names[0] and "generator_cycle" in names[1] - names[3]
+    assert {"photo", "expression_features", "landmarks", "vertices", "expression"} <= names[0]
+    terms = stage.encoder_terms(batch, shared)
+    (gradient,) = torch.autograd.grad(terms["photo"] + terms["cycle"], [stage.system.encoder.layer.weight])
+    assert gradient.abs().sum() > 0  # through generator and renderer
+    other = stage.other_expressions(shared.found)
+    assert (other.expression[3] == 0).all() and (other.expression[2] > 0).sum() == 1
+    assert not other.expression.requires_grad and torch.equal(other.pose, shared.found.pose.detach())
+
+
+def test_an_expression_network_sees_a_face_as_it_would_itself():
+    """The framing of the encoder's crop is cut down to that of the expression network."""
+    stage = synthesis_of()
+    seen = stage.expression.network
+    own = seen.network.picture
+    wide = replace(own, size=448, color="rgb", box_scale=2 * own.box_scale, box_shift=(0.0, 0.1))
+    picture = torch.rand(1, 3, 7, 7)
+    picture = torch.nn.functional.interpolate(picture, size=(448, 448), mode="bicubic").clamp(0, 1)
+    centre = 448 * (0.5 + (own.box_shift[1] - 0.1) / wide.box_scale)
+    top = round(centre - 112)
+    crop = picture[:, :, top : top + 224, 112:336]
+    direct = type(seen)(seen.network, seen.output, own)(crop)
+    torch.testing.assert_close(type(seen)(seen.network, seen.output, wide)(picture), direct, atol=0.15, rtol=0)
+
+
+def test_stage_two_says_what_it_lacks():
+    with pytest.raises(MienError, match="expression_network poster_v2_small_ferplus"):
+        synthesis_of(expression_network="")
+    with pytest.raises(MienError, match="gives no classes of a picture alone"):
+        synthesis_of(expression_network="poster_v2_landmarks_small_300w")
+    with pytest.raises(MienError, match="must be a multiple of 16; got 40"):
+        system = mien.create_model("smirk_small", input_size=40)
+        stage_class("smirk_small", "synthesis")(system, options={}, optim=OptimOptions(), step=StepOptions(), epochs=1)

@@ -104,7 +104,13 @@ def render_grey(
     vertices: Vertices, triangles: Triangles, camera: Float[Tensor, "batch 3"], *, size: int = 224,
 ) -> Float[Tensor, "batch 3 size size"]:  # fmt: skip
     """A grey face in SMIRK's light, in 0..1, black around it; the normals are those of the unprojected mesh."""
-    fragments = rasterize(project(vertices, camera), triangles, size=size)
+    return grey_picture(rasterize(project(vertices, camera), triangles, size=size), vertices, triangles)
+
+
+def grey_picture(
+    fragments: Fragments, vertices: Vertices, triangles: Triangles
+) -> Float[Tensor, "batch 3 height width"]:
+    """What `render_grey` gives, of a mesh that is rasterised already."""
     grey = ALBEDO * shading(fragments.interpolate(triangles, vertex_normals(vertices, triangles)))
     return fragments.picture(grey).permute(0, 3, 1, 2).expand(-1, 3, -1, -1)
 
