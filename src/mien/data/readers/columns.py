@@ -6,9 +6,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import arro3.io
 import numpy as np
-from arro3.core import list_flatten, list_offsets
 
 from mien.core.errors import MienError
 from mien.data.readers.reader import Reader
@@ -53,6 +51,8 @@ def _columns(reader: Reader, path: Path, rows: Any, header: list[str]) -> dict[s
 
 def read_parquet(path: Path) -> dict[str, Column]:
     """Columns of a Parquet file by arro3 (base install). Raises MienError when it is not one."""
+    import arro3.io  # a CSV is read without it, on machines for training that lack it
+
     with path.open("rb") as file:
         if file.read(4) != b"PAR1":
             raise MienError(f"{path}: not a Parquet file. Is it a CSV? Then name it .csv.")
@@ -90,6 +90,8 @@ class Lists(Sequence[np.ndarray]):
 
 
 def _lists(column: Any) -> Column:
+    from arro3.core import list_flatten, list_offsets
+
     chunk = column.chunks[0] if len(column.chunks) == 1 else column.combine_chunks()
     try:
         return Lists(np.asarray(list_flatten(chunk), np.float32), np.asarray(list_offsets(chunk)))
