@@ -31,9 +31,9 @@ from mien.systems.registry import list_models
 COLUMNS = ("what", "ms", "times as fast", "pictures/s", "TFLOP/s", "of bf16 peak", "GiB", "note")
 Found = dict[str, Any]
 SECTIONS = {
-    "poster_v2_forward_256": Section(partial(poster_forward, batch=256), 4, ("poster_v2",)),
-    "poster_v2_sam_step_144": Section(partial(poster_step, batch=144), 6, ("poster_v2",)),
-    "pictures_to_gpu": Section(pictures_to_gpu, 4, ("poster_v2",)),
+    "poster_v2_forward_256": Section(partial(poster_forward, batch=256), 7, ("poster_v2",)),
+    "poster_v2_sam_step_144": Section(partial(poster_step, batch=144), 7, ("poster_v2",)),
+    "pictures_to_gpu": Section(pictures_to_gpu, 3, ("poster_v2",)),
     "poster_v2_forward_64": Section(partial(poster_forward, batch=64), 2, ("poster_v2",)),
     "poster_v2_forward_1": Section(partial(poster_forward, batch=1), 1, ("poster_v2",)),
     "parface_steps": Section(parface_steps, 2, ("parface",)),

@@ -40,6 +40,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "models": ("mien.engine.bundles.models:models", "list systems and the bundles that ship"),
     "weights list": ("mien.engine.bundles.weights:list_weights", "list convertible released weight files"),
     "weights convert": ("mien.engine.bundles.weights:convert", "convert released weight files to a bundle"),
+    "weights fetch": ("mien.engine.bundles.fetch:fetch", "get a detector's file from its authors, once"),
     "weights verify": ("mien.engine.bundles.weights:verify", "check a bundle's files against their SHA-256"),
 }
 MISTAKE, INTERRUPTED, PIPE_CLOSED = 2, 130, 141  # from 128 on: 128 + the number of a signal

@@ -5,8 +5,16 @@ import numpy as np
 import pytest
 
 from mien.core.errors import MienError
-from mien.media.detect import Detection, DlibDetector, YuNetDetector, create_detector, without_doubles
+from mien.media.detect import (
+    Detection,
+    DlibDetector,
+    YuNetDetector,
+    create_detector,
+    in_dlibs_framing,
+    without_doubles,
+)
 from mien.media.image import load_image, picture_files
+from mien.media.yunet import YuNet
 
 ASTRONAUT = (179, 83, 267, 171)  # dlib's own box at the picture's own size
 
@@ -79,12 +87,13 @@ def test_doubles_are_dropped_by_score_and_by_containment():
     assert best.side == 100
 
 
-def test_refusals(tmp_path):
+def test_refusals(tmp_path, monkeypatch):
     with pytest.raises(MienError, match="Did you mean 'dlib'"):
         create_detector("dlip")
     with pytest.raises(MienError, match="above 0; got -3"):
         create_detector(min_face=-3)
-    with pytest.raises(MienError, match="needs its file"):
+    monkeypatch.setenv("MIEN_CACHE", str(tmp_path))
+    with pytest.raises(MienError, match="mien weights fetch yunet"):
         create_detector("yunet")
     with pytest.raises(MienError, match=r"none\.onnx: no such file"):
         YuNetDetector(tmp_path / "none.onnx")
@@ -98,41 +107,86 @@ def test_a_file_that_is_not_yunet(tmp_path, capfd):
     assert capfd.readouterr().err == ""
 
 
-def yunet_like(path, *, face: tuple[int, int]) -> None:
-    """A network with YuNet's outputs for 64 x 64 pixels whose every input shows one face in a cell of stride 32."""
-    onnx = pytest.importorskip("onnx")
-    helper, numpy_helper = onnx.helper, onnx.numpy_helper
-    nodes, outputs = [], []
-    for stride in (8, 16, 32):
-        cells = (64 // stride) ** 2
-        for kind, width in (("cls", 1), ("obj", 1), ("bbox", 4), ("kps", 10)):
-            values = np.zeros((1, cells, width), np.float32)
-            if stride == 32 and kind in ("cls", "obj"):
-                values[0, face[1] * 2 + face[0]] = 1
+class OneFace:
+    """YuNet's outputs where cells of stride 32 show a face each, given by their places; the rest is empty."""
+
+    def __init__(self, *cells: tuple[int, float]) -> None:
+        self.cells, self.given = cells, []
+
+    def run(self, names: list[str], inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
+        height, width = inputs["input"].shape[2:]
+        self.given.append(inputs["input"])
+        found = []
+        for name in names:
+            kind, stride = name.split("_")
+            channels = {"cls": 1, "obj": 1, "bbox": 4, "kps": 10}[kind]
+            values = np.zeros((1, height * width // int(stride) ** 2, channels), np.float32)
             if kind == "kps":
-                values[..., :] = np.arange(10) / 10
-            name = f"{kind}_{stride}"
-            nodes.append(helper.make_node("Add", [f"zero_{name}", f"value_{name}"], [name]))
-            nodes.insert(0, helper.make_node("Constant", [], [f"value_{name}"], value=numpy_helper.from_array(values)))
-            nodes.insert(0, helper.make_node("Mul", ["sum", "nil"], [f"zero_{name}"]))
-            outputs.append(helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, values.shape))
-    nodes.insert(0, helper.make_node("ReduceMean", ["input"], ["sum"], keepdims=1))
-    nodes.insert(0, helper.make_node("Constant", [], ["nil"], value=numpy_helper.from_array(np.zeros(1, np.float32))))
-    image = helper.make_tensor_value_info("input", onnx.TensorProto.FLOAT, [1, 3, 64, 64])
-    graph = helper.make_graph(nodes, "yunet_like", [image], outputs)
-    # ReduceMean's axes and keepdims as of opset 11, which OpenCV reads
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 11)], ir_version=7), path)
+                values[...] = np.arange(10) / 10
+            if stride == "32" and kind in ("cls", "obj"):
+                for cell, score in self.cells:
+                    values[0, cell] = score
+            found.append(values)
+        return found
 
 
-def test_yunet_boxes_and_points_come_back_in_picture_pixels(tmp_path):
-    yunet_like(tmp_path / "y.onnx", face=(1, 0))
-    detector = create_detector("yunet", weights=tmp_path / "y.onnx")
-    (face,) = detector(np.zeros((64, 64, 3), np.uint8))
-    # a cell's anchor is its upper left corner, widths are exp(0) strides
-    assert face.box == (16.0, -16.0, 48.0, 16.0)
-    assert face.score == 1.0
-    assert np.allclose(face.landmarks_px[0], [32.0, 3.2], atol=1e-4)
-    assert face.landmarks_px.shape == (5, 2)
+def yunet_of(session, **options) -> YuNetDetector:
+    detector = YuNetDetector.__new__(YuNetDetector)
+    detector.min_face, detector.min_score = options.get("min_face"), 0.7
+    detector._network = YuNet.__new__(YuNet)
+    detector._network._session = session
+    return detector
+
+
+def test_yunet_boxes_and_points_come_back_in_picture_pixels():
+    """A cell's anchor is its upper left corner, widths are exp(0) strides; sides are filled up to multiples of 32."""
+    session = OneFace((1, 1.0))
+    detector = yunet_of(session)
+    pixels = np.zeros((50, 64, 3), np.uint8)
+    pixels[..., 0] = 200
+    (face,) = detector(pixels)
+    assert face.score == 1.0 and session.given[0].shape == (1, 3, 64, 64)
+    assert (session.given[0][0, :, 0, 0] == (0, 0, 200)).all() and not session.given[0][0, :, 50:].any()  # blue first
+    assert face.box == in_dlibs_framing(np.array([16.0, -16.0, 48.0, 16.0]))
+    assert np.allclose(face.landmarks_px[0], [32.0, 3.2], atol=1e-4) and face.landmarks_px.shape == (5, 2)
+    assert detector(np.zeros((100, 1280, 3), np.uint8))[0].side == pytest.approx(2 * face.side)  # searched at 640
+    assert yunet_of(session, min_face=60)(pixels) == []
+
+
+def test_yunet_gives_a_face_once():
+    faces = yunet_of(OneFace((0, 0.8), (1, 0.9), (3, 0.6)))(np.zeros((64, 64, 3), np.uint8))
+    assert [face.score for face in faces] == pytest.approx([0.9, 0.8])  # cells apart; 0.6 is too little
+    same = OneFace((0, 0.8), (1, 0.9))
+    original = same.run
+
+    def moved(names, inputs):  # the second face is said to lie where the first one does
+        found = dict(zip(names, original(names, inputs), strict=True))
+        found["bbox_32"][0, 1, 0] = -0.9
+        return [found[name] for name in names]
+
+    same.run = moved
+    assert [face.score for face in yunet_of(same)(np.zeros((64, 64, 3), np.uint8))] == pytest.approx([0.9])
+
+
+@pytest.mark.shared
+def test_yunet_is_decoded_as_opencv_does(shared):
+    file = shared.parent / "weights" / "yunet" / "face_detection_yunet_2023mar.onnx"
+    if not file.is_file():
+        pytest.skip("needs shared/weights/yunet")
+    network = YuNet(file)
+    opencv = cv2.FaceDetectorYN.create(str(file), "", (64, 64), score_threshold=0.7, nms_threshold=0.3)
+    faces = 0
+    for path in sorted((shared / "landmarks" / "dlib_faces").glob("*.jpg"))[:4]:
+        pixels = load_image(path).pixels[:601, :801]
+        opencv.setInputSize(pixels.shape[1::-1])
+        _, rows = opencv.detect(cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR))
+        boxes, points, scores = network(pixels, min_score=0.7)
+        assert len(rows) == len(boxes)
+        np.testing.assert_allclose(rows[:, :2], boxes[:, :2], atol=0.01)
+        np.testing.assert_allclose(rows[:, 4:14].reshape(-1, 5, 2), points, atol=0.01)
+        np.testing.assert_allclose(rows[:, 14], scores, atol=1e-4)
+        faces += len(rows)
+    assert faces > 10
 
 
 def dlib_truth(shared) -> dict[str, list[tuple[float, ...]]]:

@@ -198,7 +198,8 @@ def test_leaving_early_ends_the_threads(analyzer: Analyzer, mixed: Path) -> None
 def test_mistakes_in_the_options_are_reported_at_once(tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(MienError, match="Did you mean 'dlib'"):
         Analyzer(tiny_bundle, detector="dlip")
-    with pytest.raises(MienError, match="yunet detector needs its file"):
+    monkeypatch.setenv("MIEN_CACHE", str(tiny_bundle / "none"))
+    with pytest.raises(MienError, match="mien weights fetch yunet"):
         Analyzer(tiny_bundle, detector="yunet")
     with pytest.raises(MienError, match="above 0"):
         Analyzer(tiny_bundle, min_face=-3)
