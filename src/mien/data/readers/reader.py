@@ -47,6 +47,7 @@ class Reader(ABC):
     "train", "valid", "test", or "all" where the data are not divided. aliases: other words for them, as the set's own
     literature calls them. valid_is_test: published numbers are reported on
     what the set calls validation; it is then the split "test", and selecting an epoch on it is refused.
+    affect_proxy: what valence and arousal were made of, where nobody rated them; a network trained on them says so.
     missing: what a listed picture that is not there does: "stop" raises, "skip" leaves it out, counted in `notes`.
     Every reader takes it as an option. notes: what a person should be told, in words. absent: what was left out so.
     """
@@ -58,6 +59,7 @@ class Reader(ABC):
     splits: tuple[str, ...] = ()
     aliases: ClassVar[Mapping[str, str]] = MappingProxyType({})
     valid_is_test: bool = False
+    affect_proxy: str = ""
     missing: str = "stop"
 
     def __init__(self, root: Path) -> None:
