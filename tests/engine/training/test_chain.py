@@ -8,8 +8,8 @@ import pytest
 from mien.__main__ import main
 from mien.core.errors import MienError
 from mien.engine.training import run as training
-from mien.engine.training.chain import chain
-from mien.engine.training.chain_file import read_chain
+from mien.engine.training.chain.command import chain
+from mien.engine.training.chain.file import read_chain
 from mien.engine.training.config import find_config, list_chains, list_configs, resolve
 from mien.systems.bundle import load, read_info
 
@@ -51,7 +51,7 @@ def test_can_is_trained_by_one_command_and_goes_on(options, tmp_path, monkeypatc
     assert "All 5 steps are trained" in chain("can/chain", **options)
     assert begun == ["face", "voice", "classifier", "classifier", "context", "product"]  # each that was not finished
     state = json.loads((output / "chain.json").read_text())
-    assert list(state) == list(read_chain("can/chain")[1]) and state["face"] == faces
+    assert list(state) == list(read_chain("can/chain").steps) and state["face"] == faces
     can, face = load(output / "context" / "bundle"), load(output / "face" / "bundle")
     assert can.info.provenance["init"].startswith(f"face {faces}, voice {state['voice']}, classifier ")
     for name, value in face.face.encoder.state_dict().items():
