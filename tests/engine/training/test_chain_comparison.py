@@ -71,16 +71,20 @@ def test_a_difference_is_the_mean_over_the_seeds_and_its_interval_draws_people()
     assert few.low is not None and few.high is not None and few.low <= row.difference <= few.high
 
 
-def test_other_faces_and_other_outputs_do_not_compare():
+def test_models_compare_on_the_faces_that_all_read():
     rng = np.random.default_rng(2)
     found = classes(rng, right=0.5)
-    other = ClassPredictions(LABELS, found.keys[:-1], found.truth[:-1], found.logits[:-1])
-    one, two = ([comparison._statistics({"expression": each})] for each in (found, other))
-    with pytest.raises(MienError, match="compare only on the same samples: 1 are only in photo"):
-        comparison._check_same_faces({"photo": one, "linear": two}, "photo")
+    few = ClassPredictions(LABELS, found.keys[:9:-1], found.truth[:9:-1], found.logits[:9:-1])  # 50, in another order
+    other = ClassPredictions(LABELS, tuple(f"x{key}" for key in found.keys), found.truth, found.logits)
+    one, two, three = ([comparison._statistics({"expression": each})] for each in (found, few, other))
+    same, left_out = comparison._on_same_faces({"photo": one, "linear": two})
+    assert left_out == 10 and same["photo"][0]["accuracy"].keys == same["linear"][0]["accuracy"].keys
+    assert same["photo"][0]["accuracy"].plain == same["linear"][0]["accuracy"].plain == few.right.mean()
+    with pytest.raises(MienError, match="were tested on different faces"):
+        comparison._on_same_faces({"photo": one, "linear": three})
     values = ValuePredictions(("valence",), found.keys, np.zeros((60, 1)), np.zeros((60, 1)))
     with pytest.raises(MienError, match="no output of classes or values in common"):
-        comparison._check_same_faces({"photo": one, "b": [comparison._statistics({"v": values})]}, "photo")
+        comparison._on_same_faces({"photo": one, "b": [comparison._statistics({"v": values})]})
 
 
 def test_a_chain_names_what_it_compares_with(tmp_path: Path):

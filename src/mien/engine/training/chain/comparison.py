@@ -19,18 +19,17 @@ from mien.core.errors import MienError
 from mien.data.options import DataOptions
 from mien.engine.evaluation.classes.predictions import ClassPredictions
 from mien.engine.evaluation.compare_tables import tables_of
-from mien.engine.evaluation.comparison import places_in_second
 from mien.engine.evaluation.evaluate import evaluate
 from mien.engine.evaluation.task import SharedPassTask, task_of
 from mien.engine.evaluation.values.predictions import ValuePredictions
+from mien.engine.training.chain.table import SHARES, ComparedMetric, markdown
 from mien.engine.training.config import FitConfig
 from mien.media.files import read_info, write_csv, write_text
 from mien.metrics import expression
 from mien.metrics.significance import RESAMPLES, cluster_weights, mcnemar, percentiles
 
 EVALUATION, COMPARISON = "evaluation", "comparison"
-CLASS_METRICS = {name: getattr(expression, name) for name in ("accuracy", "balanced_accuracy", "f1_macro")}
-SHARES = tuple(CLASS_METRICS)
+CLASS_METRICS = {name: getattr(expression, name) for name in SHARES}
 Sums = Float[np.ndarray, "*resamples sums"]
 
 
@@ -50,44 +49,20 @@ class Statistic:
         """Of all faces."""
         return float(self.value(self.faces.sum(0)))
 
-
-@dataclass(frozen=True)
-class ComparedMetric:
-    """One metric of one model."""
-
-    model: str
-    """Name of the step."""
-    metric: str
-    """Such as accuracy or ccc/valence."""
-    values: tuple[float, ...]
-    """By seed."""
-    mean: float
-    """Over the seeds."""
-    sd: float | None
-    """Over the seeds (n - 1); None for one seed."""
-    difference: float | None = None
-    """Mean over the seeds of this model minus the one that is compared with; None for that one itself."""
-    low: float | None = None
-    """Lower end of the difference's 95 % interval."""
-    high: float | None = None
-    """Upper end."""
-    mcnemar_p: tuple[float, ...] = ()
-    """Of accuracy: two-sided p-values of McNemar's test, by seed."""
-
-    @property
-    def apart(self) -> bool:
-        """Whether the interval leaves out no difference."""
-        return self.low is not None and self.high is not None and not self.low <= 0 <= self.high
+    def of(self, keys: Sequence[str]) -> "Statistic":
+        """Of these faces, in this order."""
+        place = {key: i for i, key in enumerate(self.keys)}
+        return replace(self, keys=tuple(keys), faces=self.faces[[place[key] for key in keys]])
 
 
 def compare_steps(runs: Mapping[Path, Sequence[FitConfig]], steps: Sequence[str], output: Path, reference: str) -> str:
     """Writes comparison.md, .csv and .json into `output`; returns the table with what it says in sentences.
 
     runs: the configs of the steps, in their order, by the folder of a seed's chain. reference: the step that the others
-    are compared with. Raises MienError for models that have no output in common or were tested on other faces.
+    are compared with. Raises MienError for models that have no output or no face in common.
     """
     found = {step: [_statistics(_predictions(configs[i])) for configs in runs.values()] for i, step in enumerate(steps)}
-    _check_same_faces(found, reference)
+    found, left_out = _on_same_faces(found)
     config = next(iter(runs.values()))[steps.index(reference)]
     faces = Resamples.of(config, sorted({key for each in found[reference][0].values() for key in each.keys}))
     rows = [
@@ -97,10 +72,10 @@ def compare_steps(runs: Mapping[Path, Sequence[FitConfig]], steps: Sequence[str]
     ]
     about = {
         "reference": reference, "seeds": [configs[0].trainer.seed for configs in runs.values()],
-        "faces": len(faces.places), "people": faces.people, "split": config.data.test_split,
+        "faces": len(faces.places), "left_out": left_out, "people": faces.people, "split": config.data.test_split,
         "data": f"{config.data.name} {Path(config.data.root).stem}",
     }  # fmt: skip
-    text = _markdown(rows, steps, about)
+    text = markdown(rows, steps, about)
     write_text(output / f"{COMPARISON}.md", text)
     lines = {"about": about, "metrics": [asdict(row) for row in rows]}
     write_text(output / f"{COMPARISON}.json", json.dumps(lines, indent=1) + "\n")
@@ -135,16 +110,23 @@ def _weights_of(folder: Path) -> str:
         return ""
 
 
-def _check_same_faces(found: Mapping[str, Sequence[Mapping[str, Statistic]]], reference: str) -> None:
-    """Raises MienError where models have no metric in common, or were tested on other faces."""
+def _on_same_faces(
+    found: Mapping[str, Sequence[Mapping[str, Statistic]]],
+) -> tuple[dict[str, list[dict[str, Statistic]]], int]:
+    """The metrics that all models have, of the faces that all were tested on, in one order; and how many faces others
+    were tested on (a face without a render has no fusion). Raises MienError where nothing is in common."""
     every = [each for runs in found.values() for each in runs]
     shared = set.intersection(*(set(each) for each in every))
     if not shared:
         raise MienError("The models of this chain have no output of classes or values in common; nothing compares.")
-    for step, runs in found.items():
-        for each in runs:
-            for metric in shared:
-                places_in_second(found[reference][0][metric].keys, each[metric].keys, (reference, step))
+    keys = {metric: sorted(set.intersection(*(set(each[metric].keys) for each in every))) for metric in shared}
+    if empty := [metric for metric, known in keys.items() if not known]:
+        raise MienError(f"The models of this chain were tested on different faces; {empty[0]} does not compare.")
+    largest = max(len(each[metric].keys) for each in every for metric in shared)
+    same = {
+        step: [{m: each[m].of(keys[m]) for m in each if m in shared} for each in runs] for step, runs in found.items()
+    }
+    return same, largest - max(map(len, keys.values()))
 
 
 @dataclass(frozen=True, eq=False)
@@ -204,11 +186,10 @@ def _beside(
 
 
 def _mcnemar(mine: Statistic, theirs: Statistic) -> float:
-    """Of two models' cells of the confusion matrix."""
-    order = places_in_second(theirs.keys, mine.keys, ("one model", "another"))
+    """Of two models' cells of the confusion matrix, the faces in one order."""
     side = int(np.sqrt(mine.faces.shape[1]))
     first, second = (each.faces[:, :: side + 1].sum(1) > 0 for each in (theirs, mine))
-    return mcnemar(first, second[order]).p_value
+    return mcnemar(first, second).p_value
 
 
 def _statistics(predictions: Mapping[str, Any]) -> dict[str, Statistic]:
@@ -257,55 +238,3 @@ def _rmse(sums: Sums) -> np.ndarray:
 
 def _cell(value: Any) -> Any:
     return " ".join(f"{each:.6g}" for each in value) if isinstance(value, tuple) else value
-
-
-def _markdown(rows: Sequence[ComparedMetric], steps: Sequence[str], about: Mapping[str, Any]) -> str:
-    metrics = list(dict.fromkeys(row.metric for row in rows))
-    by_name = {(row.model, row.metric): row for row in rows}
-    reference, seeds = about["reference"], about["seeds"]
-    people = f" of {about['people']:,} people" if about["people"] else ""
-    lines = [
-        f"{about['data']}, {about['split']}: {about['faces']:,} faces{people}; mean and standard deviation over the "
-        f"seeds {', '.join(map(str, seeds))}.", "",
-        f"| model | {' | '.join(metrics)} |", f"| --- |{' --- |' * len(metrics)}",
-    ]  # fmt: skip
-    for step in steps:
-        cells = [_value(by_name.get((step, metric))) for metric in metrics]
-        lines.append(f"| {step} | {' | '.join(cells)} |")
-    lines += ["", f"Minus {reference}, with 95 % intervals; McNemar's test of each seed:", ""]
-    lines += [f"| model | {' | '.join(metrics)} | McNemar p |", f"| --- |{' --- |' * (len(metrics) + 1)}"]
-    for step in steps:
-        if step != reference:
-            cells = [_difference(by_name.get((step, metric))) for metric in metrics]
-            p_values = (by_name.get((step, "accuracy")) or rows[0]).mcnemar_p
-            lines.append(f"| {step} | {' | '.join(cells)} | {', '.join(f'{p:.2g}' for p in p_values)} |")
-    return "\n".join([*lines, "", *_sentences(rows, steps, reference), ""])
-
-
-def _value(row: ComparedMetric | None) -> str:
-    if row is None:
-        return ""
-    share = row.metric in SHARES
-    spread = "" if row.sd is None else f" ± {100 * row.sd:.1f}" if share else f" ± {row.sd:.3f}"
-    return f"{100 * row.mean:.1f}{spread} %" if share else f"{row.mean:.3f}{spread}"
-
-
-def _difference(row: ComparedMetric | None) -> str:
-    if row is None or row.difference is None or row.low is None or row.high is None:
-        return ""
-    scale, digits = (100, 1) if row.metric in SHARES else (1, 3)
-    value, low, high = (scale * number for number in (row.difference, row.low, row.high))
-    return f"{value:+.{digits}f} ({low:+.{digits}f} to {high:+.{digits}f})"
-
-
-def _sentences(rows: Sequence[ComparedMetric], steps: Sequence[str], reference: str) -> list[str]:
-    """One for each model, by the first metric that it shares with the reference."""
-    lines = []
-    for step in steps:
-        row = next((r for r in rows if r.model == step and r.difference is not None), None)
-        if row is None:
-            continue
-        better = (row.difference or 0) > 0
-        verdict = f"is {'better' if better else 'worse'} than" if row.apart else "cannot be told apart from"
-        lines.append(f"- {step} {verdict} {reference} in {row.metric.replace('_', ' ')}: {_difference(row)}.")
-    return lines
