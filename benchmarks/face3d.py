@@ -11,7 +11,6 @@ on the part `valid` of the split, in boxes about a detector's.
 """
 
 import argparse
-from pathlib import Path
 
 import numpy as np
 
@@ -20,11 +19,10 @@ from mien.core.framing import POINT_BOXES
 from mien.data.readers import open_reader
 from mien.data.readers.divided import Divided
 from mien.data.split_file import read_split_file
-from mien.media.bundles import bundle_folder
 from mien.media.image import load_image
 from mien.metrics.alignment import nme_per_face
 from mien.metrics.face3d import vertex_errors_mm
-from mien.runtime.face3d.regressor import Regressor
+from mien.runtime.face3d.regressor import FIT, Regressor
 from mien.runtime.landmarks import Landmarker
 from mien.synthetic.face.open_face import parameter_row
 from mien.synthetic.people import PeopleOptions, portrait
@@ -102,7 +100,7 @@ if __name__ == "__main__":
     parser.add_argument("--split-file", default="split.csv")
     parser.add_argument("--bundle")
     given = parser.parse_args()
-    chosen = Regressor(None if given.bundle is None else Path(bundle_folder(given.bundle)), threads=1)
+    chosen = Regressor(given.bundle or FIT, threads=1)
     if given.what == "people":
         people(chosen, given.count, given.seed)
     else:

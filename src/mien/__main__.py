@@ -19,7 +19,7 @@ from mien.core.extras import imported, missing_text
 COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("mien.engine.demo.demo:demo", "tour of a few minutes: draw faces, train on them, read pictures"),
     "fit": ("mien.engine.training.fit:fit", "train one stage of a system"),
-    "chain": ("mien.engine.training.chain:chain", "train all stages of a system in order"),
+    "chain": ("mien.engine.training.chain.command:chain", "train all stages of a system in order"),
     "evaluate": ("mien.engine.evaluation.evaluate:evaluate", "evaluate a bundle on a labelled split"),
     "compare": ("mien.engine.evaluation.compare:compare", "compare two evaluations of the same faces"),
     "analyze": ("mien.engine.reading.analyze:analyze", "read faces in photos, folders and videos"),

@@ -69,7 +69,7 @@ def test_an_input_after_two_dashes_may_begin_with_one(tmp_path: Path, monkeypatc
         (["--system.options.depth", "1"], "mien fit has no option --system.options.depth. Did you mean "),
         (["--system.options.drop_path", "much"], "--system.options.drop_path must be float; got 'much'."),
         (["--stage.options.monitor", "f1"],
-         "--stage.options.monitor must be one of 'accuracy', 'balanced_accuracy', 'nll'; got 'f1'."),
+         "--stage.options.monitor must be one of 'accuracy', 'balanced_accuracy', 'nll', 'ccc'; got 'f1'."),
         (["--trainer.seeds", "100000000000"], "trainer.seeds is 0 to 1000 seeds"),
         (["--trainer.seeds", "x"], "--trainer.seeds must be int or a list of int; got 'x'."),
         (["--optim.lr", ".inf"], "--optim.lr must be float; got '.inf'."),

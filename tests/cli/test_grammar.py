@@ -50,6 +50,22 @@ def test_an_option_of_a_list_of_texts_may_be_repeated() -> None:
     assert "tag" not in came() or came()["tag"] is None
 
 
+def with_more(*, with_: str = "") -> str:
+    """Read more.
+
+    Args:
+        with_: what else.
+    """
+    return with_
+
+
+def test_a_name_that_python_keeps_for_itself_is_an_option_without_its_underscore() -> None:
+    assert call(with_more, ["--with", "a,b"], command="mien more") == "a,b"
+    assert "--with WITH" in help_text(with_more, "mien more")
+    with pytest.raises(MienError, match="--with"):
+        call(with_more, ["--wiht", "a"], command="mien more")
+
+
 def test_any_number_of_inputs() -> None:
     assert came()["names"] == ()
     assert came("a", "--share", "1", "--", "-b", "--c")["names"] == ("a", "-b", "--c")

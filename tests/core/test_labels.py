@@ -5,7 +5,7 @@ from itertools import product
 import pytest
 
 from mien.core.errors import MienError, nearest
-from mien.core.labels import LabelSet, label_set, list_label_sets
+from mien.core.labels import LabelSet, circumplex, label_set, list_label_sets
 
 # Changing an order makes every stored index mean another class, so it must be done here too, knowingly.
 ORDERS = {
@@ -117,6 +117,14 @@ def test_refusals():
     with pytest.raises(MienError, match="Did you mean 'rafdb'"):
         label_set("raf-db")
     assert label_set("mine", ["a", "b"]) == LabelSet("mine", ("a", "b"))
+
+
+def test_the_circumplex_by_hand():
+    assert circumplex({"joy": 3, "neutral": 1}) == pytest.approx((0.6075, 0.3825))  # a synonym of happiness
+    with pytest.raises(MienError, match=r"No valence and arousal are known of 'sadnes'\. Did you mean 'sadness'"):
+        circumplex({"sadnes": 1.0})
+    with pytest.raises(MienError, match="has shares of 0 or more"):
+        circumplex({"neutral": 0.0})
 
 
 def test_nearest_names_one_or_all_or_none():

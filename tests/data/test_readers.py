@@ -131,6 +131,16 @@ def test_majorities_by_hand(tmp_path: Path) -> None:
     assert by_name["fer4"] == pytest.approx((0.6, 0, 0, 0.4, 0, 0, 0, 0))
 
 
+def test_votes_on_the_circumplex(tmp_path: Path) -> None:
+    """Half happiness (0.81, 0.51), half neutral (0, 0); then sadness alone."""
+    root = ferplus_with(tmp_path, "5,5,0,0,0,0,0,0,0,0", "0,0,0,9,0,0,0,0,1,0")
+    happy, sad = open_reader("ferplus", root, majority="soft", affect=True).samples("train")
+    assert (happy.valence, happy.arousal) == pytest.approx((0.405, 0.255))
+    assert (sad.valence, sad.arousal) == pytest.approx((-0.63, -0.27))
+    plain = open_reader("ferplus", root, majority="soft").samples("train")[0]
+    assert plain.valence is None and plain.arousal is None
+
+
 def test_single_votes_can_be_dropped_as_ferplus_does(tmp_path: Path) -> None:
     """5 of 10 is no strict majority, 5 of the 9 that remain is."""
     root = ferplus_with(tmp_path, "5,4,1,0,0,0,0,0,0,0")

@@ -8,10 +8,13 @@ import pytest
 from skimage.data import astronaut
 
 import mien
+from mien.core.labels import AFFECT
 from mien.data.readers import open_reader
+from mien.media.bundles import shipped_with
 from mien.media.files import sha256_of
 from mien.media.image import load_image
 from mien.runtime.analyzer import shipped_bundle
+from mien.runtime.face3d.regressor import Regressor, shipped_regressor
 from mien.runtime.landmarks import Landmarker, shipped_landmarks
 from mien.runtime.runner import Runner
 
@@ -112,3 +115,24 @@ def test_the_shipped_landmarks_see_which_side_is_weak(tmp_path):
     assert asymmetry.opening_gain(points, truth, opening="brows", resamples=0)[0] > 0.5
     depth = np.array([np.corrcoef(face.depth_px, s.depth_px)[0, 1] for face, s in zip(read, people, strict=True)])
     assert np.median(depth) > 0.95
+
+
+def test_valence_and_arousal_ship_and_say_that_they_are_a_proxy():
+    folder = shipped_with(values=AFFECT)
+    info = Runner(folder).info
+    assert info.files["model.onnx"] == sha256_of(folder / "model.onnx")
+    assert (folder / "model.onnx").stat().st_size <= 4_000_000
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    assert "proxy" in card and "Research only" in card and "AI Act" in card
+    (face,) = mien.Analyzer(affect=True, landmarks=False).read(astronaut())
+    assert face.affect.valence > 0.5 and "circumplex" in face.affect.proxy
+    assert face.expression == "happiness" and list(face.outputs) == ["expression", "affect"]
+    assert "(proxy)" in face.summary
+
+
+def test_a_3d_face_comes_from_a_network_that_ships_else_from_a_fit():
+    folder = shipped_regressor()
+    assert shipped_regressor("flame2020") is None
+    found = Regressor(threads=1)
+    assert found.face.name == "open" and found.model_id.startswith("fit to") == (folder is None)
+    assert Regressor("fit", threads=1).model_id.startswith("fit to parface")

@@ -5,7 +5,7 @@ import pytest
 from tiny_points import frontal_face
 
 from mien.core.records import FacePoints, Reading
-from mien.runtime.smoothing import PointSmoother
+from mien.runtime.smoothing import FaceSmoother
 
 FACE = frontal_face()[:, :2] * 200
 
@@ -20,7 +20,7 @@ def readings(*faces: np.ndarray, time_s: float) -> list[Reading]:
 
 
 def track(frames: list[np.ndarray]) -> np.ndarray:
-    smoother = PointSmoother()
+    smoother = FaceSmoother()
     smoothed = [smoother(readings(points, time_s=i / 25))[0].points for i, points in enumerate(frames)]
     return np.stack([face.landmarks_px for face in smoothed if face is not None])
 
@@ -40,7 +40,7 @@ def test_a_face_in_motion_lags_by_less_than_a_frame() -> None:
 
 
 def test_two_faces_that_change_places_in_the_list_stay_themselves() -> None:
-    smoother, other = PointSmoother(), FACE + [400.0, 0.0]
+    smoother, other = FaceSmoother(), FACE + [400.0, 0.0]
     for i in range(10):
         pair = (FACE, other) if i % 2 else (other, FACE)
         out = smoother(readings(*pair, time_s=i / 25))
@@ -50,7 +50,7 @@ def test_two_faces_that_change_places_in_the_list_stay_themselves() -> None:
 
 
 def test_a_lost_face_starts_anew_and_readings_without_points_pass() -> None:
-    smoother = PointSmoother()
+    smoother = FaceSmoother()
     smoother(readings(FACE, time_s=0.0))
     (late,) = smoother(readings(FACE + 20, time_s=3.0))
     assert late.points is not None

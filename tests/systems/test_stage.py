@@ -163,6 +163,35 @@ def test_it_learns_eight_faces_by_heart():
     assert torch.equal(stage.system.train()(batch.image)["expression"].argmax(-1), batch.expression)
 
 
+def test_valence_and_arousal_are_learned_beside_the_classes():
+    affect = torch.linspace(-0.8, 0.8, 16).reshape(8, 2)
+    affect[0] = float("nan")  # of this face it is not known
+    options = {"affect": 2.0, "monitor": "ccc"}
+    stage = expression(poster(affect=True, drop_path=0.0), options=options, optim={"name": "adamw", "lr": 3e-3})
+    batch = faces(8, affect=affect)
+    assert set(stage.loss_terms(batch)) == {"cross_entropy", "affect_mse", "affect_ccc"}
+    for _ in range(40):
+        stage.training_step(batch, 0)
+    with torch.no_grad():
+        predictions = stage.predict(stage.system.train(), batch)
+    scores = stage.validate(predictions, [])
+    assert scores["ccc/valence"] > 0.9 and scores["ccc"] == pytest.approx(
+        (scores["ccc/valence"] + scores["ccc/arousal"]) / 2
+    )
+    assert stage.validate(stage.constant(predictions), [])["ccc"] == pytest.approx(0, abs=1e-6)
+    with pytest.raises(MienError, match="monitor ccc needs a network with the output affect"):
+        expression(options={"monitor": "ccc"}).validate({"logits": np.eye(3), "truth": np.arange(3)}, [])
+
+
+def test_without_a_label_or_a_weight_valence_and_arousal_are_not_learned():
+    assert set(expression(poster(affect=True)).loss_terms(faces())) == {"cross_entropy"}
+    truth = torch.zeros(8, 2)
+    unweighted = expression(poster(affect=True), options={"affect": 0.0})
+    assert set(unweighted.loss_terms(faces(affect=truth))) == {"cross_entropy"}
+    unknown = expression(poster(affect=True)).loss_terms(faces(affect=truth * float("nan")))
+    assert unknown["affect_mse"] == unknown["affect_ccc"] == 0
+
+
 def test_landmarks_are_learned_by_heart_from_the_middle_of_the_crop():
     torch.manual_seed(0)
     truth = 0.5 + 0.1 * torch.randn(8, 68, 2)
@@ -344,6 +373,12 @@ def test_a_bundle_of_landmarks_or_of_other_classes_gives_what_fits():
     stage.initialize("network", named_alike)  # the rows of c and a come along, b keeps its own
     rows, theirs = stage.system.vit.head.weight, named_alike.vit.head.weight
     assert torch.equal(rows[0], theirs[2]) and torch.equal(rows[2], theirs[1]) and torch.equal(rows[1], head[1])
+    with_affect = expression(poster(affect=True))
+    own = with_affect.system.affect_head.weight.clone()
+    with_affect.initialize("network", stage.system)  # which has none
+    assert torch.equal(with_affect.system.affect_head.weight, own)
+    assert torch.equal(with_affect.system.vit.head.weight, stage.system.vit.head.weight)
+    stage.initialize("network", with_affect.system)
     with pytest.raises(MienError, match="takes a poster_v2_landmarks or poster_v2 bundle as --init; got plain"):
         stage.initialize("network", Plain())
     with pytest.raises(MienError, match="not the weights of this poster_v2"):

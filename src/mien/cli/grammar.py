@@ -75,8 +75,8 @@ def _option(spelling: str, parameters: Sequence[Parameter], *, command: str) -> 
     options = [parameter for parameter in parameters if not parameter.positional]
     for name, negated in ((key, False), (key.removeprefix("no_"), True)):
         for option in options:
-            if name == option.key and (option.is_flag or not negated):
-                return option, name, negated and name != key
+            if name == option.key.rstrip("_") and (option.is_flag or not negated):
+                return option, option.key, negated and name != key
             if option.is_mapping and name.startswith(f"{option.key}."):
                 return Parameter(name, Any, NO_VALUE, option.text), name, negated and name != key
     inside = [option.key for option in options if option.key.startswith(f"{key}.")]

@@ -39,8 +39,9 @@ class Parameter:
 
     @property
     def spelling(self) -> str:
-        """As the user writes it: keys of sections keep the underscores that they have in YAML."""
-        return self.key if "." in self.key else self.key.replace("_", "-")
+        """As the user writes it: keys of sections keep the underscores that they have in YAML, and `with_`, whose name
+        Python keeps for itself, is --with."""
+        return self.key if "." in self.key else self.key.rstrip("_").replace("_", "-")
 
     @property
     def placeholder(self) -> str:
@@ -57,7 +58,7 @@ class Parameter:
         if origin in (list, tuple):
             inner = ["TEXT" if kind is str else self._placeholder(kind) for kind in members if kind is not Ellipsis]
             return f"[{', '.join(inner)}{', ...' if origin is list or Ellipsis in members else ''}]"
-        last = self.key.rpartition(".")[2].upper()
+        last = self.key.rpartition(".")[2].rstrip("_").upper()
         return {bool: "true|false", int: "N", float: "X", dict: "{KEY: VALUE}"}.get(origin or kind) or last
 
     @property

@@ -5,15 +5,18 @@ the same in torch, for training.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from mien.core.errors import MienError
+from mien.core.geometry import Crop
 
 JOINTS = 5  # root, neck, jaw, left eye, right eye
 JAW = 2
+SIDES = ("_right", "_left")
 Rows = Float[np.ndarray, "n _"]
 Vertices = Float[np.ndarray, "n vertices 3"]
 
@@ -159,6 +162,92 @@ class Face3D:
         turns = blended[..., :9].reshape(*blended.shape[:2], 3, 3)
         posed: np.ndarray = np.einsum("nvij,nvj->nvi", turns, shaped) + blended[..., 9:]
         return posed.astype(np.float32)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FaceInCrop:
+    """One face as its photo shows it."""
+
+    crop: Crop
+    """Of the photo; upright."""
+    camera: Float[np.ndarray, "3"]
+    """Scale, and shift along x and y before it, into the crop (core.face3d.project)."""
+    pose: Float[np.ndarray, "3"]
+    """Rotation of the head, axis times angle in radians."""
+    shape: Float[np.ndarray, " shapes"]
+    """Identity."""
+    expression: Float[np.ndarray, " expressions"]
+    """Expression; of the open face, action units."""
+    jaw: Float[np.ndarray, "3"]
+    """Rotation of the jaw, axis times angle in radians; the first opens it."""
+    lids: Float[np.ndarray, "2"]
+    """How far the left and the right eye are closed, 0..1."""
+
+    def vertices(self, face: Face3D, *, posed: bool = True) -> Float[np.ndarray, "vertices 3"]:
+        """In metres; posed: with the head turned as in the photo."""
+        pose = self.pose[None] if posed else None
+        return face.vertices(
+            self.shape[None], self.expression[None], pose=pose, jaw=self.jaw[None], lids=self.lids[None]
+        )[0]
+
+    def landmarks(self, face: Face3D) -> Float[np.ndarray, "68 2"]:
+        """In pixels of the crop, pixel centres at whole numbers."""
+        return pixels_of(face.landmarks(self.vertices(face)[None])[0], self.camera, self.crop.size)[:, :2]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Lists of numbers by name; the crop by its centre, sides and size in pixels of the photo."""
+        values = {f.name: getattr(self, f.name).tolist() for f in fields(self) if f.name != "crop"}
+        crop = {"centre": list(self.crop.centre), "sides": list(self.crop.sides), "size": self.crop.size}
+        return {"crop": crop, **values}
+
+
+def pixels_of(
+    points: Float[np.ndarray, "points 3"], camera: Float[np.ndarray, "3"], size: int
+) -> Float[np.ndarray, "points 3"]:
+    """x, y in pixels of a crop of that side and z, smaller is nearer."""
+    placed = project(points[None], np.asarray(camera, np.float32)[None])[0]
+    return np.concatenate([(placed[:, :2] + 1) * (size / 2) - 0.5, placed[:, 2:]], axis=1).astype(np.float32)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Face3DReading:
+    """The 3D face of one face of a photo, as a model read it."""
+
+    parameters: FaceInCrop
+    """In FLAME's arrangement; the crop is in pixels of the photo."""
+    action_units: dict[str, float]
+    """Intensity 0..1 by name: AU12_right, AU12_left (the person's own sides), AU26; empty where the face has no
+    expression modes with such names."""
+    pose_rad: tuple[float, float, float]
+    """Pitch (up), yaw (to the viewer's right), roll (clockwise as seen) of the head."""
+    face: str
+    """Name of the 3D face that the parameters are of."""
+    model: str
+    """What gave them: `system@weights`, or the landmark model that the face was fitted to."""
+
+    @property
+    def summary(self) -> str:
+        """The three strongest action units, `AU12 0.71|0.65, AU6 0.40|0.42` (right and left); empty without any above
+        0.1."""
+        units: dict[str, list[float]] = {}
+        for name, value in self.action_units.items():
+            units.setdefault(name.rpartition("_")[0] if name.endswith(SIDES) else name, []).append(value)
+        strong = sorted(units.items(), key=lambda unit: -max(unit[1]))[:3]
+        return ", ".join(
+            f"{name} {'|'.join(f'{v:.2f}' for v in values)}" for name, values in strong if max(values) > 0.1
+        )
+
+    def scaled(self, factor: float) -> "Face3DReading":
+        """For the photo resized by that factor."""
+        crop = self.parameters.crop
+        (x, y), (width, height) = crop.centre, crop.sides
+        moved = replace(crop, centre=(x * factor, y * factor), sides=(width * factor, height * factor))
+        return replace(self, parameters=replace(self.parameters, crop=moved))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values that JSON takes."""
+        own = {name: getattr(self, name) for name in ("action_units", "face", "model")}
+        return {**own, "pose_rad": list(self.pose_rad), **self.parameters.to_dict()}
 
 
 def rotation_matrices(axis_angle: Float[np.ndarray, "*many 3"]) -> Float[np.ndarray, "*many 3 3"]:

@@ -11,8 +11,9 @@ import numpy as np
 from jaxtyping import Float
 
 from mien.core.errors import MienError
-from mien.core.records import Box
 from mien.core.spec import PictureInput
+
+Box = tuple[float, float, float, float]  # x0, y0, x1, y1 in pixels of the picture; x to the right, y down
 
 # How a face in 3D is drawn grey (SMIRK): directions from the skin to the lights, x to the viewer's right, y up, z to
 # the viewer; what each adds; the share of it that the skin sends back.

@@ -7,7 +7,7 @@ checksum of a set is printed in reports, so that two numbers can be told apart t
 import hashlib
 import json
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -21,6 +21,15 @@ SYNONYMS = {
     "happy": "happiness", "sad": "sadness", "angry": "anger", "surprised": "surprise", "fearful": "fear",
     "disgusted": "disgust", "afraid": "fear", "contemptuous": "contempt", "neutrality": "neutral",
     "joy": "happiness",
+}  # fmt: skip
+
+AFFECT = ("valence", "arousal")
+# Pleasure and arousal of the words for the states, -1..1: the means that Russell & Mehrabian measured (1977, J. of
+# Research in Personality 11, 273-294), which Russell's circumplex (1980) arranges on a circle. Neutral is the origin;
+# contempt is not in the usual short list and was set by us between disgust and neutral.
+CIRCUMPLEX = {
+    "neutral": (0.0, 0.0), "happiness": (0.81, 0.51), "surprise": (0.40, 0.67), "sadness": (-0.63, -0.27),
+    "anger": (-0.51, 0.59), "disgust": (-0.60, 0.35), "fear": (-0.64, 0.60), "contempt": (-0.40, 0.20),
 }  # fmt: skip
 
 # Reductions that lose information and are therefore asked for by name: (from, to) -> class by class.
@@ -45,6 +54,21 @@ def folded(name: str) -> str:
 def meaning(name: str) -> str:
     """`folded`, and of true synonyms always the same one."""
     return SYNONYMS.get(folded(name), folded(name))
+
+
+def circumplex(shares: Mapping[str, float]) -> tuple[float, float]:
+    """Valence and arousal, -1..1, of a mixture of expressions: the mean of their places on the circumplex by share.
+
+    What words for expressions mean to people, so a proxy for a rating of the face. Raises MienError for an expression
+    without a place, and for shares without a positive sum.
+    """
+    for name in shares:
+        if meaning(name) not in CIRCUMPLEX:
+            raise MienError(f"No valence and arousal are known of {name!r}.{nearest(name, CIRCUMPLEX)}")
+    if not (total := sum(shares.values())) > 0:
+        raise MienError(f"A mixture of expressions has shares of 0 or more and one above; got {shown(dict(shares))}.")
+    valence, arousal = (sum(s * CIRCUMPLEX[meaning(name)][k] for name, s in shares.items()) / total for k in range(2))
+    return valence, arousal
 
 
 @dataclass(frozen=True)

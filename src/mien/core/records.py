@@ -5,7 +5,7 @@ what a person gets. Batch is generic over its array type, so that training (torc
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Generic, Literal, Protocol, TypeVar, runtime_checkable
 
@@ -13,9 +13,10 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from mien.core.errors import MienError
+from mien.core.face3d import Face3DReading
+from mien.core.geometry import Box
 
 ArrayT = TypeVar("ArrayT")
-Box = tuple[float, float, float, float]  # x0, y0, x1, y1 in pixels of the picture; x to the right, y down
 
 
 @runtime_checkable
@@ -166,6 +167,23 @@ class FacePoints:
         return {each.name: _plain(getattr(self, each.name)) for each in fields(self)}
 
 
+@dataclass(frozen=True, slots=True)
+class Affect:
+    """Valence and arousal of one face, -1..1."""
+
+    valence: float
+    """Unpleasant to pleasant."""
+    arousal: float
+    """Calm to excited."""
+    proxy: str = ""
+    """What the model learned them from, where nobody rated faces for it; empty for ratings by people."""
+
+    @property
+    def summary(self) -> str:
+        """`valence 0.62, arousal 0.31 (proxy)`."""
+        return f"valence {self.valence:.2f}, arousal {self.arousal:.2f}{' (proxy)' if self.proxy else ''}"
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class Reading:
     """What a person gets of one face of one picture or video frame. A missing face is a Reading with success False."""
@@ -198,6 +216,10 @@ class Reading:
     """Why nothing could be read, or what was done (reduced scale)."""
     points: FacePoints | None = None
     """Where a landmark model read them."""
+    affect: Affect | None = None
+    """Of the first model that gives both values."""
+    face3d: Face3DReading | None = None
+    """Where it was asked for."""
 
     def __repr__(self) -> str:
         return f"Reading({f'{self.source!r}, ' if self.source else ''}{self.summary})"
@@ -210,7 +232,8 @@ class Reading:
         """
         if self.expression is None:
             values = [(name, value) for given in self.outputs.values() for name, value in given.items()]
-            return "  ".join(f"{name} {value:.2f}" for name, value in values[:2])
+            shown = "  ".join(f"{name} {value:.2f}" for name, value in values[:2])
+            return f"{shown} (proxy)" if self.affect and self.affect.proxy and shown.startswith("valence") else shown
         share = self.probabilities.get(self.expression)
         if share is None:
             return self.expression
@@ -223,7 +246,11 @@ class Reading:
             return self.note or "no face found"
         box = f"box ({', '.join(f'{edge:.0f}' for edge in self.box)})" if self.box else ""
         pose = _pose_text(self.points.pose_rad if self.points else None)
-        return f"face {self.face_id}: {', '.join(filter(None, [self.label, box]))}{pose}"
+        affect = self.affect.summary if self.affect and self.expression else ""
+        units = self.face3d.summary if self.face3d else ""
+        return (
+            f"face {self.face_id}: {', '.join(filter(None, [self.label, affect, box]))}{pose}{units and f', {units}'}"
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values that JSON takes, by field name: dicts, lists, and None for what is missing or no number."""
@@ -232,8 +259,10 @@ class Reading:
 
 def _plain(value: Any) -> Any:
     """Arrays, tuples and records as lists and dicts; numbers that are not finite as None."""
-    if isinstance(value, FacePoints):
+    if isinstance(value, FacePoints | Face3DReading):
         return value.to_dict()
+    if isinstance(value, Affect):
+        return asdict(value)
     if isinstance(value, np.ndarray | np.generic):
         value = value.tolist()
     if isinstance(value, dict):

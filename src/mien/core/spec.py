@@ -158,6 +158,8 @@ class Output:
     """Lowest and highest value that can occur."""
     of: str = ""
     """Name of the output that this one describes point by point: an error, a depth, a visibility."""
+    proxy: str = ""
+    """What the values were learned from, where nobody measured what they are named after; shown with every value."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "names", tuple(self.names))
@@ -211,7 +213,8 @@ class Output:
             values["points"] = len(self.names)
         elif self.names:
             values["names"] = list(self.names)
-        optional = {"unit": self.unit, "range": list(self.range) if self.range else None, "of": self.of}
+        limits = list(self.range) if self.range else None
+        optional = {"unit": self.unit, "range": limits, "of": self.of, "proxy": self.proxy}
         return values | {name: value for name, value in optional.items() if value}
 
     @classmethod
@@ -223,7 +226,7 @@ class Output:
             raise MienError(f"{key}.points must be in 0..{MAX_NAMES}; got {stored.points}.")
         names = stored.names or _point_names(stored.points) or (labels.classes if labels else ())
         with named(key):
-            return cls(stored.kind, names, labels, stored.unit, stored.range, stored.of)
+            return cls(stored.kind, names, labels, stored.unit, stored.range, stored.of, stored.proxy)
 
 
 @dataclass(frozen=True)
@@ -237,6 +240,7 @@ class _StoredOutput:
     unit: str = ""
     range: tuple[float, float] | None = None
     of: str = ""
+    proxy: str = ""
 
 
 def _point_names(count: int) -> tuple[str, ...]:

@@ -25,6 +25,16 @@ def shipped_bundles() -> Iterator[tuple[Path, BundleInfo]]:
         yield shipped_folder() / name, read_info(shipped_folder() / name)
 
 
+def shipped_with(*outputs: str, values: tuple[str, ...] = ()) -> Path | None:
+    """The first bundle that comes with mien and gives all these outputs, and in one output all these values; None where
+    none does."""
+    for folder, info in shipped_bundles():
+        named = any(set(values) <= set(output.names) for output in info.outputs_of("values").values())
+        if set(outputs) <= info.outputs.keys() and (named or not values):
+            return folder
+    return None
+
+
 def bundle_folder(bundle: str | Path) -> Path:
     """The folder of a bundle: its path, that of a run folder with `bundle/` in it, or the name of a shipped bundle.
 

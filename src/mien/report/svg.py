@@ -155,7 +155,8 @@ class Text:
         font = ImageFont.load_default(self.size * PNG_SCALE)
         place = (self.x * PNG_SCALE, self.y * PNG_SCALE)
         stroke = 0.6 if self.bold else 0
-        draw.text(place, printable(self.text), COLOURS[self.fill], font, anchor=anchor, stroke_width=stroke)
+        text = printable(self.text).replace("\N{MINUS SIGN}", "-")  # which Pillow's own font lacks
+        draw.text(place, text, COLOURS[self.fill], font, anchor=anchor, stroke_width=stroke)
 
 
 Shape = Rect | Line | Dot | Text

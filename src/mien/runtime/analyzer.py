@@ -6,7 +6,7 @@ network gets its own crop of each face, as its own PictureInput says.
 
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
@@ -20,18 +20,22 @@ from PIL import Image
 
 from mien.core.bundle import BundleInfo
 from mien.core.errors import MienError
+from mien.core.face3d import Face3DReading
+from mien.core.labels import AFFECT
 from mien.core.limits import READING_BYTES
-from mien.core.records import FacePoints
-from mien.media.bundles import bundle_folder, shipped_folder
+from mien.core.records import Box, FacePoints
+from mien.media.bundles import bundle_folder, shipped_folder, shipped_with
 from mien.media.detect import create_detector
-from mien.media.image import picture_files
+from mien.media.image import Picture, picture_files
 from mien.media.soundtrack import opened_soundtrack
 from mien.media.video import frames
+from mien.runtime.face3d.reading import SIZE, Face3DColumns, reading_of
+from mien.runtime.face3d.regressor import Regressor
 from mien.runtime.faces import FaceFinder, Faces, PictureTask, picture_of, scaled_box
 from mien.runtime.landmarks import Landmarker, scaled_points, shipped_landmarks
-from mien.runtime.networks import FaceNetwork, FaceOutput, named_outputs
+from mien.runtime.networks import FaceNetwork, FaceOutput, gives_affect, named_outputs
 from mien.runtime.readings import FaceReading, ManyReadings, PictureReadings, Readings, with_outputs
-from mien.runtime.smoothing import PointSmoother
+from mien.runtime.smoothing import FaceSmoother
 from mien.runtime.tables import PointColumns, ReadingColumns
 
 SHIPPED = "poster_v2_small_ferplus"
@@ -52,10 +56,13 @@ class Analyzer:
     for the networks, and for decoding and detection beside them; None is every core. backend, precision: as for Runner.
     landmarks: reads the points and the pose of each face: a Landmarker or a bundle; True is the first of the bundles
     that gives points, else the landmark model that ships, where there is one; False reads none.
-    smooth: of a video, with less trembling (see smoothing.py). arrays: keeps the vectors and pictures that the networks
-    give, in `Reading.arrays`. One object may be used from many threads; a face has the same numbers alone and among
-    others. Raises MienError for a bundle or a detector that cannot be used, and for a bundle that adds nothing to what
-    the others read.
+    affect: also reads valence and arousal (`Reading.affect`), by a bundle that gives them; True is that of the bundles,
+    else the one that ships, which is a proxy and says so. face3d: also reads each face in 3D (`Reading.face3d`: action
+    units, head pose, parameters), by a Regressor or what one is made of; True is the network that ships, else a fit to
+    the points. smooth: of a video, points and 3D faces with less trembling (see smoothing.py). arrays: keeps the
+    vectors and pictures that the networks give, in `Reading.arrays`. One object may be used from many threads; a face
+    has the same numbers alone and among others. Raises MienError for a bundle or a detector that cannot be used, and
+    for a bundle that adds nothing to what the others read.
     """
 
     def __init__(
@@ -69,19 +76,24 @@ class Analyzer:
         precision: str = "auto",
         threads: int | None = None,
         landmarks: Landmarker | Bundle | bool = True,
+        affect: Bundle | bool = False,
+        face3d: Regressor | Bundle | bool = False,
         smooth: bool = False,
         arrays: bool = False,
     ) -> None:
         create_detector(detector, weights=weights, min_face=min_face)  # a mistake in its options is an error now
         options: dict[str, Any] = {"backend": backend, "precision": precision, "threads": threads, "arrays": arrays}
         self.networks = [FaceNetwork(folder, **options) for folder in _folders(bundle)]
+        self.networks += _affect_network(self.networks, affect, options)
         self.landmarks, self.smooth = self._landmarker(landmarks, backend, precision, threads), smooth
+        self.face3d = self._regressor(face3d, threads)
         _check_all_add(self.networks, self.landmarks)
         self._named = named_outputs(self.networks)
         self.info, self.threads = self.networks[0].info, self.networks[0].runner.threads
         self.model_id = ", ".join(dict.fromkeys(network.info.model_id for network in self.networks))
         reading = [network for network in self.networks if network.outputs]
         finer_for = [self.landmarks.info.picture] if self.landmarks else []
+        finer_for += [self.face3d.picture] if self.face3d else []
         self.finder = FaceFinder(
             [network.spec for network in reading],
             finer_for=finer_for, detector=detector, weights=weights, min_face=min_face,
@@ -102,6 +114,19 @@ class Analyzer:
         return Landmarker(
             None if isinstance(wanted, bool) else wanted, backend=backend, precision=precision, threads=threads
         )
+
+    def _regressor(self, wanted: Regressor | Bundle | bool, threads: int | None) -> Regressor | None:
+        """Reads faces in 3D; a fit takes the points that are read in any case, where they have depths."""
+        if isinstance(wanted, Regressor) or wanted is False:
+            return wanted or None
+        given = None if wanted is True else wanted
+        return Regressor(given, threads=threads, landmarker=self._solid_landmarks)
+
+    @property
+    def _solid_landmarks(self) -> Landmarker | None:
+        """The landmark model, where it gives what a 3D face is fitted to."""
+        found = self.landmarks
+        return found if found and found.scheme.points == 68 and "depth" in found.outputs else None
 
     def __repr__(self) -> str:
         return f"Analyzer({self.model_id}, {self.engine}, {self.threads} threads)"
@@ -127,12 +152,18 @@ class Analyzer:
         """The columns of the points in a table; None where no landmark model reads along."""
         if self.landmarks is None:
             return None
-        return PointColumns(self.landmarks.info, PointSmoother.settings if self.smooth else None)
+        return PointColumns(self.landmarks.info, self._smoothing)
+
+    @property
+    def _smoothing(self) -> Mapping[str, Any] | None:
+        return FaceSmoother.settings if self.smooth else None
 
     @cached_property
     def columns(self) -> ReadingColumns:
         """The columns of a table of its readings."""
-        return ReadingColumns(self.infos, self.outputs, self.point_columns)
+        found = self.face3d
+        solid = Face3DColumns(found.face.name, found.model_id, self._smoothing) if found else None
+        return ReadingColumns(self.infos, self.outputs, self.point_columns, solid)
 
     @overload
     def read(self, picture: PictureLike) -> Readings: ...
@@ -180,9 +211,9 @@ class Analyzer:
         film's beginning stands what `SoundInput.padding` says.
         """
         stream = self._stream(self._film_tasks(path, every, first), batch_size, workers)
-        if not (self.smooth and self.landmarks):
+        if not (self.smooth and (self.landmarks or self.face3d)):
             return stream
-        smoother = PointSmoother()
+        smoother = FaceSmoother()
         return (read._replace(readings=Readings(smoother(read.readings))) for read in stream)
 
     def _film_tasks(self, path: str | Path, every: int, first: int) -> Iterator[PictureTask]:
@@ -231,7 +262,8 @@ class Analyzer:
             for face, own in zip(each, network.read(crops, voices), strict=False):
                 pairs = zip(outputs, network.outputs, strict=True)
                 face |= {output.name: own[name] for output, name in pairs if name in own}
-        per_face = iter(zip(each, self._points(found), strict=True))
+        points = self._points(found)
+        per_face = iter(zip(each, points, self._faces3d(found, points), strict=True))
         return [self._picture_readings(task, faces, per_face) for task, faces in ready]
 
     def _points(self, found: Sequence[Faces]) -> list[FacePoints | None]:
@@ -243,9 +275,23 @@ class Analyzer:
         read = self.landmarks.read_many(scaled)
         return [scaled_points(face, 1 / picture.scale) for face, (picture, _) in zip(read, pictures, strict=True)]
 
+    def _faces3d(
+        self, found: Sequence[Faces], points: Sequence[FacePoints | None]
+    ) -> list[Face3DReading | MienError | None]:
+        """Of all faces, in pixels of the originals; the reason where none can be fitted, None where none is wanted."""
+        if self.face3d is None:
+            return [None] * len(points)
+        shared = self._solid_landmarks is not None
+        pictures = [(f.picture, box) for f in found if f.picture is not None for box in f.boxes]
+        return [
+            _face3d(self.face3d, picture, box, known if shared else None)
+            for (picture, box), known in zip(pictures, points, strict=True)
+        ]
+
     def _picture_readings(
-        self, task: PictureTask, faces: Faces, per_face: Iterator[tuple[dict[str, Any], FacePoints | None]]
-    ) -> PictureReadings:
+        self, task: PictureTask, faces: Faces,
+        per_face: Iterator[tuple[dict[str, Any], FacePoints | None, Face3DReading | MienError | None]],
+    ) -> PictureReadings:  # fmt: skip
         why = faces.note if faces.picture is None else "; ".join(filter(None, [NO_FACE, faces.note]))
         none = FaceReading(
             task.source, False, frame=task.frame, timestamp_s=task.timestamp_s, model=self.model_id, note=why,
@@ -253,8 +299,12 @@ class Analyzer:
         )  # fmt: skip
         readings, note = Readings(), "; ".join(filter(None, [faces.note, self._missing_voice(faces)]))
         for number, (box, score) in enumerate(zip(faces.boxes, faces.scores, strict=True)):
-            given, points = next(per_face)
-            face = replace(none, success=True, face_id=number, box=box, score=score, note=note, points=points)
+            given, points, solid = next(per_face)
+            why_not = f"no 3D face: {solid}" if isinstance(solid, MienError) else ""
+            face = replace(
+                none, success=True, face_id=number, box=box, score=score, note="; ".join(filter(None, [note, why_not])),
+                points=points, face3d=solid if isinstance(solid, Face3DReading) else None,
+            )  # fmt: skip
             readings.append(with_outputs(face, given, self.outputs))
         return PictureReadings(task.source, faces.picture, readings or Readings([none]))
 
@@ -270,6 +320,35 @@ def shipped_bundle() -> Path:
     if not (folder / "system.json").is_file():
         raise MienError(f"This copy of mien has no {SHIPPED}. Name a bundle: --bundle FOLDER.")
     return folder
+
+
+def _affect_network(
+    networks: Sequence[FaceNetwork], wanted: Bundle | bool, options: Mapping[str, Any]
+) -> list[FaceNetwork]:
+    """What reads valence and arousal, and nothing else, beside these networks; none where it is not wanted or one of
+    them does. Raises MienError for a bundle that does not give them, and where none ships."""
+    if wanted is False or (wanted is True and any(gives_affect(n.outputs.values()) for n in networks)):
+        return []
+    folder = shipped_with(values=AFFECT) if wanted is True else bundle_folder(str(wanted))
+    if folder is None:
+        raise MienError(
+            "No model of valence and arousal ships with this copy. Name a bundle that gives them: --bundle."
+        )
+    network = FaceNetwork(folder, **options, kinds=("values",))
+    if not gives_affect(network.outputs.values()):
+        raise MienError(f"{folder} gives {network.info.gives}, not {' and '.join(AFFECT)}.")
+    return [network]
+
+
+def _face3d(regressor: Regressor, picture: Picture, box: Box, points: FacePoints | None) -> Face3DReading | MienError:
+    """In pixels of the original, as box and points are."""
+    scale = picture.scale
+    own = None if points is None else scaled_points(points, scale)
+    try:
+        found = regressor.read(picture.pixels, scaled_box(box, scale), size=SIZE, points=own)
+    except MienError as error:
+        return error
+    return reading_of(found, regressor.face, model=regressor.model_id).scaled(1 / scale)
 
 
 def _folders(bundle: Bundle | Sequence[Bundle] | None) -> list[Path]:

@@ -14,7 +14,8 @@ import numpy as np
 from mien.core.bundle import BundleInfo
 from mien.core.decode import probabilities
 from mien.core.errors import MienError
-from mien.core.spec import Input, Output, PictureInput, SoundInput
+from mien.core.labels import AFFECT
+from mien.core.spec import Input, Output, OutputKind, PictureInput, SoundInput
 from mien.media.crop import normalise
 from mien.media.files import read_info
 from mien.runtime.runner import Runner
@@ -39,13 +40,15 @@ class FaceNetwork:
     """A bundle that takes the picture of a face, alone or with the voice that is heard meanwhile.
 
     bundle: its folder. backend, precision, threads: as for Runner; a network with points is never computed in bfloat16,
-    which would move them. arrays: it gives vectors and pictures too. Raises MienError for a bundle that cannot be used,
+    which would move them. arrays: it gives vectors and pictures too. kinds: of the other outputs that are
+    read. Raises MienError for a bundle that cannot be used,
     and one that takes other inputs.
     """
 
     def __init__(
-        self, bundle: str | Path, *, backend: str, precision: str, threads: int | None, arrays: bool = False
-    ) -> None:
+        self, bundle: str | Path, *, backend: str, precision: str, threads: int | None, arrays: bool = False,
+        kinds: tuple[OutputKind, ...] = ("classes", "values"),
+    ) -> None:  # fmt: skip
         folder = Path(bundle)
         info = read_info(folder)
         require_readable(info, folder)
@@ -57,7 +60,7 @@ class FaceNetwork:
         voice = self.info.inputs.get(VOICE)
         self.voice = voice if isinstance(voice, SoundInput) else None
         """How the voice is prepared; None where it takes none."""
-        self.outputs = self.info.outputs_of("classes", "values", *(("vector", "picture") if arrays else ()))
+        self.outputs = self.info.outputs_of(*kinds, *(("vector", "picture") if arrays else ()))
         """What `read` gives of each face."""
 
     @property
@@ -125,6 +128,11 @@ def has_picture_and_voice(inputs: Mapping[str, Input]) -> bool:
     """Whether a film with sound gives it: one picture, and a sound by the name VOICE."""
     rest = {name: given for name, given in inputs.items() if name != VOICE}
     return isinstance(inputs.get(VOICE), SoundInput) and has_picture_only(rest)
+
+
+def gives_affect(outputs: Iterable[Output]) -> bool:
+    """Whether one of them holds valence and arousal."""
+    return any(output.kind == "values" and set(AFFECT) <= set(output.names) for output in outputs)
 
 
 def named_outputs(networks: Iterable[FaceNetwork]) -> list[list[FaceOutput]]:

@@ -8,31 +8,77 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import product
 
+import cv2
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageDraw, ImageFont
 
+from mien.core.face3d import Face3DReading
 from mien.core.records import Box, Reading
+from mien.runtime.face3d.drawing import draw as draw_face
 from mien.runtime.landmarks import scaled_points
 from mien.runtime.point_overlay import draw_points
+from mien.synthetic.faces3d import face_named
 
 # One colour for each place in the alphabet of classes; dark enough for white letters (contrast 4.5 and more).
 COLOURS = ("#1f5fa8", "#a33a17", "#1b7a3d", "#8a2f8f", "#6b5b00", "#00707a", "#b3134f", "#5a4fcf", "#4d4d4d")
 _SMALLEST_LETTERS = 11
+_LARGEST_RENDER = 768  # pixels of a side; larger ones are enlarged
+_BEHIND = 0.35  # brightness of the picture behind its renders
 _SMALL_FACE = 64  # pixels of a side, below which a frame within the box would cover the face
 Pixels = UInt8[np.ndarray, "height width 3"]
 
 
-def draw(pixels: Pixels, readings: Sequence[Reading]) -> Pixels:
+def draw(pixels: Pixels, readings: Sequence[Reading]) -> UInt8[np.ndarray, "height drawn_width 3"]:
     """A copy of the picture with every face framed and labelled, its points drawn; boxes and points in its own pixels.
 
-    A picture without a face has a note in a corner.
+    A picture without a face has a note in a corner. Beside a picture with 3D faces stands the same picture with their
+    renders, and is then twice as wide.
     """
     return np.asarray(drawn(pixels, readings))
 
 
 def drawn(pixels: Pixels, readings: Sequence[Reading], *, own: bool = False) -> Image.Image:
     """As `draw`, without a further copy. own: the points may be drawn into `pixels` themselves."""
+    solid = [reading.face3d for reading in readings if reading.face3d is not None]
+    beside = rendered(pixels, solid) if solid else None
+    photo = _labelled(pixels, readings, own=own)
+    if beside is None:
+        return photo
+    both = Image.new("RGB", (2 * photo.width, photo.height))
+    both.paste(photo, (0, 0))
+    both.paste(Image.fromarray(beside), (photo.width, 0))
+    return both
+
+
+def rendered(pixels: Pixels, faces: Sequence[Face3DReading]) -> Pixels:
+    """The picture, darkened, with the grey render of each face where it stands; the first in front."""
+    shown = (pixels * np.float32(_BEHIND)).astype(np.uint8)
+    for found in reversed(faces):
+        _lay_render(shown, found)
+    return shown
+
+
+def _lay_render(pixels: Pixels, found: Face3DReading) -> None:
+    """In place."""
+    crop = found.parameters.crop
+    size = int(np.clip(round(crop.sides[0]), 8, _LARGEST_RENDER))
+    given = replace(found.parameters, crop=replace(crop, size=size))
+    grey = draw_face(face_named(found.face), given)
+    x0, y0 = (max(0, int(np.floor(edge))) for edge in crop.box[:2])
+    x1, y1 = (min(limit, int(np.ceil(edge))) for edge, limit in zip(crop.box[2:], pixels.shape[1::-1], strict=True))
+    if x1 <= x0 or y1 <= y0:
+        return
+    matrix = given.crop.matrix
+    matrix[:, 2] -= (x0, y0)
+    placed = cv2.warpAffine(grey, matrix, (x1 - x0, y1 - y0), flags=cv2.INTER_LINEAR)
+    covers = cv2.warpAffine((grey > 0).astype(np.float32), matrix, (x1 - x0, y1 - y0), flags=cv2.INTER_LINEAR)
+    region, share = pixels[y0:y1, x0:x1], covers[..., None]
+    region[:] = np.round(region * (1 - share) + placed[..., None]).clip(0, 255).astype(np.uint8)
+
+
+def _labelled(pixels: Pixels, readings: Sequence[Reading], *, own: bool) -> Image.Image:
+    """With boxes, plates and points."""
     pointed = [reading.points for reading in readings if reading.points is not None]
     if pointed and not (own and pixels.flags.writeable):
         pixels = pixels.copy()
@@ -49,7 +95,7 @@ def drawn(pixels: Pixels, readings: Sequence[Reading], *, own: bool = False) -> 
     line = max(2, round(size / 8))
     for face in faces:
         _frame(canvas, face, image.size, line)
-    labelled = [face for face in faces if face.label]
+    labelled = [face for face in faces if plate_text(face)]
     for face, (corner, text, font) in zip(labelled, place(labelled, image.size, size), strict=True):
         _leader(canvas, corner, plate_size(text, font), face, line)
         _plate(canvas, corner, text, font, colour_of(face))
@@ -68,6 +114,11 @@ def _frame(canvas: ImageDraw.ImageDraw, face: Reading, size: tuple[int, int], li
         return
     canvas.rectangle(_clipped(face.box, size, own), outline="white", width=own + max(1, own // 2))
     canvas.rectangle(_clipped(face.box, size, own), outline=colour_of(face), width=own)
+
+
+def plate_text(face: Reading) -> str:
+    """What stands on a face's plate: a line for its expression, and one for valence and arousal where both are read."""
+    return "\n".join(filter(None, [face.label, face.affect.summary if face.affect and face.expression else ""]))
 
 
 def colour_of(face: Reading) -> str:
@@ -94,7 +145,7 @@ def place(faces: Sequence[Reading], size: tuple[int, int], letters: int) -> list
     placed: list[Placed] = []
     for face in faces:
         assert face.box is not None
-        text = face.label
+        text = plate_text(face)
         font = _font(letters, size[0], text)
         width, height = plate_size(text, font)
         places = [_inside(spot, width, height, size) for spot in _spots(face.box, width, height)]
@@ -107,9 +158,8 @@ def place(faces: Sequence[Reading], size: tuple[int, int], letters: int) -> list
 
 
 def plate_size(text: str, font: ImageFont.FreeTypeFont) -> tuple[float, float]:
-    pad = font.size * 0.3
-    ascent, descent = font.getmetrics()
-    return font.getlength(text) + 2 * pad, ascent + descent + pad
+    pad, lines = font.size * 0.3, text.split("\n")
+    return max(map(font.getlength, lines)) + 2 * pad, len(lines) * sum(font.getmetrics()) + pad
 
 
 def _spots(box: Box, width: float, height: float) -> list[Box]:
@@ -172,7 +222,9 @@ def _plate(
     width, height = plate_size(text, font)
     x, y = corner
     canvas.rectangle((round(x), round(y), round(x + width) - 1, round(y + height) - 1), fill=colour)
-    canvas.text((x + font.size * 0.3, y + font.size * 0.15), text, fill="white", font=font)
+    for number, line in enumerate(text.split("\n")):
+        top = y + font.size * 0.15 + number * sum(font.getmetrics())
+        canvas.text((x + font.size * 0.3, top), line, fill="white", font=font)
 
 
 def _clipped(box: Box | None, size: tuple[int, int], line: int) -> tuple[int, int, int, int]:
@@ -199,12 +251,12 @@ def _cut(text: str, letters: int) -> str:
 def thumbnail(
     pixels: Pixels, readings: Sequence[Reading], *, side: int
 ) -> UInt8[np.ndarray, "small_height small_width 3"]:
-    """The picture fitted into side x side, small ones enlarged, with its labels drawn at that size."""
+    """The picture fitted into side x side, small ones enlarged, with its labels drawn at that size; without renders."""
     height, width = pixels.shape[:2]
     factor = min(side / width, side / height)
     size = (max(1, round(width * factor)), max(1, round(height * factor)))
     small = np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0))
-    return draw(small, [scaled(reading, factor) for reading in readings])
+    return draw(small, [replace(scaled(reading, factor), face3d=None) for reading in readings])
 
 
 def scaled(reading: Reading, factor: float) -> Reading:
@@ -213,4 +265,6 @@ def scaled(reading: Reading, factor: float) -> Reading:
         return reading
     x0, y0, x1, y1 = reading.box
     points = None if reading.points is None else scaled_points(reading.points, factor)
-    return replace(reading, box=(x0 * factor, y0 * factor, x1 * factor, y1 * factor), points=points)
+    solid = None if reading.face3d is None else reading.face3d.scaled(factor)
+    box = (x0 * factor, y0 * factor, x1 * factor, y1 * factor)
+    return replace(reading, box=box, points=points, face3d=solid)

@@ -16,14 +16,16 @@ from arro3.core import Table
 from PIL import Image
 
 from mien.core.errors import MienError
-from mien.core.records import Reading
+from mien.core.labels import AFFECT
+from mien.core.records import Affect, Reading
 from mien.media.files import atomic_path
 from mien.media.image import Picture, load_image, picture_of_pillow
 from mien.media.tables.arrow import ArrowFormat
 from mien.media.tables.columns import Column
 from mien.media.video import frames
+from mien.runtime.face3d.reading import save_mesh
 from mien.runtime.faces import picture_of
-from mien.runtime.networks import FaceOutput
+from mien.runtime.networks import FaceOutput, gives_affect
 from mien.runtime.overlay import draw, scaled
 from mien.runtime.tables import ReadingColumns
 
@@ -44,6 +46,15 @@ class FaceReading(Reading):
     def plot(self, path: str | Path | None = None) -> Image.Image:
         """The picture with this face drawn; also saved, where a path is given. Raises MienError as `Readings.plot`."""
         return Readings([self]).plot(path)
+
+    def save_mesh(self, path: str | Path, *, posed: bool = False) -> None:
+        """Writes the 3D face as .obj or .glb, in metres; posed: with the head turned as in the photo.
+
+        Raises MienError for a reading without a 3D face, and for another suffix.
+        """
+        if self.face3d is None:
+            raise MienError("This reading has no 3D face. Read it with Analyzer(face3d=True).")
+        save_mesh(self.face3d, Path(path), posed=posed)
 
     def _repr_html_(self) -> str:
         return Readings([self])._repr_html_()
@@ -154,7 +165,19 @@ def with_outputs(face: FaceReading, given: Mapping[str, Any], outputs: Sequence[
     main = next((output.name for output in outputs if output.output.kind == "classes"), None)
     shares: dict[str, float] = numbers.get(main, {}) if main is not None else {}
     expression = max(shares, key=shares.__getitem__) if shares else None
-    return replace(face, expression=expression, probabilities=shares, outputs=numbers, arrays=arrays)
+    return replace(
+        face, expression=expression, probabilities=shares, outputs=numbers, arrays=arrays,
+        affect=_affect(numbers, outputs),
+    )  # fmt: skip
+
+
+def _affect(numbers: Mapping[str, dict[str, float]], outputs: Sequence[FaceOutput]) -> Affect | None:
+    """Of the first output that holds both values."""
+    for each in outputs:
+        if each.name in numbers and gives_affect([each.output]):
+            valence, arousal = (numbers[each.name][name] for name in AFFECT)
+            return Affect(valence, arousal, each.output.proxy)
+    return None
 
 
 def _flat(readings: Any) -> Iterator[FaceReading]:

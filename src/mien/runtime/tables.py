@@ -18,6 +18,7 @@ from mien.core.landmarks import scheme_of
 from mien.core.records import FacePoints, Reading
 from mien.core.spec import SoundInput
 from mien.media.tables import Column, TableWriter
+from mien.runtime.face3d.reading import Face3DColumns
 from mien.runtime.networks import FaceOutput
 
 FRAME_OF_REFERENCE = (
@@ -143,6 +144,8 @@ class ReadingColumns:
     """What they give, as `Analyzer.outputs`; vectors and pictures have no columns."""
     points: PointColumns | None = None
     """Of the landmark model that reads along."""
+    face3d: Face3DColumns | None = None
+    """Of the 3D faces."""
 
     @classmethod
     def of(cls, info: BundleInfo, points: PointColumns | None = None) -> "ReadingColumns":
@@ -155,12 +158,17 @@ class ReadingColumns:
     def columns(self) -> tuple[Column, ...]:
         """In order."""
         given = [column for group in self._groups.values() for column in group.values()]
-        return (*_FIRST, *given, *(self.points.columns if self.points else ()), *_LAST)
+        return (*_FIRST, *given, *self._further, *_LAST)
+
+    @cached_property
+    def _further(self) -> tuple[Column, ...]:
+        """Of points and 3D faces."""
+        return tuple(column for part in (self.points, self.face3d) if part for column in part.columns)
 
     @cached_property
     def _groups(self) -> dict[str, dict[str, Column]]:
         """For each output: its columns by class or value name; the class itself under ""."""
-        used = {column.name for column in (*_FIRST, *_LAST, *(self.points.columns if self.points else ()))}
+        used = {column.name for column in (*_FIRST, *_LAST, *self._further)}
         groups: dict[str, dict[str, Column]] = {}
         for each in self.outputs:
             if each.output.kind == "classes":
@@ -197,7 +205,8 @@ class ReadingColumns:
                 best = max(values, key=values.__getitem__, default=None)
                 cells[group[""].name] = reading.expression if name == main else best
             cells |= {group[key].name: value for key, value in values.items() if key in group}
-        return cells | (self.points.cells(reading.points) if self.points else {})
+        cells |= self.points.cells(reading.points) if self.points else {}
+        return cells | (self.face3d.cells(reading.face3d) if self.face3d else {})
 
     def described(self, **details: Any) -> dict[str, Any]:
         """For the sidecar: what the numbers of the table mean, as plain values."""
@@ -212,6 +221,7 @@ class ReadingColumns:
             "model": models[0],
             **({"models": models} if len(models) > 1 else {}),
             **({"points": self.points.described()} if self.points else {}),
+            **({"face3d": self.face3d.described()} if self.face3d else {}),
             "mien": __version__,
             **details,
         }
@@ -254,8 +264,9 @@ def _of_classes(each: FaceOutput, *, first: bool) -> dict[str, Column]:
 def _of_values(each: FaceOutput) -> dict[str, Column]:
     output = each.output
     span = "..".join(f"{limit:g}" for limit in output.range or ())
+    proxy = f"; a proxy, learned from: {output.proxy}" if output.proxy else ""
     return {
-        name: Column(name, "number", output.unit, span, f"{name}, of the output {each.name}", _SHARE)
+        name: Column(name, "number", output.unit, span, f"{name}, of the output {each.name}{proxy}", _SHARE)
         for name in output.names
     }
 

@@ -1,7 +1,7 @@
 """The systems by name: `create_model`, `list_models`. A dict, to be read in one place; listing them needs no torch."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from mien.core.bundle import BundleInfo
@@ -102,6 +102,8 @@ def system_from_info(info: BundleInfo, *, weights: int = MOST_WEIGHTS) -> "Syste
         outputs = _labelled(info.system, found.default_outputs(config), given)
         if missing := info.outputs.keys() - outputs.keys():
             raise MienError(f"{info.system} with this config gives {', '.join(outputs)}, not {sorted(missing)[0]!r}.")
+        proxies = {name: replace(outputs[name], proxy=output.proxy) for name, output in info.outputs.items()}
+        outputs |= {name: output for name, output in proxies.items() if output.proxy}
         return found(config, inputs=_known_inputs(found, config, info.inputs), outputs=outputs)
 
 

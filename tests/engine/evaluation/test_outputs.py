@@ -124,9 +124,10 @@ def test_two_outputs_give_one_report_from_one_pass(
     assert lines["ccc/valence"]["low"] <= lines["ccc/valence"]["value"] <= lines["ccc/valence"]["high"]
     assert (lines["ccc/valence"]["output"], lines["ccc/valence"]["labels"]) == ("affect", "")
     assert files_of(tmp_path / "out") == [
-        "affect/failures.csv", "affect/values.csv", "affect/values.parquet", "expression/confusion.csv",
-        "expression/confusion.png", "expression/failures.csv", "expression/predictions.csv",
-        "expression/predictions.parquet", "expression/reliability.png", "metrics.jsonl", "report.html",
+        "affect/circumplex.png", "affect/failures.csv", "affect/scatter_arousal.png", "affect/scatter_valence.png",
+        "affect/values.csv", "affect/values.parquet", "expression/confusion.csv", "expression/confusion.png",
+        "expression/failures.csv", "expression/predictions.csv", "expression/predictions.parquet",
+        "expression/reliability.png", "metrics.jsonl", "report.html",
     ]  # fmt: skip
     text = (tmp_path / "out/report.html").read_text()
     assert "<h2>expression</h2>" in text and "<h2>affect</h2>" in text and "affect: All metrics" in text

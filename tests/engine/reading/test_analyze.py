@@ -262,3 +262,38 @@ def test_a_name_with_a_line_break_stays_on_its_line(photos: Path, tmp_path: Path
     (line,) = [line for line in summary.splitlines() if "face 0" in line]
     assert "photos/x\\x0a\\x1b[2Jy.jpg  face 0: " in line
     assert rows(tmp_path / "out")[0]["source"] == str(strange)
+
+
+def test_3d_faces_have_columns_a_render_and_meshes(photos: Path, tmp_path: Path, bundle: str, dots: str) -> None:
+    output = tmp_path / "out"
+    common = {"bundle": bundle, "landmarks": "auto", "landmark_bundle": dots, "smooth": True}
+    said = run(photos / "a.jpg", output=output, with_="face3d", face3d_bundle="fit", mesh="obj", **common)
+    assert "3D faces by fit to" in said
+    (row,) = rows(output)
+    assert 0 <= float(row["AU12_right"]) <= 1 and row["face3d_yaw"] and row["face3d_shape_0"]
+    assert Image.open(output / "overlays" / "a.jpg").width == 1024  # twice that of the photo
+    assert (output / "meshes" / "a.obj").read_text().startswith("# 3D face open")
+    described = json.loads((output / "readings.json").read_text())["face3d"]
+    assert described["model"].startswith("fit to") and described["smoothing"]["filter"] == "one euro"
+    with pytest.raises(MienError, match="was read with 3D face"):
+        run(photos / "a.jpg", output=output, resume=True, **common)
+    run(photos / "a.jpg", output=output, overwrite=True, **common)
+    assert not (output / "meshes" / "a.obj").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        (
+            {"with_": "afect"},
+            r"--with takes affect and face3d, separated by commas; got 'afect'\. Did you mean 'affect'",
+        ),
+        ({"mesh": "obj"}, "--mesh is for 3D faces: --with face3d"),
+        ({"face3d_bundle": "fit"}, "--face3d-bundle is for 3D faces"),
+    ],
+)
+def test_wrong_words_about_further_readings_are_one_line(
+    photos: Path, tmp_path: Path, bundle: str, options: dict[str, str], error: str
+) -> None:
+    with pytest.raises(MienError, match=error):
+        run(photos / "a.jpg", output=tmp_path / "out", bundle=bundle, **options)

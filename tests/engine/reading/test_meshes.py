@@ -5,7 +5,7 @@ import struct
 
 import numpy as np
 
-from mien.engine.reading.render.meshes import write_glb, write_obj
+from mien.runtime.face3d.meshes import write_glb, write_obj
 
 VERTICES = np.array([[0, 0, 0], [0.1, 0, 0], [0, 0.2, -0.3], [0.1, 0.2, 0.5]], np.float32)
 TRIANGLES = np.array([[0, 1, 2], [1, 3, 2]], np.int32)

@@ -8,8 +8,8 @@ import pytest
 from mien.__main__ import main
 from mien.core.errors import MienError
 from mien.engine.training import run as training
-from mien.engine.training.chain import chain
-from mien.engine.training.chain_file import read_chain
+from mien.engine.training.chain.command import chain
+from mien.engine.training.chain.file import read_chain
 from mien.engine.training.config import find_config, list_chains, list_configs, resolve
 from mien.systems.bundle import load, read_info
 
@@ -51,7 +51,7 @@ def test_can_is_trained_by_one_command_and_goes_on(options, tmp_path, monkeypatc
     assert "All 5 steps are trained" in chain("can/chain", **options)
     assert begun == ["face", "voice", "classifier", "classifier", "context", "product"]  # each that was not finished
     state = json.loads((output / "chain.json").read_text())
-    assert list(state) == list(read_chain("can/chain")[1]) and state["face"] == faces
+    assert list(state) == list(read_chain("can/chain").steps) and state["face"] == faces
     can, face = load(output / "context" / "bundle"), load(output / "face" / "bundle")
     assert can.info.provenance["init"].startswith(f"face {faces}, voice {state['voice']}, classifier ")
     for name, value in face.face.encoder.state_dict().items():
@@ -119,13 +119,14 @@ def test_a_step_that_was_interrupted_is_resumed(options, tmp_path, monkeypatch):
 
 
 def test_a_chain_is_no_config_and_a_config_no_chain(capsys):
-    assert list_chains() == ["can/chain"] and "can/chain" not in list_configs()
+    assert list_chains() == ["can/chain", "if3d/chain", "if3d/small/chain"] and "can/chain" not in list_configs()
     with pytest.raises(MienError, match=r"can/chain is a chain of runs: mien chain can/chain"):
         resolve(["can/chain"], {})
-    with pytest.raises(MienError, match=r"1a_face\.yaml is no chain: .* mien brings: can/chain"):
+    with pytest.raises(MienError, match=r"1a_face\.yaml is no chain: .* mien brings: can/chain, if3d/chain"):
         read_chain("can/1a_face")
     assert find_config("can/chain").is_file()
     assert main(["chain", "--help"]) == 0
     assert "--steps" in (shown := capsys.readouterr().out) and "face → voice → classifier → context → product" in shown
+    assert "photo, render, linear, attention, gate, spp" in shown
     assert main(["chain", "can/chain", "--trainer.epoch", "3"]) == 2
     assert "trainer.epochs" in capsys.readouterr().err

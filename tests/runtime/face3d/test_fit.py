@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from mien.core.errors import MienError
-from mien.core.face3d import rotation_matrices
+from mien.core.face3d import FaceInCrop, pixels_of, rotation_matrices
 from mien.core.records import FacePoints
 from mien.metrics.face3d import vertex_errors_mm
 from mien.runtime.face3d.drawing import draw, grey_levels
 from mien.runtime.face3d.fit import LandmarkFit
-from mien.runtime.face3d.parameters import FaceInCrop, camera_in, crop_around, pixels_of
+from mien.runtime.face3d.parameters import camera_in, crop_around
 from mien.synthetic.face.open_face import open_face, parameters_of
 from mien.synthetic.people import person_of
 

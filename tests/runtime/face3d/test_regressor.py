@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from mien.core.errors import MienError
+from mien.core.face3d import FaceInCrop
 from mien.core.geometry import crop_of_box
 from mien.core.spec import Output, PictureInput
 from mien.media.files import read_info
-from mien.runtime.face3d.parameters import FaceInCrop
 from mien.runtime.face3d.regressor import Regressor
 from mien.runtime.landmarks import next_crop
 from mien.synthetic.face.open_face import open_face

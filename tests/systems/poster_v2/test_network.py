@@ -50,6 +50,18 @@ def test_every_trainable_parameter_gets_a_gradient(legacy, branch):
     assert without == []
 
 
+def test_valence_and_arousal_leave_the_classes_alone_and_are_averaged_with_the_mirror():
+    with_affect, without, x = build(affect=True).eval(), build().eval(), picture()
+    without.load_state_dict({k: v for k, v in with_affect.state_dict().items() if not k.startswith("affect_head.")})
+    found = with_affect(x)
+    assert found["affect"].shape == (2, 2) and found["affect"].abs().max() < 1
+    torch.testing.assert_close(found["expression"], without(x)["expression"])
+    averaged = build(affect=True, mirror_average=True).eval()
+    averaged.load_state_dict(with_affect.state_dict())
+    torch.testing.assert_close(averaged(x)["affect"], (found["affect"] + with_affect(x.flip(3))["affect"]) / 2)
+    torch.testing.assert_close(with_affect.for_inference()(x)["affect"], found["affect"], atol=1e-5, rtol=1e-4)
+
+
 def test_thawed_landmark_net_trains_too():
     net = build(freeze_landmarks=False, drop_path=0.0).train()
     assert net.landmark_net.training

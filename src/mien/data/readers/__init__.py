@@ -10,7 +10,7 @@ from typing import Any
 
 from mien.core.errors import MienError, nearest
 from mien.core.extras import imported
-from mien.data.readers.reader import MISSING, Reader, one_line
+from mien.data.readers.reader import MISSING, PICTURES, Reader, one_line
 from mien.media.files import home_expanded
 
 READERS: dict[str, str] = {
@@ -59,13 +59,14 @@ def list_readers() -> list[str]:
 def open_reader(name: str, root: str | Path, **options: Any) -> Reader:
     """The reader `name` over the folder (for `manifest`: the file) `root`.
 
-    Every reader takes the option `missing`: "stop" or "skip", for listed pictures that are not on disk.
+    Every reader takes the options `missing`: "stop" or "skip", for listed pictures that are not on disk; `pictures`:
+    "photo", or "render" to take each face's render, which has the photo's size, in the place of the photo.
     Raises MienError for an unknown name, an unknown option, or a root that is not laid out as that data set is.
     """
     if name not in READERS:
         raise MienError(f"No data set reader {name!r}.{nearest(name, READERS)}")
     reader: type[Reader] = imported(READERS[name])
-    known = [*(name for name in signature(reader).parameters if name != "root"), "missing"]
+    known = [*(name for name in signature(reader).parameters if name != "root"), "missing", "pictures"]
     for option in options:
         if option not in known:
             raise MienError(f"Reader {name} has no option {option!r}.{nearest(option, known)}")
@@ -73,9 +74,13 @@ def open_reader(name: str, root: str | Path, **options: Any) -> Reader:
     if missing not in MISSING:
         raise MienError(f"Reader {name}: missing must be stop or skip; got {missing!r}.")
     folder = home_expanded(root)
+    own = "pictures" in signature(reader).parameters  # renders of another size than the photos, in folders of their own
+    pictures = "photo" if own else str(options.pop("pictures", "photo"))
+    if pictures not in PICTURES:
+        raise MienError(f"Reader {name}: pictures must be photo or render; got {pictures!r}.")
     with one_line(name, folder):
         opened = reader(folder, **options)
-    opened.missing = missing
+    opened.missing, opened.picture_kind = missing, pictures
     return opened
 
 

@@ -13,8 +13,8 @@ from mien.data.readers.affectnet_lists import CODES
 from mien.data.readers.listing import Listing, split_folders
 from mien.data.readers.reader import Reader, folder_names
 
-_RENDERS = "affectnet_smirk"
-_TREES = {"photo": ("affectnet_clean", "Dataset/affectnet_clean", "."),
+_PHOTOS, _RENDERS = "affectnet_clean", "affectnet_smirk"
+_TREES = {"photo": (_PHOTOS, f"Dataset/{_PHOTOS}", "."),
           "render": (_RENDERS, f"Dataset/{_RENDERS}")}  # fmt: skip
 Affect = tuple[float, float, int]
 
@@ -61,6 +61,8 @@ class ClassTree:
     def _sample(self, path: Path, split: str, code: int, affect: dict[str, Affect]) -> Sample:
         valence, arousal, _ = affect.get(path.stem, (None, None, None))
         key = path.relative_to(self.reader.root).as_posix()
+        if self.top.name == _RENDERS:  # the key of its photo: models of either are compared face by face
+            key = key.replace(_RENDERS, _PHOTOS, 1)
         return Sample(key, path, split, code, valence=valence, arousal=arousal, render=self._render(path))
 
     def _render(self, photo: Path) -> Path | None:

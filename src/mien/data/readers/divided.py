@@ -17,7 +17,7 @@ class Divided(Reader):
         super().__init__(reader.root)
         self.reader, self.file, self.fold, self.where = reader, file, fold, where
         self.name = reader.name  # type: ignore[misc]
-        self.labels, self.missing = reader.labels, reader.missing
+        self.labels, self.missing, self.affect_proxy = reader.labels, reader.missing, reader.affect_proxy
         self.notes, self.absent = reader.notes, reader.absent
         if file.data and file.data != reader.name:
             raise self.error(f"{where} divides {file.data}, not {reader.name}.")

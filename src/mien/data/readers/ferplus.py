@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from mien.core.errors import nearest
-from mien.core.labels import label_set
+from mien.core.labels import circumplex, label_set
 from mien.core.records import Box, Sample
 from mien.data.readers.reader import Listing, Reader
 
@@ -30,16 +30,21 @@ class FerPlus(Reader):
     the 8 classes divided by their sum.
     drop_single_votes: a single vote for a column is an outlier and set to 0 first, as FER+'s own code does; the shipped
     numbers and the strict majority do without.
+    affect: also give valence and arousal by the votes: the mean over them of the circumplex (core.labels). Nobody rated
+    these faces so: it is a proxy, of what the words for expressions mean, and knows no intensity.
     """
 
     name = "ferplus"
     signs = tuple(f"{folder}/label.csv" for folder in _FOLDERS.values())
 
-    def __init__(self, root: Path, *, majority: str = "strict", drop_single_votes: bool = False) -> None:
+    def __init__(
+        self, root: Path, *, majority: str = "strict", drop_single_votes: bool = False, affect: bool = False
+    ) -> None:
         super().__init__(root)
         if majority not in MAJORITIES:
             raise self.error(f"no majority {majority!r}.{nearest(str(majority), MAJORITIES)}")
-        self.majority, self.drop_single_votes = majority, drop_single_votes
+        self.affect_proxy = "FER+ votes for expressions, placed on the circumplex" if affect else ""
+        self.majority, self.drop_single_votes, self.affect = majority, drop_single_votes, affect
         self.labels = label_set("ferplus")
         self.splits = tuple(split for split, name in _FOLDERS.items() if (self.root / name).is_dir())
         if not self.splits:
@@ -58,10 +63,15 @@ class FerPlus(Reader):
         return [
             Sample(
                 f"{folder.name}/{names[i]}", folder / name, split, int(expression[i]),
-                tuple(distribution[i].tolist()), boxes[i],
+                tuple(distribution[i].tolist()), boxes[i], None, *self._affect(distribution[i].tolist()),
             )
             for i in np.flatnonzero(kept) if (name := found[i])
         ]  # fmt: skip
+
+    def _affect(self, shares: list[float]) -> tuple[float, float] | tuple[None, None]:
+        if not self.affect:
+            return None, None
+        return circumplex(dict(zip(label_set("ferplus").classes, shares, strict=True)))
 
     def _table(self, table: Path) -> tuple[list[str], list[Box | None], np.ndarray]:
         """File names, boxes (None: the whole 48x48 picture) and votes int64 [rows, 10]."""

@@ -49,6 +49,8 @@ class Joined(Reader):
         order = labels or content.get("labels")
         self.labels = label_set(order) if order else next(iter(self._readers.values()))[0].labels
         found = dict.fromkeys(split for _, splits in self._readers.values() for split in splits)
+        proxies = dict.fromkeys(reader.affect_proxy for reader, _ in self._readers.values() if reader.affect_proxy)
+        self.affect_proxy = "; ".join(proxies)
         self.splits = tuple(split for split in ("train", "valid", "test", "all") if split in found)
 
     def _content(self) -> dict[str, Any]:

@@ -35,7 +35,7 @@ from mien.data.readers.listing import (
 )
 from mien.data.splits import SPLIT_NAMES
 
-MISSING = ("stop", "skip")
+MISSING, PICTURES = ("stop", "skip"), ("photo", "render")
 ENDLESS_BOX = f"the edges of a box lie within {EDGE:,} pixels"
 
 
@@ -47,8 +47,11 @@ class Reader(ABC):
     "train", "valid", "test", or "all" where the data are not divided. aliases: other words for them, as the set's own
     literature calls them. valid_is_test: published numbers are reported on
     what the set calls validation; it is then the split "test", and selecting an epoch on it is refused.
+    affect_proxy: what valence and arousal were made of, where nobody rated them; a network trained on them says so.
     missing: what a listed picture that is not there does: "stop" raises, "skip" leaves it out, counted in `notes`.
-    Every reader takes it as an option. notes: what a person should be told, in words. absent: what was left out so.
+    picture_kind: "render" takes each face's render in the place of its photo.
+    Every reader takes both as options (`missing`, `pictures`). notes: what a person should be told, in words. absent:
+    what was left out so.
     """
 
     name: ClassVar[str]
@@ -58,7 +61,9 @@ class Reader(ABC):
     splits: tuple[str, ...] = ()
     aliases: ClassVar[Mapping[str, str]] = MappingProxyType({})
     valid_is_test: bool = False
+    affect_proxy: str = ""
     missing: str = "stop"
+    picture_kind: str = "photo"
 
     def __init__(self, root: Path) -> None:
         self.root = Path(root)
@@ -84,11 +89,17 @@ class Reader(ABC):
     def _read_checked(self, split: str) -> list[Sample]:
         with _no_collection(), one_line(self.name, self.root):
             samples = _with_printable_keys(self._read(split))
+            samples = [self._as_render(sample) for sample in samples] if self.picture_kind == "render" else samples
         self._note_unreadable()
         if not samples:
             raise self.error(f"split {split!r} is empty under {self.root}.{self._unreadable_text()}")
         self._refuse_endless_boxes(samples)
         return sorted(samples, key=attrgetter("key"))
+
+    def _as_render(self, sample: Sample) -> Sample:
+        if sample.render is None:
+            raise self.error(f"pictures is render, and {sample.key} has none.")
+        return replace(sample, path=sample.render, render=None, span=None, frame=None)
 
     def resolve(self, split: str) -> str:
         """The name in `self.splits` that `split` means ("val" is "valid"). Raises MienError for a missing one."""

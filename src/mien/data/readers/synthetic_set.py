@@ -22,6 +22,8 @@ def affected_side(reader: Reader, row: dict[str, str]) -> Literal["R", "L"] | No
 class SyntheticSet(Reader):
     """A folder that `mien data synth` wrote: `_open` its table, `_truth` of an `.npz` file."""
 
+    affect_proxy = "drawn expressions and their intensity, placed on the circumplex"
+
     def _open(self, table: str, columns: Sequence[str]) -> None:
         """Reads the table and the splits that it names. Raises MienError for a missing table or column."""
         way_out = f"Make such a folder with mien data synth {self.name} --output DIR."

@@ -17,7 +17,7 @@ def compare_tables(first: str, second: str, bootstrap: Bootstrap) -> dict[str, C
 
     Raises MienError where the two have no table of one kind, and for tables that do not compare.
     """
-    tables = [_tables(Path(path)) for path in (first, second)]
+    tables = [tables_of(Path(path)) for path in (first, second)]
     found: dict[str, Comparison] = {}
     for output, kind in tables[0]:
         if (output, kind) in tables[1]:
@@ -30,7 +30,7 @@ def compare_tables(first: str, second: str, bootstrap: Bootstrap) -> dict[str, C
     return found
 
 
-def _tables(path: Path) -> dict[tuple[str, str], Path]:
+def tables_of(path: Path) -> dict[tuple[str, str], Path]:
     """(output, kind) → table, of a folder that `mien evaluate` wrote, or of one table."""
     tasks = {kind: task_of(kind) for kind in TASKS}
     if path.is_file():

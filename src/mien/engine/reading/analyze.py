@@ -7,6 +7,8 @@ from typing import Literal
 from mien.core.errors import MienError
 from mien.media.files import writable_folder
 
+SUFFIXES = {"none": (), "obj": (".obj",), "glb": (".glb",), "both": (".obj", ".glb")}
+
 
 def analyze(
     inputs: list[str],
@@ -17,6 +19,9 @@ def analyze(
     detector_weights: str | None = None,
     min_face: float | None = None,
     every: int = 1,
+    with_: str = "",
+    face3d_bundle: str | None = None,
+    mesh: Literal["none", "obj", "glb", "both"] = "none",
     overlay: bool = True,
     landmarks: Literal["auto", "yes", "no"] = "auto",
     landmark_bundle: str | None = None,
@@ -43,13 +48,18 @@ def analyze(
         detector_weights: weight file of yunet.
         min_face: side in pixels of the smallest face to detect; smaller is slower.
         every: of a video, read every N-th frame.
+        with_: further readings, separated by commas: affect (valence and arousal; the model that ships was trained on a
+            proxy), face3d (action units right and left, head pose, parameters in FLAME's arrangement).
+        face3d_bundle: folder of a bundle that gives the parameters of a 3D face (smirk), or fit, which fits one to the
+            landmarks; by default the network that ships with mien, else fit.
+        mesh: also write the 3D face of each face, looking ahead, into meshes/: Wavefront OBJ, binary glTF, or both.
         overlay: draw labelled pictures; --no-overlay writes the table alone.
         landmarks: also predict the 68 landmarks and the head pose of each face; auto is yes where a landmark model
             ships.
         landmark_bundle: folder of a bundle that gives landmarks; by default the first --bundle that does, else the one
             that ships with mien.
         points: also write the landmarks of each face as a .pts file, into points/.
-        smooth: of a video, smooth the landmarks over time (one-euro filter).
+        smooth: of a video, smooth landmarks and 3D faces over time (one-euro filter).
         resume: continue an interrupted run in the same folder; what was read is not read again.
         overwrite: replace the readings and pictures of an earlier run in the same folder.
         backend: inference backend; auto takes openvino where it is installed.
@@ -57,13 +67,16 @@ def analyze(
         threads: CPU threads; by default one for each core.
         limit: largest number of pictures and videos to read.
     """
-    from mien.engine.reading.inputs import bundles_of, files_of, landmarks_for, positive
+    from mien.engine.reading.inputs import bundles_of, extras_of, files_of, landmarks_for, positive
     from mien.engine.reading.output_folder import OutputFolder
     from mien.engine.reading.run import AnalyzeRun, PrintedRun
     from mien.media.image import left_out
     from mien.runtime.analyzer import Analyzer
 
-    needing = {"points": points, "resume": resume, "overwrite": overwrite}
+    needing = {"points": points, "resume": resume, "overwrite": overwrite, "mesh": mesh != "none"}
+    extras = extras_of(with_)
+    if not extras["face3d"] and (face3d_bundle or mesh != "none"):
+        raise MienError(f"--{'face3d-bundle' if face3d_bundle else 'mesh'} is for 3D faces: --with face3d.")
     if output is None and (option := next((name for name, given in needing.items() if given), None)):
         raise MienError(f"--{option} needs --output FOLDER; without it mien analyze prints its readings only.")
     folder, step = None if output is None else writable_folder(output), positive(every, "every") or 1
@@ -73,7 +86,8 @@ def analyze(
         bundles = bundles_of(bundle)
         analyzer = Analyzer(
             bundles, detector=detector, weights=detector_weights, min_face=min_face, backend=backend,
-            precision=precision, threads=threads, smooth=smooth,
+            precision=precision, threads=threads, smooth=smooth, affect=extras["affect"],
+            face3d=face3d_bundle or extras["face3d"],
             landmarks=landmarks_for(bundles, landmarks, landmark_bundle),
         )  # fmt: skip
         if points and analyzer.landmarks is None:
@@ -82,7 +96,7 @@ def analyze(
             "inputs": inputs, "detector": detector, "min_face": min_face, "every": step, "left_out": left_out(inputs),
         }  # fmt: skip
         run = (
-            AnalyzeRun(analyzer, out, files, details, overlay=overlay, points=points)
+            AnalyzeRun(analyzer, out, files, details, overlay=overlay, points=points, meshes=SUFFIXES[mesh])
             if out
             else PrintedRun(analyzer, files, details)
         )

@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 from mien.core.errors import MienError
-from mien.engine.reading.output_folder import OVERLAYS, POINTS, SHEET, OutputFolder
+from mien.engine.reading.output_folder import MESHES, OVERLAYS, POINTS, SHEET, OutputFolder
 from mien.engine.reading.output_names import OutputNames
 from mien.media.files import atomic_path, printable
 from mien.media.points import write_pts
@@ -22,10 +22,13 @@ DRAWN_PIXELS = 25_000_000  # drawing takes 10 bytes for each
 
 
 class Drawings:
-    """Draws each picture and film as it is read. overlay, points: which of them are wanted."""
+    """Draws each picture and film as it is read. overlay, points: which of them are wanted. meshes: suffixes of the
+    files of each 3D face."""
 
-    def __init__(self, output: OutputFolder, names: OutputNames, *, overlay: bool, points: bool) -> None:
-        self.output, self.names, self.overlay, self.points = output, names, overlay, points
+    def __init__(
+        self, output: OutputFolder, names: OutputNames, *, overlay: bool, points: bool, meshes: tuple[str, ...] = ()
+    ) -> None:
+        self.output, self.names, self.overlay, self.points, self.meshes = output, names, overlay, points, meshes
         self.failed: list[str] = []
         """Pictures that could not be drawn, with the reason."""
         self._page: list[tuple[str, np.ndarray | None]] = []
@@ -34,7 +37,7 @@ class Drawings:
 
     def picture(self, path: Path, read: PictureReadings) -> None:
         """Draws a picture; what cannot be drawn is noted and stops nothing."""
-        self._write_points(path, read, film=False)
+        self._write_faces(path, read, film=False)
         if not self.overlay:
             return
         try:
@@ -48,7 +51,7 @@ class Drawings:
 
     def frame(self, path: Path, read: PictureReadings) -> None:
         """Of a film."""
-        self._write_points(path, read, film=True)
+        self._write_faces(path, read, film=True)
         if self.overlay:
             self._frames.offer(read)
 
@@ -69,7 +72,8 @@ class Drawings:
         """Writes the overlay; the thumbnail."""
         if read.picture is None:
             return None
-        pixels, factor = _fitted(read.picture.pixels)
+        panels = 1 + any(reading.face3d is not None for reading in read.readings)
+        pixels, factor = _fitted(read.picture.pixels, panels)
         readings = [scaled(reading, read.picture.scale * factor) for reading in read.readings]
         small = thumbnail(pixels, readings, side=THUMBNAIL)
         tiny = max(pixels.shape[:2]) < THUMBNAIL  # no letters fit; it is drawn enlarged
@@ -77,11 +81,14 @@ class Drawings:
         write_jpeg(small if tiny else drawn(pixels, readings, own=pixels is not read.picture.pixels), target)
         return small
 
-    def _write_points(self, path: Path, read: PictureReadings, *, film: bool) -> None:
-        for face in read.readings if self.points else []:
-            if face.points is not None:
-                name = self.names.face(path, face.face_id, frame=face.frame if film else None)
+    def _write_faces(self, path: Path, read: PictureReadings, *, film: bool) -> None:
+        """Points and meshes of each face."""
+        for face in read.readings if self.points or self.meshes else []:
+            name = self.names.face(path, face.face_id, frame=face.frame if film else None)
+            if self.points and face.points is not None:
                 write_pts(self.output.new_file(POINTS, f"{name}.pts"), face.points.landmarks_px)
+            for suffix in self.meshes if face.face3d is not None else ():
+                face.save_mesh(self.output.new_file(MESHES, f"{name}{suffix}"))
 
     def _write_page(self, *, last: bool) -> None:
         """The contact sheet, numbered when there is more than one."""
@@ -111,10 +118,11 @@ class SampledFrames:
         self.count += 1
 
 
-def _fitted(pixels: np.ndarray) -> tuple[np.ndarray, float]:
-    """The picture as it is drawn on, and by how much it was reduced for that (1 where it was not)."""
+def _fitted(pixels: np.ndarray, panels: int) -> tuple[np.ndarray, float]:
+    """The picture as it is drawn on, and by how much it was reduced for that (1 where it was not). panels: of its width
+    that stand side by side."""
     height, width = pixels.shape[:2]
-    factor = min(1.0, JPEG_SIDE / max(height, width), (DRAWN_PIXELS / (height * width)) ** 0.5)
+    factor = min(1.0, JPEG_SIDE / max(height, panels * width), (DRAWN_PIXELS / (height * width)) ** 0.5)
     if factor == 1:
         return pixels, factor
     size = (max(1, round(width * factor)), max(1, round(height * factor)))

@@ -5,11 +5,13 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from mien.core.errors import MienError
+from mien.core.errors import MienError, nearest
 from mien.media.bundles import bundle_folder
 from mien.media.files import read_info
 from mien.media.image import picture_files
 from mien.runtime.landmarks import shipped_landmarks
+
+EXTRAS = ("affect", "face3d")  # further readings of a face
 
 
 def files_of(inputs: Sequence[str], output: Path | None, *, videos: bool = True) -> list[Path]:
@@ -61,6 +63,16 @@ def landmarks_for(bundles: Sequence[Path] | None, wanted: str, bundle: str | Non
     if wanted == "yes" and not own and shipped_landmarks() is None:
         raise MienError("No landmark model ships with this installation. Name one: --landmark-bundle FOLDER.")
     return True
+
+
+def extras_of(names: str) -> dict[str, bool]:
+    """Of `affect,face3d` what the Analyzer is asked for. Raises MienError for another name."""
+    asked = [name.strip() for name in names.split(",") if name.strip()]
+    for name in asked:
+        if name not in EXTRAS:
+            known = " and ".join(EXTRAS)
+            raise MienError(f"--with takes {known}, separated by commas; got {name!r}.{nearest(name, EXTRAS)}")
+    return {name: name in asked for name in EXTRAS}
 
 
 def positive(number: int | None, name: str) -> int | None:

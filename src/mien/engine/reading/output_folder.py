@@ -12,7 +12,8 @@ from mien.core.errors import MienError
 from mien.media.files import sweep
 from mien.media.tables import table_files
 
-TABLE, OVERLAYS, SHEET, POINTS = "readings", "overlays", "contact_sheet", "points"
+TABLE, OVERLAYS, SHEET, POINTS, MESHES = "readings", "overlays", "contact_sheet", "points", "meshes"
+FOLDERS = (OVERLAYS, POINTS, MESHES)
 FILES, LOCK = "files.jsonl", ".mien.lock"
 LANDMARK_FILES = (".png", ".pts", ".obj", ".html")  # suffixes of what mien landmarks writes
 # Whole names of what mien asymmetry writes.
@@ -56,13 +57,13 @@ class OutputFolder:
         Of a killed run that is gone on with, only the half files.
         """
         sweep(self.folder, TABLE, SHEET)
-        for name in (OVERLAYS, POINTS):
+        for name in FOLDERS:
             sweep(self.folder / name)
         if not self.overwrite:
             return
         for path in [*self._listed(), *table_files(self.table), self.folder / FILES]:
             path.unlink(missing_ok=True)
-        for name in (OVERLAYS, POINTS):
+        for name in FOLDERS:
             if any_in(self.folder / name):
                 raise MienError(
                     f"{self.folder / name} holds files that no run has listed in {FILES}, which --overwrite leaves "
@@ -95,7 +96,7 @@ class OutputFolder:
     def _is_own(self, parts: list[str]) -> bool:
         if any(part in ("", ".", "..") or "\\" in part for part in parts):
             return False
-        in_room = len(parts) == 2 and parts[0] in (OVERLAYS, POINTS)
+        in_room = len(parts) == 2 and parts[0] in FOLDERS
         alone = len(parts) == 1 and (parts[0].startswith(SHEET) or parts[0].endswith(self.suffixes or ("\0",)))
         return in_room or alone
 
@@ -117,7 +118,7 @@ class OutputFolder:
                 f"{self.folder} holds the results of another command ({there[0].name}). Name another --output."
             )
         earlier = [path for path in table_files(self.table) if path.exists()]
-        earlier += [self.folder / name for name in (OVERLAYS, POINTS) if any_in(self.folder / name)]
+        earlier += [self.folder / name for name in FOLDERS if any_in(self.folder / name)]
         earlier += sorted(self.folder.glob(f"{SHEET}*.jpg")) + [path for path in self._listed() if path.is_file()]
         if earlier and not (self.resume or self.overwrite):
             raise MienError(

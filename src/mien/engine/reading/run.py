@@ -63,9 +63,14 @@ class PrintedRun:
         kinds = [f"{number} {extension}" for extension, number in self.details.get("left_out", {}).items()]
         lines += [f"left out, since their kind is not read here: {', '.join(kinds)}"] if kinds else []
         lines += [f"damaged: {each['source']}, frame {each['frame']}: {each['note']}" for each in counts.damages[:5]]
-        landmarks = self.analyzer.landmarks
+        landmarks, face3d = self.analyzer.landmarks, self.analyzer.face3d
         also = f", points by {landmarks.info.model_id}" if landmarks else ""
-        return "\n".join([*lines, f"model {self.analyzer.model_id} on {self.analyzer.engine}{also}"])
+        also += f", 3D faces by {face3d.model_id}" if face3d else ""
+        lines += [f"model {self.analyzer.model_id} on {self.analyzer.engine}{also}"]
+        outputs = [each.output for each in self.analyzer.outputs]
+        return "\n".join(
+            [*lines, *(f"{' and '.join(o.names)}: a proxy, learned from {o.proxy}" for o in outputs if o.proxy)]
+        )
 
     def _check_readable(self) -> None:
         if self.counts.unreadable and self.counts.unreadable == len(self.files):
@@ -138,14 +143,14 @@ class AnalyzeRun(PrintedRun):
 
     def __init__(
         self, analyzer: Analyzer, output: OutputFolder, files: list[Path], details: dict[str, Any], *,
-        overlay: bool = True, points: bool = False,
+        overlay: bool = True, points: bool = False, meshes: tuple[str, ...] = (),
     ) -> None:  # fmt: skip
         super().__init__(analyzer, files, details)
         self.output, self.columns = output, analyzer.columns
         self.lines: list[str] = []
         """Of the first faces."""
         self.names = OutputNames(files)
-        self.drawings = Drawings(output, self.names, overlay=overlay, points=points)
+        self.drawings = Drawings(output, self.names, overlay=overlay, points=points, meshes=meshes)
 
     def read(self) -> None:
         """Reads everything; what was read is in the tables also when this is interrupted.
@@ -232,7 +237,7 @@ class AnalyzeRun(PrintedRun):
         except ValueError as error:
             raise MienError(f"{path} is damaged ({error}). Name another --output.") from error
         for name, old, new in zip(
-            ("model", "points", *SETTINGS), _settings(before), _settings(self.describe("")), strict=True
+            ("model", "points", "3D face", *SETTINGS), _settings(before), _settings(self.describe("")), strict=True
         ):
             if old != new:
                 raise MienError(
@@ -243,10 +248,11 @@ class AnalyzeRun(PrintedRun):
 def _settings(described: dict[str, Any]) -> list[Any]:
     """What two starts of one run must have in common, of their sidecars."""
     models = described.get("models") or [described.get("model", {})]
-    points = described.get("points", {})
+    points, face3d = described.get("points", {}), described.get("face3d", {})
     return [
         [model.get("id") for model in models],
         [points.get("model", {}).get("id"), points.get("smoothing")],
+        [face3d.get("model"), face3d.get("smoothing")],
         *(described.get(name) for name in SETTINGS),
     ]
 

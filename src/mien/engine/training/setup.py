@@ -6,9 +6,10 @@ from dataclasses import replace
 from typing import Any
 
 from mien.core.errors import MienError, nearest
-from mien.core.labels import LabelSet
+from mien.core.labels import AFFECT, LabelSet
 from mien.core.spec import PictureInput, input_from_dict
 from mien.data.datamodule import FaceDataModule
+from mien.data.options import DataOptions
 from mien.data.transforms import augmentation
 from mien.engine.training.config import FitConfig
 from mien.engine.training.starts import ways_to_start
@@ -29,6 +30,7 @@ def build(config: FitConfig) -> tuple[Stage, FaceDataModule]:
     started_from = _loaded(bundles)
     labels = config.data.target_labels() if kind.needs_labels else None
     system = _system(config, kind.system_name(config.system.name), labels, list(started_from.values()))
+    _name_proxies(system, config.data)
     config = for_untrained(config) if kind.starts_from and not started_from else config
     step, epochs = _step_options(config), config.trainer.epochs
     stage = kind(system, options=config.stage.options, optim=config.optim, step=step, epochs=epochs)
@@ -78,6 +80,13 @@ def _system(config: FitConfig, name: str, labels: LabelSet | None, started_from:
             f"{name} takes {' and '.join(system.inputs)}, no picture; leave input.{next(iter(config.input))} out."
         )
     return system
+
+
+def _name_proxies(system: System, data: DataOptions) -> None:
+    """Valence and arousal say what they are learned from, where nobody rated them."""
+    for name, output in system.outputs.items():
+        if output.kind == "values" and set(output.names) <= set(AFFECT):
+            system.outputs[name] = replace(output, proxy=data.open().affect_proxy)
 
 
 def _step_options(config: FitConfig) -> Any:

@@ -3,9 +3,8 @@
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from mien.core.face3d import Face3D
+from mien.core.face3d import Face3D, FaceInCrop, pixels_of
 from mien.media.raster import grey_shading, rasterise
-from mien.runtime.face3d.parameters import FaceInCrop, pixels_of
 from mien.synthetic.picture.shading import vertex_normals
 
 _FAR = 1000.0  # added to the depth, so that weights are those of a parallel projection

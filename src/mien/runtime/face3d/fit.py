@@ -13,10 +13,10 @@ import numpy as np
 from jaxtyping import Float
 
 from mien.core.errors import MienError
-from mien.core.face3d import Face3D, axis_angle_of
+from mien.core.face3d import Face3D, FaceInCrop, axis_angle_of
 from mien.core.geometry import fit_similarity
 from mien.core.records import FacePoints
-from mien.runtime.face3d.parameters import FaceInCrop, placed
+from mien.runtime.face3d.parameters import placed
 from mien.synthetic.face import open_face
 from mien.synthetic.face.expressions import EXPRESSIONS, sample_action_units
 

@@ -1,62 +1,17 @@
-"""FaceInCrop: the parameters of a 3D face, and where it stands in the crop of a photo."""
+"""Where a 3D face stands in a photo: the crop around its landmarks, and the camera of that crop."""
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
-from mien.core.face3d import Face3D, project
+from mien.core.face3d import Face3D, FaceInCrop
 from mien.core.framing import box_of
 from mien.core.geometry import Crop, crop_of_box
 from mien.core.spec import PictureInput
 
 AROUND = 1.5  # side of the crop in sides of the landmarks' box
-
-
-@dataclass(frozen=True, eq=False)
-class FaceInCrop:
-    """One face as its photo shows it."""
-
-    crop: Crop
-    """Of the photo; upright."""
-    camera: Float[np.ndarray, "3"]
-    """Scale, and shift along x and y before it, into the crop (core.face3d.project)."""
-    pose: Float[np.ndarray, "3"]
-    """Rotation of the head, axis times angle in radians."""
-    shape: Float[np.ndarray, " shapes"]
-    """Identity."""
-    expression: Float[np.ndarray, " expressions"]
-    """Expression; of the open face, action units."""
-    jaw: Float[np.ndarray, "3"]
-    """Rotation of the jaw, axis times angle in radians; the first opens it."""
-    lids: Float[np.ndarray, "2"]
-    """How far the left and the right eye are closed, 0..1."""
-
-    def vertices(self, face: Face3D, *, posed: bool = True) -> Float[np.ndarray, "vertices 3"]:
-        """In metres; posed: with the head turned as in the photo."""
-        pose = self.pose[None] if posed else None
-        return face.vertices(
-            self.shape[None], self.expression[None], pose=pose, jaw=self.jaw[None], lids=self.lids[None]
-        )[0]
-
-    def landmarks(self, face: Face3D) -> Float[np.ndarray, "68 2"]:
-        """In pixels of the crop, pixel centres at whole numbers."""
-        return pixels_of(face.landmarks(self.vertices(face)[None])[0], self.camera, self.crop.size)[:, :2]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Lists of numbers by name; the crop by its centre, sides and size in pixels of the photo."""
-        values = {f.name: getattr(self, f.name).tolist() for f in fields(self) if f.name != "crop"}
-        crop = {"centre": list(self.crop.centre), "sides": list(self.crop.sides), "size": self.crop.size}
-        return {"crop": crop, **values}
-
-
-def pixels_of(
-    points: Float[np.ndarray, "points 3"], camera: Float[np.ndarray, "3"], size: int
-) -> Float[np.ndarray, "points 3"]:
-    """x, y in pixels of a crop of that side and z, smaller is nearer."""
-    placed = project(points[None], np.asarray(camera, np.float32)[None])[0]
-    return np.concatenate([(placed[:, :2] + 1) * (size / 2) - 0.5, placed[:, 2:]], axis=1).astype(np.float32)
 
 
 def crop_around(landmarks_px: Float[np.ndarray, "points 2"], size: int) -> Crop:
@@ -88,3 +43,10 @@ def placed(
     scale = float((off * target).sum() / (off**2).sum())
     camera = camera_in(crop, scale_px=scale, shift_px=landmarks_px.mean(0) - scale * flat.mean(0))
     return replace(found, camera=camera)
+
+
+def origin_in_photo(found: FaceInCrop) -> tuple[float, Float[np.ndarray, "2"]]:
+    """Pixels of the photo that a metre of the face takes, and where its origin stands: the way back of `camera_in`."""
+    side, (scale, x, y) = found.crop.sides[0], found.camera.astype(float)
+    place = np.array([x * scale, -y * scale]) * side / 2 + np.array(found.crop.centre) - 0.5
+    return float(scale * side / 2), place

@@ -6,49 +6,71 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from mien.core.errors import MienError
-from mien.core.face3d import Face3D, axis_angle_of, rotation_matrices
+from mien.core.face3d import Face3D, FaceInCrop, axis_angle_of, rotation_matrices
 from mien.core.geometry import Crop, crop_of_box, crop_of_picture
-from mien.core.records import Box
+from mien.core.records import Box, FacePoints
+from mien.core.spec import PictureInput
+from mien.media.bundles import bundle_folder, shipped_with
 from mien.media.crop import normalise, prepare
+from mien.media.files import read_info
 from mien.runtime.face3d.fit import LandmarkFit
-from mien.runtime.face3d.parameters import FaceInCrop, placed
+from mien.runtime.face3d.parameters import placed
 from mien.runtime.landmarks import Landmarker, next_crop
 from mien.runtime.networks import require_picture_only
 from mien.runtime.runner import Outputs, Runner
 from mien.synthetic.face import open_face
 from mien.synthetic.faces3d import face_named
 
+FIT = "fit"
 PARAMETERS = ("pose", "camera", "shape", "expression", "lids", "jaw")
 Pixels = UInt8[np.ndarray, "height width 3"]
 
 
 class Regressor:
-    """bundle: a folder whose network gives a 3D face; None fits the face of that name to the landmarks of the model
-    that ships. Raises MienError for a bundle that gives no 3D face, and for a face that is not the bundle's own."""
+    """Reads a face in 3D, by a network or by a fit.
 
-    def __init__(self, bundle: Path | None = None, *, face: str | None = None, threads: int | None = None) -> None:
+    bundle: of a network that gives a 3D face: its folder, or the name of one that ships; "fit" fits the face of that
+    name to the points of the landmark model that ships; None takes the network that ships, where there is one of that
+    face, else the fit. landmarker: whose points the fit may use. Raises MienError for a bundle that gives no 3D face,
+    and for a face that is not the bundle's own.
+    """
+
+    def __init__(
+        self, bundle: str | Path | None = None, *, face: str | None = None, threads: int | None = None,
+        landmarker: Landmarker | None = None,
+    ) -> None:  # fmt: skip
         self._runner: Runner | None = None
-        if bundle is None:
+        folder = shipped_regressor(face) if bundle is None else None if bundle == FIT else bundle_folder(bundle)
+        if folder is None:
             self.face: Face3D = face_named(face or open_face.NAME)
-            self._landmarker, self._fit = Landmarker(threads=threads), LandmarkFit(self.face)
+            self._landmarker, self._fit = landmarker or Landmarker(threads=threads), LandmarkFit(self.face)
             self.model_id = f"fit to {self._landmarker.info.model_id}"
             return
-        self._runner = Runner(bundle, threads=threads)
+        self._runner = Runner(folder, threads=threads)
         info = self._runner.info
-        require_picture_only(info, bundle)
+        require_picture_only(info, folder)
         if missing := [name for name in PARAMETERS if name not in info.outputs]:
-            raise MienError(f"{bundle} gives {info.gives}, and no {missing[0]}: it is no model of a 3D face (smirk).")
+            raise MienError(f"{folder} gives {info.gives}, and no {missing[0]}: it is no model of a 3D face (smirk).")
         own = str(info.config.get("face", "none"))
         if own == "none" and face is None:
-            raise MienError(f"{bundle} does not say which 3D face its parameters are of. Name it: --face NAME.")
+            raise MienError(f"{folder} does not say which 3D face its parameters are of. Name it: --face NAME.")
         if own != "none" and face not in (None, own):
-            raise MienError(f"{bundle} gives parameters of the 3D face {own}, not of {face}. Leave --face out.")
+            raise MienError(f"{folder} gives parameters of the 3D face {own}, not of {face}. Leave --face out.")
         self.face, self.model_id = face_named(own if own != "none" else str(face)), info.model_id
 
-    def read(self, pixels: Pixels, box: Box | None, *, size: int) -> FaceInCrop:
-        """The face in that box (None: the picture is the face), in an upright crop of that side around it."""
+    @property
+    def picture(self) -> PictureInput:
+        """How faces are cut out for what it reads them with."""
+        return self._landmarker.info.picture if self._runner is None else self._runner.info.picture
+
+    def read(self, pixels: Pixels, box: Box | None, *, size: int, points: FacePoints | None = None) -> FaceInCrop:
+        """The face in that box (None: the picture is the face), in an upright crop of that side around it.
+
+        points: of the landmarker that was given, where they are known; a fit then does not look for them again. Raises
+        MienError for points that no face can be fitted to.
+        """
         if self._runner is None:
-            return self._fit(self._landmarker.read(pixels, box), size=size)
+            return self._fit(points or self._landmarker.read(pixels, box), size=size)
         spec = self._runner.info.picture
         height, width = pixels.shape[:2]
         crop = crop_of_picture(width, height, spec) if box is None else crop_of_box(box, spec)
@@ -73,6 +95,13 @@ class Regressor:
         points = np.asarray(crop.to_picture(seen.landmarks(self.face)))
         pose = _rolled(outputs["pose"], crop.roll_rad)
         return placed(self.face, points, size=size, pose=pose, **named)
+
+
+def shipped_regressor(face: str | None = None) -> Path | None:
+    """The folder of the network that comes with mien and gives that 3D face (the open one); None where none does."""
+    folder = shipped_with(*PARAMETERS)
+    own = None if folder is None else read_info(folder).config.get("face")
+    return folder if face in (None, own) else None
 
 
 def _rolled(pose: Float[np.ndarray, "3"], roll_rad: float) -> Float[np.ndarray, "3"]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from mien.core.errors import MienError, nearest
+from mien.core.labels import circumplex
 from mien.synthetic.face.action_units import ACTION_UNITS
 
 EXPRESSIONS = ("neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt")
@@ -105,19 +106,6 @@ PROTOTYPES: dict[str, tuple[Prototype, ...]] = {
         _way("14 80-100, 12 30-50, 10 20-40", "30 2 30-60", one_sided=True),
     ),
 }
-# Pleasure and arousal of the words for the states, -1..1: the means that Russell & Mehrabian measured (1977, J. of
-# Research in Personality 11, 273-294), which Russell's circumplex (1980) arranges on a circle. Neutral is the origin;
-# contempt is not in the usual short list and was set by us between disgust and neutral.
-_CIRCUMPLEX = {
-    "neutral": (0.0, 0.0),
-    "happiness": (0.81, 0.51),
-    "surprise": (0.40, 0.67),
-    "sadness": (-0.63, -0.27),
-    "anger": (-0.51, 0.59),
-    "disgust": (-0.60, 0.35),
-    "fear": (-0.64, 0.60),
-    "contempt": (-0.40, 0.20),
-}
 _ALWAYS_PAIRED = frozenset(
     {"AU18", "AU22", "AU23", "AU24", "AU25", "AU28", "AU17"}
 )  # one ring of muscle round the mouth
@@ -143,11 +131,9 @@ def sample_action_units(
 
 
 def valence_arousal(expression: str | Mapping[str, float], intensity: float = 1.0) -> tuple[float, float]:
-    """Nominal valence and arousal, -1..1: the expression's place on Russell's circumplex times the intensity (see
-    _CIRCUMPLEX); of a mixture, the mean by share. A label that goes with what was drawn, not a rating by people."""
-    shares = _shares(expression)
-    total = sum(shares.values())
-    valence, arousal = (sum(s * _CIRCUMPLEX[name][k] for name, s in shares.items()) / total for k in range(2))
+    """Nominal valence and arousal, -1..1: the place on the circumplex (core.labels) times the intensity. A label that
+    goes with what was drawn, not a rating by people."""
+    valence, arousal = circumplex(_shares(expression))
     return float(intensity * valence), float(intensity * arousal)
 
 

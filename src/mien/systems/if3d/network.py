@@ -26,7 +26,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mien.core.labels import LabelSet
+from mien.core.labels import AFFECT, LabelSet
 from mien.core.options import check_choices, check_rules
 from mien.core.spec import Input, Output, PictureInput
 from mien.nn import fusion
@@ -36,7 +36,6 @@ from mien.systems.system import System
 
 Picture = Float[Tensor, "batch 3 size size"]
 Map = Float[Tensor, "batch channels side side"]
-AFFECT = ("valence", "arousal")
 LEGACY_MLP = (2048, 2048, 2048, 2048)
 # Dropout after each of those layers, by fusion.
 LEGACY_DROPOUT = {

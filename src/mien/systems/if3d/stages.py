@@ -8,23 +8,20 @@ Where we depart from the released scripts (`legacy` gives their losses back)
 - Photo and render are augmented alike, and the epoch is selected on a part of train.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from mien.core.errors import MienError
 from mien.core.options import check_rules
-from mien.core.records import Sample
-from mien.metrics import affect
-from mien.nn.losses.affect import affect_loss, head_difference, head_diversity, published_affect_loss
+from mien.nn.losses.affect import head_difference, head_diversity, published_affect_loss
 from mien.systems.class_stage import ClassOptions, ClassStage, head_rows
-from mien.systems.if3d.network import AFFECT, Ddamfn, If3D, alignment
+from mien.systems.if3d.network import Ddamfn, If3D, alignment
 from mien.systems.optim import OptimOptions
-from mien.systems.stage import Predictions, Stage, TorchBatch
+from mien.systems.stage import Stage, TorchBatch
 from mien.systems.system import System
 
 HEAD = ("classifier.output.weight", "classifier.output.bias")
@@ -34,8 +31,6 @@ HEAD = ("classifier.output.weight", "classifier.output.bias")
 class ExpressionOptions(ClassOptions):
     """Options of the stage; the classes as in every stage that trains them."""
 
-    affect: float = 0.5
-    """Weight of the losses of valence and arousal, at least 0."""
     heads: float = 0.1
     """Weight of the heads' diversity, at least 0; without effect with one head."""
     alignment: float = 0.0
@@ -46,7 +41,7 @@ class ExpressionOptions(ClassOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        weights = {name: (getattr(self, name) >= 0, "at least 0") for name in ("affect", "heads", "alignment")}
+        weights = {name: (getattr(self, name) >= 0, "at least 0") for name in ("heads", "alignment")}
         check_rules(self, "stage.options.", weights)
 
 
@@ -64,8 +59,7 @@ class Expression(ClassStage):
         options = self.options
         found = self.system.streams(*batch.take(self.system.input_names))
         terms = {"cross_entropy": self.cross_entropy(found.outputs["expression"], batch)}
-        if "affect" in found.outputs and options.affect and batch.affect is not None:
-            terms |= self._affect_terms(found.outputs["affect"].float(), batch.affect)
+        terms |= self.affect_terms(found.outputs, batch)
         if options.heads and self.system.config.heads > 1:
             fused = options.legacy and isinstance(self.system, If3D)
             loss = head_difference if fused else head_diversity
@@ -75,27 +69,14 @@ class Expression(ClassStage):
             terms["alignment"] = options.alignment * alignment(found)
         return terms
 
-    def _affect_terms(self, predicted: Tensor, truth: Tensor) -> dict[str, Tensor]:
-        if not self.options.legacy:
-            weight = self.options.affect
-            return affect_loss(predicted, truth, mse=weight, ccc=weight)
+    def affect_terms(self, outputs: Mapping[str, Tensor], batch: TorchBatch) -> dict[str, Tensor]:
+        terms = super().affect_terms(outputs, batch)
+        if not terms or not self.options.legacy:
+            return terms
+        assert batch.affect is not None
         alpha, beta, gamma = torch.rand(3).tolist()
-        mixed = published_affect_loss(predicted, truth.nan_to_num(), (alpha, beta, gamma))
+        mixed = published_affect_loss(outputs["affect"].float(), batch.affect.nan_to_num(), (alpha, beta, gamma))
         return {"affect": self.options.affect * mixed}
-
-    def predict(self, system: nn.Module, batch: TorchBatch) -> Predictions:
-        assert batch.expression is not None
-        outputs = system(*batch.take(self.system.input_names))
-        found = {"logits": outputs["expression"].float(), "truth": batch.expression}
-        if "affect" in outputs and batch.affect is not None:
-            found |= {"affect": outputs["affect"].float(), "affect_truth": batch.affect}
-        return {name: value.cpu().numpy() for name, value in found.items()}
-
-    def validate(self, predictions: Predictions, samples: Sequence[Sample]) -> dict[str, float]:
-        scores = super().validate(predictions, samples)
-        if "affect" in predictions:
-            scores |= _agreement(predictions["affect"], predictions["affect_truth"])
-        return scores
 
     def start_from(self, role: str, other: System) -> None:
         """A network of the same kind gives everything, but of its head only the rows of classes that have the same name
@@ -118,18 +99,6 @@ class Expression(ClassStage):
             raise MienError(
                 "--init: this bundle's trunk has other widths or depths. Take one of the same size."
             ) from error
-
-
-def _agreement(predicted: np.ndarray, truth: np.ndarray) -> dict[str, float]:
-    """CCC of each value over the faces where it is known; left out where it is undefined."""
-    scores = {}
-    for name, p, t in zip(AFFECT, predicted.T, truth.T, strict=True):
-        known = ~np.isnan(t)
-        try:
-            scores[f"ccc/{name}"] = affect.ccc(p[known], t[known])
-        except MienError:  # no label, or all the same
-            continue
-    return scores
 
 
 STAGES: dict[str, type[Stage]] = {stage.name: stage for stage in (Expression,)}

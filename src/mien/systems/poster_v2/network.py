@@ -28,6 +28,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mien.core.errors import MienError, one_line
+from mien.core.labels import AFFECT
 from mien.core.options import check_rules
 from mien.core.spec import Input, Output, PictureInput
 from mien.nn.attention import CrossAttention, DropPath, Mlp, TransformerBlock
@@ -84,6 +85,8 @@ class PosterV2Config:
     head_width: int = 0
     """Outputs of the classifier, 0 for num_classes; a wider one (7 in the released three-class files) is trained as it
     is and cut to num_classes in eval mode."""
+    affect: bool = False
+    """Also give valence and arousal, from the same token as the classes."""
     mirror_average: bool = False
     """Outside training, average the logits of the image and of its mirror image; takes twice the time."""
     legacy: bool = False
@@ -208,7 +211,8 @@ class PyramidTransformer(nn.Module):
 
 
 class PosterV2(System):
-    """image [batch, 3, h, w], normalised, of any size, to `expression`: logits [batch, num_classes]."""
+    """image [batch, 3, h, w], normalised, of any size, to `expression`: logits [batch, num_classes]; on request also to
+    `affect`: valence and arousal [batch, 2] in -1..1."""
 
     name = "poster_v2"
     config_class = PosterV2Config
@@ -226,7 +230,7 @@ class PosterV2(System):
     layer_groups = (
         ("landmark_net", "trunk.stem", "trunk.stages.0"), ("trunk.stages.1",), ("trunk.stages.2", "landmark_reduce"),
         ("fusions",), ("embeds", "vit.cls_token", "vit.pos_embed"), ("vit.blocks",),
-        ("vit.norm", "vit.gate", "vit.head"),
+        ("vit.norm", "vit.gate", "vit.head", "affect_head"),
     )  # fmt: skip
 
     @classmethod
@@ -235,6 +239,11 @@ class PosterV2(System):
             grey = PictureInput(size=config.input_size, color="grey", mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
             return {"image": grey}
         return {"image": PictureInput(size=config.input_size)}
+
+    @classmethod
+    def default_outputs(cls, config: PosterV2Config) -> dict[str, Output]:
+        affect = {"affect": Output("values", AFFECT, range=(-1.0, 1.0))} if config.affect else {}
+        return super().default_outputs(config) | affect
 
     def __init__(self, config: PosterV2Config, *, inputs: Mapping[str, Input], outputs: Mapping[str, Output]) -> None:
         super().__init__(config, inputs=inputs, outputs=outputs)
@@ -267,6 +276,7 @@ class PosterV2(System):
             c.token_width, tokens=3 * (c.trunk_size // 16) ** 2, depth=c.vit_depth, heads=c.vit_heads,
             mlp_ratio=c.vit_mlp_ratio, outputs=c.head_width or c.num_classes, dropout=c.dropout,
         )  # fmt: skip
+        self.affect_head = nn.Linear(c.token_width, len(AFFECT)) if c.affect else None
 
     def train(self, mode: bool = True) -> "PosterV2":
         super().train(mode)
@@ -295,12 +305,17 @@ class PosterV2(System):
         return torch.cat([e.flatten(2) for e in embedded], dim=2).transpose(1, 2)
 
     def forward(self, image: Float[Tensor, "batch 3 h w"]) -> dict[str, Tensor]:
-        logits: Tensor = self.vit(self.tokens(image))
+        outputs = self._outputs(image)
         if self.training:
-            return {"expression": logits}
+            return outputs
         if self.config.mirror_average:
-            logits = (logits + self.vit(self.tokens(image.flip(3)))) / 2
-        return {"expression": logits[:, : self.config.num_classes]}
+            outputs = {name: (value + outputs[name]) / 2 for name, value in self._outputs(image.flip(3)).items()}
+        return outputs | {"expression": outputs["expression"][:, : self.config.num_classes]}
+
+    def _outputs(self, image: Float[Tensor, "batch 3 h w"]) -> dict[str, Tensor]:
+        token = self.vit.dropout(self.vit.features(self.tokens(image)))
+        affect = {} if self.affect_head is None else {"affect": torch.tanh(self.affect_head(token))}
+        return {"expression": self.vit.head(token)} | affect
 
     def load_landmark_net(self, weights: Mapping[str, Tensor]) -> None:
         """Takes the weights of a MobileFaceNet trained alone; its head's are dropped where this network has no head.

@@ -81,7 +81,8 @@ class Landmarks(Stage):
 
 
 class Expression(ClassStage):
-    """The classifier of the paper, on a landmark stream that stage 0 (or a file of others) trained."""
+    """The classifier of the paper, on a landmark stream that stage 0 (or a file of others) trained; ours also learns
+    valence and arousal, in a network with `affect`."""
 
     name = "expression"
     starts_from: ClassVar[Mapping[str, tuple[type[System], ...]]] = {"network": (PosterV2Landmarks, PosterV2)}
@@ -89,14 +90,16 @@ class Expression(ClassStage):
 
     def start_from(self, role: str, other: System) -> None:
         """A landmark bundle gives the landmark stream; an expression bundle everything, but of its head only the rows
-        of classes that have the same name (or a synonym) here."""
+        of classes that have the same name (or a synonym) here, and of valence and arousal what both have."""
         if isinstance(other, PosterV2Landmarks):
             self.system.load_landmark_net(other.landmark_net.state_dict())
             return
         state = other.state_dict()
         before, names = other.outputs["expression"].names, self.system.outputs["expression"].names
         head_rows(state, self.system.state_dict(), HEAD, before=before, names=names)
-        self.load_weights(state)
+        own = {name: value for name, value in self.system.state_dict().items() if name.startswith("affect_head.")}
+        affect = {name: state.pop(name, value) for name, value in own.items()}
+        self.load_weights({name: v for name, v in state.items() if not name.startswith("affect_head.")} | affect)
 
     def needs_init(self, role: str) -> str:
         config = self.system.config

@@ -15,9 +15,10 @@ from mien.engine.evaluation.scores import Score
 from mien.engine.evaluation.shared_pass import Arrays, Collect, Collected
 from mien.engine.evaluation.tables import write_failures
 from mien.engine.evaluation.task import Job, SharedPassTask
+from mien.engine.evaluation.values.plots import figures
 from mien.engine.evaluation.values.predictions import VALUES, ValuePredictions, read_values, write_values
 from mien.engine.evaluation.values.scores import compare_values, score_values
-from mien.report.page import Section, caveats
+from mien.report.page import Section, caveats, macro
 
 LABELLED = ("valence", "arousal")
 """Fields of a Sample that hold a value."""
@@ -67,8 +68,10 @@ class ValueTask(SharedPassTask):
         return read_values(table)
 
     def write_tables(self, folder: Path, result: Evaluation) -> None:
-        """values.csv and .parquet, failures.csv."""
+        """values.csv and .parquet, scatter_NAME.png, circumplex.png, failures.csv."""
         write_values(folder, result.predictions)
+        for name, scene in figures(result.predictions).items():
+            scene.png(folder / f"{name}.png")
         write_failures(folder, result.failures)
 
     def sections(self, result: Evaluation, *, show_faces: bool) -> list[Section]:
@@ -77,6 +80,7 @@ class ValueTask(SharedPassTask):
         return [
             Section("", page.headline(result, {s.metric.replace("/", " of "): format_value(s) for s in main})),
             *page.comparison(result.comparison, {}),
+            Section("Predicted and true", macro("parts.html", "figures", list(figures(result.predictions).values()))),
             Section("All metrics", page.metrics_table(result.scores, format_value, MEANING)),
             page.model_and_data(result, {}),
             caveats(),

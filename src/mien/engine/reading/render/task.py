@@ -10,15 +10,15 @@ import cv2
 import numpy as np
 
 from mien.core.errors import MienError
+from mien.core.face3d import FaceInCrop
 from mien.core.records import Box
 from mien.core.spec import PictureInput
-from mien.engine.reading.render.meshes import write_glb, write_obj
 from mien.media.crop import prepare
 from mien.media.detect import Detector, create_detector
 from mien.media.files import atomic_path, printable, write_text
 from mien.media.image import load_image
 from mien.runtime.face3d.drawing import draw
-from mien.runtime.face3d.parameters import FaceInCrop
+from mien.runtime.face3d.meshes import write_glb, write_obj
 from mien.runtime.face3d.regressor import Regressor
 from mien.synthetic.picture.shading import vertex_normals
 
@@ -32,8 +32,8 @@ class RenderOptions:
 
     folder: str
     """Of the results."""
-    bundle: str | None
-    """Of the network; None for the fit."""
+    bundle: str
+    """Folder of the network, or fit."""
     face: str | None
     """Name of the 3D face."""
     size: int
@@ -112,9 +112,9 @@ def _detector(name: str, weights: str | None, min_face: float | None) -> Detecto
 
 
 @cache
-def _regressor(bundle: str | None, face: str | None) -> Regressor:
+def _regressor(bundle: str, face: str | None) -> Regressor:
     cv2.setNumThreads(1)  # the processes fill the cores
-    return Regressor(None if bundle is None else Path(bundle), face=face, threads=1)
+    return Regressor(bundle, face=face, threads=1)
 
 
 def _write(

@@ -1,11 +1,13 @@
-"""`mien chain`: trains the stages of a system one after the other, handing bundles over by role.
+"""`mien chain`: trains the stages of a system one after the other, handing bundles over by role; or several models on
+one protocol, over several seeds, which are compared at the end.
 
-OUTPUT/STEP is the run folder of a step, as of `mien fit`. A step is finished when OUTPUT/chain.json says so; the same
-command goes on with the first one that is not, within its training where it was interrupted.
+OUTPUT/STEP is the run folder of a step, as of `mien fit`; with seeds OUTPUT/seed_N/STEP, a whole chain for each seed. A
+step is finished when chain.json beside it says so; the same command goes on with the first one that is not, within its
+training where it was interrupted.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,10 +16,10 @@ from mien.cli.parameters import OptionsFrom
 from mien.core.errors import MienError
 
 if TYPE_CHECKING:
-    from mien.engine.training.chain_file import Step
+    from mien.engine.training.chain.file import Step
     from mien.engine.training.config import FitConfig
 
-STATE = "chain.json"
+STATE, SEEDS = "chain.json", "trainer.seeds"
 
 
 def chain(
@@ -25,27 +27,64 @@ def chain(
     **overrides: Annotated[
         Any,
         OptionsFrom(
-            "mien.engine.training.chain_file:chain_parameters",
-            inputs="mien.engine.training.chain_file:described_chains",
+            "mien.engine.training.chain.file:chain_parameters",
+            inputs="mien.engine.training.chain.file:described_chains",
         ),
     ],
 ) -> str:
-    """Train all stages of a system in order; each starts from the bundles of earlier ones.
+    """Train all stages of a system in order, each from the bundles of earlier ones; or several models, and compare.
 
     The same command goes on after an interruption. Options are those of `mien fit` and hold for every step;
-    --steps.STEP.KEY VALUE holds for one.
+    --steps.STEP.KEY VALUE holds for one. --trainer.seeds 3 trains the whole chain for each seed. A chain that names a
+    step to compare with ends in comparison.md, .csv and .json: mean and deviation over the seeds, McNemar's test and
+    paired intervals on data.test_split.
 
     Args:
         name: chain: a YAML file, or the name of a packaged one.
     """
-    from mien.engine.training.chain_file import overridden, read_chain
+    from mien.engine.training.chain.file import overridden, read_chain
     from mien.engine.training.fit import check_packages
 
     check_packages("mien chain")
-    path, steps = read_chain(name)
-    output = Path(str(overrides.pop("output", "") or f"runs/{path.parent.name}"))
-    configs = _configs(overridden(steps, overrides), output)
-    _check_roles(configs, steps)
+    chosen = read_chain(name)
+    output = Path(str(overrides.pop("output", "") or f"runs/{chosen.path.parent.name}"))
+    seeds = _seeds(overrides.pop(SEEDS, 0))
+    steps = overridden(chosen.steps, overrides)
+    runs = {folder: _configs(_with_seed(steps, seed), folder) for seed, folder in _folders(output, seeds).items()}
+    for configs in runs.values():
+        _check_roles(configs, steps)
+    for folder, configs in runs.items():
+        _train(configs, folder)
+    trained = f"All {len(steps)} steps are trained: " + ", ".join(
+        f"{folder / step / 'bundle'}" for folder in runs for step in steps
+    )
+    if not chosen.compare:
+        return trained
+    from mien.engine.training.chain.comparison import compare_steps
+
+    listed = {folder: list(configs.values()) for folder, configs in runs.items()}
+    return f"{trained}\n\n{compare_steps(listed, list(steps), output, chosen.compare)}"
+
+
+def _seeds(given: Any) -> tuple[int, ...]:
+    from mien.engine.training.config import TrainerOptions
+
+    return TrainerOptions(seeds=given).repeated
+
+
+def _folders(output: Path, seeds: Sequence[int]) -> dict[int | None, Path]:
+    """Of the chain for each seed; of one chain the output folder itself."""
+    return {seed: output / f"seed_{seed}" for seed in seeds} if seeds else {None: output}
+
+
+def _with_seed(steps: "Mapping[str, Step]", seed: int | None) -> "dict[str, Step]":
+    """The same seed for weights, split, order and augmentation, as of `mien fit --trainer.seeds`."""
+    own = {} if seed is None else {"trainer.seed": seed, "data.seed": seed}
+    return {name: replace(step, options={**step.options, **own}) for name, step in steps.items()}
+
+
+def _train(configs: "Mapping[str, FitConfig]", output: Path) -> None:
+    """All steps of one chain, or what is left of them."""
     for step, config in configs.items():
         try:
             _through(step, config, output)
@@ -54,7 +93,6 @@ def chain(
         except KeyboardInterrupt as error:
             error.add_note(f"The same command goes on with step {step}.")
             raise
-    return f"All {len(configs)} steps are trained: " + ", ".join(f"{output / step / 'bundle'}" for step in configs)
 
 
 def _configs(steps: "Mapping[str, Step]", output: Path) -> "dict[str, FitConfig]":
@@ -72,7 +110,8 @@ def _configs(steps: "Mapping[str, Step]", output: Path) -> "dict[str, FitConfig]
             raise MienError(f"step {name}: {error}") from error
         if found[name].trainer.repeated:
             raise MienError(
-                f"step {name}: a chain trains each step once; leave trainer.seeds out, and name trainer.seed."
+                f"step {name}: a chain trains each step once; leave trainer.seeds out of its config. --{SEEDS} repeats "
+                "the whole chain."
             )
     return found
 
@@ -109,7 +148,7 @@ def _through(step: str, config: "FitConfig", output: Path) -> None:
         run.refuse_changes(config)
         console.print(f"step {step}: finished, {done[step]}", highlight=False)
         return
-    console.print(f"step {step}", highlight=False)
+    console.print(f"step {step} in {config.output}", highlight=False)
     (result,) = fit_config(replace(config, resume=run.checkpoint.is_file()))
     _write_state(output, {**_state(output), step: result.model_id})
 

@@ -4,7 +4,11 @@
       face: {config: can/1a_face}
       classifier: {config: can/2_face_expression, init: {face: face}, options: {trainer.epochs: 20}}
 
-`init` names an earlier step for each role of the stage.
+`init` names an earlier step for each role of the stage. A chain of models to compare also has `compare`, the step that
+the others are compared with, and may have options of all steps:
+
+    options: {trainer.epochs: 20}
+    compare: photo
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,7 +25,7 @@ from mien.core.typed import checked
 from mien.engine.training.config import FitConfig, config_mapping, find_config, is_chain, list_chains
 
 OWN = ("init", "resume")  # of a run, and the chain's own business
-STEPS = "steps"
+STEPS, COMPARE, OPTIONS = "steps", "compare", "options"
 
 
 @dataclass(frozen=True)
@@ -36,15 +40,29 @@ class Step:
     """Options of the run by dotted key, as after `--` of `mien fit`."""
 
 
-def read_chain(name: str) -> tuple[Path, dict[str, Step]]:
-    """The file and its steps in order. Raises MienError for no chain, and for a role that no earlier step fills."""
+@dataclass(frozen=True)
+class Chain:
+    """What a chain's file says."""
+
+    path: Path
+    """Of the file."""
+    steps: dict[str, Step]
+    """In order."""
+    compare: str = ""
+    """Step that all others are compared with at the end; empty for none."""
+
+
+def read_chain(name: str) -> Chain:
+    """Raises MienError for no chain, and for a role that no earlier step fills."""
     path = find_config(name)
     values = config_mapping(path)
-    if not is_chain(values) or len(values) > 1:
+    if not is_chain(values) or values.keys() - {STEPS, COMPARE, OPTIONS}:
         known = ", ".join(list_chains())
         raise MienError(
-            f"{path} is no chain: a chain has one key, {STEPS}, with the runs by name. mien brings: {known}."
+            f"{path} is no chain: a chain has {STEPS}, with the runs by name, and may have {COMPARE}, the name of one, "
+            f"and {OPTIONS} of all. mien brings: {known}."
         )
+    common = checked(values.get(OPTIONS, {}), dict[str, Any], key=f"{path}: {OPTIONS}")
     steps: dict[str, Step] = {}
     for step, stated in checked(values[STEPS], dict[str, Any], key=f"{path}: {STEPS}").items():
         found: Step = from_plain(Step, stated, where=f"{path}: {STEPS}.{step}", what="key")
@@ -52,10 +70,13 @@ def read_chain(name: str) -> tuple[Path, dict[str, Step]]:
             if source not in steps:
                 earlier = nearest(source, steps) or f" Earlier ones: {', '.join(steps) or 'none'}."
                 raise MienError(f"{path}: {step} starts from {role}: {source}, which is no earlier step.{earlier}")
-        steps[step] = found
+        steps[step] = replace(found, options={**common, **found.options})
     if not steps:
         raise MienError(f"{path}: a chain without a step.")
-    return path, steps
+    reference = values.get(COMPARE, "")
+    if reference and reference not in steps:
+        raise MienError(f"{path}: {COMPARE} names {reference!r}, which is no step.{nearest(str(reference), steps)}")
+    return Chain(path, steps, str(reference))
 
 
 def overridden(steps: Mapping[str, Step], overrides: Mapping[str, Any]) -> dict[str, Step]:
@@ -87,4 +108,9 @@ def chain_parameters(inputs: Sequence[str], options: Mapping[str, str], *, detai
 
 def described_chains() -> list[tuple[str, str]]:
     """Each chain that mien brings, with its steps."""
-    return [(name, " → ".join(read_chain(name)[1])) for name in list_chains()]
+    return [(name, _order(read_chain(name))) for name in list_chains()]
+
+
+def _order(chain: Chain) -> str:
+    """`face → voice`; of models that are compared `photo, render, linear`."""
+    return (", " if chain.compare else " → ").join(chain.steps)

@@ -1,0 +1,1 @@
+"""Several stages, or several models, trained by one command."""
