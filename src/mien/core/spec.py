@@ -131,6 +131,31 @@ class SoundInput:
         return asdict(self)
 
 
+@dataclass(frozen=True)
+class Control:
+    """Numbers that whoever runs a network may set beside its inputs: float32 [batch, length]."""
+
+    length: int = 1
+    """How many numbers for each sample."""
+    default: float = 0.0
+    """Of each number where none are given; the network's outputs are then those it is trained and evaluated with."""
+
+    def __post_init__(self) -> None:
+        check_rules(
+            self,
+            f"{type(self).__name__}.",
+            {
+                "length": (1 <= self.length <= MAX_NAMES, f"in 1..{MAX_NAMES}"),
+                "default": (abs(self.default) <= 1e6, "in -1000000..1000000"),
+            },
+        )
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one sample."""
+        return (self.length,)
+
+
 Input = PictureInput | SoundInput
 INPUT_KINDS: dict[str, type[PictureInput] | type[SoundInput]] = {"picture": PictureInput, "sound": SoundInput}
 OutputKind = Literal["classes", "values", "points", "picture", "vector"]
