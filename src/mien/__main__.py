@@ -26,6 +26,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "asymmetry": ("mien.engine.reading.asymmetry:asymmetry", "measure left-right asymmetry in photos and videos"),
     "landmarks": ("mien.engine.reading.landmarks:landmarks", "find the 68 landmarks of faces: overlay, .pts, 3D"),
     "reconstruct": ("mien.engine.reading.reconstruct:reconstruct", "show faces and their reconstruction"),
+    "perceive": (
+        "mien.engine.reading.perceive.command:perceive",
+        "show how a voice changes the perceived face",
+    ),
     "render": ("mien.engine.reading.render.command:render", "render the 3D face of each photo, with its parameters"),
     "export": ("mien.engine.bundles.export:export", "export a bundle's network to ONNX"),
     "data list": ("mien.engine.datasets.list:list_data", "list supported data sets, layouts, class orders"),
