@@ -39,6 +39,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "data synth": ("mien.engine.datasets.synth:synth", "generate synthetic people, or a replica of a data set"),
     "data split": ("mien.engine.datasets.split:split", "split by subject, clip and near-duplicate"),
     "data leaks": ("mien.engine.datasets.leaks:leaks", "find faces shared between splits, data sets, bundles"),
+    "study make": ("mien.engine.study.make:make", "plan a study: which rater sees which face with which voice"),
+    "study score": ("mien.engine.study.score:score", "score a study: agreement of raters, shift of ratings by voice"),
     "assets list": ("mien.engine.assets.registry:list_assets", "list the 3D faces, with licence and checksum"),
     "assets add": ("mien.engine.assets.registry:add_asset", "register a 3D face (FLAME, ICT-FaceKit) by path"),
     "models": ("mien.engine.bundles.models:models", "list systems and the bundles that ship"),
