@@ -9,6 +9,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import mien
@@ -188,8 +189,16 @@ def test_the_exported_network_hears(name: str, runs: Any, tmp_path: Path) -> Non
     arrays = dict(zip(system.input_names, (value.numpy() for value in _random_inputs(system)), strict=True))
     with torch.inference_mode():
         expected = system(*(torch.from_numpy(value) for value in arrays.values()))
-    found = Runner(bundle, threads=1).outputs(arrays)
+    runner = Runner(bundle, threads=1)
+    found = runner.outputs(arrays)
     assert list(found) == list(expected)
+    for output, values in expected.items():
+        torch.testing.assert_close(torch.from_numpy(found[output]), values, atol=1e-3, rtol=1e-3)
+    controls = {each: np.full((len(values), about.length), 0.5, "f4") for each, about in system.controls.items()}
+    assert controls.keys() == runner.info.controls.keys()
+    with torch.inference_mode():
+        expected = system(*map(torch.from_numpy, (*arrays.values(), *controls.values())))
+    found = runner.outputs(arrays | controls)
     for output, values in expected.items():
         torch.testing.assert_close(torch.from_numpy(found[output]), values, atol=1e-3, rtol=1e-3)
 

@@ -8,7 +8,7 @@ import pytest
 from mien.core.bundle import FORMAT, BundleInfo, with_outputs_found
 from mien.core.errors import MienError
 from mien.core.labels import LabelSet, label_set
-from mien.core.spec import Output, PictureInput, SoundInput
+from mien.core.spec import Control, Output, PictureInput, SoundInput
 
 FORMAT_1 = Path(__file__).parent / "format_1"
 
@@ -35,6 +35,17 @@ def info(**changes: object) -> BundleInfo:
 
 def test_round_trip():
     assert BundleInfo.from_json(info().to_json(), where="here") == info()
+
+
+def test_controls_are_kept_and_have_names_of_their_own():
+    given = info(controls={"strength": Control(default=1.0), "noise": Control(16)})
+    assert BundleInfo.from_json(given.to_json(), where="here") == given
+    assert "controls" not in json.loads(info().to_json())
+    for controls, message in (({"image": Control()}, "names of their own"), ({"a": {"length": 0}}, "length must be")):
+        with pytest.raises(MienError, match=message):
+            text = json.dumps(json.loads(info().to_json()) | {"controls": {}})
+            stored = {name: c if isinstance(c, dict) else {"length": c.length} for name, c in controls.items()}
+            BundleInfo.from_json(text.replace('"controls": {}', f'"controls": {json.dumps(stored)}'), where="here")
 
 
 def test_outputs_are_found_by_kind_and_what_describes_another_is_no_output_of_its_own():

@@ -14,6 +14,7 @@ from mien.core.errors import MienError
 from mien.core.json_text import parse_json
 from mien.core.labels import LabelSet
 from mien.core.spec import (
+    Control,
     Input,
     Output,
     PictureInput,
@@ -54,6 +55,8 @@ class BundleInfo:
     """File name to SHA-256 of the weights beside the description."""
     provenance: dict[str, Any] = field(default_factory=dict)
     """Stage, data, split, seed, selection and licence notes, as plain values."""
+    controls: dict[str, Control] = field(default_factory=dict)
+    """What may be set beside the inputs, by the name of the graph's input."""
     format: int = FORMAT
     """Of the file; 1 and 2 are read."""
 
@@ -110,6 +113,8 @@ class BundleInfo:
             "outputs": {name: output.to_dict() for name, output in self.outputs.items()},
             "format": FORMAT,
         }
+        if not self.controls:
+            del values["controls"]
         return json.dumps(values, indent=2, ensure_ascii=False) + "\n"
 
     @classmethod
@@ -128,6 +133,7 @@ class _Format2:
     temperatures: dict[str, float] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
     provenance: dict[str, Any] = field(default_factory=dict)
+    controls: dict[str, Control] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -161,7 +167,7 @@ def _from_format_2(values: Any) -> BundleInfo:
         stored.system, stored.config,
         {name: input_from_dict(given, key=f"inputs.{name}") for name, given in stored.inputs.items()},
         {name: Output.from_dict(given, key=f"outputs.{name}") for name, given in stored.outputs.items()},
-        stored.temperatures, stored.files, stored.provenance,
+        stored.temperatures, stored.files, stored.provenance, stored.controls,
     )  # fmt: skip
 
 
@@ -179,9 +185,11 @@ def _check(info: BundleInfo) -> None:
     for key, mapping in (("inputs", info.inputs), ("outputs", info.outputs)):
         if not mapping:
             raise MienError(f"{key} must name at least one.")
-    for name in (info.system, *info.inputs, *info.outputs):
+    for name in (info.system, *info.inputs, *info.controls, *info.outputs):
         if not name or len(name) > 200 or not name.isprintable():
             raise MienError(f"system, inputs and outputs must have names of 1 to 200 letters; got {shown(name)}.")
+    if both := info.inputs.keys() & info.controls.keys():
+        raise MienError(f"controls must have names of their own; got {shown(min(both))}, which is an input.")
     for name, output in info.outputs.items():
         described = info.outputs.get(output.of)
         if output.of and (described is None or described.of or len(described.names) != len(output.names)):

@@ -131,8 +131,74 @@ class SoundInput:
         return asdict(self)
 
 
-Input = PictureInput | SoundInput
-INPUT_KINDS: dict[str, type[PictureInput] | type[SoundInput]] = {"picture": PictureInput, "sound": SoundInput}
+FUNCTIONALS = 547  # numbers in version 1
+
+
+@dataclass(frozen=True)
+class FunctionalsInput:
+    """How a voice becomes functionals of its pitch, loudness and spectrum: float32 [batch, length]."""
+
+    rate_hz: int = 16_000
+    """Sampling rate that every recording is converted to."""
+    samples: int = 56_000
+    """Longest part of a recording that is summarised at once."""
+    version: int = 1
+    """Of their definition (runtime.voice.functionals); a network is of use with its own only."""
+
+    def __post_init__(self) -> None:
+        check_rules(
+            self,
+            f"{type(self).__name__}.",
+            {
+                "rate_hz": (self.rate_hz == 16_000, "16000"),
+                "samples": (self.rate_hz // 2 <= self.samples <= 600 * self.rate_hz, "half a second to ten minutes"),
+                "version": (self.version == 1, "1; a later one is of a newer mien"),
+            },
+        )
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one sample."""
+        return (FUNCTIONALS,)
+
+    @property
+    def described(self) -> str:
+        """In a few words, for reports and lists."""
+        return f"{FUNCTIONALS} functionals of {self.samples / self.rate_hz:.3g} s at {self.rate_hz} Hz"
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Control:
+    """Numbers that whoever runs a network may set beside its inputs: float32 [batch, length]."""
+
+    length: int = 1
+    """How many numbers for each sample."""
+    default: float = 0.0
+    """Of each number where none are given; the network's outputs are then those it is trained and evaluated with."""
+
+    def __post_init__(self) -> None:
+        check_rules(
+            self,
+            f"{type(self).__name__}.",
+            {
+                "length": (1 <= self.length <= MAX_NAMES, f"in 1..{MAX_NAMES}"),
+                "default": (abs(self.default) <= 1e6, "in -1000000..1000000"),
+            },
+        )
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one sample."""
+        return (self.length,)
+
+
+Input = PictureInput | SoundInput | FunctionalsInput
+INPUT_KINDS: dict[str, type[PictureInput] | type[SoundInput] | type[FunctionalsInput]] = {
+    "picture": PictureInput, "sound": SoundInput, "functionals": FunctionalsInput,
+}  # fmt: skip
 OutputKind = Literal["classes", "values", "points", "picture", "vector"]
 OUTPUT_KINDS: tuple[str, ...] = get_args(OutputKind)
 

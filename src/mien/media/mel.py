@@ -7,6 +7,7 @@ window. A silent window is 0 throughout (the published code divides by 0).
 
 from functools import lru_cache
 
+import cv2
 import numpy as np
 from jaxtyping import Float
 
@@ -15,6 +16,7 @@ from mien.core.spec import SoundInput
 from mien.media.audio import Sound
 
 _FLOOR, _RANGE_DB = 1e-10, 100.0
+_BANDS_AT_ONCE = 16
 
 
 def log_mel(sound: Sound, given: SoundInput) -> Float[np.ndarray, "1 mels frames"]:
@@ -91,7 +93,7 @@ class MelStream:
         if len(self._kept) - self._next < fft:
             return np.zeros((self.given.mels, 0))
         frames = np.lib.stride_tricks.sliding_window_view(self._kept[self._next :], fft)[::hop]
-        power = _power(frames * hann(fft)) @ filter_bank(self.given)
+        power = _in_bands(_power(frames * hann(fft)), self.given)
         self._next += len(frames) * hop
         first = min(self._next, len(self._kept) - fft // 2 - 1)
         self._kept, self._next = self._kept[first:].copy(), self._next - first
@@ -100,10 +102,37 @@ class MelStream:
 
 def _power(frames: Float[np.ndarray, "frames fft"]) -> Float[np.ndarray, "frames frequencies"]:
     """Squared magnitude of each frame's Fourier transform. float64: rounding of float32 shows near the floor."""
-    spectrum = np.fft.rfft(frames, axis=1)
-    power: np.ndarray = np.square(spectrum.real)
-    power += np.square(spectrum.imag)
+    length = frames.shape[1]
+    if length % 2:
+        spectrum = np.fft.rfft(frames, axis=1)
+        return np.square(spectrum.real) + np.square(spectrum.imag)
+    # OpenCV's transform, packed: the first real part, then real and imaginary parts in turn, then the last real part.
+    parts = cv2.dft(np.ascontiguousarray(frames), flags=cv2.DFT_ROWS)
+    np.square(parts, out=parts)
+    power = np.empty((len(frames), length // 2 + 1))
+    power[:, 0], power[:, -1] = parts[:, 0], parts[:, -1]
+    np.add(parts[:, 1:-1:2], parts[:, 2:-1:2], out=power[:, 1:-1])
     return power
+
+
+def _in_bands(power: Float[np.ndarray, "frames frequencies"], given: SoundInput) -> Float[np.ndarray, "frames mels"]:
+    """power @ filter_bank(given), whose entries are nearly all 0."""
+    found = np.empty((len(power), given.mels))
+    for frequencies, bands, weights in _bank_parts(given):
+        np.matmul(power[:, frequencies], weights, out=found[:, bands])
+    return found
+
+
+@lru_cache(maxsize=8)
+def _bank_parts(given: SoundInput) -> list[tuple[slice, slice, np.ndarray]]:
+    """Neighbouring bands of the filter bank with the frequencies that they reach: (frequencies, bands, weights)."""
+    bank, parts = filter_bank(given), []
+    for first in range(0, given.mels, _BANDS_AT_ONCE):
+        bands = slice(first, min(first + _BANDS_AT_ONCE, given.mels))
+        reached = np.flatnonzero(bank[:, bands].any(axis=1))
+        low, high = (int(reached[0]), int(reached[-1]) + 1) if len(reached) else (0, 1)
+        parts.append((slice(low, high), bands, np.ascontiguousarray(bank[low:high, bands])))
+    return parts
 
 
 @lru_cache(maxsize=8)

@@ -4,6 +4,7 @@ the extras `video` and `audio`.
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 Block = Float[np.ndarray, " _"]  # mono samples
 _CONTAINERS = (".m4a", ".aac", ".wma", ".amr")  # sounds that soundfile does not read
+_BLOCK = 1 << 16  # samples of a sound file
 _SILENCE_S = 1.0  # at most so much is filled in at a time
 _LONGEST_GAP_S = 3600.0  # more is a wrong time, not silence
 _GAP_S = 0.1  # two packets further apart have silence between them; less is how their times are rounded
@@ -74,6 +76,36 @@ def opened_soundtrack(path: Path | str, given: SoundInput) -> Iterator[Soundtrac
     with opened_film(path) as container:
         blocks = _first_kept(_blocks(container, start_s, given.rate_hz))
         yield None if blocks is None else Soundtrack(blocks, given)
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A sound as it is read."""
+
+    rate_hz: int
+    """Of the file; nothing above half of it can be heard."""
+    blocks: Iterator[Block]
+    """Mono at the rate that was asked for, without gaps. One after the other, and once."""
+
+
+@contextmanager
+def opened_recording(path: Path | str, *, rate_hz: int) -> Iterator[Recording | None]:
+    """The sound of a file, block by block: memory holds one block of a film, or a sound file as a whole.
+
+    Of a film time 0 is its first frame, as in `Frame.timestamp_s`; None where it has no sound. Raises MienError for
+    what is neither a film nor a sound, and for a sound file beyond the limits of `read_sound`.
+    """
+    path = Path(path)
+    if not (is_film(path) or path.suffix.lower() in _CONTAINERS):
+        sound = read_sound(path)
+        blocks = (sound.samples[i : i + _BLOCK] for i in range(0, len(sound.samples), _BLOCK))
+        yield Recording(sound.sample_rate_hz, resample_blocks(blocks, sound.sample_rate_hz, rate_hz))
+        return
+    with opened_film(path, pictures=False) as container:
+        start_s = first_time_s(path) if container.streams.video else 0.0
+        found = _first_kept(_blocks(container, start_s, rate_hz))
+        stream = container.streams.audio[0] if container.streams.audio else None
+        yield None if found is None or stream is None else Recording(int(stream.rate), found)
 
 
 def load_sound(path: Path | str, *, sample_rate_hz: int) -> Sound:

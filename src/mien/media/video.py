@@ -31,6 +31,7 @@ CONTAINERS = (
 _CONTAINER_OPTIONS = {"format_whitelist": ",".join(CONTAINERS), "protocol_whitelist": "file"}
 _DECODER_OPTIONS = {"max_pixels": str(FRAME_PIXELS)}
 Matrix = tuple[int, int, int, int]
+_TICKS = 90_000  # of a second, as times of pictures are written
 MOST_SQUEEZED = 4.0  # sides of a pixel: anamorphic film has 2, wide-screen DVDs 1.42
 
 
@@ -290,6 +291,59 @@ def _square_size(width: int, height: int, aspect: float) -> tuple[int, int]:
     if not 1 / MOST_SQUEEZED <= aspect <= MOST_SQUEEZED:
         return width, height
     return (round(width * aspect), height) if aspect > 1 else (width, round(height / aspect))
+
+
+class FilmWriter:
+    """Pictures, each with its time, and a mono sound, on their way into a film."""
+
+    def __init__(
+        self, container: Any, *, size: tuple[int, int], rate_hz: float, sound_rate_hz: int | None = None
+    ) -> None:
+        self._container, self._av = container, _av()
+        self._stream = container.add_stream("libx264", rate=Fraction(rate_hz).limit_denominator(1001))
+        self._stream.width, self._stream.height, self._stream.pix_fmt = *size, "yuv420p"
+        self._stream.options = {"crf": "18"}
+        self._stream.codec_context.time_base = Fraction(1, _TICKS)
+        self._last, self._samples = -1, 0
+        self._voice = container.add_stream("aac", rate=sound_rate_hz) if sound_rate_hz is not None else None
+
+    def picture(self, pixels: UInt8[np.ndarray, "height width 3"], time_s: float) -> None:
+        """RGB, with even sides. A time that is not after the one before is moved behind it."""
+        frame = self._av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
+        self._last = max(self._last + 1, round(time_s * _TICKS))
+        frame.pts, frame.time_base = self._last, Fraction(1, _TICKS)
+        self._container.mux(self._stream.encode(frame))
+
+    def sound(self, samples: np.ndarray) -> None:
+        """The samples that follow."""
+        if self._voice is None or not len(samples):
+            return
+        frame = self._av.AudioFrame.from_ndarray(samples[None].astype(np.float32), format="fltp", layout="mono")
+        frame.sample_rate, frame.pts = self._voice.rate, self._samples
+        frame.time_base = Fraction(1, self._voice.rate)
+        self._samples += len(samples)
+        self._container.mux(self._voice.encode(frame))
+
+    def finish(self) -> None:
+        """What the encoders still hold."""
+        self._container.mux(self._stream.encode())
+        if self._voice is not None and self._samples:
+            self._container.mux(self._voice.encode())
+
+
+@contextmanager
+def film_writer(
+    path: Path | str, *, size: tuple[int, int], rate_hz: float, sound_rate_hz: int | None = None
+) -> Iterator[FilmWriter]:
+    """A film that is written as it comes: H.264, with a sound as AAC, in an .mp4; whole in the end or not there.
+
+    size: (width, height), even. rate_hz: of pictures, on average.
+    """
+    av = _av()
+    with atomic_path(Path(path)) as temporary, av.open(_file_name(temporary), "w", format="mp4") as container:
+        writer = FilmWriter(container, size=size, rate_hz=rate_hz, sound_rate_hz=sound_rate_hz)
+        yield writer
+        writer.finish()
 
 
 def write_video(

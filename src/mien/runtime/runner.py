@@ -26,7 +26,7 @@ from jaxtyping import Float
 from mien.core.bundle import BundleInfo, with_outputs_found
 from mien.core.errors import MienError, nearest
 from mien.core.extras import install_hint
-from mien.core.spec import Output
+from mien.core.spec import Control, Input, Output
 from mien.media.files import INFO_FILE, read_info, sha256_of
 from mien.media.parallel import cores
 from mien.runtime.backends import import_onnxruntime, import_openvino
@@ -44,7 +44,8 @@ class Runner:
     """Inputs float32 [n, ...], prepared as `info.inputs` says -> outputs float32 [n, ...] by name, any n.
 
     Where the network has one input, the array alone will do. Called it gives the main output, the first one declared;
-    `outputs` gives all (`names`). info: what the bundle says. backend, precision: what is really used. threads: None is
+    `outputs` gives all (`names`), and takes the network's controls (`info.controls`) beside its inputs; those that are
+    not given are their defaults. info: what the bundle says. backend, precision: what is really used. threads: None is
     every core that this process may use. One object may be called from any number of threads: they share its workers,
     and each gets its own outputs, bit for bit what a call alone gives. Raises MienError, one line, for a folder that is
     no bundle, weights that are missing, changed or damaged, a graph that takes more than a network may
@@ -61,7 +62,8 @@ class Runner:
         if precision not in PRECISIONS:
             raise MienError(f"No precision {precision!r}.{nearest(precision, PRECISIONS)}")
         path = _verified_model(self.folder, self.info)
-        check_graph(path, {name: (1, *about.shape) for name, about in self.info.inputs.items()})
+        self._ports: dict[str, Input | Control] = {**self.info.inputs, **self.info.controls}
+        check_graph(path, {name: (1, *about.shape) for name, about in self._ports.items()})
         only_classes = all(output.kind == "classes" for output in self.info.outputs.values())
         if precision == "auto" and (not only_classes or path.stat().st_size < LARGE_BYTES):
             precision = "fp32"
@@ -90,9 +92,12 @@ class Runner:
         return outputs
 
     def _checked_inputs(self, inputs: np.ndarray | Mapping[str, np.ndarray]) -> Arrays:
-        """Contiguous float32 arrays by input name, in the declared order."""
-        declared = self.info.inputs
-        given = inputs if isinstance(inputs, Mapping) else {next(iter(declared)): inputs}
+        """Contiguous float32 arrays by name of the input or control, in the declared order."""
+        declared = self._ports
+        given = dict(inputs) if isinstance(inputs, Mapping) else {next(iter(declared)): inputs}
+        count = len(next(iter(given.values()))) if given else 0
+        for name, control in self.info.controls.items():
+            given.setdefault(name, np.full((count, control.length), control.default, np.float32))
         if given.keys() != declared.keys():
             raise MienError(
                 f"{self.info.system} takes {' and '.join(declared)}; got {' and '.join(given) or 'nothing'}."
@@ -124,7 +129,7 @@ class Runner:
 
         Raises MienError for a network that does not take or give what `system.json` declares.
         """
-        blank = {name: np.zeros((1, *about.shape), np.float32) for name, about in self.info.inputs.items()}
+        blank = {name: np.zeros((1, *about.shape), np.float32) for name, about in self._ports.items()}
         try:
             found = self._named(self._forward(blank))
         except Exception as error:

@@ -78,6 +78,7 @@ def _write(
         temperatures=temperatures,
         files={WEIGHTS: sha256_of(folder / WEIGHTS)} | extra,
         provenance=provenance,
+        controls=system.controls,
     )
     (folder / DESCRIPTION).write_text(info.to_json(), encoding="utf-8")
     (folder / CARD).write_text(card or f"# {info.model_id}\n", encoding="utf-8")
@@ -124,7 +125,7 @@ def load(folder: Path | str) -> "System":
         system = system_from_info(info, weights=4 * stored + SPARE)
     check_state(system, state, where=str(path))
     system.load_state_dict(state)
-    system.info = replace(info, outputs=system.outputs)
+    system.info = replace(info, outputs=system.outputs, controls=system.controls)
     return system.eval()
 
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from mien.core.bundle import BundleInfo
 from mien.core.errors import MienError
 from mien.core.labels import LabelSet
-from mien.core.spec import Input, Output, PictureInput, first_labels
+from mien.core.spec import Control, Input, Output, PictureInput, first_labels
 
 
 class System(nn.Module):
@@ -41,9 +41,15 @@ class System(nn.Module):
         labels = LabelSet("unnamed", tuple(f"class_{i}" for i in range(config.num_classes)))
         return {"expression": Output.classes(labels)}
 
+    @classmethod
+    def default_controls(cls, config: Any) -> dict[str, Control]:
+        """What may be set beside the inputs: further arguments of `forward` [batch, length], each None by default."""
+        return {}
+
     def __init__(self, config: Any, *, inputs: Mapping[str, Input], outputs: Mapping[str, Output]) -> None:
         super().__init__()
         self.config, self.inputs, self.outputs = config, dict(inputs), dict(outputs)
+        self.controls = self.default_controls(config)
         self.info: BundleInfo | None = None  # set where the weights came from a bundle
 
     def forward(self, *inputs: Any, **options: Any) -> dict[str, Tensor]:  # subclasses name their inputs

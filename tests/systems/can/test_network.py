@@ -55,6 +55,21 @@ def test_strength_goes_in_a_straight_line_from_the_face():
 
 
 @torch.inference_mode()
+def test_controls_set_the_strength_of_each_sample_and_draw_from_the_codes():
+    system, (image, voice) = network(), pair()
+    plain, whole = (system(image, voice, torch.full((3, 1), t)) for t in (0.0, 1.0))
+    assert torch.equal(plain["picture"], plain["reconstruction"])
+    assert torch.equal(whole["picture"], system(image, voice)["picture"])
+    mixed = system(image, voice, torch.tensor([[0.0], [1.0], [0.0]]))["latent"]
+    torch.testing.assert_close(mixed, torch.stack([plain["latent"][0], whole["latent"][1], plain["latent"][2]]))
+    noise, codes = torch.randn(3, 16), system.perceive(image, voice)
+    drawn = system(image, voice, None, noise)
+    torch.testing.assert_close(drawn["latent"], codes.fused.sample(noise))
+    torch.testing.assert_close(drawn["expression_face"], system.face_classifier(codes.face.sample(noise)))
+    assert list(network("can_product").controls) == ["noise"]
+
+
+@torch.inference_mode()
 def test_the_voice_matters_where_it_should():
     image, voice = pair()
     other = voice.flip(-1)

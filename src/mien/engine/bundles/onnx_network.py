@@ -13,7 +13,7 @@ import numpy as np
 
 from mien.core.framing import POINT_BOXES
 from mien.core.geometry import crop_of_box
-from mien.core.spec import Output, PictureInput, SoundInput
+from mien.core.spec import Control, Input, Output, PictureInput
 from mien.media.crop import normalise, prepare
 from mien.runtime.backends import import_onnxruntime
 from mien.synthetic.people import portrait
@@ -50,25 +50,31 @@ class Agreement:
 
 
 def write_onnx(system: System, path: Path) -> None:
-    """The network for inference; inputs and outputs named and shaped as the system declares them, any batch."""
+    """The network for inference; inputs, controls and outputs named and shaped as the system declares, any batch."""
     import torch
 
     free_batch = {0: torch.export.Dim("batch", min=1, max=65536)}
+    shapes = {name: about.shape for name, about in _ports(system).items()}
     with _quietly():
         program = torch.onnx.export(
             _with_outputs_in_order(system),
-            tuple(torch.zeros(2, *system.inputs[name].shape) for name in system.input_names),
+            tuple(torch.zeros(2, *shape) for shape in shapes.values()),
             dynamo=True,
             optimize=True,
             opset_version=OPSET,
-            input_names=list(system.input_names),
+            input_names=list(shapes),
             output_names=list(system.outputs),
-            dynamic_shapes={"inputs": tuple(free_batch for _ in system.input_names)},
+            dynamic_shapes={"inputs": tuple(free_batch for _ in shapes)},
             verbose=False,
         )
         assert program is not None
         program.save(str(path), external_data=False)
     strip_notes(path)
+
+
+def _ports(system: System) -> dict[str, Input | Control]:
+    """What the exported network takes, in the order of the arguments of `forward`."""
+    return {name: system.inputs[name] for name in system.input_names} | dict(system.controls)
 
 
 def _with_outputs_in_order(system: System) -> Any:
@@ -125,7 +131,7 @@ def compare(system: System, path: Path) -> Agreement:
 
     inputs = _check_inputs(system)
     with torch.inference_mode():
-        found = system.eval()(*(torch.from_numpy(inputs[name]) for name in system.input_names))
+        found = system.eval()(*(torch.from_numpy(inputs[name]) for name in _ports(system)))
     wanted = {name: value.numpy() for name, value in found.items()}
     session = import_onnxruntime().InferenceSession(str(path), providers=["CPUExecutionProvider"])
     names = [output.name for output in session.get_outputs()]
@@ -147,16 +153,20 @@ def compare(system: System, path: Path) -> Agreement:
 
 
 def _check_inputs(system: System) -> dict[str, np.ndarray]:
-    """CHECKED samples of each input: noise and smooth colours, noise for sounds; synthetic faces where points are
-    read, since noise gives a heat map many summits of one height."""
+    """CHECKED samples of each input and control: noise and smooth colours, noise for sounds; synthetic faces where
+    points are read, since noise gives a heat map many summits of one height."""
     points = any(output.kind == "points" for output in system.outputs.values())
     found = {}
     for name in system.input_names:
         about = system.inputs[name]
-        if isinstance(about, SoundInput):
+        if not isinstance(about, PictureInput):
             found[name] = np.random.default_rng(0).random((CHECKED, *about.shape)).astype(np.float32)
         else:
             found[name] = _check_faces(about) if points else _check_pictures(about.size)
+    for name, control in system.controls.items():
+        random = np.random.default_rng(1).normal(control.default, 0.5, (CHECKED, control.length)).astype(np.float32)
+        random[: CHECKED // 2] = control.default
+        found[name] = random
     return found
 
 

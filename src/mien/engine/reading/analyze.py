@@ -43,7 +43,8 @@ def analyze(
         output: folder for readings.csv, readings.parquet, readings.json, overlays/ and contact_sheet.jpg; by default
             nothing is written.
         bundle: folder of a bundle with model.onnx; repeat it to run several on the same faces. By default the model
-            that ships with mien.
+            that ships with mien. One that takes a voice alone, such as voice_expression_ravdess, also reads the voices
+            of films, into voice.csv.
         detector: face detector; dlib needs no weight file, yunet also finds turned faces and needs OpenCV's.
         detector_weights: weight file of yunet.
         min_face: side in pixels of the smallest face to detect; smaller is slower.
@@ -70,6 +71,7 @@ def analyze(
     from mien.engine.reading.inputs import bundles_of, extras_of, files_of, landmarks_for, positive
     from mien.engine.reading.output_folder import OutputFolder
     from mien.engine.reading.run import AnalyzeRun, PrintedRun
+    from mien.engine.reading.voice.table import hearing_of, read_voices
     from mien.media.image import left_out
     from mien.runtime.analyzer import Analyzer
 
@@ -83,7 +85,7 @@ def analyze(
     with ExitStack() as stack:
         out = folder and stack.enter_context(OutputFolder(folder, resume=resume, overwrite=overwrite))
         files = files_of(inputs, folder)[: positive(limit, "limit")]
-        bundles = bundles_of(bundle)
+        bundles, hearing = hearing_of(bundles_of(bundle), threads=threads)
         analyzer = Analyzer(
             bundles, detector=detector, weights=detector_weights, min_face=min_face, backend=backend,
             precision=precision, threads=threads, smooth=smooth, affect=extras["affect"],
@@ -102,4 +104,5 @@ def analyze(
         )
         started = time.perf_counter()
         run.read()
-        return run.summary(time.perf_counter() - started)
+        summary = run.summary(time.perf_counter() - started)
+        return "\n".join([summary, *read_voices(files, hearing, folder)])

@@ -26,8 +26,9 @@ class ContextAttention(nn.Module):
         self.query, self.key, self.value = (nn.Linear(latent, latent) for _ in range(3))
 
     def forward(
-        self, content: Float[Tensor, "batch latent"], context: Float[Tensor, "batch latent"], *, strength: float = 1.0
-    ) -> Float[Tensor, "batch latent"]:
+        self, content: Float[Tensor, "batch latent"], context: Float[Tensor, "batch latent"], *,
+        strength: float | Float[Tensor, "batch 1"] = 1.0,
+    ) -> Float[Tensor, "batch latent"]:  # fmt: skip
         return content + strength * self.shift(content, context)
 
     def shift(

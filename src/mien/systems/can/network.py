@@ -28,7 +28,7 @@ from torch import Tensor, nn
 
 from mien.core.labels import LabelSet
 from mien.core.options import Rules
-from mien.core.spec import Input, Output
+from mien.core.spec import Control, Input, Output
 from mien.nn.vae_gan.context_attention import ContextAttention
 from mien.nn.vae_gan.gaussian import Gaussian, divergence, product
 from mien.nn.vae_gan.vae_gan import VaeGan
@@ -131,6 +131,9 @@ class Can(System):
     face as perceived) and `reconstruction` (the face without the voice); `latent` (the mean that is classified) and,
     for attention, `shift` (what the voice added to it). Logits, and vectors [batch, latent].
 
+    Controls: `strength` of the shift by attention [batch, 1], 1 by default, and `noise` [batch, latent]: each code is
+    its mean and so many of its standard deviations, 0 by default.
+
     face, voice: VaeGan. att_mean, att_log_variance: ContextAttention, None for other fusions.
     """
 
@@ -154,6 +157,11 @@ class Can(System):
         outputs["latent"] = Output("vector")
         return outputs | ({"shift": Output("vector")} if config.fusion == "attention" else {})
 
+    @classmethod
+    def default_controls(cls, config: CanConfig) -> dict[str, Control]:
+        strength = {"strength": Control(1, 1.0)} if config.fusion == "attention" else {}
+        return strength | {"noise": Control(config.latent)}
+
     def __init__(self, config: CanConfig, *, inputs: Mapping[str, Input], outputs: Mapping[str, Output]) -> None:
         super().__init__(config, inputs=inputs, outputs=outputs)
         shape = (config.size, config.size)
@@ -176,7 +184,7 @@ class Can(System):
         """The codes of face and voice."""
         return self.face.encode(image), self.voice.encode(voice)
 
-    def fuse(self, face: Gaussian, voice: Gaussian, *, strength: float = 1.0) -> Codes:
+    def fuse(self, face: Gaussian, voice: Gaussian, *, strength: float | Float[Tensor, "batch 1"] = 1.0) -> Codes:
         """The codes with that of both. strength: of the shift by attention, 0 for none."""
         if self.att_mean is not None and self.att_log_variance is not None:
             shifted = Gaussian(
@@ -194,14 +202,18 @@ class Can(System):
         """Both encoded and fused."""
         return self.fuse(*self.encode(image, voice), strength=strength)
 
-    def forward(self, image: Float[Tensor, "batch 3 s s"], voice: Float[Tensor, "batch 1 s s"]) -> dict[str, Tensor]:
-        """The outputs by name, all of the codes' means."""
-        codes = self.perceive(image, voice)
-        found = self.logits(codes.face.mean, codes.voice.mean, codes.fused.mean)
+    def forward(
+        self, image: Float[Tensor, "batch 3 s s"], voice: Float[Tensor, "batch 1 s s"],
+        strength: Float[Tensor, "batch 1"] | None = None, noise: Float[Tensor, "batch latent"] | None = None,
+    ) -> dict[str, Tensor]:  # fmt: skip
+        """The outputs by name, of the codes' means at strength 1 where no control is set."""
+        codes = self.fuse(*self.encode(image, voice), strength=1.0 if strength is None else strength)
+        face, voice_code, fused = (code.mean if noise is None else code.sample(noise) for code in codes)
+        found = self.logits(face, voice_code, fused)
         if "picture" in self.outputs:
-            drawn = self.face.decode(torch.cat((codes.fused.mean, codes.face.mean)))
+            drawn = self.face.decode(torch.cat((fused, face)))
             found["picture"], found["reconstruction"] = drawn[: image.shape[0]], drawn[image.shape[0] :]
-        found["latent"] = codes.fused.mean
+        found["latent"] = fused
         if "shift" in self.outputs:
             found["shift"] = codes.fused.mean - codes.face.mean
         return found

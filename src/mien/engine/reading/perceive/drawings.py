@@ -1,0 +1,127 @@
+"""The pictures of `mien perceive`: panels beside one another, the sheet of strengths, frames of the film."""
+
+from collections.abc import Mapping, Sequence
+
+import cv2
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from mien.core.records import Box
+from mien.engine.reading.perceive.tables import Expressions, top
+from mien.runtime.voice.perceiver import Perceived
+
+GAP, LINE = 14, 22  # pixels
+LEAST_SIDE = 224  # of a panel; smaller crops are shown enlarged
+SCREEN, SCREEN_FACE = (640, 360), 288  # of the film, and of a face beside it
+LEAST_FULL = 0.02  # difference that the heat map's brightest colour stands for at least, of 1
+_PAPER, _INK, _MUTED, _SCREEN = "#ffffff", "#1b1f24", "#5b6470", "#14171b"
+WAY_NAMES = {"face": "face alone", "voice": "voice alone", "both": "face with voice"}
+
+
+def panels(pictures: Sequence[np.ndarray], captions: Sequence[Sequence[str]]) -> Image.Image:
+    """Pictures in a row, each with its lines of text below."""
+    side, lines = max(LEAST_SIDE, pictures[0].shape[0]), max(map(len, captions))
+    sheet = Image.new("RGB", (GAP + len(pictures) * (side + GAP), 2 * GAP + side + lines * LINE), _PAPER)
+    canvas, font = ImageDraw.Draw(sheet), ImageFont.load_default(15)
+    for number, (pixels, texts) in enumerate(zip(pictures, captions, strict=True)):
+        left = GAP + number * (side + GAP)
+        sheet.paste(Image.fromarray(pixels).resize((side, side), Image.Resampling.BICUBIC), (left, GAP))
+        for line, text in enumerate(texts):
+            place = (left, GAP + side + 6 + line * LINE)
+            canvas.text(place, _fitting(text, font, side), fill=_MUTED if line else _INK, font=font)
+    return sheet
+
+
+def perceived_sheet(face: np.ndarray, perceived: Perceived, found: Expressions) -> Image.Image:
+    """The face, its reconstruction without and with the voice, and what the voice changed."""
+    full = full_scale(perceived)
+    return panels(
+        [face, perceived.plain, perceived.perceived, heat_map(perceived)],
+        [
+            ("face", "as the network gets it"),
+            ("without the voice", described(found, "face")),
+            ("with the voice", described(found, "both")),
+            ("what the voice changed", f"brightest: {100 * full:.1f} % of full scale"),
+        ],
+    )
+
+
+def strength_sheet(steps: Mapping[float, Perceived]) -> Image.Image:
+    """The perceived face at each strength."""
+    captions = [(f"strength {t:g}", described(each.expressions, "both")) for t, each in steps.items()]
+    return panels([each.perceived for each in steps.values()], captions)
+
+
+def heat_map(perceived: Perceived) -> np.ndarray:
+    """Where the perceived picture differs from the plain one, over the plain one in grey: uint8 [side, side, 3]."""
+    change = cv2.GaussianBlur(perceived.change, (0, 0), max(0.5, perceived.plain.shape[0] / 128))
+    share = np.clip(change / full_scale(perceived), 0, 1)
+    grey = np.repeat(perceived.plain.mean(2, keepdims=True), 3, axis=2) * 0.6 + 60
+    colours = cv2.applyColorMap((255 * share).astype(np.uint8), cv2.COLORMAP_INFERNO)[..., ::-1]
+    weight = (0.85 * share**0.7)[..., None]
+    return np.round(weight * colours + (1 - weight) * grey).clip(0, 255).astype(np.uint8)
+
+
+def full_scale(perceived: Perceived) -> float:
+    """What the heat map's brightest colour stands for, of 1."""
+    return max(LEAST_FULL, float(np.percentile(perceived.change, 99)))
+
+
+def described(found: Expressions, way: str) -> str:
+    """The likeliest class with its probability; empty where it was not read."""
+    if not found.get(way):
+        return ""
+    name, value = top(found[way])
+    return f"{name} {100 * value:.0f} %"
+
+
+class Screen:
+    """The frames of the film that is written: the film, the face without and with the voice, the three expressions."""
+
+    def __init__(self, width: int, height: int) -> None:
+        scale = min(SCREEN[0] / width, SCREEN[1] / height)
+        self._film = max(2, round(width * scale)), max(2, round(height * scale))
+        self._scale = scale
+        self.size = self._film[0] + 2 * SCREEN_FACE + 4 * GAP, SCREEN[1] + 2 * GAP + 3 * LINE + 8
+        self.size = self.size[0] // 2 * 2, self.size[1] // 2 * 2
+        self._fonts = ImageFont.load_default(15), ImageFont.load_default(17)
+
+    def frame(
+        self, pixels: np.ndarray, box: Box | None, perceived: Perceived | None, found: Expressions, note: str
+    ) -> np.ndarray:
+        """uint8 [height, width, 3]. note: what is shown where there is nothing to perceive."""
+        sheet = Image.new("RGB", self.size, _SCREEN)
+        canvas, top_edge = ImageDraw.Draw(sheet), GAP + (SCREEN[1] - self._film[1]) // 2
+        shown = cv2.resize(pixels, self._film, interpolation=cv2.INTER_AREA)
+        sheet.paste(Image.fromarray(shown), (GAP, top_edge))
+        if box is not None:
+            edges = [v * self._scale + (GAP if i % 2 == 0 else top_edge) for i, v in enumerate(box)]
+            canvas.rectangle(edges, outline="#ffffff", width=2)
+        small, large = self._fonts
+        faces = (
+            []
+            if perceived is None
+            else [("without the voice", perceived.plain), ("with the voice", perceived.perceived)]
+        )
+        for number, (title, picture) in enumerate(faces):
+            left = 2 * GAP + self._film[0] + number * (SCREEN_FACE + GAP)
+            canvas.text((left, GAP), title, fill="#a0a9b5", font=small)
+            face = cv2.resize(picture, (SCREEN_FACE, SCREEN_FACE), interpolation=cv2.INTER_CUBIC)
+            sheet.paste(Image.fromarray(face), (left, GAP + LINE))
+        if not faces:
+            canvas.text((2 * GAP + self._film[0], GAP), note, fill="#a0a9b5", font=small)
+        for line, (way, name) in enumerate(WAY_NAMES.items()):
+            place = SCREEN[1] + 2 * GAP + line * LINE
+            canvas.text((GAP, place), name, fill="#a0a9b5", font=small)
+            canvas.text((GAP + 130, place), described(found, way) or "-", fill="#ffffff", font=large)
+            if found.get(way):
+                share = top(found[way])[1]
+                canvas.rectangle([GAP + 330, place + 5, GAP + 330 + 240, place + 15], fill="#343b44")
+                canvas.rectangle([GAP + 330, place + 5, GAP + 330 + 240 * share, place + 15], fill="#5ea7ee")
+        return np.asarray(sheet)
+
+
+def _fitting(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: float) -> str:
+    while len(text) > 1 and font.getlength(text) > width:
+        text = text[:-2].rstrip() + "…"
+    return text

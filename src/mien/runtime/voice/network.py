@@ -1,0 +1,114 @@
+"""VoiceNetwork: a bundle that reads the voice alone, window by window."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from mien.core.bundle import BundleInfo
+from mien.core.decode import probabilities
+from mien.core.errors import MienError
+from mien.core.spec import FunctionalsInput, Input, SoundInput
+from mien.media.audio import Sound
+from mien.media.files import read_info
+from mien.media.mel import log_mel
+from mien.media.soundtrack import opened_recording
+from mien.runtime.runner import Runner
+from mien.runtime.voice.functionals import functionals
+from mien.runtime.voice.windows import VoiceWindow, voice_windows
+
+Heard = dict[str, dict[str, float]]
+
+
+@dataclass(frozen=True, eq=False)
+class VoiceReading:
+    """What a network reads in one window of a recording."""
+
+    window: VoiceWindow
+    """Where it lies, and its sound."""
+    outputs: Heard
+    """Classes (as probabilities) and values by the network's output; empty of a silent window."""
+
+    @property
+    def expression(self) -> dict[str, float]:
+        """Class to probability of the first output; empty of a silent window."""
+        return next(iter(self.outputs.values()), {})
+
+
+class VoiceNetwork:
+    """A bundle whose only input is a sound.
+
+    bundle: its folder. hop_s: seconds between two windows; half a window by default. Raises MienError for a bundle that
+    cannot be used, that takes something else, and that gives no classes.
+    """
+
+    def __init__(self, bundle: str | Path, *, threads: int | None = None, hop_s: float | None = None) -> None:
+        folder = Path(bundle)
+        info = read_info(folder)
+        given = voice_input(info.inputs)
+        if given is None or not info.outputs_of("classes"):
+            raise MienError(
+                f"{folder} takes {' and '.join(info.inputs)} and gives {info.gives}; to read a voice, name a bundle "
+                "that takes a voice alone and gives classes."
+            )
+        self.given: SoundInput | FunctionalsInput = given
+        self.runner = Runner(folder, threads=threads)
+        self.info: BundleInfo = self.runner.info
+        self.outputs = self.info.outputs_of("classes", "values")
+        """What a reading holds, by name."""
+        self.hop_s = given.samples / given.rate_hz / 2 if hop_s is None else hop_s
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Of the first output."""
+        return next(output.names for output in self.info.outputs_of("classes").values())
+
+    def read(self, sound: Sound) -> Heard:
+        """Of one window at the network's rate."""
+        prepared = prepare_voice(sound, self.given)
+        found = self.runner.outputs(prepared[None])
+        decoded: Heard = {}
+        for name, output in self.outputs.items():
+            values = found[name]
+            if output.kind == "classes":
+                values = probabilities(values, temperature=self.info.temperature(name))
+            decoded[name] = dict(zip(output.names, values[0].tolist(), strict=True))
+        return decoded
+
+    def read_file(self, path: Path | str) -> Iterator[VoiceReading]:
+        """The windows of a film or a sound in order; none of a film without sound. Memory holds one window.
+
+        Raises MienError for what cannot be read.
+        """
+        rate = self.given.rate_hz
+        with opened_recording(path, rate_hz=rate) as recording:
+            if recording is None:
+                return
+            windows = voice_windows(
+                recording.blocks, rate_hz=rate, samples=self.given.samples, hop_s=self.hop_s, name=str(path)
+            )
+            for window in windows:
+                yield VoiceReading(window, {} if window.silent else self.read(window.sound))
+
+
+def voice_input(inputs: Mapping[str, Input]) -> SoundInput | FunctionalsInput | None:
+    """The only input, where it is a sound."""
+    given = list(inputs.values())
+    return given[0] if len(given) == 1 and isinstance(given[0], SoundInput | FunctionalsInput) else None
+
+
+def prepare_voice(sound: Sound, given: SoundInput | FunctionalsInput) -> np.ndarray:
+    """float32, of the shape that the input declares. Raises MienError for a sound at another rate."""
+    if isinstance(given, SoundInput):
+        return log_mel(sound, given)
+    if sound.sample_rate_hz != given.rate_hz:
+        raise MienError(f"The network takes sound at {given.rate_hz} Hz; got {sound.sample_rate_hz} Hz.")
+    return functionals(sound.samples).astype(np.float32)
+
+
+def mean_of(readings: list[dict[str, float]]) -> dict[str, float]:
+    """The mean of each class's probability over windows; empty of none."""
+    if not readings:
+        return {}
+    return {name: float(np.mean([reading[name] for reading in readings])) for name in readings[0]}

@@ -1,0 +1,118 @@
+"""The voices of films beside their faces, by the voice model that ships."""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("av")
+pytest.importorskip("soxr")
+
+from mien.__main__ import main
+from mien.core.errors import MienError
+from mien.core.spec import FUNCTIONALS
+from mien.engine.reading.voice.table import SHIPPED, hearing_of, read_voices, voice_rows
+from mien.media.audio import Sound
+from mien.media.bundles import bundle_folder
+from mien.media.video import write_video
+from mien.runtime.voice.functionals import functionals
+from mien.runtime.voice.network import VoiceNetwork
+
+RATE = 16_000
+
+
+def hum(seconds: float, hz: float = 150.0) -> np.ndarray:
+    phase = 2 * np.pi * hz * np.arange(round(seconds * RATE)) / RATE
+    return (0.05 * np.cos(phase[:, None] * np.arange(1, 20)).sum(1) / 5).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def network() -> VoiceNetwork:
+    return VoiceNetwork(bundle_folder(SHIPPED), threads=1)
+
+
+@pytest.fixture
+def films(tmp_path: Path) -> list[Path]:
+    """With a voice between two silences; without sound; cut off."""
+    pictures = np.zeros((16, 32, 32, 3), np.uint8)
+    sound = np.concatenate([np.zeros(4 * RATE, np.float32), hum(3.0), np.zeros(4 * RATE, np.float32)])
+    write_video(tmp_path / "a.mp4", pictures, rate_hz=2.0, sound=Sound(sound, RATE))
+    write_video(tmp_path / "b.mp4", pictures, rate_hz=2.0)
+    (tmp_path / "c.mp4").write_bytes((tmp_path / "a.mp4").read_bytes()[:900])
+    return [tmp_path / f"{name}.mp4" for name in "abc"]
+
+
+def test_a_row_a_window_joined_by_time(network, films, tmp_path):
+    lines = read_voices([*films, tmp_path / "photo.jpg"], network, tmp_path / "out")
+    rows = list(csv.DictReader((tmp_path / "out/voice.csv").open(encoding="utf-8")))
+    own = [row for row in rows if row["source"].endswith("a.mp4")]
+    assert [float(row["start_s"]) for row in own] == pytest.approx([0, 1.75, 3.5, 5.25, 7.0, 7.5], abs=0.1)
+    assert own[0]["from_s"] == "0.000" and [row["to_s"] for row in own[:-1]] == [row["from_s"] for row in own[1:]]
+    heard = [row for row in own if row["success"] == "1"]
+    assert [row["window"] for row in heard] == ["1", "2", "3"]
+    for row in own:
+        found = [float(row[f"prob_voice_{name}"] or "nan") for name in network.classes]
+        if row in heard:
+            assert (
+                sum(found) == pytest.approx(1, abs=1e-4)
+                and row["expression_voice"] == network.classes[np.argmax(found)]
+            )
+        else:
+            assert np.isnan(found).all() and "silent" in row["note"] and not row["expression_voice"]
+    others = {Path(row["source"]).name: row for row in rows if row not in own}
+    assert others["b.mp4"]["note"] == "no sound in it" and others["b.mp4"]["success"] == "0"
+    assert "c.mp4" in others["c.mp4"]["note"]
+    assert "mean over 3 of 6 windows" in lines[0] and "nothing to read (no sound in it)" in lines[1]
+    described = json.loads((tmp_path / "out/voice.json").read_text(encoding="utf-8"))
+    assert described["state"] == "complete" and "CC BY-NC-SA" in described["provenance"]["licence"]
+    assert read_voices(films[:1], network, None) == lines[:1] and read_voices(films, None, None) == []
+    assert "no film" in read_voices([tmp_path / "photo.jpg"], network, None)[0]
+
+
+def test_analyze_reads_a_voice_beside_the_faces(films, tmp_path, capsys):
+    command = ["analyze", str(films[0]), "--landmarks", "no", "--every", "8", "--bundle", SHIPPED]
+    assert main([*command, "--output", str(tmp_path / "out")]) == 0
+    printed = capsys.readouterr().out
+    assert "a.mp4: voice: " in printed and "voices by voice_expression@" in printed
+    rows = list(csv.DictReader((tmp_path / "out/readings.csv").open(encoding="utf-8")))
+    windows = list(csv.DictReader((tmp_path / "out/voice.csv").open(encoding="utf-8")))
+    for row in rows:
+        time_s = float(row["timestamp"])
+        same = [w for w in windows if w["source"] == row["source"] and float(w["from_s"]) <= time_s < float(w["to_s"])]
+        assert len(same) == 1
+
+
+def test_which_bundle_reads_the_voice():
+    faces, voice = bundle_folder("poster_v2_small_ferplus"), bundle_folder(SHIPPED)
+    assert hearing_of(None) == (None, None) and hearing_of([faces]) == ([faces], None)
+    kept, network = hearing_of([faces, voice], threads=1)
+    assert kept == [faces] and network is not None and network.info.labels.name == "ravdess"
+    assert hearing_of(None, wanted=True)[1] is not None and hearing_of([voice])[0] is None
+    with pytest.raises(MienError, match="One bundle reads the voice"):
+        hearing_of([voice, voice])
+
+
+def test_the_model_that_ships_is_what_its_card_says(network):
+    card = (network.runner.folder / "README.md").read_text(encoding="utf-8")
+    scores = network.info.provenance["actors_kept_aside"]
+    assert f"{100 * scores['accuracy'][0]:.1f} %" in card and "CC BY-NC-SA 4.0" in card and scores["accuracy"][0] >= 0.6
+    assert network.given.shape == (FUNCTIONALS,)
+    loud, quiet = (network.read(Sound((gain * hum(1.5)).astype(np.float32), RATE)) for gain in (1.0, 0.02))
+    for name, value in loud["expression"].items():
+        assert quiet["expression"][name] == pytest.approx(value, abs=1e-3)
+
+
+@pytest.mark.shared
+def test_the_model_that_ships_tells_acted_voices_apart(shared, network):
+    """On the actors that it was trained with; the card has those of actors kept aside."""
+    from mien.media.audio import read_sound
+
+    files = sorted((shared / "audio/ravdess_16k").rglob("*.wav"))[::25]
+    right = 0
+    for path in files:
+        found = network.read(read_sound(path, sample_rate_hz=RATE))["expression"]
+        right += max(found, key=found.__getitem__) == network.classes[int(path.stem.split("-")[2]) - 1]
+    assert right / len(files) > 0.6 and functionals(read_sound(files[0]).samples).shape == (FUNCTIONALS,)
+    assert len(list(voice_rows(files[0], network))) == 1
