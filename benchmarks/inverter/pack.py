@@ -23,6 +23,7 @@ from mien.core.framing import ffhq_crop
 from mien.core.landmarks import to_68
 from mien.core.spec import PictureInput
 from mien.data.readers import open_reader
+from mien.data.recent import load_picture
 from mien.media.crop import prepare
 from mien.media.detect import create_detector
 from mien.media.files import atomic_path
@@ -60,7 +61,7 @@ def main() -> None:
 def write_pack(options: argparse.Namespace, people: Parts) -> None:
     """Writes the pack and prints what is in it."""
     found = {"london": london_faces(options.london), "w300": w300_faces(options.w300), "people": people}
-    found["lfw"] = lfw_faces(options.lfw)
+    found["lfw"] = lfw_faces(options.lfw, options.cache)
     arrays = {"version": np.array(VERSION), "side": np.array(SIDE)}
     for source in SOURCES:
         for part, faces in found[source].items():
@@ -98,12 +99,16 @@ def w300_faces(root: Path) -> Parts:
     for number, sample in enumerate(open_reader("w300", root).samples("train")):
         points = to_68(np.asarray(sample.landmarks_px))
         part = HELD_OUT if number % TENTH == TENTH - 1 else TRAIN
-        parts[part].append(aligned(load_image(sample.image).pixels, points))
+        parts[part].append(aligned(load_picture(sample).pixels, points))
     return parts
 
 
-def lfw_faces(root: Path) -> Parts:
-    """By the points that the shipped landmark model finds in the largest face."""
+def lfw_faces(root: Path, cache: Path) -> Parts:
+    """By the points that the shipped landmark model finds in the largest face; kept in the cache."""
+    kept = cache / "lfw.npz"
+    if kept.is_file():
+        with np.load(kept, allow_pickle=False) as arrays:
+            return {part: list(arrays[str(part)]) for part in (TRAIN, HELD_OUT)}
     landmarker, find, missed = Landmarker(), create_detector("dlib"), 0
     parts: Parts = {TRAIN: [], HELD_OUT: []}
     for part, name in ((TRAIN, "train"), (HELD_OUT, "test")):
@@ -115,6 +120,8 @@ def lfw_faces(root: Path) -> Parts:
                 continue
             parts[part].append(aligned(pixels, landmarker.read(pixels, boxes[0]).landmarks_px))
     print(f"lfw: no face found in {missed} pictures")
+    with atomic_path(kept) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, **{str(part): np.stack(faces) for part, faces in parts.items()})
     return parts
 
 

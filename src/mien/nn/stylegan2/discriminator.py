@@ -53,11 +53,10 @@ def residual_stack(size: int, *, channel_multiplier: int | float, most_channels:
 def minibatch_deviation(x: Float[Tensor, "batch channels h w"], *, group: int = DEVIATION_GROUP) -> Tensor:
     """[batch, channels + 1, h, w]: one map more, the mean standard deviation among the samples of a group.
 
-    Samples i, i + batch / group, ... are a group. Raises MienError for a batch that groups do not divide.
+    Samples i, i + batch / group, ... are a group; of a batch that groups of that size do not divide, such as the last
+    one of an epoch, groups are the next smaller ones that do.
     """
-    group = min(len(x), group)
-    if len(x) % group:
-        raise MienError(f"The discriminator compares groups of {group} pictures: a batch of {len(x)} does not divide.")
+    group = next(size for size in range(min(len(x), group), 0, -1) if len(x) % size == 0)
     grouped = x.float().unflatten(0, (group, -1))
     deviation = (grouped.var(0, unbiased=False) + DEVIATION_EPSILON).sqrt().mean((1, 2, 3))
     added = deviation.repeat(group)[:, None, None, None].expand(-1, 1, *x.shape[2:])

@@ -75,7 +75,7 @@ class StyleGan2(System):
     input_names = ("z",)
     variants: ClassVar[dict[str, dict[str, Any]]] = {
         "base": {},
-        "small": {"size": 64, "style": 64, "mapping_layers": 4, "channel_multiplier": 0.5, "most_channels": 256},
+        "small": {"size": 64, "style": 32, "mapping_layers": 4, "channel_multiplier": 0.5, "most_channels": 256},
     }
 
     @classmethod

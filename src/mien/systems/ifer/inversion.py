@@ -35,10 +35,10 @@ from mien.systems.ifer.generator import GeneratorConfig, face_input, generator_r
 from mien.systems.system import System
 
 LARGEST_ENCODED = 256
-SMALL_GENERATOR = {"size": 64, "style": 64, "mapping_layers": 4, "channel_multiplier": 0.5, "most_channels": 256}
+SMALL_GENERATOR = {"size": 64, "style": 32, "mapping_layers": 4, "channel_multiplier": 0.5, "most_channels": 256}
 SMALL_ENCODER = {
     "width": 32, "depths": (2, 2, 4, 2), "heads": (1, 2, 4, 8), "head_width": 128, "shared_heads": True,
-    "drop_path": 0.0, "structure_channels": 16,
+    "drop_path": 0.0, "structure_channels": 8,
 }  # fmt: skip
 
 
