@@ -75,12 +75,21 @@ def components_of(faces: Faces, shares: Tensor, *, most: int = 20_000) -> Compon
     mean = (mean + mean.flip(-1)) / 2
     found = []
     for half in halves(image - mean):
-        scaled = half.double() * weights.sqrt()[:, None]
-        variances, vectors = torch.linalg.eigh(scaled.T @ scaled)
-        found.append((variances.flip(0), vectors.flip(1)))
+        found.append(principal_axes(half.double() * weights.sqrt()[:, None]))
     values = torch.cat([variances for variances, _ in found])
     order = values.argsort(descending=True)
     return Components(mean, values[order], found[0][1], found[1][1], order)
+
+
+def principal_axes(rows: Tensor) -> tuple[Tensor, Tensor]:
+    """(variances, descending; axes in columns) of float64 rows [n, d], whose squares are summed."""
+    if len(rows) >= rows.shape[1]:
+        variances, axes = torch.linalg.eigh(rows.T @ rows)
+    else:
+        variances, left = torch.linalg.eigh(rows @ rows.T)
+        known = variances > 1e-10 * variances.max()
+        variances, axes = variances[known], rows.T @ left[:, known] / variances[known].sqrt()
+    return variances.flip(0), axes.flip(1)
 
 
 def measures(picture: Tensor, image: Tensor) -> dict[str, float]:

@@ -117,9 +117,14 @@ class Generation(Stage):
     # What is minimised
 
     def shared(self, batch: TorchBatch) -> Drawn:
-        codes = training_codes(self.generator, len(batch), mixing=self.options.mixing)
+        codes = self._new_codes(len(batch))
         self._codes = codes.detach()
         return Drawn(codes, self._picture(codes))
+
+    def _new_codes(self, count: int) -> Tensor:
+        """In float32 throughout, as released: half precision moves every picture of a code."""
+        with torch.autocast(self.device.type, enabled=False):
+            return training_codes(self.generator, count, mixing=self.options.mixing)
 
     def _picture(self, codes: Tensor) -> Tensor:
         return self.generator(codes, noise=self.generator.random_noise(len(codes))).image.float()
@@ -151,8 +156,8 @@ class Generation(Stage):
         terms = {"adversarial": fooling_loss(self.discriminator(self._seen(shared.image)).float())}
         if options.path_length and self.position.step % options.path_every == 0:
             count = max(1, len(batch) // options.path_shrink)
-            codes = training_codes(self.generator, count, mixing=options.mixing)
-            terms["path_length"] = options.path_every * self.path(self._picture(codes), codes.float())
+            codes = self._new_codes(count)
+            terms["path_length"] = options.path_every * self.path(self._picture(codes), codes)
         return terms
 
     def monitored(self, shared: Drawn) -> dict[str, Tensor]:
