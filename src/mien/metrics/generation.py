@@ -37,9 +37,10 @@ def sliced_wasserstein(
     levels = [laplacian_levels(pictures) for pictures in (generated, real)]
     found: dict[int, float] = {}
     for first, second in zip(*levels, strict=True):
-        rng = np.random.default_rng([seed, first.shape[1]])
-        ours, theirs = (_normalised(_patches(level, patches, rng)) for level in (first, second))
-        found[first.shape[1]] = FACTOR * _distance(ours, theirs, directions, rng)
+        places = [np.random.default_rng([seed, first.shape[1]]) for _ in range(2)]  # the same of both sets
+        ours = _normalised(_patches(first, patches, places[0]))
+        theirs = _normalised(_patches(second, patches, places[1]))
+        found[first.shape[1]] = FACTOR * _distance(ours, theirs, directions, places[0])
     return found
 
 

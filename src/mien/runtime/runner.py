@@ -61,7 +61,7 @@ class Runner:
         if precision not in PRECISIONS:
             raise MienError(f"No precision {precision!r}.{nearest(precision, PRECISIONS)}")
         path = _verified_model(self.folder, self.info)
-        check_graph(path, {name: (1, *about.shape) for name, about in self.info.inputs.items()})
+        check_graph(path, {name: (1, *about.shape) for name, about in self.info.network_inputs.items()})
         only_classes = all(output.kind == "classes" for output in self.info.outputs.values())
         if precision == "auto" and (not only_classes or path.stat().st_size < LARGE_BYTES):
             precision = "fp32"
@@ -91,7 +91,7 @@ class Runner:
 
     def _checked_inputs(self, inputs: np.ndarray | Mapping[str, np.ndarray]) -> Arrays:
         """Contiguous float32 arrays by input name, in the declared order."""
-        declared = self.info.inputs
+        declared = self.info.network_inputs
         given = inputs if isinstance(inputs, Mapping) else {next(iter(declared)): inputs}
         if given.keys() != declared.keys():
             raise MienError(
@@ -124,7 +124,7 @@ class Runner:
 
         Raises MienError for a network that does not take or give what `system.json` declares.
         """
-        blank = {name: np.zeros((1, *about.shape), np.float32) for name, about in self.info.inputs.items()}
+        blank = {name: np.zeros((1, *about.shape), np.float32) for name, about in self.info.network_inputs.items()}
         try:
             found = self._named(self._forward(blank))
         except Exception as error:

@@ -13,7 +13,7 @@ import numpy as np
 
 from mien.core.framing import POINT_BOXES
 from mien.core.geometry import crop_of_box
-from mien.core.spec import Output, PictureInput, SoundInput
+from mien.core.spec import Output, PictureInput, SoundInput, VectorInput
 from mien.media.crop import normalise, prepare
 from mien.runtime.backends import import_onnxruntime
 from mien.synthetic.people import portrait
@@ -155,6 +155,8 @@ def _check_inputs(system: System) -> dict[str, np.ndarray]:
         about = system.inputs[name]
         if isinstance(about, SoundInput):
             found[name] = np.random.default_rng(0).random((CHECKED, *about.shape)).astype(np.float32)
+        elif isinstance(about, VectorInput):
+            found[name] = np.random.default_rng(0).normal(size=(CHECKED, *about.shape)).astype(np.float32)
         else:
             found[name] = _check_faces(about) if points else _check_pictures(about.size)
     return found

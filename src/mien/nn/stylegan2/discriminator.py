@@ -2,6 +2,7 @@
 
 import math
 from itertools import pairwise
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -103,7 +104,7 @@ class InversionDiscriminator(nn.Module):
     training step; legacy: every forward does it first, in eval mode too, as released.
     """
 
-    def __init__(self, *, momentum: float = 0.999, legacy: bool = False, **embedding: int | float) -> None:
+    def __init__(self, *, momentum: float = 0.999, legacy: bool = False, **embedding: Any) -> None:
         super().__init__()
         self.query, self.key = PictureEmbedding(**embedding), PictureEmbedding(**embedding)
         self.key.load_state_dict(self.query.state_dict())

@@ -26,6 +26,8 @@ from mien.systems.optim import OptimOptions
 from mien.systems.stage import Objective, ParameterGroup, Predictions, Stage, TorchBatch
 from mien.systems.system import System
 
+SHOWN = 32  # pictures of a sheet
+
 
 @dataclass(frozen=True)
 class GenerationOptions:
@@ -177,6 +179,21 @@ class Generation(Stage):
         levels = sliced_wasserstein(predictions["generated"], predictions["real"])
         scores = {f"swd_{side}": value for side, value in levels.items()}
         return {"swd": float(np.mean(list(levels.values())))} | scores
+
+    def sheet(self) -> np.ndarray | None:
+        """Drawn pictures, always of the same z."""
+        return picture_rows([self.predictions["generated"][:SHOWN]], columns=8)
+
+
+def picture_rows(groups: Sequence[np.ndarray], *, columns: int) -> np.ndarray:
+    """uint8 [height, width, 3]: pictures [n, side, side, 3] in rows, those of the first group above of the second's."""
+    lines = []
+    for start in range(0, len(groups[0]), columns):
+        for pictures in groups:
+            row = pictures[start : start + columns]
+            padded = np.pad(row, ((0, columns - len(row)), (0, 2), (0, 2), (0, 0)), constant_values=255)
+            lines.append(np.concatenate(list(padded), axis=1))
+    return np.concatenate(lines)
 
 
 def discriminator_for(config: GeneratorConfig, *, channels_last: bool) -> Discriminator:

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -31,7 +32,7 @@ from mien.nn.stylegan2.discriminator import Discriminator, InversionDiscriminato
 from mien.nn.stylegan2.generator import Generator
 from mien.nn.stylegan2.training import r1_penalty
 from mien.systems.frozen import FrozenNetwork
-from mien.systems.ifer.generation import discriminator_for
+from mien.systems.ifer.generation import discriminator_for, picture_rows, to_pixels
 from mien.systems.ifer.generator import StyleGan2
 from mien.systems.ifer.inversion import Asit
 from mien.systems.ifer.inversion_losses import InversionLosses, InversionLossOptions
@@ -39,7 +40,8 @@ from mien.systems.optim import OptimOptions
 from mien.systems.stage import Objective, ParameterGroup, Predictions, Stage, TorchBatch
 from mien.systems.system import System
 
-LEAST_FOR_ALIGNMENT = 3  # pictures of a batch
+R1_EVERY = 16
+SHOWN = 16  # pictures of a sheet
 
 
 @dataclass(frozen=True)
@@ -103,6 +105,7 @@ class InversionStage(Stage):
                 "stage.options.codes_alone weights the picture without the feature residual, which this network has "
                 "not: leave it out, or --system.options.feature_side 16."
             )
+        self._shown: list[np.ndarray] = []
         self.losses_of_pictures = InversionLosses(options)
         self.discriminator: InversionDiscriminator | None = None
         self.critic: Discriminator | None = None
@@ -228,6 +231,8 @@ class InversionStage(Stage):
         terms = self._picture_terms(batch.image, rebuilt)
         loss = torch.stack([value.float() for value in terms.values()]).sum().expand(len(batch))
         found = {"loss": loss, **errors_of(picture, batch.image)}
+        if not self._shown:
+            self._shown = [to_pixels(each[:SHOWN]) for each in (batch.image, picture)]
         if plain is not None:
             found |= {f"{name}_codes": value for name, value in errors_of(plain, batch.image).items()}
         return {name: value.detach().float().cpu().numpy() for name, value in found.items()}
@@ -236,8 +241,10 @@ class InversionStage(Stage):
         """Means over the pictures. l2 is of pictures in -1..1; psnr and ssim of the same in 0..1."""
         return {name: float(values.mean()) for name, values in predictions.items()}
 
-
-R1_EVERY = 16
+    def sheet(self) -> np.ndarray | None:
+        """Pictures above their reconstructions."""
+        shown, self._shown = self._shown, []
+        return picture_rows(shown, columns=8) if shown else None
 
 
 def errors_of(picture: Tensor, image: Tensor) -> dict[str, Tensor]:
