@@ -39,7 +39,7 @@ GENERATOR_SHARE = 0.55  # of the time
 REPORT_S = 35.0  # kept for what comes after training
 LOG_S, SAVE_S = 5.0, 60.0
 RETRIES = 3  # of a run that diverged, each from its last checkpoint at half the learning rate
-SAMPLES, SHOWN = 32, 16  # pictures of a grid's row
+SAMPLES, SHOWN = 128, 48  # pictures of a grid
 PHASES = ("generator", "inverter")
 COLUMNS = ("phase", "elapsed_s", "progress", "step", "lr", "pictures_per_s", "losses")
 
@@ -207,9 +207,9 @@ def show(run: Run, stage: Any, phase: str) -> None:
     """A picture to look at, by the averaged network."""
     stage.evaluated.eval()
     if phase == PHASES[0]:
-        z = numbered_z(torch.arange(4 * SAMPLES), stage.system.config.style).to(run.device)
+        z = numbered_z(torch.arange(SAMPLES), stage.system.config.style).to(run.device)
         drawn = stage.evaluated(z)["picture"].float()
-        results.grid(run.output / "samples.png", list(drawn.split(SAMPLES)))
+        results.grid(run.output / "samples.png", [drawn])
     else:
         image = normalised(shown_faces(run.held).pixels)
         rows = [image] + [
@@ -222,7 +222,7 @@ def shown_faces(held: Faces) -> Faces:
     """Some of every source."""
     parts = [held.of(name) for name in (*REAL, "people")]
     parts = [part for part in parts if len(part)]
-    each = max(1, 2 * SHOWN // len(parts))
+    each = max(1, SHOWN // len(parts))
     places = [torch.linspace(0, len(part) - 1, min(each, len(part))).long() for part in parts]
     pixels = [part.pixels[place.to(part.pixels.device)] for part, place in zip(parts, places, strict=True)]
     return Faces(torch.cat(pixels), torch.zeros(len(torch.cat(pixels))))

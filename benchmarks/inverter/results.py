@@ -21,7 +21,7 @@ from mien.nn.losses.laplacian import laplacian_pyramid
 from mien.nn.losses.reconstruction import ssim
 from mien.systems.ifer.inversion import Asit
 
-BATCH, GAP, ENLARGED = 256, 2, 2
+BATCH, GAP, ENLARGED, COLUMNS = 256, 2, 2, 16
 GMSD_C = 170 / 255**2  # the published constant, for grey levels in 0..1
 Rebuild = Callable[[Tensor], Tensor]
 
@@ -151,11 +151,12 @@ def errors(methods: dict[str, Rebuild], held: Faces) -> dict[str, dict[str, dict
 
 
 def grid(path: Path, rows: list[Tensor]) -> None:
-    """Writes pictures in -1..1 as a PNG: each row one tensor [n, 3, side, side], enlarged."""
+    """Writes pictures in -1..1 as a PNG: each row one tensor [n, 3, side, side], enlarged. Long rows are broken, all
+    at the same place."""
     lines = []
-    for row in rows:
+    for row in [part for parts in zip(*(row.split(COLUMNS) for row in rows), strict=True) for part in parts]:
         pixels = ((row.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
-        padded = np.pad(pixels, ((0, 0), (0, GAP), (0, GAP), (0, 0)), constant_values=255)
+        padded = np.pad(pixels, ((0, COLUMNS - len(pixels)), (0, GAP), (0, GAP), (0, 0)), constant_values=255)
         lines.append(np.concatenate(list(padded), axis=1))
     picture = cv2.cvtColor(np.concatenate(lines), cv2.COLOR_RGB2BGR)
     size = (picture.shape[1] * ENLARGED, picture.shape[0] * ENLARGED)
