@@ -69,8 +69,8 @@ class BundleInfo:
     @property
     def network_inputs(self) -> dict[str, Input]:
         """What the network itself takes: the vectors where it draws, beside which `image` only says what is drawn."""
-        drawn = {name: given for name, given in self.inputs.items() if isinstance(given, VectorInput)}
-        return drawn or dict(self.inputs)
+        draws = any(isinstance(given, VectorInput) for given in self.inputs.values())
+        return {name: given for name, given in self.inputs.items() if not draws or isinstance(given, VectorInput)}
 
     @property
     def picture(self) -> PictureInput:

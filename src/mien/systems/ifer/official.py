@@ -134,8 +134,7 @@ def _classifier(path: Path, contents: Contents, options: ConvertOptions) -> "tup
     styles, classes = sum(encoder.styles.counts), head.head.out_features
     size = next(size for size in SIZES if style_count(size) == styles)
     given = _encoder_options(weights_of(contents), FEATURES)
-    named = {"labels": options.labels} if options.labels else {}
-    system = create_model("ifer", size=size, num_classes=classes, legacy=legacy, **given, **named)
+    system = create_model("ifer", labels=options.labels, size=size, num_classes=classes, legacy=legacy, **given)
     assert isinstance(system, Ifer)
     own = {name: value for name, value in encoder.state_dict().items() if not name.startswith("feature_convs.")}
     system.encoder.load_state_dict(own)
