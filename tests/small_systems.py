@@ -26,6 +26,11 @@ IF3D: dict[str, Any] = {
 PARFACE: dict[str, Any] = {"size": 128, "width": 0.125, "latent": 12}
 SMIRK: dict[str, Any] = {"input_size": 32}
 CAN: dict[str, Any] = {"size": 32, "width": 0.125, "latent": 16}
+STYLEGAN2: dict[str, Any] = {"size": 16, "style": 8, "mapping_layers": 2, "most_channels": 8}
+ASIT: dict[str, Any] = {
+    "size": 64, "style": 8, "mapping_layers": 2, "most_channels": 8, "width": 8, "depths": [1, 1, 1, 1],
+    "heads": [1, 1, 2, 2], "head_width": 8, "shared_heads": True, "drop_path": 0.1,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -41,6 +46,8 @@ class Small:
 
 
 ANEW = {"init": "random"}
+NO_FILES = {"stage.options": '{"lpips": 0, "identity": 0}'}  # of LPIPS and of the face recogniser
+WITHOUT_RESIDUAL = {"stage.options": '{"lpips": 0, "identity": 0, "codes_alone": 0.5, "realism": 0.01, "laplacian": 1}'}
 SMALL = {
     "poster_v2": Small(POSTER, "expression", "expression", ANEW),
     "poster_v2_small": Small(POSTER, "expression", "expression", ANEW),
@@ -67,13 +74,20 @@ SMALL = {
     "can_face": Small(CAN, "face_reconstruction", "picture"),
     "can_voice": Small(CAN, "voice_reconstruction", "vector", data="manifest"),
     "can_face_expression": Small(CAN, "face_expression", "expression", ANEW),
+    "stylegan2": Small(STYLEGAN2, "generator", "drawn picture"),
+    "stylegan2_small": Small(STYLEGAN2, "generator", "drawn picture"),
+    "asit": Small({**ASIT, "shared_heads": False}, "inversion", "picture", {**ANEW, **NO_FILES}),
+    "asit_small": Small({**ASIT, "structure_channels": 4}, "inversion", "picture", {**ANEW, **WITHOUT_RESIDUAL}),
+    "ifer": Small(ASIT, "expression", "expression", ANEW),
+    "ifer_small": Small({**ASIT, "pooling": "attention"}, "expression", "expression", ANEW),
 }
 
 # Made small, each is another system but for a default or an output more.
 ALIKE = {
     "poster_v2": "poster_v2_small", "poster_v2_landmarks": "poster_v2_landmarks_small",
     "parface_small": "parface_small_3d", "parface_3d": "parface_small_3d", "ddamfn_small": "ddamfn",
-    "if3d_small": "if3d", "smirk": "smirk_small", "can_product": "can",
+    "if3d_small": "if3d", "smirk": "smirk_small", "can_product": "can", "stylegan2_small": "stylegan2",
+    "ifer_small": "ifer", "asit": "asit_small",
 }  # fmt: skip
 DISTINCT = [name for name in SMALL if name not in ALIKE]
 

@@ -18,10 +18,11 @@ from mien.data.datamodule import FaceDataModule  # noqa: E402
 from mien.engine.training.config import list_configs, parse_fit, resolve, stage_defaults  # noqa: E402
 from mien.engine.training.setup import build  # noqa: E402
 from mien.systems.stage import Stage, TorchBatch  # noqa: E402
-from small_systems import CAN, IF3D, PARFACE, POSTER, SMIRK  # noqa: E402
+from small_systems import ASIT, CAN, IF3D, PARFACE, POSTER, SMIRK, STYLEGAN2  # noqa: E402
 
 # By how the system is called.
-SMALL = {"poster": POSTER, "parface": PARFACE, "ddamfn": IF3D, "if3d": IF3D, "can": CAN, "smirk": SMIRK}
+SMALL = {"poster": POSTER, "parface": PARFACE, "ddamfn": IF3D, "if3d": IF3D, "can": CAN, "smirk": SMIRK,
+         "stylegan2": STYLEGAN2, "asit": ASIT, "ifer": ASIT}  # fmt: skip
 
 STEPS = 4
 THREE = {"happiness": "positive", "neutral": "neutral", "sadness": "negative"}

@@ -18,6 +18,7 @@ from mien.core.spec import (
     Input,
     Output,
     PictureInput,
+    VectorInput,
     first_labels,
     input_from_dict,
     input_to_dict,
@@ -67,6 +68,12 @@ class BundleInfo:
     def temperature(self, output: str) -> float:
         """Of an output of classes."""
         return self.temperatures.get(output, 1.0)
+
+    @property
+    def network_inputs(self) -> dict[str, Input]:
+        """What the network itself takes: the vectors where it draws, beside which `image` only says what is drawn."""
+        draws = any(isinstance(given, VectorInput) for given in self.inputs.values())
+        return {name: given for name, given in self.inputs.items() if not draws or isinstance(given, VectorInput)}
 
     @property
     def picture(self) -> PictureInput:

@@ -1,4 +1,5 @@
-"""Which box a face's points stand for: the rectangle around them, ParFace's square, or about a detector's box.
+"""Which box a face's points stand for: the rectangle around them, ParFace's square, or about a detector's box; and the
+turned square of FFHQ.
 
 A network must be shown faces cut out as it learned them; PictureInput.point_box names which of these it was.
 """
@@ -9,7 +10,8 @@ import numpy as np
 from jaxtyping import Float
 
 from mien.core.errors import MienError
-from mien.core.landmarks import to_68
+from mien.core.geometry import Crop
+from mien.core.landmarks import to_5, to_68
 from mien.core.records import Box
 
 _ABOVE, _BELOW = 0.25, 0.15  # of the points' height
@@ -57,6 +59,29 @@ def detector_box(landmarks_px: Float[np.ndarray, "points 2"]) -> Box:
     half = max(width, height) / 2
     x, y = float(low[0]) + width / 2 + 0.5, float(low[1]) + (0.5 - 0.11) * height + 0.5
     return x - half, y - half, x + half, y + half
+
+
+def ffhq_crop(landmarks_px: Float[np.ndarray, "points 2"], *, size: int) -> Crop:
+    """The turned square that FFHQ's pictures show of a face, as a crop of `size` pixels; 5, 68, 84 or 98 points.
+
+    Karras et al., CVPR 2019, appendix A. Its upper side is parallel to the mean of the line between the eyes and the
+    perpendicular of the line from the eyes to the mouth; its half side is the larger of 2 eye distances and 1.8
+    distances from the eyes to the mouth; its centre lies a tenth of that distance below the eyes. The release blurs
+    what lies outside of the picture; here the border continues, as in every crop. Raises MienError for other points,
+    and where eyes and mouth fall together.
+    """
+    points = np.asarray(landmarks_px, float)
+    right, left, _, *mouth = points if len(points) == 5 else to_5(points)
+    eyes, mouth_middle = (right + left) / 2, (mouth[0] + mouth[1]) / 2
+    across, down = left - right, mouth_middle - eyes
+    direction = across + np.array([down[1], -down[0]])  # `down` turned by a quarter is parallel to `across`
+    length = float(np.hypot(*direction))
+    half = max(2.0 * float(np.hypot(*across)), 1.8 * float(np.hypot(*down)))
+    if not (length > 0 and half > 0):
+        raise MienError("A face whose eyes and mouth fall together cannot be aligned.")
+    x, y = (float(value) for value in eyes + 0.1 * down + 0.5)
+    roll_rad = float(np.arctan2(direction[1], direction[0]))
+    return Crop((x, y), (2 * half, 2 * half), size, roll_rad)
 
 
 POINT_BOXES: dict[str, Callable[[Float[np.ndarray, "points 2"]], Box]] = {

@@ -195,9 +195,35 @@ class Control:
         return (self.length,)
 
 
-Input = PictureInput | SoundInput | FunctionalsInput
-INPUT_KINDS: dict[str, type[PictureInput] | type[SoundInput] | type[FunctionalsInput]] = {
-    "picture": PictureInput, "sound": SoundInput, "functionals": FunctionalsInput,
+@dataclass(frozen=True)
+class VectorInput:
+    """Numbers that no data set gives and a generator draws: float32 [batch, length] from N(0, 1)."""
+
+    length: int = 512
+    """How many."""
+
+    def __post_init__(self) -> None:
+        check_rules(self, f"{type(self).__name__}.", {"length": (1 <= self.length <= MAX_NAMES, f"in 1..{MAX_NAMES}")})
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one sample."""
+        return (self.length,)
+
+    @property
+    def described(self) -> str:
+        """In a few words, for reports and lists."""
+        return f"{self.length} random numbers"
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+Input = PictureInput | SoundInput | FunctionalsInput | VectorInput
+INPUT_KINDS: dict[
+    str, type[PictureInput] | type[SoundInput] | type[FunctionalsInput] | type[VectorInput]
+] = {
+    "picture": PictureInput, "sound": SoundInput, "functionals": FunctionalsInput, "vector": VectorInput,
 }  # fmt: skip
 OutputKind = Literal["classes", "values", "points", "picture", "vector"]
 OUTPUT_KINDS: tuple[str, ...] = get_args(OutputKind)

@@ -62,7 +62,7 @@ class Runner:
         if precision not in PRECISIONS:
             raise MienError(f"No precision {precision!r}.{nearest(precision, PRECISIONS)}")
         path = _verified_model(self.folder, self.info)
-        self._ports: dict[str, Input | Control] = {**self.info.inputs, **self.info.controls}
+        self._ports: dict[str, Input | Control] = {**self.info.network_inputs, **self.info.controls}
         check_graph(path, {name: (1, *about.shape) for name, about in self._ports.items()})
         only_classes = all(output.kind == "classes" for output in self.info.outputs.values())
         if precision == "auto" and (not only_classes or path.stat().st_size < LARGE_BYTES):

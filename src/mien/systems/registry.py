@@ -38,6 +38,12 @@ SYSTEMS: dict[str, tuple[str, str]] = {
     "can_face": ("mien.systems.can.autoencoders:FaceVaeGan", "base"),
     "can_voice": ("mien.systems.can.autoencoders:VoiceVaeGan", "base"),
     "can_face_expression": ("mien.systems.can.network:FaceExpression", "base"),
+    "stylegan2": ("mien.systems.ifer.generator:StyleGan2", "base"),
+    "stylegan2_small": ("mien.systems.ifer.generator:StyleGan2", "small"),
+    "asit": ("mien.systems.ifer.inversion:Asit", "base"),
+    "asit_small": ("mien.systems.ifer.inversion:Asit", "small"),
+    "ifer": ("mien.systems.ifer.network:Ifer", "base"),
+    "ifer_small": ("mien.systems.ifer.network:Ifer", "small"),
 }
 
 

@@ -83,6 +83,10 @@ class Stage(TrainingStep):
         where there is none such."""
         return {}
 
+    def sheet(self) -> np.ndarray | None:
+        """Pictures of the last validation to look at, as one RGB picture, uint8 [height, width, 3]; None for none."""
+        return None
+
     def temperatures(self, predictions: Predictions) -> dict[str, float]:
         """For outputs of classes, by name: what the logits of the evaluated network are divided by to be calibrated."""
         return {}

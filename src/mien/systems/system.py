@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from mien.core.bundle import BundleInfo
 from mien.core.errors import MienError
 from mien.core.labels import LabelSet
-from mien.core.spec import Control, Input, Output, PictureInput, first_labels
+from mien.core.spec import Control, Input, Output, PictureInput, VectorInput, first_labels
 
 
 class System(nn.Module):
@@ -54,6 +54,11 @@ class System(nn.Module):
 
     def forward(self, *inputs: Any, **options: Any) -> dict[str, Tensor]:  # subclasses name their inputs
         raise AssertionError(f"{type(self).__name__} has no forward")
+
+    @property
+    def data_inputs(self) -> dict[str, Input]:
+        """The inputs that data give for training, by name: all but the vectors, which are drawn."""
+        return {name: given for name, given in self.inputs.items() if not isinstance(given, VectorInput)}
 
     @property
     def picture(self) -> PictureInput:

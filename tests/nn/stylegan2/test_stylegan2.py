@@ -180,8 +180,9 @@ def test_exports_to_onnx(tmp_path):
 def test_deviation_by_hand():
     x = torch.tensor([1.0, 5.0]).view(2, 1, 1, 1)  # mean 3, deviation 2
     assert minibatch_deviation(x)[:, 1].flatten().tolist() == [2, 2]
-    with pytest.raises(MienError, match="groups of 4 pictures: a batch of 6"):
-        minibatch_deviation(torch.zeros(6, 1, 1, 1))
+    six = torch.tensor([1.0, 1, 1, 5, 1, 1]).view(6, 1, 1, 1)  # groups of three: places 0, 2, 4 and 1, 3, 5
+    found = minibatch_deviation(six)[:, 1].flatten().tolist()
+    assert found == pytest.approx([1e-4, 2 * 8**0.5 / 3 * 1.0] * 3, abs=1e-6)  # of 1, 5, 1: root of 32 / 9
 
 
 def test_inversion_discriminator_moves_its_key_when_asked():

@@ -13,7 +13,7 @@ import numpy as np
 
 from mien.core.framing import POINT_BOXES
 from mien.core.geometry import crop_of_box
-from mien.core.spec import Control, Input, Output, PictureInput
+from mien.core.spec import Control, Input, Output, PictureInput, VectorInput
 from mien.media.crop import normalise, prepare
 from mien.runtime.backends import import_onnxruntime
 from mien.synthetic.people import portrait
@@ -159,7 +159,9 @@ def _check_inputs(system: System) -> dict[str, np.ndarray]:
     found = {}
     for name in system.input_names:
         about = system.inputs[name]
-        if not isinstance(about, PictureInput):
+        if isinstance(about, VectorInput):
+            found[name] = np.random.default_rng(0).normal(size=(CHECKED, *about.shape)).astype(np.float32)
+        elif not isinstance(about, PictureInput):
             found[name] = np.random.default_rng(0).random((CHECKED, *about.shape)).astype(np.float32)
         else:
             found[name] = _check_faces(about) if points else _check_pictures(about.size)

@@ -151,6 +151,14 @@ class Checkpointer(L.Callback):
             for name, value in values.items():
                 self._writer.add_scalar(name, value, step)
 
+    def _show(self, stage: Stage) -> None:
+        """The stage's pictures, as a file and in TensorBoard."""
+        sheet = stage.sheet()
+        if sheet is not None:
+            self.run.write_sheet(sheet, epoch=stage.position.epoch)
+            if self._writer is not None:
+                self._writer.add_image("sheet", sheet, stage.position.step, dataformats="HWC")
+
     def _due(self, step: int) -> bool:
         waited = time.monotonic() - self._saved_at
         steps, minutes = self.options.steps, self.options.minutes
@@ -171,6 +179,7 @@ class Checkpointer(L.Callback):
         trainer.should_stop = trainer.should_stop or self.history.exhausted(self.options.patience)
         self._log(epoch, stage.position.step)
         if trainer.is_global_zero:
+            self._show(stage)
             if better:
                 self.history.bundle, self.history.temperatures = self.options.save_best(stage, epoch)
             self.run.write_metrics(self.history.lines(**self.options.protocol))

@@ -3,6 +3,7 @@
 config.yaml          the whole config        bundle/       the best network so far
 checkpoints/last.ckpt  to resume from        metrics.jsonl every score, by epoch and of the bundle
 logs/                TensorBoard             curves.png    report.html
+pictures/            what stages that make pictures made, by epoch
 """
 
 import json
@@ -11,7 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
+from PIL import Image
 
 from mien.core.errors import MienError
 from mien.engine.training.checkpoint import upgraded
@@ -62,6 +65,16 @@ class RunFolder:
     @property
     def logs(self) -> Path:
         return self.root / "logs"
+
+    @property
+    def pictures(self) -> Path:
+        return self.root / "pictures"
+
+    def write_sheet(self, sheet: np.ndarray, *, epoch: int) -> None:
+        """Writes an RGB picture of that epoch."""
+        self.pictures.mkdir(exist_ok=True)
+        with atomic_path(self.pictures / f"epoch_{epoch:04d}.png") as temporary:
+            Image.fromarray(sheet).save(temporary, format="PNG")
 
     def begin(self, config: FitConfig, *, epochs_are_free: bool = True) -> None:
         """Writes config.yaml, and removes what a killed run left half-written.

@@ -35,7 +35,7 @@ def build(config: FitConfig) -> tuple[Stage, FaceDataModule]:
     step, epochs = _step_options(config), config.trainer.epochs
     stage = kind(system, options=config.stage.options, optim=config.optim, step=step, epochs=epochs)
     _initialize(config, stage, bundles, started_from)
-    data = FaceDataModule(config.data, {name: system.inputs[name] for name in system.input_names}, labels)
+    data = FaceDataModule(config.data, system.data_inputs, labels)
     data.setup("fit")
     stage.class_counts = tuple(int(n) for n in data.class_counts) if labels is not None else ()
     stage.validation_samples = data.selection.val

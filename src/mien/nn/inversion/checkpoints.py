@@ -38,7 +38,7 @@ def encoder_kind(contents: Mapping[str, Any], *, where: str) -> str:
 
 
 def asit_options(weights: Mapping[str, Tensor], prefix: str) -> dict[str, Any]:
-    """The options of `AsitEncoder` that released weights state: width, depths, number of codes."""
+    """The options of `AsitEncoder` that released weights state: widths, depths, heads, number of codes."""
     own = [name.removeprefix(prefix) for name in weights if name.startswith(prefix)]
     depths = [
         1 + max((int(m[1]) for name in own if (m := re.match(rf"levels\.{i}\.blocks\.(\d+)\.", name))), default=-1)
@@ -46,11 +46,19 @@ def asit_options(weights: Mapping[str, Tensor], prefix: str) -> dict[str, Any]:
     ]
     styles = 1 + max((int(m[1]) for name in own if (m := re.match(r"styles\.(\d+)\.", name))), default=-1)
     tables = [weights.get(f"{prefix}levels.{i}.blocks.0.attn.relative_position_bias_table") for i in range(4)]
-    if 0 in depths or styles < 8 or any(table is None for table in tables):
+    ends = ("styles.0.linear.weight", "styles.0.blocks.0.weight", "last_block.weight")
+    whole = all(f"{prefix}{name}" in weights for name in ends)
+    if 0 in depths or styles < 8 or not whole or any(table is None for table in tables):
         raise MienError("Not a whole ASIT encoder: levels, style heads or position tables are missing.")
     heads = tuple(table.shape[1] for table in tables if table is not None)
-    width = len(weights[f"{prefix}patch_embed.proj.weight"])
-    return {"width": width, "depths": tuple(depths), "heads": heads, "styles": styles}
+    lengths = {
+        name: len(weights[f"{prefix}{theirs}"])
+        for name, theirs in (
+            ("width", "patch_embed.proj.weight"), ("outputs", "styles.0.linear.weight"),
+            ("head_width", "styles.0.blocks.0.weight"), ("structure_channels", "last_block.weight"),
+        )
+    }  # fmt: skip
+    return {"depths": tuple(depths), "heads": heads, "styles": styles, **lengths}
 
 
 def asit_encoder_of(weights: Mapping[str, Tensor], *, prefix: str, where: str, legacy: bool = True) -> AsitEncoder:
@@ -102,8 +110,10 @@ def classifier_of(
     weights = weights_of(contents, where=where)
     encoder = asit_encoder_of(weights, prefix=FEATURES, where=where, legacy=legacy)
     own = {name: value for name, value in weights.items() if not name.startswith(FEATURES)}
-    if "head.weight" not in own:
-        raise MienError(f"{where}: not a whole IFER classifier: head.weight is missing.")
-    head = FeatureModulation(classes=len(own["head.weight"])).eval()
+    for name in ("head.weight", "conv.weight", "style_conv.modulation.weight"):
+        if name not in own:
+            raise MienError(f"{where}: not a whole IFER classifier: {name} is missing.")
+    channels, width = own["conv.weight"].shape[0], own["style_conv.modulation.weight"].shape[1]
+    head = FeatureModulation(classes=len(own["head.weight"]), structure_channels=channels, width=width).eval()
     load_named(head, classifier_names(head), own, where=where)
     return encoder, head

@@ -111,7 +111,10 @@ class WindowAttention(nn.Module):
         *own, k, v = joint.permute(2, 0, 3, 1, 4).unbind(0)
         q = own[0] if queries is None else queries.to(k.dtype)
         out = F.scaled_dot_product_attention(q, k, v, attn_mask=self.bias().to(q.dtype))
-        return self.proj(out.transpose(1, 2).flatten(2))
+        out = out.transpose(1, 2)
+        if torch.compiler.is_compiling():  # an exporter takes the kernel apart, and then its axes lie otherwise
+            out = out.clone(memory_format=torch.contiguous_format)
+        return self.proj(out.flatten(2))
 
 
 class Block(nn.Module):

@@ -2,6 +2,7 @@
 
 import math
 from itertools import pairwise
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -41,7 +42,7 @@ class ResidualDown(nn.Module):
         return (self.conv2(self.conv1(x)) + self.shortcut(self.shortcut_blur(x))) / math.sqrt(2)
 
 
-def residual_stack(size: int, *, channel_multiplier: int, most_channels: int) -> nn.Sequential:
+def residual_stack(size: int, *, channel_multiplier: int | float, most_channels: int) -> nn.Sequential:
     """Colours to a map of 4 x 4: one 1x1 convolution, and a block for each halving."""
     check_size(size)
     sides = [size >> i for i in range(int(math.log2(size)) - 1)]
@@ -53,11 +54,10 @@ def residual_stack(size: int, *, channel_multiplier: int, most_channels: int) ->
 def minibatch_deviation(x: Float[Tensor, "batch channels h w"], *, group: int = DEVIATION_GROUP) -> Tensor:
     """[batch, channels + 1, h, w]: one map more, the mean standard deviation among the samples of a group.
 
-    Samples i, i + batch / group, ... are a group. Raises MienError for a batch that groups do not divide.
+    Samples i, i + batch / group, ... are a group; of a batch that groups of that size do not divide, such as the last
+    one of an epoch, groups are the next smaller ones that do.
     """
-    group = min(len(x), group)
-    if len(x) % group:
-        raise MienError(f"The discriminator compares groups of {group} pictures: a batch of {len(x)} does not divide.")
+    group = next(size for size in range(min(len(x), group), 0, -1) if len(x) % size == 0)
     grouped = x.float().unflatten(0, (group, -1))
     deviation = (grouped.var(0, unbiased=False) + DEVIATION_EPSILON).sqrt().mean((1, 2, 3))
     added = deviation.repeat(group)[:, None, None, None].expand(-1, 1, *x.shape[2:])
@@ -67,7 +67,7 @@ def minibatch_deviation(x: Float[Tensor, "batch channels h w"], *, group: int = 
 class Discriminator(nn.Module):
     """[batch, 3, size, size] to the logit [batch, 1] that the picture is a real one."""
 
-    def __init__(self, *, size: int = 256, channel_multiplier: int = 2, most_channels: int = 512) -> None:
+    def __init__(self, *, size: int = 256, channel_multiplier: int | float = 2, most_channels: int = 512) -> None:
         super().__init__()
         self.size = size
         self.convs = residual_stack(size, channel_multiplier=channel_multiplier, most_channels=most_channels)
@@ -86,7 +86,7 @@ class PictureEmbedding(nn.Module):
     """[batch, 3, size, size] to [batch, outputs]: the discriminator's blocks, their mean over places, one linear."""
 
     def __init__(
-        self, *, size: int = 256, outputs: int = 128, channel_multiplier: int = 2, most_channels: int = 512
+        self, *, size: int = 256, outputs: int = 128, channel_multiplier: int | float = 2, most_channels: int = 512
     ) -> None:
         super().__init__()
         self.convs = residual_stack(size, channel_multiplier=channel_multiplier, most_channels=most_channels)
@@ -104,7 +104,7 @@ class InversionDiscriminator(nn.Module):
     training step; legacy: every forward does it first, in eval mode too, as released.
     """
 
-    def __init__(self, *, momentum: float = 0.999, legacy: bool = False, **embedding: int) -> None:
+    def __init__(self, *, momentum: float = 0.999, legacy: bool = False, **embedding: Any) -> None:
         super().__init__()
         self.query, self.key = PictureEmbedding(**embedding), PictureEmbedding(**embedding)
         self.key.load_state_dict(self.query.state_dict())

@@ -36,9 +36,9 @@ def style_count(size: int) -> int:
     return 2 * int(math.log2(size)) - 2
 
 
-def channels_at(side: int, *, channel_multiplier: int = 2, most_channels: int = 512) -> int:
+def channels_at(side: int, *, channel_multiplier: int | float = 2, most_channels: int = 512) -> int:
     """Channels of the maps of that side: 512 up to 32 pixels, then halved with each doubling from 256 * multiplier."""
-    return min(most_channels, 512 if side <= 32 else 16384 * channel_multiplier // side)
+    return min(most_channels, 512 if side <= 32 else int(16384 * channel_multiplier) // side)
 
 
 class Synthesised(NamedTuple):
@@ -87,7 +87,7 @@ class Generator(nn.Module):
     latent_avg: Tensor
 
     def __init__(
-        self, *, size: int = 256, style: int = 512, mapping_layers: int = 8, channel_multiplier: int = 2,
+        self, *, size: int = 256, style: int = 512, mapping_layers: int = 8, channel_multiplier: int | float = 2,
         most_channels: int = 512,
     ) -> None:  # fmt: skip
         super().__init__()
@@ -155,8 +155,10 @@ class Generator(nn.Module):
     def forward(
         self, codes: Float[Tensor, "batch styles width"], *,
         structure: Float[Tensor, "batch channels 4 4"] | None = None, noise: Sequence[Tensor] | None = None,
+        residuals: dict[int, Tensor] | None = None,
     ) -> Synthesised:  # fmt: skip
         """structure: takes the place of the learned constant. noise: as `random_noise` gives it; else the stored maps.
+        residuals: by side, added to the map behind that resolution's second convolution (behind its colours).
 
         Raises MienError for another number of codes than this size takes.
         """
@@ -172,6 +174,8 @@ class Generator(nn.Module):
         features: list[Tensor] = []
         for i, block in enumerate(self.blocks):
             x, image = block(x, image, codes[:, 2 * i + 1 : 2 * i + 4], noise[2 * i + 1 : 2 * i + 3])
+            if residuals is not None and x.shape[2] in residuals:
+                x = x + residuals[x.shape[2]]
             if x.shape[2] in FEATURE_SIDES:
                 features.insert(0, x)
         return Synthesised(image, features)

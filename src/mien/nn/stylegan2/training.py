@@ -1,7 +1,7 @@
 """What a StyleGAN2 is trained with besides the non-saturating loss of nn/losses/adversarial.py.
 
 Karras et al. 2020, section 3: penalties are computed every n-th step only (lazy regularisation) and weighted n-fold.
-The adaptive augmentation of Karras et al., NeurIPS 2020, is not here.
+The adaptive augmentation of Karras et al., NeurIPS 2020, is in augment.py.
 """
 
 import math
@@ -61,11 +61,12 @@ def training_codes(
 ) -> Float[Tensor, "batch styles width"]:
     """Codes of fresh z; with probability `mixing` two sets of them meet at a random layer (style mixing).
 
-    random: draws on the CPU; without it torch's own state is used.
+    random: draws on the CPU; without it z comes from the own generator of the network's device.
     """
+    place = generator.latent_avg.device if random is None else torch.device("cpu")
 
     def drawn() -> Tensor:
-        z = torch.randn(batch, generator.style, generator=random)
+        z = torch.randn(batch, generator.style, generator=random, device=place)
         return generator.codes(z.to(generator.latent_avg))
 
     if torch.rand((), generator=random) >= mixing:
