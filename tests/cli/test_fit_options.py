@@ -138,7 +138,7 @@ def test_help_of_a_config_lists_its_network_and_stage_with_their_values() -> Non
     assert "system.options" not in shown and "stage.options" not in shown
     shown = rows(run(["fit", "--help", "poster_v2/rafdb", "--system.name", "poster_v2_small", "--optim.lr", "0.5"]))
     assert shown["system.options.token_width"].endswith("[168]")
-    assert shown["stage.options.monitor"].startswith("accuracy|balanced_accuracy|nll ")
+    assert shown["stage.options.monitor"].startswith("accuracy|balanced_accuracy|nll|ccc ")
     assert shown["optim.lr"].endswith("[0.5]")
 
 

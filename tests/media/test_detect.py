@@ -9,12 +9,13 @@ from mien.media.detect import (
     Detection,
     DlibDetector,
     YuNetDetector,
+    available_detector,
     create_detector,
     in_dlibs_framing,
     without_doubles,
 )
 from mien.media.image import load_image, picture_files
-from mien.media.yunet import YuNet
+from mien.media.yunet import YuNet, fetched_file
 
 ASTRONAUT = (179, 83, 267, 171)  # dlib's own box at the picture's own size
 
@@ -105,6 +106,15 @@ def test_a_file_that_is_not_yunet(tmp_path, capfd):
     with pytest.raises(MienError, match=r"text\.onnx: not OpenCV's YuNet"):
         YuNetDetector(text)
     assert capfd.readouterr().err == ""
+
+
+def test_auto_takes_what_is_there(tmp_path, monkeypatch):
+    monkeypatch.setenv("MIEN_CACHE", str(tmp_path))
+    assert available_detector("auto") == "dlib" and create_detector("auto").name == "dlib"
+    assert available_detector("auto", "y.onnx") == "yunet"
+    fetched_file().parent.mkdir()
+    fetched_file().touch()
+    assert available_detector("auto") == "yunet" and available_detector("dlib") == "dlib"
 
 
 class OneFace:

@@ -21,9 +21,9 @@ from jaxtyping import Float, UInt8
 from mien.core.errors import MienError, nearest
 from mien.core.geometry import intersection_over_smaller
 from mien.core.records import Box
-from mien.media.yunet import YuNet, weight_file
+from mien.media.yunet import YuNet, fetched_file, weight_file
 
-DETECTORS = ("dlib", "yunet")
+DETECTORS = ("dlib", "yunet", "auto")
 _DLIB_MINIMUM = 80  # side in pixels of the smallest face its classifier fits
 # Time goes with the pixels searched: 10 to 20 ms for 640 x 480, 40 to 70 ms for 1280 x 960.
 _FIRST_PASS = 640 * 480
@@ -78,14 +78,25 @@ def create_detector(
     min_score: float | None = None,
     weights: Path | str | None = None,
 ) -> Detector:
-    """A detector by name. min_face: side in pixels of the smallest face to report. weights: YuNet's file,
-    by default the one that `mien weights fetch yunet` got."""
+    """A detector by name; auto is `available_detector`. min_face: side in pixels of the smallest face to report.
+
+    weights: YuNet's file, by default the one that `mien weights fetch yunet` got.
+    """
+    name = available_detector(name, weights)
     if name == "dlib":
         return DlibDetector(min_face=min_face, min_score=_DLIB_SCORE if min_score is None else min_score)
     if name == "yunet":
         score = _YUNET_SCORE if min_score is None else min_score
         return YuNetDetector(weight_file(weights), min_face=min_face, min_score=score)
     raise MienError(f"No detector {name!r}.{nearest(name, DETECTORS)}")
+
+
+def available_detector(name: str, weights: Path | str | None = None) -> str:
+    """For auto yunet where its file is given or was fetched, else dlib; other names as they are."""
+    if name != "auto":
+        return name
+    fetched = fetched_file()
+    return "yunet" if weights is not None or (fetched is not None and fetched.is_file()) else "dlib"
 
 
 class DlibDetector:

@@ -38,7 +38,7 @@ def prepare(
         size: side of a crop in pixels.
         format: one file for each picture, or tar files of some hundred pictures each, for large sets and slow disks.
         detector: face detector; none keeps the whole picture, for sets that are crops already.
-        detector_weights: weight file of yunet.
+        detector_weights: weight file of yunet, instead of the fetched one.
         align: box keeps the picture upright; five_points aligns eyes, nose and mouth to a template.
         own_boxes: crop by the boxes or landmarks of the data set where it has them, instead of detecting.
         box_scale: side of the crop in sides of the box (as in a bundle's input).

@@ -15,7 +15,7 @@ def analyze(
     *,
     output: str | None = None,
     bundle: list[str] | None = None,
-    detector: Literal["dlib", "yunet"] = "dlib",
+    detector: Literal["dlib", "yunet", "auto"] = "dlib",
     detector_weights: str | None = None,
     min_face: float | None = None,
     every: int = 1,
@@ -45,8 +45,9 @@ def analyze(
         bundle: folder of a bundle with model.onnx; repeat it to run several on the same faces. By default the model
             that ships with mien. One that takes a voice alone, such as voice_expression_ravdess, also reads the voices
             of films, into voice.csv.
-        detector: face detector; dlib needs no weight file, yunet also finds turned faces and needs OpenCV's.
-        detector_weights: weight file of yunet.
+        detector: face detector; dlib needs no file; yunet also finds turned, small and dark faces, faster, and its
+            file is fetched once (mien weights fetch yunet); auto is yunet where it was fetched.
+        detector_weights: weight file of yunet, instead of the fetched one.
         min_face: side in pixels of the smallest face to detect; smaller is slower.
         every: of a video, read every N-th frame.
         with_: further readings, separated by commas: affect (valence and arousal; the model that ships was trained on a
@@ -72,11 +73,12 @@ def analyze(
     from mien.engine.reading.output_folder import OutputFolder
     from mien.engine.reading.run import AnalyzeRun, PrintedRun
     from mien.engine.reading.voice.table import hearing_of, read_voices
+    from mien.media.detect import available_detector
     from mien.media.image import left_out
     from mien.runtime.analyzer import Analyzer
 
     needing = {"points": points, "resume": resume, "overwrite": overwrite, "mesh": mesh != "none"}
-    extras = extras_of(with_)
+    extras, finder = extras_of(with_), available_detector(detector, detector_weights)
     if not extras["face3d"] and (face3d_bundle or mesh != "none"):
         raise MienError(f"--{'face3d-bundle' if face3d_bundle else 'mesh'} is for 3D faces: --with face3d.")
     if output is None and (option := next((name for name, given in needing.items() if given), None)):
@@ -87,7 +89,7 @@ def analyze(
         files = files_of(inputs, folder)[: positive(limit, "limit")]
         bundles, hearing = hearing_of(bundles_of(bundle), threads=threads)
         analyzer = Analyzer(
-            bundles, detector=detector, weights=detector_weights, min_face=min_face, backend=backend,
+            bundles, detector=finder, weights=detector_weights, min_face=min_face, backend=backend,
             precision=precision, threads=threads, smooth=smooth, affect=extras["affect"],
             face3d=face3d_bundle or extras["face3d"],
             landmarks=landmarks_for(bundles, landmarks, landmark_bundle),
@@ -95,7 +97,7 @@ def analyze(
         if points and analyzer.landmarks is None:
             raise MienError("--points needs landmarks. Leave out --landmarks no, or name a --landmark-bundle.")
         details = {
-            "inputs": inputs, "detector": detector, "min_face": min_face, "every": step, "left_out": left_out(inputs),
+            "inputs": inputs, "detector": finder, "min_face": min_face, "every": step, "left_out": left_out(inputs),
         }  # fmt: skip
         run = (
             AnalyzeRun(analyzer, out, files, details, overlay=overlay, points=points, meshes=SUFFIXES[mesh])

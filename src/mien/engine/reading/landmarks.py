@@ -11,7 +11,7 @@ def landmarks(
     *,
     output: str,
     bundle: str | None = None,
-    detector: Literal["dlib", "yunet"] = "dlib",
+    detector: Literal["dlib", "yunet", "auto"] = "dlib",
     detector_weights: str | None = None,
     min_face: float | None = None,
     backend: Literal["auto", "onnxruntime", "openvino"] = "auto",
@@ -24,8 +24,9 @@ def landmarks(
         inputs: photos, folders, patterns such as 'photos/*.jpg'.
         output: folder for PHOTO.png, PHOTO.pts (further faces PHOTO_1.pts, ...), and in 3D PHOTO.obj and PHOTO.html.
         bundle: folder of a bundle that gives landmarks; by default the one that ships with mien.
-        detector: face detector; dlib needs no weight file, yunet also finds turned faces and needs OpenCV's.
-        detector_weights: weight file of yunet.
+        detector: face detector; dlib needs no file; yunet also finds turned, small and dark faces, faster, and its
+            file is fetched once (mien weights fetch yunet); auto is yunet where it was fetched.
+        detector_weights: weight file of yunet, instead of the fetched one.
         min_face: side in pixels of the smallest face to detect; smaller is slower.
         backend: inference backend; auto takes openvino where it is installed.
         threads: CPU threads; by default one for each core.

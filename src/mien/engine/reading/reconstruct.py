@@ -23,7 +23,7 @@ def reconstruct(
     *,
     bundle: str,
     output: str,
-    detector: Literal["dlib", "yunet"] = "dlib",
+    detector: Literal["dlib", "yunet", "auto"] = "dlib",
     detector_weights: str | None = None,
     min_face: float | None = None,
 ) -> str:
@@ -34,8 +34,9 @@ def reconstruct(
         bundle: folder of a bundle that reconstructs the picture of a face (a stage of ParFace-Net, or any with an
             output of kind picture); needs torch.
         output: folder for PHOTO.png, of further faces PHOTO_1.png, ...
-        detector: face detector; dlib needs no weight file, yunet also finds turned faces and needs OpenCV's.
-        detector_weights: weight file of yunet.
+        detector: face detector; dlib needs no file; yunet also finds turned, small and dark faces, faster, and its
+            file is fetched once (mien weights fetch yunet); auto is yunet where it was fetched.
+        detector_weights: weight file of yunet, instead of the fetched one.
         min_face: side in pixels of the smallest face to detect; smaller is slower.
     """
     from mien.engine.reading.inputs import files_of

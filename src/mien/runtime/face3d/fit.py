@@ -62,17 +62,25 @@ class LandmarkFit:
 
     def __call__(self, points: FacePoints, *, size: int) -> FaceInCrop:
         """The face in a crop of that side. Raises MienError for points that are not 68, without depth or extent."""
+        seen = self.checked(points)
+        row = self.prior.mean.copy()
+        for _ in range(ROUNDS):
+            scale, turn, shift = fit_similarity(self._points(row), seen)
+            row = self._solved((seen - shift) @ turn / scale, turn)
+        return self.in_crop(row, points, size=size)
+
+    def checked(self, points: FacePoints) -> Float[np.ndarray, "68 3"]:
+        """Landmarks with y up and z to the viewer, pixels. Raises MienError for others than 68 with their depths."""
         if len(points.landmarks_px) != len(self.mean_points) or points.depth_px is None:
             depth = "no depths" if points.depth_px is None else "depths"
             raise MienError(
                 f"A 3D face is fitted to 68 landmarks and their depths; got {len(points.landmarks_px)}, {depth}."
             )
-        seen = _seen(points)
-        row = self.prior.mean.copy()
-        for _ in range(ROUNDS):
-            scale, turn, shift = fit_similarity(self._points(row), seen)
-            row = self._solved((seen - shift) @ turn / scale, turn)
-        _, turn, _ = fit_similarity(self._points(row), seen)
+        return _seen(points)
+
+    def in_crop(self, row: Float[np.ndarray, " parameters"], points: FacePoints, *, size: int) -> FaceInCrop:
+        """The face of that row, turned and placed as its landmarks lie in the photo."""
+        _, turn, _ = fit_similarity(self._points(row), _seen(points))
         first, second, values = self.shapes, self.shapes + self.expressions, row.astype(np.float32)
         return placed(
             self.face, points.landmarks_px, size=size, pose=axis_angle_of(turn).astype(np.float32),

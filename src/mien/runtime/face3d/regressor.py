@@ -13,8 +13,8 @@ from mien.core.spec import PictureInput
 from mien.media.bundles import bundle_folder, shipped_with
 from mien.media.crop import normalise, prepare
 from mien.media.files import read_info
-from mien.runtime.face3d.fit import LandmarkFit
 from mien.runtime.face3d.parameters import placed
+from mien.runtime.face3d.point_regression import PointRegression, fit_of
 from mien.runtime.landmarks import Landmarker, next_crop
 from mien.runtime.networks import require_picture_only
 from mien.runtime.runner import Outputs, Runner
@@ -29,10 +29,10 @@ Pixels = UInt8[np.ndarray, "height width 3"]
 class Regressor:
     """Reads a face in 3D, by a network or by a fit.
 
-    bundle: of a network that gives a 3D face: its folder, or the name of one that ships; "fit" fits the face of that
-    name to the points of the landmark model that ships; None takes the network that ships, where there is one of that
-    face, else the fit. landmarker: whose points the fit may use. Raises MienError for a bundle that gives no 3D face,
-    and for a face that is not the bundle's own.
+    bundle: of a network that gives a 3D face: its folder, or the name of one that ships; "fit" takes the face of that
+    name from the points of the landmark model that ships, by regression (the open face) or by a fit; None takes the
+    network that ships, where there is one of that face, else "fit". landmarker: whose points may be used. Raises
+    MienError for a bundle that gives no 3D face, and for a face that is not the bundle's own.
     """
 
     def __init__(
@@ -43,8 +43,10 @@ class Regressor:
         folder = shipped_regressor(face) if bundle is None else None if bundle == FIT else bundle_folder(bundle)
         if folder is None:
             self.face: Face3D = face_named(face or open_face.NAME)
-            self._landmarker, self._fit = landmarker or Landmarker(threads=threads), LandmarkFit(self.face)
-            self.model_id = f"fit to {self._landmarker.info.model_id}"
+            self._landmarker = landmarker or Landmarker(threads=threads)
+            model = self._landmarker.info.model_id
+            self._fit = fit_of(self.face, model)
+            self.model_id = f"{'regression on' if isinstance(self._fit, PointRegression) else 'fit to'} {model}"
             return
         self._runner = Runner(folder, threads=threads)
         info = self._runner.info

@@ -17,7 +17,7 @@ def perceive(
     strength: float = 1.0,
     samples: int = 0,
     every: int = 1,
-    detector: Literal["dlib", "yunet", "none"] = "dlib",
+    detector: Literal["dlib", "yunet", "auto", "none"] = "dlib",
     detector_weights: str | None = None,
     min_face: float | None = None,
     threads: int | None = None,
@@ -40,7 +40,7 @@ def perceive(
         samples: also draw so many times from the codes, and state how far probabilities spread.
         every: of a film, every N-th frame.
         detector: face detector; none takes the whole picture as the face, for crops.
-        detector_weights: weight file of yunet.
+        detector_weights: weight file of yunet, instead of the fetched one.
         min_face: side in pixels of the smallest face to detect; smaller is slower.
         threads: CPU threads; by default one for each core.
     """

@@ -18,7 +18,7 @@ def render(
     labels: Literal["none", "folders"] = "none",
     faces: Literal["all", "largest"] = "all",
     mesh: Literal["none", "obj", "glb", "both"] = "none",
-    detector: Literal["dlib", "yunet", "none"] = "dlib",
+    detector: Literal["dlib", "yunet", "auto", "none"] = "dlib",
     detector_weights: str | None = None,
     min_face: float | None = None,
     workers: int | None = None,
@@ -40,7 +40,7 @@ def render(
         faces: of a photo with several faces, all or the largest.
         mesh: also write each face, looking ahead, as Wavefront OBJ, as binary glTF, or as both.
         detector: face detector; none takes the whole photo as the face, for crops.
-        detector_weights: weight file of yunet.
+        detector_weights: weight file of yunet, instead of the fetched one.
         min_face: side in pixels of the smallest face to detect; smaller is slower.
         workers: processes; by default one for each core.
     """
@@ -48,6 +48,7 @@ def render(
     from mien.engine.reading.inputs import bundle_of, files_of
     from mien.engine.reading.render.run import RenderRun
     from mien.engine.reading.render.task import RenderOptions
+    from mien.media.detect import available_detector
     from mien.media.files import writable_folder
     from mien.runtime.face3d.regressor import FIT, shipped_regressor
 
@@ -59,7 +60,8 @@ def render(
     found = shipped_regressor(face) if bundle is None else None if bundle == FIT else bundle_of(bundle)
     options = RenderOptions(
         str(folder), FIT if found is None else str(found.resolve()), face, size, faces == "largest",
-        mesh in ("obj", "both"), mesh in ("glb", "both"), detector, detector_weights, min_face,
+        mesh in ("obj", "both"), mesh in ("glb", "both"), available_detector(detector, detector_weights),
+        detector_weights, min_face,
     )  # fmt: skip
     run = RenderRun(files_of(inputs, folder, videos=False), folder, options, by_folder=labels == "folders")
     return run.through(workers or cores())
