@@ -17,13 +17,13 @@ _LEAST_SQUARE = 1e-10  # of a mean squared error: equal pictures have 100 dB, no
 
 def abs_error(predicted: Pictures, truth: Pictures) -> PerPicture:
     """Mean absolute difference in grey levels, 0..255."""
-    predicted, truth = _checked(predicted, truth)
+    predicted, truth = checked_pictures(predicted, truth)
     return 255 * np.abs(predicted - truth).mean((1, 2, 3))
 
 
 def psnr(predicted: Pictures, truth: Pictures) -> PerPicture:
     """Peak signal-to-noise ratio in dB, at most 100."""
-    predicted, truth = _checked(predicted, truth)
+    predicted, truth = checked_pictures(predicted, truth)
     return -10 * np.log10(np.maximum(((predicted - truth) ** 2).mean((1, 2, 3)), _LEAST_SQUARE))
 
 
@@ -33,7 +33,7 @@ def ssim(predicted: Pictures, truth: Pictures) -> PerPicture:
     Wang et al., IEEE Trans. Image Processing 13(4), 2004; window, unbiased variances and constants (0.01, 0.03) as
     scikit-image has them by default. Raises MienError for pictures smaller than the window.
     """
-    predicted, truth = _checked(predicted, truth)
+    predicted, truth = checked_pictures(predicted, truth)
     if min(predicted.shape[2:]) < SSIM_WINDOW:
         raise MienError(f"SSIM needs pictures of at least {SSIM_WINDOW} pixels a side; got {predicted.shape[2:]}.")
     return np.array([np.mean([_ssim_of_planes(*planes) for planes in zip(*pair, strict=True)])
@@ -56,7 +56,8 @@ def _smoothed(plane: Float[np.ndarray, "height width"]) -> np.ndarray:
     return cv2.blur(plane, (SSIM_WINDOW, SSIM_WINDOW))[margin:-margin, margin:-margin]
 
 
-def _checked(predicted: Pictures, truth: Pictures) -> tuple[np.ndarray, np.ndarray]:
+def checked_pictures(predicted: Pictures, truth: Pictures) -> tuple[np.ndarray, np.ndarray]:
+    """Both in float64. Raises MienError for batches that are not equal in shape."""
     if predicted.shape != truth.shape or predicted.ndim != 4:
         raise MienError(f"Pictures compare in two equal batches; got {predicted.shape} and {truth.shape}.")
     return np.asarray(predicted, np.float64), np.asarray(truth, np.float64)

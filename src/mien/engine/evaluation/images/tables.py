@@ -1,0 +1,57 @@
+"""Scores of several folders of rebuilt pictures as one table: on the screen, in Markdown, JSON and CSV."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from mien.engine.evaluation.images.measure import Measured
+from mien.engine.evaluation.scores import Score
+from mien.media.files import write_csv, write_text
+
+BETTER = {"l2": "lower", "lpips": "lower"}  # the others: higher
+
+
+def summary(found: Sequence[Measured]) -> str:
+    """A line for each metric of each folder, then the notes."""
+    lines = []
+    for run in found:
+        lines.append(f"{run.folder}: {len(run.stems)} pictures")
+        lines += [f"  {score.metric:16} {_value(score)}" for score in run.scores]
+        lines += [f"  note: {note}" for note in run.notes]
+    return "\n".join(lines)
+
+
+def markdown(found: Sequence[Measured]) -> str:
+    """A table with a row for each folder."""
+    metrics = [score.metric for score in found[0].scores]
+    heads = [f"{name} ({BETTER.get(name.partition('@')[0], 'higher')} is better)" for name in metrics]
+    lines = ["| rebuilt | pictures | " + " | ".join(heads) + " |", "| --- | ---: |" + " ---: |" * len(metrics)]
+    for run in found:
+        values = " | ".join(_value(score) for score in run.scores)
+        lines.append(f"| {run.folder} | {len(run.stems)} | {values} |")
+    notes = [f"- {run.folder}: {note}" for run in found for note in run.notes]
+    return "\n".join([*lines, "", *notes]).rstrip() + "\n"
+
+
+def write_tables(folder: Path, found: Sequence[Measured], *, truth: str, resize: int) -> None:
+    """metrics.json (means with their 95 % intervals), metrics.md, pictures.csv (every pair)."""
+    runs = [
+        {"rebuilt": run.folder, "pictures": len(run.stems), "scores": [asdict(score) for score in run.scores],
+         "notes": run.notes}
+        for run in found
+    ]  # fmt: skip
+    write_text(folder / "metrics.json", json.dumps({"truth": truth, "resize": resize, "runs": runs}, indent=1) + "\n")
+    write_text(folder / "metrics.md", markdown(found))
+    names = list(found[0].columns)
+    rows = (
+        [run.folder, stem, *(f"{run.columns[name][i]:.6g}" for name in names)]
+        for run in found
+        for i, stem in enumerate(run.stems)
+    )
+    write_csv(folder / "pictures.csv", ["rebuilt", "picture", *names], rows)
+
+
+def _value(score: Score) -> str:
+    interval = "" if score.low is None else f" [{score.low:.4f}, {score.high:.4f}]"
+    return f"{score.value:.4f}{interval}"
