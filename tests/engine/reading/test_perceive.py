@@ -187,6 +187,18 @@ def test_a_film_becomes_a_film_with_its_sound(run, portrait, tmp_path):
     np.testing.assert_allclose([f.timestamp_s for f in frames(tmp_path / "out/perceived.mp4")], times, atol=0.002)
 
 
+def test_frames_behind_the_end_of_the_voice_have_none():
+    from mien.engine.reading.perceive.film import WindowsByTime
+    from mien.engine.reading.perceive.source import Heard
+    from mien.runtime.voice.windows import voice_windows
+
+    windows = voice_windows([tone(2.0).samples], rate_hz=RATE, samples=RATE, hop_s=0.5, name="voice")
+    by_time = WindowsByTime(Heard(window, None, {}) for window in windows)
+    found = [by_time.at(time_s) for time_s in (0.0, 0.7, 0.8, 1.9, 2.1, 2.3)]
+    assert [each and each.window.number for each in found] == [0, 0, 1, 2, 2, None]
+    assert [each.window.number for each in by_time.passed] == [0, 1, 2]
+
+
 def test_what_lacks_a_face_or_a_voice_is_refused_in_one_line(run, face, portrait, tmp_path):
     pytest.importorskip("av")
     from mien.media.video import write_video

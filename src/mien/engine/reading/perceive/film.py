@@ -27,14 +27,14 @@ from mien.media.tables import TableWriter
 from mien.media.video import FilmWriter, Frame, film_writer, frames, video_info
 from mien.runtime.voice.perceiver import Perceived
 
-NO_FACE = "no face found"
 FILM, SOUND_HZ = "perceived.mp4", 44_100
-LEAD_S = 0.2
+LEAD_S, LAG_S = 0.2, 0.25  # of sound before pictures in the file; of pictures behind the sound that still have a voice
+NO_FACE, ENDED = "no face found", "behind the end of the voice"
 MOST_NOTES = 5
 
 
 class WindowsByTime:
-    """The window that stands for a time; times must not go back. All windows stay in `passed`, without sound."""
+    """The window that stands for a time; times must not go back."""
 
     def __init__(self, heard: Iterator[Heard]) -> None:
         self._heard = heard
@@ -42,13 +42,12 @@ class WindowsByTime:
         self.passed: list[Heard] = []
         """Every window so far."""
 
-    def at(self, time_s: float) -> Heard:
-        """The last one for what lies behind the recording's end, with no voice in it."""
+    def at(self, time_s: float) -> Heard | None:
+        """None behind the recording's end."""
         while self._now is None or time_s >= self._now.window.to_s:
             following = next(self._heard, None)
             if following is None:
-                assert self._now is not None
-                return self._now
+                return self._now if self._now and time_s < self._now.window.to_s + LAG_S else None
             self._now = following
             self.passed.append(following)
         return self._now
@@ -84,13 +83,14 @@ def perceive_film(options: PerceiveOptions, networks: Networks, finder: LargestF
             perceived, found = (None, {}) if face is None else perceive_face(face, heard, options, networks)
             counts.frames, counts.faces = counts.frames + 1, counts.faces + (face is not None)
             faces.add(found)
-            if found:
+            if found and heard:
                 by_window.setdefault(heard.window.number, MeanExpressions()).add(found)
-            if face and perceived and heard.mel is not None and louder(heard, best):
+            if face and perceived and heard and heard.mel is not None and louder(heard, best):
                 best = Shown(face.crop, heard, perceived, found)
-            note = "; ".join(filter(None, [frame.note, NO_FACE if face is None else heard.window.note]))
+            why = NO_FACE if face is None else heard.window.note if heard else ENDED
+            note = "; ".join(filter(None, [frame.note, why]))
             notes += [f"frame {frame.index}: {frame.note}"] if frame.note else []
-            number = heard.window.number
+            number = heard.window.number if heard else None
             table.append([frame_row(frame, number, face, perceived=perceived, found=found, note=note)])
             sound.until(frame.timestamp_s)
             film.picture(screen.frame(frame.pixels, face and face.box, perceived, found, note), frame.timestamp_s)
@@ -112,10 +112,10 @@ def perceive_film(options: PerceiveOptions, networks: Networks, finder: LargestF
 
 
 def perceive_face(
-    face: FoundFace, heard: Heard, options: PerceiveOptions, networks: Networks
+    face: FoundFace, heard: Heard | None, options: PerceiveOptions, networks: Networks
 ) -> tuple[Perceived, Expressions]:
-    """Of a silent window only the plain reconstruction and the expression of the face alone."""
-    if heard.mel is not None:
+    """Without a voice only the plain reconstruction and the expression of the face alone."""
+    if heard is not None and heard.mel is not None:
         strength = None if options.strength == 1 else options.strength
         perceived = networks.perceiver.perceive(face.crop, heard.mel, strength=strength)
         return perceived, expressions(perceived, heard)
@@ -127,7 +127,13 @@ def perceive_face(
 
 
 def frame_row(
-    frame: Frame, window: int, face: FoundFace | None, *, perceived: Perceived | None, found: Expressions, note: str
+    frame: Frame,
+    window: int | None,
+    face: FoundFace | None,
+    *,
+    perceived: Perceived | None,
+    found: Expressions,
+    note: str,
 ) -> dict[str, object]:
     """A row of frames.csv."""
     box = face.box if face else None
