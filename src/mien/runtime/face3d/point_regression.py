@@ -19,16 +19,42 @@ from mien.synthetic.face import open_face
 
 FILE = Path(__file__).with_name("open_face_of_points.npz")
 RIDGE = 0.03  # of the mean square of a feature
+UPPER_LIP, LOWER_LIP = [61, 62, 63], [67, 66, 65]  # landmarks inside the lips, one above the other
+GAP_ERROR_M, GAP_ROUNDS = 0.0007, 3
+LIDS = 2
 
 
 class PointRegression(LandmarkFit):
     """As LandmarkFit, for the points of one landmark model and the open face."""
 
+    def __init__(self, face: Face3D) -> None:
+        super().__init__(face)
+        moving = slice(self.shapes, self._count - LIDS)
+        covariance = np.zeros_like(self.prior.precision)
+        covariance[moving, moving] = np.linalg.inv(self.prior.precision)[moving, moving]
+        gaps = self.basis[UPPER_LIP, 1] - self.basis[LOWER_LIP, 1]  # [3, parameters]
+        self._of_gaps = covariance @ gaps.T @ np.linalg.inv(gaps @ covariance @ gaps.T + GAP_ERROR_M**2 * np.eye(3))
+
     def __call__(self, points: FacePoints, *, size: int) -> FaceInCrop:
         seen = self.checked(points)
         arrays = _weights()
-        row = arrays["intercept"] + features(self.mean_points, seen) @ arrays["weights"]
-        return self.in_crop(np.clip(row, self.prior.least, self.prior.most), points, size=size)
+        row = self._bounded(arrays["intercept"] + features(self.mean_points, seen) @ arrays["weights"])
+        for _ in range(GAP_ROUNDS):
+            row = self._bounded(row + self._of_gaps @ self._gaps_missing(row, seen))
+        return self.in_crop(row, points, size=size)
+
+    def _bounded(self, row: Float[np.ndarray, " parameters"]) -> Float[np.ndarray, " parameters"]:
+        return np.clip(row, self.prior.least, self.prior.most)
+
+    def _gaps_missing(self, row: np.ndarray, seen: Float[np.ndarray, "68 3"]) -> Float[np.ndarray, "3"]:
+        """How much farther apart the lips are in the picture than in the face of that row, metres.
+
+        A regression gives every face some of the average's open mouth; closed lips must be closed.
+        """
+        own = self._points(row)
+        scale, turn, shift = fit_similarity(own, seen)
+        there = (seen - shift) @ turn / scale
+        return (there[UPPER_LIP, 1] - there[LOWER_LIP, 1]) - (own[UPPER_LIP, 1] - own[LOWER_LIP, 1])
 
 
 def features(mean_points: Float[np.ndarray, "68 3"], seen: Float[np.ndarray, "68 3"]) -> Float[np.ndarray, "204"]:
