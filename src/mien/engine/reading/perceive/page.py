@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from mien.engine.reading.perceive.drawings import WAY_NAMES, described, perceived_sheet, strength_sheet
-from mien.engine.reading.perceive.source import Heard, Networks, PerceiveOptions
+from mien.engine.reading.perceive.source import ORDER, Heard, Networks, PerceiveOptions
 from mien.engine.reading.perceive.tables import Expressions
 from mien.media.files import atomic_path, printable, write_text
 from mien.report.page import Section, caveats, macro, write_page
@@ -93,6 +93,7 @@ def _spread(options: PerceiveOptions, networks: Networks, shown: Shown) -> Sprea
         for seed in range(options.samples)
     ]
     values = {way: {name: [each[way][name] for each in drawn] for name in own} for way, own in drawn[0].items()}
+    values = {way: values[way] for way in ORDER if way in values}
     return Spread(
         {way: {name: float(np.mean(each)) for name, each in own.items()} for way, own in values.items()},
         {way: {name: float(np.std(each)) for name, each in own.items()} for way, own in values.items()},

@@ -17,6 +17,8 @@ from mien.runtime.voice.network import VoiceNetwork
 from mien.runtime.voice.perceiver import WAYS, Perceived, Perceiver
 from mien.runtime.voice.windows import VoiceWindow, voice_windows
 
+ORDER = ("face", "voice", "both")
+
 
 @dataclass(frozen=True)
 class PerceiveOptions:
@@ -56,7 +58,7 @@ class Networks(NamedTuple):
         found = {way: outputs[name].names for way, name in WAYS.items() if name in outputs}
         if self.voice is not None:
             found["voice"] = self.voice.classes
-        return {way: found[way] for way in ("face", "voice", "both") if way in found}
+        return {way: found[way] for way in ORDER if way in found}
 
 
 class Heard(NamedTuple):
@@ -103,11 +105,9 @@ def _heard(window: VoiceWindow, networks: Networks) -> Heard:
 
 
 def expressions(perceived: Perceived, heard: Heard) -> dict[str, dict[str, float]]:
-    """both, face, voice -> class to probability; the voice by the network for it alone where there is one."""
-    found = dict(perceived.expressions)
-    if heard.alone:
-        found["voice"] = heard.alone
-    return found
+    """face, voice, both -> class to probability; the voice by the network for it alone where there is one."""
+    found = perceived.expressions | ({"voice": heard.alone} if heard.alone else {})
+    return {way: found[way] for way in ORDER if way in found}
 
 
 def thinned(heard: Iterable[Heard], most: int) -> list[Heard]:
