@@ -134,5 +134,5 @@ def test_a_3d_face_comes_from_a_network_that_ships_else_from_a_fit():
     folder = shipped_regressor()
     assert shipped_regressor("flame2020") is None
     found = Regressor(threads=1)
-    assert found.face.name == "open" and found.model_id.startswith("fit to") == (folder is None)
-    assert Regressor("fit", threads=1).model_id.startswith("fit to parface")
+    assert found.face.name == "open" and found.model_id.startswith("regression on") == (folder is None)
+    assert Regressor("fit", threads=1).model_id.startswith("regression on parface")

@@ -57,7 +57,8 @@ def test_the_table_and_its_description_have_both(analyzer: Analyzer, reading: Fa
     assert row["AU12_right"] == pytest.approx(reading.face3d.action_units["AU12_right"])  # type: ignore[union-attr]
     assert reading.affect is not None and row["valence"] == reading.affect.valence
     assert PROXY in described["columns"]["valence"]["meaning"] and reading.affect.proxy == PROXY
-    assert described["face3d"]["model"].startswith("regression on parface") and described["face3d"]["smoothing"] == "none"
+    how = described["face3d"]
+    assert how["model"].startswith("regression on parface") and how["smoothing"] == "none"
     plain = json.loads(json.dumps(reading.to_dict()))
     assert plain["face3d"]["action_units"]["AU12_left"] > 0.3 and plain["affect"]["proxy"] == PROXY
 
