@@ -86,6 +86,8 @@ def words(name: str, root: Callable[[str], Path]) -> list[str]:
         stated["stage.options.perceptual"] = 0  # VGG-19's weights are a download
     if "generator_width" in config.stage.options:
         stated["stage.options.generator_width"] = 4
+    if config.system.name.startswith("asit"):
+        stated |= {"stage.options.lpips": 0, "stage.options.identity": 0}  # their networks' files are downloads
     if data == "vggface2":
         stated["data.reader.min_height"] = 0
     return [name, *(f"--{key}={value}" for key, value in stated.items())]
