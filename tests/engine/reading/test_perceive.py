@@ -234,12 +234,13 @@ def test_the_same_face_and_voice_are_the_same_numbers(bundle):
     assert drawn[0] == drawn[1] != drawn[2]
 
 
-def test_the_box_of_a_face_moves_steadily_through_a_film(portrait, bundle):
+def test_the_box_of_a_face_moves_steadily_through_a_film(portrait, bundle, tmp_path, monkeypatch):
     finder = LargestFace(Perceiver(bundle, threads=1).picture, "dlib")
     first = finder.follow(portrait)
     moved = finder.follow(np.roll(portrait, 12, axis=1))
     alone = finder(np.roll(portrait, 12, axis=1))
     assert first and moved and alone and first.box and moved.box and alone.box
     assert 0 < moved.box[0] - first.box[0] < 0.5 * (alone.box[0] - first.box[0])
-    with pytest.raises(MienError, match="needs its file"):
+    monkeypatch.setenv("MIEN_CACHE", str(tmp_path))
+    with pytest.raises(MienError, match="mien weights fetch yunet"):
         LargestFace(finder.spec, "yunet")
