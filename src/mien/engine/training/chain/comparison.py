@@ -73,7 +73,7 @@ def compare_steps(runs: Mapping[Path, Sequence[FitConfig]], steps: Sequence[str]
     about = {
         "reference": reference, "seeds": [configs[0].trainer.seed for configs in runs.values()],
         "faces": len(faces.places), "left_out": left_out, "people": faces.people, "split": config.data.test_split,
-        "data": f"{config.data.name} {Path(config.data.root).stem}",
+        "data": f"{config.data.name} ({Path(config.data.root).name})",
     }  # fmt: skip
     text = markdown(rows, steps, about)
     write_text(output / f"{COMPARISON}.md", text)
