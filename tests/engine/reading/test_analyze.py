@@ -286,7 +286,7 @@ def test_3d_faces_have_columns_a_render_and_meshes(photos: Path, tmp_path: Path,
     [
         (
             {"with_": "afect"},
-            r"--with takes affect and face3d, separated by commas; got 'afect'\. Did you mean 'affect'",
+            r"--with takes affect, face3d and voice, separated by commas; got 'afect'\. Did you mean 'affect'",
         ),
         ({"mesh": "obj"}, "--mesh is for 3D faces: --with face3d"),
         ({"face3d_bundle": "fit"}, "--face3d-bundle is for 3D faces"),

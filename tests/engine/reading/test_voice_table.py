@@ -72,7 +72,7 @@ def test_a_row_a_window_joined_by_time(network, films, tmp_path):
 
 
 def test_analyze_reads_a_voice_beside_the_faces(films, tmp_path, capsys):
-    command = ["analyze", str(films[0]), "--landmarks", "no", "--every", "8", "--bundle", SHIPPED, "--no-overlay"]
+    command = ["analyze", str(films[0]), "--landmarks", "no", "--every", "8", "--with", "voice", "--no-overlay"]
     assert main([*command, "--output", str(tmp_path / "out")]) == 0
     printed = capsys.readouterr().out
     assert "a.mp4: voice: " in printed and "voices by voice_expression@" in printed

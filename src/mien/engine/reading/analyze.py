@@ -51,7 +51,8 @@ def analyze(
         min_face: side in pixels of the smallest face to detect; smaller is slower.
         every: of a video, read every N-th frame.
         with_: further readings, separated by commas: affect (valence and arousal; the model that ships was trained on a
-            proxy), face3d (action units right and left, head pose, parameters in FLAME's arrangement).
+            proxy), face3d (action units right and left, head pose, parameters in FLAME's arrangement), voice (the
+            sound of films, a row a window in voice.csv; the model that ships is not for commercial use).
         face3d_bundle: folder of a bundle that gives the parameters of a 3D face (smirk), or fit, which fits one to the
             landmarks; by default the network that ships with mien, else fit.
         mesh: also write the 3D face of each face, looking ahead, into meshes/: Wavefront OBJ, binary glTF, or both.
@@ -87,7 +88,7 @@ def analyze(
     with ExitStack() as stack:
         out = folder and stack.enter_context(OutputFolder(folder, resume=resume, overwrite=overwrite))
         files = files_of(inputs, folder)[: positive(limit, "limit")]
-        bundles, hearing = hearing_of(bundles_of(bundle), threads=threads)
+        bundles, hearing = hearing_of(bundles_of(bundle), wanted=extras["voice"], threads=threads)
         analyzer = Analyzer(
             bundles, detector=finder, weights=detector_weights, min_face=min_face, backend=backend,
             precision=precision, threads=threads, smooth=smooth, affect=extras["affect"],

@@ -11,7 +11,7 @@ from mien.media.files import read_info
 from mien.media.image import picture_files
 from mien.runtime.landmarks import shipped_landmarks
 
-EXTRAS = ("affect", "face3d")  # further readings of a face
+EXTRAS = ("affect", "face3d", "voice")  # further readings of a face, and of the sound of films
 
 
 def files_of(inputs: Sequence[str], output: Path | None, *, videos: bool = True) -> list[Path]:
@@ -66,11 +66,11 @@ def landmarks_for(bundles: Sequence[Path] | None, wanted: str, bundle: str | Non
 
 
 def extras_of(names: str) -> dict[str, bool]:
-    """Of `affect,face3d` what the Analyzer is asked for. Raises MienError for another name."""
+    """Of `affect,face3d,voice` what is asked for. Raises MienError for another name."""
     asked = [name.strip() for name in names.split(",") if name.strip()]
     for name in asked:
         if name not in EXTRAS:
-            known = " and ".join(EXTRAS)
+            known = f"{', '.join(EXTRAS[:-1])} and {EXTRAS[-1]}"
             raise MienError(f"--with takes {known}, separated by commas; got {name!r}.{nearest(name, EXTRAS)}")
     return {name: name in asked for name in EXTRAS}
 
