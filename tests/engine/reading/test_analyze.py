@@ -274,7 +274,7 @@ def test_3d_faces_have_columns_a_render_and_meshes(photos: Path, tmp_path: Path,
     assert Image.open(output / "overlays" / "a.jpg").width == 1024  # twice that of the photo
     assert (output / "meshes" / "a.obj").read_text().startswith("# 3D face open")
     described = json.loads((output / "readings.json").read_text())["face3d"]
-    assert described["model"].startswith("regression on") and described["smoothing"]["filter"] == "one euro"
+    assert described["model"].startswith("fit to") and described["smoothing"]["filter"] == "one euro"
     with pytest.raises(MienError, match="was read with 3D face"):
         run(photos / "a.jpg", output=output, resume=True, **common)
     run(photos / "a.jpg", output=output, overwrite=True, **common)
