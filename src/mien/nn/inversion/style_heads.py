@@ -94,8 +94,8 @@ class SharedStyleHead(nn.Module):
         tokens = self.body(x).flatten(2).transpose(1, 2)
         queries = self.queries.to(tokens.dtype).expand(tokens.shape[0], -1, -1)
         keys = tokens + self.places.to(tokens.dtype)
-        one_head = (each[:, None] for each in (queries, keys, tokens))  # ONNX has attention with an axis of heads only
-        pooled = F.scaled_dot_product_attention(*one_head)[:, 0]
+        # ONNX has attention with an axis of heads only
+        pooled = F.scaled_dot_product_attention(queries[:, None], keys[:, None], tokens[:, None])[:, 0]
         return torch.stack([linear(pooled[:, i]) for i, linear in enumerate(self.linears)], dim=1)
 
 
