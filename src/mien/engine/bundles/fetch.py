@@ -23,9 +23,11 @@ class Fetchable:
     file: str
     """Its name in the cache folder."""
     sha256: str
+    """Of the whole file, in hexadecimal digits."""
     size: int
     """Bytes."""
     licence: str
+    """In a few words, shown when it is fetched."""
     what: str
     """In a few words."""
     addresses: tuple[str, ...]

@@ -25,9 +25,13 @@ class Marks:
     """Points of the mesh that are seen, with the photo's colour there."""
 
     sample: Int[Tensor, " marks"]
+    """Which picture of the batch each is in."""
     triangle: Int[Tensor, " marks"]
+    """In which triangle of the mesh it lies."""
     barycentric: Float[Tensor, "marks 3"]
+    """Where in it, as weights of its corners."""
     colour: Float[Tensor, "marks 3"]
+    """Of the photo there, RGB."""
 
 
 def hull_area(points: Float[Tensor, "batch points 2"], *, size: int, margin: float = 0.0) -> Area:

@@ -38,8 +38,8 @@ def _others(maps: Tensor) -> Float[Tensor, "batch others"]:
     """Cosines of every picture with every other one."""
     unit = F.normalize(maps.flatten(1), dim=1)
     count = len(unit)
-    off_diagonal = ~torch.eye(count, dtype=torch.bool, device=unit.device)
-    return (unit @ unit.T)[off_diagonal].view(count, count - 1)
+    # Without the diagonal: rows one longer, so that it becomes the last column. A mask would wait for the device.
+    return (unit @ unit.T).flatten()[1:].view(count - 1, count + 1)[:, :-1].reshape(count, count - 1)
 
 
 def draw(random: torch.Generator) -> tuple[list[int], list[int]]:

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from mien.nn.stylegan2.generator import Generator, mixed
+from mien.nn.stylegan2.generator import Generator
 
 R1_EVERY, PATH_EVERY = 16, 4
 
@@ -61,18 +61,21 @@ def training_codes(
 ) -> Float[Tensor, "batch styles width"]:
     """Codes of fresh z; with probability `mixing` two sets of them meet at a random layer (style mixing).
 
-    random: draws on the CPU; without it z comes from the own generator of the network's device.
+    random: draws on its own device; without it z comes from the generator of the network's device.
     """
-    place = generator.latent_avg.device if random is None else torch.device("cpu")
+    place = generator.latent_avg.device if random is None else random.device
 
     def drawn() -> Tensor:
         z = torch.randn(batch, generator.style, generator=random, device=place)
         return generator.codes(z.to(generator.latent_avg))
 
-    if torch.rand((), generator=random) >= mixing:
-        return drawn()
-    at = int(torch.randint(1, generator.style_count, (), generator=random))
-    return mixed(drawn(), drawn(), at=at)
+    count = generator.style_count
+    mixes = torch.rand((), generator=random, device=place) < mixing
+    # The layer where they meet, without waiting for the device to say whether they do.
+    at = torch.where(mixes, torch.randint(1, count, (), generator=random, device=place), count)
+    first, second = drawn(), drawn()
+    kept = torch.arange(count, device=first.device) < at.to(first.device)
+    return torch.where(kept[:, None], first, second)
 
 
 def average_decay(batch: int, *, half_life: float = 10_000.0) -> float:
