@@ -90,6 +90,11 @@ ALIKE = {
     "ifer_small": "ifer", "asit": "asit_small",
 }  # fmt: skip
 DISTINCT = [name for name in SMALL if name not in ALIKE]
+# Whose stages play two networks against each other, and refuse SAM.
+ADVERSARIAL = [
+    name for name, small in SMALL.items()
+    if "reconstruct" in small.stage or small.stage in ("generator", "inversion") or name == "parface_autoencoder"
+]  # fmt: skip
 
 
 def fit_words(name: str, root: Path, output: Path, **more: Any) -> list[str]:

@@ -16,13 +16,12 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("lightning")
 from mien.systems.stage import Stage, StepOptions  # noqa: E402
 from shape_checks import unchecked  # noqa: E402
-from small_systems import SMALL, batch_of, stage_of  # noqa: E402
+from small_systems import ADVERSARIAL, SMALL, batch_of, stage_of  # noqa: E402
 
 FP32, GRADIENT, BF16 = 1e-3, 1e-2, 2e-2
 SGD = OptimOptions(name="sgd", lr=1e-2, momentum=0.0, schedule="constant")
 SAM = OptimOptions(name="sgd", lr=1e-2, momentum=0.0, schedule="constant", sam_rho=0.05)
 STILL = {"poster_v2": {"drop_path": 0.0}, "poster_v2_small": {"drop_path": 0.0}}  # random numbers differ by device
-ADVERSARIAL = ("parface_autoencoder", "can_face", "can_voice")  # which refuse SAM
 PUBLISHED = ("poster_v2", "parface_3d", "parface_autoencoder")
 
 
@@ -46,7 +45,7 @@ def scrambled(system: Any) -> Any:
 def inputs_of(system: Any, count: int = 2) -> tuple[Any, ...]:
     """In the order of the system's inputs; pictures are smooth at several scales, as faces are."""
     found = []
-    for given in system.inputs.values():
+    for given in (system.inputs[name] for name in system.input_names):
         if isinstance(given, PictureInput):
             coarse = [torch.rand(count, 3, side, side) for side in (4, 16)]
             size = (given.size, given.size)

@@ -194,16 +194,18 @@ def test_encoder_and_generator_learn_the_cycle_in_turn():
 def test_an_expression_network_sees_a_face_as_it_would_itself():
     """The framing of the encoder's crop is cut down to that of the expression network."""
     stage = synthesis_of()
-    seen = stage.expression.network
-    own = seen.network.picture
+    reframed = stage.expression.network
+    own = reframed.network.picture
     wide = replace(own, size=448, color="rgb", box_scale=2 * own.box_scale, box_shift=(0.0, 0.1))
     picture = torch.rand(1, 3, 7, 7)
     picture = torch.nn.functional.interpolate(picture, size=(448, 448), mode="bicubic").clamp(0, 1)
     centre = 448 * (0.5 + (own.box_shift[1] - 0.1) / wide.box_scale)
     top = round(centre - 112)
     crop = picture[:, :, top : top + 224, 112:336]
-    direct = type(seen)(seen.network, seen.output, own)(crop)
-    torch.testing.assert_close(type(seen)(seen.network, seen.output, wide)(picture), direct, atol=0.15, rtol=0)
+    direct = type(reframed)(reframed.network, reframed.output, own)(crop)
+    torch.testing.assert_close(
+        type(reframed)(reframed.network, reframed.output, wide)(picture), direct, atol=0.15, rtol=0
+    )
 
 
 def test_stage_two_says_what_it_lacks():

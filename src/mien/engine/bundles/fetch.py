@@ -59,9 +59,9 @@ def fetch(name: str, *, source: str = "") -> str:
     if folder is None:
         raise MienError("This user has no cache folder. Name one with the environment variable MIEN_CACHE.")
     path = folder / "weights" / wanted.file
-    told = f"{path}\nlicence: {wanted.licence}; SHA-256 {wanted.sha256}"
+    place = f"{path}\nlicence: {wanted.licence}; SHA-256 {wanted.sha256}"
     if path.is_file() and sha256_of(path) == wanted.sha256:
-        return f"{name} is there already: {told}"
+        return f"{name} is there already: {place}"
     reasons = []
     for address in (source,) if source else wanted.addresses:
         try:
@@ -71,7 +71,7 @@ def fetch(name: str, *, source: str = "") -> str:
             continue
         with atomic_path(path) as temporary:
             temporary.write_bytes(content)
-        return f"{name}, {wanted.what}: {told}"
+        return f"{name}, {wanted.what}: {place}"
     raise MienError(
         f"{name} could not be fetched ({'; '.join(reasons)}). On a machine without a network copy {wanted.file} there "
         f"and name it: mien weights fetch {name} --source FILE."

@@ -62,11 +62,11 @@ class LandmarkFit:
 
     def __call__(self, points: FacePoints, *, size: int) -> FaceInCrop:
         """The face in a crop of that side. Raises MienError for points that are not 68, without depth or extent."""
-        seen = self.checked(points)
+        observed = self.checked(points)
         row = self.prior.mean.copy()
         for _ in range(ROUNDS):
-            scale, turn, shift = fit_similarity(self._points(row), seen)
-            row = self._solved((seen - shift) @ turn / scale, turn)
+            scale, turn, shift = fit_similarity(self._points(row), observed)
+            row = self._solved((observed - shift) @ turn / scale, turn)
         return self.in_crop(row, points, size=size)
 
     def checked(self, points: FacePoints) -> Float[np.ndarray, "68 3"]:
@@ -76,11 +76,11 @@ class LandmarkFit:
             raise MienError(
                 f"A 3D face is fitted to 68 landmarks and their depths; got {len(points.landmarks_px)}, {depth}."
             )
-        return _seen(points)
+        return _observed(points)
 
     def in_crop(self, row: Float[np.ndarray, " parameters"], points: FacePoints, *, size: int) -> FaceInCrop:
         """The face of that row, turned and placed as its landmarks lie in the photo."""
-        _, turn, _ = fit_similarity(self._points(row), _seen(points))
+        _, turn, _ = fit_similarity(self._points(row), _observed(points))
         first, second, values = self.shapes, self.shapes + self.expressions, row.astype(np.float32)
         return placed(
             self.face, points.landmarks_px, size=size, pose=axis_angle_of(turn).astype(np.float32),
@@ -117,7 +117,7 @@ class LandmarkFit:
         return np.ascontiguousarray(moved.transpose(1, 2, 0)) / _STEP
 
 
-def _seen(points: FacePoints) -> Float[np.ndarray, "68 3"]:
+def _observed(points: FacePoints) -> Float[np.ndarray, "68 3"]:
     """Landmarks with y up and z to the viewer, pixels."""
     assert points.depth_px is not None
     return np.column_stack([points.landmarks_px * (1.0, -1.0), points.depth_px]).astype(float)

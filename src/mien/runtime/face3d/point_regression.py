@@ -36,31 +36,31 @@ class PointRegression(LandmarkFit):
         self._of_gaps = covariance @ gaps.T @ np.linalg.inv(gaps @ covariance @ gaps.T + GAP_ERROR_M**2 * np.eye(3))
 
     def __call__(self, points: FacePoints, *, size: int) -> FaceInCrop:
-        seen = self.checked(points)
+        observed = self.checked(points)
         arrays = _weights()
-        row = self._bounded(arrays["intercept"] + features(self.mean_points, seen) @ arrays["weights"])
+        row = self._bounded(arrays["intercept"] + features(self.mean_points, observed) @ arrays["weights"])
         for _ in range(GAP_ROUNDS):
-            row = self._bounded(row + self._of_gaps @ self._gaps_missing(row, seen))
+            row = self._bounded(row + self._of_gaps @ self._gaps_missing(row, observed))
         return self.in_crop(row, points, size=size)
 
     def _bounded(self, row: Float[np.ndarray, " parameters"]) -> Float[np.ndarray, " parameters"]:
         return np.clip(row, self.prior.least, self.prior.most)
 
-    def _gaps_missing(self, row: np.ndarray, seen: Float[np.ndarray, "68 3"]) -> Float[np.ndarray, "3"]:
+    def _gaps_missing(self, row: np.ndarray, observed: Float[np.ndarray, "68 3"]) -> Float[np.ndarray, "3"]:
         """How much farther apart the lips are in the picture than in the face of that row, metres.
 
         A regression gives every face some of the average's open mouth; closed lips must be closed.
         """
         own = self._points(row)
-        scale, turn, shift = fit_similarity(own, seen)
-        there = (seen - shift) @ turn / scale
+        scale, turn, shift = fit_similarity(own, observed)
+        there = (observed - shift) @ turn / scale
         return (there[UPPER_LIP, 1] - there[LOWER_LIP, 1]) - (own[UPPER_LIP, 1] - own[LOWER_LIP, 1])
 
 
-def features(mean_points: Float[np.ndarray, "68 3"], seen: Float[np.ndarray, "68 3"]) -> Float[np.ndarray, "204"]:
+def features(mean_points: Float[np.ndarray, "68 3"], observed: Float[np.ndarray, "68 3"]) -> Float[np.ndarray, "204"]:
     """How the points differ from the mean face's after the similarity that fits them to it best, in mm."""
-    scale, turn, shift = fit_similarity(mean_points, seen)
-    return (1000 * ((seen - shift) @ turn / scale - mean_points)).ravel()
+    scale, turn, shift = fit_similarity(mean_points, observed)
+    return (1000 * ((observed - shift) @ turn / scale - mean_points)).ravel()
 
 
 def fit_of(face: Face3D, landmark_model: str) -> LandmarkFit:

@@ -155,7 +155,7 @@ class Synthesis(Pretrain):
                 f"{options.expression_network} gives no classes of a picture alone: not an expression network."
             )
         return FrozenNetwork(
-            Seen(network, classes[0], self.system.picture), bundle_folder(options.expression_network) / WEIGHTS
+            Reframed(network, classes[0], self.system.picture), bundle_folder(options.expression_network) / WEIGHTS
         )
 
     def companions(self) -> Mapping[str, nn.Module]:
@@ -289,7 +289,7 @@ class Synthesis(Pretrain):
         return scores
 
 
-class Seen(nn.Module):
+class Reframed(nn.Module):
     """The outputs of an expression network for pictures of another framing, in 0..1."""
 
     def __init__(self, network: System, output: str, framing: PictureInput) -> None:
