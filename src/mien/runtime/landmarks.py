@@ -29,7 +29,7 @@ from mien.runtime.runner import MODEL_FILE, Outputs, Runner
 SHIPPED_LANDMARKS = "parface_small_300w"
 NEAR = 0.05  # of the distance of the outer eye corners: a point nearer than this to its place is right
 PASSES = 2
-# Of a crop by five points beside that by the points found: share of the side, radians. Beyond them a face is read again.
+# How far a crop by five points may be from that by the points found, shares of the side and radians; else read again.
 NEAR_SHIFT, NEAR_SIZE, NEAR_ROLL_RAD = 0.06, 0.12, 0.1
 _BATCH = 16  # crops through the network at once
 Pixels = UInt8[np.ndarray, "height width 3"]
