@@ -65,7 +65,7 @@ def detector_box(landmarks_px: Float[np.ndarray, "points 2"]) -> Box:
 
 
 def rectangle_of_five(five_px: Float[np.ndarray, "5 2"]) -> tuple[Float[np.ndarray, "2 2"], float]:
-    """Opposite corners of about the rectangle around a face's 68 points, upright as its eyes are, and its roll, radians.
+    """Opposite corners of about the rectangle around a face's 68 points, upright as its eyes, and its roll, radians.
 
     five_px: eyes, nose, corners of the mouth, as YuNet gives them. The corners are in the frame turned by the roll. The
     nose stands out of a turned head, so the rectangle's middle lies on its other side. Measured on 293 faces of 300-W:

@@ -1,6 +1,7 @@
 """What a worker of `mien render` does with one photo: find faces, read them in 3D, draw, write."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -92,12 +93,12 @@ def render_photo(task: PhotoTask) -> Rendered:
         except MienError as error:
             reason = printable(str(error))
             continue
-        _write(task, stem, pixels, found, regressor=regressor, box=place and place.box)
+        _write(task, stem, pixels, found, regressor=regressor, box=None if place is None else place.box)
         stems.append(stem)
     return Rendered(tuple(stems), "" if stems else reason)
 
 
-def _faces(pixels: np.ndarray, options: RenderOptions) -> list[Detection] | list[None]:
+def _faces(pixels: np.ndarray, options: RenderOptions) -> Sequence[Detection | None]:
     """The largest first; None is the whole picture."""
     if options.detector == "none":
         return [None]
