@@ -95,6 +95,22 @@ class Landmarker:
             ]
         return found
 
+    def follow(
+        self, pixels: Pixels, known: Sequence[tuple[FacePoints, Float[np.ndarray, "2"]]]
+    ) -> list[FacePoints]:  # fmt: skip
+        """The points of faces in the next frame of a film, in one pass whatever `passes` is.
+
+        known: of each face its points in the frame before, and how far it has moved since, pixels (x, y).
+        """
+        found: list[FacePoints] = []
+        for start in range(0, len(known), _BATCH):
+            some = known[start : start + _BATCH]
+            crops = [crop_of_points(face.landmarks_px + shift, self.info.picture) for face, shift in some]
+            outputs = self._outputs([pixels] * len(some), crops)
+            for i, crop in enumerate(crops):
+                found.append(decode(crop, {name: values[i] for name, values in outputs.items()}, self.scheme))
+        return found
+
     def _outputs(self, pictures: Sequence[AnyPixels], crops: Sequence[Crop]) -> Outputs:
         spec = self.info.picture
         cut = [prepare(pixels, crop, spec) for pixels, crop in zip(pictures, crops, strict=True)]
@@ -115,13 +131,26 @@ def _runner_of(bundle: str | Path | None, threads: int | None, backend: str, pre
 
 
 def next_crop(crop: Crop, landmarks: Float[np.ndarray, "points 2"], *, spec: PictureInput) -> Crop:
-    """The crop that training would make of the points found (sides of `crop`), turned so that the eyes are level."""
-    points = _in_picture(crop, landmarks)
+    """The crop that training would make of the points found (sides of `crop`), turned so that the eyes are level.
+
+    The crop itself where all points fall into one place.
+    """
+    try:
+        return crop_of_points(_in_picture(crop, landmarks), spec)
+    except MienError:
+        return crop
+
+
+def crop_of_points(points: Float[np.ndarray, "points 2"], spec: PictureInput) -> Crop:
+    """The crop that training would make of these points of a picture, turned so that the eyes are level.
+
+    Raises MienError for points that all lie in one place.
+    """
     roll = _eye_line(points, scheme_of(len(points)))
     turn = np.array([[np.cos(roll), np.sin(roll)], [-np.sin(roll), np.cos(roll)]])
     x0, y0, x1, y1 = POINT_BOXES[spec.point_box](points @ turn.T)
-    if not (x1 - x0 > 1e-3 and y1 - y0 > 1e-3):  # all points in one place: no better crop can be made of them
-        return crop
+    if not (x1 - x0 > 1e-3 and y1 - y0 > 1e-3):
+        raise MienError("Points that all lie in one place frame no face.")
     middle = turn.T @ np.array([(x0 + x1) / 2 - 0.5, (y0 + y1) / 2 - 0.5]) + 0.5
     half = np.array([(x1 - x0) / 2, (y1 - y0) / 2])
     upright = (*(middle - half).tolist(), *(middle + half).tolist())
