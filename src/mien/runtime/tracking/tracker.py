@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import UInt8
 
+from mien.core.errors import MienError
 from mien.core.framing import detector_box
 from mien.core.geometry import intersection_over_union
 from mien.core.records import Box, FacePoints
@@ -23,6 +24,7 @@ from mien.runtime.tracking.appearance import Look, look_of
 from mien.runtime.tracking.tracks import CLEAR_OVERLAP, ENTANGLED, Track, Tracks, centre, entangled, side
 
 DETECT_EVERY = 10  # frames
+FOLLOWED_POINTS = 68  # of a landmark scheme that covers the face, as its box needs
 FOLLOW_GAP_S = 0.15  # frames further apart are searched by the detector, each of them
 SURE = 0.65  # mean confidence of the points below which the detector looks: faces 0.72 and more, background up to 0.62
 UNCONFIRMED_S = 2.0  # a face whose points are sure is followed so long though the detector does not find it
@@ -76,6 +78,10 @@ class TrackOptions:
     """The detector looks at every N-th frame at least; 1 is every frame, and then nothing is followed by points."""
     max_faces: int | None = None
     """At most so many faces in a frame: those that are tracked, then the largest."""
+
+    def __post_init__(self) -> None:
+        if self.detect_every < 1:
+            raise MienError(f"detect_every must be 1 (all frames) or more; got {self.detect_every}.")
 
 
 class FaceTracker:
@@ -181,3 +187,27 @@ def _is_sure(points: FacePoints) -> bool:
 def _is_double(box: Box, tracks: Sequence[Track]) -> bool:
     """Whether it is a track's face, found beside its place."""
     return any(intersection_over_union(box, track.box) >= CLEAR_OVERLAP for track in tracks)
+
+
+class BoxTracker:
+    """Called with the boxes of one frame after another, which the detector found: their numbers."""
+
+    def __init__(self) -> None:
+        self.tracks = Tracks()
+        self._is_cut = CutDetector()
+        self._frame = 0
+
+    def __call__(self, pixels: Pixels, boxes: Sequence[Box], time_s: float) -> list[int]:
+        """In the order of the boxes."""
+        if self._is_cut(pixels):
+            self.tracks.cut()
+        self._frame += 1
+        looks = cache(lambda place: look_of(pixels, boxes[place]))
+        matched = self.tracks.match(boxes, looks, time_s)
+        found = [track or self.tracks.begin(box, time_s) for track, box in zip(matched, boxes, strict=True)]
+        for place, (track, box, close) in enumerate(zip(found, boxes, entangled(boxes), strict=True)):
+            track.move(box, time_s)
+            if not close and (not track.looks or self._frame % DETECT_EVERY == 0):
+                track.remember(looks(place))
+        self.tracks.keep(found)
+        return [track.number for track in found]
