@@ -79,7 +79,7 @@ def map_ahead(
 class Ahead(Iterator[Item]):
     """The same items, asked for by a thread of its own.
 
-    count: items that may wait to be used. newest: where more come, the oldest are dropped instead of the thread waiting.
+    count: items that may wait to be used. newest: where more come the oldest are dropped, and the thread does not wait.
     It raises what the items raised, in its place. As a context manager it ends the thread, and closes the items where
     they are a generator.
     """

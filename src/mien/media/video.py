@@ -85,7 +85,9 @@ class FrameSelection:
         if self.rate_hz is not None and not 0 < self.rate_hz < np.inf:
             raise MienError(f"fps must be a number of frames a second above 0; got {self.rate_hz:g}.")
         if self.rate_hz is not None and self.every > 1:
-            raise MienError(f"fps and every both choose frames: name one of them; got {self.rate_hz:g} and {self.every}.")
+            raise MienError(
+                f"fps and every both choose frames: name one of them; got {self.rate_hz:g} and {self.every}."
+            )
         if not 0 <= self.start_s < np.inf:
             raise MienError(f"start must be a time of 0 s or later; got {self.start_s:g}.")
         if self.end_s is not None and not self.end_s > self.start_s:
@@ -111,10 +113,15 @@ class FrameSelection:
         end = duration_s if self.end_s is None else min(self.end_s, duration_s)
         share = max(0.0, end - self.start_s) / duration_s if duration_s > 0 else 0.0
         number = int(np.ceil(frames * share / self.every))
-        return number if self.rate_hz is None else min(number, int(np.ceil(self.rate_hz * max(0.0, end - self.start_s))))
+        return (
+            number if self.rate_hz is None else min(number, int(np.ceil(self.rate_hz * max(0.0, end - self.start_s))))
+        )
 
     def _period(self, time_s: float) -> int:
         return int(np.floor((time_s + _MOMENT_S) * (self.rate_hz or 0.0)))
+
+
+ALL_FRAMES = FrameSelection()
 
 
 def frames(

@@ -28,7 +28,7 @@ from mien.media.detect import create_detector
 from mien.media.image import Picture, picture_files
 from mien.media.parallel import Ahead
 from mien.media.streams.source import FilmFile, FrameSource
-from mien.media.video import FrameSelection
+from mien.media.video import ALL_FRAMES, FrameSelection
 from mien.runtime.face3d.reading import SIZE, Face3DColumns, reading_of
 from mien.runtime.face3d.regressor import Regressor
 from mien.runtime.faces import FaceFinder, Faces, PictureTask, scaled_box
@@ -62,11 +62,11 @@ class Analyzer:
     else the one that ships, which is a proxy and says so. face3d: also reads each face in 3D (`Reading.face3d`: action
     units, head pose, parameters), by a Regressor or what one is made of; True is the network that ships, else a fit to
     the points. smooth: of a video, points and 3D faces with less trembling (see smoothing.py). arrays: keeps the
-    vectors and pictures that the networks give, in `Reading.arrays`. detect_every: of a video, every frame of which the
-    detector looks at one in so many at least; in between the landmarks follow each face (runtime.tracking); 1, and
-    any number without landmarks, has it look at all. max_faces: of a picture or frame, the largest. One object may be used from many threads; a face
-    has the same numbers alone and among others. Raises MienError for a bundle or a detector that cannot be used, and
-    for a bundle that adds nothing to what the others read.
+    vectors and pictures that the networks give, in `Reading.arrays`. detect_every: of a video, every frame of which
+    the detector looks at one in so many at least; in between the landmarks follow each face (runtime.tracking); 1,
+    and any number without landmarks, has it look at all. max_faces: of a picture or frame, the largest. One object
+    may be used from many threads; a face has the same numbers alone and among others. Raises MienError for a bundle
+    or a detector that cannot be used, and for a bundle that adds nothing to what the others read.
     """
 
     def __init__(
@@ -222,7 +222,7 @@ class Analyzer:
         return self.read_frames(FilmFile(Path(path)), chosen, first=first, batch_size=batch_size, workers=workers)
 
     def stream(
-        self, source: str | Path | int | Iterable[Any], *, selection: FrameSelection = FrameSelection()
+        self, source: str | Path | int | Iterable[Any], *, selection: FrameSelection = ALL_FRAMES
     ) -> Iterator[FaceReading]:
         """The faces of one frame after another, as they come; a frame without a face is a Reading with success False.
 
@@ -234,7 +234,7 @@ class Analyzer:
             yield from read.readings
 
     def read_frames(
-        self, source: FrameSource, selection: FrameSelection = FrameSelection(), *, first: int = 0,
+        self, source: FrameSource, selection: FrameSelection = ALL_FRAMES, *, first: int = 0,
         batch_size: int = BATCH, workers: int | None = None,
     ) -> Iterator[PictureReadings]:  # fmt: skip
         """As `read_video`, of any source of frames."""

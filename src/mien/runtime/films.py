@@ -32,9 +32,7 @@ class FrameTasks:
 
     def __iter__(self) -> Iterator[PictureTask]:
         with ExitStack() as stack:
-            opened = {
-                given: stack.enter_context(opened_soundtrack(self.source.name, given)) for given in self._wanted
-            }
+            opened = {given: stack.enter_context(opened_soundtrack(self.source.name, given)) for given in self._wanted}
             sounds = {given: track for given, track in opened.items() if track is not None}
             # One frame waits where frames are lost otherwise: what is read next is the latest.
             most = 1 if self.source.live else FRAMES_AHEAD
@@ -71,8 +69,9 @@ def numbered(stream: Iterable[PictureReadings]) -> Iterator[PictureReadings]:
             yield read
             continue
         boxes = [reading.box for reading in read.readings if reading.box is not None]
-        time_s = read.readings[0].timestamp_s
-        numbers = iter(tracker(read.picture.pixels, boxes, read.readings[0].frame / RATE_HZ if time_s is None else time_s))
+        first = read.readings[0]
+        time_s = first.frame / RATE_HZ if first.timestamp_s is None else first.timestamp_s
+        numbers = iter(tracker(read.picture.pixels, boxes, time_s))
         named = [r if r.box is None else replace(r, track_id=next(numbers)) for r in read.readings]
         yield read._replace(readings=Readings(named))
 

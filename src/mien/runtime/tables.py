@@ -44,7 +44,7 @@ _FIRST = (
     ),
     Column(
         "track_id", "integer", "", "0..",
-        "number of the face within its video, the same in all its frames, in the order of appearance; empty for a picture",
+        "number of the person's face within its video, the same in all frames, by appearance; empty for a picture",
     ),
     Column("box_x0", "number", "pixels", "", "left edge of the detector's box", _PIXELS),
     Column("box_y0", "number", "pixels", "", "upper edge", _PIXELS),

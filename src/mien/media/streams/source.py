@@ -1,8 +1,8 @@
 """Sources of frames that are no file: a camera, frames through a pipe, arrays of a program. They are read once.
 
-    mien analyze 0                                                  the first camera
-    ffmpeg -i A -f yuv4mpegpipe -pix_fmt yuv420p - | mien analyze -     a film, known by its first bytes
-    program | mien analyze --stdin-frames 640x360@25                raw RGB, which does not say what it is
+mien analyze 0                                                  the first camera
+ffmpeg -i A -f yuv4mpegpipe -pix_fmt yuv420p - | mien analyze -     a film, known by its first bytes
+program | mien analyze --stdin-frames 640x360@25                raw RGB, which does not say what it is
 """
 
 import re
@@ -27,10 +27,13 @@ _FILMS = (b"\xff\xd8\xff", b"YUV4MPEG2", b"\x1aE\xdf\xa3", b"G@", b"OggS", b"FLV
 class FrameSource(Protocol):
     """Frames, one after the other."""
 
-    name: str
-    """What the table calls it."""
-    live: bool
-    """Whether frames that come while others are read are lost, rather than wait."""
+    @property
+    def name(self) -> str:
+        """What the table calls it."""
+
+    @property
+    def live(self) -> bool:
+        """Whether frames that come while others are read are lost, rather than wait."""
 
     def frames(self, selection: FrameSelection, first: int = 0) -> Iterator[Frame]:
         """Those that are chosen, from index `first` on. Raises MienError where it fails."""
@@ -146,8 +149,8 @@ class RawFrames:
         while content := _read_whole(self.stream, 3 * width * height):
             if len(content) < 3 * width * height:
                 raise MienError(
-                    f"{self.name}: frame {index} has {len(content):,} of {3 * width * height:,} bytes. Raw frames are RGB, "
-                    f"{width} x {height}, 8 bits a channel."
+                    f"{self.name}: frame {index} has {len(content):,} of {3 * width * height:,} bytes. Raw frames are "
+                    f"RGB, {width} x {height}, 8 bits a channel."
                 )
             yield np.frombuffer(content, np.uint8).reshape(height, width, 3), index / self.rate_hz
             index += 1

@@ -69,8 +69,8 @@ class FilmWriter:
 
 @contextmanager
 def film_writer(
-    path: Path | str, *, size: tuple[int, int], rate_hz: float, sound_rate_hz: int | None = None, sound_like: Any = None,
-    crf: int = 18,
+    path: Path | str, *, size: tuple[int, int], rate_hz: float, sound_rate_hz: int | None = None,
+    sound_like: Any = None, crf: int = 18,
 ) -> Iterator[FilmWriter]:  # fmt: skip
     """A film that is written as it comes: H.264, with a sound as AAC, in an .mp4; whole in the end or not there.
 

@@ -21,7 +21,7 @@ from mien.core.records import Box, FacePoints
 from mien.media.detect import Detection
 from mien.runtime.landmarks import Landmarker
 from mien.runtime.tracking.appearance import Look, look_of
-from mien.runtime.tracking.tracks import CLEAR_OVERLAP, ENTANGLED, Track, Tracks, centre, entangled, side
+from mien.runtime.tracking.tracks import CLEAR_OVERLAP, Track, Tracks, entangled, side
 
 DETECT_EVERY = 10  # frames
 FOLLOWED_POINTS = 68  # of a landmark scheme that covers the face, as its box needs
@@ -91,7 +91,10 @@ class FaceTracker:
     """
 
     def __init__(
-        self, detect: Callable[[Pixels], list[Detection]], landmarker: Landmarker, options: TrackOptions = TrackOptions()
+        self,
+        detect: Callable[[Pixels], list[Detection]],
+        landmarker: Landmarker,
+        options: TrackOptions = TrackOptions(),
     ) -> None:
         self.detect, self.landmarker, self.options = detect, landmarker, options
         self.tracks = Tracks()

@@ -145,9 +145,9 @@ class Tracks:
         pairs = []
         for row, track in enumerate(sure):
             places = np.flatnonzero(near[row] >= ENTANGLED)
-            if len(places) == 1 and track.number in apart and near[row, places[0]] >= CLEAR_OVERLAP:
-                if (near[:, places[0]] >= ENTANGLED).sum() == 1:
-                    pairs.append((int(places[0]), track))
+            alone = len(places) == 1 and (near[:, places[0]] >= ENTANGLED).sum() == 1
+            if alone and track.number in apart and near[row, places[0]] >= CLEAR_OVERLAP:
+                pairs.append((int(places[0]), track))
         return pairs
 
 
