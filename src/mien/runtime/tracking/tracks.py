@@ -109,7 +109,8 @@ class Tracks:
         known = [track for track in [*self.active, *self.lost] if not any(track is other for other in found)]
         if not free or not known:
             return found
-        cost = np.array([[_cost(track, boxes[i], look(i), time_s) for track in known] for i in free])
+        crowded = entangled([larger(box) for box in boxes], 0.0)
+        cost = np.array([[_cost(t, boxes[i], look(i), time_s, hidden=crowded[i]) for t in known] for i in free])
         for row, column in assigned(cost, most=1.0):
             found[free[row]] = known[column]
         return found
@@ -151,11 +152,15 @@ class Tracks:
         return pairs
 
 
-def entangled(boxes: Sequence[Box]) -> list[bool]:
-    """Of each box whether another one overlaps it."""
-    return [
-        any(other is not box and intersection_over_union(box, other) >= ENTANGLED for other in boxes) for box in boxes
-    ]
+def entangled(boxes: Sequence[Box], most: float = ENTANGLED) -> list[bool]:
+    """Of each box whether it has more than that of its union with another one in common."""
+    return [any(other is not box and intersection_over_union(box, other) > most for other in boxes) for box in boxes]
+
+
+def larger(box: Box) -> Box:
+    """What a look is of: the face with hair and neck."""
+    (x, y), half = centre(box).tolist(), 0.75 * side(box)
+    return x - half, y - half, x + half, y + half
 
 
 def centre(box: Box) -> np.ndarray:
@@ -168,8 +173,11 @@ def side(box: Box) -> float:
     return (box[2] - box[0] + box[3] - box[1]) / 2
 
 
-def _cost(track: Track, box: Box, look: Look, time_s: float) -> float:
-    """0 for the same face in its expected place, up to 1 for what may still be it, infinite for what is not."""
+def _cost(track: Track, box: Box, look: Look, time_s: float, *, hidden: bool) -> float:
+    """0 for the same face in its expected place, up to 1 for what may still be it, infinite for what is not.
+
+    hidden: another face is so near that this one's look is partly the other's.
+    """
     unlike = track.look_distance(look)
     passed = time_s - track.time_s
     if track.since_cut and passed <= REACH_S:
@@ -177,6 +185,7 @@ def _cost(track: Track, box: Box, look: Look, time_s: float) -> float:
         away = float(np.linalg.norm(centre(box) - centre(track.expected(time_s)))) / large
         growth = large / max(min(side(box), side(track.box)), 1e-6)
         share = away / (REACH + REACH_PER_S * passed)
-        if share <= 1 and growth <= GROWTH and unlike <= OTHER_LOOK:
-            return 0.5 * unlike / OTHER_LOOK + 0.5 * share
+        most = 3 * OTHER_LOOK if hidden else OTHER_LOOK
+        if share <= 1 and growth <= GROWTH and unlike <= most:
+            return 0.5 * unlike / most + 0.5 * share
     return 0.5 + 0.5 * unlike / SAME_LOOK if unlike <= SAME_LOOK else np.inf
