@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import Any, BinaryIO, Protocol, runtime_checkable
 
 import cv2
 import numpy as np
@@ -24,6 +24,7 @@ RATE_HZ = 25.0  # of arrays without times
 _FILMS = (b"\xff\xd8\xff", b"YUV4MPEG2", b"\x1aE\xdf\xa3", b"G@", b"OggS", b"FLV", b"RIFF", b"nut/")
 
 
+@runtime_checkable
 class FrameSource(Protocol):
     """Frames, one after the other."""
 
