@@ -265,14 +265,16 @@ class Analyzer:
     def _stream(self, tasks: Iterable[PictureTask], batch_size: int, workers: int | None) -> Iterator[PictureReadings]:
         """In the order of the tasks; at most `batch_size` pictures are held at a time, besides those being read.
 
-        Fewer where they are so large that they would exceed READING_BYTES; a picture of more is read alone.
+        Fewer where they are so large that they would exceed READING_BYTES; a picture of more is read alone. Raises what
+        the tasks raise, behind the pictures before it.
         """
         workers = workers or self.threads
         ready: list[Ready] = []
         pool = ThreadPoolExecutor(workers, thread_name_prefix="mien-read")
         ahead: deque[tuple[PictureTask, Future[Faces]]] = deque()
+        failures: list[Exception] = []
         try:
-            for task in chain(tasks, [None]):
+            for task in chain(_until_failure(tasks, failures), [None]):
                 while (ahead or ready) and (task is None or len(ahead) > workers or _crowded(task, ahead, ready)):
                     ready += [_finished(*ahead.popleft())] if ahead else []
                     if not ahead or _enough(ready, batch_size) or (task and _crowded(task, ahead, ready)):
@@ -282,6 +284,8 @@ class Analyzer:
                     ahead.append((task, pool.submit(self.finder.attempt, task)))
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
+        for error in failures:  # in its place: behind everything that came before it
+            raise error
 
     def _readings(self, ready: Sequence[Ready]) -> list[PictureReadings]:
         """All their faces through each network at once."""
@@ -410,6 +414,14 @@ def _check_all_add(networks: Sequence[FaceNetwork], landmarks: Landmarker | None
             other = landmarks.info.model_id
             raise MienError(f"{folder} gives points only, and {other} reads them already. Name one bundle with points.")
         raise MienError(f"{folder} gives {network.info.gives}: no classes, values or points of a face to read.")
+
+
+def _until_failure(tasks: Iterable[PictureTask], failures: list[Exception]) -> Iterator[PictureTask]:
+    """The tasks up to one that fails to come; why is kept."""
+    try:
+        yield from tasks
+    except Exception as error:
+        failures.append(error)
 
 
 def _finished(task: PictureTask, future: Future[Faces]) -> Ready:

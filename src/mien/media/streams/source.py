@@ -182,11 +182,16 @@ class ArrayFrames:
     def _pictures(self) -> Iterator[tuple[np.ndarray, float]]:
         for index, item in enumerate(self.arrays):
             pixels, time_s = item if isinstance(item, tuple) and len(item) == 2 else (item, index / self.rate_hz)
-            if not isinstance(pixels, np.ndarray):
-                raise MienError(
-                    "A frame is an array uint8 [height, width, 3] in RGB, or a pair of it and its time in seconds; got "
-                    f"{type(pixels).__name__}."
+            shape = pixels.shape if isinstance(pixels, np.ndarray) and pixels.dtype == np.uint8 else ()
+            if len(shape) not in (2, 3) or 0 in shape or shape[2:] not in ((), (3,)):
+                kind = (
+                    f"{pixels.dtype} {list(pixels.shape)}" if isinstance(pixels, np.ndarray) else type(pixels).__name__
                 )
+                raise MienError(
+                    "A frame is an array uint8 [height, width, 3] in RGB, or [height, width], or a pair of it and its "
+                    f"time in seconds; got {kind}."
+                )
+            pixels = np.repeat(pixels[..., None], 3, axis=2) if len(shape) == 2 else pixels
             yield pixels, float(time_s)
 
     def count(self, selection: FrameSelection) -> int | None:

@@ -17,6 +17,7 @@ from mien.media.video import ffmpeg_name, first_time_s, import_av, opened_film
 
 SOUND_HZ = 44_100
 LEAD_S = 0.2  # of sound before pictures in the file, so that players find both together
+_PIECE = 4096  # samples that are written at once
 TICKS = 90_000  # of a second, as times of pictures are written
 COPIED = ("aac", "mp3", "ac3", "eac3", "alac", "opus", "flac")  # sounds that an .mp4 holds as they are
 
@@ -90,7 +91,8 @@ class SoundAhead:
     """Gives a film its sound, in blocks of mono samples at SOUND_HZ, a little ahead of its pictures."""
 
     def __init__(self, film: FilmWriter, blocks: Iterator[np.ndarray]) -> None:
-        self._film, self._blocks = film, blocks
+        self._film = film
+        self._blocks = (block[i : i + _PIECE] for block in blocks for i in range(0, len(block), _PIECE))
         self._done = 0
 
     def until(self, time_s: float, *, last: bool = False) -> None:
