@@ -83,14 +83,15 @@ def rectangle_of_five(five_px: Float[np.ndarray, "5 2"]) -> tuple[Float[np.ndarr
     return middle + np.array([[across - half, -above], [across + half, below]]), roll
 
 
-def crop_of_upright(upright_px: Float[np.ndarray, "points 2"], spec: PictureInput, *, roll_rad: float) -> Crop | None:
-    """The crop that training makes of a face with these points, turned by the roll; None for points in one place.
+def crop_of_upright(upright_px: Float[np.ndarray, "points 2"], spec: PictureInput, *, roll_rad: float) -> Crop:
+    """The crop that training makes of a face with these points, turned by the roll.
 
-    upright_px: in the frame turned by the roll, `points @ rotation(roll_rad)`.
+    upright_px: in the frame turned by the roll, `points @ rotation(roll_rad)`. Raises MienError for points that all lie
+    in one place.
     """
     x0, y0, x1, y1 = POINT_BOXES[spec.point_box](upright_px)
     if not (x1 - x0 > 1e-3 and y1 - y0 > 1e-3):
-        return None
+        raise MienError("Points of a face that all lie in one place frame no face.")
     middle = rotation(roll_rad) @ np.array([(x0 + x1) / 2 - 0.5, (y0 + y1) / 2 - 0.5]) + 0.5
     half = np.array([(x1 - x0) / 2, (y1 - y0) / 2])
     return crop_of_box((*(middle - half).tolist(), *(middle + half).tolist()), spec, roll_rad=roll_rad)

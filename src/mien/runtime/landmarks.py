@@ -114,6 +114,22 @@ class Landmarker:
         for name, values in renewed.items():
             outputs[name][left] = values
 
+    def follow(
+        self, pixels: Pixels, known: Sequence[tuple[FacePoints, Float[np.ndarray, "2"]]]
+    ) -> list[FacePoints]:  # fmt: skip
+        """The points of faces in the next frame of a film, in one pass whatever `passes` is.
+
+        known: of each face its points in the frame before, and how far it has moved since, pixels (x, y).
+        """
+        found: list[FacePoints] = []
+        for start in range(0, len(known), _BATCH):
+            some = known[start : start + _BATCH]
+            crops = [crop_of_points(face.landmarks_px + shift, self.info.picture) for face, shift in some]
+            outputs = self._outputs([pixels] * len(some), crops)
+            for i, crop in enumerate(crops):
+                found.append(decode(crop, {name: values[i] for name, values in outputs.items()}, self.scheme))
+        return found
+
     def _outputs(self, pictures: Sequence[AnyPixels], crops: Sequence[Crop]) -> Outputs:
         spec = self.info.picture
         cut = [prepare(pixels, crop, spec) for pixels, crop in zip(pictures, crops, strict=True)]
@@ -138,10 +154,23 @@ def _runner_of(bundle: str | Path | None, threads: int | None, backend: str, pre
 
 
 def next_crop(crop: Crop, landmarks: Float[np.ndarray, "points 2"], *, spec: PictureInput) -> Crop:
-    """The crop that training would make of the points found (sides of `crop`), turned so that the eyes are level."""
-    points = _in_picture(crop, landmarks)
+    """The crop that training would make of the points found (sides of `crop`), turned so that the eyes are level.
+
+    The crop itself where all points fall into one place.
+    """
+    try:
+        return crop_of_points(_in_picture(crop, landmarks), spec)
+    except MienError:
+        return crop
+
+
+def crop_of_points(points: Float[np.ndarray, "points 2"], spec: PictureInput) -> Crop:
+    """The crop that training would make of these points of a picture, turned so that the eyes are level.
+
+    Raises MienError for points that all lie in one place.
+    """
     roll = _eye_line(points, scheme_of(len(points)))
-    return crop_of_upright(points @ rotation(roll), spec, roll_rad=roll) or crop  # None: points in one place
+    return crop_of_upright(points @ rotation(roll), spec, roll_rad=roll)
 
 
 def five_crop(face: Detection, spec: PictureInput) -> Crop | None:
@@ -150,9 +179,9 @@ def five_crop(face: Detection, spec: PictureInput) -> Crop | None:
         return None
     try:
         corners, roll = rectangle_of_five(face.landmarks_px)
+        return crop_of_upright(corners, spec, roll_rad=roll)
     except MienError:
         return None
-    return crop_of_upright(corners, spec, roll_rad=roll)
 
 
 def near(one: Crop, other: Crop) -> bool:
