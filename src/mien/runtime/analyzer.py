@@ -310,8 +310,8 @@ class Analyzer:
             return [None] * sum(len(faces.boxes) for faces in found)
         if all(faces.points is not None for faces in found):
             return [points for faces in found for points in faces.points or ()]
-        pictures = [(f.picture, box) for f in found if f.picture is not None for box in f.boxes]
-        scaled = [(picture.pixels, scaled_box(box, picture.scale)) for picture, box in pictures]
+        pictures = [(f.picture, face) for f in found if f.picture is not None for face in f.detections]
+        scaled = [(picture.pixels, face.scaled(picture.scale, picture.scale)) for picture, face in pictures]
         read = self.landmarks.read_many(scaled)
         return [scaled_points(face, 1 / picture.scale) for face, (picture, _) in zip(read, pictures, strict=True)]
 
