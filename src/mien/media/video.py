@@ -151,7 +151,10 @@ def piped_frames(stream: BinaryIO, name: str, chosen: FrameSelection, first: int
             yield from _selected(_Decoder(container), chosen, first, name)
     except av.FFmpegError as error:
         reason = getattr(error, "strerror", None) or " ".join(str(error).split())
-        raise MienError(f"{name}: not a video that can be read, or damaged ({reason}).") from error
+        raise MienError(
+            f"{name}: not a video that can be read through a pipe, or damaged ({reason}). Files: name them; of others "
+            "make Matroska (ffmpeg ... -f matroska -)."
+        ) from error
 
 
 def _selected(decoder: "_Decoder", chosen: FrameSelection, first: int, name: str) -> Iterator[Frame]:
