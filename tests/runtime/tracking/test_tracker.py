@@ -17,7 +17,7 @@ from stage import RATE_HZ, Actor, Stage, StagedDetector, StagedLandmarker, actor
 
 @pytest.fixture(scope="module")
 def cast() -> list[Actor]:
-    return actors(2)
+    return actors(9)
 
 
 def tracker(detect_every: int = 10, max_faces: int | None = None) -> tuple[FaceTracker, StagedDetector]:
