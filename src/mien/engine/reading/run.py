@@ -214,7 +214,7 @@ class AnalyzeRun(PrintedRun):
         found = stored(self.table.csv, NO_FACE, NO_VOICE)
         if found.last_frame is not None:
             self.again = (
-                f"{found.last}: read again from its start, since it was half read (to frame {found.last_frame})"
+                f"{found.last}: read again from its start; an earlier run had ended at frame {found.last_frame}"
             )
             self.table.truncate(found.rows_before_last)
             found = stored(self.table.csv, NO_FACE, NO_VOICE)
