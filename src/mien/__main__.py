@@ -24,6 +24,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "compare": ("mien.engine.evaluation.compare:compare", "compare two evaluations of the same faces"),
     "compare-images": ("mien.engine.evaluation.images.command:compare_images", "measure rebuilt pictures"),
     "analyze": ("mien.engine.reading.analyze:analyze", "read faces in photos, folders and videos"),
+    "convert": ("mien.engine.reading.tables.convert:convert", "write a run's table for OpenFace, py-feat, JSON, COCO"),
     "asymmetry": ("mien.engine.reading.asymmetry:asymmetry", "measure left-right asymmetry in photos and videos"),
     "landmarks": ("mien.engine.reading.landmarks:landmarks", "find the 68 landmarks of faces: overlay, .pts, 3D"),
     "reconstruct": ("mien.engine.reading.reconstruct:reconstruct", "show faces and their reconstruction"),

@@ -157,7 +157,7 @@ class ReadingColumns:
     @cached_property
     def columns(self) -> tuple[Column, ...]:
         """In order."""
-        given = [column for group in self._groups.values() for column in group.values()]
+        given = [column for group in self.groups.values() for column in group.values()]
         return (*_FIRST, *given, *self._further, *_LAST)
 
     @cached_property
@@ -166,8 +166,8 @@ class ReadingColumns:
         return tuple(column for part in (self.points, self.face3d) if part for column in part.columns)
 
     @cached_property
-    def _groups(self) -> dict[str, dict[str, Column]]:
-        """For each output: its columns by class or value name; the class itself under ""."""
+    def groups(self) -> dict[str, dict[str, Column]]:
+        """For each output with columns: they by class or value name; the class itself under ""."""
         used = {column.name for column in (*_FIRST, *_LAST, *self._further)}
         groups: dict[str, dict[str, Column]] = {}
         for each in self.outputs:
@@ -198,8 +198,8 @@ class ReadingColumns:
             "note": reading.note or None,
         }
         cells |= dict(zip(("box_x0", "box_y0", "box_x1", "box_y1"), reading.box or (), strict=False))
-        main = next((name for name, group in self._groups.items() if "" in group), None)
-        for name, group in self._groups.items():
+        main = next((name for name, group in self.groups.items() if "" in group), None)
+        for name, group in self.groups.items():
             values = reading.probabilities if name == main else reading.outputs.get(name, {})
             if "" in group:
                 best = max(values, key=values.__getitem__, default=None)

@@ -26,6 +26,7 @@ def analyze(
     landmarks: Literal["auto", "yes", "no"] = "auto",
     landmark_bundle: str | None = None,
     points: bool = False,
+    format_: list[str] | None = None,
     smooth: bool = False,
     resume: bool = False,
     overwrite: bool = False,
@@ -62,6 +63,8 @@ def analyze(
         landmark_bundle: folder of a bundle that gives landmarks; by default the first --bundle that does, else the one
             that ships with mien.
         points: also write the landmarks of each face as a .pts file, into points/.
+        format_: also write the table for other tools, once it is complete: openface, fex (py-feat), jsonl, coco;
+            several separated by commas. mien convert does it later.
         smooth: of a video, smooth landmarks and 3D faces over time (one-euro filter).
         resume: continue an interrupted run in the same folder; what was read is not read again.
         overwrite: replace the readings and pictures of an earlier run in the same folder.
@@ -73,12 +76,15 @@ def analyze(
     from mien.engine.reading.inputs import bundles_of, extras_of, files_of, landmarks_for, positive
     from mien.engine.reading.output_folder import OutputFolder
     from mien.engine.reading.run import AnalyzeRun, PrintedRun
+    from mien.engine.reading.tables.convert import write_formats_of
     from mien.engine.reading.voice.table import hearing_of, read_voices
     from mien.media.detect import available_detector
     from mien.media.image import left_out
     from mien.runtime.analyzer import Analyzer
+    from mien.runtime.formats import formats_of
 
-    needing = {"points": points, "resume": resume, "overwrite": overwrite, "mesh": mesh != "none"}
+    wanted = formats_of(format_ or [])
+    needing = {"format": bool(wanted), "points": points, "resume": resume, "overwrite": overwrite, "mesh": mesh != "none"}
     extras, finder = extras_of(with_), available_detector(detector, detector_weights)
     if not extras["face3d"] and (face3d_bundle or mesh != "none"):
         raise MienError(f"--{'face3d-bundle' if face3d_bundle else 'mesh'} is for 3D faces: --with face3d.")
@@ -108,4 +114,5 @@ def analyze(
         started = time.perf_counter()
         run.read()
         summary = run.summary(time.perf_counter() - started)
-        return "\n".join([summary, *read_voices(files, hearing, folder)])
+        made = write_formats_of(out, wanted) if out else ()
+        return "\n".join([summary, *read_voices(files, hearing, folder), *made])
