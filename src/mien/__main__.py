@@ -25,6 +25,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "compare-images": ("mien.engine.evaluation.images.command:compare_images", "measure rebuilt pictures"),
     "analyze": ("mien.engine.reading.analyze:analyze", "read faces in photos, folders and videos"),
     "convert": ("mien.engine.reading.tables.convert:convert", "write a run's table for OpenFace, py-feat, JSON, COCO"),
+    "summarize": ("mien.engine.reading.tables.summarize:summarize", "summarize a run by source, person, condition, time"),
     "asymmetry": ("mien.engine.reading.asymmetry:asymmetry", "measure left-right asymmetry in photos and videos"),
     "landmarks": ("mien.engine.reading.landmarks:landmarks", "find the 68 landmarks of faces: overlay, .pts, 3D"),
     "reconstruct": ("mien.engine.reading.reconstruct:reconstruct", "show faces and their reconstruction"),
