@@ -24,6 +24,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "compare": ("mien.engine.evaluation.compare:compare", "compare two evaluations of the same faces"),
     "compare-images": ("mien.engine.evaluation.images.command:compare_images", "measure rebuilt pictures"),
     "analyze": ("mien.engine.reading.analyze:analyze", "read faces in photos, folders and videos"),
+    "report": ("mien.engine.reading.page.report:report", "write one page (HTML) on a run: expressions over time, faces"),
     "convert": ("mien.engine.reading.tables.convert:convert", "write a run's table for OpenFace, py-feat, JSON, COCO"),
     "summarize": ("mien.engine.reading.tables.summarize:summarize", "summarize a run by source, person, condition, time"),
     "asymmetry": ("mien.engine.reading.asymmetry:asymmetry", "measure left-right asymmetry in photos and videos"),
@@ -45,9 +46,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "assets list": ("mien.engine.assets.registry:list_assets", "list the 3D faces, with licence and checksum"),
     "assets add": ("mien.engine.assets.registry:add_asset", "register a 3D face (FLAME, ICT-FaceKit) by path"),
     "models": ("mien.engine.bundles.models:models", "list systems and the bundles that ship"),
-    "weights list": ("mien.engine.bundles.weights:list_weights", "list convertible released weight files"),
+    "weights list": ("mien.engine.bundles.weights:list_weights", "list bundles with licence, hash and scores; convertible files"),
     "weights convert": ("mien.engine.bundles.weights:convert", "convert released weight files to a bundle"),
     "weights fetch": ("mien.engine.bundles.fetch:fetch", "get a detector's file from its authors, once"),
+    "weights licence": ("mien.engine.bundles.weights:state_licence", "state what a bundle of your own may be used for"),
     "weights verify": ("mien.engine.bundles.weights:verify", "check a bundle's files against their SHA-256"),
 }
 MISTAKE, INTERRUPTED, PIPE_CLOSED = 2, 130, 141  # from 128 on: 128 + the number of a signal
@@ -126,7 +128,7 @@ def run(arguments: list[str]) -> str:
         return overview()
     if arguments[0] in ("--version", "-V"):
         return f"mien {__version__}"
-    name, rest = command_of(arguments)
+    name, rest = command_of(with_policy(arguments))
     if name not in COMMANDS:
         return overview(name + " ")
     function = imported(COMMANDS[name][0])
@@ -135,6 +137,19 @@ def run(arguments: list[str]) -> str:
         return str(import_module("mien.cli.help").help_text(function, f"mien {name}", others))
     result = import_module("mien.cli.grammar").call(function, rest, command=f"mien {name}")
     return result if isinstance(result, str) else ""
+
+
+def with_policy(arguments: Sequence[str]) -> list[str]:
+    """The arguments without --policy NAME, which every command takes: it sets MIEN_POLICY for this process."""
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    kept, given = [], iter(arguments[:end])
+    for argument in given:
+        name, equals, value = argument.partition("=")
+        if name == "--policy":
+            os.environ["MIEN_POLICY"] = value if equals else next(given, "nothing")
+        else:
+            kept.append(argument)
+    return [*kept, *arguments[end:]]
 
 
 def command_of(arguments: Sequence[str]) -> tuple[str, list[str]]:
@@ -160,7 +175,7 @@ def overview(prefix: str = "") -> str:
     rows = [f"  {name:<16} {line}" for name, (_, line) in COMMANDS.items() if name.startswith(prefix)]
     about = "" if prefix else "\nmien reads faces: what they express, where their points are.\n"
     return "\n".join(
-        [f"usage: mien {prefix or 'COMMAND '}...", about, *rows, "", "mien COMMAND --help describes its options."]
+        [f"usage: mien {prefix or 'COMMAND '}...", about, *rows, "", "mien COMMAND --help describes its options. --policy commercial, in every", "command, refuses bundles that may not be used commercially (mien weights list)."]
     )
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from mien.report.axes import Axes, Entry, add_legend, legend_height, span_of, tick_text, ticks
+from mien.report.axes import Axes, Entry, add_legend, legend_height, span_of, step_of, tick_text, ticks
 from mien.report.svg import Area, Dot, Line, Point, Rect, Scene, Text, series_colour
 from mien.report.text import cut_end, cut_middle
 
@@ -66,10 +66,11 @@ def _add_lane(scene: Scene, lane: Lane, top: float, x: tuple[float, float], gap_
     axes = Axes(scene, (_LEFT, top, _WIDTH, LANE), x, y)
     scene.add(Rect(_LEFT, top, _WIDTH, LANE, "grid", 0.35))
     scene.add(Text(14, top + LANE / 2, cut_end(lane.name, 15), 13))
-    marks = (y[0], y[1]) if lane.span else tuple(ticks(*y, count=2)[:: max(1, len(ticks(*y, count=2)) - 1)])
-    for mark in marks:
+    inner = ticks(*y, count=3)
+    step = step_of(inner)
+    for mark in y if lane.span else {inner[0], inner[-1]}:
         at = axes.place(x[0], mark)[1]
-        text = tick_text(mark, abs(y[1] - y[0]) / 4) if not lane.span else f"{mark:g}".replace("-", "\N{MINUS SIGN}")
+        text = f"{mark:g}".replace("-", "\N{MINUS SIGN}") if lane.span else tick_text(mark, step)
         scene.add(Text(_LEFT - 6, min(max(at, top + 6), top + LANE - 6), text + lane.unit, 10, "end", "muted"))
     if y[0] < 0 < y[1]:
         axes.add_curve(((x[0], 0.0), (x[1], 0.0)), "muted", width=0.7, dashed=True)
@@ -161,7 +162,7 @@ def plane_figure(
     known = np.isfinite(x) & np.isfinite(y)
     points = [(float(a), float(b)) for a, b in zip(x[known].clip(-1, 1), y[known].clip(-1, 1), strict=True)]
     scene = Scene(left + side + 24, top + side + 76, f"{title}: the path of {names[1]} over {names[0]}.")
-    scene.add(Text(14, 18, cut_middle(title, 52), 15, bold=True))
+    scene.add(Text(14, 18, cut_middle(title, 44), 15, bold=True))
     axes = Axes(scene, (left, top, side, side), (-1, 1), (-1, 1))
     axes.add_y_ticks(count=4)
     axes.add_x_ticks(count=4, grid=True)

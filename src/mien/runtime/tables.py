@@ -5,7 +5,7 @@ its weights' hash, the order of the classes. A picture without a face is a row w
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -122,6 +122,7 @@ class PointColumns:
         """For the sidecar."""
         info, points = self.info, next(iter(self.info.outputs_of("points").values()))
         model = {"id": info.model_id, "system": info.system, "sha256": info.files, "provenance": info.provenance}
+        model |= {"licence": asdict(info.licence)} if info.licence else {}
         return {
             "scheme": f"landmarks_{points.scheme}",
             "frame_of_reference": POINT_FRAME,
@@ -287,4 +288,5 @@ def _model(info: BundleInfo) -> dict[str, Any]:
         **labels,
         "outputs": {name: output.to_dict() for name, output in info.outputs.items()},
         "provenance": info.provenance,
+        **({"licence": asdict(info.licence)} if info.licence else {}),
     }

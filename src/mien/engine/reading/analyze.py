@@ -27,6 +27,7 @@ def analyze(
     landmark_bundle: str | None = None,
     points: bool = False,
     format_: list[str] | None = None,
+    report: bool = False,
     smooth: bool = False,
     resume: bool = False,
     overwrite: bool = False,
@@ -65,6 +66,7 @@ def analyze(
         points: also write the landmarks of each face as a .pts file, into points/.
         format_: also write the table for other tools, once it is complete: openface, fex (py-feat), jsonl, coco;
             several separated by commas. mien convert does it later.
+        report: also write report.html, one page on the run, once it is complete. mien report does it later.
         smooth: of a video, smooth landmarks and 3D faces over time (one-euro filter).
         resume: continue an interrupted run in the same folder; what was read is not read again.
         overwrite: replace the readings and pictures of an earlier run in the same folder.
@@ -75,6 +77,7 @@ def analyze(
     """
     from mien.engine.reading.inputs import bundles_of, extras_of, files_of, landmarks_for, positive
     from mien.engine.reading.output_folder import OutputFolder
+    from mien.engine.reading.page.report import write_report_of
     from mien.engine.reading.run import AnalyzeRun, PrintedRun
     from mien.engine.reading.tables.convert import write_formats_of
     from mien.engine.reading.voice.table import hearing_of, read_voices
@@ -84,7 +87,7 @@ def analyze(
     from mien.runtime.formats import formats_of
 
     wanted = formats_of(format_ or [])
-    needing = {"format": bool(wanted), "points": points, "resume": resume, "overwrite": overwrite, "mesh": mesh != "none"}
+    needing = {"format": bool(wanted), "report": report, "points": points, "resume": resume, "overwrite": overwrite, "mesh": mesh != "none"}
     extras, finder = extras_of(with_), available_detector(detector, detector_weights)
     if not extras["face3d"] and (face3d_bundle or mesh != "none"):
         raise MienError(f"--{'face3d-bundle' if face3d_bundle else 'mesh'} is for 3D faces: --with face3d.")
@@ -114,5 +117,5 @@ def analyze(
         started = time.perf_counter()
         run.read()
         summary = run.summary(time.perf_counter() - started)
-        made = write_formats_of(out, wanted) if out else ()
+        made = [*write_formats_of(out, wanted), *([write_report_of(out)] if report else [])] if out else []
         return "\n".join([summary, *read_voices(files, hearing, folder), *made])

@@ -14,6 +14,7 @@ from mien.media.tables import table_files
 
 TABLE, OVERLAYS, SHEET, POINTS, MESHES = "readings", "overlays", "contact_sheet", "points", "meshes"
 FOLDERS = (OVERLAYS, POINTS, MESHES)
+REPORT = "report.html"  # of mien report; mien asymmetry's page has the same name
 FILES, LOCK = "files.jsonl", ".mien.lock"
 LANDMARK_FILES = (".png", ".pts", ".obj", ".html")  # suffixes of what mien landmarks writes
 FORMATTED = r"readings(_openface|_fex|_coco)?\.(csv|json|jsonl)|report\.html"  # of the formats and of mien report
