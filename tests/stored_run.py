@@ -46,8 +46,9 @@ def face(
     named = dict(zip(CLASSES, drawn.tolist(), strict=True))
     valence, arousal = rng.uniform(-1, 1, 2).tolist()
     outputs = {"expression": named} | ({"affect": {"valence": valence, "arousal": arousal}} if affect else {})
+    best = max(named, key=named.__getitem__)
     return Reading(
-        source, True, frame, time, face_id, (10.5, 20.25, 110.5, 140.25), 1.25, max(named, key=named.__getitem__), named,
+        source, True, frame, time, face_id, (10.5, 20.25, 110.5, 140.25), 1.25, best, named,
         outputs, {}, "poster_v2@f2a6f193a2be", "", head_points(pose, rng) if points else None,
         Affect(valence, arousal, proxy()) if affect else None,
         None if units is None else solid(units, rng),
@@ -80,8 +81,8 @@ def solid(units: dict[str, float], rng: np.random.Generator) -> Any:
     values = np.array([weights[name] for name in mesh.expression_names])
     shape = rng.normal(size=mesh.shape_count)
     given = FaceInCrop(
-        Crop((60.0, 80.0), (120.0, 120.0), SIZE), np.array([7.0, 0.1, -0.1]), np.array([0.1, -0.2, 0.05]), shape, values,
-        np.array([0.05, 0.0, 0.0]), lids,
+        Crop((60.0, 80.0), (120.0, 120.0), SIZE), np.array([7.0, 0.1, -0.1]), np.array([0.1, -0.2, 0.05]), shape,
+        values, np.array([0.05, 0.0, 0.0]), lids,
     )  # fmt: skip
     return reading_of(given, mesh, model="made by hand")
 

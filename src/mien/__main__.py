@@ -24,9 +24,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "compare": ("mien.engine.evaluation.compare:compare", "compare two evaluations of the same faces"),
     "compare-images": ("mien.engine.evaluation.images.command:compare_images", "measure rebuilt pictures"),
     "analyze": ("mien.engine.reading.analyze:analyze", "read faces in photos, folders and videos"),
-    "report": ("mien.engine.reading.page.report:report", "write one page (HTML) on a run: expressions over time, faces"),
+    "report": ("mien.engine.reading.page.report:report", "write one page (HTML) on a run: courses, faces"),
     "convert": ("mien.engine.reading.tables.convert:convert", "write a run's table for OpenFace, py-feat, JSON, COCO"),
-    "summarize": ("mien.engine.reading.tables.summarize:summarize", "summarize a run by source, person, condition, time"),
+    "summarize": ("mien.engine.reading.tables.summarize:summarize", "summarize a run by person, condition, time"),
     "asymmetry": ("mien.engine.reading.asymmetry:asymmetry", "measure left-right asymmetry in photos and videos"),
     "landmarks": ("mien.engine.reading.landmarks:landmarks", "find the 68 landmarks of faces: overlay, .pts, 3D"),
     "reconstruct": ("mien.engine.reading.reconstruct:reconstruct", "show faces and their reconstruction"),
@@ -46,7 +46,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "assets list": ("mien.engine.assets.registry:list_assets", "list the 3D faces, with licence and checksum"),
     "assets add": ("mien.engine.assets.registry:add_asset", "register a 3D face (FLAME, ICT-FaceKit) by path"),
     "models": ("mien.engine.bundles.models:models", "list systems and the bundles that ship"),
-    "weights list": ("mien.engine.bundles.weights:list_weights", "list bundles with licence, hash and scores; convertible files"),
+    "weights list": ("mien.engine.bundles.weights:list_weights", "list bundles with licence, hash, scores"),
     "weights convert": ("mien.engine.bundles.weights:convert", "convert released weight files to a bundle"),
     "weights fetch": ("mien.engine.bundles.fetch:fetch", "get a detector's file from its authors, once"),
     "weights licence": ("mien.engine.bundles.weights:state_licence", "state what a bundle of your own may be used for"),
@@ -175,8 +175,12 @@ def overview(prefix: str = "") -> str:
     rows = [f"  {name:<16} {line}" for name, (_, line) in COMMANDS.items() if name.startswith(prefix)]
     about = "" if prefix else "\nmien reads faces: what they express, where their points are.\n"
     return "\n".join(
-        [f"usage: mien {prefix or 'COMMAND '}...", about, *rows, "", "mien COMMAND --help describes its options. --policy commercial, in every", "command, refuses bundles that may not be used commercially (mien weights list)."]
-    )
+        [
+            f"usage: mien {prefix or 'COMMAND '}...", about, *rows, "",
+            "mien COMMAND --help describes its options. Every command takes --policy commercial, which refuses bundles",
+            "that may not be used commercially (mien weights list).",
+        ]
+    )  # fmt: skip
 
 
 def message_of(error: BaseException) -> str:

@@ -107,12 +107,12 @@ def test_mistakes_are_named(stored: Path, tmp_path: Path, monkeypatch: pytest.Mo
         mien.read_table(tmp_path / "nowhere")
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty" / "voice.csv").write_text("a\n")
-    with pytest.raises(MienError, match="a folder without readings.parquet or readings.csv, but with voice.csv"):
+    with pytest.raises(MienError, match=r"a folder without readings.parquet or readings.csv, but with voice.csv"):
         mien.read_table(tmp_path / "empty")
-    with pytest.raises(MienError, match="no column 'frames'. Did you mean 'frame'?"):
+    with pytest.raises(MienError, match=r"no column 'frames'. Did you mean 'frame'?"):
         mien.read_table(stored, "arrow", columns=["frames"])
     (stored / "readings.parquet").write_bytes(b"PAR1 and nothing else")
-    with pytest.raises(MienError, match="readings.parquet cannot be read"):
+    with pytest.raises(MienError, match=r"readings.parquet cannot be read"):
         mien.read_table(stored, "arrow")
     (tmp_path / "empty" / "wide.csv").write_text("a,b\n1,2\n1,2,3\n1,2\n")
     with pytest.raises(MienError, match="row 3 has 3 cells, the header 2"):

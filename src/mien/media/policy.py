@@ -26,10 +26,10 @@ def require_allowed(name: str, licence: Licence | None) -> None:
         return
     if licence is None:
         raise MienError(
-            f"{name} states no licence, and --policy commercial takes only bundles that may be used commercially. If this "
-            f"one may: mien weights licence {name} --use commercial --text 'WHY'. mien weights list shows the others."
+            f"{name} states no licence, and --policy commercial takes only bundles that may be used commercially. If "
+            f"this one may: mien weights licence {name} --use commercial --text 'WHY'. mien weights list shows others."
         )
     raise MienError(
-        f"{name} is for research only: {licence.summary}. --policy commercial refuses it. Name a bundle of your own with "
-        "another licence (--bundle, --landmark-bundle, --init); mien weights list shows the licences of those here."
+        f"{name} is for research only: {licence.summary}. --policy commercial refuses it. Name a bundle of your own "
+        "with another licence (--bundle, --landmark-bundle, --init); mien weights list shows those here."
     )

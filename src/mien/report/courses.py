@@ -5,6 +5,7 @@ One lane for each measure: eight curves in one plot cannot be told apart, and co
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from jaxtyping import Float
@@ -171,7 +172,9 @@ def plane_figure(
     axes.add_curve(((0, -1), (0, 1)), "muted", width=0.8)
     for number, part in enumerate(_pieces(points, 12)):
         scene.add(Line(tuple(axes.place(*p) for p in part), "accent", 0.8 + 0.12 * number))
-    ends: list[tuple[Point, str, str]] = [(points[0], "series-3", "start"), (points[-1], "warn", "end")] if points else []
+    ends: list[tuple[Point, str, str]] = []
+    if points:
+        ends = [(points[0], "series-3", "start"), (points[-1], "warn", "end")]
     for point, colour, _ in ends:
         scene.add(Dot(*axes.place(*point), 4.5, colour))
     add_legend(scene, [(text, colour, 1.0) for _, colour, text in ends], left, top + side + 46, side)
@@ -181,4 +184,4 @@ def plane_figure(
 def _pieces(points: Sequence[Point], count: int) -> list[Sequence[Point]]:
     """The path in so many pieces, each beginning where the last one ends."""
     edges = np.unique(np.linspace(0, max(len(points) - 1, 0), count + 1).astype(int)).tolist()
-    return [points[a : b + 1] for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    return [points[a : b + 1] for a, b in pairwise(edges)]

@@ -60,7 +60,7 @@ def save_bundle(
             new.mkdir()
             for name, content in (extra or {}).items():
                 (new / name).write_bytes(content)
-            info = _write(new, system, dict(temperatures or {}), dict(provenance or {}), card, licence)
+            info = _write(new, system, dict(temperatures or {}), dict(provenance or {}), card, licence=licence)
             replace_bundle(folder, new)
     except (OSError, SafetensorError) as error:
         raise MienError(f"Cannot write {folder}: {error}. What was written before is kept.") from error
@@ -68,7 +68,7 @@ def save_bundle(
 
 
 def _write(
-    folder: Path, system: "System", temperatures: dict[str, float], provenance: dict[str, Any], card: str,
+    folder: Path, system: "System", temperatures: dict[str, float], provenance: dict[str, Any], card: str, *,
     licence: Licence | None,
 ) -> BundleInfo:  # fmt: skip
     extra = {path.name: sha256_of(path) for path in sorted(folder.iterdir())}

@@ -32,7 +32,8 @@ def use_of(info: BundleInfo) -> str:
 
 def _of(folder: Path, info: BundleInfo) -> Iterator[str]:
     yield f"{INDENT}{bundle_name(folder)}  {use_of(info)}"
-    rows = {"weights": "", "data": "", "sha256": "", "scores": "; ".join(scores_of(info)), "card": str(folder / "README.md")}
+    rows = {"weights": "", "data": "", "sha256": "", "scores": "; ".join(scores_of(info))}
+    rows["card"] = str(folder / "README.md")
     if info.licence is not None:
         rows["weights"] = info.licence.weights
         rows["data"] = "; ".join(f"{name}: {terms}" for name, terms in info.licence.data.items())
@@ -41,7 +42,7 @@ def _of(folder: Path, info: BundleInfo) -> Iterator[str]:
 
 
 def scores_of(info: BundleInfo) -> list[str]:
-    """The first few scores that its provenance states: of validation faces, optimistic where they selected the epoch."""
+    """The first scores that its provenance states: of validation faces, optimistic where they selected the epoch."""
     found: Any = info.provenance.get("scores") or info.provenance.get("actors_kept_aside")
     if not isinstance(found, dict):
         return []

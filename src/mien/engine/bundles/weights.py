@@ -32,7 +32,7 @@ STATED = ("epoch", "best_acc")  # numbers that a checkpoint may hold beside its 
 
 
 def list_weights(*bundles: str) -> str:
-    """The licence ledger: bundles that ship, fetched files and registered 3D faces, then the files that can be converted.
+    """The licence ledger: bundles that ship, fetched files, registered 3D faces; then the files that can be converted.
 
     Of each bundle: what it may be used for, the licence of its weights and of the data behind them, its SHA-256 and its
     validation scores. `--policy commercial`, in every command, opens only bundles that may be used commercially.

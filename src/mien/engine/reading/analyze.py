@@ -87,7 +87,8 @@ def analyze(
     from mien.runtime.formats import formats_of
 
     wanted = formats_of(format_ or [])
-    needing = {"format": bool(wanted), "report": report, "points": points, "resume": resume, "overwrite": overwrite, "mesh": mesh != "none"}
+    needing = {"points": points, "resume": resume, "overwrite": overwrite, "mesh": mesh != "none"}
+    needing |= {"format": bool(wanted), "report": report}
     extras, finder = extras_of(with_), available_detector(detector, detector_weights)
     if not extras["face3d"] and (face3d_bundle or mesh != "none"):
         raise MienError(f"--{'face3d-bundle' if face3d_bundle else 'mesh'} is for 3D faces: --with face3d.")

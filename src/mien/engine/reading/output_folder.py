@@ -116,7 +116,8 @@ class OutputFolder:
                     yield str(json.loads(line)).split("/")
 
     def _check(self) -> None:
-        alone = [p[0] for p in self._listed_parts() if len(p) == 1 and p[0].endswith(LANDMARK_FILES)]
+        listed = [parts[0] for parts in self._listed_parts() if len(parts) == 1 and parts[0] != REPORT]
+        alone = [name for name in listed if name.endswith(LANDMARK_FILES)]
         foreign = [] if self.suffixes else [self.folder / name for name in alone]
         own = set(self._listed())
         foreign += [p for p in self.folder.iterdir() if re.fullmatch(ASYMMETRY_FILES, p.name) and p not in own]

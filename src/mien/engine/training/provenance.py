@@ -28,11 +28,16 @@ def bundle_writer(
     common = {name: known[name] for name in ("leaks", "split_file") if name in known}
     protocol = {"protocol": known["selection"], "split": "val", "seed": config.trainer.seed} | common
     licence = inherited(read_info(bundle_folder(bundle)).licence for bundle in inits)
-    return lambda stage, epoch: _save(run, stage, epoch, known, extra, licence), protocol
+    return lambda stage, epoch: _save(run, stage, epoch, known, extra, licence=licence), protocol
 
 
 def _save(
-    run: RunFolder, stage: Stage, epoch: dict[str, float], known: dict[str, Any], extra: dict[str, bytes],
+    run: RunFolder,
+    stage: Stage,
+    epoch: dict[str, float],
+    known: dict[str, Any],
+    extra: dict[str, bytes],
+    *,
     licence: Licence | None,
 ) -> tuple[str, dict[str, float]]:
     temperatures = stage.temperatures(stage.predictions)
@@ -40,8 +45,9 @@ def _save(
     known = known | {"epoch": stage.position.epoch, "scores": scores}
     card = bundle_card(stage.evaluated, known)
     info = save_bundle(
-        run.bundle, stage.evaluated, temperatures=temperatures, provenance=known, card=card, extra=extra, licence=licence
-    )
+        run.bundle, stage.evaluated, temperatures=temperatures, provenance=known, card=card, extra=extra,
+        licence=licence,
+    )  # fmt: skip
     return info.weight_hash, temperatures
 
 

@@ -82,7 +82,7 @@ class StoredTable:
 
 
 def open_table(path: str | Path, *, name: str = "readings") -> StoredTable:
-    """The table of a run's folder (by its name), a file (.parquet, .csv, .arrows or its .json), or a path without suffix.
+    """The table of a run's folder (by its name), a file (.parquet, .csv, .arrows, its .json), or a path without suffix.
 
     Of a folder Parquet is preferred, then the journal of a run that was interrupted, then CSV. Raises MienError where
     there is no table.

@@ -22,10 +22,11 @@ from mien.runtime.formats.source import TRACK, point_columns
 TITLE = "COCO keypoints"
 POINTS = 68
 NOTES = (
-    "bbox [x, y, width, height] is the detector's box, edges in pixels of the upright picture. keypoints: x, y, v; pixel "
-    "centres at whole numbers (COCO's own tools place a keypoint in either way). v is 2 (visible), and 1 (hidden) where "
-    "the landmark model gives visibility and it is below 0.5; a face without landmarks has no keypoints. width and "
-    "height of images are not in mien's table and left out. score is the detector's, comparable within one detector."
+    "bbox [x, y, width, height] is the detector's box, edges in pixels of the upright picture. keypoints: x, y, v; "
+    "pixel centres at whole numbers (COCO's own tools place a keypoint in either way). v is 2 (visible), and 1 "
+    "(hidden) where the landmark model gives visibility and it is below 0.5; a face without landmarks has none. "
+    "width and height of images are not in mien's table and left out. score is the detector's, comparable within one "
+    "detector."
 )
 
 

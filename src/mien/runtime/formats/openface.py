@@ -51,14 +51,14 @@ LARGEST = 5.0  # of an intensity there; mien's are 0..1
 NOTES = (
     "frame counts from 1, as in OpenFace; mien's own tables count from 0.",
     "x_i, y_i: pixels of the upright picture, pixel centres at whole numbers.",
-    "pose_R: against the line from the camera to the face; OpenFace's are against the camera's axis, which differs for "
-    "faces far from the middle of the picture.",
+    "pose_R: against the line from the camera to the face; OpenFace's are against the camera's axis, which differs "
+    "for faces far from the middle of the picture.",
     "A row with success 0 has empty cells where OpenFace writes 0.",
     "source, the last column, is mien's: one file may hold several films and pictures.",
 )
 UNITS_NOTE = (
-    "AU.._r: 5 times the mean of mien's right and left intensities of the 3D face, 0..5; estimated from one picture, no "
-    "FACS coder's rating and not OpenFace's regressors, so their values do not compare. AU45_r is AU43 (closed lids)."
+    "AU.._r: 5 times the mean of mien's right and left intensities of the 3D face, 0..5; estimated from one picture, "
+    "no FACS coder's rating and not OpenFace's regressors, so values do not compare. AU45_r is AU43 (closed lids)."
 )
 
 

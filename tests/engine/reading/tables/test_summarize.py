@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from stored_run import CLASSES, face, layout, missing, write_run
 
 from mien.__main__ import main
 from mien.core.errors import MienError
@@ -14,6 +13,7 @@ from mien.engine.reading.tables.moments import MOST_BINS, Course, Moments
 from mien.engine.reading.tables.summarize import seconds_of, summarize
 from mien.engine.reading.tables.summary import GroupTotals, Part
 from mien.media.tables import read_rows
+from stored_run import CLASSES, face, layout, missing, write_run
 
 
 def shares(happiness: float) -> list[float]:
@@ -68,7 +68,8 @@ def test_every_source_counts_once_whatever_its_length(run: Path, tmp_path: Path)
 
 def test_groups_come_from_a_csv_of_names(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "out"
-    code = main(["summarize", str(run), "--groups", str(groups_csv(tmp_path)), "--by", "condition", "--output", str(out)])
+    options = ["--groups", str(groups_csv(tmp_path)), "--by", "condition", "--output", str(out)]
+    code = main(["summarize", str(run), *options])
     assert code == 0 and "1 sources are not in --groups and left out, such as p/a.jpg" in capsys.readouterr().out
     found = rows_of(out / "groups.csv")
     assert float(found["glad", "prob_happiness"]["mean"]) == pytest.approx((0.8 + 0.5) / 2)
@@ -141,7 +142,7 @@ def test_mistakes_are_named(run: Path, tmp_path: Path) -> None:
         with pytest.raises(MienError, match=text):
             summarize(str(run), **options)
     path.write_text("source,condition\nother.mp4,x\n")
-    with pytest.raises(MienError, match="--groups names none of the table's sources, such as 'x/one.mp4'"):
+    with pytest.raises(MienError, match=r"--groups names none of the table's sources, such as 'x/one.mp4'"):
         summarize(str(run), groups=str(path), by="condition")
     path.write_text("source,condition\na,x\na,y\n")
     with pytest.raises(MienError, match="row 3 names 'a' again"):

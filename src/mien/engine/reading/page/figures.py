@@ -1,4 +1,4 @@
-"""The figures of a run's page: expressions over time with their spread, valence and arousal, pose, asymmetry, quality."""
+"""The figures of a run's page: expressions over time with their spread, valence, arousal, pose, asymmetry, quality."""
 
 from collections.abc import Sequence
 
@@ -48,13 +48,13 @@ def _groups(track: Track, measures: Measures) -> list[tuple[str, list[str], tupl
     ]
 
 
-def strongest_units(course: Course, measures: Measures) -> list[str]:
+def strongest_units(course: Course, measures: Measures, *, most: int = STRONGEST_UNITS) -> list[str]:
     """The action units that vary most over the film."""
     places = [measures.names.index(name) for name in measures.units]
     count = np.maximum(course.moments.count[:, places].sum(0), 1)
     mean = course.moments.sum[:, places].sum(0) / count
     variance = course.moments.squares[:, places].sum(0) / count - mean**2
-    order = sorted(range(len(places)), key=lambda i: -variance[i])[:STRONGEST_UNITS]
+    order = sorted(range(len(places)), key=lambda i: -variance[i])[:most]
     return [measures.units[i] for i in sorted(order)]
 
 

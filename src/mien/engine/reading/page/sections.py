@@ -1,4 +1,4 @@
-"""The sections of a run's page: what was read, expressions, each film over time, best faces, quality, limits, models."""
+"""The sections of a run's page: what was read, expressions, films over time, best faces, quality, limits, models."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -97,9 +97,9 @@ def _film(film: Source, facts: RunFacts, pictures: Thumbnails) -> Markup:
     best = sorted(film.best.values(), key=lambda each: -film.classes[each.expression])
     faces = [_face(each, pictures[each]) for each in best if each in pictures]
     missing = len(best) - len(faces)
-    why = f"{missing} of its faces are not shown: {printable(film.name)} cannot be read from here, or they come after frame "
+    why = f"{missing} of its faces are not shown: {printable(film.name)} cannot be read from here, or they come after "
     figures = [track_figures(track, facts.measures) for track in film.tracks.values()]
-    return macro(TEMPLATE, "film", parts.facts(about), figures, faces, f"{why}{LAST_FRAME:,}." if missing else "")
+    return macro(TEMPLATE, "film", parts.facts(about), figures, faces, f"{why}frame {LAST_FRAME:,}." if missing else "")
 
 
 def _face(best: Best, image: Image.Image) -> tuple[Markup, str, str]:

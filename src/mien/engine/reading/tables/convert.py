@@ -6,6 +6,7 @@ from pathlib import Path
 from mien.core.errors import MienError
 from mien.engine.reading.output_folder import TABLE, OutputFolder, list_file
 from mien.media.files import refuse_existing, writable_folder
+from mien.media.tables import table_files
 from mien.media.tables.stored import StoredTable, open_table
 
 
@@ -42,7 +43,7 @@ def _target(output: str | None, names: Sequence[str], table: StoredTable) -> Cal
     if len(names) > 1 or not path.suffix or path.is_dir():
         folder = writable_folder(path)
         return lambda file: folder / file
-    if path.resolve() in (table.path.resolve(), table.path.with_suffix(".json").resolve()):
+    if path.resolve() in [file.resolve() for file in table_files(table.path)]:
         raise MienError(f"--output {output} is the table itself. Name another file.")
     writable_folder(path.parent)
     return lambda file: path

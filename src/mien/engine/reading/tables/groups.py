@@ -23,7 +23,7 @@ class Groups:
     """By source as the CSV names it, and track."""
 
     def find(self, source: str, track: str) -> Mapping[str, str] | None:
-        """The row of a source: by its name as it stands, its file name, or its stem; by its track where one is given."""
+        """The row of a source: by its name, its file name, or its stem; by its track where the CSV has one."""
         path = PurePath(source)
         for name in (source, path.as_posix(), path.name, path.stem):
             for key in ((name, track), (name, "")):
@@ -43,7 +43,7 @@ class Groups:
 
 
 def read_groups(path: str | None, by: str, unit: str) -> Groups:
-    """Of the options --groups, --by and --unit. Raises MienError for a file without such columns and for doubled rows."""
+    """Of --groups, --by and --unit. Raises MienError for a file without such columns and for doubled rows."""
     columns = tuple(name.strip() for name in by.split(",") if name.strip())
     if path is None:
         if columns or unit:
@@ -68,4 +68,4 @@ def read_groups(path: str | None, by: str, unit: str) -> Groups:
 def _check_columns(path: str, row: Mapping[str, str], wanted: Sequence[str]) -> None:
     for name in wanted:
         if row.get(name) is None:
-            raise MienError(f"{path} has no column {name!r}, or a row without it.{nearest(name, [k for k in row if k])}")
+            raise MienError(f"{path} has no column {name!r}, or a row without it.{nearest(name, filter(None, row))}")

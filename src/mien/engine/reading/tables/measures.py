@@ -16,7 +16,7 @@ from mien.runtime.formats.source import point_columns
 POINTS = 68
 ASYMMETRY = "asymmetry_index"
 ASYMMETRY_MEANING = (
-    "mean distance between a point and the mirror image of its counterpart, over the distance of the outer eye corners; "
+    "mean distance between a point and the mirror image of its counterpart, over that of the outer eye corners; "
     "0 for a symmetric face; in 3D where the table has depth, else in 2D, where a turned head is unequal too"
 )
 # Numbers of a row that are places, parameters or counts: their mean over frames says nothing.

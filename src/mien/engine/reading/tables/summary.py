@@ -15,7 +15,7 @@ from mien.core.errors import MienError
 from mien.engine.reading.tables.groups import Groups
 from mien.engine.reading.tables.measures import Measures, stretches
 from mien.engine.reading.tables.moments import Moments
-from mien.media.tables.stored import Rows, StoredTable
+from mien.media.tables.stored import StoredTable
 from mien.metrics.significance import bootstrap_means, percentiles
 from mien.runtime.formats.source import TRACK, tracked
 
@@ -51,7 +51,7 @@ class Part:
 
 
 def parts_of(table: StoredTable, measures: Measures, *, bin_s: float = 0.0) -> Iterator[Part]:
-    """Each source, or track, once all its rows have passed; in the table's order. bin_s: of the time courses, 0 for none.
+    """Each source, or track, once all its rows have passed, in the table's order. bin_s: of time courses, 0 for none.
 
     Raises MienError where a source's rows do not stand together.
     """

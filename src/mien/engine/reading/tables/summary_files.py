@@ -30,7 +30,7 @@ NAMES = (
 
 
 class SummaryFiles:
-    """As a context manager: each CSV appears whole when it ends without an error. bin_s: of timecourse.csv, 0 for none."""
+    """As a context manager: each CSV appears whole when it ends without an error. bin_s: of the courses, 0 for none."""
 
     def __init__(
         self, folder: Path, measures: Measures, totals: GroupTotals, *, bin_s: float = 0.0, plots: bool = True
@@ -148,7 +148,8 @@ def _joined(parts: Sequence[Moments]) -> Moments:
 def _bars(found: Sequence[GroupMeasure], title: str, *, percent: bool) -> Scene:
     bars: dict[str, list[tuple[str, float, float, float]]] = {}
     for each in found:
-        bars.setdefault(shown(each.name.removeprefix("share_")), []).append((each.group, each.mean, each.low, each.high))
+        name = shown(each.name.removeprefix("share_"))
+        bars.setdefault(name, []).append((each.group, each.mean, each.low, each.high))
     return shares_figure(bars, title=title, percent=percent)
 
 
