@@ -33,6 +33,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "perceive": ("mien.engine.reading.perceive.command:perceive", "show how a voice changes the perceived face"),
     "invert": ("mien.engine.reading.invert.command:invert", "rebuild faces from latent codes, and keep the codes"),
     "render": ("mien.engine.reading.render.command:render", "render the 3D face of each photo, with its parameters"),
+    "explain": ("mien.engine.reading.explain.command:explain", "show which parts of a face move its expression"),
     "export": ("mien.engine.bundles.export:export", "export a bundle's network to ONNX"),
     "data list": ("mien.engine.datasets.list:list_data", "list supported data sets, layouts, class orders"),
     "data check": ("mien.engine.datasets.check:check", "check counts, unreadable and duplicate pictures"),

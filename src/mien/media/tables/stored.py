@@ -34,8 +34,10 @@ _ARROW: tuple[tuple[str, Kind], ...] = (
 class Rows(Protocol):
     """Some rows of a table, by column."""
 
-    count: int
-    """How many."""
+    @property
+    def count(self) -> int:
+        """How many."""
+        ...
 
     def numbers(self, name: str) -> Float[np.ndarray, " rows"]:
         """float64, NaN where a cell is empty."""
@@ -145,11 +147,11 @@ class _ArrowRows:
         filled = np.full(self.count, np.nan)
         if column.null_count == self.count:
             return filled
-        faces = self._faces
-        found = column.take(Array.from_numpy(faces)) if faces is not None else None
-        if found is not None and found.null_count == 0 and len(faces) + column.null_count == self.count:
-            filled[faces] = found.to_numpy()
-            return filled
+        if (faces := self._faces) is not None and len(faces) + column.null_count == self.count:
+            found = column.take(Array.from_numpy(faces))
+            if found.null_count == 0:
+                filled[faces] = found.to_numpy()
+                return filled
         return np.array(column.to_pylist(), np.float64)
 
     @cached_property
@@ -175,7 +177,8 @@ def _arrow_batches(path: Path) -> Iterator[Any]:
 def _arrow_kinds(path: Path) -> dict[str, Kind]:
     with _readable(path):
         reader = read_ipc_stream(str(path)) if path.suffix == ".arrows" else read_parquet(str(path))
-        return {field.name: _kind_of_arrow(str(field.type)) for field in reader.schema}
+        fields = (reader.schema.field(i) for i in range(len(reader.schema.names)))
+        return {field.name: _kind_of_arrow(str(field.type)) for field in fields}
 
 
 def _kind_of_arrow(name: str) -> Kind:
@@ -216,7 +219,7 @@ class _CsvRows:
 
     def plain(self, column: Column) -> list[Any]:
         convert: Any = {"text": str, "integer": int, "number": float, "numbers": _number_list}[column.kind]
-        empty = [] if column.kind == "numbers" else None  # as the writer has it in Parquet
+        empty: Any = [] if column.kind == "numbers" else None  # as the writer has it in Parquet
         return [convert(cell) if cell else empty for cell in self._cells(column.name)]
 
 

@@ -113,7 +113,7 @@ def _pose(table: StoredTable) -> list[Derived]:
 
 
 def _angle(axis: int, rows: Rows) -> np.ndarray:
-    return _angles(rows)[:, axis]
+    return np.asarray(_angles(rows)[:, axis])  # type: ignore[arg-type]  # every kind of Rows is hashable
 
 
 @lru_cache(maxsize=1)

@@ -23,7 +23,7 @@ def track_figures(track: Track, measures: Measures) -> list[Scene]:
     name = "" if track.number is None else f", track {track.number}"
     windowed = Windowed(track.course)
     gap = max(2.5 * windowed.width_s, 1.0)
-    figures = []
+    figures: list[Scene] = []
     for title, names, span in _groups(track, measures):
         lanes = [windowed.lane(each, measures, span) for each in names]
         lanes = [lane for lane in lanes if np.isfinite(lane.values).any()]

@@ -1,7 +1,7 @@
 """Faces cut out of the files that a run read, for its page; what cannot be read any more is left out."""
 
 from collections.abc import Iterable, Iterator
-from contextlib import closing, suppress
+from contextlib import suppress
 
 from PIL import Image
 
@@ -41,12 +41,11 @@ def _frames(source: str, wanted: Iterable[Best]) -> Iterator[tuple[Best, Picture
     if not by_frame:
         return
     last = max(by_frame)
-    with closing(frames(source, first=min(by_frame))) as film:
-        for frame in film:
-            for best in by_frame.get(frame.index, ()):
-                yield best, Picture(frame.pixels, 1.0, (frame.pixels.shape[1], frame.pixels.shape[0]))
-            if frame.index >= last:
-                return
+    for frame in frames(source, first=min(by_frame)):
+        for best in by_frame.get(frame.index, ()):
+            yield best, Picture(frame.pixels, 1.0, (frame.pixels.shape[1], frame.pixels.shape[0]))
+        if frame.index >= last:
+            return
 
 
 def cut_out(picture: Picture, box: Box | None) -> Image.Image:
