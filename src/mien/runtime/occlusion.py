@@ -81,7 +81,9 @@ def hidden(crop: Crop, mask: Mask, fill: Fill) -> Crop:
     """The face with the mask's part (1) filled."""
     filling = np.full(crop.shape, crop.reshape(-1, 3).mean(0), np.float32)
     if fill == "blur":
-        filling = cv2.GaussianBlur(crop.astype(np.float32), (0, 0), crop.shape[0] / 6, borderType=cv2.BORDER_REPLICATE)
+        sigma = crop.shape[0] / 6
+        blurred = cv2.GaussianBlur(crop.astype(np.float32), (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
+        filling = np.asarray(blurred, np.float32)
     mixed = crop + mask[..., None] * (filling - crop)
     return np.round(mixed).clip(0, 255).astype(np.uint8)
 

@@ -109,7 +109,7 @@ def test_fex_has_its_columns_in_its_order(run: Path) -> None:
     path = converted("fex", run)
     rows = list(read_rows(path))
     assert list(rows[0]) == [n for n in fex.COLUMNS if n in rows[0]]
-    assert {*fex.EMOTIONS, *fex.POSE, "FaceRectWidth", "input", "frame"} <= rows[0].keys()
+    assert {*fex.EXPRESSIONS, *fex.POSE, "FaceRectWidth", "input", "frame"} <= rows[0].keys()
     sidecar = json.loads(path.with_suffix(".json").read_text())
     absent = {n for each in sidecar["left_out"] for n in each["columns"]}
     assert absent | set(rows[0]) == set(fex.COLUMNS) and "FaceScore" in absent  # dlib's score is no probability

@@ -30,12 +30,12 @@ POSE = ("Pitch", "Roll", "Yaw")
 PLACE = ("X", "Y", "Z")
 UNITS = (1, 2, 4, 5, 6, 7, 9, 10, 11, 12, 14, 15, 17, 20, 23, 24, 25, 26, 28, 43)
 UNIT = tuple(f"AU{unit:02d}" for unit in UNITS)
-EMOTIONS = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")
+EXPRESSIONS = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")
 IDENTITY = tuple(f"Identity_{i}" for i in range(1, 513))
 GAZE = ("gaze_pitch", "gaze_yaw", "gaze_angle")
 SIZE = ("FrameHeight", "FrameWidth")
 COLUMNS = (
-    *BOX, "FaceScore", *POINT, *POSE, *PLACE, *UNIT, *EMOTIONS, *IDENTITY, *GAZE, *SIZE, "input", "frame", "Identity",
+    *BOX, "FaceScore", *POINT, *POSE, *PLACE, *UNIT, *EXPRESSIONS, *IDENTITY, *GAZE, *SIZE, "input", "frame", "Identity",
     "approx_time",
 )  # fmt: skip
 """All columns of a Detector's Fex, in its order."""
@@ -58,23 +58,23 @@ REST_NOTE = "The seven emotions sum to 1 less mien's further classes ({}), which
 def layout(table: StoredTable) -> Layout:
     """For that table. Raises MienError for one that is not of faces."""
     table.require("source", "frame", "timestamp", "success", *("box_" + edge for edge in ("x0", "y0", "x1", "y1")))
-    found = [*_boxes(table), *_points(table), *_pose(table), *_units(table), *_emotions(table), *_last(table)]
+    found = [*_boxes(table), *_points(table), *_pose(table), *_units(table), *_expressions(table), *_last(table)]
     by_name = {each.column.name: each for each in found}
     reasons = {
         "the detector's score is no probability": ("FaceScore",),
         "no landmarks with 68 points in this table": (*POINT, *POSE),
         "needs the camera's focal length and the size of the head; mien reads neither": PLACE,
         "no action units in this table; mien analyze --with face3d reads them": UNIT,
-        "the expression model has no such class": EMOTIONS,
+        "the expression model has no such class": EXPRESSIONS,
         "mien computes no identity": IDENTITY,
         "faces were not followed over frames": ("Identity",),
         "mien reads no gaze": GAZE,
         "mien's table does not hold the size of the picture": SIZE,
     }
     left_out = {why: tuple(n for n in names if n not in by_name) for why, names in reasons.items()}
-    rest = sorted(name.removeprefix("prob_") for name in _shares(table) - {f"prob_{name}" for name in EMOTIONS})
+    rest = sorted(name.removeprefix("prob_") for name in _shares(table) - {f"prob_{name}" for name in EXPRESSIONS})
     notes = (*NOTES, *((UNITS_NOTE,) if set(UNIT) & by_name.keys() else ()))
-    notes += (REST_NOTE.format(", ".join(rest)),) if rest and set(EMOTIONS) & by_name.keys() else ()
+    notes += (REST_NOTE.format(", ".join(rest)),) if rest and set(EXPRESSIONS) & by_name.keys() else ()
     ordered = tuple(by_name[name] for name in COLUMNS if name in by_name)
     return Layout(ordered, {why: names for why, names in left_out.items() if names}, notes)
 
@@ -141,13 +141,13 @@ def _shares(table: StoredTable) -> set[str]:
     """The columns of the first output's classes; a further output's name has another word in it."""
     models = table.description.get("models") or [table.description.get("model", {})]
     names = {str(name) for model in models for name in model.get("labels", {}).get("classes", ())}
-    return {name for name in table.names if name.startswith("prob_") and (name[5:] in names or name[5:] in EMOTIONS)}
+    return {name for name in table.names if name.startswith("prob_") and (name[5:] in names or name[5:] in EXPRESSIONS)}
 
 
-def _emotions(table: StoredTable) -> list[Derived]:
+def _expressions(table: StoredTable) -> list[Derived]:
     return [
         Derived(Column(name, "number", "probability", "0..1", "", ".6f"), partial(_number, f"prob_{name}"))
-        for name in EMOTIONS
+        for name in EXPRESSIONS
         if f"prob_{name}" in table.names
     ]
 
