@@ -35,8 +35,8 @@ IDENTITY = tuple(f"Identity_{i}" for i in range(1, 513))
 GAZE = ("gaze_pitch", "gaze_yaw", "gaze_angle")
 SIZE = ("FrameHeight", "FrameWidth")
 COLUMNS = (
-    *BOX, "FaceScore", *POINT, *POSE, *PLACE, *UNIT, *EXPRESSIONS, *IDENTITY, *GAZE, *SIZE, "input", "frame", "Identity",
-    "approx_time",
+    *BOX, "FaceScore", *POINT, *POSE, *PLACE, *UNIT, *EXPRESSIONS, *IDENTITY, *GAZE, *SIZE, "input", "frame",
+    "Identity", "approx_time",
 )  # fmt: skip
 """All columns of a Detector's Fex, in its order."""
 SHARES = ("yunet",)  # detectors whose score is a probability, as FaceScore is

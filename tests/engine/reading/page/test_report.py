@@ -1,6 +1,8 @@
 """`mien report`: self-contained, well formed, adapts to the table's columns, small for long films."""
 
 import re
+import shutil
+import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -169,3 +171,21 @@ def test_an_empty_table_has_no_page(tmp_path: Path) -> None:
     (tmp_path / "readings.csv").write_text("source,frame,timestamp,success,box_x0,box_y0,box_x1,box_y1\n")
     with pytest.raises(MienError, match="has no rows"):
         report(str(tmp_path))
+
+
+BROWSER = next(filter(None, map(shutil.which, ("chromium-headless-shell", "chromium", "google-chrome"))), None)
+
+
+@pytest.mark.skipif(BROWSER is None, reason="needs a headless Chromium, which is not on this machine")
+def test_a_browser_shows_the_page_without_a_request(film_run: Path) -> None:
+    """Its log names whatever the page's policy blocks, and each resource that fails."""
+    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", "--dump-dom"]
+    found = subprocess.run(
+        [str(BROWSER), *flags, (film_run / "report.html").as_uri()],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    assert found.stdout.count("<svg") >= 5 and "</html>" in found.stdout
+    assert not re.search(r"CONSOLE|Refused to load|ERR_", found.stderr)

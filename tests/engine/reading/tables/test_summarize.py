@@ -154,3 +154,16 @@ def test_mistakes_are_named(run: Path, tmp_path: Path) -> None:
     with pytest.raises(MienError, match="the rows of a do not stand together"):
         summarize(str(tmp_path / "readings.csv"))
     assert len(CLASSES) == 8
+
+
+def test_rows_one_by_one_are_rows_together() -> None:
+    values = np.random.default_rng(0).normal(size=(9, 3))
+    values[2, 1] = np.nan
+    together, alone = Moments(2, 3), Moments(2, 3)
+    bins = np.arange(9) % 2
+    together.add(bins, values)
+    for i in range(9):
+        alone.add(bins[i : i + 1], values[i : i + 1])
+    for name in ("count", "sum", "squares", "least", "largest"):
+        assert np.allclose(getattr(together, name), getattr(alone, name)), name
+    assert np.allclose(together.sd[0, 0], values[::2, 0].std(ddof=1))

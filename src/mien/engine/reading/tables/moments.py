@@ -20,6 +20,9 @@ class Moments:
         """Adds each row to its bin."""
         known = np.isfinite(values)
         filled = np.where(known, values, 0.0)
+        if len(bins) == 1:  # a photo
+            self._add_row(int(bins[0]), filled[0], known[0])
+            return
         order = np.argsort(bins, kind="stable")
         places, starts = np.unique(bins[order], return_index=True)
         for into, what in ((self.count, known[order]), (self.sum, filled[order]), (self.squares, filled[order] ** 2)):
@@ -28,6 +31,13 @@ class Moments:
         high = np.maximum.reduceat(np.where(known, values, -np.inf)[order], starts, axis=0)
         self.least[places] = np.minimum(self.least[places], low)
         self.largest[places] = np.maximum(self.largest[places], high)
+
+    def _add_row(self, place: int, filled: np.ndarray, known: np.ndarray) -> None:
+        self.count[place] += known
+        self.sum[place] += filled
+        self.squares[place] += filled**2
+        self.least[place] = np.where(known & (filled < self.least[place]), filled, self.least[place])
+        self.largest[place] = np.where(known & (filled > self.largest[place]), filled, self.largest[place])
 
     @property
     def mean(self) -> Float[np.ndarray, "bins measures"]:

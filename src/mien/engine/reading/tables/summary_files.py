@@ -1,6 +1,7 @@
 """The files of `mien summarize`: rows are written as their source ends, so memory holds one source and the groups."""
 
 import json
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from io import TextIOWrapper
@@ -58,7 +59,7 @@ class SummaryFiles:
     def add(self, part: Part) -> None:
         """A source (or track): its rows, its group, its plot."""
         group = self.totals.add(part, self.values(part, self.measures)) or ""
-        means, sds = part.moments.mean[0], part.moments.sd[0]
+        means, sds = part.moments.mean[0].tolist(), part.moments.sd[0].tolist()
         spread = [_cell(value) for pair in zip(means, sds, strict=True) for value in pair]
         shares = [_cell(value) for value in part.values(self.measures.classes)]
         times = [_cell(part.first_s), _cell(part.last_s)]
@@ -70,7 +71,7 @@ class SummaryFiles:
                 moments = part.courses[number]
                 count = int(moments.count.max(initial=0))
                 cells = [name, track, group, f"{number * self.bin_s:.6g}", count]
-                self._bins.writerow([*cells, *map(_cell, moments.mean[0])])
+                self._bins.writerow([*cells, *map(_cell, moments.mean[0].tolist())])
         if self.plots and len(part.courses) > 1 and self._drawn < MOST_COURSES:
             self._drawn += 1
             self._save(self._course(part), f"timecourse_{self._drawn}")
@@ -154,4 +155,4 @@ def _bars(found: Sequence[GroupMeasure], title: str, *, percent: bool) -> Scene:
 
 
 def _cell(value: float) -> str:
-    return f"{value:.6g}" if np.isfinite(value) else ""
+    return f"{value:.6g}" if math.isfinite(value) else ""
