@@ -148,7 +148,7 @@ def _add_bar(axes: Axes, bar: Bar, top: float, thick: float, colour: str) -> Non
         return
     zero, at = (axes.place(v, 0)[0] for v in (0.0, value))
     axes.scene.add(Rect(min(zero, at), top, max(abs(at - zero), 1.0), thick - 2, colour, 0.6))
-    if np.isfinite(low):
+    if high > low:
         y = top + (thick - 2) / 2
         ends = [axes.place(v, 0)[0] for v in (low, high)]
         axes.scene.add(Line(((ends[0], y), (ends[1], y)), "ink", 1.5))

@@ -18,6 +18,7 @@ WHY_SOURCES = (
     "and promise too much. Each source (or unit) counts once, by its mean; 95 % intervals are percentiles of the mean "
     "over bootstrap draws of whole sources. Of fewer than two there is none, and of fewer than ten it is rough."
 )
+FEW = 10  # units
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|min|m|h)?")
 _SECONDS = {"ms": 1e-3, "s": 1.0, "": 1.0, "min": 60.0, "m": 60.0, "h": 3600.0}
 
@@ -95,7 +96,10 @@ def _text(found: list[GroupMeasure], totals: GroupTotals, groups: Groups) -> str
         own = [each for each in found if each.group == group]
         units = max((each.units for each in own), default=0)
         what = groups.unit or "source"
-        lines.append(f"{group}: {totals.faces[group]} faces, {units} {what}{'' if units == 1 else 's'} with a face")
+        rough = "; intervals of so few are rough" if 1 < units < FEW else ""
+        lines.append(
+            f"{group}: {totals.faces[group]} faces, {units} {what}{'' if units == 1 else 's'} with a face{rough}"
+        )
         chosen = [each for each in own if each.units and not each.name.startswith(("prob_", "AU", "sag_", "quality_"))]
         rows = [(f"  {_title(each.name)}", _number(each), _interval(each)) for each in chosen]
         lines += columns(rows).splitlines()
