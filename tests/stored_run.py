@@ -38,7 +38,7 @@ def layout(*, points: bool = True, affect: bool = True, face3d: bool = False) ->
 def face(
     source: str = "film.mp4", frame: int = 0, *, time: float | None = 0.0, face_id: int = 0, seed: int = 0,
     pose: tuple[float, float, float] = (0.0, 0.0, 0.0), shares: Sequence[float] | None = None,
-    units: dict[str, float] | None = None, points: bool = True, affect: bool = True,
+    units: dict[str, float] | None = None, points: bool = True, affect: bool = True, track: int | None = None,
 ) -> Reading:  # fmt: skip
     """A face of a head with that pose (radians). units: of its 3D face, AU12_right and the like."""
     rng = np.random.default_rng(seed)
@@ -46,12 +46,12 @@ def face(
     named = dict(zip(CLASSES, drawn.tolist(), strict=True))
     valence, arousal = rng.uniform(-1, 1, 2).tolist()
     outputs = {"expression": named} | ({"affect": {"valence": valence, "arousal": arousal}} if affect else {})
-    best = max(named, key=named.__getitem__)
     return Reading(
-        source, True, frame, time, face_id, (10.5, 20.25, 110.5, 140.25), 1.25, best, named,
-        outputs, {}, "poster_v2@f2a6f193a2be", "", head_points(pose, rng) if points else None,
-        Affect(valence, arousal, proxy()) if affect else None,
-        None if units is None else solid(units, rng),
+        source, True, frame, time, face_id, track_id=track, box=(10.5, 20.25, 110.5, 140.25), score=1.25,
+        expression=max(named, key=named.__getitem__), probabilities=named, outputs=outputs, model="poster_v2@f2a6f193a2be",
+        points=head_points(pose, rng) if points else None,
+        affect=Affect(valence, arousal, proxy()) if affect else None,
+        face3d=None if units is None else solid(units, rng),
     )  # fmt: skip
 
 

@@ -117,8 +117,10 @@ def _frame(canvas: ImageDraw.ImageDraw, face: Reading, size: tuple[int, int], li
 
 
 def plate_text(face: Reading) -> str:
-    """What stands on a face's plate: a line for its expression, and one for valence and arousal where both are read."""
-    return "\n".join(filter(None, [face.label, face.affect.summary if face.affect and face.expression else ""]))
+    """What stands on a face's plate: a line for its expression, in a film after the number of its track, and one for
+    valence and arousal where both are read."""
+    label = face.label if face.track_id is None else f"#{face.track_id} {face.label}".rstrip()
+    return "\n".join(filter(None, [label, face.affect.summary if face.affect and face.expression else ""]))
 
 
 def colour_of(face: Reading) -> str:

@@ -19,6 +19,7 @@ from mien.core.records import FacePoints, Reading
 from mien.core.spec import Output, PictureInput
 from mien.media.tables.stored import Rows, StoredTable
 from mien.runtime.face3d.reading import SIZE, Face3DColumns, shown_name
+from mien.runtime.formats.source import TRACK
 from mien.runtime.networks import FaceOutput, named_outputs
 from mien.runtime.readings import affect_of
 from mien.runtime.tables import ReadingColumns
@@ -42,7 +43,8 @@ class StoredReadings:
 
     def of(self, rows: Rows) -> list[Reading]:
         """The readings of a batch of its rows."""
-        plain = {name: rows.plain(self._by_name[name]) for name in _PLAIN}
+        names = [*_PLAIN, *([TRACK] if TRACK in self.table.names else [])]
+        plain = {name: rows.plain(self._by_name[name]) for name in names}
         points = self._points(rows) if "x_0" in self.table.names else None
         solid = self._solid.read(rows) if "face3d_pitch" in self.table.names else None
         values = {
@@ -61,12 +63,13 @@ class StoredReadings:
         found = {name: {key: column[i] for key, column in group.items()} for name, group in values.items()}
         given = {name: shares for name, shares in found.items() if None not in shares.values()}
         shares = given.get(self._main or "", {})
-        box = tuple(cells[edge] for edge in _BOX)
+        box: Any = tuple(cells[edge] for edge in _BOX)
         return Reading(
             cells["source"], bool(cells["success"]), cells["frame"], cells["timestamp"], cells["face_id"] or 0,
-            None if None in box else box, cells["score"], max(shares, key=shares.__getitem__) if shares else None,
-            shares, given, {}, cells["model"] or "", cells["note"] or "", points[i] if points else None,
-            affect_of(given, self._outputs), solid[i] if solid else None,
+            track_id=cells.get(TRACK), box=None if None in box else box, score=cells["score"],
+            expression=max(shares, key=shares.__getitem__) if shares else None, probabilities=shares, outputs=given,
+            model=cells["model"] or "", note=cells["note"] or "", points=points[i] if points else None,
+            affect=affect_of(given, self._outputs), face3d=solid[i] if solid else None,
         )  # fmt: skip
 
     @cached_property

@@ -95,11 +95,11 @@ def test_action_units_are_the_mean_of_the_sides_in_the_units_of_each_format(soli
 def test_tracks_are_face_ids(tmp_path: Path) -> None:
     path = tmp_path / "readings.csv"
     path.write_text("source,frame,timestamp,face_id,success,track_id,box_x0,box_y0,box_x1,box_y1\n"
-                    "a.mp4,0,0.0,0,1,7,1,2,3,5\na.mp4,1,0.04,,0,,,,,\n")  # fmt: skip
+                    "a.mp4,0,0.0,0,1,7,1,2,3,5\na.mp4,1,0.04,,0,,,,,\nb.jpg,0,,1,1,,1,2,3,5\n")  # fmt: skip
     rows = list(read_rows(FORMATS["openface"].write(open_table(path), tmp_path / "o.csv")[0]))
-    assert [row["face_id"] for row in rows] == ["7", "0"] and "x_0" not in rows[0] and "confidence" not in rows[0]
+    assert [row["face_id"] for row in rows] == ["7", "0", "1"] and "x_0" not in rows[0] and "confidence" not in rows[0]
     rows = list(read_rows(FORMATS["fex"].write(open_table(path), tmp_path / "f.csv")[0]))
-    assert [row["Identity"] for row in rows] == ["Person_7", ""] and rows[0]["FaceRectHeight"] == "3.000"
+    assert [row["Identity"] for row in rows] == ["Person_7", "", ""] and rows[0]["FaceRectHeight"] == "3.000"
 
 
 # --- py-feat
@@ -146,7 +146,7 @@ def assert_alike(one: object, other: object, where: str = "") -> None:
 
 
 @pytest.mark.parametrize("make", [
-    lambda: face(seed=3, pose=(0.1, 0.2, 0.3)), missing, lambda: face(points=False, affect=False),
+    lambda: face(seed=3, pose=(0.1, 0.2, 0.3), track=4), missing, lambda: face(points=False, affect=False),
     lambda: face("pi\u00f1ata\n.jpg", time=None, face_id=2, units={"AU12_right": 0.5, "AU43_left": 0.25}),
 ])  # fmt: skip
 def test_a_reading_survives_the_table(tmp_path: Path, make: Callable) -> None:

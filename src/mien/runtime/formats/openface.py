@@ -85,7 +85,7 @@ def layout(table: StoredTable) -> Layout:
 
 def _face_note(table: StoredTable) -> tuple[str, ...]:
     if tracked(table):
-        return ("face_id is mien's track_id: one number for one face over a film.",)
+        return ("face_id: of a film mien's track_id, one number for one face; of a photo the face's number in it.",)
     return ("face_id numbers the faces of a frame, the largest first; it does not follow a person.",)
 
 

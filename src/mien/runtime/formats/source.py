@@ -19,8 +19,12 @@ def tracked(table: StoredTable) -> bool:
 
 
 def face_number(table: StoredTable, rows: Rows) -> Float[np.ndarray, " rows"]:
-    """The track, else the number within the frame; 0 for a row without a face."""
-    return np.nan_to_num(rows.numbers(TRACK if tracked(table) else "face_id"))
+    """The track, else the number within the picture; 0 for a row without a face."""
+    number = rows.numbers("face_id")
+    if tracked(table):
+        track = rows.numbers(TRACK)
+        number = np.where(np.isnan(track), number, track)
+    return np.nan_to_num(number)
 
 
 def point_columns(table: StoredTable, what: str, count: int) -> tuple[str, ...]:

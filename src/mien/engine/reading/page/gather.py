@@ -206,8 +206,11 @@ class _Block:
         if self.tracks is None:
             yield None, faces
             return
-        for number in np.unique(self.tracks[faces][np.isfinite(self.tracks[faces])]).tolist():
-            yield int(number), faces[self.tracks[faces] == number]
+        tracks = self.tracks[faces]
+        for number in np.unique(tracks[np.isfinite(tracks)]).tolist():
+            yield int(number), faces[tracks == number]
+        if np.isnan(tracks).any():
+            yield None, faces[np.isnan(tracks)]
 
     def _add_track(self, facts: RunFacts, source: Source, number: int | None, chosen: np.ndarray) -> None:
         if number is not None:

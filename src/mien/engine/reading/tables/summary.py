@@ -94,9 +94,10 @@ class _Block:
     def add_to(self, parts: dict[int | None, Part], source: str, tracks: np.ndarray | None) -> None:
         keys: list[int | None] = [None]
         if tracks is not None:
-            keys = [int(track) for track in np.unique(tracks[self.success & np.isfinite(tracks)])] or [None]
+            keys = [*(int(track) for track in np.unique(tracks[self.success & np.isfinite(tracks)])), None]
+            keys = keys[: len(keys) - (len(keys) > 1 and not (self.success & np.isnan(tracks)).any())]
         for key in keys:
-            chosen = self.success & (True if key is None or tracks is None else tracks == key)
+            chosen = self.success & (True if tracks is None else np.isnan(tracks) if key is None else tracks == key)
             if key not in parts:
                 parts[key] = Part(source, key, Moments(1, self.values.shape[1]))
             self._add(parts[key], np.flatnonzero(chosen))
