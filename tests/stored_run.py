@@ -48,7 +48,8 @@ def face(
     outputs = {"expression": named} | ({"affect": {"valence": valence, "arousal": arousal}} if affect else {})
     return Reading(
         source, True, frame, time, face_id, track_id=track, box=(10.5, 20.25, 110.5, 140.25), score=1.25,
-        expression=max(named, key=named.__getitem__), probabilities=named, outputs=outputs, model="poster_v2@f2a6f193a2be",
+        expression=max(named, key=named.__getitem__), probabilities=named, outputs=outputs,
+        model="poster_v2@f2a6f193a2be",
         points=head_points(pose, rng) if points else None,
         affect=Affect(valence, arousal, proxy()) if affect else None,
         face3d=None if units is None else solid(units, rng),
