@@ -91,8 +91,7 @@ def _film(film: Source, facts: RunFacts, pictures: Thumbnails) -> Markup:
         "frames read": f"{film.frames:,}, to {_clock(film.last_s)}",
         "faces": f"{film.faces:,}",
         "frames without a face": f"{film.missing:,}" if film.missing else "",
-        "tracks": f"{len(film.track_numbers)}, the {min(MOST_TRACKS, len(film.tracks))} longest shown"
-        if film.track_numbers else "not followed: all faces of a frame are averaged",
+        "tracks": _track_text(film),
     }  # fmt: skip
     best = sorted(film.best.values(), key=lambda each: -film.classes[each.expression])
     faces = [_face(each, pictures[each]) for each in best if each in pictures]
@@ -100,6 +99,13 @@ def _film(film: Source, facts: RunFacts, pictures: Thumbnails) -> Markup:
     why = f"{missing} of its faces are not shown: {printable(film.name)} cannot be read from here, or they come after "
     figures = [track_figures(track, facts.measures) for track in film.tracks.values()]
     return macro(TEMPLATE, "film", parts.facts(about), figures, faces, f"{why}frame {LAST_FRAME:,}." if missing else "")
+
+
+def _track_text(film: Source) -> str:
+    count = len(film.track_numbers)
+    if not count:
+        return "not followed: all faces of a frame are averaged"
+    return f"{count}" if count <= MOST_TRACKS else f"{count}, the {MOST_TRACKS} longest shown"
 
 
 def _face(best: Best, image: Image.Image) -> tuple[Markup, str, str]:
