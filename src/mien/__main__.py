@@ -141,13 +141,17 @@ def run(arguments: list[str]) -> str:
 
 
 def with_policy(arguments: Sequence[str]) -> list[str]:
-    """The arguments without --policy NAME, which every command takes: it sets MIEN_POLICY for this process."""
+    """The arguments without --policy NAME, which every command takes: it sets MIEN_POLICY for this process.
+
+    Raises MienError for an unknown policy.
+    """
     end = arguments.index("--") if "--" in arguments else len(arguments)
     kept, given = [], iter(arguments[:end])
     for argument in given:
         name, equals, value = argument.partition("=")
         if name == "--policy":
             os.environ["MIEN_POLICY"] = value if equals else next(given, "nothing")
+            import_module("mien.media.policy").policy()  # a misspelt one would refuse nothing
         else:
             kept.append(argument)
     return [*kept, *arguments[end:]]

@@ -104,6 +104,8 @@ def test_the_option_stands_anywhere_and_sets_the_variable(monkeypatch: pytest.Mo
     with pytest.raises(MienError, match=r"--policy \(MIEN_POLICY\) is any or commercial.*Did you mean 'commercial'"):
         require_allowed("x", None)
     assert "--policy" not in " ".join(COMMANDS)
+    with pytest.raises(MienError, match="got 'comercial'"):
+        with_policy(["data", "list", "--policy", "comercial"])
 
 
 def test_the_ledger_shows_licence_hash_and_scores(capsys: pytest.CaptureFixture[str]) -> None:

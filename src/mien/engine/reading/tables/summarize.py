@@ -100,7 +100,11 @@ def _text(found: list[GroupMeasure], totals: GroupTotals, groups: Groups) -> str
         lines.append(
             f"{group}: {totals.faces[group]} faces, {units} {what}{'' if units == 1 else 's'} with a face{rough}"
         )
-        chosen = [each for each in own if each.units and not each.name.startswith(("prob_", "AU", "sag_", "quality_"))]
+        chosen = [
+            each
+            for each in own
+            if each.units and not each.name.startswith(("prob_", "mean_prob_", "AU", "sag_", "quality_"))
+        ]
         rows = [(f"  {_title(each.name)}", _number(each), _interval(each)) for each in chosen]
         lines += columns(rows).splitlines()
     if totals.unknown:
