@@ -13,6 +13,7 @@ from typing import Any
 from mien.core.errors import MienError
 from mien.core.json_text import parse_json
 from mien.core.labels import LabelSet
+from mien.core.licence import Licence
 from mien.core.spec import (
     Control,
     Input,
@@ -58,6 +59,8 @@ class BundleInfo:
     """Stage, data, split, seed, selection and licence notes, as plain values."""
     controls: dict[str, Control] = field(default_factory=dict)
     """What may be set beside the inputs, by the name of the graph's input."""
+    licence: Licence | None = None
+    """What it may be used for; None where nobody has stated it, as in older bundles."""
     format: int = FORMAT
     """Of the file; 1 and 2 are read."""
 
@@ -120,8 +123,9 @@ class BundleInfo:
             "outputs": {name: output.to_dict() for name, output in self.outputs.items()},
             "format": FORMAT,
         }
-        if not self.controls:
-            del values["controls"]
+        for name in ("controls", "licence"):
+            if not values[name]:
+                del values[name]
         return json.dumps(values, indent=2, ensure_ascii=False) + "\n"
 
     @classmethod
@@ -141,6 +145,7 @@ class _Format2:
     files: dict[str, str] = field(default_factory=dict)
     provenance: dict[str, Any] = field(default_factory=dict)
     controls: dict[str, Control] = field(default_factory=dict)
+    licence: Licence | None = None
 
 
 @dataclass(frozen=True)
@@ -169,12 +174,14 @@ def _from_values(values: Any) -> BundleInfo:
 
 
 def _from_format_2(values: Any) -> BundleInfo:
+    if isinstance(values, dict) and values.get("licence", ...) is None:  # a field that is there says something
+        raise MienError("licence must have fields of its own (such as licence.use); got None.")
     stored: _Format2 = checked(values, _Format2, key="")
     return BundleInfo(
         stored.system, stored.config,
         {name: input_from_dict(given, key=f"inputs.{name}") for name, given in stored.inputs.items()},
         {name: Output.from_dict(given, key=f"outputs.{name}") for name, given in stored.outputs.items()},
-        stored.temperatures, stored.files, stored.provenance, stored.controls,
+        stored.temperatures, stored.files, stored.provenance, stored.controls, stored.licence,
     )  # fmt: skip
 
 

@@ -266,7 +266,10 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Affect):
         return asdict(value)
     if isinstance(value, np.ndarray | np.generic):
+        finite = value.dtype.kind == "f" and bool(np.isfinite(value).all())
         value = value.tolist()
+        if finite:  # as nearly always: then no number has to be looked at
+            return value
     if isinstance(value, dict):
         return {name: _plain(item) for name, item in value.items()}
     if isinstance(value, list | tuple):

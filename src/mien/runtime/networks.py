@@ -7,7 +7,7 @@ stay arrays, points are the Landmarker's.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -135,7 +135,17 @@ def gives_affect(outputs: Iterable[Output]) -> bool:
     return any(output.kind == "values" and set(AFFECT) <= set(output.names) for output in outputs)
 
 
-def named_outputs(networks: Iterable[FaceNetwork]) -> list[list[FaceOutput]]:
+@runtime_checkable
+class GivesOutputs(Protocol):
+    """What has outputs to be named: a network, or what a sidecar says of one."""
+
+    info: BundleInfo
+    """Of its bundle."""
+    outputs: dict[str, Output]
+    """By name, in order."""
+
+
+def named_outputs(networks: Iterable[GivesOutputs]) -> list[list[FaceOutput]]:
     """The outputs of each network, in order, with names that are unique among all of them."""
     used: set[str] = set()
     named = []

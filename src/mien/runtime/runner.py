@@ -27,8 +27,10 @@ from mien.core.bundle import BundleInfo, with_outputs_found
 from mien.core.errors import MienError, nearest
 from mien.core.extras import install_hint
 from mien.core.spec import Control, Input, Output
+from mien.media.bundles import bundle_name
 from mien.media.files import INFO_FILE, read_info, sha256_of
 from mien.media.parallel import cores
+from mien.media.policy import require_allowed
 from mien.runtime.backends import import_onnxruntime, import_openvino
 from mien.runtime.graph.limits import check_graph
 from mien.runtime.graph.prelu import without_prelu
@@ -58,6 +60,7 @@ class Runner:
     ) -> None:
         self.folder = Path(bundle)
         self.info = read_info(self.folder)
+        require_allowed(bundle_name(self.folder), self.info.licence)
         self.threads = _thread_count(threads)
         self.backend = choose_backend(backend)
         if precision not in PRECISIONS:

@@ -5,7 +5,7 @@ its weights' hash, the order of the classes. A picture without a face is a row w
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -126,6 +126,7 @@ class PointColumns:
         """For the sidecar."""
         info, points = self.info, next(iter(self.info.outputs_of("points").values()))
         model = {"id": info.model_id, "system": info.system, "sha256": info.files, "provenance": info.provenance}
+        model |= {"licence": asdict(info.licence)} if info.licence else {}
         return {
             "scheme": f"landmarks_{points.scheme}",
             "frame_of_reference": POINT_FRAME,
@@ -161,7 +162,7 @@ class ReadingColumns:
     @cached_property
     def columns(self) -> tuple[Column, ...]:
         """In order."""
-        given = [column for group in self._groups.values() for column in group.values()]
+        given = [column for group in self.groups.values() for column in group.values()]
         return (*_FIRST, *given, *self._further, *_LAST)
 
     @cached_property
@@ -170,8 +171,8 @@ class ReadingColumns:
         return tuple(column for part in (self.points, self.face3d) if part for column in part.columns)
 
     @cached_property
-    def _groups(self) -> dict[str, dict[str, Column]]:
-        """For each output: its columns by class or value name; the class itself under ""."""
+    def groups(self) -> dict[str, dict[str, Column]]:
+        """For each output with columns: they by class or value name; the class itself under ""."""
         used = {column.name for column in (*_FIRST, *_LAST, *self._further)}
         groups: dict[str, dict[str, Column]] = {}
         for each in self.outputs:
@@ -203,8 +204,8 @@ class ReadingColumns:
             "note": reading.note or None,
         }
         cells |= dict(zip(("box_x0", "box_y0", "box_x1", "box_y1"), reading.box or (), strict=False))
-        main = next((name for name, group in self._groups.items() if "" in group), None)
-        for name, group in self._groups.items():
+        main = next((name for name, group in self.groups.items() if "" in group), None)
+        for name, group in self.groups.items():
             values = reading.probabilities if name == main else reading.outputs.get(name, {})
             if "" in group:
                 best = max(values, key=values.__getitem__, default=None)
@@ -292,4 +293,5 @@ def _model(info: BundleInfo) -> dict[str, Any]:
         **labels,
         "outputs": {name: output.to_dict() for name, output in info.outputs.items()},
         "provenance": info.provenance,
+        **({"licence": asdict(info.licence)} if info.licence else {}),
     }

@@ -15,10 +15,12 @@ from safetensors.torch import load_file, save
 
 from mien.core.bundle import TRAIN_FACES_NAMES, BundleInfo
 from mien.core.errors import MienError, nearest
+from mien.core.licence import Licence
 from mien.core.typed import named
 from mien.media import files
-from mien.media.bundles import bundle_folder, shipped_names
+from mien.media.bundles import bundle_folder, bundle_name, shipped_names
 from mien.media.files import sha256_of
+from mien.media.policy import require_allowed
 from mien.systems.bundle_folder import previous_bundle, replace_bundle
 from mien.systems.registry import SYSTEMS, config_dict, system_from_info
 
@@ -37,11 +39,12 @@ def save_bundle(
     provenance: Mapping[str, Any] | None = None,
     card: str = "",
     extra: Mapping[str, bytes] | None = None,
+    licence: Licence | None = None,
 ) -> BundleInfo:
     """Writes the bundle and returns what its `system.json` says; a bundle already there is replaced as a whole.
 
     temperatures: of outputs of classes, by name. extra: further files by name, such as the fingerprints of the training
-    faces; their hashes are stated too.
+    faces; their hashes are stated too. licence: None where nobody has stated it.
 
     Raises MienError when the folder cannot be written, or holds something that is not a bundle: nothing changes then.
     """
@@ -57,7 +60,7 @@ def save_bundle(
             new.mkdir()
             for name, content in (extra or {}).items():
                 (new / name).write_bytes(content)
-            info = _write(new, system, dict(temperatures or {}), dict(provenance or {}), card)
+            info = _write(new, system, dict(temperatures or {}), dict(provenance or {}), card, licence=licence)
             replace_bundle(folder, new)
     except (OSError, SafetensorError) as error:
         raise MienError(f"Cannot write {folder}: {error}. What was written before is kept.") from error
@@ -65,8 +68,9 @@ def save_bundle(
 
 
 def _write(
-    folder: Path, system: "System", temperatures: dict[str, float], provenance: dict[str, Any], card: str
-) -> BundleInfo:
+    folder: Path, system: "System", temperatures: dict[str, float], provenance: dict[str, Any], card: str, *,
+    licence: Licence | None,
+) -> BundleInfo:  # fmt: skip
     extra = {path.name: sha256_of(path) for path in sorted(folder.iterdir())}
     state = {name: value.detach().cpu().contiguous().clone() for name, value in system.state_dict().items()}
     (folder / WEIGHTS).write_bytes(save(state))  # save_file would hide it from other users
@@ -79,6 +83,7 @@ def _write(
         files={WEIGHTS: sha256_of(folder / WEIGHTS)} | extra,
         provenance=provenance,
         controls=system.controls,
+        licence=licence,
     )
     (folder / DESCRIPTION).write_text(info.to_json(), encoding="utf-8")
     (folder / CARD).write_text(card or f"# {info.model_id}\n", encoding="utf-8")
@@ -107,6 +112,7 @@ def load(folder: Path | str) -> "System":
     """
     folder = _named(Path(folder))
     info, path = read_info(folder), _in_place(folder) / WEIGHTS
+    require_allowed(bundle_name(folder), info.licence)
     if not path.is_file():
         only = " It can be read with `mien analyze`, not trained." if "model.onnx" in info.files else ""
         raise MienError(f"{folder}: {WEIGHTS} is missing.{only}")

@@ -85,8 +85,9 @@ class System(nn.Module):
         temperatures = self.info.temperatures if self.info else {}
         known = self.info.provenance if self.info else {}
         return save_bundle(
-            folder, self, temperatures=temperatures, provenance={**known, **(provenance or {})}, card=card
-        )
+            folder, self, temperatures=temperatures, provenance={**known, **(provenance or {})}, card=card,
+            licence=self.info.licence if self.info else None,
+        )  # fmt: skip
 
     @classmethod
     def from_pretrained(cls, name: Path | str) -> Self:

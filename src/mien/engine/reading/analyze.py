@@ -33,6 +33,8 @@ def analyze(
     landmarks: Literal["auto", "yes", "no"] = "auto",
     landmark_bundle: str | None = None,
     points: bool = False,
+    format_: list[str] | None = None,
+    report: bool = False,
     smooth: bool = False,
     resume: bool = False,
     overwrite: bool = False,
@@ -80,6 +82,9 @@ def analyze(
         landmark_bundle: folder of a bundle that gives landmarks; by default the first --bundle that does, else the one
             that ships with mien.
         points: also write the landmarks of each face as a .pts file, into points/.
+        format_: also write the table for other tools, once it is complete: openface, fex (py-feat), jsonl, coco;
+            several separated by commas. mien convert does it later.
+        report: also write report.html, one page on the run, once it is complete. mien report does it later.
         smooth: of a video, smooth landmarks and 3D faces over time (one-euro filter).
         resume: continue an interrupted run in the same folder; what was read is not read again.
         overwrite: replace the readings and pictures of an earlier run in the same folder.
@@ -99,15 +104,19 @@ def analyze(
         seconds,
     )
     from mien.engine.reading.output_folder import OutputFolder
+    from mien.engine.reading.page.report import write_report_of
     from mien.engine.reading.run import AnalyzeRun, PrintedRun
+    from mien.engine.reading.tables.convert import write_formats_of
     from mien.engine.reading.voice.table import hearing_of, read_voices
     from mien.media.detect import available_detector
     from mien.media.image import left_out
     from mien.media.video import FrameSelection
     from mien.runtime.analyzer import Analyzer
+    from mien.runtime.formats import formats_of
 
+    wanted = formats_of(format_ or [])
     needing = {"points": points, "resume": resume, "overwrite": overwrite, "mesh": mesh != "none",
-               "overlay-video": overlay_video}  # fmt: skip
+               "overlay-video": overlay_video, "format": bool(wanted), "report": report}  # fmt: skip
     extras, finder = extras_of(with_), available_detector(detector, detector_weights)
     if not extras["face3d"] and (face3d_bundle or mesh != "none"):
         raise MienError(f"--{'face3d-bundle' if face3d_bundle else 'mesh'} is for 3D faces: --with face3d.")
@@ -146,4 +155,6 @@ def analyze(
         started = time.perf_counter()
         run.read()
         summary = run.summary(time.perf_counter() - started)
-        return "\n".join([summary, *read_voices([path for path in files if path not in live], hearing, folder)])
+        made = [*write_formats_of(out, wanted), *([write_report_of(out)] if report else [])] if out else []
+        voices = read_voices([path for path in files if path not in live], hearing, folder)
+        return "\n".join([summary, *voices, *made])
