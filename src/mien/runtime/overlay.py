@@ -117,8 +117,11 @@ def _frame(canvas: ImageDraw.ImageDraw, face: Reading, size: tuple[int, int], li
 
 
 def plate_text(face: Reading) -> str:
-    """What stands on a face's plate: a line for its expression, and one for valence and arousal where both are read."""
-    return "\n".join(filter(None, [face.label, face.affect.summary if face.affect and face.expression else ""]))
+    """What stands on a face's plate: a line for its expression, one for valence and arousal where both are read, and
+    one for what is wrong with the picture."""
+    affect = face.affect.summary if face.affect and face.expression else ""
+    flags = face.quality.summary if face.quality and not face.abstained else ""
+    return "\n".join(filter(None, [face.label, affect, flags]))
 
 
 def colour_of(face: Reading) -> str:

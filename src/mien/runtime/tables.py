@@ -20,6 +20,7 @@ from mien.core.spec import SoundInput
 from mien.media.tables import Column, TableWriter
 from mien.runtime.face3d.reading import Face3DColumns
 from mien.runtime.networks import FaceOutput
+from mien.runtime.trust.columns import TrustColumns
 
 FRAME_OF_REFERENCE = (
     "Pixels of the upright picture (after EXIF rotation; of a video after its display matrix, with square pixels), at "
@@ -146,6 +147,8 @@ class ReadingColumns:
     """Of the landmark model that reads along."""
     face3d: Face3DColumns | None = None
     """Of the 3D faces."""
+    trust: TrustColumns = TrustColumns()
+    """Of quality, prediction sets and agreement."""
 
     @classmethod
     def of(cls, info: BundleInfo, points: PointColumns | None = None) -> "ReadingColumns":
@@ -162,8 +165,8 @@ class ReadingColumns:
 
     @cached_property
     def _further(self) -> tuple[Column, ...]:
-        """Of points and 3D faces."""
-        return tuple(column for part in (self.points, self.face3d) if part for column in part.columns)
+        """Of points, 3D faces and trust."""
+        return tuple(column for part in (self.points, self.face3d, self.trust) if part for column in part.columns)
 
     @cached_property
     def _groups(self) -> dict[str, dict[str, Column]]:
@@ -206,7 +209,7 @@ class ReadingColumns:
                 cells[group[""].name] = reading.expression if name == main else best
             cells |= {group[key].name: value for key, value in values.items() if key in group}
         cells |= self.points.cells(reading.points) if self.points else {}
-        return cells | (self.face3d.cells(reading.face3d) if self.face3d else {})
+        return cells | (self.face3d.cells(reading.face3d) if self.face3d else {}) | self.trust.cells(reading)
 
     def described(self, **details: Any) -> dict[str, Any]:
         """For the sidecar: what the numbers of the table mean, as plain values."""
@@ -222,6 +225,7 @@ class ReadingColumns:
             **({"models": models} if len(models) > 1 else {}),
             **({"points": self.points.described()} if self.points else {}),
             **({"face3d": self.face3d.described()} if self.face3d else {}),
+            **self.trust.described(),
             "mien": __version__,
             **details,
         }

@@ -79,14 +79,12 @@ class System(nn.Module):
     def save_pretrained(
         self, folder: Path | str, *, card: str = "", provenance: Mapping[str, Any] | None = None
     ) -> BundleInfo:
-        """Writes a bundle: weights (safetensors), `system.json`, card. A temperature once fitted is kept."""
+        """Writes a bundle: weights (safetensors), `system.json`, card. What was fitted on held-out faces is kept."""
         from mien.systems.bundle import save_bundle
 
-        temperatures = self.info.temperatures if self.info else {}
+        fitted = {"temperatures": self.info.temperatures, "calibration": self.info.calibration} if self.info else {}
         known = self.info.provenance if self.info else {}
-        return save_bundle(
-            folder, self, temperatures=temperatures, provenance={**known, **(provenance or {})}, card=card
-        )
+        return save_bundle(folder, self, **fitted, provenance={**known, **(provenance or {})}, card=card)
 
     @classmethod
     def from_pretrained(cls, name: Path | str) -> Self:

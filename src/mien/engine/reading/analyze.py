@@ -27,6 +27,8 @@ def analyze(
     landmark_bundle: str | None = None,
     points: bool = False,
     smooth: bool = False,
+    coverage: float | None = None,
+    abstain: int | None = None,
     resume: bool = False,
     overwrite: bool = False,
     backend: Literal["auto", "onnxruntime", "openvino"] = "auto",
@@ -62,6 +64,10 @@ def analyze(
         landmark_bundle: folder of a bundle that gives landmarks; by default the first --bundle that does, else the one
             that ships with mien.
         points: also write the landmarks of each face as a .pts file, into points/.
+        coverage: also give the set of expressions that holds the label with this probability, such as 0.9 (column
+            expression_set).
+        abstain: give no expression where that set has more than N expressions, or the picture of the face has a quality
+            flag; the column abstained says why. Needs --coverage.
         smooth: of a video, smooth landmarks and 3D faces over time (one-euro filter).
         resume: continue an interrupted run in the same folder; what was read is not read again.
         overwrite: replace the readings and pictures of an earlier run in the same folder.
@@ -93,12 +99,13 @@ def analyze(
             bundles, detector=finder, weights=detector_weights, min_face=min_face, backend=backend,
             precision=precision, threads=threads, smooth=smooth, affect=extras["affect"],
             face3d=face3d_bundle or extras["face3d"],
-            landmarks=landmarks_for(bundles, landmarks, landmark_bundle),
+            landmarks=landmarks_for(bundles, landmarks, landmark_bundle), coverage=coverage, abstain=abstain,
         )  # fmt: skip
         if points and analyzer.landmarks is None:
             raise MienError("--points needs landmarks. Leave out --landmarks no, or name a --landmark-bundle.")
         details = {
             "inputs": inputs, "detector": finder, "min_face": min_face, "every": step, "left_out": left_out(inputs),
+            "coverage": coverage, "abstain": abstain,
         }  # fmt: skip
         run = (
             AnalyzeRun(analyzer, out, files, details, overlay=overlay, points=points, meshes=SUFFIXES[mesh])

@@ -36,7 +36,10 @@ def _save(
     scores = {name: value for name, value in epoch.items() if name.startswith("val/")}
     known = known | {"epoch": stage.position.epoch, "scores": scores}
     card = bundle_card(stage.evaluated, known)
-    info = save_bundle(run.bundle, stage.evaluated, temperatures=temperatures, provenance=known, card=card, extra=extra)
+    info = save_bundle(
+        run.bundle, stage.evaluated, temperatures=temperatures,
+        calibration=stage.calibration(stage.predictions, temperatures), provenance=known, card=card, extra=extra,
+    )  # fmt: skip
     return info.weight_hash, temperatures
 
 
