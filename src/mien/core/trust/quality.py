@@ -55,8 +55,8 @@ MEASURES = (
     ),
     Measure("brightness", "", "0..1", "mean grey level of the face's box", 0.15, "dark", 0.85, "bright"),
     Measure("contrast", "", "0..0.5", "standard deviation of the grey levels of the face's box", 0.05, "low_contrast"),
-    Measure("size", "pixels", "0..", "mean side of the face's box", 30.0, "small"),
-    Measure("cut", "", "0..1", "share of the face's box that lies outside of the picture", None, "", 0.1, "cut_off"),
+    Measure("size", "pixels", "0..", "mean side of the face's box", 24.0, "small"),
+    Measure("cut", "", "0..1", "share of the face's box that lies outside of the picture", None, "", 0.2, "cut_off"),
     Measure("turn", "degrees", "0..180", "angle between face and lens, of pitch and yaw", None, "", 45.0, "turned"),
     Measure("hidden", "", "0..1", "share of the points inside the face that are hidden", None, "", 0.25, "occluded"),
     Measure(
