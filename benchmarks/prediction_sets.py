@@ -50,11 +50,16 @@ def held_out(folder: Path, samples: Sequence[Sample]) -> list[Sample]:
     known = read_train_faces(folder, read_info(folder))
     assert known is not None, "the bundle carries no fingerprints"
     found = known.matches(samples, data="ferplus")
-    return [s for s, chosen, trained in zip(samples, found.chosen, found.trained, strict=True) if chosen and not trained]
+    return [
+        s for s, chosen, trained in zip(samples, found.chosen, found.trained, strict=True) if chosen and not trained
+    ]
 
 
 def report(title: str, shares: np.ndarray, truth: np.ndarray, thresholds: dict[str, float], labels: LabelSet) -> None:
-    print(f"\n{title}, {len(truth)} faces\n\n| coverage asked | covered | mean size | one class | {' | '.join(labels.classes)} |")
+    print(
+        f"\n{title}, {len(truth)} faces\n\n"
+        f"| coverage asked | covered | mean size | one class | {' | '.join(labels.classes)} |"
+    )
     print(f"|{' --- |' * (4 + len(labels))}")
     for asked in ("0.8", "0.9", "0.95"):
         inside = in_sets(shares, thresholds[asked])

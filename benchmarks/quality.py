@@ -2,8 +2,8 @@
 
     python benchmarks/quality.py --ferplus FERPLUS --lfw LFW_IN_RAFDB_LAYOUT
 
-Faces of FER2013Valid (48 pixels, strict majority) and of an LFW test part are made worse step by step, then read with the
-crop of their picture: accuracy with 95 % Wilson interval, medians of the measures, and the share of faces with a flag.
+Faces of FER2013Valid (48 pixels, strict majority) and of an LFW test part are made worse step by step, then read with
+the crop of their picture: accuracy with 95 % Wilson interval, medians of the measures, share of faces with a flag.
 Turn, hidden points and confidence come from the landmark model, on LFW alone (128 pixels). Prints Markdown tables.
 """
 

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from mien.core.trust.calibration import Calibration
 from mien.core.errors import MienError
 from mien.core.json_text import parse_json
 from mien.core.labels import LabelSet
@@ -25,6 +24,7 @@ from mien.core.spec import (
     input_to_dict,
     primary,
 )
+from mien.core.trust.calibration import Calibration
 from mien.core.typed import checked, named, shown
 
 FORMAT = 2

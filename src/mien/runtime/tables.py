@@ -5,7 +5,7 @@ its weights' hash, the order of the classes. A picture without a face is a row w
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,12 +16,17 @@ from mien import __version__
 from mien.core.bundle import BundleInfo
 from mien.core.landmarks import scheme_of
 from mien.core.records import FacePoints, Reading
-from mien.core.spec import SoundInput
+from mien.core.spec import SoundInput, input_to_dict
 from mien.media.tables import Column, TableWriter
 from mien.runtime.face3d.reading import Face3DColumns
 from mien.runtime.networks import FaceOutput
 from mien.runtime.trust.columns import TrustColumns
 
+CROPS = (
+    "Each network reads its own crop of a face: the detector's box, shifted by box_shift and enlarged by box_scale "
+    "(shares of its side), brought to size x size pixels, as its inputs say. Landmarks are read twice, then in a crop "
+    "around the points found first, turned upright."
+)
 FRAME_OF_REFERENCE = (
     "Pixels of the upright picture (after EXIF rotation; of a video after its display matrix, with square pixels), at "
     "the size that the file holds. Origin: outer corner of the upper left pixel; x to the right, y down. Boxes are "
@@ -122,7 +127,11 @@ class PointColumns:
     def described(self) -> dict[str, Any]:
         """For the sidecar."""
         info, points = self.info, next(iter(self.info.outputs_of("points").values()))
-        model = {"id": info.model_id, "system": info.system, "sha256": info.files, "provenance": info.provenance}
+        model = {
+            "id": info.model_id, "system": info.system, "sha256": info.files,
+            "inputs": {name: input_to_dict(given) for name, given in info.inputs.items()},
+            "provenance": info.provenance,
+        }  # fmt: skip
         return {
             "scheme": f"landmarks_{points.scheme}",
             "frame_of_reference": POINT_FRAME,
@@ -147,7 +156,7 @@ class ReadingColumns:
     """Of the landmark model that reads along."""
     face3d: Face3DColumns | None = None
     """Of the 3D faces."""
-    trust: TrustColumns = TrustColumns()
+    trust: TrustColumns = field(default_factory=TrustColumns)
     """Of quality, prediction sets and agreement."""
 
     @classmethod
@@ -219,6 +228,7 @@ class ReadingColumns:
             "table": "one row for each face; a picture or frame without one is a row with success 0",
             "columns": {column.name: column.described() for column in self.columns},
             "frame_of_reference": FRAME_OF_REFERENCE,
+            "crops": CROPS,
             **({"voice": VOICE_WINDOW} if voiced else {}),
             "missing": "an empty cell (CSV), null (Parquet)",
             "model": models[0],
@@ -289,6 +299,7 @@ def _model(info: BundleInfo) -> dict[str, Any]:
         "system": info.system,
         "sha256": info.files,
         **labels,
+        "inputs": {name: input_to_dict(given) for name, given in info.inputs.items()},
         "outputs": {name: output.to_dict() for name, output in info.outputs.items()},
         "provenance": info.provenance,
     }

@@ -14,8 +14,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
 from mien.core.bundle import TRAIN_FACES_NAMES, BundleInfo
-from mien.core.trust.calibration import Calibration
 from mien.core.errors import MienError, nearest
+from mien.core.trust.calibration import Calibration
 from mien.core.typed import named
 from mien.media import files
 from mien.media.bundles import bundle_folder, shipped_names
@@ -42,8 +42,8 @@ def save_bundle(
 ) -> BundleInfo:
     """Writes the bundle and returns what its `system.json` says; a bundle already there is replaced as a whole.
 
-    temperatures, calibration: of outputs of classes, by name. extra: further files by name, such as the fingerprints of the training
-    faces; their hashes are stated too.
+    temperatures, calibration: of outputs of classes, by name. extra: further files by name, such as the fingerprints of
+    the training faces; their hashes are stated too.
 
     Raises MienError when the folder cannot be written, or holds something that is not a bundle: nothing changes then.
     """

@@ -10,12 +10,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mien.core.trust.calibration import Calibration, calibrated
 from mien.core.decode import energies, probabilities
 from mien.core.errors import MienError
 from mien.core.labels import AFFECT, meaning
 from mien.core.options import check_choices, check_rules
 from mien.core.records import Sample
+from mien.core.trust.calibration import Calibration, calibrated
 from mien.metrics import affect
 from mien.metrics.calibration import fit_temperature, nll
 from mien.metrics.expression import accuracy, balanced_accuracy, confusion_matrix

@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mien.core.trust.calibration import Calibration
 from mien.core.errors import MienError
 from mien.core.records import Sample
+from mien.core.trust.calibration import Calibration
 from mien.systems.bundle import check_state
 from mien.systems.config import config_from
 from mien.systems.optim import OptimOptions

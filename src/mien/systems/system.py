@@ -82,9 +82,11 @@ class System(nn.Module):
         """Writes a bundle: weights (safetensors), `system.json`, card. What was fitted on held-out faces is kept."""
         from mien.systems.bundle import save_bundle
 
-        fitted = {"temperatures": self.info.temperatures, "calibration": self.info.calibration} if self.info else {}
-        known = self.info.provenance if self.info else {}
-        return save_bundle(folder, self, **fitted, provenance={**known, **(provenance or {})}, card=card)
+        info = self.info
+        return save_bundle(
+            folder, self, temperatures=info.temperatures if info else None, calibration=info.calibration if info else None,
+            provenance={**(info.provenance if info else {}), **(provenance or {})}, card=card,
+        )  # fmt: skip
 
     @classmethod
     def from_pretrained(cls, name: Path | str) -> Self:

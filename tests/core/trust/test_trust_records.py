@@ -73,7 +73,7 @@ def test_what_a_bundle_does_not_hold_is_one_line():
     held = Calibration(10, {"0.9": 0.1})
     with pytest.raises(MienError, match=r"No prediction sets of coverage 0.95; the model has those of 0.9\."):
         held.threshold(0.95)
-    with pytest.raises(MienError, match="between 0 and 1, such as 0.9; got 90"):
+    with pytest.raises(MienError, match=r"between 0 and 1, such as 0\.9; got 90"):
         held.threshold(90)
     for wrong in ({"faces": 0}, {"thresholds": {"much": 0.5}}, {"thresholds": {"0.9": 1.5}}):
         with pytest.raises(MienError):

@@ -1,4 +1,4 @@
-"""`mien evaluate --by`: metrics of groups worked by hand, joined tables, largest differences, refusals; set coverage."""
+"""`mien evaluate --by`: metrics of groups worked by hand, joined tables, largest differences, refusals; sets."""
 
 import csv
 import sys
@@ -13,6 +13,7 @@ from mien.core.trust.calibration import Calibration
 from mien.engine.evaluation.by_group import Statistic, group_table, groups_of
 from mien.engine.evaluation.evaluate import evaluate
 from mien.engine.evaluation.options import Bootstrap
+
 sys.path.insert(0, str(Path(__file__).parent))
 from test_evaluate import folder_of_faces, install, lines_of, options, perfect
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from tiny_bundle import write_tiny_bundle
 
 from mien import Analyzer
 from mien.core.errors import MienError
@@ -16,7 +17,6 @@ from mien.core.trust.calibration import Calibration
 from mien.runtime.overlay import plate_text
 from mien.runtime.tables import write_tables
 from mien.runtime.trust.quality import grey_face, quality_of, sharpness
-from tiny_bundle import write_tiny_bundle
 
 HELD = Calibration(100, {"0.5": 0.9, "0.9": 0.1, "0.99": 0.0}, 1e6)
 BOX = (60.0, 60.0, 180.0, 180.0)
@@ -95,7 +95,9 @@ def test_a_reading_has_quality_a_set_and_an_abstention(tmp_path, astronaut):
     bundle = calibrated_bundle(tmp_path / "b")
     options = {"backend": "onnxruntime", "threads": 1, "landmarks": False}
     plain = Analyzer(bundle, **options).read(astronaut)[0]
-    assert plain.quality.values["size"] == pytest.approx((plain.box[2] - plain.box[0] + plain.box[3] - plain.box[1]) / 2)
+    assert plain.quality.values["size"] == pytest.approx(
+        (plain.box[2] - plain.box[0] + plain.box[3] - plain.box[1]) / 2
+    )
     assert plain.quality.flags == () and plain.expression_set == () and plain.agreement is None
     sets = Analyzer(bundle, coverage=0.9, **options).read(astronaut)[0]
     shares = plain.probabilities
@@ -122,7 +124,8 @@ def test_the_table_and_its_description_say_all_of_it(tmp_path, astronaut):
     assert found["prediction_sets"]["coverage"] == 0.99 and found["prediction_sets"]["threshold"] == 0.0
     assert found["quality"]["flags"]["unlike_training"] == "quality_energy above 1e+06"
     assert found["columns"]["quality_turn"] == {
-        "type": "float64", "unit": "degrees", "range": "0..180", "meaning": "angle between face and lens, of pitch and yaw",
+        "type": "float64", "unit": "degrees", "range": "0..180",
+        "meaning": "angle between face and lens, of pitch and yaw",
     }  # fmt: skip
     paths = write_tables([face], tmp_path / "t", info=analyzer.info)
     assert "quality_flags" in json.loads(paths[2].read_text())["columns"]

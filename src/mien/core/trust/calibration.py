@@ -58,7 +58,7 @@ def calibrated(
 ) -> Calibration:  # fmt: skip
     """Of held-out faces that the network was not trained on. Raises MienError without faces.
 
-    The threshold of coverage c is the floor((n + 1) (1 - c))-th smallest probability of a label; 0 where n is too small.
+    The threshold of coverage c is the floor((n + 1) (1 - c))-th smallest probability of a label, 0 with too few faces.
     """
     n = len(truth)
     if n < 1 or len(probabilities) != n:
@@ -72,9 +72,7 @@ def calibrated(
     return Calibration(n, thresholds, limit)
 
 
-def in_sets(
-    probabilities: Float[np.ndarray, "*faces classes"], threshold: float
-) -> Bool[np.ndarray, "*faces classes"]:
+def in_sets(probabilities: Float[np.ndarray, "*faces classes"], threshold: float) -> Bool[np.ndarray, "*faces classes"]:
     """Which classes are in each face's set: those that reach the threshold, and the most probable one in any case."""
     return np.asarray(probabilities >= min(threshold, 1.0)) | (
         np.arange(probabilities.shape[-1]) == probabilities.argmax(-1)[..., None]

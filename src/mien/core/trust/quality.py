@@ -50,7 +50,7 @@ ENERGY = "energy"
 MEASURES = (
     Measure(
         "sharpness", "", "0..",
-        f"variance of the Laplacian over the variance of the light, of the face's box brought to {SIDE} x {SIDE} pixels",
+        f"variance of the Laplacian over the variance of the light, of the face's box at {SIDE} x {SIDE} pixels",
         0.05, "blurred",
     ),
     Measure("brightness", "", "0..1", "mean grey level of the face's box", 0.15, "dark", 0.85, "bright"),

@@ -1,4 +1,4 @@
-"""`mien evaluate --by COLUMN`: metrics of each group of faces with intervals, and the largest difference between groups.
+"""`mien evaluate --by COLUMN`: metrics of each group of faces with intervals, and the largest difference of two groups.
 
 Groups come from the data set (subject, clip, affected, voice_expression) or from a table that names faces by path. A
 numeric column of many values is divided at its quartiles.
@@ -100,12 +100,10 @@ def group_table(
 def write_groups(folder: Path, table: GroupTable) -> None:
     """groups.csv: a row for each group and metric, and the largest differences."""
     header = ["column", "group", "metric", "value", "low", "high", "n", "note"]
-    rows = [[table.column, group, s] for group, scores in table.rows.items() for s in scores]
-    rows += [[table.column, "largest_difference", s] for s in table.largest]
-    write_csv(
-        folder / "groups.csv", header,
-        (["" if c is None else c for c in (col, g, s.metric, s.value, s.low, s.high, s.n, s.note)] for col, g, s in rows),
-    )  # fmt: skip
+    named = [(group, score) for group, scores in table.rows.items() for score in scores]
+    named += [("largest_difference", score) for score in table.largest]
+    cells = [(table.column, group, s.metric, s.value, s.low, s.high, s.n, s.note) for group, s in named]
+    write_csv(folder / "groups.csv", header, (["" if cell is None else cell for cell in row] for row in cells))
 
 
 def _of_samples(samples: Sequence[Sample], column: str) -> dict[str, str | None]:
@@ -114,7 +112,8 @@ def _of_samples(samples: Sequence[Sample], column: str) -> dict[str, str | None]
         known = f"these data have: {', '.join(present)}" if present else "these data have no column of groups"
         close = nearest(column, present) if present else ""
         raise MienError(
-            f"--by {column}: {known}.{close if 'Did you mean' in close else ''} Name a table with it: --groups FILE.csv."
+            f"--by {column}: {known}.{close if 'Did you mean' in close else ''} Name a table with it: --groups "
+            "FILE.csv."
         )
     values = {sample.key: getattr(sample, column) for sample in samples}
     return {key: None if value is None else str(value) for key, value in values.items()}

@@ -140,9 +140,7 @@ def print_groups(result: Evaluation) -> None:
 
 
 def _group_rows(found: GroupTable) -> tuple[list[str], list[list[str]]]:
-    rows = [
-        [group, f"{max(s.n for s in scores):,}", *map(_group_cell, scores)] for group, scores in found.rows.items()
-    ]
+    rows = [[group, f"{max(s.n for s in scores):,}", *map(_group_cell, scores)] for group, scores in found.rows.items()]
     by_metric = {score.metric: score for score in found.largest}
     largest = [by_metric.get(metric) for metric in found.metrics]
     if any(largest):

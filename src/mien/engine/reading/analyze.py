@@ -80,7 +80,7 @@ def analyze(
     from mien.engine.reading.output_folder import OutputFolder
     from mien.engine.reading.run import AnalyzeRun, PrintedRun
     from mien.engine.reading.voice.table import hearing_of, read_voices
-    from mien.media.detect import available_detector
+    from mien.media.detect import available_detector, detector_version
     from mien.media.image import left_out
     from mien.runtime.analyzer import Analyzer
 
@@ -104,8 +104,8 @@ def analyze(
         if points and analyzer.landmarks is None:
             raise MienError("--points needs landmarks. Leave out --landmarks no, or name a --landmark-bundle.")
         details = {
-            "inputs": inputs, "detector": finder, "min_face": min_face, "every": step, "left_out": left_out(inputs),
-            "coverage": coverage, "abstain": abstain,
+            "inputs": inputs, "detector": finder, "detector_version": detector_version(finder), "min_face": min_face,
+            "every": step, "coverage": coverage, "abstain": abstain, "left_out": left_out(inputs),
         }  # fmt: skip
         run = (
             AnalyzeRun(analyzer, out, files, details, overlay=overlay, points=points, meshes=SUFFIXES[mesh])

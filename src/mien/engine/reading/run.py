@@ -23,7 +23,8 @@ from mien.runtime.analyzer import NO_FACE, NO_VOICE, Analyzer
 from mien.runtime.readings import FaceReading, PictureReadings, Readings
 
 LINES = 20  # faces that are printed where there is a table of all
-SETTINGS = ("detector", "min_face", "every", "coverage", "abstain")  # what a resumed run must have in common with the first, by sidecar key
+# What a resumed run must have in common with the first, by sidecar key; rows of two versions are not mixed.
+SETTINGS = ("detector", "detector_version", "min_face", "every", "coverage", "abstain", "mien")
 
 
 class PrintedRun:

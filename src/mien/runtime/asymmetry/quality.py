@@ -8,8 +8,8 @@ from jaxtyping import UInt8
 
 from mien.core.landmarks import SCHEME_68
 from mien.core.records import FacePoints
-from mien.runtime.trust import quality
 from mien.runtime.asymmetry.frame import upright, yaw_deg
+from mien.runtime.trust import quality
 
 # In 2D a turn of 5 degrees already differs left from right by some percent; with depth it can be taken out further.
 YAW_LIMIT_DEG, YAW_LIMIT_DEPTH_DEG, PITCH_LIMIT_DEG, ROLL_LIMIT_DEG = 5.0, 20.0, 15.0, 20.0

@@ -20,7 +20,7 @@ ReadingT = TypeVar("ReadingT", bound=Reading)
 class Assessment:
     """What is stated of each face beside its reading.
 
-    Raises MienError for a coverage that the first model has no thresholds for, and for an abstention without a coverage.
+    Raises MienError for a coverage that the first model has no thresholds of, and for abstention without a coverage.
     """
 
     outputs: Sequence[FaceOutput]
@@ -34,7 +34,9 @@ class Assessment:
         if self.abstain is not None and self.coverage is None:
             raise MienError("Abstention needs prediction sets: state a coverage too, such as 0.9.")
         if self.abstain is not None and self.abstain < 1:
-            raise MienError(f"abstain is the largest set that still gets an expression, at least 1; got {self.abstain}.")
+            raise MienError(
+                f"abstain is the largest set that still gets an expression, at least 1; got {self.abstain}."
+            )
         self.threshold  # noqa: B018 (a mistake is an error now)
 
     @cached_property

@@ -12,12 +12,14 @@ from mien.runtime.trust.assessment import Assessment
 _NUMBER = ".4f"  # in CSV
 _QUALITY = tuple(Column(f"quality_{m.name}", "number", m.unit, m.range, m.meaning, _NUMBER) for m in MEASURES)
 _FLAGS = Column(
-    "quality_flags", "text", meaning="the measures outside of their limits, separated by semicolons; empty where all are inside"
+    "quality_flags",
+    "text",
+    meaning="the measures outside of their limits, separated by semicolons; empty where all are inside",
 )
 SOURCE = "benchmarks/quality.py: accuracy of the shipped expression model on faces made worse step by step"
 SET_METHOD = (
-    "split conformal prediction with the score 1 - p(label) on held-out faces (LAC); the share of labels in the sets is "
-    "an average over faces like those, not a promise for each class, and is lower on other faces"
+    "split conformal prediction with the score 1 - p(label) on held-out faces (LAC); the share of labels in the sets "
+    "is an average over faces like those, not a promise for each class, and is lower on other faces"
 )
 
 
@@ -41,8 +43,8 @@ class TrustColumns:
         found = [
             Column(
                 "expression_set", "text",
-                meaning=f"classes, the most probable first, separated by semicolons; with probability {given.coverage:g} or more "
-                "the label is among them",
+                meaning="classes, the most probable first, separated by semicolons; with probability "
+                f"{given.coverage:g} or more the label is among them",
             )
         ]  # fmt: skip
         why = "why no expression is given, separated by semicolons: a wide set, quality flags; empty where one is given"
@@ -60,10 +62,11 @@ class TrustColumns:
                 f"share of the other models whose most probable class is the first one's; of {models}", _NUMBER,
             ),
             Column(
-                "divergence", "number", "bits", "0..", "Jensen-Shannon divergence of these models' probabilities", _NUMBER
+                "divergence", "number", "bits", "0..", "Jensen-Shannon divergence of the models' probabilities",
+                _NUMBER,
             ),
             *(
-                Column(f"mean_prob_{name}", "number", "probability", "0..1", "mean of these models' probabilities", ".6f")
+                Column(f"mean_prob_{name}", "number", "probability", "0..1", "mean of the models' probabilities", ".6f")
                 for name in given.main.output.names
             ),
         ]  # fmt: skip

@@ -1,6 +1,7 @@
 """Quality of a face's picture in numbers: light, sharpness, size, turn, what hides it, and unlikeness to the training.
 
-Each costs little: light and sharpness are measured on one small grey picture of the face. Limits and flags: core.trust.quality.
+Each costs little: light and sharpness are measured on one small grey picture of the face. Limits and flags are those of
+core.trust.quality.
 """
 
 from collections.abc import Mapping
@@ -11,8 +12,8 @@ from jaxtyping import UInt8
 
 from mien.core.geometry import area, intersection
 from mien.core.landmarks import SCHEME_68
-from mien.core.trust.quality import ENERGY, SIDE, FaceQuality
 from mien.core.records import Box, FacePoints
+from mien.core.trust.quality import ENERGY, SIDE, FaceQuality
 
 Grey = UInt8[np.ndarray, "side side"]
 Pixels = UInt8[np.ndarray, "height width 3"]
@@ -72,7 +73,7 @@ def hidden_points(points: FacePoints) -> np.ndarray | None:
 
 
 def region_confidence(points: FacePoints) -> Mapping[str, float]:
-    """Mean confidence of each region but the jaw, whose points people place too differently; none without confidence."""
+    """Mean confidence of each region but the jaw, whose points people place too differently; {} without confidence."""
     if points.confidence is None or len(points.confidence) != SCHEME_68.points:
         return {}
     inner = {name: list(places) for name, places in SCHEME_68.regions.items() if name != "jaw"}
