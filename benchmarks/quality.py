@@ -186,13 +186,10 @@ def by_points(reader: Reader, truth: np.ndarray, pictures: Sequence[np.ndarray])
         if inside.any():
             kept = [q for q, keep in zip(qualities, inside, strict=True) if keep]
             yield row(f"{low} to {high} ({inside.sum()} faces)", right[inside], kept, OF_POINTS)
-    for kind in ("covered from the brows down, share", "covered from the chin up, share", STEPS_BLUR):
+    for kind in ("covered from the brows down, share", "covered from the chin up, share"):
         yield head(kind, OF_POINTS)
         for step, change in STEPS[kind]:
             yield row(step, *read([change(p) for p in pictures]), OF_POINTS)
-
-
-STEPS_BLUR = next(iter(STEPS))
 
 
 def main() -> None:
@@ -202,16 +199,19 @@ def main() -> None:
     parser.add_argument("--bundle", default="poster_v2_small_ferplus")
     parser.add_argument("--faces", type=int, default=800, help="of each set, at most")
     parser.add_argument("--point-faces", type=int, default=300, help="that the landmark model reads at each step")
+    parser.add_argument("--points-only", action="store_true", help="what the landmark model says, on LFW alone")
     parser.add_argument("--threads", type=int, default=1)
     given = parser.parse_args()
     reader = Reader(given.bundle, given.threads)
     labels = reader.info.labels
     sets = {"FER2013Valid": ("ferplus", given.ferplus, "valid"), "LFW": ("rafdb", given.lfw, "test")}
     for title, (name, root, split) in sets.items():
+        if given.points_only and title != "LFW":
+            continue
         samples, pictures = faces_of(name, str(root), split, labels, given.faces)
         truth = np.array([sample.expression for sample in samples])
         print(f"\n## {title}, {len(samples)} faces", flush=True)
-        for line in degraded(reader, truth, pictures):
+        for line in [] if given.points_only else degraded(reader, truth, pictures):
             print(line, flush=True)
         if title == "LFW":
             few = slice(0, given.point_faces)

@@ -24,7 +24,7 @@ from mien.runtime.trust.columns import TrustColumns
 
 CROPS = (
     "Each network reads its own crop of a face: the detector's box, shifted by box_shift and enlarged by box_scale "
-    "(shares of its side), brought to size x size pixels, as its inputs say. Landmarks are read twice, then in a crop "
+    "(shares of its side), brought to size x size pixels as its inputs say. Landmarks are read a second time in a crop "
     "around the points found first, turned upright."
 )
 FRAME_OF_REFERENCE = (

@@ -84,7 +84,8 @@ class System(nn.Module):
 
         info = self.info
         return save_bundle(
-            folder, self, temperatures=info.temperatures if info else None, calibration=info.calibration if info else None,
+            folder, self, temperatures=info.temperatures if info else None,
+            calibration=info.calibration if info else None,
             provenance={**(info.provenance if info else {}), **(provenance or {})}, card=card,
         )  # fmt: skip
 

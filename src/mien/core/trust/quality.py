@@ -58,7 +58,7 @@ MEASURES = (
     Measure("size", "pixels", "0..", "mean side of the face's box", 24.0, "small"),
     Measure("cut", "", "0..1", "share of the face's box that lies outside of the picture", None, "", 0.2, "cut_off"),
     Measure("turn", "degrees", "0..180", "angle between face and lens, of pitch and yaw", None, "", 45.0, "turned"),
-    Measure("hidden", "", "0..1", "share of the points inside the face that are hidden", None, "", 0.25, "occluded"),
+    Measure("hidden", "", "0..1", "share of the points inside the face that are hidden", None, "", 0.08, "occluded"),
     Measure(
         "confidence", "probability", "0..1", "of the points' confidence the mean of the least certain region, the jaw "
         "left out", 0.3, "uncertain_points",
