@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from mien.core.errors import MienError
-from mien.media.video import frames, video_info
+from mien.media.video import FrameSelection, frames, video_info
 
 av = pytest.importorskip("av")
 
@@ -166,6 +166,49 @@ def test_a_film_that_is_cut_short_says_so_in_its_last_frame(tmp_path):
     *others, last = frames(tmp_path / "cut.mkv", every=3)
     assert len(others) > 3 and not any(frame.note for frame in others)
     assert re.search(r"the film is cut short: [\d.]+ s of the [\d.]+ s that its header states", last.note)
+
+
+def test_frames_are_chosen_by_their_times(tmp_path):
+    """Of a variable rate: 10 a second, a gap, 25 a second."""
+    times = [*range(0, 500, 100), *range(900, 1500, 40)]
+    write_video(tmp_path / "a.mkv", times=times)
+
+    def chosen(**options) -> list[float]:
+        return [
+            round(frame.timestamp_s, 2) for frame in frames(tmp_path / "a.mkv", selection=FrameSelection(**options))
+        ]
+
+    assert chosen(rate_hz=5.0) == [0, 0.2, 0.4, 0.9, 1.02, 1.22, 1.42]  # the first frame of each fifth of a second
+    assert chosen(start_s=0.3, end_s=0.94) == [0.3, 0.4, 0.9]
+    assert chosen(start_s=0.25, rate_hz=5.0, end_s=1.0) == [0.3, 0.4, 0.9]
+    assert chosen(rate_hz=1000.0) == [time / 1000 for time in times]
+    assert chosen(every=4, start_s=0.2) == [0.4, 1.02, 1.18, 1.34]
+    with pytest.raises(MienError, match=r"the video ends at 1.46 s, before start \(2 s\)"):
+        chosen(start_s=2.0)
+    indices = [frame.index for frame in frames(tmp_path / "a.mkv", selection=FrameSelection(rate_hz=5.0), first=3)]
+    assert indices == [4, 5, 8, 13, 18]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"every": 0}, "every must be 1"),
+        ({"rate_hz": 0.0}, "fps must be"),
+        ({"rate_hz": 5.0, "every": 2}, "fps and every both choose frames"),
+        ({"start_s": -1.0}, "start must be"),
+        ({"start_s": 5.0, "end_s": 5.0}, "end must lie after start"),
+    ],
+)
+def test_selections_that_contradict_themselves(options, message):
+    with pytest.raises(MienError, match=message):
+        FrameSelection(**options)
+
+
+def test_the_number_of_chosen_frames_is_known_before():
+    assert FrameSelection(3).count(10, None) == 4
+    assert FrameSelection(rate_hz=5.0).count(10, None) is None
+    assert FrameSelection(rate_hz=5.0, start_s=1.0, end_s=3.0).count(100, 4.0) == 10
+    assert FrameSelection(start_s=1.0).count(100, 4.0) == 75
 
 
 def test_a_film_goes_on_from_a_frame(tmp_path):

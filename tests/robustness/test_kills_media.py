@@ -87,12 +87,13 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.mark.parametrize("what", ["photos", "film"])
+@pytest.mark.parametrize("what", ["photos", "film", "tracked film"])
 def test_a_table_is_whole_at_any_kill_and_complete_in_the_end(
     what: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    source = str(request.getfixturevalue(what))
-    options = ["--landmarks", "no", "--backend", "onnxruntime", "--threads", "1"]
+    source = str(request.getfixturevalue(what.rsplit(maxsplit=1)[-1]))
+    points = ["--overlay-video"] if what == "tracked film" else ["--landmarks", "no"]
+    options = [*points, "--backend", "onnxruntime", "--threads", "1"]
     words = ["analyze", source, *options, "--resume"]
     longest_s = duration_of([*words, "--output", str(tmp_path / "whole")])
     whole = rows_of(tmp_path / "whole" / "readings.csv")

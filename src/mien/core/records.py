@@ -200,6 +200,8 @@ class Reading:
     """Time of the frame from the start of its video."""
     face_id: int = 0
     """Number of the face within its picture or frame, the largest first."""
+    track_id: int | None = None
+    """Of a film: the same number from frame to frame as long as it is the same face, from 0; None of a picture."""
     box: Box | None = None
     """In pixels of the upright picture."""
     score: float | None = None

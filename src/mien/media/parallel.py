@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from itertools import islice
-from threading import Condition
+from threading import Condition, Thread
 from typing import Any, TypeVar, cast
 
 Item = TypeVar("Item")
@@ -74,6 +74,80 @@ def map_ahead(
             yield waiting.popleft().result()
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
+
+
+class Ahead(Iterator[Item]):
+    """The same items, asked for by a thread of its own.
+
+    count: items that may wait to be used. newest: where more come the oldest are dropped, and the thread does not wait.
+    It raises what the items raised, in its place. As a context manager it ends the thread, and closes the items where
+    they are a generator.
+    """
+
+    def __init__(self, items: Iterable[Item], count: int, *, newest: bool = False) -> None:
+        self._items, self._count, self._newest = items, count, newest
+        self._waiting: deque[Item] = deque()
+        self._changed = Condition()
+        self._ended = self._stopped = False
+        self._error: BaseException | None = None
+        self._thread = Thread(target=self._work, name="mien-ahead", daemon=True)
+        self._thread.start()
+
+    def __next__(self) -> Item:
+        with self._changed:
+            self._changed.wait_for(lambda: self._waiting or self._ended)
+            if self._waiting:
+                self._changed.notify_all()
+                return self._waiting.popleft()
+        if self._error is not None:
+            error, self._error = self._error, None
+            raise error
+        raise StopIteration
+
+    def ready(self, most: int) -> list[Item]:
+        """Up to so many items that wait already; perhaps none."""
+        with self._changed:
+            found = [self._waiting.popleft() for _ in range(min(most, len(self._waiting)))]
+            self._changed.notify_all()
+        return found
+
+    def __enter__(self) -> "Ahead[Item]":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self._changed:
+            self._stopped = True
+            self._waiting.clear()
+            self._changed.notify_all()
+        self._thread.join(timeout=1)  # it may wait for a pipe or a camera that gives nothing
+
+    def _work(self) -> None:
+        error = None
+        try:
+            for item in self._items:
+                if not self._put(item):
+                    break
+        except BaseException as raised:  # it is the user's of the items
+            error = raised
+        try:
+            close = getattr(self._items, "close", None)
+            if close is not None:
+                close()
+        finally:
+            with self._changed:
+                self._ended, self._error = True, error
+                self._changed.notify_all()
+
+    def _put(self, item: Item) -> bool:
+        """Whether more is wanted."""
+        with self._changed:
+            if self._newest:
+                while len(self._waiting) >= self._count:
+                    self._waiting.popleft()
+            self._changed.wait_for(lambda: self._stopped or len(self._waiting) < self._count)
+            self._waiting.append(item)
+            self._changed.notify_all()
+            return not self._stopped
 
 
 def in_batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:

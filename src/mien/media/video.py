@@ -1,4 +1,5 @@
-"""Videos in, frame by frame with their own times, and out. Needs PyAV: the extra `video`."""
+"""Videos in, frame by frame with their own times, and out (media.streams.writer: as they come). Needs PyAV: the extra
+`video`."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -6,7 +7,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import cv2
 import numpy as np
@@ -31,7 +32,7 @@ CONTAINERS = (
 _CONTAINER_OPTIONS = {"format_whitelist": ",".join(CONTAINERS), "protocol_whitelist": "file"}
 _DECODER_OPTIONS = {"max_pixels": str(FRAME_PIXELS)}
 Matrix = tuple[int, int, int, int]
-_TICKS = 90_000  # of a second, as times of pictures are written
+_MOMENT_S = 1e-4  # times are rounded by containers: the frame at 1.9999997 s is that of 2 s
 MOST_SQUEEZED = 4.0  # sides of a pixel: anamorphic film has 2, wide-screen DVDs 1.42
 
 
@@ -65,28 +66,116 @@ class VideoInfo:
     """Counter-clockwise, as the display matrix asks: 0, 90, 180 or 270."""
 
 
-def frames(path: Path | str, *, every: int = 1, first: int = 0) -> Iterator[Frame]:
+@dataclass(frozen=True, slots=True)
+class FrameSelection:
+    """Which frames of a video are read. Raises MienError for what contradicts itself."""
+
+    every: int = 1
+    """Every N-th frame, by its index."""
+    rate_hz: float | None = None
+    """At most so many frames a second, by their times: the first one of each period from time 0 on."""
+    start_s: float = 0.0
+    """From the first frame at or after this time on."""
+    end_s: float | None = None
+    """Up to this time, the frame at it left out."""
+
+    def __post_init__(self) -> None:
+        if self.every < 1:
+            raise MienError(f"every must be 1 (all frames) or more; got {self.every}.")
+        if self.rate_hz is not None and not 0 < self.rate_hz < np.inf:
+            raise MienError(f"fps must be a number of frames a second above 0; got {self.rate_hz:g}.")
+        if self.rate_hz is not None and self.every > 1:
+            raise MienError(
+                f"fps and every both choose frames: name one of them; got {self.rate_hz:g} and {self.every}."
+            )
+        if not 0 <= self.start_s < np.inf:
+            raise MienError(f"start must be a time of 0 s or later; got {self.start_s:g}.")
+        if self.end_s is not None and not self.end_s > self.start_s:
+            raise MienError(f"end must lie after start; got {self.end_s:g} s and {self.start_s:g} s.")
+
+    def picks(self, index: int, time_s: float, before_s: float | None) -> bool:
+        """Whether the frame of that index and time is read. before_s: time of the frame before it."""
+        if index % self.every or time_s < self.start_s - _MOMENT_S or self.is_past(time_s):
+            return False
+        if self.rate_hz is None or before_s is None or before_s < self.start_s - _MOMENT_S:
+            return True
+        return self._period(time_s) > self._period(before_s)
+
+    def is_past(self, time_s: float) -> bool:
+        """Whether the frame of that time and all that follow are not read."""
+        return self.end_s is not None and time_s >= self.end_s - _MOMENT_S
+
+    def count(self, frames: int, duration_s: float | None) -> int | None:
+        """About how many of a video's frames are read; None where that is unknown."""
+        if duration_s is None:
+            plain = self == FrameSelection(self.every)
+            return -(-frames // self.every) if frames and plain else None
+        end = duration_s if self.end_s is None else min(self.end_s, duration_s)
+        share = max(0.0, end - self.start_s) / duration_s if duration_s > 0 else 0.0
+        number = int(np.ceil(frames * share / self.every))
+        return (
+            number if self.rate_hz is None else min(number, int(np.ceil(self.rate_hz * max(0.0, end - self.start_s))))
+        )
+
+    def _period(self, time_s: float) -> int:
+        return int(np.floor((time_s + _MOMENT_S) * (self.rate_hz or 0.0)))
+
+
+ALL_FRAMES = FrameSelection()
+
+
+def frames(
+    path: Path | str, *, every: int = 1, first: int = 0, selection: FrameSelection | None = None
+) -> Iterator[Frame]:
     """Every `every`-th frame from frame `first` on (which keep their indices), in the order shown.
 
-    A damaged packet loses its own frame only; the next one has a note, and the last one where the film is shorter than
-    it states. Raises MienError for what is no video and for one without a frame that decodes.
+    selection: which frames, instead of `every`. A damaged packet loses its own frame only; the next one has a note, and
+    the last one where the film is shorter than it states. Raises MienError for what is no video, for one without a
+    frame that decodes, and for a selection that begins behind its end.
     """
-    if every < 1:
-        raise MienError(f"every must be 1 (all frames) or more; got {every}.")
+    chosen = FrameSelection(every) if selection is None else selection
     with opened_film(Path(path)) as container:
-        held: Frame | None = None  # the last frame has the note of the end, so one is always kept back
         decoder = _Decoder(container)
-        for index, frame in enumerate(decoder):
-            time_s = decoder.time_of(index, frame)
-            if index % every == 0 and index >= first:
-                if held is not None:
-                    yield held
-                held = Frame(index, time_s, decoder.pixels_of(frame), decoder.note())
-        if decoder.decoded == 0:
-            raise MienError(f"{path}: no frame of this video can be decoded{decoder.reason}.")
-        if held is not None:
-            notes = [held.note, decoder.note(), decoder.shortfall()]
-            yield replace(held, note="; ".join(dict.fromkeys(filter(None, notes))))
+        yield from _selected(decoder, chosen, first, str(path))
+
+
+def piped_frames(stream: BinaryIO, name: str, chosen: FrameSelection, first: int = 0) -> Iterator[Frame]:
+    """As `frames`, of a film that comes through a pipe and is read once. Raises MienError for what is no video."""
+    av = import_av()
+    try:
+        options = {"options": _DECODER_OPTIONS, "container_options": {"format_whitelist": ",".join(CONTAINERS)}}
+        with av.open(stream, "r", **options) as container:
+            if not container.streams.video:
+                raise MienError(f"{name}: no video stream in it.")
+            _limit_decoder(container.streams.video[0], Path(name))
+            yield from _selected(_Decoder(container), chosen, first, name)
+    except av.FFmpegError as error:
+        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
+        raise MienError(f"{name}: not a video that can be read, or damaged ({reason}).") from error
+
+
+def _selected(decoder: "_Decoder", chosen: FrameSelection, first: int, name: str) -> Iterator[Frame]:
+    """The frames of a decoder that are chosen and not before `first`; as `frames`. name: of what is decoded."""
+    held: Frame | None = None  # the last frame has the note of the end, so one is always kept back
+    before_s: float | None = None
+    for index, frame in enumerate(decoder):
+        time_s = decoder.time_of(index, frame)
+        if chosen.is_past(time_s):
+            if held is not None:
+                yield held
+            return
+        if chosen.picks(index, time_s, before_s) and index >= first:
+            if held is not None:
+                yield held
+            held = Frame(index, time_s, decoder.pixels_of(frame), decoder.note())
+        before_s = time_s
+    if decoder.decoded == 0:
+        raise MienError(f"{name}: no frame of this video can be decoded{decoder.reason}.")
+    if before_s is not None and before_s < chosen.start_s - _MOMENT_S:
+        raise MienError(f"{name}: the video ends at {before_s:.2f} s, before start ({chosen.start_s:g} s).")
+    if held is not None:
+        notes = [held.note, decoder.note(), decoder.shortfall()]
+        yield replace(held, note="; ".join(dict.fromkeys(filter(None, notes))))
 
 
 class _Decoder:
@@ -116,7 +205,7 @@ class _Decoder:
     def _packets(self) -> Iterator[Any]:
         try:
             yield from self.container.demux(self.stream)
-        except _av().FFmpegError as error:
+        except import_av().FFmpegError as error:
             if not self.decoded:
                 raise
             self._damage(error)
@@ -125,9 +214,9 @@ class _Decoder:
     def _decode(self, packet: Any) -> list[Any]:
         try:
             return list(self.stream.decode(packet))
-        except _av().EOFError:
+        except import_av().EOFError:
             return []
-        except _av().FFmpegError as error:
+        except import_av().FFmpegError as error:
             self._damage(error)
             return []
 
@@ -202,14 +291,14 @@ def opened_film(path: Path, *, pictures: bool = True) -> Iterator["InputContaine
 
     pictures: whether it must have a video stream; without, a file of sound alone will do.
     """
-    av = _av()
+    av = import_av()
     if not path.is_file():
         raise MienError(f"{path}: {'a folder, not a video' if path.is_dir() else 'no such file'}.")
     if path.stat().st_size == 0:
         raise MienError(f"{path}: the file is empty (0 bytes).")
     try:
         options = {"options": _DECODER_OPTIONS, "container_options": _CONTAINER_OPTIONS}
-        with av.open(_file_name(path), **options) as container:
+        with av.open(ffmpeg_name(path), **options) as container:
             if not container.streams.video and pictures:
                 kinds = ", ".join(sorted({stream.type for stream in container.streams})) or "nothing"
                 raise MienError(f"{path}: no video stream in it, only {kinds}.")
@@ -235,12 +324,13 @@ def _limit_decoder(stream: Any, path: Path) -> None:
         raise MienError(f"{path}: frames of unknown size, or of more than {most} pixels, which is the most.")
 
 
-def _file_name(path: Path) -> str:
+def ffmpeg_name(path: Path) -> str:
     """The path as FFmpeg's name of a file: else one that begins with `http:`, `tcp:`, ... would be opened as such."""
     return f"file:{path.absolute()}"
 
 
-def _av() -> ModuleType:
+def import_av() -> ModuleType:
+    """PyAV. Raises MienError, with the way to install it, where it is missing."""
     try:
         import av
     except ImportError as error:
@@ -293,59 +383,6 @@ def _square_size(width: int, height: int, aspect: float) -> tuple[int, int]:
     return (round(width * aspect), height) if aspect > 1 else (width, round(height / aspect))
 
 
-class FilmWriter:
-    """Pictures, each with its time, and a mono sound, on their way into a film."""
-
-    def __init__(
-        self, container: Any, *, size: tuple[int, int], rate_hz: float, sound_rate_hz: int | None = None
-    ) -> None:
-        self._container, self._av = container, _av()
-        self._stream = container.add_stream("libx264", rate=Fraction(rate_hz).limit_denominator(1001))
-        self._stream.width, self._stream.height, self._stream.pix_fmt = *size, "yuv420p"
-        self._stream.options = {"crf": "18"}
-        self._stream.codec_context.time_base = Fraction(1, _TICKS)
-        self._last, self._samples = -1, 0
-        self._voice = container.add_stream("aac", rate=sound_rate_hz) if sound_rate_hz is not None else None
-
-    def picture(self, pixels: UInt8[np.ndarray, "height width 3"], time_s: float) -> None:
-        """RGB, with even sides. A time that is not after the one before is moved behind it."""
-        frame = self._av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
-        self._last = max(self._last + 1, round(time_s * _TICKS))
-        frame.pts, frame.time_base = self._last, Fraction(1, _TICKS)
-        self._container.mux(self._stream.encode(frame))
-
-    def sound(self, samples: np.ndarray) -> None:
-        """The samples that follow."""
-        if self._voice is None or not len(samples):
-            return
-        frame = self._av.AudioFrame.from_ndarray(samples[None].astype(np.float32), format="fltp", layout="mono")
-        frame.sample_rate, frame.pts = self._voice.rate, self._samples
-        frame.time_base = Fraction(1, self._voice.rate)
-        self._samples += len(samples)
-        self._container.mux(self._voice.encode(frame))
-
-    def finish(self) -> None:
-        """What the encoders still hold."""
-        self._container.mux(self._stream.encode())
-        if self._voice is not None and self._samples:
-            self._container.mux(self._voice.encode())
-
-
-@contextmanager
-def film_writer(
-    path: Path | str, *, size: tuple[int, int], rate_hz: float, sound_rate_hz: int | None = None
-) -> Iterator[FilmWriter]:
-    """A film that is written as it comes: H.264, with a sound as AAC, in an .mp4; whole in the end or not there.
-
-    size: (width, height), even. rate_hz: of pictures, on average.
-    """
-    av = _av()
-    with atomic_path(Path(path)) as temporary, av.open(_file_name(temporary), "w", format="mp4") as container:
-        writer = FilmWriter(container, size=size, rate_hz=rate_hz, sound_rate_hz=sound_rate_hz)
-        yield writer
-        writer.finish()
-
-
 def write_video(
     path: Path | str,
     pictures: UInt8[np.ndarray, "frames height width 3"],
@@ -354,9 +391,9 @@ def write_video(
     sound: Sound | None = None,
 ) -> None:
     """H.264 in an .mp4, with the sound as AAC, atomically. RGB; odd sides lose their last row or column."""
-    av = _av()
+    av = import_av()
     pictures = pictures[:, : pictures.shape[1] // 2 * 2, : pictures.shape[2] // 2 * 2]
-    with atomic_path(Path(path)) as temporary, av.open(_file_name(temporary), "w", format="mp4") as container:
+    with atomic_path(Path(path)) as temporary, av.open(ffmpeg_name(temporary), "w", format="mp4") as container:
         stream = container.add_stream("libx264", rate=Fraction(rate_hz).limit_denominator(1001))
         stream.height, stream.width, stream.pix_fmt = pictures.shape[1], pictures.shape[2], "yuv420p"
         stream.options = {"crf": "18"}

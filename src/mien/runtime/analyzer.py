@@ -8,7 +8,6 @@ import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
 from dataclasses import replace
 from functools import cached_property
 from itertools import chain
@@ -27,16 +26,19 @@ from mien.core.records import Box, FacePoints
 from mien.media.bundles import bundle_folder, shipped_folder, shipped_with
 from mien.media.detect import create_detector
 from mien.media.image import Picture, picture_files
-from mien.media.soundtrack import opened_soundtrack
-from mien.media.video import frames
+from mien.media.parallel import Ahead
+from mien.media.streams.source import FilmFile, FrameSource
+from mien.media.video import ALL_FRAMES, FrameSelection
 from mien.runtime.face3d.reading import SIZE, Face3DColumns, reading_of
 from mien.runtime.face3d.regressor import Regressor
-from mien.runtime.faces import FaceFinder, Faces, PictureTask, picture_of, scaled_box
+from mien.runtime.faces import FaceFinder, Faces, PictureTask, scaled_box
+from mien.runtime.films import FRAMES_AHEAD, FrameTasks, followed, frame_source, numbered
 from mien.runtime.landmarks import Landmarker, scaled_points, shipped_landmarks
 from mien.runtime.networks import FaceNetwork, FaceOutput, gives_affect, named_outputs
 from mien.runtime.readings import FaceReading, ManyReadings, PictureReadings, Readings, with_outputs
 from mien.runtime.smoothing import FaceSmoother
 from mien.runtime.tables import PointColumns, ReadingColumns
+from mien.runtime.tracking.tracker import DETECT_EVERY, FOLLOWED_POINTS, FaceTracker, TrackOptions
 from mien.runtime.trust.assessment import Assessment
 from mien.runtime.trust.columns import TrustColumns
 
@@ -62,11 +64,13 @@ class Analyzer:
     else the one that ships, which is a proxy and says so. face3d: also reads each face in 3D (`Reading.face3d`: action
     units, head pose, parameters), by a Regressor or what one is made of; True is the network that ships, else a fit to
     the points. smooth: of a video, points and 3D faces with less trembling (see smoothing.py). arrays: keeps the
-    vectors and pictures that the networks give, in `Reading.arrays`. coverage: of prediction sets
-    (`Reading.expression_set`), such as 0.9; abstain: with a set of more classes than this, or a picture with a quality
-    flag, `Reading.expression` is None and `abstained` says why. One object may be used from many threads; a face
-    has the same numbers alone and among others. Raises MienError for a bundle or a detector that cannot be used, and
-    for a bundle that adds nothing to what the others read.
+    vectors and pictures that the networks give, in `Reading.arrays`. detect_every: of a video, every frame of which
+    the detector looks at one in so many at least; in between the landmarks follow each face (runtime.tracking); 1,
+    and any number without landmarks, has it look at all. max_faces: of a picture or frame, the largest. coverage: of
+    prediction sets (`Reading.expression_set`), such as 0.9; abstain: with a set of more classes than this, or a picture
+    with a quality flag, `Reading.expression` is None and `abstained` says why. One object may be used from many
+    threads; a face has the same numbers alone and among others. Raises MienError for a bundle or a detector that cannot
+    be used, and for a bundle that adds nothing to what the others read.
     """
 
     def __init__(
@@ -84,6 +88,8 @@ class Analyzer:
         face3d: Regressor | Bundle | bool = False,
         smooth: bool = False,
         arrays: bool = False,
+        detect_every: int = DETECT_EVERY,
+        max_faces: int | None = None,
         coverage: float | None = None,
         abstain: int | None = None,
     ) -> None:
@@ -103,8 +109,9 @@ class Analyzer:
         finer_for += [self.face3d.picture] if self.face3d else []
         self.finder = FaceFinder(
             [network.spec for network in reading],
-            finer_for=finer_for, detector=detector, weights=weights, min_face=min_face,
+            finer_for=finer_for, detector=detector, weights=weights, min_face=min_face, max_faces=max_faces,
         )  # fmt: skip
+        self.tracking = TrackOptions(detect_every, max_faces)
 
     def _landmarker(
         self, wanted: Landmarker | Bundle | bool, backend: str, precision: str, threads: int | None
@@ -209,43 +216,72 @@ class Analyzer:
         return self._stream((self.finder.file_task(path) for path in paths), batch_size, workers)
 
     def read_video(
-        self, path: str | Path, *, every: int = 1, first: int = 0, batch_size: int = BATCH, workers: int | None = None
-    ) -> Iterator[PictureReadings]:
-        """Every `every`-th frame from frame `first` on. Raises MienError for what is no video.
+        self, path: str | Path, *, every: int = 1, first: int = 0, selection: FrameSelection | None = None,
+        batch_size: int = BATCH, workers: int | None = None,
+    ) -> Iterator[PictureReadings]:  # fmt: skip
+        """Every `every`-th frame from frame `first` on; selection: which frames, instead of `every`.
 
         A damaged place is a note of the frame after it; a film that is cut short says so in the note of its last frame.
         A network that takes a voice gets the film's sound of the window that ends at the frame's time; before the
-        film's beginning stands what `SoundInput.padding` says.
+        film's beginning stands what `SoundInput.padding` says. Raises MienError for what is no video.
         """
-        stream = self._stream(self._film_tasks(path, every, first), batch_size, workers)
+        chosen = FrameSelection(every) if selection is None else selection
+        return self.read_frames(FilmFile(Path(path)), chosen, first=first, batch_size=batch_size, workers=workers)
+
+    def stream(
+        self, source: str | Path | int | Iterable[Any], *, selection: FrameSelection = ALL_FRAMES
+    ) -> Iterator[FaceReading]:
+        """The faces of one frame after another, as they come; a frame without a face is a Reading with success False.
+
+        source: a video's path, the number of a camera, or frames: arrays uint8 [height, width, 3] in RGB, or pairs of
+        such an array and its time in seconds (without, frames are 1/25 s apart). Memory does not grow. A camera's
+        frames that come while others are read are left out. Raises MienError for a source that cannot be read.
+        """
+        for read in self.read_frames(frame_source(source), selection, batch_size=1):
+            yield from read.readings
+
+    def read_frames(
+        self, source: FrameSource, selection: FrameSelection = ALL_FRAMES, *, first: int = 0,
+        batch_size: int = BATCH, workers: int | None = None,
+    ) -> Iterator[PictureReadings]:  # fmt: skip
+        """As `read_video`, of any source of frames."""
+        tasks = FrameTasks(self.networks, source, selection, first)
+        if self.follows:
+            stream = self._followed(tasks, batch_size)
+        else:
+            stream = numbered(self._stream(iter(tasks), batch_size, workers))
         if not (self.smooth and (self.landmarks or self.face3d)):
             return stream
         smoother = FaceSmoother()
         return (read._replace(readings=Readings(smoother(read.readings))) for read in stream)
 
-    def _film_tasks(self, path: str | Path, every: int, first: int) -> Iterator[PictureTask]:
-        """Its frames, each with the sounds that the networks ask for."""
-        wanted = {network.voice for network in self.networks if network.voice is not None}
-        with ExitStack() as stack:
-            opened = {given: stack.enter_context(opened_soundtrack(path, given)) for given in wanted}
-            tracks = {given: track for given, track in opened.items() if track is not None}
-            for frame in frames(path, every=every, first=first):
-                loaded = picture_of(frame.pixels, frame.note)
-                sounds = {given: track.until(frame.timestamp_s) for given, track in tracks.items()}
-                memory = loaded.pixels.size
-                yield PictureTask(str(path), lambda p=loaded: p, None, frame.index, frame.timestamp_s, sounds, memory)  # type: ignore[misc]
+    @property
+    def follows(self) -> bool:
+        """Whether the faces of a film are followed by their points, so that a frame depends on those before it."""
+        points = self.landmarks
+        return self.tracking.detect_every > 1 and points is not None and points.scheme.points >= FOLLOWED_POINTS
+
+    def _followed(self, tasks: FrameTasks, batch_size: int) -> Iterator[PictureReadings]:
+        """Decoding, tracking and the other networks side by side, each in a thread of its own."""
+        assert self.landmarks is not None
+        tracker = FaceTracker(self.finder.detect, self.landmarks, self.tracking)
+        with Ahead(followed(tasks, self.finder, tracker), FRAMES_AHEAD) as found:
+            for one in found:
+                yield from self._readings([one, *found.ready(batch_size - 1)])
 
     def _stream(self, tasks: Iterable[PictureTask], batch_size: int, workers: int | None) -> Iterator[PictureReadings]:
         """In the order of the tasks; at most `batch_size` pictures are held at a time, besides those being read.
 
-        Fewer where they are so large that they would exceed READING_BYTES; a picture of more is read alone.
+        Fewer where they are so large that they would exceed READING_BYTES; a picture of more is read alone. Raises what
+        the tasks raise, behind the pictures before it.
         """
         workers = workers or self.threads
         ready: list[Ready] = []
         pool = ThreadPoolExecutor(workers, thread_name_prefix="mien-read")
         ahead: deque[tuple[PictureTask, Future[Faces]]] = deque()
+        failures: list[Exception] = []
         try:
-            for task in chain(tasks, [None]):
+            for task in chain(_until_failure(tasks, failures), [None]):
                 while (ahead or ready) and (task is None or len(ahead) > workers or _crowded(task, ahead, ready)):
                     ready += [_finished(*ahead.popleft())] if ahead else []
                     if not ahead or _enough(ready, batch_size) or (task and _crowded(task, ahead, ready)):
@@ -255,6 +291,8 @@ class Analyzer:
                     ahead.append((task, pool.submit(self.finder.attempt, task)))
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
+        for error in failures:  # in its place: behind everything that came before it
+            raise error
 
     def _readings(self, ready: Sequence[Ready]) -> list[PictureReadings]:
         """All their faces through each network at once."""
@@ -277,6 +315,8 @@ class Analyzer:
         """The points of all faces, in pixels of the originals; None for each without a landmark model."""
         if self.landmarks is None:
             return [None] * sum(len(faces.boxes) for faces in found)
+        if all(faces.points is not None for faces in found):
+            return [points for faces in found for points in faces.points or ()]
         pictures = [(f.picture, box) for f in found if f.picture is not None for box in f.boxes]
         scaled = [(picture.pixels, scaled_box(box, picture.scale)) for picture, box in pictures]
         read = self.landmarks.read_many(scaled)
@@ -310,7 +350,8 @@ class Analyzer:
             why_not = f"no 3D face: {solid}" if isinstance(solid, MienError) else ""
             face = replace(
                 none, success=True, face_id=number, box=box, score=score, note="; ".join(filter(None, [note, why_not])),
-                points=points, face3d=solid if isinstance(solid, Face3DReading) else None,
+                track_id=None if faces.track_ids is None else faces.track_ids[number], points=points,
+                face3d=solid if isinstance(solid, Face3DReading) else None,
             )  # fmt: skip
             assert faces.picture is not None
             readings.append(self.assessment.completed(with_outputs(face, given, self.outputs), given, faces.picture))
@@ -381,6 +422,14 @@ def _check_all_add(networks: Sequence[FaceNetwork], landmarks: Landmarker | None
             other = landmarks.info.model_id
             raise MienError(f"{folder} gives points only, and {other} reads them already. Name one bundle with points.")
         raise MienError(f"{folder} gives {network.info.gives}: no classes, values or points of a face to read.")
+
+
+def _until_failure(tasks: Iterable[PictureTask], failures: list[Exception]) -> Iterator[PictureTask]:
+    """The tasks up to one that fails to come; why is kept."""
+    try:
+        yield from tasks
+    except Exception as error:
+        failures.append(error)
 
 
 def _finished(task: PictureTask, future: Future[Faces]) -> Ready:

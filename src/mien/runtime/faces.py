@@ -16,11 +16,11 @@ from PIL import Image
 from mien.core.errors import MienError, one_line
 from mien.core.geometry import crop_of_box
 from mien.core.limits import FINER_PIXELS
-from mien.core.records import Box
+from mien.core.records import Box, FacePoints
 from mien.core.spec import PictureInput, SoundInput
 from mien.media.audio import Sound
 from mien.media.crop import prepare
-from mien.media.detect import Detector, create_detector
+from mien.media.detect import Detection, Detector, create_detector
 from mien.media.files import home_expanded
 from mien.media.image import Picture, decoding_bytes, is_video, load_image, picture_of_pillow
 from mien.media.mel import log_mel
@@ -68,37 +68,50 @@ class Faces:
     """Why it could not be read, or what was done to the picture."""
     voices: dict[SoundInput, np.ndarray] = field(default_factory=dict)
     """For each sound of the task: its log-mel picture, where there are faces."""
+    points: list[FacePoints | None] | None = None
+    """Of a film whose faces are followed: their points, read already."""
+    track_ids: list[int] | None = None
+    """Of a film whose faces are followed."""
 
 
 class FaceFinder:
     """Decodes, detects and cuts out.
 
     specs: the inputs to cut faces out for. finer_for: further inputs that ask for a fine enough decoding, though their
-    crops are cut elsewhere. detector, weights, min_face: as for the Analyzer. Raises MienError for a detector that
-    cannot be used.
+    crops are cut elsewhere. detector, weights, min_face: as for the Analyzer. max_faces: of one picture, the largest.
+    Raises MienError for a detector that cannot be used.
     """
 
     def __init__(
         self, specs: Sequence[PictureInput], *, finer_for: Sequence[PictureInput] = (), detector: str = "dlib",
-        weights: str | Path | None = None, min_face: float | None = None,
+        weights: str | Path | None = None, min_face: float | None = None, max_faces: int | None = None,
     ) -> None:  # fmt: skip
+        if max_faces is not None and max_faces < 1:
+            raise MienError(f"max_faces must be 1 or more; got {max_faces}.")
         self.specs = list(dict.fromkeys(specs))
         self._finer_for = [*self.specs, *finer_for]
         self._detector_options = {"name": detector, "weights": weights}
-        self.min_face = min_face
+        self.min_face, self.max_faces = min_face, max_faces
         self._detectors = local()
         self._detector(1.0)  # a mistake in its options is an error now
 
     def find(self, task: PictureTask) -> Faces:
         """Raises MienError for a file that cannot be read."""
         picture = task.load()
-        found = sorted(self._detector(picture.scale)(picture.pixels), key=lambda face: -face.side)
+        found = sorted(self._detector(picture.scale)(picture.pixels), key=lambda face: -face.side)[: self.max_faces]
         boxes = [scaled_box(face.box, 1 / picture.scale) for face in found]
-        picture = self._finer(task, picture, boxes)
+        return self.cut(task, self._finer(task, picture, boxes), boxes, [face.score for face in found])
+
+    def cut(self, task: PictureTask, picture: Picture, boxes: list[Box], scores: list[float]) -> Faces:
+        """The faces in these boxes, in pixels of the original."""
         scaled = [scaled_box(box, picture.scale) for box in boxes]
         crops = {spec: [prepare(picture.pixels, crop_of_box(box, spec), spec) for box in scaled] for spec in self.specs}
         voices = {given: log_mel(sound, given) for given, sound in task.sounds.items()} if boxes else {}
-        return Faces(picture, boxes, [face.score for face in found], crops, picture.note, voices)
+        return Faces(picture, boxes, scores, crops, picture.note, voices)
+
+    def detect(self, pixels: np.ndarray) -> list[Detection]:
+        """What this thread's detector finds in a frame of a film."""
+        return self._detector(1.0)(pixels)
 
     def attempt(self, task: PictureTask) -> Faces:
         """As `find`; what cannot be read is a note, so that no file stops the others."""

@@ -117,11 +117,12 @@ def _frame(canvas: ImageDraw.ImageDraw, face: Reading, size: tuple[int, int], li
 
 
 def plate_text(face: Reading) -> str:
-    """What stands on a face's plate: a line for its expression, one for valence and arousal where both are read, and
-    one for what is wrong with the picture."""
+    """What stands on a face's plate: a line for its expression, in a film after the number of its track, one for
+    valence and arousal where both are read, and one for what is wrong with the picture."""
+    label = face.label if face.track_id is None else f"#{face.track_id} {face.label}".rstrip()
     affect = face.affect.summary if face.affect and face.expression else ""
     flags = face.quality.summary if face.quality and not face.abstained else ""
-    return "\n".join(filter(None, [face.label, affect, flags]))
+    return "\n".join(filter(None, [label, affect, flags]))
 
 
 def colour_of(face: Reading) -> str:

@@ -31,6 +31,7 @@ from mien.media.files import INFO_FILE, read_info, sha256_of
 from mien.media.parallel import cores
 from mien.runtime.backends import import_onnxruntime, import_openvino
 from mien.runtime.graph.limits import check_graph
+from mien.runtime.graph.prelu import without_prelu
 
 MODEL_FILE = "model.onnx"
 BACKENDS, PRECISIONS = ("auto", "onnxruntime", "openvino"), ("auto", "fp32", "bf16")
@@ -201,7 +202,8 @@ def _load_onnxruntime(path: Path, threads: int, workers: int, precision: str) ->
     # Threads may spin for the next operator of a forward, but not between two pictures: the detector wants the cores.
     options.add_session_config_entry("session.force_spinning_stop", "1")
     try:
-        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        content = without_prelu(path.read_bytes()) or str(path)
+        session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime has a dozen exception types, none public
         raise MienError(f"{path} is not a network that ONNX Runtime can load: {_one_line(error)}") from error
     inputs, outputs = ([port.name for port in ports] for ports in (session.get_inputs(), session.get_outputs()))

@@ -59,6 +59,8 @@ class _Track:
     """Of the frame."""
     box: Box
     """The detector's."""
+    number: int | None = None
+    """The reading's `track_id`."""
 
     def filtered(self, name: str, values: Values, seconds: float, *, unit: float) -> Values:
         """The values themselves where the track has none of that name and shape, or no time has passed."""
@@ -92,9 +94,9 @@ class FaceSmoother:
             if reading.box is None or (reading.points is None and reading.face3d is None):
                 smoothed.append(reading)
                 continue
-            track = _nearest(reading.box, free)
+            track = _same(reading, reading.box, free)
             if track is None:
-                track = _Track({}, self._now, reading.box)
+                track = _Track({}, self._now, reading.box, reading.track_id)
                 self._tracks.append(track)
             else:
                 free = [other for other in free if other is not track]
@@ -141,7 +143,10 @@ def _share(step_s: float, cutoff_hz: "float | np.ndarray") -> "np.ndarray":
     return np.asarray(1 / (1 + 1 / (2 * np.pi * cutoff_hz * step_s)))
 
 
-def _nearest(box: Box, tracks: Sequence[_Track]) -> _Track | None:
+def _same(reading: Reading, box: Box, tracks: Sequence[_Track]) -> _Track | None:
+    """By the number of its track; of readings without one the nearest."""
+    if reading.track_id is not None:
+        return next((track for track in tracks if track.number == reading.track_id), None)
     shares = [intersection_over_union(box, track.box) for track in tracks]
     best = int(np.argmax(shares)) if shares else -1
     return tracks[best] if best >= 0 and shares[best] >= _SAME_FACE else None

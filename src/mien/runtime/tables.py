@@ -48,6 +48,10 @@ _FIRST = (
         "face_id", "integer", "", "0..",
         "number of the face within its picture or frame, the largest first; no identity",
     ),
+    Column(
+        "track_id", "integer", "", "0..",
+        "number of the person's face within its video, the same in all frames, by appearance; empty for a picture",
+    ),
     Column("box_x0", "number", "pixels", "", "left edge of the detector's box", _PIXELS),
     Column("box_y0", "number", "pixels", "", "upper edge", _PIXELS),
     Column("box_x1", "number", "pixels", "", "right edge", _PIXELS),
@@ -204,6 +208,7 @@ class ReadingColumns:
             "frame": reading.frame,
             "timestamp": reading.timestamp_s,
             "face_id": reading.face_id if reading.success else None,
+            "track_id": reading.track_id,
             "score": reading.score,
             "success": int(reading.success),
             "model": reading.model,

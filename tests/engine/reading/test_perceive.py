@@ -162,7 +162,8 @@ def test_a_long_recording_is_read_evenly(run, face, tmp_path, monkeypatch):
 
 def test_a_film_becomes_a_film_with_its_sound(run, portrait, tmp_path):
     av = pytest.importorskip("av")
-    from mien.media.video import film_writer, frames
+    from mien.media.streams.writer import film_writer
+    from mien.media.video import frames
 
     with film_writer(tmp_path / "clip.mp4", size=(200, 200), rate_hz=8.0, sound_rate_hz=RATE) as film:
         film.sound(np.concatenate([tone(1.0).samples, np.zeros(RATE * 2, np.float32)]))

@@ -2,7 +2,7 @@
 
 import time
 from contextlib import ExitStack
-from typing import Literal
+from typing import Any, Literal
 
 from mien.core.errors import MienError
 from mien.media.files import writable_folder
@@ -19,10 +19,17 @@ def analyze(
     detector_weights: str | None = None,
     min_face: float | None = None,
     every: int = 1,
+    fps: float | None = None,
+    start: str | None = None,
+    end: str | None = None,
+    detect_every: int = 10,
+    max_faces: int | None = None,
+    stdin_frames: str | None = None,
     with_: str = "",
     face3d_bundle: str | None = None,
     mesh: Literal["none", "obj", "glb", "both"] = "none",
     overlay: bool = True,
+    overlay_video: bool = False,
     landmarks: Literal["auto", "yes", "no"] = "auto",
     landmark_bundle: str | None = None,
     points: bool = False,
@@ -41,7 +48,9 @@ def analyze(
     Without --output nothing is written. With it the lines of the first faces are printed, and all are in the table.
 
     Args:
-        inputs: files, folders, patterns such as 'photos/*.jpg', videos; - takes names from standard input, one a line.
+        inputs: files, folders, patterns such as 'photos/*.jpg', videos; 0 is the first camera; - takes names from
+            standard input, one a line, or a film (Matroska, MPEG-TS, YUV4MPEG2, JPEGs in a row, ...), known by its
+            first bytes.
         output: folder for readings.csv, readings.parquet, readings.json, overlays/ and contact_sheet.jpg; by default
             nothing is written.
         bundle: folder of a bundle with model.onnx; repeat it to run several on the same faces. By default the model
@@ -52,6 +61,14 @@ def analyze(
         detector_weights: weight file of yunet, instead of the fetched one.
         min_face: side in pixels of the smallest face to detect; smaller is slower.
         every: of a video, read every N-th frame.
+        fps: of a video, read at most so many frames a second, by their times.
+        start: of a video, read from this time on: seconds, or minutes:seconds.
+        end: of a video, read up to this time.
+        detect_every: of a video, the detector looks at one frame in so many at least, and landmarks follow each face in
+            between; 1 is every frame, slower.
+        max_faces: largest number of faces in a picture or frame, the largest ones; by default all.
+        stdin_frames: what comes through standard input (-) is raw RGB frames, 8 bits a channel:
+            WIDTHxHEIGHT@RATE, such as 640x360@25.
         with_: further readings, separated by commas: affect (valence and arousal; the model that ships was trained on a
             proxy), face3d (action units right and left, head pose, parameters in FLAME's arrangement), voice (the
             sound of films, a row a window in voice.csv; the model that ships is not for commercial use).
@@ -59,6 +76,7 @@ def analyze(
             landmarks; by default the network that ships with mien, else fit.
         mesh: also write the 3D face of each face, looking ahead, into meshes/: Wavefront OBJ, binary glTF, or both.
         overlay: draw labelled pictures; --no-overlay writes the table alone.
+        overlay_video: also write each video with its faces labelled, with its sound, into overlays/.
         landmarks: also predict the 68 landmarks and the head pose of each face; auto is yes where a landmark model
             ships.
         landmark_bundle: folder of a bundle that gives landmarks; by default the first --bundle that does, else the one
@@ -76,43 +94,63 @@ def analyze(
         threads: CPU threads; by default one for each core.
         limit: largest number of pictures and videos to read.
     """
-    from mien.engine.reading.inputs import bundles_of, extras_of, files_of, landmarks_for, positive
+    from mien.engine.reading.films import Films, film_details
+    from mien.engine.reading.inputs import (
+        bundles_of,
+        extras_of,
+        files_of,
+        landmarks_for,
+        live_sources,
+        positive,
+        seconds,
+    )
     from mien.engine.reading.output_folder import OutputFolder
     from mien.engine.reading.run import AnalyzeRun, PrintedRun
     from mien.engine.reading.voice.table import hearing_of, read_voices
     from mien.media.detect import available_detector, detector_version
     from mien.media.image import left_out
+    from mien.media.video import FrameSelection
     from mien.runtime.analyzer import Analyzer
 
-    needing = {"points": points, "resume": resume, "overwrite": overwrite, "mesh": mesh != "none"}
+    needing = {"points": points, "resume": resume, "overwrite": overwrite, "mesh": mesh != "none",
+               "overlay-video": overlay_video}  # fmt: skip
     extras, finder = extras_of(with_), available_detector(detector, detector_weights)
     if not extras["face3d"] and (face3d_bundle or mesh != "none"):
         raise MienError(f"--{'face3d-bundle' if face3d_bundle else 'mesh'} is for 3D faces: --with face3d.")
     if output is None and (option := next((name for name, given in needing.items() if given), None)):
         raise MienError(f"--{option} needs --output FOLDER; without it mien analyze prints its readings only.")
-    folder, step = None if output is None else writable_folder(output), positive(every, "every") or 1
+    selection = FrameSelection(positive(every, "every") or 1, fps, seconds(start, "start") or 0.0, seconds(end, "end"))
+    named, live = live_sources(inputs, stdin_frames)
+    if live and resume:
+        raise MienError(f"--resume reads the rest of files; {next(iter(live))} cannot be read again.")
+    folder = None if output is None else writable_folder(output)
     with ExitStack() as stack:
         out = folder and stack.enter_context(OutputFolder(folder, resume=resume, overwrite=overwrite))
-        files = files_of(inputs, folder)[: positive(limit, "limit")]
+        files = [*live, *(files_of(named, folder) if named or not live else [])][: positive(limit, "limit")]
         bundles, hearing = hearing_of(bundles_of(bundle), wanted=extras["voice"], threads=threads)
         analyzer = Analyzer(
             bundles, detector=finder, weights=detector_weights, min_face=min_face, backend=backend,
             precision=precision, threads=threads, smooth=smooth, affect=extras["affect"],
             face3d=face3d_bundle or extras["face3d"],
-            landmarks=landmarks_for(bundles, landmarks, landmark_bundle), coverage=coverage, abstain=abstain,
+            landmarks=landmarks_for(bundles, landmarks, landmark_bundle),
+            detect_every=positive(detect_every, "detect-every") or 1, max_faces=positive(max_faces, "max-faces"),
+            coverage=coverage, abstain=abstain,
         )  # fmt: skip
         if points and analyzer.landmarks is None:
             raise MienError("--points needs landmarks. Leave out --landmarks no, or name a --landmark-bundle.")
         details = {
             "inputs": inputs, "detector": finder, "detector_version": detector_version(finder), "min_face": min_face,
-            "every": step, "coverage": coverage, "abstain": abstain, "left_out": left_out(inputs),
+            **film_details(analyzer, selection), "coverage": coverage, "abstain": abstain, "left_out": left_out(named),
         }  # fmt: skip
-        run = (
-            AnalyzeRun(analyzer, out, files, details, overlay=overlay, points=points, meshes=SUFFIXES[mesh])
-            if out
-            else PrintedRun(analyzer, files, details)
-        )
+        films = Films(analyzer, selection, live)
+        drawn: dict[str, Any] = {
+            "overlay": overlay,
+            "overlay_video": overlay_video,
+            "points": points,
+            "meshes": SUFFIXES[mesh],
+        }
+        run = AnalyzeRun(films, out, files, details, **drawn) if out else PrintedRun(films, files, details)
         started = time.perf_counter()
         run.read()
         summary = run.summary(time.perf_counter() - started)
-        return "\n".join([summary, *read_voices(files, hearing, folder)])
+        return "\n".join([summary, *read_voices([path for path in files if path not in live], hearing, folder)])

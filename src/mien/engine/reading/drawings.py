@@ -1,5 +1,6 @@
 """What `mien analyze` draws and writes beside its table: overlays, contact sheets, sheets of film frames, points."""
 
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import cv2
@@ -7,6 +8,8 @@ import numpy as np
 from PIL import Image
 
 from mien.core.errors import MienError
+from mien.engine.reading.film_overlay import DrawnFilm, drawn_film
+from mien.engine.reading.films import Films
 from mien.engine.reading.output_folder import MESHES, OVERLAYS, POINTS, SHEET, OutputFolder
 from mien.engine.reading.output_names import OutputNames
 from mien.media.files import atomic_path, printable
@@ -22,18 +25,22 @@ DRAWN_PIXELS = 25_000_000  # drawing takes 10 bytes for each
 
 
 class Drawings:
-    """Draws each picture and film as it is read. overlay, points: which of them are wanted. meshes: suffixes of the
-    files of each 3D face."""
+    """Draws each picture and film as it is read. overlay, points: which of them are wanted. films: of which whole films
+    are drawn too. meshes: suffixes of the files of each 3D face."""
 
     def __init__(
-        self, output: OutputFolder, names: OutputNames, *, overlay: bool, points: bool, meshes: tuple[str, ...] = ()
-    ) -> None:
+        self, output: OutputFolder, names: OutputNames, *, overlay: bool, points: bool, films: Films | None = None,
+        meshes: tuple[str, ...] = (),
+    ) -> None:  # fmt: skip
         self.output, self.names, self.overlay, self.points, self.meshes = output, names, overlay, points, meshes
         self.failed: list[str] = []
         """Pictures that could not be drawn, with the reason."""
         self._page: list[tuple[str, np.ndarray | None]] = []
         self._pages = output.sheets() if output.resume else 0
         self._frames = SampledFrames(FRAMES_SHOWN)
+        self._films, self._film = films, ExitStack()
+        self._drawn_film: DrawnFilm | None = None
+        self._film_path: Path | None = None
 
     def picture(self, path: Path, read: PictureReadings) -> None:
         """Draws a picture; what cannot be drawn is noted and stops nothing."""
@@ -51,18 +58,37 @@ class Drawings:
 
     def frame(self, path: Path, read: PictureReadings) -> None:
         """Of a film."""
+        self._film_path = path
         self._write_faces(path, read, film=True)
         if self.overlay:
             self._frames.offer(read)
+        if self._films is not None and read.picture is not None:
+            if self._drawn_film is None:
+                target = self.output.new_file(OVERLAYS, f"{self.names.stem(path)}.mp4")
+                film = drawn_film(target, self._films.source(path), self._films.selection, read)
+                self._drawn_film = self._film.enter_context(film)
+            self._drawn_film.frame(read)
 
     def end_film(self, path: Path) -> None:
-        """Draws the sheet of the film's frames."""
+        """Draws the sheet of the film's frames, and ends the film of them."""
+        self._film.close()
+        self._drawn_film = self._film_path = None
         if self._frames.kept:
             from mien.report.contact_sheet import contact_sheet
 
             sheet = contact_sheet(self._frames.kept)
             write_jpeg(sheet, self.output.new_file(OVERLAYS, f"{self.names.stem(path)}.jpg"))
         self._frames = SampledFrames(FRAMES_SHOWN)
+
+    def give_up(self, error: BaseException, *, keep: bool = False) -> None:
+        """The run ends before its film does. keep: the film so far is kept, else none of it is, since half a film
+        would look like a whole one."""
+        if keep and self._film_path is not None:
+            self.end_film(self._film_path)
+        elif self._drawn_film is not None:
+            self._drawn_film = None
+            with suppress(type(error)):
+                self._film.__exit__(type(error), error, error.__traceback__)
 
     def end(self) -> None:
         """Draws the last contact sheet."""

@@ -1,6 +1,7 @@
 """What the commands that read pictures have in common: their inputs, their output folder, their models."""
 
 import os
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -9,6 +10,7 @@ from mien.core.errors import MienError, nearest
 from mien.media.bundles import bundle_folder
 from mien.media.files import read_info
 from mien.media.image import picture_files
+from mien.media.streams.source import Camera, FrameSource, PipedFilm, film_in_pipe, raw_frames
 from mien.runtime.landmarks import shipped_landmarks
 
 EXTRAS = ("affect", "face3d", "voice")  # further readings of a face, and of the sound of films
@@ -24,6 +26,39 @@ def files_of(inputs: Sequence[str], output: Path | None, *, videos: bool = True)
     if not files:
         raise MienError(f"{', '.join(inputs)}: only files in {output}, which is the output folder.")
     return files
+
+
+def live_sources(inputs: Sequence[str], stdin_frames: str | None) -> tuple[list[str], dict[Path, FrameSource]]:
+    """The inputs that are files, and by its name what is a camera or comes through standard input.
+
+    A whole number is a camera, unless a file is called so; - is a film where standard input begins as one, and raw
+    frames where stdin_frames says so. Raises MienError for a wrong spelling, and for raw frames without a -.
+    """
+    files, live = [], list[FrameSource]()
+    for item in dict.fromkeys(inputs):
+        if item == "-" and stdin_frames is not None:
+            live.append(raw_frames(stdin_frames, sys.stdin.buffer))
+        elif item == "-" and film_in_pipe(getattr(sys.stdin, "buffer", None)):
+            live.append(PipedFilm(sys.stdin.buffer))
+        elif item.isdecimal() and not os.path.lexists(item):
+            live.append(Camera(int(item)))
+        else:
+            files.append(item)
+    if stdin_frames is not None and "-" not in inputs:
+        raise MienError("--stdin-frames says what comes through standard input: name it as an input, -.")
+    return files, {Path(source.name): source for source in live}
+
+
+def seconds(text: str | None, name: str) -> float | None:
+    """Of `90`, `1:30`, `1:02:03.5`. Raises MienError for anything else."""
+    if text is None:
+        return None
+    if not re.fullmatch(r"(\d+:){0,2}\d+(\.\d*)?", text):
+        raise MienError(f"--{name} is a time in seconds or as minutes:seconds, such as 90 or 1:30; got {text!r}.")
+    parts = [float(part) for part in text.split(":")]
+    if any(part >= 60 for part in parts[1:]):
+        raise MienError(f"--{name}: {text} has 60 or more of its smaller units.")
+    return sum(part * 60**power for power, part in enumerate(reversed(parts)))
 
 
 def _named(inputs: Sequence[str]) -> Iterator[str]:

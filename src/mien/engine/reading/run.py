@@ -1,40 +1,42 @@
 """One run of `mien analyze`: reads files with an Analyzer, prints and counts their faces, into a table that grows."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from mien.cli.progress import ProgressBars, progress_bars
 from mien.cli.signals import Interruption
 from mien.cli.text import plain_console
-from mien.core.errors import MienError, one_line
+from mien.core.errors import MienError
 from mien.core.errors import printable as escaped
 from mien.core.records import Reading
 from mien.engine.reading.counts import Counts, Stored, expressions_line, stored
 from mien.engine.reading.drawings import Drawings
+from mien.engine.reading.films import Films
 from mien.engine.reading.output_folder import OutputFolder
 from mien.engine.reading.output_names import OutputNames
 from mien.media.files import printable
-from mien.media.image import is_video
 from mien.media.tables import TableWriter
-from mien.media.video import video_info
-from mien.runtime.analyzer import NO_FACE, NO_VOICE, Analyzer
-from mien.runtime.readings import FaceReading, PictureReadings, Readings
+from mien.runtime.analyzer import NO_FACE, NO_VOICE
+from mien.runtime.readings import PictureReadings
 
 LINES = 20  # faces that are printed where there is a table of all
 # What a resumed run must have in common with the first, by sidecar key; rows of two versions are not mixed.
-SETTINGS = ("detector", "detector_version", "min_face", "every", "coverage", "abstain", "mien")
+SETTINGS = (
+    "detector", "detector_version", "min_face", "every", "fps", "start_s", "end_s", "detect_every", "max_faces",
+    "coverage", "abstain", "mien",
+)  # fmt: skip
 
 
 class PrintedRun:
     """Reads `files` and prints a line for each face as it is found; nothing is written, memory does not grow.
 
-    details: `every`, of films, and `left_out`, kinds of files that are not read.
+    details: `left_out`, kinds of files that are not read.
     """
 
-    def __init__(self, analyzer: Analyzer, files: list[Path], details: dict[str, Any]) -> None:
-        self.analyzer, self.files, self.details = analyzer, files, details
+    def __init__(self, films: Films, files: list[Path], details: dict[str, Any]) -> None:
+        self.films, self.analyzer, self.files, self.details = films, films.analyzer, files, details
         self.counts, self.earlier = Counts(), 0
         """earlier: pictures and frames that a resumed run found in the table."""
         self.console = plain_console(soft_wrap=True, highlight=False, markup=False)
@@ -74,8 +76,8 @@ class PrintedRun:
         )
 
     def _check_readable(self) -> None:
-        if self.counts.unreadable and self.counts.unreadable == len(self.files):
-            others = f" (and {len(self.files) - 1} others)" if len(self.files) > 1 else ""
+        if self.counts.unreadable and self.counts.unreadable == self.counts.pictures:
+            others = f" (and {self.counts.unreadable - 1} others)" if self.counts.unreadable > 1 else ""
             raise MienError(f"Nothing could be read: {self.counts.reasons[0]}{others}")
 
     def _print(self, readings: Sequence[Reading]) -> None:
@@ -85,12 +87,9 @@ class PrintedRun:
     def _read_all(self, bars: ProgressBars, skipped: Stored) -> None:
         """A half-read film first, so that only the last file of the table can ever be half read."""
         rest = [path for path in self.files if printable(str(path)) not in skipped.sources]
-        half = [path for path in self.files if skipped.last_frame is not None and printable(str(path)) == skipped.last]
-        for path in half:
-            self._read_film(bars, path, first=(skipped.last_frame or 0) + 1)
-        self._read_pictures(bars, [path for path in rest if not is_video(path)])
+        self._read_pictures(bars, [path for path in rest if not self.films.is_film(path)])
         for path in rest:
-            if is_video(path):
+            if self.films.is_film(path):
                 self._read_film(bars, path)
 
     def _read_pictures(self, bars: ProgressBars, pictures: list[Path]) -> None:
@@ -102,23 +101,14 @@ class PrintedRun:
             advance(1)
             del read  # it would hold a picture while the next one is decoded
 
-    def _read_film(self, bars: ProgressBars, path: Path, *, first: int = 0) -> None:
-        every = self.details["every"]
-        advance = bars.add(printable(path.name), _frame_count(path, every))
-        for read in self._film_readings(path, every, first):
+    def _read_film(self, bars: ProgressBars, path: Path) -> None:
+        advance = bars.add(printable(path.name), self.films.source(path).count(self.films.selection))
+        for read in self.films.readings(path):
             self._draw_frame(path, read)
             note = read.picture.note if read.picture else ""
             self._append(read.readings, readable=read.picture is not None, note=note)
             advance(1)
         self._end_film(path)
-
-    def _film_readings(self, path: Path, every: int, first: int) -> Iterator[PictureReadings]:
-        """Its frames; where the film itself fails, the reason comes last."""
-        try:
-            yield from self.analyzer.read_video(path, every=every, first=first)
-        except (MienError, OSError, MemoryError) as error:
-            failure = FaceReading(str(path), False, model=self.analyzer.model_id, note=one_line(error))
-            yield PictureReadings(str(path), None, Readings([failure]))
 
     def _append(self, readings: Sequence[Reading], *, readable: bool = True, note: str = "") -> None:
         """The faces of one picture or frame."""
@@ -143,15 +133,19 @@ class AnalyzeRun(PrintedRun):
     """
 
     def __init__(
-        self, analyzer: Analyzer, output: OutputFolder, files: list[Path], details: dict[str, Any], *,
-        overlay: bool = True, points: bool = False, meshes: tuple[str, ...] = (),
+        self, films: Films, output: OutputFolder, files: list[Path], details: dict[str, Any], *,
+        overlay: bool = True, overlay_video: bool = False, points: bool = False, meshes: tuple[str, ...] = (),
     ) -> None:  # fmt: skip
-        super().__init__(analyzer, files, details)
-        self.output, self.columns = output, analyzer.columns
+        super().__init__(films, files, details)
+        self.output, self.columns = output, films.analyzer.columns
+        self.again = ""
+        """The film that an earlier start had half read."""
         self.lines: list[str] = []
         """Of the first faces."""
         self.names = OutputNames(files)
-        self.drawings = Drawings(output, self.names, overlay=overlay, points=points, meshes=meshes)
+        self.drawings = Drawings(
+            output, self.names, overlay=overlay, films=films if overlay_video else None, points=points, meshes=meshes
+        )
 
     def read(self) -> None:
         """Reads everything; what was read is in the tables also when this is interrupted.
@@ -166,11 +160,15 @@ class AnalyzeRun(PrintedRun):
                 with progress_bars() as bars:
                     self._read_all(bars, skipped)
                 self.drawings.end()
-        except KeyboardInterrupt as error:
-            error.add_note(
-                f"{self.counts.pictures} pictures and frames, {self.counts.faces} faces are saved in "
-                f"{self.output.table}.csv. The same command with --resume goes on from there."
-            )
+        except BaseException as error:
+            live = bool(self.films.live)
+            self.drawings.give_up(error, keep=live and isinstance(error, KeyboardInterrupt))
+            if isinstance(error, KeyboardInterrupt):
+                rest = "" if live else " The same command with --resume goes on from there."
+                error.add_note(
+                    f"{self.counts.pictures} pictures and frames, {self.counts.faces} faces are saved in "
+                    f"{self.output.table}.csv.{rest}"
+                )
             raise
         self._check_readable()
 
@@ -186,7 +184,8 @@ class AnalyzeRun(PrintedRun):
     def summary(self, seconds: float) -> str:
         """A few lines for the terminal."""
         more = [f"... and {self.counts.rows - LINES} rows more in the table"] if self.counts.rows > LINES else []
-        lines = [*self.lines, *more, super().summary(seconds), *self.drawings.failed[:5]]
+        again = [self.again] if self.again else []
+        lines = [*self.lines, *more, *again, super().summary(seconds), *self.drawings.failed[:5]]
         return "\n".join([*lines, f"{self.output.table}.csv (.parquet; columns in .json)"])
 
     def _table(self) -> TableWriter:
@@ -214,12 +213,14 @@ class AnalyzeRun(PrintedRun):
             self._print(readings)
 
     def _resumed(self) -> Stored:
-        """What an earlier start has read; with a filter over the frames, a half-read film is read anew."""
+        """What an earlier start has read; a half-read film is read anew, since tracks go through its frames."""
         found = stored(self.table.csv, NO_FACE, NO_VOICE)
-        if self.analyzer.smooth and found.last_frame is not None:
+        if found.last_frame is not None:
+            self.again = (
+                f"{found.last}: read again from its start, since it was half read (to frame {found.last_frame})"
+            )
             self.table.truncate(found.rows_before_last)
             found = stored(self.table.csv, NO_FACE, NO_VOICE)
-            found.last_frame = None
         self.counts, self.earlier = found.counts, found.counts.pictures
         if found.sources and not any(printable(str(path)) in found.sources for path in self.files):
             raise MienError(
@@ -256,14 +257,6 @@ def _settings(described: dict[str, Any]) -> list[Any]:
         [face3d.get("model"), face3d.get("smoothing")],
         *(described.get(name) for name in SETTINGS),
     ]
-
-
-def _frame_count(path: Path, every: int) -> int | None:
-    try:
-        count = video_info(path).frames
-    except MienError:  # reading it gives the reason
-        return None
-    return -(-count // every) if count else None
 
 
 def _line(reading: Reading) -> str:

@@ -23,12 +23,13 @@ from mien.engine.reading.perceive.tables import (
     window_row,
 )
 from mien.media.soundtrack import opened_recording
+from mien.media.streams.writer import SOUND_HZ, SoundAhead, film_writer
 from mien.media.tables import TableWriter
-from mien.media.video import FilmWriter, Frame, film_writer, frames, video_info
+from mien.media.video import Frame, frames, video_info
 from mien.runtime.voice.perceiver import Perceived
 
-FILM, SOUND_HZ = "perceived.mp4", 44_100
-LEAD_S, LAG_S = 0.2, 0.25  # of sound before pictures in the file; of pictures behind the sound that still have a voice
+FILM = "perceived.mp4"
+LAG_S = 0.25  # of pictures behind the sound that still have a voice
 NO_FACE, ENDED = "no face found", "behind the end of the voice"
 MOST_NOTES = 5
 
@@ -147,21 +148,6 @@ def frame_row(
 
 def louder(heard: Heard, best: Shown | None) -> bool:
     return best is None or heard.window.level_db > best.heard.window.level_db
-
-
-class SoundAhead:
-    """Gives a film its sound a little ahead of its pictures, so that players find both together."""
-
-    def __init__(self, film: FilmWriter, blocks: Iterator[np.ndarray]) -> None:
-        self._film, self._blocks = film, blocks
-        self._done = 0
-
-    def until(self, time_s: float, *, last: bool = False) -> None:
-        """last: no further than that time, where the film ends."""
-        end = round((time_s + (0 if last else LEAD_S)) * SOUND_HZ)
-        while self._done < end and (block := next(self._blocks, None)) is not None:
-            self._film.sound(block[: end - self._done] if last else block)
-            self._done += len(block)
 
 
 def _write_windows(

@@ -1,0 +1,51 @@
+"""The films of a run of `mien analyze`: files, cameras, what comes through standard input; which frames are read."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mien.core.errors import MienError, one_line
+from mien.media.image import is_video
+from mien.media.streams.source import FilmFile, FrameSource
+from mien.media.video import ALL_FRAMES, FrameSelection
+from mien.runtime.analyzer import BATCH, Analyzer
+from mien.runtime.readings import FaceReading, PictureReadings, Readings
+
+
+@dataclass(frozen=True, eq=False)
+class Films:
+    """What is a film among the inputs, and its readings."""
+
+    analyzer: Analyzer
+    """Reads them, and the pictures."""
+    selection: FrameSelection = ALL_FRAMES
+    """Of frames."""
+    live: Mapping[Path, FrameSource] = field(default_factory=dict)
+    """By name, what is no file."""
+
+    def is_film(self, path: Path) -> bool:
+        """Whether it has frames."""
+        return path in self.live or is_video(path)
+
+    def source(self, path: Path) -> FrameSource:
+        """Of its frames."""
+        return self.live.get(path) or FilmFile(path)
+
+    def readings(self, path: Path) -> Iterator[PictureReadings]:
+        """Its frames; where the film itself fails, the reason comes last."""
+        source = self.source(path)
+        try:
+            yield from self.analyzer.read_frames(source, self.selection, batch_size=1 if source.live else BATCH)
+        except (MienError, OSError, MemoryError) as error:
+            failure = FaceReading(str(path), False, model=self.analyzer.model_id, note=one_line(error))
+            yield PictureReadings(str(path), None, Readings([failure]))
+
+
+def film_details(analyzer: Analyzer, selection: FrameSelection) -> dict[str, Any]:
+    """For the sidecar: which frames were read, and how their faces were tracked."""
+    return {
+        "every": selection.every, "fps": selection.rate_hz, "start_s": selection.start_s, "end_s": selection.end_s,
+        "detect_every": analyzer.tracking.detect_every if analyzer.follows else 1,
+        "max_faces": analyzer.tracking.max_faces,
+    }  # fmt: skip

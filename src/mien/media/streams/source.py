@@ -1,0 +1,251 @@
+"""Sources of frames that are no file: a camera, frames through a pipe, arrays of a program. They are read once.
+
+mien analyze 0                                                  the first camera
+ffmpeg -i A -f yuv4mpegpipe -pix_fmt yuv420p - | mien analyze -     a film, known by its first bytes
+program | mien analyze --stdin-frames 640x360@25                raw RGB, which does not say what it is
+"""
+
+import re
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, Protocol, runtime_checkable
+
+import cv2
+import numpy as np
+
+from mien.core.errors import MienError
+from mien.core.limits import FRAME_PIXELS
+from mien.media.video import Frame, FrameSelection, frames, piped_frames, video_info
+
+RATE_HZ = 25.0  # of arrays without times
+# First bytes of what FFmpeg reads without going back: JPEGs in a row, YUV4MPEG2, Matroska, MPEG-TS, Ogg, FLV, AVI, NUT.
+_FILMS = (b"\xff\xd8\xff", b"YUV4MPEG2", b"\x1aE\xdf\xa3", b"G@", b"OggS", b"FLV", b"RIFF", b"nut/")
+
+
+@runtime_checkable
+class FrameSource(Protocol):
+    """Frames, one after the other."""
+
+    @property
+    def name(self) -> str:
+        """What the table calls it."""
+
+    @property
+    def live(self) -> bool:
+        """Whether frames that come while others are read are lost, rather than wait."""
+
+    def frames(self, selection: FrameSelection, first: int = 0) -> Iterator[Frame]:
+        """Those that are chosen, from index `first` on. Raises MienError where it fails."""
+
+    def count(self, selection: FrameSelection) -> int | None:
+        """About how many there are; None where that is unknown."""
+
+
+@dataclass(frozen=True)
+class FilmFile:
+    """A video file."""
+
+    path: Path
+    """Of it."""
+    live = False
+
+    @property
+    def name(self) -> str:
+        """Its path."""
+        return str(self.path)
+
+    def frames(self, selection: FrameSelection, first: int = 0) -> Iterator[Frame]:
+        """As media.video.frames."""
+        return frames(self.path, first=first, selection=selection)
+
+    def count(self, selection: FrameSelection) -> int | None:
+        """From its header; None for one that cannot be read."""
+        try:
+            info = video_info(self.path)
+        except MienError:  # reading it gives the reason
+            return None
+        return selection.count(info.frames, info.duration_s)
+
+
+@dataclass(frozen=True)
+class Camera:
+    """A camera by its number, through OpenCV; times count from its first frame."""
+
+    number: int
+    """From 0."""
+    live = True
+
+    @property
+    def name(self) -> str:
+        """`camera_0`."""
+        return f"camera_{self.number}"
+
+    def frames(self, selection: FrameSelection, first: int = 0) -> Iterator[Frame]:
+        """Until the camera gives no more. Raises MienError for one that cannot be opened, and one that is unplugged."""
+        device = _opened_camera(self.number)
+        try:
+            yield from _chosen(self._pictures(device), selection, first)
+        finally:
+            device.release()
+
+    def _pictures(self, device: Any) -> Iterator[tuple[np.ndarray, float]]:
+        start, count = None, 0
+        while True:
+            there, pixels = device.read()
+            now = time.monotonic()
+            if not there or pixels is None:
+                ran = "" if start is None else f" after {now - start:.1f} s and {count} frames"
+                raise MienError(f"{self.name}: gives no more frames{ran}: unplugged, or another program has it.")
+            start = now if start is None else start
+            count += 1
+            yield cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), now - start
+
+    def count(self, selection: FrameSelection) -> int | None:
+        """Unknown."""
+        return None
+
+
+@dataclass(frozen=True)
+class PipedFilm:
+    """An encoded film through a pipe, of a kind that is read without going back."""
+
+    stream: BinaryIO
+    """The pipe."""
+    name: str = "stdin"
+    """What the table calls it."""
+    live = False
+
+    def frames(self, selection: FrameSelection, first: int = 0) -> Iterator[Frame]:
+        """Until the pipe ends. Raises MienError for what is no video."""
+        return piped_frames(self.stream, self.name, selection, first)
+
+    def count(self, selection: FrameSelection) -> int | None:
+        """Unknown."""
+        return None
+
+
+@dataclass(frozen=True)
+class RawFrames:
+    """Raw RGB frames, 8 bits a channel, row by row, through a pipe."""
+
+    stream: BinaryIO
+    """The pipe."""
+    size: tuple[int, int]
+    """Width, height."""
+    rate_hz: float
+    """Frames a second."""
+    name: str = "stdin"
+    """What the table calls it."""
+    live = False
+
+    def frames(self, selection: FrameSelection, first: int = 0) -> Iterator[Frame]:
+        """Until the pipe ends; a last frame that is not whole is a note of the one before."""
+        return _chosen(self._pictures(), selection, first)
+
+    def _pictures(self) -> Iterator[tuple[np.ndarray, float]]:
+        width, height = self.size
+        index = 0
+        while content := _read_whole(self.stream, 3 * width * height):
+            if len(content) < 3 * width * height:
+                raise MienError(
+                    f"{self.name}: frame {index} has {len(content):,} of {3 * width * height:,} bytes. Raw frames are "
+                    f"RGB, {width} x {height}, 8 bits a channel."
+                )
+            yield np.frombuffer(content, np.uint8).reshape(height, width, 3), index / self.rate_hz
+            index += 1
+        if index == 0:
+            raise MienError(f"{self.name}: no frames came.")
+
+    def count(self, selection: FrameSelection) -> int | None:
+        """Unknown."""
+        return None
+
+
+@dataclass(frozen=True)
+class ArrayFrames:
+    """Arrays of a program."""
+
+    arrays: Iterable[Any]
+    """uint8 [height, width, 3] in RGB or [height, width], or pairs of such an array and its time in seconds."""
+    rate_hz: float = RATE_HZ
+    """Of arrays without times."""
+    name: str = ""
+    """What the table calls it."""
+    live = False
+
+    def frames(self, selection: FrameSelection, first: int = 0) -> Iterator[Frame]:
+        """Until they end. Raises MienError for what is no frame."""
+        return _chosen(self._pictures(), selection, first)
+
+    def _pictures(self) -> Iterator[tuple[np.ndarray, float]]:
+        for index, item in enumerate(self.arrays):
+            pixels, time_s = item if isinstance(item, tuple) and len(item) == 2 else (item, index / self.rate_hz)
+            shape = pixels.shape if isinstance(pixels, np.ndarray) and pixels.dtype == np.uint8 else ()
+            if len(shape) not in (2, 3) or 0 in shape or shape[2:] not in ((), (3,)):
+                kind = (
+                    f"{pixels.dtype} {list(pixels.shape)}" if isinstance(pixels, np.ndarray) else type(pixels).__name__
+                )
+                raise MienError(
+                    "A frame is an array uint8 [height, width, 3] in RGB, or [height, width], or a pair of it and its "
+                    f"time in seconds; got {kind}."
+                )
+            pixels = np.repeat(pixels[..., None], 3, axis=2) if len(shape) == 2 else pixels
+            yield pixels, float(time_s)
+
+    def count(self, selection: FrameSelection) -> int | None:
+        """Unknown."""
+        return None
+
+
+def raw_frames(spelling: str, stream: BinaryIO) -> RawFrames:
+    """Of `640x360@25`: width, height, frames a second. Raises MienError for another spelling."""
+    match = re.fullmatch(r"(\d{1,5})x(\d{1,5})@(\d+(?:\.\d+)?)", spelling)
+    width, height, rate = (float(part) for part in match.groups()) if match else (0.0, 0.0, 0.0)
+    if not rate or not 0 < width * height <= FRAME_PIXELS:
+        raise MienError(f"--stdin-frames is WIDTHxHEIGHT@RATE, such as 640x360@25; got {spelling!r}.")
+    return RawFrames(stream, (int(width), int(height)), rate)
+
+
+def film_in_pipe(stream: Any) -> bool:
+    """Whether the next bytes of a buffered pipe are those of a film, rather than of text; none of them is lost."""
+    peek = getattr(stream, "peek", None)
+    return peek is not None and peek(16).startswith(_FILMS)
+
+
+def _chosen(
+    pictures: Iterator[tuple[np.ndarray, float]], selection: FrameSelection, first: int
+) -> Iterator[Frame]:  # fmt: skip
+    before_s: float | None = None
+    for index, (pixels, time_s) in enumerate(pictures):
+        if selection.is_past(time_s):
+            return
+        if selection.picks(index, time_s, before_s) and index >= first:
+            yield Frame(index, time_s, pixels)
+        before_s = time_s
+
+
+def _read_whole(stream: BinaryIO, size: int) -> bytes:
+    """So many bytes, fewer only at the end: a pipe gives them piece by piece."""
+    parts, missing = [], size
+    while missing and (part := stream.read(missing)):
+        parts.append(part)
+        missing -= len(part)
+    return b"".join(parts)
+
+
+def _opened_camera(number: int) -> Any:
+    """Raises MienError where there is none of that number."""
+    logging = getattr(getattr(cv2, "utils", None), "logging", None)
+    before = logging.setLogLevel(logging.LOG_LEVEL_SILENT) if logging else None  # its warnings are no use to anybody
+    try:
+        device = cv2.VideoCapture(number)
+    finally:
+        if logging:
+            logging.setLogLevel(before)
+    if not device.isOpened():
+        there = sorted(path.name.removeprefix("video") for path in Path("/dev").glob("video*"))
+        known = f"Cameras here: {', '.join(there)}." if there else "No camera is connected to this machine."
+        raise MienError(f"camera_{number}: cannot be opened. {known}")
+    return device

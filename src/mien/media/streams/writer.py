@@ -1,0 +1,167 @@
+"""Films that are written as their pictures come, with a sound beside them: of another file, as it is, or samples.
+
+Needs PyAV: the extra `video`.
+"""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import UInt8
+
+from mien.media.files import atomic_path
+from mien.media.video import ffmpeg_name, first_time_s, import_av, opened_film
+
+SOUND_HZ = 44_100
+LEAD_S = 0.2  # of sound before pictures in the file, so that players find both together
+_PIECE = 4096  # samples that are written at once
+TICKS = 90_000  # of a second, as times of pictures are written
+COPIED = ("aac", "mp3", "ac3", "eac3", "alac", "opus", "flac")  # sounds that an .mp4 holds as they are
+
+
+class FilmWriter:
+    """Pictures, each with its time, and a sound, on their way into a film. RGB, with even sides."""
+
+    def __init__(
+        self, container: Any, *, size: tuple[int, int], rate_hz: float, sound_rate_hz: int | None = None,
+        sound_like: Any = None, crf: int = 18,
+    ) -> None:  # fmt: skip
+        """sound_rate_hz: of samples that come, mono. sound_like: the stream whose packets come instead."""
+        self._container, self._av = container, import_av()
+        self._stream = container.add_stream("libx264", rate=Fraction(rate_hz).limit_denominator(1001))
+        self._stream.width, self._stream.height, self._stream.pix_fmt = *size, "yuv420p"
+        self._stream.options = {"crf": str(crf), "preset": "veryfast"} if sound_like or crf != 18 else {"crf": "18"}
+        self._stream.codec_context.time_base = Fraction(1, TICKS)
+        self._last, self._samples = -1, 0
+        self._voice = container.add_stream("aac", rate=sound_rate_hz) if sound_rate_hz is not None else None
+        self._copied = container.add_stream_from_template(sound_like) if sound_like is not None else None
+
+    def picture(self, pixels: UInt8[np.ndarray, "height width 3"], time_s: float) -> None:
+        """A time that is not after the one before is moved behind it."""
+        frame = self._av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
+        self._last = max(self._last + 1, round(time_s * TICKS))
+        frame.pts, frame.time_base = self._last, Fraction(1, TICKS)
+        self._container.mux(self._stream.encode(frame))
+
+    def sound(self, samples: np.ndarray) -> None:
+        """The samples that follow."""
+        if self._voice is None or not len(samples):
+            return
+        frame = self._av.AudioFrame.from_ndarray(samples[None].astype(np.float32), format="fltp", layout="mono")
+        frame.sample_rate, frame.pts = self._voice.rate, self._samples
+        frame.time_base = Fraction(1, self._voice.rate)
+        self._samples += len(samples)
+        self._container.mux(self._voice.encode(frame))
+
+    def sound_packet(self, packet: Any) -> None:
+        """An encoded piece of sound, with its times from the film's first picture."""
+        packet.stream = self._copied
+        self._container.mux(packet)
+
+    def finish(self) -> None:
+        """What the encoders still hold."""
+        self._container.mux(self._stream.encode())
+        if self._voice is not None and self._samples:
+            self._container.mux(self._voice.encode())
+
+
+@contextmanager
+def film_writer(
+    path: Path | str, *, size: tuple[int, int], rate_hz: float, sound_rate_hz: int | None = None,
+    sound_like: Any = None, crf: int = 18,
+) -> Iterator[FilmWriter]:  # fmt: skip
+    """A film that is written as it comes: H.264, with a sound as AAC, in an .mp4; whole in the end or not there.
+
+    size: (width, height), even. rate_hz: of pictures, on average. Others as for FilmWriter; crf: x264's quality, lower
+    is better.
+    """
+    av = import_av()
+    with atomic_path(Path(path)) as temporary, av.open(ffmpeg_name(temporary), "w", format="mp4") as container:
+        writer = FilmWriter(
+            container, size=size, rate_hz=rate_hz, sound_rate_hz=sound_rate_hz, sound_like=sound_like, crf=crf
+        )
+        yield writer
+        writer.finish()
+
+
+class SoundAhead:
+    """Gives a film its sound, in blocks of mono samples at SOUND_HZ, a little ahead of its pictures."""
+
+    def __init__(self, film: FilmWriter, blocks: Iterator[np.ndarray]) -> None:
+        self._film = film
+        self._blocks = (block[i : i + _PIECE] for block in blocks for i in range(0, len(block), _PIECE))
+        self._done = 0
+
+    def until(self, time_s: float, *, last: bool = False) -> None:
+        """last: no further than that time, where the film ends."""
+        end = round((time_s + (0 if last else LEAD_S)) * SOUND_HZ)
+        while self._done < end and (block := next(self._blocks, None)) is not None:
+            self._film.sound(block[: end - self._done] if last else block)
+            self._done += len(block)
+
+
+class CopiedSound:
+    """Gives a film another one's sound as it is, packet by packet, a little ahead of its pictures.
+
+    packets: with presentation times. start_s: what becomes time 0; what is before it is left out.
+    """
+
+    def __init__(self, film: FilmWriter, packets: Iterator[Any], start_s: float) -> None:
+        self._film, self._packets, self._start_s = film, packets, start_s
+        self._next: Any = None
+
+    def until(self, time_s: float, *, last: bool = False) -> None:
+        """last: no further than that time, where the film ends."""
+        end = time_s + (0 if last else LEAD_S)
+        while True:
+            packet = self._next if self._next is not None else next(self._packets, None)
+            self._next = packet
+            if packet is None or self._time_s(packet) >= end:
+                return
+            self._next = None
+            if self._time_s(packet) >= 0:
+                shift = round(self._start_s / packet.time_base)
+                packet.pts, packet.dts = packet.pts - shift, packet.pts - shift
+                self._film.sound_packet(packet)
+
+    def _time_s(self, packet: Any) -> float:
+        return float(packet.pts * packet.time_base) - self._start_s
+
+
+@contextmanager
+def film_like(
+    path: Path, source: Path | None, *, size: tuple[int, int], rate_hz: float, start_s: float = 0.0, crf: int = 23
+) -> Iterator[tuple[FilmWriter, SoundAhead | CopiedSound | None]]:
+    """A film of new pictures with the sound of `source`: copied where an .mp4 holds it, else encoded anew, mono.
+
+    start_s: the time in `source`, from its first frame, that becomes time 0. None is no sound.
+    """
+    with ExitStack() as stack:
+        container = stack.enter_context(opened_film(source)) if source is not None else None
+        stream = container.streams.audio[0] if container is not None and container.streams.audio else None
+        options: dict[str, Any] = {"size": size, "rate_hz": rate_hz, "crf": crf}
+        if source is None or container is None or stream is None:
+            yield stack.enter_context(film_writer(path, **options)), None
+        elif stream.codec_context is not None and stream.codec_context.name in COPIED:
+            film = stack.enter_context(film_writer(path, **options, sound_like=stream))
+            packets = (packet for packet in container.demux(stream) if packet.pts is not None and packet.size)
+            yield film, CopiedSound(film, packets, first_time_s(source) + start_s)
+        else:
+            from mien.media.soundtrack import opened_recording
+
+            film = stack.enter_context(film_writer(path, **options, sound_rate_hz=SOUND_HZ))
+            recording = stack.enter_context(opened_recording(source, rate_hz=SOUND_HZ))
+            yield film, SoundAhead(film, _after(recording.blocks if recording else iter(()), start_s))
+
+
+def _after(blocks: Iterator[np.ndarray], start_s: float) -> Iterator[np.ndarray]:
+    """Without the samples before that time."""
+    skipped = round(start_s * SOUND_HZ)
+    for block in blocks:
+        rest = block[skipped:]
+        skipped -= min(skipped, len(block))
+        if len(rest):
+            yield rest

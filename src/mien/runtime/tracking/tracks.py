@@ -1,0 +1,191 @@
+"""Tracks: which face of a frame is which face of the frames before, by where it should be and by how it looks.
+
+A face that keeps its place is matched by its box alone. After a gap, in a crowd or behind an occlusion, the cost of a
+pair is the distance of appearances plus the distance from where a constant velocity would bring the face; after a cut
+the appearance alone counts. Pairs of least total cost are chosen (assignment.py). Numbers are never used again.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import count
+
+import numpy as np
+
+from mien.core.geometry import intersection_over_union
+from mien.core.records import Box, FacePoints
+from mien.runtime.tracking.appearance import Look, distance
+from mien.runtime.tracking.assignment import assigned
+
+CLEAR_OVERLAP, CLEAR_GAP_S = 0.3, 0.25  # intersection over union, and time, within which a box alone is enough
+ENTANGLED = 0.2  # of the union of two boxes: which is which needs a second look
+SAME_LOOK = 0.12  # distance of appearances that one person hardly exceeds within a recording
+OTHER_LOOK = 0.2  # at the expected place a face may look so different: a hand, a turn
+REACH, REACH_PER_S, REACH_S = 0.6, 2.0, 2.0  # sides that a face may be off its expected place; for how long
+GROWTH = 1.6  # by which it may be larger or smaller there
+FORGOTTEN_S = 1.0  # no velocity is believed for longer
+KEPT_LOOKS, NEW_LOOK = 8, 0.05  # of one track; distance from which a look is worth keeping
+KEPT_TRACKS = 256  # lost ones that may come back
+_STEADINESS = 0.6  # share of the velocity before
+
+
+@dataclass(eq=False)
+class Track:
+    """One face of a film, at its last frame."""
+
+    number: int
+    """`track_id`: from 0, in the order of appearance."""
+    box: Box
+    """Where it was last."""
+    time_s: float
+    """When."""
+    score: float = 0.0
+    """The detector's, when it last found the face."""
+    confirmed_s: float = 0.0
+    """When that was."""
+    velocity: np.ndarray = field(default_factory=lambda: np.zeros(2))
+    """Of the box's centre, pixels a second."""
+    looks: list[Look] = field(default_factory=list)
+    """How it looked, the latest last."""
+    points: FacePoints | None = None
+    """Its points at that frame, where they are followed."""
+    since_cut: bool = True
+    """False where the film has been cut since, so that its place means nothing."""
+
+    def shift(self, time_s: float) -> np.ndarray:
+        """How far the velocity brings it by that time, pixels (x, y)."""
+        return self.velocity * min(max(time_s - self.time_s, 0.0), FORGOTTEN_S)
+
+    def expected(self, time_s: float) -> Box:
+        """Its box at that time, by its velocity."""
+        x, y = self.shift(time_s).tolist()
+        x0, y0, x1, y1 = self.box
+        return x0 + x, y0 + y, x1 + x, y1 + y
+
+    def move(self, box: Box, time_s: float) -> None:
+        """It is there now."""
+        passed = time_s - self.time_s
+        if passed > 0:
+            speed = (centre(box) - centre(self.box)) / passed
+            near = self.since_cut and passed <= FORGOTTEN_S
+            self.velocity = _STEADINESS * self.velocity + (1 - _STEADINESS) * speed if near else np.zeros(2)
+        self.box, self.time_s, self.since_cut = box, time_s, True
+
+    def look_distance(self, look: Look) -> float:
+        """From the most similar of its looks."""
+        return min((distance(look, own) for own in self.looks), default=0.0)
+
+    def remember(self, look: Look) -> None:
+        """Where it is unlike those that are kept; the oldest but the first one goes."""
+        if not self.looks or self.look_distance(look) > NEW_LOOK:
+            self.looks.append(look)
+            del self.looks[1 : len(self.looks) - KEPT_LOOKS + 1]
+
+
+class Tracks:
+    """The faces of a film so far: `active` in the last frame, `lost` before."""
+
+    def __init__(self) -> None:
+        self.active: list[Track] = []
+        self.lost: list[Track] = []
+        self._numbers = count()
+
+    def cut(self) -> None:
+        """The film goes on elsewhere."""
+        for track in [*self.active, *self.lost]:
+            track.since_cut = False
+
+    def match(
+        self, boxes: Sequence[Box], look: Callable[[int], Look], time_s: float, *, doubtful: Sequence[Track] = ()
+    ) -> list[Track | None]:
+        """The track of each detected box; None for a face that is new.
+
+        look: of the box of that place. doubtful: active tracks whose box may be another face's; they are expected
+        where their velocity before brings them. Changes no track.
+        """
+        found: list[Track | None] = [None] * len(boxes)
+        for place, track in self._clear(boxes, time_s, doubtful):
+            found[place] = track
+        free = [place for place, track in enumerate(found) if track is None]
+        known = [track for track in [*self.active, *self.lost] if not any(track is other for other in found)]
+        if not free or not known:
+            return found
+        crowded = entangled([larger(box) for box in boxes], 0.0)
+        cost = np.array([[_cost(t, boxes[i], look(i), time_s, hidden=crowded[i]) for t in known] for i in free])
+        for row, column in assigned(cost, most=1.0):
+            found[free[row]] = known[column]
+        return found
+
+    def begin(self, box: Box, time_s: float) -> Track:
+        """A new track, active."""
+        track = Track(next(self._numbers), box, time_s)
+        self.active.append(track)
+        return track
+
+    def keep(self, active: Sequence[Track]) -> None:
+        """Those are in the frame; the others are lost."""
+        here = {track.number for track in active}
+        everyone = sorted([*self.active, *self.lost, *active], key=lambda track: track.number)
+        unique = {track.number: track for track in everyone}
+        lost = [track for track in unique.values() if track.number not in here]
+        self.lost = sorted(lost, key=lambda track: (track.time_s, track.number))[-KEPT_TRACKS:]
+        self.active = [unique[number] for number in sorted(here)]
+
+    def _clear(
+        self, boxes: Sequence[Box], time_s: float, doubtful: Sequence[Track]
+    ) -> list[tuple[int, Track]]:  # fmt: skip
+        """Pairs that nothing else comes near: one box at one track's place."""
+        sure = [
+            track for track in self.active
+            if track.since_cut and time_s - track.time_s <= CLEAR_GAP_S and not any(track is each for each in doubtful)
+        ]  # fmt: skip
+        near = np.array(
+            [[intersection_over_union(track.expected(time_s), box) for box in boxes] for track in sure]
+        ).reshape(len(sure), len(boxes))
+        crowded = entangled([track.expected(time_s) for track in self.active])
+        apart = {track.number for track, close in zip(self.active, crowded, strict=True) if not close}
+        pairs = []
+        for row, track in enumerate(sure):
+            places = np.flatnonzero(near[row] >= ENTANGLED)
+            alone = len(places) == 1 and (near[:, places[0]] >= ENTANGLED).sum() == 1
+            if alone and track.number in apart and near[row, places[0]] >= CLEAR_OVERLAP:
+                pairs.append((int(places[0]), track))
+        return pairs
+
+
+def entangled(boxes: Sequence[Box], most: float = ENTANGLED) -> list[bool]:
+    """Of each box whether it has more than that of its union with another one in common."""
+    return [any(other is not box and intersection_over_union(box, other) > most for other in boxes) for box in boxes]
+
+
+def larger(box: Box) -> Box:
+    """What a look is of: the face with hair and neck."""
+    (x, y), half = centre(box).tolist(), 0.75 * side(box)
+    return x - half, y - half, x + half, y + half
+
+
+def centre(box: Box) -> np.ndarray:
+    """x, y of its middle."""
+    return np.array([(box[0] + box[2]) / 2, (box[1] + box[3]) / 2])
+
+
+def side(box: Box) -> float:
+    """Mean of width and height."""
+    return (box[2] - box[0] + box[3] - box[1]) / 2
+
+
+def _cost(track: Track, box: Box, look: Look, time_s: float, *, hidden: bool) -> float:
+    """0 for the same face in its expected place, up to 1 for what may still be it, infinite for what is not.
+
+    hidden: another face is so near that this one's look is partly the other's.
+    """
+    unlike = track.look_distance(look)
+    passed = time_s - track.time_s
+    if track.since_cut and passed <= REACH_S:
+        large = max(side(box), side(track.box))
+        away = float(np.linalg.norm(centre(box) - centre(track.expected(time_s)))) / large
+        growth = large / max(min(side(box), side(track.box)), 1e-6)
+        share = away / (REACH + REACH_PER_S * passed)
+        most = 3 * OTHER_LOOK if hidden else OTHER_LOOK
+        if share <= 1 and growth <= GROWTH and unlike <= most:
+            return 0.5 * unlike / most + 0.5 * share
+    return 0.5 + 0.5 * unlike / SAME_LOOK if unlike <= SAME_LOOK else np.inf

@@ -1,0 +1,209 @@
+"""Films through `mien analyze`: chosen frames, tracks, films with labelled faces, cameras, pipes, wrong options."""
+
+import csv
+import io
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mien.core.errors import MienError
+from mien.engine.reading.analyze import analyze
+from mien.engine.reading.inputs import live_sources, seconds
+from mien.media.streams import source as sources
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "runtime"))
+from tiny_bundle import write_tiny_bundle
+from tiny_points import frontal_face, write_point_bundle
+
+av = pytest.importorskip("av")
+RATE = 8000
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return str(write_tiny_bundle(tmp_path_factory.mktemp("bundle")))
+
+
+@pytest.fixture(scope="module")
+def dots(tmp_path_factory: pytest.TempPathFactory) -> str:
+    face = frontal_face()
+    return str(write_point_bundle(tmp_path_factory.mktemp("dots"), {"landmarks": face[:, :2]}))
+
+
+@pytest.fixture(scope="module")
+def portrait() -> np.ndarray:
+    return pytest.importorskip("skimage.data").astronaut()[40:240, 120:320]
+
+
+@pytest.fixture(scope="module")
+def film(tmp_path_factory: pytest.TempPathFactory, portrait: np.ndarray) -> Path:
+    """Twenty frames in two seconds, with a sound; in the last five nobody."""
+    from mien.media.audio import Sound
+    from mien.media.video import write_video
+
+    pictures = np.repeat(portrait[None], 20, 0)
+    pictures[15:] = 90
+    path = tmp_path_factory.mktemp("film") / "film.mp4"
+    tone = np.sin(np.arange(2 * RATE) / RATE * 2 * np.pi * 300).astype(np.float32) * 0.5
+    write_video(path, pictures, rate_hz=10, sound=Sound(tone, RATE))
+    return path
+
+
+def run(*inputs: Path | str, output: Path, bundle: str, **options) -> str:
+    options = {"backend": "onnxruntime", "threads": 1, "landmarks": "no"} | options
+    return analyze([str(item) for item in inputs], output=str(output), bundle=[bundle], **options)
+
+
+def rows(output: Path) -> list[dict[str, str]]:
+    with (output / "readings.csv").open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_chosen_frames_are_read_and_recorded(film: Path, tmp_path: Path, bundle: str) -> None:
+    run(film, output=tmp_path / "out", bundle=bundle, fps=5.0, start="0.5", end="0:01.2", overlay=False, max_faces=1)
+    assert [row["timestamp"] for row in rows(tmp_path / "out")] == ["0.500000", "0.600000", "0.800000", "1.000000"]
+    described = json.loads((tmp_path / "out" / "readings.json").read_text())
+    names = ("every", "fps", "start_s", "end_s", "detect_every", "max_faces")
+    assert [described[name] for name in names] == [1, 5.0, 0.5, 1.2, 1, 1]
+    assert "same in all frames" in described["columns"]["track_id"]["meaning"]
+    with pytest.raises(MienError, match=r"was read with fps 5.0, this run has None"):
+        run(film, output=tmp_path / "out", bundle=bundle, overlay=False, resume=True)
+
+
+def test_followed_faces_have_one_number_and_end_with_the_face(
+    film: Path, tmp_path: Path, bundle: str, dots: str
+) -> None:  # fmt: skip
+    options = {"landmarks": "yes", "landmark_bundle": dots, "overlay": False}
+    run(film, output=tmp_path / "every", bundle=bundle, detect_every=1, **options)
+    run(film, output=tmp_path / "tracked", bundle=bundle, **options)
+    every, tracked = rows(tmp_path / "every"), rows(tmp_path / "tracked")
+    assert [row["success"] for row in every] == [row["success"] for row in tracked] == ["1"] * 15 + ["0"] * 5
+    for found in (every, tracked):
+        assert [row["track_id"] for row in found] == ["0"] * 15 + [""] * 5
+    assert json.loads((tmp_path / "tracked" / "readings.json").read_text())["detect_every"] == 10
+
+
+def test_a_film_with_labelled_faces_keeps_times_and_sound(film: Path, tmp_path: Path, bundle: str) -> None:
+    from mien.media.video import frames
+
+    run(film, output=tmp_path / "out", bundle=bundle, overlay_video=True, start="0.5")
+    drawn = list(frames(tmp_path / "out" / "overlays" / "film.mp4"))
+    assert [frame.timestamp_s for frame in drawn] == pytest.approx(np.arange(15) / 10, abs=2e-3)
+    original = list(frames(film))[5:]
+    changed = [float(np.abs(a.pixels.astype(int) - b.pixels).mean()) for a, b in zip(drawn, original, strict=True)]
+    assert min(changed) > 1  # a frame about the face, or the note that there is none
+    with av.open(str(tmp_path / "out" / "overlays" / "film.mp4")) as container:
+        sound = container.streams.audio[0]
+        assert float(sound.duration * sound.time_base) == pytest.approx(1.5, abs=0.25)
+
+
+def test_a_run_that_stops_leaves_no_half_film_and_goes_on_to_a_whole_one(
+    film: Path, tmp_path: Path, bundle: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mien.media.tables import TableWriter
+    from mien.media.video import frames
+
+    append, count = TableWriter.append, [0]
+
+    def stopping(self: TableWriter, table_rows: list) -> None:
+        append(self, table_rows)
+        count[0] += 1
+        if count[0] == 8:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(TableWriter, "append", stopping)
+    with pytest.raises(KeyboardInterrupt):
+        run(film, output=tmp_path / "out", bundle=bundle, overlay_video=True)
+    assert list((tmp_path / "out").glob("overlays/*")) == [] and len(rows(tmp_path / "out")) == 8
+    monkeypatch.undo()
+    said = run(film, output=tmp_path / "out", bundle=bundle, overlay_video=True, resume=True)
+    assert "film.mp4: read again from its start; an earlier run had ended at frame 7" in said
+    assert len(rows(tmp_path / "out")) == len(list(frames(tmp_path / "out" / "overlays" / "film.mp4"))) == 20
+
+
+class Device:
+    """A camera that is unplugged after four frames."""
+
+    def __init__(self, pixels: np.ndarray) -> None:
+        self.pixels, self.left = pixels[..., ::-1], 4
+
+    def isOpened(self) -> bool:
+        return True
+
+    def read(self):
+        self.left -= 1
+        return self.left >= 0, self.pixels
+
+    def release(self) -> None:
+        pass
+
+
+def test_a_camera_that_is_unplugged_is_one_line_and_its_rows_are_saved(
+    portrait: np.ndarray, tmp_path: Path, bundle: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sources.cv2, "VideoCapture", lambda number: Device(portrait))
+    said = run("0", output=tmp_path / "out", bundle=bundle, overlay=False)
+    assert "not read: camera_0: gives no more frames after" in said
+    found = rows(tmp_path / "out")
+    assert {row["source"] for row in found} == {"camera_0"}
+    assert found[-1]["success"] == "0" and "unplugged" in found[-1]["note"]
+    assert len(found) >= 2 and all(row["success"] == "1" for row in found[:-1])
+    with pytest.raises(MienError, match="--resume reads the rest of files; camera_0 cannot be read again"):
+        run("0", output=tmp_path / "out", bundle=bundle, resume=True)
+
+
+def test_raw_frames_through_standard_input(
+    portrait: np.ndarray, tmp_path: Path, bundle: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipe = io.TextIOWrapper(io.BufferedReader(io.BytesIO(portrait.tobytes() * 3)))
+    monkeypatch.setattr(sys, "stdin", pipe)
+    run("-", output=tmp_path / "out", bundle=bundle, overlay=False, stdin_frames="200x200@10")
+    found = rows(tmp_path / "out")
+    assert [(row["source"], row["timestamp"], row["track_id"]) for row in found] == [
+        ("stdin", "0.000000", "0"), ("stdin", "0.100000", "0"), ("stdin", "0.200000", "0"),
+    ]  # fmt: skip
+
+
+def test_a_film_through_standard_input(
+    film: Path, tmp_path: Path, bundle: str, monkeypatch: pytest.MonkeyPatch
+) -> None:  # fmt: skip
+    with av.open(str(film)) as container, av.open(str(tmp_path / "a.mkv"), "w") as target:
+        stream = target.add_stream_from_template(container.streams.video[0])
+        for packet in container.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = stream
+                target.mux(packet)
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper((tmp_path / "a.mkv").open("rb")))
+    run("-", output=tmp_path / "out", bundle=bundle, overlay=False, end="0.5")
+    assert [row["source"] for row in rows(tmp_path / "out")] == ["stdin"] * 5
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"fps": 5.0, "every": 2}, "fps and every both choose frames"),
+        ({"fps": -1.0}, "fps must be a number of frames a second above 0"),
+        ({"start": "2", "end": "1"}, "end must lie after start"),
+        ({"start": "1:75"}, "60 or more of its smaller units"),
+        ({"end": "soon"}, "--end is a time in seconds or as minutes:seconds"),
+        ({"start": "9"}, "the video ends at 1.90 s, before start"),
+        ({"max_faces": 0}, "--max-faces must be 1 or more"),
+        ({"detect_every": 0}, "--detect-every must be 1 or more"),
+        ({"stdin_frames": "6x4@5"}, "--stdin-frames says what comes through standard input"),
+    ],
+)
+def test_wrong_options_are_one_line(film: Path, tmp_path: Path, bundle: str, options: dict, message: str) -> None:
+    with pytest.raises(MienError, match=message) as caught:
+        run(film, output=tmp_path / "out", bundle=bundle, **options)
+    assert "\n" not in str(caught.value)
+
+
+def test_what_is_a_camera_and_what_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "1").touch()
+    files, live = live_sources(["0", "1", "a.jpg"], None)
+    assert files == ["1", "a.jpg"] and list(live) == [Path("camera_0")]
+    assert [seconds(text, "start") for text in ("90", "1:30", "1:02:03.5", None)] == [90, 90, 3723.5, None]
