@@ -243,7 +243,7 @@ class Reading:
         Empty where there is neither.
         """
         if self.abstained:
-            return f"no expression ({self.abstained.replace(';', ', ').replace('_', ' ')})"
+            return f"no expression ({self.abstained_text})"
         if self.expression is None:
             values = [(name, value) for given in self.outputs.values() for name, value in given.items()]
             shown = "  ".join(f"{name} {value:.2f}" for name, value in values[:2])
@@ -252,6 +252,11 @@ class Reading:
         if share is None:
             return self.expression
         return f"{self.expression} " + (">99 %" if share >= 0.995 else f"{100 * share:.0f} %")
+
+    @property
+    def abstained_text(self) -> str:
+        """`set of 3 classes, low contrast`; empty where an expression is given."""
+        return self.abstained.replace(";", ", ").replace("_", " ")
 
     @property
     def summary(self) -> str:

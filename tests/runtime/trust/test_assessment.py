@@ -106,7 +106,7 @@ def test_a_reading_has_quality_a_set_and_an_abstention(tmp_path, astronaut):
     assert len(Analyzer(bundle, coverage=0.99, **options).read(astronaut)[0].expression_set) == 8
     unsure = Analyzer(bundle, coverage=0.99, abstain=2, **options).read(astronaut)[0]
     assert unsure.expression is None and unsure.abstained == "set of 8 classes" and unsure.probabilities == shares
-    assert plate_text(unsure) == "no expression (set of 8 classes)"
+    assert plate_text(unsure) == "no expression\nset of 8 classes"
     dark = Analyzer(bundle, coverage=0.5, abstain=8, **options).read((astronaut * 0.2).astype(np.uint8))[0]
     assert "dark" in dark.abstained.split(";") and dark.expression is None and len(dark.expression_set) == 1
 

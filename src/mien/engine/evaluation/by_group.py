@@ -38,6 +38,8 @@ class Statistic:
     """Of the faces, in the order that `value` counts them."""
     value: Callable[[np.ndarray], float]
     """Of face indices, int [n]; may raise MienError where it is undefined."""
+    strata: np.ndarray | None = None
+    """A number for each face: resamples keep the size of each, as averages over classes need it; None draws freely."""
 
 
 @dataclass(frozen=True)
@@ -171,8 +173,11 @@ def _drawn(statistic: Statistic, indices: np.ndarray, bootstrap: Bootstrap) -> n
     if not bootstrap.resamples or len(indices) < 2:
         return np.zeros(0)
     rng = np.random.default_rng(bootstrap.seed)
+    strata = np.zeros(len(indices), int) if statistic.strata is None else statistic.strata[indices]
+    parts = [indices[strata == each] for each in np.unique(strata)]
     return np.array([
-        _value(statistic, rng.choice(indices, len(indices)), float("nan")) for _ in range(bootstrap.resamples)
+        _value(statistic, np.concatenate([rng.choice(part, len(part)) for part in parts]), float("nan"))
+        for _ in range(bootstrap.resamples)
     ])  # fmt: skip
 
 

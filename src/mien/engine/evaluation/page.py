@@ -133,9 +133,9 @@ def print_groups(result: Evaluation) -> None:
     columns, rows = _group_rows(result.groups)
     table = Table()
     for name in columns:
-        table.add_column(name, justify="left" if name == columns[0] else "right")
+        table.add_column(name, justify="left" if name == columns[0] else "right", overflow="fold")
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*(cell.replace(" (", "\n(").replace(") ", ")\n") for cell in row))
     plain_console().print(table)
 
 

@@ -94,7 +94,10 @@ def statistics_of(predictions: ClassPredictions) -> dict[str, Statistic]:
         "balanced_accuracy": balanced,
         f"ece@{calibration.BINS}": _ece_of(predictions),
     }
-    return {name: Statistic(predictions.keys, statistic) for name, statistic in statistics.items()}
+    return {
+        name: Statistic(predictions.keys, statistic, truth if name in OVER_CLASSES else None)
+        for name, statistic in statistics.items()
+    }
 
 
 def _ece_of(predictions: ClassPredictions) -> Callable[[np.ndarray], float]:
