@@ -146,7 +146,7 @@ class _Format2:
     files: dict[str, str] = field(default_factory=dict)
     provenance: dict[str, Any] = field(default_factory=dict)
     controls: dict[str, Control] = field(default_factory=dict)
-    calibration: dict[str, Calibration] = field(default_factory=dict)
+    calibration: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -176,11 +176,16 @@ def _from_values(values: Any) -> BundleInfo:
 
 def _from_format_2(values: Any) -> BundleInfo:
     stored: _Format2 = checked(values, _Format2, key="")
+    calibration: dict[str, Calibration] = {}
+    for name, given in stored.calibration.items():
+        key = f"calibration.{name if name.isprintable() and len(name) < 80 else shown(name)}"
+        with named(key):
+            calibration[name] = checked(given, Calibration, key=key)
     return BundleInfo(
         stored.system, stored.config,
         {name: input_from_dict(given, key=f"inputs.{name}") for name, given in stored.inputs.items()},
         {name: Output.from_dict(given, key=f"outputs.{name}") for name, given in stored.outputs.items()},
-        stored.temperatures, stored.files, stored.provenance, stored.controls, stored.calibration,
+        stored.temperatures, stored.files, stored.provenance, stored.controls, calibration,
     )  # fmt: skip
 
 

@@ -18,7 +18,7 @@ from mien.runtime.overlay import plate_text
 from mien.runtime.tables import write_tables
 from mien.runtime.trust.quality import grey_face, quality_of, sharpness
 
-HELD = Calibration(100, {"0.5": 0.9, "0.9": 0.1, "0.99": 0.0}, 1e6)
+HELD = Calibration(100, {"0.5": 0.9, "0.9": 0.1, "0.99": 0.0}, 1e5)
 BOX = (60.0, 60.0, 180.0, 180.0)
 
 
@@ -122,7 +122,7 @@ def test_the_table_and_its_description_say_all_of_it(tmp_path, astronaut):
     assert set(row) <= set(names) and len(set(names)) == len(names)
     found = analyzer.columns.described()
     assert found["prediction_sets"]["coverage"] == 0.99 and found["prediction_sets"]["threshold"] == 0.0
-    assert found["quality"]["flags"]["unlike_training"] == "quality_energy above 1e+06"
+    assert found["quality"]["flags"]["unlike_training"] == "quality_energy above 1e+05"
     assert found["columns"]["quality_turn"] == {
         "type": "float64", "unit": "degrees", "range": "0..180",
         "meaning": "angle between face and lens, of pitch and yaw",

@@ -17,6 +17,7 @@ COVERAGES = (0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 0.975, 0.99)
 """Those whose thresholds a bundle holds."""
 USUAL = 0.9
 """The coverage that `mien evaluate` reports."""
+NO_LIMIT = 1e6  # an energy that none reaches
 _TYPICAL = 0.99  # of the held-out faces, whose energy is below the limit
 
 
@@ -28,8 +29,8 @@ class Calibration:
     """Held-out faces that it was computed from."""
     thresholds: dict[str, float] = field(default_factory=dict)
     """Coverage, as text, to the least probability of a class that is in the set; 0 takes every class."""
-    energy_limit: float | None = None
-    """The energy (core.decode) below which 99 % of these faces lie; None where it is not known."""
+    energy_limit: float = NO_LIMIT
+    """The energy (core.decode) below which 99 % of these faces lie; NO_LIMIT where it is not known."""
 
     def __post_init__(self) -> None:
         if self.faces < 1:
@@ -68,7 +69,7 @@ def calibrated(
     for coverage in COVERAGES:
         rank = int(np.floor((n + 1) * (1 - coverage) + 1e-9))
         thresholds[f"{coverage:g}"] = float(of_truth[rank - 1]) if rank else 0.0
-    limit = None if energies is None else float(np.quantile(energies, _TYPICAL))
+    limit = NO_LIMIT if energies is None else float(np.quantile(energies, _TYPICAL))
     return Calibration(n, thresholds, limit)
 
 

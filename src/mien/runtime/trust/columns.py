@@ -5,6 +5,7 @@ from functools import cached_property
 from typing import Any
 
 from mien.core.records import Reading
+from mien.core.trust.calibration import NO_LIMIT
 from mien.core.trust.quality import MEASURES
 from mien.media.tables.columns import Column
 from mien.runtime.trust.assessment import Assessment
@@ -89,7 +90,7 @@ class TrustColumns:
         given = self.assessment
         calibration = given.calibration if given else None
         limits = {flag: f"quality_{m.name} {rule}" for m in MEASURES for flag, rule in m.limits.items()}
-        if calibration and calibration.energy_limit is not None:
+        if calibration and calibration.energy_limit < NO_LIMIT:
             limits[MEASURES[-1].high_flag] = f"quality_{MEASURES[-1].name} above {calibration.energy_limit:.4g}"
         found: dict[str, Any] = {"quality": {"flags": limits, "limits_from": SOURCE}}
         if given and calibration and given.threshold is not None:
