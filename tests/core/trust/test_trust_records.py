@@ -130,3 +130,15 @@ def test_a_reading_states_its_doubts_in_one_line():
     plain = none.to_dict()
     assert plain["quality"]["flags"] == ["blurred", "small"] and plain["expression_set"] == ["fear", "anger"]
     assert json.dumps(plain) and replace(face, quality=None, expression_set=()).to_dict()["quality"] is None
+
+
+def test_a_stage_calibrates_each_output_on_its_validation_faces():
+    """One output under `logits`, or several under their names, each with its own temperature."""
+    stage = pytest.importorskip("mien.systems.class_stage").ClassStage
+    rng = np.random.default_rng(0)
+    logits, truth = rng.normal(0, 2, (60, 4)), rng.integers(0, 4, 60)
+    one = stage.calibration(None, {"logits": logits, "truth": truth}, {"expression": 2.0})
+    expected = calibrated(probabilities(logits, temperature=2.0), truth, energies(logits))
+    assert one == {"expression": expected}
+    both = stage.calibration(None, {"face": logits, "voice": -logits, "truth": truth}, {"face": 2.0, "voice": 1.0})
+    assert both["face"] == expected != both["voice"] and both["voice"].faces == 60
