@@ -37,6 +37,7 @@ VOICE_WINDOW = (
     "padding. Pictures, and films without sound, have empty cells for the outputs of such a network."
 )
 _PIXELS, _SHARE = ".3f", ".6f"  # how they stand in CSV
+TRACK = "track_id"  # the column of the numbers of followed faces
 _FIRST = (
     Column("source", "text", meaning="the file, as it was named"),
     Column("frame", "integer", "frames", "0..", "index of the video frame, counted from 0; 0 for a picture"),
@@ -49,7 +50,7 @@ _FIRST = (
         "number of the face within its picture or frame, the largest first; no identity",
     ),
     Column(
-        "track_id", "integer", "", "0..",
+        TRACK, "integer", "", "0..",
         "number of the person's face within its video, the same in all frames, by appearance; empty for a picture",
     ),
     Column("box_x0", "number", "pixels", "", "left edge of the detector's box", _PIXELS),
@@ -209,7 +210,7 @@ class ReadingColumns:
             "frame": reading.frame,
             "timestamp": reading.timestamp_s,
             "face_id": reading.face_id if reading.success else None,
-            "track_id": reading.track_id,
+            TRACK: reading.track_id,
             "score": reading.score,
             "success": int(reading.success),
             "model": reading.model,
