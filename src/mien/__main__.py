@@ -29,6 +29,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "reconstruct": ("mien.engine.reading.reconstruct:reconstruct", "show faces and their reconstruction"),
     "perceive": ("mien.engine.reading.perceive.command:perceive", "show how a voice changes the perceived face"),
     "invert": ("mien.engine.reading.invert.command:invert", "rebuild faces from latent codes, and keep the codes"),
+    "edit": ("mien.engine.reading.invert.edit_command:edit", "change faces by their codes: mixing, directions"),
+    "directions": ("mien.engine.reading.invert.directions_command:directions", "find directions in a code space"),
     "render": ("mien.engine.reading.render.command:render", "render the 3D face of each photo, with its parameters"),
     "export": ("mien.engine.bundles.export:export", "export a bundle's network to ONNX"),
     "data list": ("mien.engine.datasets.list:list_data", "list supported data sets, layouts, class orders"),

@@ -37,7 +37,7 @@ def test_names_and_features_are_torchvisions_with_tensorflows_pooling(monkeypatc
     monkeypatch.setattr(last, "_forward", with_maximum)
     with torch.no_grad():
         torch.testing.assert_close(found, theirs(2 * image - 1), atol=1e-5, rtol=1e-4)
-    with pytest.raises(MienError, match="Inception of 2015-12-05: the weights do not fit .*fc.weight"):
+    with pytest.raises(MienError, match=r"Inception of 2015-12-05: the weights do not fit .*fc.weight"):
         inception_of(theirs.state_dict())  # fc is gone
 
 

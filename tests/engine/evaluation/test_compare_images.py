@@ -122,8 +122,8 @@ def test_identity_names_its_network_and_counts_pictures_without_a_face(
         (tmp_path / name).write_bytes(name.encode())
     monkeypatch.setattr(mien.nn.weights, "read_checkpoint", lambda path: {})
     monkeypatch.setattr(mien.nn.losses.auxiliary, "recogniser_of", lambda contents, which: embed)
-    words = ["compare-images", str(tmp_path / "rebuilt"), str(tmp_path / "truth"), "--metrics", "id", "--bootstrap", "0"]
-    files = ["--recogniser", str(tmp_path / "se50.pth"), "--curricular", str(tmp_path / "101.pth")]
+    words = ["compare-images", str(tmp_path / "rebuilt"), str(tmp_path / "truth"), "--metrics", "id"]
+    files = ["--bootstrap", "0", "--recogniser", str(tmp_path / "se50.pth"), "--curricular", str(tmp_path / "101.pth")]
     assert main([*words, *files, "--output", str(tmp_path / "out")]) == 0
     found = json.loads((tmp_path / "out" / "metrics.json").read_text("utf-8"))
     (run,) = found["runs"]

@@ -123,7 +123,7 @@ def _crop(sample: Sample, picture: Picture, how: Preparation) -> tuple[Crop, flo
             return *_aligned(np.asarray(points), how), None
         found = _found(sample, picture, how)
         if found.landmarks_px is None:
-            raise CutError(NO_LANDMARKS, f"neither the data set nor {how.detector} gives points to align by (yunet does)")
+            raise CutError(NO_LANDMARKS, f"neither data set nor {how.detector} gives points to align by; yunet does")
         return *_aligned(found.landmarks_px, how), found.score
     if box is not None:
         return crop_of_box(box, how.spec), _side(box), None

@@ -60,9 +60,7 @@ def compare_images(
     if bootstrap < 0 or seed < 0 or not (resize == 0 or 8 <= resize <= 4096):
         raise MienError("--bootstrap and --seed must be at least 0, --resize 0 or in 8..4096.")
     names = [name.strip() for name in metrics.split(",") if name.strip()]
-    files = NetworkFiles(
-        lpips_network, lpips_backbone, lpips_heads, recogniser, curricular, inception, id_crop
-    )
+    files = NetworkFiles(lpips_network, lpips_backbone, lpips_heads, recogniser, curricular, inception, id_crop)
     runs = {folder: paired(folder, folders[-1]) for folder in folders[:-1]}
     found = [
         measured(folder, pairs, names, resize=resize, legacy=legacy, files=files, bootstrap=Bootstrap(bootstrap, seed))

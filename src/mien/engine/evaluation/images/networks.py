@@ -13,7 +13,7 @@ import numpy as np
 from mien.core.errors import MienError
 from mien.engine.evaluation.images.identity import AlignedFaces
 from mien.engine.evaluation.scores import Score
-from mien.media.files import sha256_of
+from mien.media.files import required_file, sha256_of
 from mien.metrics.frechet import Moments, frechet_distance
 
 Metric = Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -182,7 +182,6 @@ def _features(network: Callable[[Any], Any]) -> Callable[[np.ndarray], np.ndarra
 
 
 def _file(metric: str, path: str, option: str) -> Path:
-    if path and (file := Path(path).expanduser()).is_file():
-        return file
-    found = f"there is no file {path}" if path else "none is named"
-    raise MienError(f"The metric {metric} needs a file and {found}: {option} FILE. Or leave {metric} out of --metrics.")
+    return required_file(
+        path, what=f"The metric {metric}", option=option, otherwise=f"Or leave {metric} out of --metrics."
+    )

@@ -40,7 +40,7 @@ def markdown(found: Sequence[Measured]) -> str:
 
 
 def write_tables(folder: Path, found: Sequence[Measured], *, truth: str, resize: int) -> None:
-    """metrics.json (means with their 95 % intervals, and which networks were looked through), metrics.md, pictures.csv (every pair)."""
+    """metrics.json (means with their 95 % intervals; the networks' files), metrics.md, pictures.csv (every pair)."""
     runs = [
         {"rebuilt": run.folder, "pictures": len(run.stems), "scores": [asdict(score) for score in run.scores],
          "notes": run.notes}

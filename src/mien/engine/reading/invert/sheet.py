@@ -1,0 +1,33 @@
+"""Faces side by side, on a page and on a sheet."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from markupsafe import Markup
+from PIL import Image
+
+from mien.report import parts
+
+LEAST_SHOWN = 160  # pixels of a face
+
+
+def gallery(pictures: Sequence[tuple[str, np.ndarray]], *, of: str) -> Markup:
+    """(caption, uint8 [side, side, 3]) each; of: whom they show, for screen readers."""
+    return parts.gallery(
+        [
+            (
+                parts.photo(Image.fromarray(enlarged(pixels, 2 * LEAST_SHOWN)), alt=f"{of}, {caption}", quality=90),
+                caption,
+            )
+            for caption, pixels in pictures
+        ]
+    )
+
+
+def enlarged(pixels: np.ndarray, least: int = LEAST_SHOWN) -> np.ndarray:
+    """A small picture a whole number of times as large, so that a browser does not blur it further."""
+    factor = max(1, -(-least // pixels.shape[0]))
+    if factor == 1:
+        return pixels
+    image = Image.fromarray(pixels)
+    return np.asarray(image.resize((image.width * factor, image.height * factor), Image.Resampling.BICUBIC))
