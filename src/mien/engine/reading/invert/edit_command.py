@@ -19,7 +19,7 @@ def edit(
     strengths: str = "-3,-1.5,0,1.5,3",
     residual: bool = True,
 ) -> str:
-    """Change faces by their codes: style mixing with another face, edits along directions, or first one, then the other.
+    """Change faces by their codes: style mixing with another face, edits along directions, or one after the other.
 
     edited/NAME_mix.png and edited/NAME_DIRECTION_STRENGTH.png with their codes in codes/, a sheet of each face in
     sheets/NAME.png, and report.html with all of them. Needs torch.

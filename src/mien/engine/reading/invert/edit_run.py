@@ -58,6 +58,8 @@ class Edit:
     """[styles, width]"""
     strengths: tuple[float, ...]
     """In the order shown."""
+    method: str = ""
+    """How the direction was found."""
 
     def of(self, face: FaceCodes, strength: float) -> FaceCodes:
         """The face's codes plus strength times the vector."""
@@ -96,7 +98,7 @@ def edits_of(path: Path | None, chosen: Sequence[str], strengths: str, info: Bun
         raise MienError(f"{path} lies in the code space of {found.bundle}, not of {info.model_id}. Find them anew.")
     own = {name: text for name, _, text in (item.partition(":") for item in chosen)}
     return [
-        Edit(found.names[i], found.vectors[i], _numbers(own.get(found.names[i]) or strengths))
+        Edit(found.names[i], found.vectors[i], _numbers(own.get(found.names[i]) or strengths), found.method)
         for i in found.chosen(list(own))
     ]
 
@@ -109,6 +111,10 @@ def _numbers(text: str) -> tuple[float, ...]:
     if not all(abs(value) <= 1000 for value in found):
         raise MienError(f"Strengths lie in -1000..1000; got {text}.")
     return found
+
+
+def _signed(strength: float) -> str:
+    return f"{strength:+g}".replace("-", "\N{MINUS SIGN}") if strength else "0 (before)"
 
 
 def file_word(name: str) -> str:
@@ -146,11 +152,13 @@ class EditRun:
             )
         if self.edits:
             facts["directions"] = ", ".join(edit.name for edit in self.edits)
+            facts["found by"] = self.edits[0].method
+            facts["strength"] = "1 is one standard deviation of the codes along the direction"
         return facts
 
     def _edit(self, face: FaceCodes) -> None:
         self._check(face)
-        rows: list[tuple[str, list[tuple[str, np.ndarray]]]] = [("", self._first_row(face))]
+        rows: list[tuple[str, list[tuple[str, np.ndarray]]]] = [(face.name, self._first_row(face))]
         base = face if self.mixture is None else self.mixture.of(face)
         if self.mixture is not None:
             self._write(base, rows[0][1][-1][1])
@@ -160,7 +168,7 @@ class EditRun:
             for strength, each, pixels in zip(edit.strengths, changed, pictures, strict=True):
                 if strength:  # else the face as it was
                     self._write(each, pixels)
-            captions = [f"{strength:+g}" if strength else "0 (before)" for strength in edit.strengths]
+            captions = [_signed(strength) for strength in edit.strengths]
             rows.append((edit.name, list(zip(captions, pictures, strict=True))))
         self._show(face.name, rows)
 
@@ -219,5 +227,5 @@ class EditRun:
         self.sections += [Section(f"{name}: {title}", gallery(row, of=name)) for title, row in rows[1:]]
         side = max(enlarged(pixels).shape[0] for _, row in rows for _, pixels in row)
         tiles = [Row(title, [Tile(caption, enlarged(pixels)) for caption, pixels in row]) for title, row in rows]
-        sheet = row_sheet(tiles, columns=max(len(row) for _, row in rows), side=side, title=name)
+        sheet = row_sheet(tiles, columns=max(len(row) for _, row in rows), side=side)
         save_png(writable_folder(self.folder / SHEETS) / f"{name}.png", sheet)

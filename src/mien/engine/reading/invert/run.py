@@ -216,4 +216,4 @@ def _section(face: Inverted) -> Section:
 
 
 def _caption(what: str, errors: tuple[float, float]) -> str:
-    return f"{what}: l2 {errors[0]:.4f}, {errors[1]:.1f} dB"
+    return f"{what}\nl2 {errors[0]:.4f}, {errors[1]:.1f} dB"

@@ -12,16 +12,13 @@ LEAST_SHOWN = 160  # pixels of a face
 
 
 def gallery(pictures: Sequence[tuple[str, np.ndarray]], *, of: str) -> Markup:
-    """(caption, uint8 [side, side, 3]) each; of: whom they show, for screen readers."""
-    return parts.gallery(
-        [
-            (
-                parts.photo(Image.fromarray(enlarged(pixels, 2 * LEAST_SHOWN)), alt=f"{of}, {caption}", quality=90),
-                caption,
-            )
-            for caption, pixels in pictures
-        ]
-    )
+    """(caption of one line or several, uint8 [side, side, 3]) each; of: whom they show, for screen readers."""
+    return parts.gallery([(_shown(pixels, f"{of}, {caption}"), caption) for caption, pixels in pictures])
+
+
+def _shown(pixels: np.ndarray, alt: str) -> Markup:
+    """For screens of twice the page's density."""
+    return parts.photo(Image.fromarray(enlarged(pixels, 2 * LEAST_SHOWN)), alt=alt.replace("\n", ", "), quality=90)
 
 
 def enlarged(pixels: np.ndarray, least: int = LEAST_SHOWN) -> np.ndarray:
