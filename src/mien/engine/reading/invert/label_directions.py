@@ -1,8 +1,8 @@
 """Directions of expressions from labelled codes: one linear model a class, fitted in closed form.
 
 After Shen et al., InterFaceGAN, CVPR 2020: the normal of the plane that separates a class from the rest. Here the plane
-is a ridge regression's, whose weight is chosen by leaving one face out at a time; with few faces it tends to the
-difference of the classes' mean codes.
+is a ridge regression's, with the largest penalty that predicts left-out faces as well as any other; with few faces it
+tends to the difference of the classes' mean codes.
 """
 
 from collections.abc import Sequence
@@ -62,13 +62,32 @@ def _direction(
     for penalty in PENALTIES * max(float(values.mean()), 1e-12):
         shrunk = values / (values + penalty)
         predicted, leverage = vectors @ (shrunk * rotated), (vectors**2) @ shrunk + 1 / len(inside)
-        left_out = (wanted - predicted) / np.maximum(1 - leverage, 1e-6)
-        fits.append((float((left_out**2).mean()), penalty, wanted - left_out))
-    _, penalty, scores = min(fits, key=lambda fit: fit[0])
+        left_out = wanted - (wanted - predicted) / np.maximum(1 - leverage, 1e-6)
+        scores = left_out + wanted / (len(inside) - 1)  # without the mean of the others, which tells the left-out label
+        fits.append((_scaled_errors(scores, wanted), float(penalty), scores))
+    penalty, scores = _simplest(fits)
     normal = centred.T @ (vectors @ (rotated / (values + penalty)))
     unit = normal / max(float(np.linalg.norm(normal)), 1e-12)
     deviation = float((centred @ unit).std()) or 1.0
     return LabelDirection(name, (deviation * unit).astype(np.float32), int(inside.sum()), _auc(scores, inside))
+
+
+def _scaled_errors(scores: np.ndarray, wanted: np.ndarray) -> Float[np.ndarray, " faces"]:
+    """Squared errors of the scores at their best length: a direction's length says nothing of it."""
+    length = max(float(scores @ wanted), 0.0) / max(float(scores @ scores), 1e-12)
+    return (wanted - length * scores) ** 2
+
+
+def _simplest(fits: Sequence[tuple[np.ndarray, float, np.ndarray]]) -> tuple[float, np.ndarray]:
+    """(penalty, scores of faces left out) of the largest penalty within a standard error of the least squared error.
+
+    The rule of Breiman et al., 1984: of fits that cannot be distinguished the smoothest, here the nearest to the
+    difference of the means.
+    """
+    errors = min((errors for errors, _, _ in fits), key=lambda errors: float(errors.mean()))
+    most = float(errors.mean()) + float(errors.std(ddof=1)) / len(errors) ** 0.5
+    _, penalty, scores = next(fit for fit in reversed(fits) if float(fit[0].mean()) <= most)
+    return penalty, scores
 
 
 def _auc(scores: np.ndarray, inside: np.ndarray) -> float:
