@@ -114,7 +114,7 @@ def _numbers(text: str) -> tuple[float, ...]:
 
 
 def _signed(strength: float) -> str:
-    return f"{strength:+g}".replace("-", "\N{MINUS SIGN}") if strength else "0 (before)"
+    return f"{strength:+g}" if strength else "0 (before)"
 
 
 def file_word(name: str) -> str:
