@@ -6,7 +6,7 @@ with the largest eigenvalues. Several layers are stacked. No picture and no labe
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -67,5 +67,5 @@ def code_deviation(generator: Generator) -> float:
 
 def _convolutions(generator: Generator) -> list[ModulatedConv]:
     """By the code that modulates each."""
-    styled = [generator.first, *(layer for block in generator.blocks for layer in (block.up, block.conv))]
+    styled: list[Any] = [generator.first, *(layer for block in generator.blocks for layer in (block.up, block.conv))]
     return [layer.conv for layer in styled]
