@@ -142,7 +142,7 @@ def test_layers_are_numbers_ranges_and_scales() -> None:
         (["--mix", "CODES/face_1.npz"], "--mix needs --layers"),
         (["--mix", "CODES/face_1.npz", "--layers", "4-7,features"], "has no features: leave it out of --layers"),
         (["--mix", "CODES/face_1.npz", "--layers", "4", "--share", "2"], "--share lies in 0..1; got 2."),
-        (["--mix", "CODES/../labels.csv", "--layers", "4"], "is not a NumPy file"),
+        (["--mix", "CODES/../labels.csv", "--layers", "4"], "not a .npz of plain arrays"),
         (["--mix", "CODES/face_99.npz", "--layers", "4"], "no such file"),
         (["--layers", "4", "--directions", "x.npz"], "are for --mix CODES"),
         (["--directions", "CODES/face_1.npz"], "has no names and no directions"),

@@ -30,12 +30,12 @@ def test_a_code_stands_for_the_convolution_that_it_modulates() -> None:
     for layer in range(5):  # constant's convolution, then two for each of two doublings
         codes = torch.zeros(1, 6, 4)
         styled = [generator.first, *(part for block in generator.blocks for part in (block.up, block.conv))][layer]
-        seen = []
-        hook = styled.register_forward_hook(lambda module, given, output, seen=seen: seen.append(given[1]))
+        received = []
+        hook = styled.register_forward_hook(lambda module, given, output, received=received: received.append(given[1]))
         codes[:, layer] = 7.0
         generator(codes)
         hook.remove()
-        assert (seen[0] == 7).all()
+        assert (received[0] == 7).all()
         weight = affine_weights(generator, [layer])
         torch.testing.assert_close(weight, styled.conv.affine.weight / 2)  # scaled by 1 / sqrt(4)
     assert len(affine_weights(generator, [0, 3])) == 8

@@ -1,7 +1,6 @@
 """codes/NAME.npz: what stands for one face, which bundle made it, and the face itself; and the layers of a code."""
 
 import re
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ import numpy as np
 
 from mien.core.errors import MienError
 from mien.media.files import atomic_path
+from mien.nn import numpy_files
 
 CODES, STRUCTURE, FEATURES = "codes", "structure", "features"
 PARTS = (CODES, STRUCTURE, FEATURES)
@@ -59,17 +59,19 @@ def read_npz(path: Path, *, needed: Sequence[str], what: str) -> Mapping[str, np
     if not path.is_file():
         raise MienError(f"{path}: no such file. Expected {what}.")
     try:
-        with np.load(path, allow_pickle=False) as file:
-            content = {name: file[name] for name in file.files}
-    except (OSError, ValueError, zipfile.BadZipFile, AttributeError, EOFError) as error:
-        raise MienError(f"{path} is not a NumPy file (.npz). Expected {what}.") from error
+        content = numpy_files.read_npz(path)
+    except MienError as error:
+        raise MienError(f"{error} Expected {what}.") from error
     if missing := [name for name in needed if name not in content]:
         raise MienError(f"{path} has no {' and no '.join(missing)}. Expected {what}.")
     return content
 
 
 def code_files(inputs: Sequence[str]) -> list[Path]:
-    """Files of codes, and all that lie in a folder or in its folder `codes`. Raises MienError where there are none."""
+    """Files of codes, and all that lie in a folder or in its folder `codes`.
+
+    Raises MienError where there are none, and for two of one name, since what is made of them has that name.
+    """
     found: list[Path] = []
     for item in inputs:
         path = Path(item).expanduser()
@@ -82,6 +84,9 @@ def code_files(inputs: Sequence[str]) -> list[Path]:
             found.append(path)
         else:
             raise MienError(f"{item} is no file of codes (.npz): invert the photo first (mien invert), then name them.")
+    names = [path.stem for path in found]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise MienError(f"Two files of codes are called {twice}.npz: rename one, or edit them one after the other.")
     return found
 
 

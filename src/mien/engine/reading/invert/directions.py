@@ -1,12 +1,13 @@
 """Files of directions in a bundle's code space, and the two ways to find some."""
 
+import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from mien.core.errors import MienError, nearest
+from mien.core.errors import MienError, nearest, one_line
 from mien.engine.reading.invert.codes import FaceCodes, layers_of, read_codes, read_npz
 from mien.engine.reading.invert.inverter import require_torch
 from mien.engine.reading.invert.label_directions import label_directions
@@ -100,6 +101,8 @@ def labelled_directions(
             f"None of {len(faces)} codes has a label in {table}: its column {' or '.join(NAME_COLUMNS)} must name the "
             f"files, such as {faces[0].name}."
         )
+    if len(shapes := {face.codes.shape for face in labelled}) > 1:
+        raise MienError(f"Codes of one bundle have one shape; got {', '.join(map(str, sorted(shapes)))}.")
     stacked = np.stack([face.codes for face in labelled])
     places = layers_of(layers, stacked.shape[1])
     chosen = stacked[:, places]
@@ -127,7 +130,10 @@ def _labels(table: Path, column: str) -> dict[str, str]:
     """{stem of the file: label}; empty labels are left out. Raises MienError for a table without these columns."""
     if not table.is_file():
         raise MienError(f"{table}: no such table (CSV with the columns name and {column}).")
-    rows = list(read_rows(table))
+    try:
+        rows = list(read_rows(table))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise MienError(f"{table} is no CSV in UTF-8 ({one_line(error)[:80]}).") from error
     columns = list(rows[0]) if rows else []
     named = next((name for name in NAME_COLUMNS if name in columns), None)
     if named is None or column not in columns:

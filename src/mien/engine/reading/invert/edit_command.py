@@ -28,10 +28,10 @@ def edit(
         codes: files of codes of mien invert, or folders with them.
         bundle: folder of the bundle of asit that inverted them.
         output: folder of the results.
-        mix: file of the codes of another face, of which --layers are taken.
-        layers: which of its codes are taken: coarse (0-2), middle (3-6), fine (7 and on), all, or such as 4-7; also the
+        mix: file of the codes of another face, whose --layers replace the own ones.
+        layers: which codes are replaced: coarse (0-2), middle (3-6), fine (7 and on), all, or such as 4-7; also the
             words structure and features for these parts.
-        share: of the other face in what is taken, 0..1.
+        share: of the other face in what is replaced, 0..1; below 1 both are blended.
         directions: file of directions (mien directions).
         direction: one of them by name, such as happiness, or with its own strengths, such as happiness:1,2; may be
             given several times. Without it all are shown.

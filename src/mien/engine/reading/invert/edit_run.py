@@ -30,22 +30,22 @@ class Mixture:
     """Style mixing with another face."""
 
     other: FaceCodes
-    """Whose codes are taken."""
+    """Whose codes replace the own ones."""
     layers: list[int]
     """Which of them."""
     parts: tuple[str, ...]
-    """Of structure and features, those that are taken too."""
+    """Of structure and features, those that are replaced too."""
     share: float
     """Of the other face, 0..1."""
 
     def of(self, face: FaceCodes) -> FaceCodes:
         """The face with these parts of the other."""
-        taken = dict(face.parts)
-        taken[CODES] = face.codes.copy()
-        taken[CODES][self.layers] += self.share * (self.other.codes - face.codes)[self.layers]
+        mixed = dict(face.parts)
+        mixed[CODES] = face.codes.copy()
+        mixed[CODES][self.layers] += self.share * (self.other.codes - face.codes)[self.layers]
         for name in self.parts:
-            taken[name] = face.parts[name] + self.share * (self.other.parts[name] - face.parts[name])
-        return replace(face, name=f"{face.name}_mix", parts=taken)
+            mixed[name] = face.parts[name] + self.share * (self.other.parts[name] - face.parts[name])
+        return replace(face, name=f"{face.name}_mix", parts=mixed)
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +74,7 @@ def mixture_of(path: str | None, layers: str, share: float, info: BundleInfo) ->
             raise MienError("--layers and --share are for --mix CODES, which is missing.")
         return None
     if not layers:
-        raise MienError("--mix needs --layers: which codes of the other face are taken, such as 4-7, coarse or fine.")
+        raise MienError("--mix needs --layers: which codes are replaced, such as 4-7, coarse or fine.")
     if not 0 <= share <= 1:
         raise MienError(f"--share lies in 0..1; got {share:g}.")
     file = Path(path).expanduser()
@@ -146,9 +146,9 @@ class EditRun:
     def _facts(self) -> dict[str, object]:
         facts: dict[str, object] = {}
         if mixture := self.mixture:
-            taken = [f"layers {', '.join(map(str, mixture.layers))}"] if mixture.layers else []
+            layers = [f"layers {', '.join(map(str, mixture.layers))}"] if mixture.layers else []
             facts["mixed"] = (
-                f"{' and '.join([*taken, *mixture.parts])} of {mixture.other.name}, share {mixture.share:g}"
+                f"{' and '.join([*layers, *mixture.parts])} of {mixture.other.name}, share {mixture.share:g}"
             )
         if self.edits:
             facts["directions"] = ", ".join(edit.name for edit in self.edits)
