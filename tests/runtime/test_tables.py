@@ -32,7 +32,14 @@ FACE = Reading(
     probabilities=SHARES, model=INFO.model_id,
 )  # fmt: skip
 FRAME = Reading(
-    "film.mp4", True, frame=30, timestamp_s=1.001, box=(0.0, 0.0, 9.0, 9.0), expression="anger", probabilities=SHARES
+    "film.mp4",
+    True,
+    frame=30,
+    timestamp_s=1.001,
+    track_id=4,
+    box=(0.0, 0.0, 9.0, 9.0),
+    expression="anger",
+    probabilities=SHARES,
 )
 NOBODY = Reading("없음.jpg", False, model=INFO.model_id, note="no face found")
 
@@ -103,7 +110,8 @@ def test_names_that_are_no_text_do_not_stop_a_table(tmp_path: Path) -> None:
     assert json.loads(paths[2].read_text(encoding="utf-8"))["inputs"] == ["bad%E9name.jpg"]
 
 
-# As `mien analyze` wrote them for the shipped models before columns were declared, so that scripts go on working.
+# As `mien analyze` wrote them for the shipped models before columns were declared, so that scripts go on working; since
+# then `track_id` has come, by intention.
 GOLDEN_FIRST = [
     "source", "frame", "timestamp", "face_id", "track_id", "box_x0", "box_y0", "box_x1", "box_y1", "score", "success",
     "expression",
@@ -137,7 +145,7 @@ def test_the_cells_of_a_row_never_change(tmp_path: Path) -> None:
         '"photos/müller, ""a"".jpg",0,,1,,1.250,-2.000,30.500,40.000,0.750,1,anger,0.500000,0.250000,0.125000,0.062500,'
         "0.031250,0.015625,0.015625," + 10 * "," + "tiny@abababababab,"
     )
-    assert frame.startswith("film.mp4,30,1.001000,0,,0.000,0.000,9.000,9.000,,1,anger,0.5")
+    assert frame.startswith("film.mp4,30,1.001000,0,4,0.000,0.000,9.000,9.000,,1,anger,0.5")
 
 
 COLOURS = LabelSet("colours", ("red", "blue"))
