@@ -22,6 +22,7 @@ from mien.runtime.face3d.reading import SIZE, Face3DColumns, shown_name
 from mien.runtime.networks import FaceOutput, named_outputs
 from mien.runtime.readings import affect_of
 from mien.runtime.tables import TRACK, ReadingColumns
+from mien.runtime.trust.columns import is_trust, trust_of
 from mien.synthetic.faces3d import face_named
 
 _BOX = ("box_x0", "box_y0", "box_x1", "box_y1")
@@ -42,7 +43,8 @@ class StoredReadings:
 
     def of(self, rows: Rows) -> list[Reading]:
         """The readings of a batch of its rows."""
-        names = [*_PLAIN, *([TRACK] if TRACK in self.table.names else [])]
+        further = [name for name in self._by_name if name == TRACK or is_trust(name)]
+        names = [*_PLAIN, *further]
         plain = {name: rows.plain(self._by_name[name]) for name in names}
         points = self._points(rows) if "x_0" in self.table.names else None
         solid = self._solid.read(rows) if "face3d_pitch" in self.table.names else None
@@ -63,12 +65,15 @@ class StoredReadings:
         given = {name: shares for name, shares in found.items() if None not in shares.values()}
         shares = given.get(self._main or "", {})
         box: Any = tuple(cells[edge] for edge in _BOX)
+        trust = trust_of(cells)
+        best = max(shares, key=shares.__getitem__) if shares and not trust["abstained"] else None
         return Reading(
             cells["source"], bool(cells["success"]), cells["frame"], cells["timestamp"], cells["face_id"] or 0,
             track_id=cells.get(TRACK), box=None if None in box else box, score=cells["score"],
-            expression=max(shares, key=shares.__getitem__) if shares else None, probabilities=shares, outputs=given,
+            expression=best, probabilities=shares, outputs=given,
             model=cells["model"] or "", note=cells["note"] or "", points=points[i] if points else None,
             affect=affect_of(given, self._outputs), face3d=solid[i] if solid else None,
+            **trust,
         )  # fmt: skip
 
     @cached_property

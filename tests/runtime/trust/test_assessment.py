@@ -14,9 +14,12 @@ from mien.core.errors import MienError
 from mien.core.labels import LabelSet, label_set
 from mien.core.records import FacePoints
 from mien.core.trust.calibration import Calibration
+from mien.media.tables.stored import open_table
 from mien.runtime.overlay import plate_text
+from mien.runtime.stored_readings import StoredReadings
 from mien.runtime.tables import write_tables
 from mien.runtime.trust.quality import grey_face, quality_of, sharpness
+from stored_run import write_run
 
 HELD = Calibration(100, {"0.5": 0.9, "0.9": 0.1, "0.99": 0.0}, 1e5)
 BOX = (60.0, 60.0, 180.0, 180.0)
@@ -164,3 +167,16 @@ def test_models_of_the_same_classes_are_a_second_opinion(tmp_path, astronaut):
     assert all(model in described["agreement"]["meaning"] for model in models)
     alone = Analyzer(bundles[::2], backend="onnxruntime", threads=1, landmarks=False)
     assert alone.read(astronaut)[0].agreement is None and "agreement" not in alone.columns.described()["columns"]
+
+
+def test_a_reading_with_all_of_it_is_read_back_from_its_table(tmp_path, astronaut):
+    """The abstention too: the expression that was not given does not come back."""
+    bundles = [calibrated_bundle(tmp_path / "a"), write_tiny_bundle(tmp_path / "b", seed=1)]
+    options = {"backend": "onnxruntime", "threads": 1, "landmarks": False}
+    analyzer = Analyzer(bundles, coverage=0.99, abstain=2, **options)
+    face = analyzer.read(astronaut)[0]
+    write_run(tmp_path / "run", [face], analyzer.columns)
+    (again,) = StoredReadings(open_table(tmp_path / "run"))
+    assert again.expression is None and again.summary == face.summary
+    for name in ("quality", "expression_set", "abstained", "agreement"):
+        assert getattr(again, name) == getattr(face, name), name

@@ -1,12 +1,14 @@
 """The columns that say how far a reading can be trusted."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from mien.core.records import Reading
+from mien.core.trust.agreement import Agreement
 from mien.core.trust.calibration import NO_LIMIT
-from mien.core.trust.quality import MEASURES
+from mien.core.trust.quality import MEASURES, FaceQuality
 from mien.media.tables.columns import Column
 from mien.runtime.trust.assessment import Assessment
 
@@ -99,3 +101,27 @@ class TrustColumns:
                 "held_out_faces": calibration.faces, "method": SET_METHOD,
             }  # fmt: skip
         return found
+
+
+def is_trust(column: str) -> bool:
+    """Whether the name is that of a column of this file."""
+    return column.startswith(("quality_", "mean_prob_")) or column in (
+        "expression_set", "abstained", "agreement", "divergence",
+    )  # fmt: skip
+
+
+def trust_of(cells: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields of a Reading from the cells of its row, by column name; what the table lacks is missing."""
+    given = {name: value for name, value in cells.items() if value is not None}
+    values = {m.name: given[f"quality_{m.name}"] for m in MEASURES if f"quality_{m.name}" in given}
+    means = {name.removeprefix("mean_prob_"): v for name, v in given.items() if name.startswith("mean_prob_")}
+    return {
+        "quality": FaceQuality(values, _listed(given, "quality_flags")) if values else None,
+        "expression_set": _listed(given, "expression_set"),
+        "abstained": given.get("abstained", ""),
+        "agreement": Agreement(given["agreement"], means, given["divergence"]) if "agreement" in given else None,
+    }
+
+
+def _listed(given: Mapping[str, Any], column: str) -> tuple[str, ...]:
+    return tuple(filter(None, given.get(column, "").split(";")))
