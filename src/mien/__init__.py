@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from mien.media.tables.frames import read_table
     from mien.runtime.analyzer import Analyzer
     from mien.runtime.landmarks import Landmarker
     from mien.runtime.readings import to_table
@@ -18,12 +19,13 @@ if TYPE_CHECKING:
 _LAZY = {
     "Analyzer": "mien.runtime.analyzer",
     "Landmarker": "mien.runtime.landmarks",
+    "read_table": "mien.media.tables.frames",
     "to_table": "mien.runtime.readings",
     "load": "mien.systems.bundle",
     "create_model": "mien.systems.registry",
     "list_models": "mien.systems.registry",
 }
-__all__ = ["Analyzer", "Landmarker", "__version__", "create_model", "list_models", "load", "to_table"]
+__all__ = ["Analyzer", "Landmarker", "__version__", "create_model", "list_models", "load", "read_table", "to_table"]
 
 
 def __getattr__(name: str) -> Any:

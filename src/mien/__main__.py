@@ -24,12 +24,18 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "compare": ("mien.engine.evaluation.compare:compare", "compare two evaluations of the same faces"),
     "compare-images": ("mien.engine.evaluation.images.command:compare_images", "measure rebuilt pictures"),
     "analyze": ("mien.engine.reading.analyze:analyze", "read faces in photos, folders and videos"),
+    "report": ("mien.engine.reading.page.report:report", "write one page (HTML) on a run: courses, faces"),
+    "convert": ("mien.engine.reading.tables.convert:convert", "write a run's table for OpenFace, py-feat, JSON, COCO"),
+    "summarize": ("mien.engine.reading.tables.summarize:summarize", "summarize a run by person, condition, time"),
     "asymmetry": ("mien.engine.reading.asymmetry:asymmetry", "measure left-right asymmetry in photos and videos"),
     "landmarks": ("mien.engine.reading.landmarks:landmarks", "find the 68 landmarks of faces: overlay, .pts, 3D"),
     "reconstruct": ("mien.engine.reading.reconstruct:reconstruct", "show faces and their reconstruction"),
     "perceive": ("mien.engine.reading.perceive.command:perceive", "show how a voice changes the perceived face"),
     "invert": ("mien.engine.reading.invert.command:invert", "rebuild faces from latent codes, and keep the codes"),
+    "edit": ("mien.engine.reading.invert.edit_command:edit", "change faces by their codes: mixing, directions"),
+    "directions": ("mien.engine.reading.invert.directions_command:directions", "find directions in a code space"),
     "render": ("mien.engine.reading.render.command:render", "render the 3D face of each photo, with its parameters"),
+    "explain": ("mien.engine.reading.explain.command:explain", "show which parts of a face move its expression"),
     "export": ("mien.engine.bundles.export:export", "export a bundle's network to ONNX"),
     "data list": ("mien.engine.datasets.list:list_data", "list supported data sets, layouts, class orders"),
     "data check": ("mien.engine.datasets.check:check", "check counts, unreadable and duplicate pictures"),
@@ -43,9 +49,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "assets list": ("mien.engine.assets.registry:list_assets", "list the 3D faces, with licence and checksum"),
     "assets add": ("mien.engine.assets.registry:add_asset", "register a 3D face (FLAME, ICT-FaceKit) by path"),
     "models": ("mien.engine.bundles.models:models", "list systems and the bundles that ship"),
-    "weights list": ("mien.engine.bundles.weights:list_weights", "list convertible released weight files"),
+    "weights list": ("mien.engine.bundles.weights:list_weights", "list bundles with licence, hash, scores"),
     "weights convert": ("mien.engine.bundles.weights:convert", "convert released weight files to a bundle"),
     "weights fetch": ("mien.engine.bundles.fetch:fetch", "get a detector's file from its authors, once"),
+    "weights licence": ("mien.engine.bundles.weights:state_licence", "state what a bundle of your own may be used for"),
     "weights verify": ("mien.engine.bundles.weights:verify", "check a bundle's files against their SHA-256"),
 }
 MISTAKE, INTERRUPTED, PIPE_CLOSED = 2, 130, 141  # from 128 on: 128 + the number of a signal
@@ -124,7 +131,7 @@ def run(arguments: list[str]) -> str:
         return overview()
     if arguments[0] in ("--version", "-V"):
         return f"mien {__version__}"
-    name, rest = command_of(arguments)
+    name, rest = command_of(with_policy(arguments))
     if name not in COMMANDS:
         return overview(name + " ")
     function = imported(COMMANDS[name][0])
@@ -133,6 +140,23 @@ def run(arguments: list[str]) -> str:
         return str(import_module("mien.cli.help").help_text(function, f"mien {name}", others))
     result = import_module("mien.cli.grammar").call(function, rest, command=f"mien {name}")
     return result if isinstance(result, str) else ""
+
+
+def with_policy(arguments: Sequence[str]) -> list[str]:
+    """The arguments without --policy NAME, which every command takes: it sets MIEN_POLICY for this process.
+
+    Raises MienError for an unknown policy.
+    """
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    kept, given = [], iter(arguments[:end])
+    for argument in given:
+        name, equals, value = argument.partition("=")
+        if name == "--policy":
+            os.environ["MIEN_POLICY"] = value if equals else next(given, "nothing")
+            import_module("mien.media.policy").policy()  # a misspelt one would refuse nothing
+        else:
+            kept.append(argument)
+    return [*kept, *arguments[end:]]
 
 
 def command_of(arguments: Sequence[str]) -> tuple[str, list[str]]:
@@ -158,8 +182,12 @@ def overview(prefix: str = "") -> str:
     rows = [f"  {name:<16} {line}" for name, (_, line) in COMMANDS.items() if name.startswith(prefix)]
     about = "" if prefix else "\nmien reads faces: what they express, where their points are.\n"
     return "\n".join(
-        [f"usage: mien {prefix or 'COMMAND '}...", about, *rows, "", "mien COMMAND --help describes its options."]
-    )
+        [
+            f"usage: mien {prefix or 'COMMAND '}...", about, *rows, "",
+            "mien COMMAND --help describes its options. Every command takes --policy commercial, which refuses bundles",
+            "that may not be used commercially (mien weights list).",
+        ]
+    )  # fmt: skip
 
 
 def message_of(error: BaseException) -> str:

@@ -163,6 +163,15 @@ def test_yunet_boxes_and_points_come_back_in_picture_pixels():
     assert yunet_of(session, min_face=60)(pixels) == []
 
 
+def test_a_larger_smallest_face_is_searched_for_in_a_smaller_picture():
+    sides = {}
+    for min_face in (None, 400, 80, 20, 8):
+        session = OneFace()
+        assert yunet_of(session, min_face=min_face)(np.zeros((800, 1600, 3), np.uint8)) == []
+        sides[min_face] = session.given[0].shape[3]
+    assert sides == {None: 640, 400: 160, 80: 640, 20: 1280, 8: 1600}
+
+
 def test_yunet_gives_a_face_once():
     faces = yunet_of(OneFace((0, 0.8), (1, 0.9), (3, 0.6)))(np.zeros((64, 64, 3), np.uint8))
     assert [face.score for face in faces] == pytest.approx([0.9, 0.8])  # cells apart; 0.6 is too little

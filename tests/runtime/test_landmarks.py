@@ -8,12 +8,13 @@ from tiny_bundle import write_tiny_bundle
 from tiny_points import frontal_face, write_point_bundle
 
 from mien.core.errors import MienError
-from mien.core.geometry import crop_of_box
-from mien.core.landmarks import SCHEME_68
+from mien.core.geometry import Crop, crop_of_box
+from mien.core.landmarks import SCHEME_68, to_5
 from mien.core.records import FacePoints
 from mien.core.spec import PictureInput
+from mien.media.detect import Detection
 from mien.media.points import read_pts, write_pts
-from mien.runtime.landmarks import Landmarker, confidence_of, decode, scaled_points
+from mien.runtime.landmarks import Landmarker, confidence_of, decode, five_crop, near, next_crop, scaled_points
 
 PICTURE = np.full((200, 300, 3), 90, np.uint8)
 BOX = (100.0, 40.0, 180.0, 130.0)
@@ -65,6 +66,53 @@ def test_the_second_crop_comes_from_the_first_points(bundle: Path) -> None:
     again = crop_of_box((x0, y0, x1, y1), spec)
     wanted = again.to_picture(frontal_face()[:, :2] * spec.size - 0.5)
     np.testing.assert_allclose(twice.read(PICTURE, BOX).landmarks_px, wanted, atol=1e-3)
+
+
+def test_five_points_frame_a_face_that_is_then_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = PictureInput(size=64, box_scale=1.2, box_shift=(0.0, 0.1))
+    face = 200 * frontal_face()[:, :2] + [30, 10]
+    framed = next_crop(Crop((0.5, 0.5), (1.0, 1.0), 1), face + 0.5, spec=spec)  # points of a picture of one pixel
+    answer = (framed.to_crop(face) + 0.5) / framed.size  # which the network gives for every crop
+    landmarker = Landmarker(
+        write_point_bundle(tmp_path / "b", {"landmarks": answer}, box_scale=1.2, box_shift=(0, 0.1))
+    )
+    read, plain = [], landmarker._outputs
+    monkeypatch.setattr(landmarker, "_outputs", lambda *a: read.append(len(a[0])) or plain(*a))
+    five = Detection(BOX, 1.0, to_5(face).astype(np.float32))
+    found = landmarker.read_many([(PICTURE, five), (PICTURE, BOX)])
+    assert read == [2, 1]  # the box again, by its points
+    assert np.linalg.norm(found[0].landmarks_px - face, axis=1).max() < 8 and found[0].box == BOX
+    read.clear()
+    np.testing.assert_array_equal(found[1].landmarks_px, landmarker.read(PICTURE, Detection(BOX, 1.0)).landmarks_px)
+    assert read == [1, 1]
+
+
+def test_a_face_that_five_points_frame_badly_is_read_again(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    landmarker = Landmarker(bundle, backend="onnxruntime", threads=1)
+    read, plain = [], landmarker._outputs
+    monkeypatch.setattr(landmarker, "_outputs", lambda *a: read.append(len(a[0])) or plain(*a))
+    face = 60 * frontal_face()[:, :2] + [100, 60]
+    found = landmarker.read(PICTURE, Detection(BOX, 1.0, to_5(face).astype(np.float32)))  # answers too small a face
+    assert read == [1, 1] and np.isfinite(found.landmarks_px).all()
+
+
+@pytest.mark.parametrize("roll", [0.0, 0.6, -2.0])
+def test_five_points_frame_about_what_68_do(roll: float) -> None:
+    spec = PictureInput(size=64, box_scale=1.2, box_shift=(0.0, 0.1))
+    turn = np.array([[np.cos(roll), np.sin(roll)], [-np.sin(roll), np.cos(roll)]])
+    face = 200 * (frontal_face()[:, :2] - 0.5) @ turn + [300, 250]
+    by_five = five_crop(Detection(BOX, 1.0, to_5(face).astype(np.float32)), spec)
+    by_all = next_crop(Crop((0.0, 0.0), (1.0, 1.0), 1), face + 0.5, spec=spec)
+    assert by_five is not None and near(by_five, by_all)
+    assert by_five.roll_rad == pytest.approx(roll, abs=0.05)
+
+
+def test_points_that_frame_nothing_leave_the_box() -> None:
+    spec, together = PictureInput(size=64), np.ones((5, 2), np.float32)
+    assert five_crop(Detection(BOX, 1.0, together), spec) is None
+    assert five_crop(Detection(BOX, 1.0), spec) is None
+    chin = PictureInput(size=64, point_box="landmarks")
+    assert five_crop(Detection(BOX, 1.0, together * np.arange(5, dtype=np.float32)[:, None]), chin) is None
 
 
 def test_confidence_is_rayleighs_with_the_stated_mean() -> None:

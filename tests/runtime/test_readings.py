@@ -169,11 +169,11 @@ def test_tables_are_those_of_the_command(
         def DataFrame(self, values: dict) -> dict:
             return values
 
-    monkeypatch.setattr("mien.runtime.readings.find_spec", lambda name: None)
+    monkeypatch.setattr("mien.media.tables.frames.find_spec", lambda name: None)
     assert type(mien.to_table(some)) is type(arrow)
     with pytest.raises(MienError, match="pandas is not installed: pip install pandas, or take kind='arrow'"):
         mien.to_table(some, "pandas")
-    monkeypatch.setattr("mien.runtime.readings.find_spec", lambda name: object())
+    monkeypatch.setattr("mien.media.tables.frames.find_spec", lambda name: object())
     monkeypatch.setitem(sys.modules, "pandas", Pandas())
     assert list(mien.to_table(some)) == header and mien.to_table(some, "pandas")["face_id"] == [0, None]
 

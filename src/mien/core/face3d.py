@@ -190,9 +190,12 @@ class FaceInCrop:
             self.shape[None], self.expression[None], pose=pose, jaw=self.jaw[None], lids=self.lids[None]
         )[0]
 
-    def landmarks(self, face: Face3D) -> Float[np.ndarray, "68 2"]:
-        """In pixels of the crop, pixel centres at whole numbers."""
-        return pixels_of(face.landmarks(self.vertices(face)[None])[0], self.camera, self.crop.size)[:, :2]
+    def landmarks(
+        self, face: Face3D, *, vertices: Float[np.ndarray, "vertices 3"] | None = None
+    ) -> Float[np.ndarray, "68 2"]:
+        """In pixels of the crop, pixel centres at whole numbers. vertices: posed, where they are known."""
+        posed = self.vertices(face) if vertices is None else vertices
+        return pixels_of(face.landmarks(posed[None])[0], self.camera, self.crop.size)[:, :2]
 
     def to_dict(self) -> dict[str, Any]:
         """Lists of numbers by name; the crop by its centre, sides and size in pixels of the photo."""

@@ -50,3 +50,9 @@ def bundle_folder(bundle: str | Path) -> Path:
         f"{bundle} is not a bundle ({kind}). Expected a folder with {INFO_FILE} and the weights, a run folder, or the "
         f"name of a bundle that ships.{ships}"
     )
+
+
+def bundle_name(folder: str | Path) -> str:
+    """As a person names it: that of a bundle that ships, else the folder."""
+    folder = Path(folder)
+    return folder.name if folder.parent == shipped_folder() else str(folder)

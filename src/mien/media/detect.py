@@ -21,7 +21,7 @@ from jaxtyping import Float, UInt8
 from mien.core.errors import MienError, nearest
 from mien.core.geometry import intersection_over_smaller
 from mien.core.records import Box
-from mien.media.yunet import YuNet, fetched_file, weight_file
+from mien.media.yunet import SHA256, YuNet, fetched_file, weight_file
 
 DETECTORS = ("dlib", "yunet", "auto")
 _DLIB_MINIMUM = 80  # side in pixels of the smallest face its classifier fits
@@ -34,6 +34,7 @@ _AT_MOST = 12_000_000  # where a smallest face is asked for
 _DLIB_SCORE = 0.1
 _YUNET_SIDE = 640
 _YUNET_MINIMUM = 16  # side of a face, in pixels, that it finds for certain
+_YUNET_CLEAR = 40  # side of a face that it frames as well as a larger one
 _YUNET_SCORE = 0.7
 
 
@@ -99,6 +100,15 @@ def available_detector(name: str, weights: Path | str | None = None) -> str:
     return "yunet" if weights is not None or (fetched is not None and fetched.is_file()) else "dlib"
 
 
+def detector_version(name: str) -> str:
+    """What detects, for whoever must find the same boxes again: the library's version, or the file's SHA-256."""
+    if name == "yunet":
+        return f"YuNet, SHA-256 {SHA256}"
+    import dlib
+
+    return f"dlib {dlib.__version__}, built-in frontal face detector"
+
+
 class DlibDetector:
     """dlib's frontal detector at one to three scales. One object per thread.
 
@@ -161,7 +171,8 @@ def _frontal_detector() -> Any:
 class YuNetDetector:
     """YuNet at a scale chosen from the smallest face. One object serves several threads.
 
-    min_face: as for dlib; by default pictures are searched at a longer side of 640 pixels, faces of about 10 and more.
+    min_face: as for dlib, and a larger one is faster; by default pictures are searched at a longer side of 640 pixels,
+    faces of about 10 and more.
     Raises MienError when the file is missing or is not that network.
     """
 
@@ -177,8 +188,7 @@ class YuNetDetector:
 
     def __call__(self, pixels: UInt8[np.ndarray, "height width 3"]) -> list[Detection]:
         height, width = pixels.shape[:2]
-        wanted = _YUNET_MINIMUM / self.min_face if self.min_face else 0.0
-        scale = min(1.0, max(_YUNET_SIDE / max(height, width), min(wanted, (_AT_MOST / pixels[..., 0].size) ** 0.5)))
+        scale = self._scale(height, width)
         size = (max(1, round(width * scale)), max(1, round(height * scale)))
         small = pixels if scale == 1 else cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
         back = np.array([width / size[0], height / size[1]])
@@ -188,6 +198,14 @@ class YuNetDetector:
             for box, five, score in zip(boxes * np.tile(back, 2), points, scores, strict=True)
         ]
         return [face for face in found if face.side >= (self.min_face or 0)]
+
+    def _scale(self, height: int, width: int) -> float:
+        """No larger than the picture and the smallest face asked for need."""
+        usual = _YUNET_SIDE / max(height, width)
+        if self.min_face is None:
+            return min(1.0, usual)
+        finest = (_AT_MOST / (height * width)) ** 0.5
+        return min(1.0, max(min(_YUNET_MINIMUM / self.min_face, finest), min(usual, _YUNET_CLEAR / self.min_face)))
 
 
 def in_dlibs_framing(box: Float[np.ndarray, "4"]) -> Box:

@@ -14,7 +14,7 @@ from markupsafe import Markup, escape
 from PIL import Image, ImageDraw, ImageFont
 
 from mien.core.errors import printable
-from mien.media.files import atomic_path
+from mien.media.files import atomic_path, write_text
 
 # The light theme of report.css, for PNG. "series-N" are Okabe and Ito's, which colour-blind readers can distinguish.
 COLOURS = {
@@ -100,6 +100,27 @@ class Line:
 
 
 @dataclass(frozen=True)
+class Area:
+    """A filled polygon, such as a band around a curve."""
+
+    points: tuple[Point, ...]
+    """Its corners, at least three; (x, y) in units of the scene."""
+    fill: str
+    """A name of COLOURS."""
+    opacity: float = 1.0
+    """0 is invisible, 1 solid."""
+
+    def svg(self) -> str:
+        """The element as SVG text."""
+        path = " ".join(f"{x:.1f},{y:.1f}" for x, y in self.points)
+        return f'<polygon points="{path}" style="fill:var(--{self.fill})" fill-opacity="{self.opacity:.3f}"/>'
+
+    def paint(self, draw: Any) -> None:
+        """Draws it on a Pillow ImageDraw."""
+        draw.polygon([(x * PNG_SCALE, y * PNG_SCALE) for x, y in self.points], fill=mixed(self.fill, self.opacity))
+
+
+@dataclass(frozen=True)
 class Dot:
     """A filled circle."""
 
@@ -159,7 +180,7 @@ class Text:
         draw.text(place, text, COLOURS[self.fill], font, anchor=anchor, stroke_width=stroke)
 
 
-Shape = Rect | Line | Dot | Text
+Shape = Rect | Line | Area | Dot | Text
 
 
 @dataclass
@@ -185,6 +206,19 @@ class Scene:
         body = "".join(shape.svg() for shape in self.shapes)
         label = escape(printable(self.label))
         return Markup(f'<svg role="img" aria-label="{label}" {size}><title>{label}</title>{body}</svg>')
+
+    def save_svg(self, path: Path) -> None:
+        """A file of its own, in the colours of the light theme, written atomically."""
+        look = "".join(f"--{name}:rgb{colour};".replace(" ", "") for name, colour in COLOURS.items())
+        size = f'width="{self.width:.0f}" height="{self.height:.0f}"'
+        head = (
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {self.width:.0f} {self.height:.0f}" {size}>'
+            f"<style>svg{{{look}}}text{{font-family:sans-serif}}</style>"
+        )
+        paper = Rect(0, 0, self.width, self.height, "paper").svg()
+        title = f"<title>{escape(printable(self.label))}</title>"
+        body = "".join(shape.svg() for shape in self.shapes)
+        write_text(path, f"{head}{title}{paper}{body}</svg>\n")
 
     def png(self, path: Path) -> None:
         """A PNG on white, two pixels per unit, written atomically."""

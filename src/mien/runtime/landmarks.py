@@ -13,13 +13,14 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from mien.core.errors import MienError
-from mien.core.framing import POINT_BOXES
+from mien.core.framing import crop_of_upright, rectangle_of_five, rotation
 from mien.core.geometry import Crop, crop_of_box, crop_of_picture
 from mien.core.landmarks import LandmarkScheme, scheme_of
 from mien.core.records import Box, FacePoints
 from mien.core.spec import PictureInput
 from mien.media.bundles import bundle_folder, shipped_folder
 from mien.media.crop import normalise, prepare
+from mien.media.detect import Detection
 from mien.media.files import read_info
 from mien.runtime.networks import require_picture_only
 from mien.runtime.pose import head_pose
@@ -28,6 +29,8 @@ from mien.runtime.runner import MODEL_FILE, Outputs, Runner
 SHIPPED_LANDMARKS = "parface_small_300w"
 NEAR = 0.05  # of the distance of the outer eye corners: a point nearer than this to its place is right
 PASSES = 2
+# How far a crop by five points may be from that by the points found, shares of the side and radians; else read again.
+NEAR_SHIFT, NEAR_SIZE, NEAR_ROLL_RAD = 0.06, 0.12, 0.1
 _BATCH = 16  # crops through the network at once
 Pixels = UInt8[np.ndarray, "height width 3"]
 AnyPixels = UInt8[np.ndarray, "_ _ 3"]  # of several pictures, each of its own size
@@ -68,32 +71,48 @@ class Landmarker:
         """What computes: `onnxruntime fp32`, ..."""
         return f"{self._runner.backend} {self._runner.precision}"
 
-    def read(self, pixels: Pixels, box: Box | None = None) -> FacePoints:
+    def read(self, pixels: Pixels, box: Box | Detection | None = None) -> FacePoints:
         """The points of the face in that box (edge coordinates of these pixels); None: the picture is the face.
 
-        Raises MienError for a box without an area.
+        A detection with five points is framed by them, and read once where that frames it well enough. Raises MienError
+        for a box without an area.
         """
         return self.read_many([(pixels, box)])[0]
 
-    def read_many(self, faces: Sequence[tuple[AnyPixels, Box | None]]) -> list[FacePoints]:
+    def read_many(self, faces: Sequence[tuple[AnyPixels, Box | Detection | None]]) -> list[FacePoints]:
         """As `read` for many, through the network in batches."""
         found: list[FacePoints] = []
         for start in range(0, len(faces), _BATCH):
             some = faces[start : start + _BATCH]
             pictures = [pixels for pixels, _ in some]
-            crops = [self._first_crop(pixels, box) for pixels, box in some]
+            crops = [self._first_crop(pixels, place) for pixels, place in some]
             outputs = self._outputs(pictures, crops)
             for _ in range(self.passes - 1):
-                crops = [
-                    next_crop(crop, points, spec=self.info.picture)
-                    for crop, points in zip(crops, outputs["landmarks"], strict=True)
-                ]
-                outputs = self._outputs(pictures, crops)
+                self._again(some, crops, outputs)
             named = [{name: values[i] for name, values in outputs.items()} for i in range(len(some))]
             found += [
-                decode(crop, one, self.scheme, box=box) for crop, one, (_, box) in zip(crops, named, some, strict=True)
+                decode(crop, one, self.scheme, box=place.box if isinstance(place, Detection) else place)
+                for crop, one, (_, place) in zip(crops, named, some, strict=True)
             ]
         return found
+
+    def _again(
+        self, faces: Sequence[tuple[AnyPixels, Box | Detection | None]], crops: list[Crop], outputs: Outputs
+    ) -> None:
+        """Cuts out by the points found and reads again; not what five points had framed as well."""
+        spec = self.info.picture
+        better = [next_crop(crop, found, spec=spec) for crop, found in zip(crops, outputs["landmarks"], strict=True)]
+        left = [
+            i for i, (_, place) in enumerate(faces)
+            if not (isinstance(place, Detection) and place.landmarks_px is not None and near(crops[i], better[i]))
+        ]  # fmt: skip
+        if not left:
+            return
+        renewed = self._outputs([faces[i][0] for i in left], [better[i] for i in left])
+        for i in left:
+            crops[i] = better[i]
+        for name, values in renewed.items():
+            outputs[name][left] = values
 
     def follow(
         self, pixels: Pixels, known: Sequence[tuple[FacePoints, Float[np.ndarray, "2"]]]
@@ -117,9 +136,13 @@ class Landmarker:
         found = self._runner.outputs(normalise(np.stack(cut), spec))
         return {"landmarks": found[self._main]} | {name: found[name] for name in self.outputs[1:]}
 
-    def _first_crop(self, pixels: Pixels, box: Box | None) -> Crop:
+    def _first_crop(self, pixels: Pixels, place: Box | Detection | None) -> Crop:
         spec = self.info.picture
-        return crop_of_picture(pixels.shape[1], pixels.shape[0], spec) if box is None else crop_of_box(box, spec)
+        if place is None:
+            return crop_of_picture(pixels.shape[1], pixels.shape[0], spec)
+        if isinstance(place, Detection):
+            return five_crop(place, spec) or crop_of_box(place.box, spec)
+        return crop_of_box(place, spec)
 
 
 def _runner_of(bundle: str | Path | None, threads: int | None, backend: str, precision: str) -> Runner:
@@ -147,14 +170,26 @@ def crop_of_points(points: Float[np.ndarray, "points 2"], spec: PictureInput) ->
     Raises MienError for points that all lie in one place.
     """
     roll = _eye_line(points, scheme_of(len(points)))
-    turn = np.array([[np.cos(roll), np.sin(roll)], [-np.sin(roll), np.cos(roll)]])
-    x0, y0, x1, y1 = POINT_BOXES[spec.point_box](points @ turn.T)
-    if not (x1 - x0 > 1e-3 and y1 - y0 > 1e-3):
-        raise MienError("Points that all lie in one place frame no face.")
-    middle = turn.T @ np.array([(x0 + x1) / 2 - 0.5, (y0 + y1) / 2 - 0.5]) + 0.5
-    half = np.array([(x1 - x0) / 2, (y1 - y0) / 2])
-    upright = (*(middle - half).tolist(), *(middle + half).tolist())
-    return crop_of_box(upright, spec, roll_rad=roll)
+    return crop_of_upright(points @ rotation(roll), spec, roll_rad=roll)
+
+
+def five_crop(face: Detection, spec: PictureInput) -> Crop | None:
+    """About the crop of `next_crop`, by the five points of a detector; None where they frame none."""
+    if face.landmarks_px is None or spec.point_box == "landmarks":  # which asks for the chin
+        return None
+    try:
+        corners, roll = rectangle_of_five(face.landmarks_px)
+        return crop_of_upright(corners, spec, roll_rad=roll)
+    except MienError:
+        return None
+
+
+def near(one: Crop, other: Crop) -> bool:
+    """Whether two crops show a face alike enough for its points to be the same within a hundredth of their error."""
+    side = one.sides[0]
+    apart = float(np.hypot(one.centre[0] - other.centre[0], one.centre[1] - other.centre[1]))
+    turned = abs((one.roll_rad - other.roll_rad + np.pi) % (2 * np.pi) - np.pi)
+    return apart < NEAR_SHIFT * side and abs(other.sides[0] / side - 1) < NEAR_SIZE and turned < NEAR_ROLL_RAD
 
 
 def decode(crop: Crop, outputs: Outputs, scheme: LandmarkScheme, *, box: Box | None = None) -> FacePoints:

@@ -7,12 +7,12 @@ stay arrays, points are the Landmarker's.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
 from mien.core.bundle import BundleInfo
-from mien.core.decode import probabilities
+from mien.core.decode import energies, probabilities
 from mien.core.errors import MienError
 from mien.core.labels import AFFECT
 from mien.core.spec import Input, Output, OutputKind, PictureInput, SoundInput
@@ -31,6 +31,13 @@ class FaceOutput:
     """What it means, as its bundle declares it."""
     info: BundleInfo
     """Of its bundle."""
+
+
+class ClassShares(dict[str, float]):
+    """Probabilities by class name, with the energy of the logits that they are of."""
+
+    energy: float = float("nan")
+    """core.decode.energies."""
 
 
 VOICE = "voice"  # the input that gets the sound of the film
@@ -97,8 +104,12 @@ class FaceNetwork:
     def _decoded(self, name: str, output: Output, values: np.ndarray) -> Any:
         """One for each face: {name: number} of classes and values, an array of the rest."""
         if output.kind == "classes":
-            values = probabilities(values, temperature=self.info.temperature(name))
-        elif output.kind != "values":
+            shares = probabilities(values, temperature=self.info.temperature(name))
+            found = [ClassShares(zip(output.names, row.tolist(), strict=True)) for row in shares]
+            for each, energy in zip(found, energies(values).tolist(), strict=True):
+                each.energy = energy
+            return found
+        if output.kind != "values":
             return values
         return [dict(zip(output.names, row.tolist(), strict=True)) for row in values]
 
@@ -135,7 +146,17 @@ def gives_affect(outputs: Iterable[Output]) -> bool:
     return any(output.kind == "values" and set(AFFECT) <= set(output.names) for output in outputs)
 
 
-def named_outputs(networks: Iterable[FaceNetwork]) -> list[list[FaceOutput]]:
+@runtime_checkable
+class GivesOutputs(Protocol):
+    """What has outputs to be named: a network, or what a sidecar says of one."""
+
+    info: BundleInfo
+    """Of its bundle."""
+    outputs: dict[str, Output]
+    """By name, in order."""
+
+
+def named_outputs(networks: Iterable[GivesOutputs]) -> list[list[FaceOutput]]:
     """The outputs of each network, in order, with names that are unique among all of them."""
     used: set[str] = set()
     named = []

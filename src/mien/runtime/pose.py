@@ -9,6 +9,7 @@ metre away. The neutral face is that of our own synthetic people (core/neutral_f
 import json
 from functools import cache
 from importlib import resources
+from typing import Any
 
 import cv2
 import numpy as np
@@ -62,13 +63,20 @@ def angles_of(rotation: Float[np.ndarray, "3 3"]) -> Angles:
     return float(pitch), float(yaw), float(np.arctan2(rotation[0, 1], rotation[1, 1]))
 
 
-def rotation_of(pitch: float, yaw: float, roll: float) -> Float[np.ndarray, "3 3"]:
-    """The rotation with these angles (radians); the way back from `angles_of`."""
-    (cp, sp), (cy, sy), (cr, sr) = ((np.cos(angle), np.sin(angle)) for angle in (pitch, yaw, roll))
-    about_y = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
-    about_x = np.array([[1, 0, 0], [0, cp, sp], [0, -sp, cp]])
-    about_z = np.array([[cr, sr, 0], [-sr, cr, 0], [0, 0, 1]])
-    return about_z @ about_x @ about_y
+def rotation_of(
+    pitch: float | Float[np.ndarray, "*n"], yaw: float | Float[np.ndarray, "*n"], roll: float | Float[np.ndarray, "*n"]
+) -> Float[np.ndarray, "*n 3 3"]:
+    """The rotation with these angles (radians), or one for each; the way back from `angles_of`."""
+    (cp, sp), (cy, sy), (cr, sr) = ((np.cos(angle), np.sin(angle)) for angle in map(np.asarray, (pitch, yaw, roll)))
+    zero, one = np.zeros_like(cp), np.ones_like(cp)
+
+    def matrix(*rows: tuple[Any, ...]) -> np.ndarray:
+        return np.stack([np.stack(row, -1) for row in rows], -2)
+
+    about_y = matrix((cy, zero, sy), (zero, one, zero), (-sy, zero, cy))
+    about_x = matrix((one, zero, zero), (zero, cp, sp), (zero, -sp, cp))
+    about_z = matrix((cr, sr, zero), (-sr, cr, zero), (zero, zero, one))
+    return np.asarray(about_z @ about_x @ about_y)
 
 
 def _solved(points: Float[np.ndarray, "68 2"], among: tuple[int, ...]) -> Float[np.ndarray, "3 3"] | None:

@@ -5,14 +5,11 @@ import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from html import escape
-from importlib import import_module
-from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-from arro3.core import Table
 from PIL import Image
 
 from mien.core.errors import MienError
@@ -20,8 +17,8 @@ from mien.core.labels import AFFECT
 from mien.core.records import Affect, Reading
 from mien.media.files import atomic_path
 from mien.media.image import Picture, load_image, picture_of_pillow
-from mien.media.tables.arrow import ArrowFormat
 from mien.media.tables.columns import Column
+from mien.media.tables.frames import FrameKind, frame_of, installed_kind
 from mien.media.video import frames
 from mien.runtime.face3d.reading import save_mesh
 from mien.runtime.faces import picture_of
@@ -118,28 +115,21 @@ class PictureReadings(NamedTuple):
         return self.readings._repr_html_()
 
 
-def to_table(readings: Iterable[Any], kind: Literal["auto", "pandas", "arrow"] = "auto") -> Any:
+def to_table(readings: Iterable[Any], kind: FrameKind = "auto") -> Any:
     """The table that `mien analyze` writes: a row for each face, and one with success 0 for a picture without.
 
-    readings: what `Analyzer.read`, `read_many` or `read_video` gave, in lists of any depth. kind: "pandas" gives a
-    DataFrame, "arrow" an Arrow table (arro3, which pyarrow.table, polars.DataFrame and duckdb take without a copy);
-    "auto" a DataFrame where pandas is installed, else an Arrow table. Raises MienError for another kind, for pandas
-    where it is not installed, and for what is no reading of an Analyzer.
+    readings: what `Analyzer.read`, `read_many` or `read_video` gave, in lists of any depth. kind: "pandas" or "polars"
+    gives a DataFrame, "arrow" an Arrow table (arro3, which pyarrow.table and duckdb take without a copy); "auto" is the
+    first of them that is installed. Raises MienError for another kind, for a package that is not installed, and for
+    what is no reading of an Analyzer.
     """
-    if kind not in ("auto", "pandas", "arrow"):
-        raise MienError(f"Kinds of tables are 'auto', 'pandas' and 'arrow'; got {kind!r}.")
-    if kind == "pandas" and not find_spec("pandas"):
-        raise MienError("pandas is not installed: pip install pandas, or take kind='arrow'.")
+    kind = installed_kind(kind)
     rows, columns = [], dict[str, Column]()
     for reading in _flat(readings):
         assert reading.columns is not None
         columns |= {column.name: column for column in reading.columns.columns}
         rows.append(reading.columns.row(reading))
-    values = {name: [row.get(name) for row in rows] for name in columns}
-    if kind == "pandas" or (kind == "auto" and find_spec("pandas")):
-        return import_module("pandas").DataFrame(values)
-    arrow = ArrowFormat(list(columns.values()))
-    return Table.from_batches([arrow.batch(values)], schema=arrow.schema)
+    return frame_of(list(columns.values()), {name: [row.get(name) for row in rows] for name in columns}, kind)
 
 
 def picture_again(reading: FaceReading) -> Picture:
@@ -160,18 +150,18 @@ def picture_again(reading: FaceReading) -> Picture:
 
 def with_outputs(face: FaceReading, given: Mapping[str, Any], outputs: Sequence[FaceOutput]) -> FaceReading:
     """The reading with what the networks gave of it, by output name."""
-    numbers = {name: value for name, value in given.items() if isinstance(value, dict)}
+    numbers = {name: dict(value) for name, value in given.items() if isinstance(value, dict)}
     arrays = {name: value for name, value in given.items() if not isinstance(value, dict)}
     main = next((output.name for output in outputs if output.output.kind == "classes"), None)
     shares: dict[str, float] = numbers.get(main, {}) if main is not None else {}
     expression = max(shares, key=shares.__getitem__) if shares else None
     return replace(
         face, expression=expression, probabilities=shares, outputs=numbers, arrays=arrays,
-        affect=_affect(numbers, outputs),
+        affect=affect_of(numbers, outputs),
     )  # fmt: skip
 
 
-def _affect(numbers: Mapping[str, dict[str, float]], outputs: Sequence[FaceOutput]) -> Affect | None:
+def affect_of(numbers: Mapping[str, dict[str, float]], outputs: Sequence[FaceOutput]) -> Affect | None:
     """Of the first output that holds both values."""
     for each in outputs:
         if each.name in numbers and gives_affect([each.output]):

@@ -27,10 +27,13 @@ from mien.core.bundle import BundleInfo, with_outputs_found
 from mien.core.errors import MienError, nearest
 from mien.core.extras import install_hint
 from mien.core.spec import Control, Input, Output
+from mien.media.bundles import bundle_name
 from mien.media.files import INFO_FILE, read_info, sha256_of
 from mien.media.parallel import cores
+from mien.media.policy import require_allowed
 from mien.runtime.backends import import_onnxruntime, import_openvino
 from mien.runtime.graph.limits import check_graph
+from mien.runtime.graph.prelu import without_prelu
 
 MODEL_FILE = "model.onnx"
 BACKENDS, PRECISIONS = ("auto", "onnxruntime", "openvino"), ("auto", "fp32", "bf16")
@@ -57,6 +60,7 @@ class Runner:
     ) -> None:
         self.folder = Path(bundle)
         self.info = read_info(self.folder)
+        require_allowed(bundle_name(self.folder), self.info.licence)
         self.threads = _thread_count(threads)
         self.backend = choose_backend(backend)
         if precision not in PRECISIONS:
@@ -201,7 +205,8 @@ def _load_onnxruntime(path: Path, threads: int, workers: int, precision: str) ->
     # Threads may spin for the next operator of a forward, but not between two pictures: the detector wants the cores.
     options.add_session_config_entry("session.force_spinning_stop", "1")
     try:
-        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        content = without_prelu(path.read_bytes()) or str(path)
+        session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime has a dozen exception types, none public
         raise MienError(f"{path} is not a network that ONNX Runtime can load: {_one_line(error)}") from error
     inputs, outputs = ([port.name for port in ports] for ports in (session.get_inputs(), session.get_outputs()))

@@ -15,10 +15,13 @@ from safetensors.torch import load_file, save
 
 from mien.core.bundle import TRAIN_FACES_NAMES, BundleInfo
 from mien.core.errors import MienError, nearest
+from mien.core.licence import Licence
+from mien.core.trust.calibration import Calibration
 from mien.core.typed import named
 from mien.media import files
-from mien.media.bundles import bundle_folder, shipped_names
+from mien.media.bundles import bundle_folder, bundle_name, shipped_names
 from mien.media.files import sha256_of
+from mien.media.policy import require_allowed
 from mien.systems.bundle_folder import previous_bundle, replace_bundle
 from mien.systems.registry import SYSTEMS, config_dict, system_from_info
 
@@ -34,14 +37,16 @@ def save_bundle(
     system: "System",
     *,
     temperatures: Mapping[str, float] | None = None,
+    calibration: Mapping[str, Calibration] | None = None,
     provenance: Mapping[str, Any] | None = None,
     card: str = "",
     extra: Mapping[str, bytes] | None = None,
+    licence: Licence | None = None,
 ) -> BundleInfo:
     """Writes the bundle and returns what its `system.json` says; a bundle already there is replaced as a whole.
 
-    temperatures: of outputs of classes, by name. extra: further files by name, such as the fingerprints of the training
-    faces; their hashes are stated too.
+    temperatures, calibration: of outputs of classes, by name. extra: further files by name, such as the fingerprints of
+    the training faces; their hashes are stated too. licence: None where nobody has stated it.
 
     Raises MienError when the folder cannot be written, or holds something that is not a bundle: nothing changes then.
     """
@@ -57,16 +62,19 @@ def save_bundle(
             new.mkdir()
             for name, content in (extra or {}).items():
                 (new / name).write_bytes(content)
-            info = _write(new, system, dict(temperatures or {}), dict(provenance or {}), card)
+            info = _write(new, system, dict(provenance or {}), card)
+            info = replace(
+                info, temperatures=dict(temperatures or {}), calibration=dict(calibration or {}), licence=licence
+            )
+            (new / DESCRIPTION).write_text(info.to_json(), encoding="utf-8")
             replace_bundle(folder, new)
     except (OSError, SafetensorError) as error:
         raise MienError(f"Cannot write {folder}: {error}. What was written before is kept.") from error
     return info
 
 
-def _write(
-    folder: Path, system: "System", temperatures: dict[str, float], provenance: dict[str, Any], card: str
-) -> BundleInfo:
+def _write(folder: Path, system: "System", provenance: dict[str, Any], card: str) -> BundleInfo:
+    """Weights and card; the description without what was fitted."""
     extra = {path.name: sha256_of(path) for path in sorted(folder.iterdir())}
     state = {name: value.detach().cpu().contiguous().clone() for name, value in system.state_dict().items()}
     (folder / WEIGHTS).write_bytes(save(state))  # save_file would hide it from other users
@@ -75,12 +83,10 @@ def _write(
         config=config_dict(system),
         inputs=system.inputs,
         outputs=system.outputs,
-        temperatures=temperatures,
         files={WEIGHTS: sha256_of(folder / WEIGHTS)} | extra,
         provenance=provenance,
         controls=system.controls,
     )
-    (folder / DESCRIPTION).write_text(info.to_json(), encoding="utf-8")
     (folder / CARD).write_text(card or f"# {info.model_id}\n", encoding="utf-8")
     return info
 
@@ -107,6 +113,7 @@ def load(folder: Path | str) -> "System":
     """
     folder = _named(Path(folder))
     info, path = read_info(folder), _in_place(folder) / WEIGHTS
+    require_allowed(bundle_name(folder), info.licence)
     if not path.is_file():
         only = " It can be read with `mien analyze`, not trained." if "model.onnx" in info.files else ""
         raise MienError(f"{folder}: {WEIGHTS} is missing.{only}")

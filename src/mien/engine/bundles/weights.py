@@ -6,12 +6,14 @@ Each system describes and converts its own files (`systems/NAME/official.py`); n
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from mien.cli.parameters import NO_VALUE, OptionsFrom, Parameter, argument_texts, section
 from mien.cli.text import columns
 from mien.core.errors import MienError
+from mien.core.licence import Licence
 from mien.core.spec import primary
 from mien.core.typed import named
 from mien.systems.official import (
@@ -29,10 +31,25 @@ if TYPE_CHECKING:
 STATED = ("epoch", "best_acc")  # numbers that a checkpoint may hold beside its weights, kept in the provenance
 
 
-def list_weights() -> str:
-    """Released weight files that can be converted, by system. mien contains none of them and downloads nothing."""
+def list_weights(*bundles: str) -> str:
+    """The licence ledger: bundles that ship, fetched files, registered 3D faces; then the files that can be converted.
+
+    Of each bundle: what it may be used for, the licence of its weights and of the data behind them, its SHA-256 and its
+    validation scores. `--policy commercial`, in every command, opens only bundles that may be used commercially.
+
+    Args:
+        bundles: further bundles to list, by folder.
+    """
+    from mien.engine.bundles.ledger import ledger
+
+    released = "\n\n".join(map("\n".join, _listed()))
     return "\n\n".join(
-        [*map("\n".join, _listed()), "Convert: mien weights convert FILE ... --system NAME --output DIR"]
+        [
+            *ledger(bundles),
+            "Released weight files that can be converted (mien contains none of them):",
+            released,
+            "Convert: mien weights convert FILE ... --system NAME --output DIR",
+        ]
     )
 
 
@@ -116,6 +133,31 @@ def verify(bundle: str) -> str:
                 f"{folder / name} was changed: SHA-256 {found[:12]}..., system.json states {stated[:12]}..."
             )
     return columns([(name, stated, "ok") for name, stated in info.files.items()])
+
+
+def state_licence(
+    bundle: str, *, use: Literal["commercial", "research"], text: str, data: list[str] | None = None
+) -> str:
+    """State in a bundle's system.json what it may be used for; the bundles that ship are left as they are.
+
+    Args:
+        bundle: folder of the bundle or of a training run.
+        use: commercial, or research: not for commercial use.
+        text: licence of the weights, in a few words.
+        data: NAME=TERMS of each data set that it was trained on; repeat it for several.
+    """
+    from mien.media.bundles import bundle_folder, shipped_folder
+    from mien.media.files import INFO_FILE, read_info, write_text
+
+    folder = bundle_folder(bundle)
+    if folder.parent == shipped_folder():
+        raise MienError(f"{folder.name} ships with mien and states its licence already: mien weights list.")
+    terms = dict(each.partition("=")[::2] for each in data or [])
+    if not text.strip() or not all(name and value for name, value in terms.items()):
+        raise MienError("--text must not be empty, and --data is NAME=TERMS, such as --data 'FERG=research only'.")
+    licence = Licence(use, text, terms)
+    write_text(folder / INFO_FILE, replace(read_info(folder), licence=licence).to_json())
+    return f"{folder}: {use}; {licence.summary}"
 
 
 def _provenance(contents: Mapping[Path, Mapping[str, Any]], report: Sequence[str]) -> dict[str, Any]:

@@ -14,8 +14,10 @@ from mien.media.tables import table_files
 
 TABLE, OVERLAYS, SHEET, POINTS, MESHES = "readings", "overlays", "contact_sheet", "points", "meshes"
 FOLDERS = (OVERLAYS, POINTS, MESHES)
+REPORT = "report.html"  # of mien report; mien asymmetry's page has the same name
 FILES, LOCK = "files.jsonl", ".mien.lock"
 LANDMARK_FILES = (".png", ".pts", ".obj", ".html")  # suffixes of what mien landmarks writes
+FORMATTED = r"readings(_openface|_fex|_coco)?\.(csv|json|jsonl)|report\.html"  # of the formats and of mien report
 # Whole names of what mien asymmetry writes.
 ASYMMETRY_FILES = r"report\.html|measures\.(csv|json)|changes\.csv|curves_\d+\.csv"
 
@@ -97,7 +99,11 @@ class OutputFolder:
         if any(part in ("", ".", "..") or "\\" in part for part in parts):
             return False
         in_room = len(parts) == 2 and parts[0] in FOLDERS
-        alone = len(parts) == 1 and (parts[0].startswith(SHEET) or parts[0].endswith(self.suffixes or ("\0",)))
+        alone = len(parts) == 1 and (
+            parts[0].startswith(SHEET)
+            or parts[0].endswith(self.suffixes or ("\0",))
+            or re.fullmatch(FORMATTED, parts[0]) is not None
+        )
         return in_room or alone
 
     def _listed_parts(self) -> Iterator[list[str]]:
@@ -110,9 +116,11 @@ class OutputFolder:
                     yield str(json.loads(line)).split("/")
 
     def _check(self) -> None:
-        alone = [p[0] for p in self._listed_parts() if len(p) == 1 and p[0].endswith(LANDMARK_FILES)]
+        listed = [parts[0] for parts in self._listed_parts() if len(parts) == 1 and parts[0] != REPORT]
+        alone = [name for name in listed if name.endswith(LANDMARK_FILES)]
         foreign = [] if self.suffixes else [self.folder / name for name in alone]
-        foreign += [path for path in self.folder.iterdir() if re.fullmatch(ASYMMETRY_FILES, path.name)]
+        own = set(self._listed())
+        foreign += [p for p in self.folder.iterdir() if re.fullmatch(ASYMMETRY_FILES, p.name) and p not in own]
         if there := [path for path in foreign if path.is_file()]:
             raise MienError(
                 f"{self.folder} holds the results of another command ({there[0].name}). Name another --output."
@@ -126,6 +134,12 @@ class OutputFolder:
                 f"{'' if self.suffixes else '--resume to go on with them or '}--overwrite to replace them, or name "
                 "another --output."
             )
+
+
+def list_file(folder: Path, name: str) -> None:
+    """Adds a file of a finished run, made from its table, to the run's list, so that --overwrite takes it away too."""
+    with (folder / FILES).open("a", encoding="utf-8") as file:
+        file.write(json.dumps(name) + "\n")
 
 
 def earlier_results(folder: Path, names: str, *, overwrite: bool) -> list[Path]:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from mien import __version__
+from mien.core.licence import Licence, inherited
 from mien.data.datamodule import FaceDataModule
 from mien.engine.bundles.card import bundle_card
 from mien.engine.evaluation.contamination import training_faces
@@ -26,17 +27,28 @@ def bundle_writer(
     known = provenance(config, stage, data) | about
     common = {name: known[name] for name in ("leaks", "split_file") if name in known}
     protocol = {"protocol": known["selection"], "split": "val", "seed": config.trainer.seed} | common
-    return lambda stage, epoch: _save(run, stage, epoch, known, extra), protocol
+    licence = inherited(read_info(bundle_folder(bundle)).licence for bundle in inits)
+    return lambda stage, epoch: _save(run, stage, epoch, known, extra, licence=licence), protocol
 
 
 def _save(
-    run: RunFolder, stage: Stage, epoch: dict[str, float], known: dict[str, Any], extra: dict[str, bytes]
+    run: RunFolder,
+    stage: Stage,
+    epoch: dict[str, float],
+    known: dict[str, Any],
+    extra: dict[str, bytes],
+    *,
+    licence: Licence | None,
 ) -> tuple[str, dict[str, float]]:
     temperatures = stage.temperatures(stage.predictions)
     scores = {name: value for name, value in epoch.items() if name.startswith("val/")}
     known = known | {"epoch": stage.position.epoch, "scores": scores}
     card = bundle_card(stage.evaluated, known)
-    info = save_bundle(run.bundle, stage.evaluated, temperatures=temperatures, provenance=known, card=card, extra=extra)
+    info = save_bundle(
+        run.bundle, stage.evaluated, temperatures=temperatures,
+        calibration=stage.calibration(stage.predictions, temperatures), provenance=known, card=card, extra=extra,
+        licence=licence,
+    )  # fmt: skip
     return info.weight_hash, temperatures
 
 

@@ -21,7 +21,10 @@ def grey_levels(
     return raster.picture(grey_shading(normals).astype(np.float32), 0.0)
 
 
-def draw(face: Face3D, found: FaceInCrop) -> UInt8[np.ndarray, "size size"]:
-    """The grey render of a face, registered to the crop of its photo."""
-    levels = grey_levels(face, found.vertices(face), found.camera, size=found.crop.size)
+def draw(
+    face: Face3D, found: FaceInCrop, *, vertices: Float[np.ndarray, "vertices 3"] | None = None
+) -> UInt8[np.ndarray, "size size"]:
+    """The grey render of a face, registered to the crop of its photo. vertices: posed, where they are known."""
+    posed = found.vertices(face) if vertices is None else vertices
+    levels = grey_levels(face, posed, found.camera, size=found.crop.size)
     return np.round(255 * levels).astype(np.uint8)

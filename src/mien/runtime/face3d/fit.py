@@ -83,7 +83,7 @@ class LandmarkFit:
         _, turn, _ = fit_similarity(self._points(row), _observed(points))
         first, second, values = self.shapes, self.shapes + self.expressions, row.astype(np.float32)
         return placed(
-            self.face, points.landmarks_px, size=size, pose=axis_angle_of(turn).astype(np.float32),
+            self.small, points.landmarks_px, size=size, pose=axis_angle_of(turn).astype(np.float32),
             shape=values[:first], expression=values[first:second], jaw=values[-5:-2], lids=values[-2:],
         )  # fmt: skip
 

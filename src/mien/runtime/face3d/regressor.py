@@ -12,6 +12,7 @@ from mien.core.records import Box, FacePoints
 from mien.core.spec import PictureInput
 from mien.media.bundles import bundle_folder, shipped_with
 from mien.media.crop import normalise, prepare
+from mien.media.detect import Detection
 from mien.media.files import read_info
 from mien.runtime.face3d.parameters import placed
 from mien.runtime.face3d.point_regression import PointRegression, fit_of
@@ -65,16 +66,19 @@ class Regressor:
         """How faces are cut out for what it reads them with."""
         return self._landmarker.info.picture if self._runner is None else self._runner.info.picture
 
-    def read(self, pixels: Pixels, box: Box | None, *, size: int, points: FacePoints | None = None) -> FaceInCrop:
+    def read(
+        self, pixels: Pixels, place: Box | Detection | None, *, size: int, points: FacePoints | None = None
+    ) -> FaceInCrop:
         """The face in that box (None: the picture is the face), in an upright crop of that side around it.
 
         points: of the landmarker that was given, where they are known; a fit then does not look for them again. Raises
         MienError for points that no face can be fitted to.
         """
         if self._runner is None:
-            return self._fit(points or self._landmarker.read(pixels, box), size=size)
+            return self._fit(points or self._landmarker.read(pixels, place), size=size)
         spec = self._runner.info.picture
         height, width = pixels.shape[:2]
+        box = place.box if isinstance(place, Detection) else place
         crop = crop_of_picture(width, height, spec) if box is None else crop_of_box(box, spec)
         outputs = self._outputs(pixels, crop)
         if "landmarks" in outputs:  # again, cut out as training does

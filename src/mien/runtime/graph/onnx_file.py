@@ -75,7 +75,7 @@ def read_graph(data: memoryview) -> Graph:
 
 def _model(data: memoryview) -> Graph:
     found = None
-    for number, _, value in _fields(data):
+    for number, _, value in fields(data):
         if number == 7:
             _expect(found is None, "it holds two graphs")
             found = value
@@ -88,14 +88,14 @@ def _model(data: memoryview) -> Graph:
 
 
 def _check_opset(data: memoryview) -> None:
-    for number, _, version in _fields(data):
+    for number, _, version in fields(data):
         known = number != 2 or 1 <= _signed(version) <= NEWEST_OPSET
         _expect(known, f"it states a version of ONNX's operators above {NEWEST_OPSET} or below 1")
 
 
 def _graph(data: memoryview) -> Graph:
     graph = Graph()
-    for number, _, value in _fields(data):
+    for number, _, value in fields(data):
         if number == 1:
             graph.nodes.append(_node(value))
             _expect(len(graph.nodes) <= MOST_NODES, f"it has more than {MOST_NODES:,} nodes")
@@ -112,7 +112,7 @@ def _graph(data: memoryview) -> Graph:
 def _node(data: memoryview) -> Node:
     inputs, outputs, attributes = [], [], {}
     op = domain = ""
-    for number, _, value in _fields(data):
+    for number, _, value in fields(data):
         if number == 1:
             inputs.append(_text(value))
         elif number == 2:
@@ -134,7 +134,7 @@ def _node(data: memoryview) -> Node:
 def _attribute(data: memoryview) -> tuple[str, Any]:
     name, values = "", []
     lists: dict[int, list[Any]] = {}
-    for number, kind, value in _fields(data):
+    for number, kind, value in fields(data):
         if number == 1:
             name = _text(value)
         elif number == 2:
@@ -167,7 +167,7 @@ def _tensor(data: memoryview) -> tuple[str, Constant]:
     name, dtype, raw, stored = "", 0, None, 0
     shape: list[int] = []
     typed: list[tuple[int, int, Any]] = []
-    for number, kind, value in _fields(data):
+    for number, kind, value in fields(data):
         if number == 1:
             shape += map(_signed, _varints(value) if kind == LENGTH else (value,))
         elif number == 2:
@@ -203,7 +203,7 @@ def _small(dtype: int, shape: list[int], count: int, raw: memoryview | None, typ
     return np.array(values, _DTYPES[dtype]).reshape(shape)
 
 
-def _fields(data: memoryview) -> Iterator[Field]:
+def fields(data: memoryview) -> Iterator[Field]:
     """The fields of a message in order."""
     place, end = 0, len(data)
     while place < end:
@@ -250,7 +250,7 @@ def _signed(value: int) -> int:
 
 def _only(data: Any, wanted: int) -> Any:
     """The one value of that field in a message; None where it is missing."""
-    found = [value for number, _, value in _fields(data) if number == wanted]
+    found = [value for number, _, value in fields(data) if number == wanted]
     _expect(len(found) <= 1, "it states a name twice")
     return found[0] if found else None
 

@@ -155,7 +155,7 @@ class FaceTracker:
             if not any(track is each for each in sure) and not _is_double(found[place].box, kept)
         ]  # fmt: skip
         places = places[: max(0, self.options.max_faces - len(kept))] if self.options.max_faces else places
-        read = self.landmarker.read_many([(pixels, found[place].box) for place in places])
+        read = self.landmarker.read_many([(pixels, found[place]) for place in places])
         begun = [
             self._begun(matched[place], found[place], points, time_s)
             for place, points in zip(places, read, strict=True)

@@ -1,6 +1,6 @@
 """The pictures of `mien perceive`: panels beside one another, the sheet of strengths, frames of the film."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import cv2
 import numpy as np
@@ -8,28 +8,13 @@ from PIL import Image, ImageDraw, ImageFont
 
 from mien.core.records import Box
 from mien.engine.reading.perceive.tables import Expressions, top
+from mien.report.panels import GAP, LINE, heat_over, panels
 from mien.runtime.voice.perceiver import Perceived
 
-GAP, LINE = 14, 22  # pixels
-LEAST_SIDE = 224  # of a panel; smaller crops are shown enlarged
 SCREEN, SCREEN_FACE = (640, 360), 288  # of the film, and of a face beside it
 LEAST_FULL = 0.02  # difference that the heat map's brightest colour stands for at least, of 1
-_PAPER, _INK, _MUTED, _SCREEN = "#ffffff", "#1b1f24", "#5b6470", "#14171b"
+_SCREEN = "#14171b"
 WAY_NAMES = {"face": "face alone", "voice": "voice alone", "both": "face with voice"}
-
-
-def panels(pictures: Sequence[np.ndarray], captions: Sequence[Sequence[str]]) -> Image.Image:
-    """Pictures in a row, each with its lines of text below."""
-    side, lines = max(LEAST_SIDE, pictures[0].shape[0]), max(map(len, captions))
-    sheet = Image.new("RGB", (GAP + len(pictures) * (side + GAP), 2 * GAP + side + lines * LINE), _PAPER)
-    canvas, font = ImageDraw.Draw(sheet), ImageFont.load_default(15)
-    for number, (pixels, texts) in enumerate(zip(pictures, captions, strict=True)):
-        left = GAP + number * (side + GAP)
-        sheet.paste(Image.fromarray(pixels).resize((side, side), Image.Resampling.BICUBIC), (left, GAP))
-        for line, text in enumerate(texts):
-            place = (left, GAP + side + 6 + line * LINE)
-            canvas.text(place, _fitting(text, font, side), fill=_MUTED if line else _INK, font=font)
-    return sheet
 
 
 def perceived_sheet(face: np.ndarray, perceived: Perceived, found: Expressions) -> Image.Image:
@@ -55,11 +40,7 @@ def strength_sheet(steps: Mapping[float, Perceived]) -> Image.Image:
 def heat_map(perceived: Perceived) -> np.ndarray:
     """Where the perceived picture differs from the plain one, over the plain one in grey: uint8 [side, side, 3]."""
     change = cv2.GaussianBlur(perceived.change, (0, 0), max(0.5, perceived.plain.shape[0] / 128))
-    share = np.clip(change / full_scale(perceived), 0, 1)
-    grey = np.repeat(perceived.plain.mean(2, keepdims=True), 3, axis=2) * 0.6 + 60
-    colours = cv2.applyColorMap((255 * share).astype(np.uint8), cv2.COLORMAP_INFERNO)[..., ::-1]
-    weight = (0.85 * share**0.7)[..., None]
-    return np.round(weight * colours + (1 - weight) * grey).clip(0, 255).astype(np.uint8)
+    return heat_over(perceived.plain, change / full_scale(perceived))
 
 
 def full_scale(perceived: Perceived) -> float:
@@ -119,9 +100,3 @@ class Screen:
                 canvas.rectangle([GAP + 330, place + 5, GAP + 330 + 240, place + 15], fill="#343b44")
                 canvas.rectangle([GAP + 330, place + 5, GAP + 330 + 240 * share, place + 15], fill="#5ea7ee")
         return np.asarray(sheet)
-
-
-def _fitting(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: float) -> str:
-    while len(text) > 1 and font.getlength(text) > width:
-        text = text[:-2].rstrip() + "…"
-    return text

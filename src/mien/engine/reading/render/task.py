@@ -1,6 +1,7 @@
 """What a worker of `mien render` does with one photo: find faces, read them in 3D, draw, write."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -14,7 +15,7 @@ from mien.core.face3d import FaceInCrop
 from mien.core.records import Box
 from mien.core.spec import PictureInput
 from mien.media.crop import prepare
-from mien.media.detect import Detector, create_detector
+from mien.media.detect import Detection, Detector, create_detector
 from mien.media.files import atomic_path, printable, write_text
 from mien.media.image import load_image
 from mien.runtime.face3d.drawing import draw
@@ -81,29 +82,29 @@ def render_photo(task: PhotoTask) -> Rendered:
     except MienError as error:
         return Rendered(reason=printable(str(error)))
     options = task.options
-    boxes = _boxes(pixels, options)
-    if not boxes:
+    faces = _faces(pixels, options)
+    if not faces:
         return Rendered(reason=NO_FACE)
     regressor, stems, reason = _regressor(options.bundle, options.face), [], NO_FACE
-    for number, box in enumerate(boxes):
+    for number, place in enumerate(faces):
         stem = f"{task.stem}_{number}" if number else task.stem
         try:
-            found = regressor.read(pixels, box, size=options.size)
+            found = regressor.read(pixels, place, size=options.size)
         except MienError as error:
             reason = printable(str(error))
             continue
-        _write(task, stem, pixels, found, regressor=regressor, box=box)
+        _write(task, stem, pixels, found, regressor=regressor, box=None if place is None else place.box)
         stems.append(stem)
     return Rendered(tuple(stems), "" if stems else reason)
 
 
-def _boxes(pixels: np.ndarray, options: RenderOptions) -> list[Box | None]:
-    """Of the faces, the largest first; None is the whole picture."""
+def _faces(pixels: np.ndarray, options: RenderOptions) -> Sequence[Detection | None]:
+    """The largest first; None is the whole picture."""
     if options.detector == "none":
         return [None]
     find = _detector(options.detector, options.detector_weights, options.min_face)
     faces = sorted(find(pixels), key=lambda face: -face.side)
-    return [face.box for face in (faces[:1] if options.largest else faces)]
+    return faces[:1] if options.largest else faces
 
 
 @cache
@@ -122,9 +123,9 @@ def _write(
 ) -> None:
     """The parameters last: a face is done when they are there."""
     folder, options, face = Path(task.options.folder), task.options, regressor.face
-    crop = prepare(pixels, found.crop, PictureInput(size=options.size))
+    crop, posed = prepare(pixels, found.crop, PictureInput(size=options.size)), found.vertices(face)
     _write_png(folder / PHOTOS / f"{stem}.png", np.ascontiguousarray(crop[..., ::-1]))
-    _write_png(folder / RENDERS / f"{stem}.png", draw(face, found))
+    _write_png(folder / RENDERS / f"{stem}.png", draw(face, found, vertices=posed))
     note = f"3D face {face.name} ({face.licence}), by mien with {regressor.model_id}"
     ahead = found.vertices(face, posed=False) if options.obj or options.glb else face.template
     if options.obj:
@@ -135,7 +136,7 @@ def _write(
     values: dict[str, Any] = {
         "photo": printable(str(task.path)), "box": None if box is None else list(box), "face": face.name,
         "licence": face.licence, "model": regressor.model_id, **found.to_dict(),
-        "landmarks_px": np.round(found.landmarks(face), 3).tolist(),
+        "landmarks_px": np.round(found.landmarks(face, vertices=posed), 3).tolist(),
         "expression_names": list(face.expression_names[: len(found.expression)]),
     }  # fmt: skip
     write_text(folder / PARAMETERS / f"{stem}.json", json.dumps(values) + "\n")
