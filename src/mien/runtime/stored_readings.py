@@ -19,12 +19,12 @@ from mien.core.records import FacePoints, Reading
 from mien.core.spec import Output, PictureInput
 from mien.media.tables.stored import Rows, StoredTable
 from mien.runtime.face3d.reading import SIZE, Face3DColumns, shown_name
-from mien.runtime.formats.source import TRACK
 from mien.runtime.networks import FaceOutput, named_outputs
 from mien.runtime.readings import affect_of
 from mien.runtime.tables import ReadingColumns
 from mien.synthetic.faces3d import face_named
 
+TRACK = "track_id"
 _BOX = ("box_x0", "box_y0", "box_x1", "box_y1")
 _PLAIN = ("source", "frame", "timestamp", "face_id", "score", "success", "model", "note", *_BOX)
 
