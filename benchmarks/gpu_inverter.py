@@ -15,7 +15,6 @@ DIR: metrics.json, log.csv, generator/ and inverter/ (weights_N.safetensors, hal
 
 import argparse
 import json
-import sys
 import time
 import traceback
 from pathlib import Path
@@ -23,7 +22,7 @@ from typing import Any
 
 import torch
 
-from gpu_teacher import START, Budget, CheckpointWriter, device_of, machine, say
+from gpu_run import START, Budget, CheckpointWriter, device_of, machine, parsed, parser_of, run_program, say, scores_of
 from inverter import results, stages
 from inverter.faces import REAL, Faces, normalised, read_pack
 from mien import create_model
@@ -45,36 +44,17 @@ COLUMNS = ("phase", "elapsed_s", "progress", "step", "lr", "pictures_per_s", "lo
 
 
 def main() -> None:
-    options = arguments()
-    try:
-        if options.bundle:
-            write_bundles(options.output, options.bundle)
-        else:
-            sys.exit(0 if train(options) else 1)
-    except MienError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+    run_program(arguments(), train, write_bundles)
 
 
 def arguments(given: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, help="the pack that benchmarks/inverter/pack.py wrote")
-    parser.add_argument("--output", type=Path, required=True, help="folder of the results")
-    parser.add_argument("--minutes", type=float, default=8.0, help="from the start of the program to its end (8)")
-    parser.add_argument("--checkpoint", type=Path, help="file to go on from (OUTPUT.checkpoint.pt, beside OUTPUT)")
-    parser.add_argument("--steps", type=int, default=0, help="steps of each phase, instead of what fits the minutes")
-    parser.add_argument("--batch", type=int, default=64, help="pictures in a step of the generator (64)")
+    text = "pictures in a step of the generator"
+    parser = parser_of(__doc__, pack="benchmarks/inverter/pack.py", batch=64, batch_text=text)
     parser.add_argument("--inverter-batch", type=int, default=128, help="of the inverter (128)")
     parser.add_argument("--generator", type=Path, help="output of a run whose generator is taken; only the inverter")
     parser.add_argument("--config", default="{}", help="options of both systems as JSON, such as a smaller width")
     parser.add_argument("--encoder", default="{}", help="options of the inverter's encoder as JSON")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--bundle", type=Path, help="only make bundles of the results in OUTPUT")
-    options = parser.parse_args(given)
-    if not options.bundle and not options.data:
-        parser.error("--data PACK is missing")
-    options.checkpoint = options.checkpoint or options.output.with_name(f"{options.output.name}.checkpoint.pt")
-    return options
+    return parsed(parser, given)
 
 
 class Run:
@@ -293,10 +273,7 @@ def compared(run: Run, network: Any) -> dict[str, results.Rebuild]:
 
 def write_bundles(folder: Path, bundles: Path) -> None:
     """The bundles of what a run wrote into `folder`."""
-    metrics = folder / "metrics.json"
-    if not metrics.is_file():
-        raise MienError(f"{folder} has no metrics.json: it is not the output of a run that was finished.")
-    scores = json.loads(metrics.read_text(encoding="utf-8"))
+    scores = scores_of(folder)
     for phase, system in zip(PHASES, ("stylegan2_small", "asit_small"), strict=True):
         if phase not in scores:
             continue

@@ -16,8 +16,6 @@ DIR: metrics.json, log.csv, logits_train.npz (float16, by name), weights_N.safet
 
 import argparse
 import json
-import sys
-import threading
 import time
 import traceback
 from dataclasses import dataclass, field
@@ -27,12 +25,13 @@ from typing import Any
 import numpy as np
 import torch
 
+from gpu_run import START, Budget, CheckpointWriter, device_of, machine, parsed, parser_of, run_program, say, scores_of
 from mien import create_model
 from mien.core.errors import MienError
 from mien.core.labels import label_set
 from mien.core.records import Batch
 from mien.data.transforms import augmentation
-from mien.media.files import atomic_path, writable_folder, write_csv, write_text
+from mien.media.files import writable_folder, write_csv, write_text
 from mien.nn.torch_files import read_torch_file
 from mien.systems.bundle import load, save_bundle
 from mien.systems.optim import OptimOptions
@@ -55,7 +54,6 @@ from teacher.faces import (
     warped_points,
 )
 
-START = time.monotonic()
 LANDMARK_SHARE = 0.12  # of the minutes
 REPORT_S = 30.0  # kept for what comes after training
 COMPILE_LIMIT_S = 90.0
@@ -80,59 +78,17 @@ COLUMNS = ("elapsed_s", "progress", "epoch", "step", "lr", "loss", "faces_per_s"
 
 
 def main() -> None:
-    options = arguments()
-    try:
-        if options.bundle:
-            write_bundle(options.output, options.bundle)
-        else:
-            sys.exit(0 if train(options) else 1)
-    except MienError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+    run_program(arguments(), train, write_bundle)
 
 
 def arguments(given: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, help="the pack that benchmarks/teacher/pack.py wrote")
-    parser.add_argument("--output", type=Path, required=True, help="folder of the results")
-    parser.add_argument("--minutes", type=float, default=8.0, help="from the start of the program to its end (8)")
-    parser.add_argument("--checkpoint", type=Path, help="file to go on from (OUTPUT.checkpoint.pt, beside OUTPUT)")
-    parser.add_argument("--steps", type=int, default=0, help="steps of the run, instead of what fits into the minutes")
+    parser = parser_of(__doc__, pack="benchmarks/teacher/pack.py", batch=256, batch_text="faces in a step")
     parser.add_argument("--landmark-steps", type=int, default=0, help="steps of stage 0, instead of 12 %% of the time")
     parser.add_argument("--landmarks", help="bundle of the network's stage 0, instead of training it")
-    parser.add_argument("--batch", type=int, default=256, help="faces in a step (256)")
     parser.add_argument("--network", choices=NETWORKS, default="poster_v2")
     parser.add_argument("--teacher", type=Path, help="output of the run whose probabilities are learned too")
-    parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--no-compile", action="store_true", help="leave torch.compile out")
-    parser.add_argument("--bundle", type=Path, help="only make a bundle of the results in OUTPUT")
-    options = parser.parse_args(given)
-    if not options.bundle and not options.data:
-        parser.error("--data PACK is missing")
-    options.checkpoint = options.checkpoint or options.output.with_name(f"{options.output.name}.checkpoint.pt")
-    return options
-
-
-def say(text: str) -> None:
-    print(f"[{time.monotonic() - START:6.1f} s] {text}", flush=True)
-
-
-@dataclass
-class Budget:
-    """How much of a run is done: by steps where their number is given, else by time."""
-
-    seconds: float
-    steps: int = 0
-    spent: float = 0.0
-    """Seconds before this process."""
-    started: float = field(default_factory=time.monotonic)
-
-    @property
-    def elapsed(self) -> float:
-        return self.spent + time.monotonic() - self.started
-
-    def progress(self, step: int) -> float:
-        return step / self.steps if self.steps else self.elapsed / self.seconds
+    return parsed(parser, given)
 
 
 @dataclass
@@ -169,19 +125,6 @@ def train(options: argparse.Namespace) -> bool:
     if complete:
         options.checkpoint.unlink(missing_ok=True)
     return complete
-
-
-def device_of() -> torch.device:
-    if not torch.cuda.is_available():
-        return torch.device("cpu")
-    torch.backends.cudnn.benchmark = True
-    torch.set_float32_matmul_precision("high")
-    return torch.device("cuda")
-
-
-def machine(device: torch.device) -> dict[str, Any]:
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
-    return {"device": name, "torch": torch.__version__}
 
 
 def begin(options: argparse.Namespace, pack: Pack, run: Run, state: dict[str, Any] | None) -> tuple[Any, Budget]:
@@ -295,7 +238,7 @@ def fit(stage: Any, faces: Faces, budget: Budget, run: Run, options: argparse.Na
 
 
 def fit_once(
-    stage: Any, faces: Faces, budget: Budget, run: Run, options: argparse.Namespace, *, writer: "CheckpointWriter"
+    stage: Any, faces: Faces, budget: Budget, run: Run, options: argparse.Namespace, *, writer: CheckpointWriter
 ) -> None:
     train, held = faces.of(TRAIN), faces.of(HELD_OUT)
     logged = saved = time.monotonic()
@@ -352,37 +295,6 @@ def checkpoint(stage: Any, budget: Budget, run: Run) -> dict[str, Any]:
     }  # fmt: skip
 
 
-class CheckpointWriter:
-    """Writes in a thread of its own: half a gigabyte takes a second or two, in which the GPU goes on."""
-
-    def __init__(self, path: Path) -> None:
-        self.path, self._thread = path, threading.Thread()
-
-    def write(self, state: dict[str, Any]) -> None:
-        self.wait()
-        self._thread = threading.Thread(target=self._write, args=(on_cpu(state),))
-        self._thread.start()
-
-    def wait(self) -> None:
-        if self._thread.ident is not None:
-            self._thread.join()
-
-    def _write(self, state: dict[str, Any]) -> None:
-        with atomic_path(self.path) as temporary:
-            torch.save(state, temporary)
-
-
-def on_cpu(value: Any) -> Any:
-    """A copy with every tensor in main memory, so that training may go on changing its own."""
-    if isinstance(value, torch.Tensor):
-        return value.detach().to("cpu", copy=True)
-    if isinstance(value, dict):
-        return {key: on_cpu(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return type(value)(on_cpu(item) for item in value)
-    return value
-
-
 def report(output: Path, stage: Any, pack: Pack, run: Run, options: argparse.Namespace) -> None:
     """Writes what the best epoch gives. The logits first: they are what the run is for."""
     network = stages.SupervisedPosterV2(stage.system.config, inputs=stage.system.inputs, outputs=stage.system.outputs)
@@ -426,10 +338,7 @@ def accuracy_as_bundle(output: Path, network: PosterV2, faces: Faces) -> float:
 
 def write_bundle(folder: Path, bundle: Path) -> None:
     """The bundle of what a run wrote into `folder`."""
-    metrics = folder / "metrics.json"
-    if not metrics.is_file():
-        raise MienError(f"{folder} has no metrics.json: it is not the output of a run that was finished.")
-    scores = json.loads(metrics.read_text(encoding="utf-8"))
+    scores = scores_of(folder)
     network = create_model(scores["system"], labels="ferplus", **scores["config"])
     network = results.read_weights(folder, network)
     provenance = {name: scores[name] for name in ("device", "torch", "chosen", "held_out", "valid")}

@@ -32,6 +32,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "reconstruct": ("mien.engine.reading.reconstruct:reconstruct", "show faces and their reconstruction"),
     "perceive": ("mien.engine.reading.perceive.command:perceive", "show how a voice changes the perceived face"),
     "invert": ("mien.engine.reading.invert.command:invert", "rebuild faces from latent codes, and keep the codes"),
+    "edit": ("mien.engine.reading.invert.edit_command:edit", "change faces by their codes: mixing, directions"),
+    "directions": ("mien.engine.reading.invert.directions_command:directions", "find directions in a code space"),
     "render": ("mien.engine.reading.render.command:render", "render the 3D face of each photo, with its parameters"),
     "explain": ("mien.engine.reading.explain.command:explain", "show which parts of a face move its expression"),
     "export": ("mien.engine.bundles.export:export", "export a bundle's network to ONNX"),

@@ -2,6 +2,7 @@
 
 import json
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -224,8 +225,8 @@ def test_a_run_that_was_cut_off_goes_on_as_if_it_had_not(
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(gpu_teacher.Budget, "progress", cut_off)
         gpu_teacher.train(options)
-    for thread in gpu_teacher.threading.enumerate():
-        if thread is not gpu_teacher.threading.current_thread() and not thread.daemon:
+    for thread in threading.enumerate():
+        if thread is not threading.current_thread() and not thread.daemon:
             thread.join()
     assert options.checkpoint.is_file() and not (tmp_path / "out" / "metrics.json").exists()
     monkeypatch.setattr(gpu_teacher, "landmark_network", lambda *_: pytest.fail("stage 0 was done"))

@@ -15,13 +15,14 @@ from mien.core.errors import MienError
 from mien.core.json_text import MAX_BYTES, MAX_DEPTH
 from mien.core.labels import label_set
 from mien.core.spec import Output, PictureInput, SoundInput
+from mien.core.trust.calibration import Calibration
 from robustness.mutate import WRONG_VALUES, places, removed, replaced, value_at
 from shape_checks import unchecked
 
 SHIPPED = sorted((Path(mien.runtime.__file__).parent / "bundles").glob("*/system.json"))
 FORMAT_1 = sorted((Path(__file__).parent / "format_1").glob("*.json"))
 FREE = ("config", "provenance")  # plain values of any kind; the network's own config is checked when it is built
-OPTIONAL = {"format", "licence", "temperature", "temperatures", "files", "provenance"}
+OPTIONAL = {"format", "licence", "temperature", "temperatures", "files", "provenance", "calibration"}
 
 
 def every_kind() -> dict[str, Any]:
@@ -34,6 +35,7 @@ def every_kind() -> dict[str, Any]:
             "affect": Output("values", ("valence", "arousal"), range=(-1.0, 1.0)), "picture": Output("picture"),
         },
         {"expression": 1.5}, {"model.onnx": "0" * 64}, {"seed": 1},
+        calibration={"expression": Calibration(9, {"0.9": 0.1}, -2.0)},
     )  # fmt: skip
     return json.loads(info.to_json())
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from mien.media.parallel import in_batches, map_ahead
+from mien.media.parallel import Ahead, in_batches, map_ahead
 
 
 def test_results_come_in_order_whatever_takes_longer() -> None:
@@ -61,3 +61,54 @@ def test_a_caller_that_stops_leaves_no_thread_at_work() -> None:
 def test_batches() -> None:
     assert list(in_batches(range(5), 2)) == [[0, 1], [2, 3], [4]]
     assert list(in_batches([], 2)) == []
+
+
+def counted(most: int, asked: list[int], closed: list[bool]) -> Iterator[int]:
+    try:
+        for number in range(most):
+            asked.append(number)
+            yield number
+    finally:
+        closed.append(True)
+
+
+def test_a_thread_ahead_keeps_the_order_and_waits() -> None:
+    asked, closed = list[int](), list[bool]()
+    with Ahead(counted(50, asked, closed), 3) as ahead:
+        assert next(ahead) == 0
+        time.sleep(0.05)
+        assert len(asked) <= 5  # three wait, one is on its way
+        assert [*ahead.ready(2), *ahead] == list(range(1, 50))
+    assert closed == [True]
+
+
+def test_a_thread_ahead_stops_with_its_user_and_closes_the_items() -> None:
+    asked, closed = list[int](), list[bool]()
+    with Ahead(counted(10**9, asked, closed), 2) as ahead:
+        assert next(ahead) == 0
+    assert closed == [True] and len(asked) < 10
+
+
+def test_an_error_of_a_thread_ahead_comes_in_its_place() -> None:
+    def failing() -> Iterator[int]:
+        yield from (1, 2)
+        raise ValueError("three")
+
+    with Ahead(failing(), 5) as ahead:
+        assert [next(ahead), next(ahead)] == [1, 2]
+        with pytest.raises(ValueError, match="three"):
+            next(ahead)
+        with pytest.raises(StopIteration):
+            next(ahead)
+
+
+def test_of_a_live_source_the_newest_items_wait() -> None:
+    done = threading.Event()
+
+    def items() -> Iterator[int]:
+        yield from range(100)
+        done.set()
+
+    with Ahead(items(), 2, newest=True) as ahead:
+        assert done.wait(5)
+        assert list(ahead)[-2:] == [98, 99]

@@ -101,7 +101,7 @@ def test_the_first_classes_are_the_expression_whatever_they_are_called(many: Pat
     (reading,) = analyzer_of(many, landmarks=False).read(astronaut)
     assert reading.expression in COLOURS.classes and reading.points is None
     names = [column.name for column in analyzer_of(many, landmarks=False).columns.columns]
-    assert names[10:-2] == ["valence", "arousal", "expression", "prob_red", "prob_blue"]
+    assert names[11:16] == ["valence", "arousal", "expression", "prob_red", "prob_blue"]
 
 
 def test_two_models_of_one_kind_stand_side_by_side(tmp_path: Path, tiny_bundle: Path, astronaut: np.ndarray) -> None:

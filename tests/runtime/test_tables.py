@@ -32,7 +32,14 @@ FACE = Reading(
     probabilities=SHARES, model=INFO.model_id,
 )  # fmt: skip
 FRAME = Reading(
-    "film.mp4", True, frame=30, timestamp_s=1.001, box=(0.0, 0.0, 9.0, 9.0), expression="anger", probabilities=SHARES
+    "film.mp4",
+    True,
+    frame=30,
+    timestamp_s=1.001,
+    track_id=4,
+    box=(0.0, 0.0, 9.0, 9.0),
+    expression="anger",
+    probabilities=SHARES,
 )
 NOBODY = Reading("없음.jpg", False, model=INFO.model_id, note="no face found")
 
@@ -103,13 +110,19 @@ def test_names_that_are_no_text_do_not_stop_a_table(tmp_path: Path) -> None:
     assert json.loads(paths[2].read_text(encoding="utf-8"))["inputs"] == ["bad%E9name.jpg"]
 
 
-# As `mien analyze` wrote them for the shipped models before columns were declared, so that scripts go on working.
+# As `mien analyze` wrote them for the shipped models before columns were declared, so that scripts go on working; since
+# then `track_id` has come, by intention.
 GOLDEN_FIRST = [
-    "source", "frame", "timestamp", "face_id", "box_x0", "box_y0", "box_x1", "box_y1", "score", "success", "expression",
+    "source", "frame", "timestamp", "face_id", "track_id", "box_x0", "box_y0", "box_x1", "box_y1", "score", "success",
+    "expression",
     "prob_neutral", "prob_happiness", "prob_surprise", "prob_sadness", "prob_anger", "prob_disgust", "prob_fear",
     "prob_contempt",
 ]  # fmt: skip
-GOLDEN_LAST = ["pose_pitch", "pose_yaw", "pose_roll", "model", "note"]
+GOLDEN_QUALITY = [f"quality_{name}" for name in (
+    "sharpness", "brightness", "contrast", "size", "cut", "turn", "hidden", "confidence", "energy", "flags",
+)]  # fmt: skip
+"""Since 2026-11-28 before `model`, so that every column of before keeps its name."""
+GOLDEN_LAST = ["pose_pitch", "pose_yaw", "pose_roll", *GOLDEN_QUALITY, "model", "note"]
 
 
 def test_the_columns_of_the_shipped_models_never_change() -> None:
@@ -121,7 +134,7 @@ def test_the_columns_of_the_shipped_models_never_change() -> None:
     points = [f"{name}_{i}" for name in ("x", "y", "z", "confidence", "visible") for i in range(68)]
     assert found == [*GOLDEN_FIRST, *points, *GOLDEN_LAST]
     alone = names(Analyzer(backend="onnxruntime", threads=1, landmarks=False).columns.columns)
-    assert alone == [*GOLDEN_FIRST, "model", "note"]
+    assert alone == [*GOLDEN_FIRST, *GOLDEN_QUALITY, "model", "note"]
 
 
 def test_the_cells_of_a_row_never_change(tmp_path: Path) -> None:
@@ -129,10 +142,10 @@ def test_the_cells_of_a_row_never_change(tmp_path: Path) -> None:
     write_tables([FACE, FRAME], tmp_path / "t", info=INFO)
     face, frame = (tmp_path / "t.csv").read_text(encoding="utf-8").splitlines()[1:]
     assert face == (
-        '"photos/müller, ""a"".jpg",0,,1,1.250,-2.000,30.500,40.000,0.750,1,anger,0.500000,0.250000,0.125000,0.062500,'
-        "0.031250,0.015625,0.015625,tiny@abababababab,"
+        '"photos/müller, ""a"".jpg",0,,1,,1.250,-2.000,30.500,40.000,0.750,1,anger,0.500000,0.250000,0.125000,0.062500,'
+        "0.031250,0.015625,0.015625," + 10 * "," + "tiny@abababababab,"
     )
-    assert frame.startswith("film.mp4,30,1.001000,0,0.000,0.000,9.000,9.000,,1,anger,0.5")
+    assert frame.startswith("film.mp4,30,1.001000,0,4,0.000,0.000,9.000,9.000,,1,anger,0.5")
 
 
 COLOURS = LabelSet("colours", ("red", "blue"))
@@ -147,7 +160,7 @@ def test_further_outputs_have_columns_under_their_names() -> None:
     first, second = info_of(outputs, "can"), info_of({"affect_2": outputs["affect"]}, "if3d")
     named = [FaceOutput(name, output, first) for name, output in outputs.items()]
     layout = ReadingColumns((first, second), (*named, FaceOutput("affect_2", outputs["affect"], second)))
-    given = names(layout.columns)[10:-2]
+    given = [name for name in names(layout.columns)[11:-2] if not name.startswith("quality_")]
     assert given == [
         "expression", *(f"prob_{name}" for name in LABELS.classes), "voice", "prob_voice_red", "prob_voice_blue",
         "valence", "arousal", "affect_2_valence", "affect_2_arousal",

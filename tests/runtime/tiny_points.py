@@ -41,6 +41,14 @@ def write_point_bundle(folder: Path, outputs: dict[str, np.ndarray], *, size: in
     return folder
 
 
+def steady_frame(face: np.ndarray) -> dict:
+    """Options of `write_point_bundle` with which the crop about the points found is the same crop again."""
+    low, high = face[:, :2].min(0), face[:, :2].max(0)
+    side = float((high - low).mean())
+    x, y = ((0.5 - (low + high) / 2) / side).tolist()
+    return {"box_scale": 1 / side, "box_shift": (x, y)}
+
+
 def frontal_face() -> np.ndarray:
     """float64 [68, 3] in crop sides: the neutral face looking at the camera, depth in the last column, mean 0."""
     from mien.runtime.pose import neutral_face

@@ -25,6 +25,7 @@ from mien.core.spec import (
     input_to_dict,
     primary,
 )
+from mien.core.trust.calibration import Calibration
 from mien.core.typed import checked, named, shown
 
 FORMAT = 2
@@ -61,6 +62,9 @@ class BundleInfo:
     """What may be set beside the inputs, by the name of the graph's input."""
     licence: Licence | None = None
     """What it may be used for; None where nobody has stated it, as in older bundles."""
+    calibration: dict[str, Calibration] = field(default_factory=dict)
+    """Of outputs of classes: thresholds of prediction sets, and what is unlike the held-out faces; absent in older
+    bundles, and passed over by older versions."""
     format: int = FORMAT
     """Of the file; 1 and 2 are read."""
 
@@ -123,9 +127,9 @@ class BundleInfo:
             "outputs": {name: output.to_dict() for name, output in self.outputs.items()},
             "format": FORMAT,
         }
-        for name in ("controls", "licence"):
-            if not values[name]:
-                del values[name]
+        for optional in ("controls", "licence", "calibration"):
+            if not values[optional]:
+                del values[optional]
         return json.dumps(values, indent=2, ensure_ascii=False) + "\n"
 
     @classmethod
@@ -146,6 +150,7 @@ class _Format2:
     provenance: dict[str, Any] = field(default_factory=dict)
     controls: dict[str, Control] = field(default_factory=dict)
     licence: Licence | None = None
+    calibration: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -177,11 +182,16 @@ def _from_format_2(values: Any) -> BundleInfo:
     if isinstance(values, dict) and values.get("licence", ...) is None:  # a field that is there says something
         raise MienError("licence must have fields of its own (such as licence.use); got None.")
     stored: _Format2 = checked(values, _Format2, key="")
+    calibration: dict[str, Calibration] = {}
+    for name, given in stored.calibration.items():
+        key = f"calibration.{name if name.isprintable() and len(name) < 80 else shown(name)}"
+        with named(key):
+            calibration[name] = checked(given, Calibration, key=key)
     return BundleInfo(
         stored.system, stored.config,
         {name: input_from_dict(given, key=f"inputs.{name}") for name, given in stored.inputs.items()},
         {name: Output.from_dict(given, key=f"outputs.{name}") for name, given in stored.outputs.items()},
-        stored.temperatures, stored.files, stored.provenance, stored.controls, stored.licence,
+        stored.temperatures, stored.files, stored.provenance, stored.controls, stored.licence, calibration,
     )  # fmt: skip
 
 
@@ -211,6 +221,9 @@ def _check(info: BundleInfo) -> None:
     for name, value in info.temperatures.items():
         if not 1e-3 <= value <= 1e3:
             raise MienError(f"temperatures.{shown(name)} must be in 0.001..1000; got {value!r}.")
+    for name in info.calibration:
+        if name not in info.outputs or info.outputs[name].kind != "classes":
+            raise MienError(f"calibration.{shown(name)} is of no output of classes.")
     for name, digest in info.files.items():
         if not _FILE_NAME.fullmatch(name):
             raise MienError(f"files must be names of files in the bundle's own folder; got {shown(name)}.")

@@ -14,3 +14,13 @@ def probabilities(logits: Float[np.ndarray, "*batch classes"], *, temperature: f
     scaled -= scaled.max(-1, keepdims=True)
     weights = np.exp(scaled)
     return weights / weights.sum(-1, keepdims=True)
+
+
+def energies(logits: Float[np.ndarray, "*batch classes"]) -> Float[np.ndarray, "*batch"]:
+    """-log(sum(exp(logits))) of each sample: high where no class is likely. Liu et al., NeurIPS 2020, equation 4, T 1.
+
+    It measures unlikeness to the training data from logits alone, which every exported graph gives.
+    """
+    values = np.asarray(logits, np.float64)
+    largest = values.max(-1)
+    return -(largest + np.log(np.exp(values - largest[..., None]).sum(-1)))

@@ -1,5 +1,5 @@
 """Which box a face's points stand for: the rectangle around them, ParFace's square, or about a detector's box; and the
-turned square of FFHQ.
+turned squares of FFHQ and of face recognisers.
 
 A network must be shown faces cut out as it learned them; PictureInput.point_box names which of these it was.
 """
@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from mien.core.errors import MienError
-from mien.core.geometry import Crop, crop_of_box
+from mien.core.geometry import Crop, crop_of_box, fit_similarity
 from mien.core.landmarks import to_5, to_68
 from mien.core.records import Box
 from mien.core.spec import PictureInput
@@ -21,6 +21,10 @@ _TOWARDS_CHIN = 0.25
 _AGAINST_NOSE, _HALF_WIDTH, _TOP, _BOTTOM = -1.62, 1.82, 1.46, 2.04
 # Published: the square, enlarged by the root of 2, becomes 363 pixels, of which the middle 256 are seen.
 _MIDDLE = 256 * np.sqrt(2) / 363
+
+# Eyes, nose tip and mouth corners in shares of the side: the 112-pixel template that ArcFace (Deng et al., CVPR 2019)
+# and its successors align to.
+FIVE_POINTS = (np.array([[38.29, 51.70], [73.53, 51.50], [56.03, 71.74], [41.55, 92.37], [70.73, 92.20]]) + 0.5) / 112
 
 
 def box_of(landmarks_px: Float[np.ndarray, "points 2"]) -> Box:
@@ -112,8 +116,7 @@ def ffhq_crop(landmarks_px: Float[np.ndarray, "points 2"], *, size: int) -> Crop
     what lies outside of the picture; here the border continues, as in every crop. Raises MienError for other points,
     and where eyes and mouth fall together.
     """
-    points = np.asarray(landmarks_px, float)
-    right, left, _, *mouth = points if len(points) == 5 else to_5(points)
+    right, left, _, *mouth = _five(landmarks_px)
     eyes, mouth_middle = (right + left) / 2, (mouth[0] + mouth[1]) / 2
     across, down = left - right, mouth_middle - eyes
     direction = across + np.array([down[1], -down[0]])  # `down` turned by a quarter is parallel to `across`
@@ -124,6 +127,21 @@ def ffhq_crop(landmarks_px: Float[np.ndarray, "points 2"], *, size: int) -> Crop
     x, y = (float(value) for value in eyes + 0.1 * down + 0.5)
     roll_rad = float(np.arctan2(direction[1], direction[0]))
     return Crop((x, y), (2 * half, 2 * half), size, roll_rad)
+
+
+def template_crop(landmarks_px: Float[np.ndarray, "points 2"], *, size: int) -> Crop:
+    """The turned square that brings five points nearest to ArcFace's template; 5, 68, 84 or 98 points.
+
+    Raises MienError for other points, and for points that frame no face.
+    """
+    scale, turn, shift = fit_similarity(FIVE_POINTS, _five(landmarks_px) + 0.5)
+    x, y = (scale * turn @ np.array([0.5, 0.5]) + shift).tolist()
+    return Crop((x, y), (scale, scale), size, float(np.arctan2(turn[1, 0], turn[0, 0])))
+
+
+def _five(landmarks_px: Float[np.ndarray, "points 2"]) -> Float[np.ndarray, "5 2"]:
+    points = np.asarray(landmarks_px, float)
+    return points if len(points) == 5 else to_5(points)
 
 
 POINT_BOXES: dict[str, Callable[[Float[np.ndarray, "points 2"]], Box]] = {

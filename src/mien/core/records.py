@@ -15,6 +15,8 @@ from jaxtyping import Bool, Float
 from mien.core.errors import MienError
 from mien.core.face3d import Face3DReading
 from mien.core.geometry import Box
+from mien.core.trust.agreement import Agreement
+from mien.core.trust.quality import FaceQuality
 
 ArrayT = TypeVar("ArrayT")
 
@@ -222,6 +224,14 @@ class Reading:
     """Of the first model that gives both values."""
     face3d: Face3DReading | None = None
     """Where it was asked for."""
+    quality: FaceQuality | None = None
+    """Of the face's picture."""
+    expression_set: tuple[str, ...] = ()
+    """Classes, the most probable first, among which the label is with the coverage that was asked for; else empty."""
+    abstained: str = ""
+    """Why no expression is given, where it was asked for: a wide set or quality flags, separated by semicolons."""
+    agreement: Agreement | None = None
+    """Of several models with the same classes."""
 
     def __repr__(self) -> str:
         return f"Reading({f'{self.source!r}, ' if self.source else ''}{self.summary})"
@@ -232,6 +242,8 @@ class Reading:
 
         Empty where there is neither.
         """
+        if self.abstained:
+            return f"no expression ({self.abstained_text})"
         if self.expression is None:
             values = [(name, value) for given in self.outputs.values() for name, value in given.items()]
             shown = "  ".join(f"{name} {value:.2f}" for name, value in values[:2])
@@ -242,6 +254,11 @@ class Reading:
         return f"{self.expression} " + (">99 %" if share >= 0.995 else f"{100 * share:.0f} %")
 
     @property
+    def abstained_text(self) -> str:
+        """`set of 3 classes, low contrast`; empty where an expression is given."""
+        return self.abstained.replace(";", ", ").replace("_", " ")
+
+    @property
     def summary(self) -> str:
         """One line: `face 0: happiness 93 %, box (179, 83, 267, 171), pitch -3°, yaw -1°, roll 3°`."""
         if not self.success:
@@ -250,9 +267,11 @@ class Reading:
         pose = _pose_text(self.points.pose_rad if self.points else None)
         affect = self.affect.summary if self.affect and self.expression else ""
         units = self.face3d.summary if self.face3d else ""
-        return (
-            f"face {self.face_id}: {', '.join(filter(None, [self.label, affect, box]))}{pose}{units and f', {units}'}"
-        )
+        several = "" if len(self.expression_set) < 2 else f"or {', '.join(self.expression_set[1:])}"
+        label = " ".join(filter(None, [self.label, "" if self.abstained else several]))
+        flags = f"quality: {self.quality.summary}" if self.quality and self.quality.flags else ""
+        found = ", ".join(filter(None, [label, affect, box])) + pose
+        return f"face {self.face_id}: {', '.join(filter(None, [found, units, flags]))}"
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values that JSON takes, by field name: dicts, lists, and None for what is missing or no number."""
@@ -261,7 +280,7 @@ class Reading:
 
 def _plain(value: Any) -> Any:
     """Arrays, tuples and records as lists and dicts; numbers that are not finite as None."""
-    if isinstance(value, FacePoints | Face3DReading):
+    if isinstance(value, FacePoints | Face3DReading | FaceQuality | Agreement):
         return value.to_dict()
     if isinstance(value, Affect):
         return asdict(value)

@@ -21,7 +21,7 @@ from jaxtyping import Float, UInt8
 from mien.core.errors import MienError, nearest
 from mien.core.geometry import intersection_over_smaller
 from mien.core.records import Box
-from mien.media.yunet import YuNet, fetched_file, weight_file
+from mien.media.yunet import SHA256, YuNet, fetched_file, weight_file
 
 DETECTORS = ("dlib", "yunet", "auto")
 _DLIB_MINIMUM = 80  # side in pixels of the smallest face its classifier fits
@@ -98,6 +98,15 @@ def available_detector(name: str, weights: Path | str | None = None) -> str:
         return name
     fetched = fetched_file()
     return "yunet" if weights is not None or (fetched is not None and fetched.is_file()) else "dlib"
+
+
+def detector_version(name: str) -> str:
+    """What detects, for whoever must find the same boxes again: the library's version, or the file's SHA-256."""
+    if name == "yunet":
+        return f"YuNet, SHA-256 {SHA256}"
+    import dlib
+
+    return f"dlib {dlib.__version__}, built-in frontal face detector"
 
 
 class DlibDetector:

@@ -45,6 +45,14 @@ def cache_folder() -> Path | None:
         return None
 
 
+def required_file(path: str, *, what: str, option: str, otherwise: str = "") -> Path:
+    """A file that the user must name; what: who needs it. Raises MienError, with the option, where it is not there."""
+    if path and (file := Path(path).expanduser()).is_file():
+        return file
+    found = f"there is no file {path}" if path else "none is named"
+    raise MienError(f"{what} needs a file and {found}: {option} FILE. {otherwise}".rstrip())
+
+
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
     """A temporary path beside `path`, with its suffix, that takes its place when the block ends without an error.

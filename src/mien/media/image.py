@@ -35,7 +35,7 @@ from mien.core.limits import (
     SCANS,
     SIDE,
 )
-from mien.media.files import home_expanded, is_own_folder
+from mien.media.files import atomic_path, home_expanded, is_own_folder
 from mien.media.parallel import Budget
 from mien.media.parts import Metered, Span, jpeg_scans, part_of
 
@@ -329,6 +329,12 @@ def _scaled(values: np.ndarray, highest: float) -> UInt8[np.ndarray, "height wid
     elif highest <= 1:
         values *= 255
     return np.clip(values + 0.5, 0, 255).astype(np.uint8)
+
+
+def save_png(path: Path, pixels: UInt8[np.ndarray, "height width 3"]) -> None:
+    """RGB, written whole or not at all."""
+    with atomic_path(path) as temporary:
+        Image.fromarray(pixels).save(temporary, format="PNG")
 
 
 def is_video(path: Path | str) -> bool:

@@ -151,7 +151,10 @@ def piped_frames(stream: BinaryIO, name: str, chosen: FrameSelection, first: int
             yield from _selected(_Decoder(container), chosen, first, name)
     except av.FFmpegError as error:
         reason = getattr(error, "strerror", None) or " ".join(str(error).split())
-        raise MienError(f"{name}: not a video that can be read, or damaged ({reason}).") from error
+        raise MienError(
+            f"{name}: not a video that can be read through a pipe, or damaged ({reason}). Files: name them; of others "
+            "make Matroska (ffmpeg ... -f matroska -)."
+        ) from error
 
 
 def _selected(decoder: "_Decoder", chosen: FrameSelection, first: int, name: str) -> Iterator[Frame]:
@@ -189,6 +192,8 @@ class _Decoder:
         self.reason = ""
         """The decoder's message about the last damaged packet, in brackets."""
         self._start: float | None = None
+        self._turn = 0
+        self._matrix: Matrix | None = None
         self._last = 0.0
         self._damaged = 0
         self._corrupt = 0
@@ -254,7 +259,18 @@ class _Decoder:
 
     def pixels_of(self, frame: Any) -> np.ndarray:
         """RGB, as players show it."""
-        return _upright(_square(frame.to_ndarray(format="rgb24"), self._aspect), display_matrix(frame))
+        return _upright(_square(frame.to_ndarray(format="rgb24"), self._aspect), self._matrix_of(frame))
+
+    def _matrix_of(self, frame: Any) -> Matrix:
+        """Asked of a frame only where its turn is another than that of the frame before.
+
+        PyAV's side data and their frame hold each other: every frame asked would stay in memory until the next
+        collection of cycles, hundreds of megabytes later.
+        """
+        turn = frame.rotation
+        if self._matrix is None or turn != self._turn:
+            self._turn, self._matrix = turn, display_matrix(frame)
+        return self._matrix
 
 
 def video_info(path: Path | str) -> VideoInfo:

@@ -1,6 +1,7 @@
-"""IR-50 and IR-SE50, residual networks of face recognisers: their maps, and the recogniser with its embedding.
+"""IR-50, IR-SE50 and IR-101, residual networks of face recognisers: their maps, and the recogniser with its embedding.
 
-Deng et al., ArcFace, CVPR 2019 (the "improved residual unit" of section 3.1, with squeeze-excitation on demand).
+Deng et al., ArcFace, CVPR 2019 (the "improved residual unit" of section 3.1, with squeeze-excitation on demand); Huang
+et al., CurricularFace, CVPR 2020 (IR-101).
 - A unit starts and ends with BatchNorm, and nothing is activated after the sum.
 - Where a unit keeps its width, its shortcut is a plain subsampling (every second pixel), without weights.
 """
@@ -15,6 +16,7 @@ from mien.nn.attention import SqueezeExcitation
 
 Maps = tuple[Tensor, Tensor, Tensor]
 SE50_WIDTHS, SE50_DEPTHS, SE_REDUCTION = (64, 128, 256, 512), (3, 4, 14, 3), 16
+IR101_DEPTHS = (3, 13, 30, 3)
 
 
 class IResNetUnit(nn.Module):
@@ -84,18 +86,28 @@ def ir_se50() -> IResNet:
 
 
 class FaceRecogniser(nn.Module):
-    """IR-SE50 with its head: a face of 112 x 112 pixels, -1 to 1, to an embedding of length 1.
+    """A trunk with its head: a face of 112 x 112 pixels, -1 to 1, to an embedding of length 1; by default IR-SE50.
 
-    The inner product of two embeddings is the similarity of the faces, at most 1.
+    The inner product of two embeddings is the similarity of the faces, at most 1. depths, reduction: of the trunk's
+    four stages. affine: whether the embedding's norm has weights.
     """
 
-    def __init__(self, *, outputs: int = 512, size: int = 112) -> None:
+    def __init__(
+        self, *, outputs: int = 512, size: int = 112, depths: Sequence[int] = SE50_DEPTHS,
+        reduction: int = SE_REDUCTION, affine: bool = True,
+    ) -> None:  # fmt: skip
         super().__init__()
-        self.trunk, width = ir_se50(), SE50_WIDTHS[-1]
+        self.depths, width = tuple(depths), SE50_WIDTHS[-1]
+        self.trunk = IResNet(widths=SE50_WIDTHS, depths=depths, reduction=reduction)
         self.norm, self.dropout = nn.BatchNorm2d(width), nn.Dropout()
         self.linear = nn.Linear(width * (size // 16) ** 2, outputs)
-        self.output_norm = nn.BatchNorm1d(outputs)
+        self.output_norm = nn.BatchNorm1d(outputs, affine=affine)
 
     def forward(self, face: Float[Tensor, "batch 3 h w"]) -> Float[Tensor, "batch outputs"]:
         x = self.dropout(self.norm(self.trunk.maps(face)[-1]))
         return F.normalize(self.output_norm(self.linear(x.flatten(1))), dim=1)
+
+
+def ir_101() -> FaceRecogniser:
+    """CurricularFace's: 49 units without squeeze-excitation; the embedding's norm has no weights."""
+    return FaceRecogniser(depths=IR101_DEPTHS, reduction=0, affine=False)

@@ -65,6 +65,11 @@ def figures(scenes: Iterable[Scene]) -> Markup:
     return macro("parts.html", "figures", list(scenes))
 
 
+def gallery(pictures: Iterable[tuple[Markup, str]]) -> Markup:
+    """Pictures of one size side by side, each above its caption; they break into lines on a narrow screen."""
+    return macro("parts.html", "gallery", list(pictures))
+
+
 def photo(image: Any, *, alt: str, css_class: str = "", quality: int = 80) -> Markup:
     """A Pillow image as a JPEG inside the page."""
     content = BytesIO()

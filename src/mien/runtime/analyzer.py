@@ -39,6 +39,8 @@ from mien.runtime.readings import FaceReading, ManyReadings, PictureReadings, Re
 from mien.runtime.smoothing import FaceSmoother
 from mien.runtime.tables import PointColumns, ReadingColumns
 from mien.runtime.tracking.tracker import DETECT_EVERY, FOLLOWED_POINTS, FaceTracker, TrackOptions
+from mien.runtime.trust.assessment import Assessment
+from mien.runtime.trust.columns import TrustColumns
 
 SHIPPED = "poster_v2_small_ferplus"
 NO_FACE = "no face found"
@@ -64,9 +66,11 @@ class Analyzer:
     the points. smooth: of a video, points and 3D faces with less trembling (see smoothing.py). arrays: keeps the
     vectors and pictures that the networks give, in `Reading.arrays`. detect_every: of a video, every frame of which
     the detector looks at one in so many at least; in between the landmarks follow each face (runtime.tracking); 1,
-    and any number without landmarks, has it look at all. max_faces: of a picture or frame, the largest. One object
-    may be used from many threads; a face has the same numbers alone and among others. Raises MienError for a bundle
-    or a detector that cannot be used, and for a bundle that adds nothing to what the others read.
+    and any number without landmarks, has it look at all. max_faces: of a picture or frame, the largest. coverage: of
+    prediction sets (`Reading.expression_set`), such as 0.9; abstain: with a set of more classes than this, or a picture
+    with a quality flag, `Reading.expression` is None and `abstained` says why. One object may be used from many
+    threads; a face has the same numbers alone and among others. Raises MienError for a bundle or a detector that cannot
+    be used, and for a bundle that adds nothing to what the others read.
     """
 
     def __init__(
@@ -86,6 +90,8 @@ class Analyzer:
         arrays: bool = False,
         detect_every: int = DETECT_EVERY,
         max_faces: int | None = None,
+        coverage: float | None = None,
+        abstain: int | None = None,
     ) -> None:
         create_detector(detector, weights=weights, min_face=min_face)  # a mistake in its options is an error now
         options: dict[str, Any] = {"backend": backend, "precision": precision, "threads": threads, "arrays": arrays}
@@ -95,6 +101,7 @@ class Analyzer:
         self.face3d = self._regressor(face3d, threads)
         _check_all_add(self.networks, self.landmarks)
         self._named = named_outputs(self.networks)
+        self.assessment = Assessment(self.outputs, coverage, abstain)
         self.info, self.threads = self.networks[0].info, self.networks[0].runner.threads
         self.model_id = ", ".join(dict.fromkeys(network.info.model_id for network in self.networks))
         reading = [network for network in self.networks if network.outputs]
@@ -170,7 +177,7 @@ class Analyzer:
         """The columns of a table of its readings."""
         found = self.face3d
         solid = Face3DColumns(found.face.name, found.model_id, self._smoothing) if found else None
-        return ReadingColumns(self.infos, self.outputs, self.point_columns, solid)
+        return ReadingColumns(self.infos, self.outputs, self.point_columns, solid, TrustColumns(self.assessment))
 
     @overload
     def read(self, picture: PictureLike) -> Readings: ...
@@ -310,8 +317,8 @@ class Analyzer:
             return [None] * sum(len(faces.boxes) for faces in found)
         if all(faces.points is not None for faces in found):
             return [points for faces in found for points in faces.points or ()]
-        pictures = [(f.picture, box) for f in found if f.picture is not None for box in f.boxes]
-        scaled = [(picture.pixels, scaled_box(box, picture.scale)) for picture, box in pictures]
+        pictures = [(f.picture, face) for f in found if f.picture is not None for face in f.detections]
+        scaled = [(picture.pixels, face.scaled(picture.scale, picture.scale)) for picture, face in pictures]
         read = self.landmarks.read_many(scaled)
         return [scaled_points(face, 1 / picture.scale) for face, (picture, _) in zip(read, pictures, strict=True)]
 
@@ -346,7 +353,8 @@ class Analyzer:
                 track_id=None if faces.track_ids is None else faces.track_ids[number], points=points,
                 face3d=solid if isinstance(solid, Face3DReading) else None,
             )  # fmt: skip
-            readings.append(with_outputs(face, given, self.outputs))
+            assert faces.picture is not None
+            readings.append(self.assessment.completed(with_outputs(face, given, self.outputs), given, faces.picture))
         return PictureReadings(task.source, faces.picture, readings or Readings([none]))
 
     def _missing_voice(self, faces: Faces) -> str:

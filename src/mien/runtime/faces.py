@@ -68,6 +68,8 @@ class Faces:
     """Why it could not be read, or what was done to the picture."""
     voices: dict[SoundInput, np.ndarray] = field(default_factory=dict)
     """For each sound of the task: its log-mel picture, where there are faces."""
+    detections: list[Detection] = field(default_factory=list)
+    """In pixels of the original, with the detector's points where it gives some; empty where `points` are read."""
     points: list[FacePoints | None] | None = None
     """Of a film whose faces are followed: their points, read already."""
     track_ids: list[int] | None = None
@@ -99,8 +101,10 @@ class FaceFinder:
         """Raises MienError for a file that cannot be read."""
         picture = task.load()
         found = sorted(self._detector(picture.scale)(picture.pixels), key=lambda face: -face.side)[: self.max_faces]
-        boxes = [scaled_box(face.box, 1 / picture.scale) for face in found]
-        return self.cut(task, self._finer(task, picture, boxes), boxes, [face.score for face in found])
+        found = [face.scaled(1 / picture.scale, 1 / picture.scale) for face in found]
+        boxes = [face.box for face in found]
+        faces = self.cut(task, self._finer(task, picture, boxes), boxes, [face.score for face in found])
+        return replace(faces, detections=found)
 
     def cut(self, task: PictureTask, picture: Picture, boxes: list[Box], scores: list[float]) -> Faces:
         """The faces in these boxes, in pixels of the original."""

@@ -17,7 +17,7 @@ from mien.runtime.networks import FaceNetwork
 from mien.runtime.readings import PictureReadings, Readings
 from mien.runtime.tracking.tracker import BoxTracker, FaceTracker
 
-FRAMES_AHEAD = 8  # decoded, or tracked, that wait for the next stage
+FRAMES_AHEAD = 4  # decoded, or tracked, that wait for the next stage
 
 
 class FrameTasks:

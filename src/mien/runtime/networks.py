@@ -12,7 +12,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from mien.core.bundle import BundleInfo
-from mien.core.decode import probabilities
+from mien.core.decode import energies, probabilities
 from mien.core.errors import MienError
 from mien.core.labels import AFFECT
 from mien.core.spec import Input, Output, OutputKind, PictureInput, SoundInput
@@ -31,6 +31,13 @@ class FaceOutput:
     """What it means, as its bundle declares it."""
     info: BundleInfo
     """Of its bundle."""
+
+
+class ClassShares(dict[str, float]):
+    """Probabilities by class name, with the energy of the logits that they are of."""
+
+    energy: float = float("nan")
+    """core.decode.energies."""
 
 
 VOICE = "voice"  # the input that gets the sound of the film
@@ -97,8 +104,12 @@ class FaceNetwork:
     def _decoded(self, name: str, output: Output, values: np.ndarray) -> Any:
         """One for each face: {name: number} of classes and values, an array of the rest."""
         if output.kind == "classes":
-            values = probabilities(values, temperature=self.info.temperature(name))
-        elif output.kind != "values":
+            shares = probabilities(values, temperature=self.info.temperature(name))
+            found = [ClassShares(zip(output.names, row.tolist(), strict=True)) for row in shares]
+            for each, energy in zip(found, energies(values).tolist(), strict=True):
+                each.energy = energy
+            return found
+        if output.kind != "values":
             return values
         return [dict(zip(output.names, row.tolist(), strict=True)) for row in values]
 

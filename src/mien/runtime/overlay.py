@@ -117,10 +117,13 @@ def _frame(canvas: ImageDraw.ImageDraw, face: Reading, size: tuple[int, int], li
 
 
 def plate_text(face: Reading) -> str:
-    """What stands on a face's plate: a line for its expression, in a film after the number of its track, and one for
-    valence and arousal where both are read."""
-    label = face.label if face.track_id is None else f"#{face.track_id} {face.label}".rstrip()
-    return "\n".join(filter(None, [label, face.affect.summary if face.affect and face.expression else ""]))
+    """What stands on a face's plate: a line for its expression, in a film after the number of its track, one for
+    valence and arousal where both are read, and one for what is wrong with the picture."""
+    label = "no expression" if face.abstained else face.label
+    label = label if face.track_id is None else f"#{face.track_id} {label}".rstrip()
+    affect = face.affect.summary if face.affect and face.expression else ""
+    flags = face.abstained_text or (face.quality.summary if face.quality else "")
+    return "\n".join(filter(None, [label, affect, flags]))
 
 
 def colour_of(face: Reading) -> str:

@@ -150,7 +150,7 @@ def picture_again(reading: FaceReading) -> Picture:
 
 def with_outputs(face: FaceReading, given: Mapping[str, Any], outputs: Sequence[FaceOutput]) -> FaceReading:
     """The reading with what the networks gave of it, by output name."""
-    numbers = {name: value for name, value in given.items() if isinstance(value, dict)}
+    numbers = {name: dict(value) for name, value in given.items() if isinstance(value, dict)}
     arrays = {name: value for name, value in given.items() if not isinstance(value, dict)}
     main = next((output.name for output in outputs if output.output.kind == "classes"), None)
     shares: dict[str, float] = numbers.get(main, {}) if main is not None else {}

@@ -21,7 +21,7 @@ from mien.media.tables.stored import Rows, StoredTable
 from mien.runtime.face3d.reading import SIZE, Face3DColumns, shown_name
 from mien.runtime.networks import FaceOutput, named_outputs
 from mien.runtime.readings import affect_of
-from mien.runtime.tables import ReadingColumns
+from mien.runtime.tables import TRACK, ReadingColumns
 from mien.synthetic.faces3d import face_named
 
 TRACK = "track_id"

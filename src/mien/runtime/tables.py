@@ -5,7 +5,7 @@ its weights' hash, the order of the classes. A picture without a face is a row w
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,11 +16,17 @@ from mien import __version__
 from mien.core.bundle import BundleInfo
 from mien.core.landmarks import scheme_of
 from mien.core.records import FacePoints, Reading
-from mien.core.spec import SoundInput
+from mien.core.spec import SoundInput, input_to_dict
 from mien.media.tables import Column, TableWriter
 from mien.runtime.face3d.reading import Face3DColumns
 from mien.runtime.networks import FaceOutput
+from mien.runtime.trust.columns import TrustColumns
 
+CROPS = (
+    "Each network reads its own crop of a face: the detector's box, shifted by box_shift and enlarged by box_scale "
+    "(shares of its side), brought to size x size pixels as its inputs say. Landmarks are read a second time in a crop "
+    "around the points found first, turned upright."
+)
 FRAME_OF_REFERENCE = (
     "Pixels of the upright picture (after EXIF rotation; of a video after its display matrix, with square pixels), at "
     "the size that the file holds. Origin: outer corner of the upper left pixel; x to the right, y down. Boxes are "
@@ -31,6 +37,7 @@ VOICE_WINDOW = (
     "padding. Pictures, and films without sound, have empty cells for the outputs of such a network."
 )
 _PIXELS, _SHARE = ".3f", ".6f"  # how they stand in CSV
+TRACK = "track_id"  # the column of the numbers of followed faces
 _FIRST = (
     Column("source", "text", meaning="the file, as it was named"),
     Column("frame", "integer", "frames", "0..", "index of the video frame, counted from 0; 0 for a picture"),
@@ -43,7 +50,7 @@ _FIRST = (
         "number of the face within its picture or frame, the largest first; no identity",
     ),
     Column(
-        "track_id", "integer", "", "0..",
+        TRACK, "integer", "", "0..",
         "number of the person's face within its video, the same in all frames, by appearance; empty for a picture",
     ),
     Column("box_x0", "number", "pixels", "", "left edge of the detector's box", _PIXELS),
@@ -125,7 +132,11 @@ class PointColumns:
     def described(self) -> dict[str, Any]:
         """For the sidecar."""
         info, points = self.info, next(iter(self.info.outputs_of("points").values()))
-        model = {"id": info.model_id, "system": info.system, "sha256": info.files, "provenance": info.provenance}
+        model = {
+            "id": info.model_id, "system": info.system, "sha256": info.files,
+            "inputs": {name: input_to_dict(given) for name, given in info.inputs.items()},
+            "provenance": info.provenance,
+        }  # fmt: skip
         model |= {"licence": asdict(info.licence)} if info.licence else {}
         return {
             "scheme": f"landmarks_{points.scheme}",
@@ -151,6 +162,8 @@ class ReadingColumns:
     """Of the landmark model that reads along."""
     face3d: Face3DColumns | None = None
     """Of the 3D faces."""
+    trust: TrustColumns = field(default_factory=TrustColumns)
+    """Of quality, prediction sets and agreement."""
 
     @classmethod
     def of(cls, info: BundleInfo, points: PointColumns | None = None) -> "ReadingColumns":
@@ -167,8 +180,8 @@ class ReadingColumns:
 
     @cached_property
     def _further(self) -> tuple[Column, ...]:
-        """Of points and 3D faces."""
-        return tuple(column for part in (self.points, self.face3d) if part for column in part.columns)
+        """Of points, 3D faces and trust."""
+        return tuple(column for part in (self.points, self.face3d, self.trust) if part for column in part.columns)
 
     @cached_property
     def groups(self) -> dict[str, dict[str, Column]]:
@@ -197,7 +210,7 @@ class ReadingColumns:
             "frame": reading.frame,
             "timestamp": reading.timestamp_s,
             "face_id": reading.face_id if reading.success else None,
-            "track_id": reading.track_id,
+            TRACK: reading.track_id,
             "score": reading.score,
             "success": int(reading.success),
             "model": reading.model,
@@ -212,7 +225,7 @@ class ReadingColumns:
                 cells[group[""].name] = reading.expression if name == main else best
             cells |= {group[key].name: value for key, value in values.items() if key in group}
         cells |= self.points.cells(reading.points) if self.points else {}
-        return cells | (self.face3d.cells(reading.face3d) if self.face3d else {})
+        return cells | (self.face3d.cells(reading.face3d) if self.face3d else {}) | self.trust.cells(reading)
 
     def described(self, **details: Any) -> dict[str, Any]:
         """For the sidecar: what the numbers of the table mean, as plain values."""
@@ -222,12 +235,14 @@ class ReadingColumns:
             "table": "one row for each face; a picture or frame without one is a row with success 0",
             "columns": {column.name: column.described() for column in self.columns},
             "frame_of_reference": FRAME_OF_REFERENCE,
+            "crops": CROPS,
             **({"voice": VOICE_WINDOW} if voiced else {}),
             "missing": "an empty cell (CSV), null (Parquet)",
             "model": models[0],
             **({"models": models} if len(models) > 1 else {}),
             **({"points": self.points.described()} if self.points else {}),
             **({"face3d": self.face3d.described()} if self.face3d else {}),
+            **self.trust.described(),
             "mien": __version__,
             **details,
         }
@@ -291,6 +306,7 @@ def _model(info: BundleInfo) -> dict[str, Any]:
         "system": info.system,
         "sha256": info.files,
         **labels,
+        "inputs": {name: input_to_dict(given) for name, given in info.inputs.items()},
         "outputs": {name: output.to_dict() for name, output in info.outputs.items()},
         "provenance": info.provenance,
         **({"licence": asdict(info.licence)} if info.licence else {}),

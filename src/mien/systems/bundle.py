@@ -16,6 +16,7 @@ from safetensors.torch import load_file, save
 from mien.core.bundle import TRAIN_FACES_NAMES, BundleInfo
 from mien.core.errors import MienError, nearest
 from mien.core.licence import Licence
+from mien.core.trust.calibration import Calibration
 from mien.core.typed import named
 from mien.media import files
 from mien.media.bundles import bundle_folder, bundle_name, shipped_names
@@ -36,6 +37,7 @@ def save_bundle(
     system: "System",
     *,
     temperatures: Mapping[str, float] | None = None,
+    calibration: Mapping[str, Calibration] | None = None,
     provenance: Mapping[str, Any] | None = None,
     card: str = "",
     extra: Mapping[str, bytes] | None = None,
@@ -43,8 +45,8 @@ def save_bundle(
 ) -> BundleInfo:
     """Writes the bundle and returns what its `system.json` says; a bundle already there is replaced as a whole.
 
-    temperatures: of outputs of classes, by name. extra: further files by name, such as the fingerprints of the training
-    faces; their hashes are stated too. licence: None where nobody has stated it.
+    temperatures, calibration: of outputs of classes, by name. extra: further files by name, such as the fingerprints of
+    the training faces; their hashes are stated too. licence: None where nobody has stated it.
 
     Raises MienError when the folder cannot be written, or holds something that is not a bundle: nothing changes then.
     """
@@ -60,17 +62,19 @@ def save_bundle(
             new.mkdir()
             for name, content in (extra or {}).items():
                 (new / name).write_bytes(content)
-            info = _write(new, system, dict(temperatures or {}), dict(provenance or {}), card, licence=licence)
+            info = _write(new, system, dict(provenance or {}), card)
+            info = replace(
+                info, temperatures=dict(temperatures or {}), calibration=dict(calibration or {}), licence=licence
+            )
+            (new / DESCRIPTION).write_text(info.to_json(), encoding="utf-8")
             replace_bundle(folder, new)
     except (OSError, SafetensorError) as error:
         raise MienError(f"Cannot write {folder}: {error}. What was written before is kept.") from error
     return info
 
 
-def _write(
-    folder: Path, system: "System", temperatures: dict[str, float], provenance: dict[str, Any], card: str, *,
-    licence: Licence | None,
-) -> BundleInfo:  # fmt: skip
+def _write(folder: Path, system: "System", provenance: dict[str, Any], card: str) -> BundleInfo:
+    """Weights and card; the description without what was fitted."""
     extra = {path.name: sha256_of(path) for path in sorted(folder.iterdir())}
     state = {name: value.detach().cpu().contiguous().clone() for name, value in system.state_dict().items()}
     (folder / WEIGHTS).write_bytes(save(state))  # save_file would hide it from other users
@@ -79,13 +83,10 @@ def _write(
         config=config_dict(system),
         inputs=system.inputs,
         outputs=system.outputs,
-        temperatures=temperatures,
         files={WEIGHTS: sha256_of(folder / WEIGHTS)} | extra,
         provenance=provenance,
         controls=system.controls,
-        licence=licence,
     )
-    (folder / DESCRIPTION).write_text(info.to_json(), encoding="utf-8")
     (folder / CARD).write_text(card or f"# {info.model_id}\n", encoding="utf-8")
     return info
 

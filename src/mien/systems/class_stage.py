@@ -10,10 +10,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mien.core.decode import energies, probabilities
 from mien.core.errors import MienError
 from mien.core.labels import AFFECT, meaning
 from mien.core.options import check_choices, check_rules
 from mien.core.records import Sample
+from mien.core.trust.calibration import Calibration, calibrated
 from mien.metrics import affect
 from mien.metrics.calibration import fit_temperature, nll
 from mien.metrics.expression import accuracy, balanced_accuracy, confusion_matrix
@@ -146,6 +148,16 @@ class ClassStage(Stage):
             return {"expression": fit_temperature(predictions["logits"], predictions["truth"])}
         except MienError:  # every prediction right, or none better than chance: nothing to calibrate on
             return {"expression": 1.0}
+
+    def calibration(self, predictions: Predictions, temperatures: Mapping[str, float]) -> dict[str, Calibration]:
+        """Of the one output; a stage with several outputs of classes has them in `predictions` by their names."""
+        found = {name: predictions[name if name in predictions else "logits"] for name in temperatures}
+        return {
+            name: calibrated(
+                probabilities(logits, temperature=temperatures[name]), predictions["truth"], energies(logits)
+            )
+            for name, logits in found.items()
+        }
 
 
 def head_rows(

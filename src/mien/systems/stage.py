@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from mien.core.errors import MienError
 from mien.core.records import Sample
+from mien.core.trust.calibration import Calibration
 from mien.systems.bundle import check_state
 from mien.systems.config import config_from
 from mien.systems.optim import OptimOptions
@@ -89,6 +90,10 @@ class Stage(TrainingStep):
 
     def temperatures(self, predictions: Predictions) -> dict[str, float]:
         """For outputs of classes, by name: what the logits of the evaluated network are divided by to be calibrated."""
+        return {}
+
+    def calibration(self, predictions: Predictions, temperatures: Mapping[str, float]) -> dict[str, Calibration]:
+        """For outputs of classes, by name: thresholds of prediction sets, of the same faces."""
         return {}
 
     def initialize(self, role: str, other: System) -> None:

@@ -79,14 +79,15 @@ class System(nn.Module):
     def save_pretrained(
         self, folder: Path | str, *, card: str = "", provenance: Mapping[str, Any] | None = None
     ) -> BundleInfo:
-        """Writes a bundle: weights (safetensors), `system.json`, card. A temperature once fitted is kept."""
+        """Writes a bundle: weights (safetensors), `system.json`, card. What was fitted on held-out faces is kept."""
         from mien.systems.bundle import save_bundle
 
-        temperatures = self.info.temperatures if self.info else {}
-        known = self.info.provenance if self.info else {}
+        info = self.info
         return save_bundle(
-            folder, self, temperatures=temperatures, provenance={**known, **(provenance or {})}, card=card,
-            licence=self.info.licence if self.info else None,
+            folder, self, temperatures=info.temperatures if info else None,
+            calibration=info.calibration if info else None,
+            provenance={**(info.provenance if info else {}), **(provenance or {})}, card=card,
+            licence=info.licence if info else None,
         )  # fmt: skip
 
     @classmethod

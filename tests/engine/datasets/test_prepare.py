@@ -140,8 +140,8 @@ def test_every_failure_is_listed_with_its_reason(tmp_path: Path) -> None:
 
 
 def test_five_points_stand_where_the_template_says(top: Path, tmp_path: Path) -> None:
+    from mien.core.framing import FIVE_POINTS
     from mien.core.landmarks import to_5
-    from mien.data.preparation.face_crop import FIVE_POINTS
 
     prepare("w300", root=str(top / "w300"), output=str(tmp_path / "out"), size=112, align="five_points", box_scale=1,
             workers=1)  # fmt: skip
@@ -151,6 +151,30 @@ def test_five_points_stand_where_the_template_says(top: Path, tmp_path: Path) ->
     with pytest.raises(MienError, match=r"No face could be prepared"):
         prepare("ferplus", root=str(top / "ferplus"), output=str(tmp_path / "no"), align="five_points",
                 detector="none", workers=1)  # fmt: skip
+
+
+def test_ffhq_prepares_the_very_pixels_that_invert_reads_and_its_points_go_back(top: Path, tmp_path: Path) -> None:
+    from mien.core.framing import ffhq_crop
+    from mien.core.landmarks import to_5
+    from mien.media.crop import prepare as cut_out
+    from mien.media.image import load_image
+
+    out = tmp_path / "out"
+    prepare("w300", root=str(top / "w300"), output=str(out), size=64, align="ffhq", encoding="png", workers=1)
+    sources = {s.key: s for s in open_reader("w300", top / "w300").samples("train")}
+    prepared = open_reader("manifest", out).samples("train")
+    assert len(prepared) == len(sources)
+    for sample in prepared[:3]:
+        source = sources[sample.key]
+        crop = ffhq_crop(source.landmarks_px, size=64)  # what mien invert calls
+        wanted = cut_out(load_image(source.path).pixels, crop, PictureInput(size=64))
+        assert np.array_equal(load_image(sample.path).pixels, wanted)
+        np.testing.assert_allclose(crop.to_picture(sample.landmarks_px), source.landmarks_px, atol=1e-3)
+        again = ffhq_crop(to_5(sample.landmarks_px), size=64)  # what is aligned stays as it is
+        assert again.centre == pytest.approx((32, 32), abs=0.01) and again.sides == pytest.approx((64, 64), abs=0.01)
+        assert again.roll_rad == pytest.approx(0, abs=1e-4)
+    with pytest.raises(MienError, match="leave --box-scale and --box-shift-y out"):
+        prepare("w300", root=str(top / "w300"), output=str(tmp_path / "no"), align="ffhq", box_scale=1.0)
 
 
 # The process is killed while it writes its second part: the shard is there, what says that it is whole is not.

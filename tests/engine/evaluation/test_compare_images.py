@@ -1,6 +1,7 @@
 """`mien compare-images`: pairing by stem, one table for several folders, and what is refused."""
 
 import csv
+import hashlib
 import json
 from pathlib import Path
 
@@ -57,7 +58,9 @@ def test_jpeg_is_noted_and_sizes_meet_when_asked(folders: Path, capsys: pytest.C
     [
         (["--metrics", "l3"], "No metric 'l3'. Did you mean 'l2'?"),
         (["--metrics", "lpips"], "--lpips-backbone FILE"),
+        (["--metrics", "id"], "--recogniser FILE (ArcFace IR-SE50), --curricular FILE (CurricularFace IR-101)"),
         (["--metrics", "id", "--recogniser", "nowhere.pth"], "there is no file nowhere.pth"),
+        (["--metrics", "l2,fid"], "The metric fid needs a file and none is named: --inception FILE"),
     ],
 )
 def test_what_cannot_be_measured_is_one_line(
@@ -73,3 +76,61 @@ def test_folders_that_do_not_pair_are_refused(folders: Path, capsys: pytest.Capt
     error = capsys.readouterr().err
     assert "1 of 3 names have no picture in" in error and "face_2" in error
     assert main(["compare-images", str(folders / "truth")]) == 2
+
+
+def test_fid_is_of_the_whole_sets_and_its_file_is_named(folders: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Through a network that gives the mean colour: 0.2 apart in three channels, with equal covariances."""
+    pytest.importorskip("torch")
+    import mien.nn.inception
+    import mien.nn.weights
+
+    (folders / "inception.pth").write_bytes(b"weights")
+    monkeypatch.setattr(mien.nn.weights, "read_checkpoint", lambda path: {})
+    monkeypatch.setattr(mien.nn.inception, "inception_of", lambda contents: lambda pictures: pictures.mean((2, 3)))
+    words = ["compare-images", *(str(folders / name) for name in ("exact", "bright", "truth")), "--metrics", "fid"]
+    assert main([*words, "--inception", str(folders / "inception.pth"), "--output", str(folders / "out")]) == 0
+    found = json.loads((folders / "out" / "metrics.json").read_text("utf-8"))
+    (exact,), (bright,) = (run["scores"] for run in found["runs"])
+    assert exact["value"] == pytest.approx(0, abs=1e-9) and bright["value"] == pytest.approx(3 * 0.04, rel=1e-4)
+    assert "3 pictures, fewer than 2,048" in bright["note"] and bright["low"] is None
+    named = found["networks"]["fid@inception_2048"]
+    assert named["sha256"] == hashlib.sha256(b"weights").hexdigest() and named["file"].endswith("inception.pth")
+    table = (folders / "out" / "metrics.md").read_text("utf-8")
+    assert "fid@inception_2048 (lower is better)" in table and named["sha256"][:12] in table
+
+
+def test_identity_names_its_network_and_counts_pictures_without_a_face(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch = pytest.importorskip("torch")
+    import mien.nn.losses.auxiliary
+    import mien.nn.weights
+    from mien.synthetic.people import PeopleOptions, portrait
+
+    pixels, _ = portrait(1, 0, options=PeopleOptions(size=160, yaw_max_deg=0, occluders=False))
+    blank = np.full_like(pixels, 200)
+    for folder, pictures in (("rebuilt", (pixels, blank, pixels)), ("truth", (pixels, pixels, blank))):
+        (tmp_path / folder).mkdir()
+        for number, picture in enumerate(pictures):
+            Image.fromarray(picture).save(tmp_path / folder / f"{number}.png")
+
+    def embed(face):
+        assert face.shape == (1, 3, 112, 112)
+        return torch.nn.functional.normalize(face.flatten(1), dim=1)
+
+    for name in ("se50.pth", "101.pth"):
+        (tmp_path / name).write_bytes(name.encode())
+    monkeypatch.setattr(mien.nn.weights, "read_checkpoint", lambda path: {})
+    monkeypatch.setattr(mien.nn.losses.auxiliary, "recogniser_of", lambda contents, which: embed)
+    words = ["compare-images", str(tmp_path / "rebuilt"), str(tmp_path / "truth"), "--metrics", "id"]
+    files = ["--bootstrap", "0", "--recogniser", str(tmp_path / "se50.pth"), "--curricular", str(tmp_path / "101.pth")]
+    assert main([*words, *files, "--output", str(tmp_path / "out")]) == 0
+    found = json.loads((tmp_path / "out" / "metrics.json").read_text("utf-8"))
+    (run,) = found["runs"]
+    assert [score["metric"] for score in run["scores"]] == ["id@ir_se50", "id@ir_101"]
+    assert [score["n"] for score in run["scores"]] == [2, 2] and "1 of 3 pairs" in run["scores"][0]["note"]
+    assert found["networks"]["id@ir_101"]["network"] == "CurricularFace IR-101"
+    assert "no face was found in 1 of 3 true" in run["notes"][0] and "1 of 3 rebuilt" in run["notes"][1]
+    rows = list(csv.DictReader((tmp_path / "out" / "pictures.csv").open(encoding="utf-8")))
+    assert float(rows[0]["id@ir_101"]) == pytest.approx(1) and rows[2]["id@ir_101"] == ""
+    assert float(rows[1]["id@ir_101"]) < 0.99

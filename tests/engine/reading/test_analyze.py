@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from mien.core.errors import MienError
+from mien.core.trust.calibration import Calibration
 from mien.engine.reading.analyze import analyze
 from mien.engine.reading.drawings import SampledFrames
 from shape_checks import unchecked
@@ -297,3 +298,20 @@ def test_wrong_words_about_further_readings_are_one_line(
 ) -> None:
     with pytest.raises(MienError, match=error):
         run(photos / "a.jpg", output=tmp_path / "out", bundle=bundle, **options)
+
+
+def test_sets_and_abstentions_are_columns_and_a_resumed_run_keeps_them(photos: Path, tmp_path: Path) -> None:
+    held = {"expression": Calibration(100, {"0.9": 0.0}, 1e6)}
+    bundle = str(write_tiny_bundle(tmp_path / "calibrated", calibration=held))
+    output = tmp_path / "out"
+    text = run(photos / "a.jpg", output=output, bundle=bundle, coverage=0.9, abstain=2, overlay=False)
+    assert "no expression (set of 8 classes)" in text
+    (row,) = rows(output)
+    assert row["expression"] == "" and row["abstained"] == "set of 8 classes" and row["quality_flags"] == ""
+    assert len(row["expression_set"].split(";")) == 8 and float(row["quality_brightness"]) > 0.2
+    sidecar = json.loads((output / "readings.json").read_text())
+    assert sidecar["prediction_sets"]["coverage"] == 0.9 and sidecar["prediction_sets"]["held_out_faces"] == 100
+    with pytest.raises(MienError, match=r"was read with coverage 0.9, this run has None"):
+        run(photos / "a.jpg", output=output, bundle=bundle, resume=True)
+    with pytest.raises(MienError, match="Abstention needs prediction sets"):
+        run(photos / "a.jpg", output=tmp_path / "other", bundle=bundle, abstain=2)

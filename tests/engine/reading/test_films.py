@@ -16,7 +16,7 @@ from mien.media.streams import source as sources
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "runtime"))
 from tiny_bundle import write_tiny_bundle
-from tiny_points import frontal_face, write_point_bundle
+from tiny_points import frontal_face, steady_frame, write_point_bundle
 
 av = pytest.importorskip("av")
 RATE = 8000
@@ -30,7 +30,8 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture(scope="module")
 def dots(tmp_path_factory: pytest.TempPathFactory) -> str:
     face = frontal_face()
-    return str(write_point_bundle(tmp_path_factory.mktemp("dots"), {"landmarks": face[:, :2]}))
+    dots = write_point_bundle(tmp_path_factory.mktemp("dots"), {"landmarks": face[:, :2]}, **steady_frame(face))
+    return str(dots)
 
 
 @pytest.fixture(scope="module")

@@ -90,6 +90,43 @@ def test_the_exported_network_inverts_alike(bundle: Path, photo: Path, tmp_path:
     assert "holds no weights" in capsys.readouterr().err
 
 
+def test_refinement_comes_nearer_and_says_by_how_much(bundle: Path, photo: Path, tmp_path: Path, capsys) -> None:
+    for name, more in (("plain", []), ("refined", ["--refine", "6"])):
+        words = ["--bundle", str(bundle), "--output", str(tmp_path / name), "--align", "none", *more]
+        assert main(["invert", str(photo), *words]) == 0
+    output = capsys.readouterr().out
+    plain, refined = (
+        next(csv.DictReader((tmp_path / name / "faces.csv").open(encoding="utf-8"))) for name in ("plain", "refined")
+    )
+    assert refined["estimate_l2"] == plain["l2"] and float(refined["l2"]) < float(plain["l2"])
+    assert float(refined["loss_after"]) < float(refined["loss_before"]) and 1 <= int(refined["steps"]) <= 6
+    assert f"after {refined['steps']} steps" in output and "estimate_l2" not in plain
+    assert "encoder" in (tmp_path / "refined" / "report.html").read_text("utf-8")
+    with np.load(tmp_path / "refined" / "codes" / "someone.npz") as codes:
+        face = np.asarray(Image.open(photo).resize((64, 64)))
+        assert codes["face"].shape == face.shape and np.abs(codes["face"].astype(int) - face).mean() < 4
+
+
+def test_refinement_without_torch_or_with_files_of_nobody_is_one_line(
+    bundle: Path, photo: Path, tmp_path: Path, capsys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ["invert", str(photo), "--bundle", str(bundle), "--output", str(tmp_path / "out")]
+    for more, message in (
+        (["--refine", "-1"], "--refine is a number of steps"),
+        (["--lpips-heads", "heads.pth"], "are for --refine STEPS"),
+        (
+            ["--refine", "5", "--lpips-heads", "heads.pth"],
+            "LPIPS needs a file and none is named: --lpips-backbone",
+        ),
+    ):
+        assert main([*words, *more]) == 2
+        assert message in capsys.readouterr().err
+    monkeypatch.setattr("mien.engine.reading.invert.inverter.find_spec", lambda name: None)
+    assert main([*words, "--refine", "5"]) == 2
+    error = capsys.readouterr().err
+    assert "--refine needs torch, which is not installed" in error and error.count("\n") == 1
+
+
 def test_what_cannot_be_inverted_is_one_line(bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Image.new("RGB", (90, 90), "white").save(tmp_path / "white.png")
     words = ["invert", str(tmp_path / "white.png"), "--output", str(tmp_path / "out")]

@@ -85,7 +85,7 @@ def test_a_film_in_a_pipe_is_known_by_its_first_bytes_and_read(tmp_path: Path) -
     assert [int(frame.pixels.mean()) // 60 for frame in read] == [0, 2, 3]
     assert not film_in_pipe(io.BufferedReader(io.BytesIO(b"photos/one.jpg\n")))
     assert not film_in_pipe(io.StringIO("photos/one.jpg")) and not film_in_pipe(None)
-    with pytest.raises(MienError, match="stdin: not a video that can be read"):
+    with pytest.raises(MienError, match="stdin: not a video that can be read through a pipe"):
         list(PipedFilm(io.BytesIO(b"OggS" + bytes(100))).frames(ALL_FRAMES))
 
 

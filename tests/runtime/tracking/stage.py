@@ -104,7 +104,7 @@ class StagedLandmarker(Landmarker):
         return [self._nearest(points.landmarks_px + shift) for points, shift in known]
 
     def read_many(self, faces):
-        return [self._nearest(np.array([[box[0], box[1]], [box[2], box[3]]])) for _, box in faces]
+        return [self._nearest(np.array(face.box).reshape(2, 2)) for _, face in faces]
 
     def _nearest(self, around: np.ndarray) -> FacePoints:
         stage = self.detector.stage

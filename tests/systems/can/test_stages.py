@@ -160,6 +160,7 @@ def test_the_context_learns_while_the_encoders_stand_still(name):
     assert scores["accuracy_face"] > 0.5 and np.isfinite(scores["nll_voice"])
     assert ("divergence" in scores) == (name == "can")
     assert set(stage.temperatures(found)) == {"expression", "expression_face", "expression_voice"}
+    assert set(stage.calibration(found, stage.temperatures(found))) == set(stage.temperatures(found))
 
 
 def test_the_released_statistics_of_frozen_encoders_drift():

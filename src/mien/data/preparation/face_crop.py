@@ -5,7 +5,7 @@ network's own size is what the direct path would have given.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -14,8 +14,8 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from mien.core.errors import MienError, nearest
-from mien.core.geometry import Crop, crop_of_box, crop_of_picture, fit_similarity, intersection_over_union
-from mien.core.landmarks import to_5
+from mien.core.framing import ffhq_crop, template_crop
+from mien.core.geometry import Crop, crop_of_box, crop_of_picture, intersection_over_union
 from mien.core.records import Box, Sample
 from mien.core.spec import PictureInput
 from mien.data.recent import recent_picture
@@ -23,12 +23,10 @@ from mien.media.crop import crop_pixels
 from mien.media.detect import Detection, Detector, create_detector
 from mien.media.image import Picture
 
-DETECTORS, ALIGNMENTS, ENCODINGS = ("dlib", "yunet", "none"), ("box", "five_points"), ("jpeg", "png")
+DETECTORS, ALIGNMENTS, ENCODINGS = ("dlib", "yunet", "none"), ("box", "five_points", "ffhq"), ("jpeg", "png")
 # Of two faces the larger counts, unless the smaller has at least this share of its side and is nearer to the centre.
 RIVAL = 0.8
-# Eyes, nose tip and mouth corners in shares of the side: the 112-pixel template that ArcFace (Deng et al., CVPR 2019)
-# and its successors align to.
-FIVE_POINTS = (np.array([[38.29, 51.70], [73.53, 51.50], [56.03, 71.74], [41.55, 92.37], [70.73, 92.20]]) + 0.5) / 112
+BOX_SCALE, BOX_SHIFT_Y = 1.18, -0.075  # turn dlib's box into FER2013's framing
 BROKEN, NO_FACE, TOO_SMALL, NO_LANDMARKS = "broken picture", "no face", "too small", "no landmarks"
 
 
@@ -43,12 +41,12 @@ class Preparation:
     weights: str | None = None
     """File of yunet."""
     align: str = "box"
-    """box, or five_points."""
+    """box, five_points (ArcFace's template) or ffhq (the frame of FFHQ's pictures, as `mien invert` cuts it out)."""
     own_boxes: bool = True
-    """Whether the data set's box (or landmarks, to align by five points) goes before the detector."""
-    box_scale: float = 1.18
+    """Whether the data set's box (or landmarks, to align by points) goes before the detector."""
+    box_scale: float = BOX_SCALE
     """As of PictureInput; with box_shift_y, the defaults turn dlib's box into FER2013's framing."""
-    box_shift_y: float = -0.075
+    box_shift_y: float = BOX_SHIFT_Y
     """As of PictureInput."""
     fit: str = "squash"
     """As of PictureInput."""
@@ -67,11 +65,15 @@ class Preparation:
             raise MienError(f"A JPEG's quality lies in 50..100 here; got {self.quality}.")
         if self.min_face < 0:
             raise MienError(f"min_face is a side in pixels, at least 0; got {self.min_face:g}.")
+        if self.align == "ffhq" and (self.box_scale, self.box_shift_y) != (BOX_SCALE, BOX_SHIFT_Y):
+            raise MienError("--align ffhq has a frame of its own: leave --box-scale and --box-shift-y out.")
         _ = self.spec
 
     @property
     def spec(self) -> PictureInput:
         fit: Any = self.fit
+        if self.align == "ffhq":
+            return PictureInput(size=self.size, fit=fit)
         return PictureInput(size=self.size, fit=fit, box_scale=self.box_scale, box_shift=(0.0, self.box_shift_y))
 
 
@@ -116,12 +118,12 @@ def cut(sample: Sample, how: Preparation) -> Face:
 def _crop(sample: Sample, picture: Picture, how: Preparation) -> tuple[Crop, float, float | None]:
     """The crop, the side in pixels of the face that it frames, and the detector's score."""
     points, box = (sample.landmarks_px, sample.box) if how.own_boxes else (None, None)
-    if how.align == "five_points":
+    if how.align != "box":
         if points is not None:
             return *_aligned(np.asarray(points), how), None
         found = _found(sample, picture, how)
         if found.landmarks_px is None:
-            raise CutError(NO_LANDMARKS, f"neither the data set nor {how.detector} gives points to align by")
+            raise CutError(NO_LANDMARKS, f"neither data set nor {how.detector} gives points to align by; yunet does")
         return *_aligned(found.landmarks_px, how), found.score
     if box is not None:
         return crop_of_box(box, how.spec), _side(box), None
@@ -133,18 +135,18 @@ def _crop(sample: Sample, picture: Picture, how: Preparation) -> tuple[Crop, flo
 
 
 def _aligned(landmarks_px: np.ndarray, how: Preparation) -> tuple[Crop, float]:
-    """The crop that brings five points nearest to the template, and its side in pixels of the picture.
+    """The crop by a face's points, and the side in pixels of the picture that the face's template has there.
 
-    box_scale widens it about its centre, as it does a box; box_shift_y has no part in it.
+    five_points: box_scale widens it about its centre, as it does a box; box_shift_y has no part in it.
     """
-    five = landmarks_px if len(landmarks_px) == 5 else to_5(landmarks_px)
     try:
-        scale, rotation, shift = fit_similarity(FIVE_POINTS, five.astype(float) + 0.5)
+        template = template_crop(landmarks_px, size=how.size)
+        side = template.sides[0]
+        if how.align == "ffhq":
+            return ffhq_crop(landmarks_px, size=how.size), side
     except MienError as error:
         raise CutError(NO_LANDMARKS, str(error)) from error
-    x, y = (scale * rotation @ np.array([0.5, 0.5]) + shift).tolist()
-    side = scale * how.box_scale
-    return Crop((x, y), (side, side), how.size, float(np.arctan2(rotation[1, 0], rotation[0, 0]))), scale
+    return replace(template, sides=(side * how.box_scale, side * how.box_scale)), side
 
 
 def _found(sample: Sample, picture: Picture, how: Preparation) -> Detection:

@@ -16,7 +16,7 @@ def prepare(
     format: Literal["folder", "shards"] = "folder",
     detector: Literal["dlib", "yunet", "none"] = "dlib",
     detector_weights: str | None = None,
-    align: Literal["box", "five_points"] = "box",
+    align: Literal["box", "five_points", "ffhq"] = "box",
     own_boxes: bool = True,
     box_scale: float = 1.18,
     box_shift_y: float = -0.075,
@@ -39,7 +39,9 @@ def prepare(
         format: one file for each picture, or tar files of some hundred pictures each, for large sets and slow disks.
         detector: face detector; none keeps the whole picture, for sets that are crops already.
         detector_weights: weight file of yunet, instead of the fetched one.
-        align: box keeps the picture upright; five_points aligns eyes, nose and mouth to a template.
+        align: box keeps the picture upright; five_points aligns eyes, nose and mouth to ArcFace's template; ffhq turns
+            and scales faces as FFHQ's pictures are, which ASIT and StyleGAN2 are trained on. The last two need points:
+            of the data set (5, 68, 84 or 98) or of yunet.
         own_boxes: crop by the boxes or landmarks of the data set where it has them, instead of detecting.
         box_scale: side of the crop in sides of the box (as in a bundle's input).
         box_shift_y: downward shift of the crop's centre from the box's, in sides of the box.

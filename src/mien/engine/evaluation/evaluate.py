@@ -30,6 +30,8 @@ def evaluate(
     seed: int = 0,
     compare: str | None = None,
     show_faces: bool = False,
+    by: str = "",
+    groups: str = "",
     crop: CropChoice = "data",
     ocular_norm: OcularNorm = "outer",
     benchmark: bool = False,
@@ -52,6 +54,9 @@ def evaluate(
         seed: seed of the resampling.
         compare: second bundle, evaluated on the same pictures and compared with the first.
         show_faces: show the most confident errors as pictures in the report, which is then not for sharing.
+        by: column that divides the faces into groups, each with its metrics: of the data set (subject, clip, affected,
+            voice_expression) or of --groups.
+        groups: CSV with that column, such as age or gender, and a column key, path or file that names the faces.
         crop: box that faces are cropped by; data is the data set's own, landmarks encloses the true points, detector is
             a face detector's, reading is that followed by a second crop around the predicted points, as in mien
             analyze; both is landmarks and detector, all adds reading.
@@ -66,7 +71,7 @@ def evaluate(
     options = EvaluationOptions(
         data=with_data_of_run(bundle, data),
         bundles=[name for name in (bundle, compare) if name], split=split, runner=runner, device=device,
-        batch_size=batch_size, bootstrap=Bootstrap(bootstrap, seed), show_faces=show_faces,
+        batch_size=batch_size, bootstrap=Bootstrap(bootstrap, seed), show_faces=show_faces, by=by, groups=groups,
         of_tasks={"crop": crop, "ocular_norm": ocular_norm, "benchmark": benchmark, "eval_3d": eval_3d},
     )  # fmt: skip
     return run_splits(options, output) if "," in (split or "") else run(options, output)

@@ -8,6 +8,7 @@ from rich.table import Table
 
 from mien.cli.text import plain_console
 from mien.core.spec import described_inputs
+from mien.engine.evaluation.by_group import LEAST_FACES, GroupTable
 from mien.engine.evaluation.comparison import Comparison
 from mien.engine.evaluation.contamination import format_overlap
 from mien.engine.evaluation.result import Evaluation
@@ -110,6 +111,49 @@ def difference_rows(compared: Comparison) -> tuple[list[str], list[list[str]]]:
             [d.name, compared.written(d.first), compared.written(d.second), gap, f"{low} to {high}", f"{d.n:,}"]
         )
     return columns, rows
+
+
+def group_sections(result: Evaluation) -> list[Section]:
+    """The table of groups, and the largest differences between two of them; empty where none were asked for."""
+    if (table := result.groups) is None:
+        return []
+    columns, rows = _group_rows(table)
+    caption = (
+        f"95 % intervals by a bootstrap over the faces of each group. The largest difference is that of the two groups "
+        f"which differ most, of those with {LEAST_FACES} faces or more: with many groups some difference is large by "
+        "chance. Groups differ in their faces too, not only in how well they are read."
+    )
+    return [Section(f"By {table.column}", parts.table(columns, rows, caption=caption))]
+
+
+def print_groups(result: Evaluation) -> None:
+    """The same on standard output."""
+    if result.groups is None:
+        return
+    columns, rows = _group_rows(result.groups)
+    table = Table()
+    for name in columns:
+        table.add_column(name, justify="left" if name == columns[0] else "right", overflow="fold")
+    for row in rows:
+        table.add_row(*(cell.replace(" (", "\n(").replace(") ", ")\n") for cell in row))
+    plain_console().print(table)
+
+
+def _group_rows(found: GroupTable) -> tuple[list[str], list[list[str]]]:
+    rows = [[group, f"{max(s.n for s in scores):,}", *map(_group_cell, scores)] for group, scores in found.rows.items()]
+    by_metric = {score.metric: score for score in found.largest}
+    largest = [by_metric.get(metric) for metric in found.metrics]
+    if any(largest):
+        rows.append(["largest difference", "", *(f"{_group_cell(s)} {s.note}" if s else "" for s in largest)])
+    return [found.column, "faces", *found.metrics], rows
+
+
+def _group_cell(score: Score) -> str:
+    """`0.812 (0.790 to 0.834)`."""
+    if score.value is None:
+        return "undefined"
+    ends = "" if score.low is None or score.high is None else f" ({score.low:.3f} to {score.high:.3f})"
+    return f"{score.value:.3f}{ends}"
 
 
 def print_scores(

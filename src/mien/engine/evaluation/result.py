@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mien.core.bundle import BundleInfo
+from mien.engine.evaluation.by_group import GroupTable
 from mien.engine.evaluation.comparison import Comparison
 from mien.engine.evaluation.data import Target
 from mien.engine.evaluation.scores import Score
@@ -43,6 +44,8 @@ class Evaluation(MeasuredOutput):
     """With the second model, where there is one."""
     failures: list[tuple[str, str]] = field(default_factory=list)
     """(key, reason) of pictures that could not be read."""
+    groups: GroupTable | None = None
+    """Metrics by group of faces, where they were asked for."""
     seconds: float = 0.0
     """Time of reading, preparing and computing the faces."""
 

@@ -15,15 +15,16 @@ from mien.core.spec import primary
 from mien.data.inputs import checked_inputs
 from mien.data.options import DataOptions
 from mien.engine.bundles.predictor import Predictor, RunnerName, open_predictor
+from mien.engine.evaluation.by_group import group_table, groups_of, write_groups
 from mien.engine.evaluation.classes.rows import write_rows
 from mien.engine.evaluation.contamination import check_contamination, provenance_warnings
 from mien.engine.evaluation.data import EvaluationData, NotMeasurableError
 from mien.engine.evaluation.options import Bootstrap
-from mien.engine.evaluation.page import write_report_of_outputs
+from mien.engine.evaluation.page import print_groups, write_report_of_outputs
 from mien.engine.evaluation.result import Evaluation
 from mien.engine.evaluation.shared_pass import SharedPass
 from mien.engine.evaluation.tables import write_metrics
-from mien.engine.evaluation.task import TASKS, Job, task_of
+from mien.engine.evaluation.task import TASKS, Job, sections_of, task_of
 from mien.media.files import writable_folder
 
 METRICS, REPORT = "metrics.jsonl", "report.html"
@@ -50,6 +51,10 @@ class EvaluationOptions:
     """For the intervals."""
     show_faces: bool = False
     """Whether the report may show faces."""
+    by: str = ""
+    """Column that divides the faces into groups; empty for none."""
+    groups: str = ""
+    """Table with that column, by path; empty takes the data set's own columns."""
     of_tasks: Mapping[str, Any] = field(default_factory=dict)
     """Values of the options that only some kinds of output have, by the field's name in the task's `options_class`."""
 
@@ -88,6 +93,7 @@ def run(options: EvaluationOptions, output: str) -> dict[str, Evaluation]:
     data = EvaluationData(options.data, options.split)
     for plan in plans:
         _add_jobs(plan, data, options)
+    groups = _groups(plans[0], options)
     pairs = _pairs(*plans) if len(plans) == 2 else {}
     _leave_out_training_faces(plans, data)
     for plan in plans:  # before hours are spent
@@ -98,9 +104,26 @@ def run(options: EvaluationOptions, output: str) -> dict[str, Evaluation]:
         task = task_of(results[first].info.outputs[first].kind)
         bootstrap = options.bootstrap.for_comparison
         results[first] = task.compare(results[first], measured[1][second], bootstrap)
+    results = {name: _by_group(result, groups, options) for name, result in results.items()}
     write(folder, results, show_faces=options.show_faces)
     write_rows([*results.values()], _first_classes(measured[1:]), folder)
     return results
+
+
+def _groups(plan: Plan, options: EvaluationOptions) -> dict[str, str]:
+    """Key of each face to its group, before hours are spent; {} where none are asked for."""
+    if options.groups and not options.by:
+        raise MienError("--groups FILE names a table of groups; name its column too: --by COLUMN.")
+    return groups_of(plan.samples, options.by, options.groups) if options.by else {}
+
+
+def _by_group(result: Evaluation, groups: Mapping[str, str], options: EvaluationOptions) -> Evaluation:
+    """With the metrics of each group, where groups were asked for and the kind of output has such metrics."""
+    statistics = task_of(result.info.outputs[result.output].kind).statistics(result) if options.by else {}
+    if not statistics:
+        return result
+    table = group_table(options.by, groups, statistics, options.bootstrap)
+    return replace(result, groups=table, scores=[*result.scores, *table.scores])
 
 
 def run_splits(options: EvaluationOptions, output: str) -> dict[str, Evaluation]:
@@ -229,11 +252,14 @@ def write(folder: Path, results: Mapping[str, Evaluation], *, show_faces: bool) 
     several = len(results) > 1
     for output, task in tasks.items():
         task.write_tables(folder / output if several else folder, results[output])
+        if (groups := results[output].groups) is not None:
+            write_groups(folder / output if several else folder, groups)
     write_metrics(folder / METRICS, results)
     if several:
-        sections = {output: t.sections(results[output], show_faces=show_faces) for output, t in tasks.items()}
+        sections = {output: sections_of(t, results[output], show_faces=show_faces) for output, t in tasks.items()}
         write_report_of_outputs(folder / REPORT, results, sections)
     for output, task in tasks.items():
         if not several:
             task.write_report(folder / REPORT, results[output], show_faces=show_faces)
         task.print_summary(results[output], folder)
+        print_groups(results[output])

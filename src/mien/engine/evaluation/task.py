@@ -8,10 +8,11 @@ from typing import Any, ClassVar
 from mien.core.bundle import BundleInfo
 from mien.core.extras import imported
 from mien.core.spec import Output
+from mien.engine.evaluation.by_group import Statistic
 from mien.engine.evaluation.comparison import Comparison
 from mien.engine.evaluation.data import EvaluationData, Target
 from mien.engine.evaluation.options import Bootstrap, NoOptions
-from mien.engine.evaluation.page import write_report
+from mien.engine.evaluation.page import group_sections, write_report
 from mien.engine.evaluation.result import Evaluation, MeasuredOutput
 from mien.engine.evaluation.scores import Score
 from mien.engine.evaluation.shared_pass import Collect, Collected, SharedPass
@@ -88,13 +89,17 @@ class Task(ABC):
     def sections(self, result: Any, *, show_faces: bool) -> list[Section]:
         """Of the report; the first one is the headline and has no title."""
 
+    def statistics(self, result: Any) -> dict[str, Statistic]:
+        """What `--by` measures of each group, by metric; {} for a kind of output that has no such measure yet."""
+        return {}
+
     @abstractmethod
     def subject(self, result: Any) -> str:
         """What was measured, for the report's subtitle."""
 
     def write_report(self, path: Path, result: Any, *, show_faces: bool = False) -> None:
         """A report of this output alone."""
-        write_report(path, result, self.sections(result, show_faces=show_faces), self.subject(result))
+        write_report(path, result, sections_of(self, result, show_faces=show_faces), self.subject(result))
 
     @abstractmethod
     def print_summary(self, result: Any, folder: Path) -> None:
@@ -132,6 +137,12 @@ class SharedPassTask(Task):
 
     def compare_tables(self, first: Path, second: Path, names: tuple[str, str], bootstrap: Bootstrap) -> Comparison:
         return self.compared(self.read(first), self.read(second), names, bootstrap)
+
+
+def sections_of(task: Task, result: Evaluation, *, show_faces: bool) -> list[Section]:
+    """The task's sections, and the groups after the headline."""
+    first, *rest = task.sections(result, show_faces=show_faces)
+    return [first, *group_sections(result), *rest]
 
 
 def task_of(kind: str) -> Task:

@@ -36,6 +36,8 @@ def analyze(
     format_: list[str] | None = None,
     report: bool = False,
     smooth: bool = False,
+    coverage: float | None = None,
+    abstain: int | None = None,
     resume: bool = False,
     overwrite: bool = False,
     backend: Literal["auto", "onnxruntime", "openvino"] = "auto",
@@ -85,6 +87,10 @@ def analyze(
         format_: also write the table for other tools, once it is complete: openface, fex (py-feat), jsonl, coco;
             several separated by commas. mien convert does it later.
         report: also write report.html, one page on the run, once it is complete. mien report does it later.
+        coverage: also give the set of expressions that holds the label with this probability, such as 0.9 (column
+            expression_set).
+        abstain: give no expression where that set has more than N expressions, or the picture of the face has a quality
+            flag; the column abstained says why. Needs --coverage.
         smooth: of a video, smooth landmarks and 3D faces over time (one-euro filter).
         resume: continue an interrupted run in the same folder; what was read is not read again.
         overwrite: replace the readings and pictures of an earlier run in the same folder.
@@ -108,7 +114,7 @@ def analyze(
     from mien.engine.reading.run import AnalyzeRun, PrintedRun
     from mien.engine.reading.tables.convert import write_formats_of
     from mien.engine.reading.voice.table import hearing_of, read_voices
-    from mien.media.detect import available_detector
+    from mien.media.detect import available_detector, detector_version
     from mien.media.image import left_out
     from mien.media.video import FrameSelection
     from mien.runtime.analyzer import Analyzer
@@ -137,12 +143,13 @@ def analyze(
             face3d=face3d_bundle or extras["face3d"],
             landmarks=landmarks_for(bundles, landmarks, landmark_bundle),
             detect_every=positive(detect_every, "detect-every") or 1, max_faces=positive(max_faces, "max-faces"),
+            coverage=coverage, abstain=abstain,
         )  # fmt: skip
         if points and analyzer.landmarks is None:
             raise MienError("--points needs landmarks. Leave out --landmarks no, or name a --landmark-bundle.")
         details = {
-            "inputs": inputs, "detector": finder, "min_face": min_face, **film_details(analyzer, selection),
-            "left_out": left_out(named),
+            "inputs": inputs, "detector": finder, "detector_version": detector_version(finder), "min_face": min_face,
+            **film_details(analyzer, selection), "coverage": coverage, "abstain": abstain, "left_out": left_out(named),
         }  # fmt: skip
         films = Films(analyzer, selection, live)
         drawn: dict[str, Any] = {

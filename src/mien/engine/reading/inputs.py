@@ -64,7 +64,11 @@ def seconds(text: str | None, name: str) -> float | None:
 def _named(inputs: Sequence[str]) -> Iterator[str]:
     for item in inputs:
         if item == "-":
-            yield from (line.rstrip("\r\n") for line in sys.stdin if line.strip())
+            for line in sys.stdin:
+                if "\0" in line:
+                    raise MienError("Standard input holds neither file names nor a film of a kind that is read there.")
+                if line.strip():
+                    yield line.rstrip("\r\n")
         else:
             yield item
 

@@ -22,8 +22,11 @@ from mien.runtime.analyzer import NO_FACE, NO_VOICE
 from mien.runtime.readings import PictureReadings
 
 LINES = 20  # faces that are printed where there is a table of all
-# What a resumed run must have in common with the first, by sidecar key.
-SETTINGS = ("detector", "min_face", "every", "fps", "start_s", "end_s", "detect_every", "max_faces")
+# What a resumed run must have in common with the first, by sidecar key; rows of two versions are not mixed.
+SETTINGS = (
+    "detector", "detector_version", "min_face", "every", "fps", "start_s", "end_s", "detect_every", "max_faces",
+    "coverage", "abstain", "mien",
+)  # fmt: skip
 
 
 class PrintedRun:
@@ -214,7 +217,7 @@ class AnalyzeRun(PrintedRun):
         found = stored(self.table.csv, NO_FACE, NO_VOICE)
         if found.last_frame is not None:
             self.again = (
-                f"{found.last}: read again from its start, since it was half read (to frame {found.last_frame})"
+                f"{found.last}: read again from its start; an earlier run had ended at frame {found.last_frame}"
             )
             self.table.truncate(found.rows_before_last)
             found = stored(self.table.csv, NO_FACE, NO_VOICE)

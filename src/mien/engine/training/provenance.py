@@ -45,7 +45,8 @@ def _save(
     known = known | {"epoch": stage.position.epoch, "scores": scores}
     card = bundle_card(stage.evaluated, known)
     info = save_bundle(
-        run.bundle, stage.evaluated, temperatures=temperatures, provenance=known, card=card, extra=extra,
+        run.bundle, stage.evaluated, temperatures=temperatures,
+        calibration=stage.calibration(stage.predictions, temperatures), provenance=known, card=card, extra=extra,
         licence=licence,
     )  # fmt: skip
     return info.weight_hash, temperatures

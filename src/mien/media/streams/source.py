@@ -211,7 +211,8 @@ def raw_frames(spelling: str, stream: BinaryIO) -> RawFrames:
 def film_in_pipe(stream: Any) -> bool:
     """Whether the next bytes of a buffered pipe are those of a film, rather than of text; none of them is lost."""
     peek = getattr(stream, "peek", None)
-    return peek is not None and peek(16).startswith(_FILMS)
+    start = b"" if peek is None else peek(16)
+    return start.startswith(_FILMS) or start[4:8] == b"ftyp"  # of an MP4, which can be read so if its index comes first
 
 
 def _chosen(

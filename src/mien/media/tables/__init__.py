@@ -20,7 +20,7 @@ from arro3.io import read_ipc_stream, write_parquet
 from mien.core.errors import MienError
 from mien.media.files import atomic_path, write_text
 from mien.media.tables.arrow import ArrowFormat, arrow_errors, batches
-from mien.media.tables.columns import Column, Row, cell, csv_line, kind_of, plain_list
+from mien.media.tables.columns import Column, Row, cell, csv_line, kind_of, plain_list, written
 
 SAVE_EVERY_S = 10.0
 ROWS_HELD = 500  # rows in memory at most before they are saved
@@ -44,6 +44,7 @@ class TableWriter:
         self.columns, self.describe = tuple(columns), describe
         self.save_every_s, self.rows_held = save_every_s, rows_held
         self._arrow = ArrowFormat(self.columns)
+        self._written = [(column.name, written(column)) for column in self.columns]
         self._pending: list[Row] = []
         self.rows = 0
         """In the table so far."""
@@ -77,11 +78,15 @@ class TableWriter:
     def append(self, rows: Iterable[Row]) -> None:
         """Adds rows by column name; a missing or None value is an empty cell. They are in the CSV on return."""
         rows = list(rows)
-        data = b"".join(csv_line([cell(column, row.get(column.name)) for column in self.columns]) for row in rows)
+        data = b"".join(csv_line(self._cells(row)) for row in rows)
         self._write(data)
         self._size, self.rows, self._pending = self._size + len(data), self.rows + len(rows), self._pending + rows
         if len(self._pending) >= self.rows_held or time.monotonic() - self._saved > self.save_every_s:
             self.save()
+
+    def _cells(self, row: Row) -> list[str]:
+        values = [(row.get(name), write) for name, write in self._written]
+        return ["" if value is None else write(value) for value, write in values]
 
     def save(self) -> None:
         """Puts the rows since the last save into the journal; costs the same for any length of the table."""

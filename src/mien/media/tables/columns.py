@@ -1,8 +1,9 @@
 """Columns of tables: names, types and meaning, and how a value stands in a cell."""
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Literal
 
 import numpy as np
@@ -46,13 +47,18 @@ def csv_line(cells: Sequence[Any]) -> bytes:
 
 
 def cell(column: Column, value: Any) -> Any:
-    if value is None:
-        return ""
+    return "" if value is None else written(column)(value)
+
+
+@cache
+def written(column: Column) -> Callable[[Any], str]:
+    """How the column's values stand in CSV; for None it is not called."""
     if column.kind == "number":
-        return format(float(value), column.csv_format) if column.csv_format else repr(float(value))
+        return f"%{column.csv_format}".__mod__ if column.csv_format else lambda value: repr(float(value))
     if column.kind == "numbers":
-        return " ".join(format(float(each), column.csv_format or ".9g") for each in value)
-    return printable(str(value))
+        each = f"%{column.csv_format or '.9g'}".__mod__
+        return lambda value: " ".join(map(each, value))
+    return lambda value: printable(str(value))
 
 
 def kind_of(values: Any) -> Kind:

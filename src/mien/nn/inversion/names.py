@@ -1,7 +1,7 @@
-"""Released names of the ASIT and IFER, pSp and IR-SE50 files and ours."""
+"""Released names of the ASIT and IFER, pSp, IR-SE50 and IR-101 files and ours."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from torch import Tensor, nn
 
@@ -75,15 +75,17 @@ def psp_names(encoder: PspEncoder) -> dict[str, str]:
 
 
 def recogniser_names(network: FaceRecogniser) -> dict[str, str]:
-    """Our name -> the one in released IR-SE50 files."""
+    """Our name -> the one in released IR-SE50 and IR-101 files."""
     head = (("norm.", "output_layer.0."), ("linear.", "output_layer.3."), ("output_norm.", "output_layer.4."))
-    return {n: _trunk_name(n) if n.startswith("trunk.") else _begun(n, head) for n in network.state_dict()}
+    return {
+        n: _trunk_name(n, network.depths) if n.startswith("trunk.") else _begun(n, head) for n in network.state_dict()
+    }
 
 
-def _trunk_name(name: str) -> str:
+def _trunk_name(name: str, depths: Sequence[int] = SE50_DEPTHS) -> str:
     name = name.removeprefix("trunk.")
     if found := re.match(r"stages\.(\d+)\.(\d+)\.", name):
-        place = sum(SE50_DEPTHS[: int(found[1])]) + int(found[2])
+        place = sum(depths[: int(found[1])]) + int(found[2])
         return f"body.{place}." + _begun(name[found.end() :], _UNIT)
     return _begun(name, _STEM)
 

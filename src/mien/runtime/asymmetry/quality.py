@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from jaxtyping import UInt8
 
 from mien.core.landmarks import SCHEME_68
 from mien.core.records import FacePoints
 from mien.runtime.asymmetry.frame import upright, yaw_deg
+from mien.runtime.trust import quality
 
 # In 2D a turn of 5 degrees already differs left from right by some percent; with depth it can be taken out further.
 YAW_LIMIT_DEG, YAW_LIMIT_DEPTH_DEG, PITCH_LIMIT_DEG, ROLL_LIMIT_DEG = 5.0, 20.0, 15.0, 20.0
@@ -47,21 +47,10 @@ def failed(checks: Sequence[Check]) -> list[str]:
 
 
 def sharpness(pixels: UInt8[np.ndarray, "height width 3"], face: FacePoints) -> float:
-    """Variance of the Laplacian over the variance of the light, on the face brought to 200 x 200 pixels.
-
-    Pech-Pacheco et al., ICPR 2000, for the Laplacian; the size makes faces of different distance comparable, and the
-    division faces of different light.
-    """
-    low, high = face.landmarks_px.min(0), face.landmarks_px.max(0)
-    x0, y0 = np.maximum(np.floor(low), 0).astype(int)
-    x1, y1 = np.minimum(np.ceil(high) + 1, pixels.shape[1::-1]).astype(int)
-    if x1 - x0 < 8 or y1 - y0 < 8:
-        return 0.0
-    grey = cv2.cvtColor(np.ascontiguousarray(pixels[y0:y1, x0:x1]), cv2.COLOR_RGB2GRAY)
-    shrink = min(x1 - x0, y1 - y0) >= _SIDE
-    face_grey = cv2.resize(grey, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA if shrink else cv2.INTER_LINEAR)
-    values = face_grey.astype(np.float32)
-    return float(cv2.Laplacian(values, cv2.CV_32F).var() / max(float(values.var()), 1.0))
+    """Of the face (runtime.quality), as far as its points reach, brought to 200 x 200 pixels."""
+    (x0, y0), (x1, y1) = face.landmarks_px.min(0).tolist(), face.landmarks_px.max(0).tolist()
+    grey = quality.grey_face(pixels, (x0, y0, x1 + 1, y1 + 1), side=_SIDE, least=8)
+    return 0.0 if grey is None else quality.sharpness(grey)
 
 
 def _pose(face: FacePoints) -> list[Check]:
@@ -108,9 +97,8 @@ def _confident(face: FacePoints) -> Check:
     needs: people who mark faces differ by so much there that it is never sure."""
     if face.confidence is None:
         return Check("confidence", None, CONFIDENCE_LIMIT, "", None, "The reader states no confidence.")
-    inner = {name: list(points) for name, points in SCHEME_68.regions.items() if name != "jaw"}
-    means = {name: float(np.mean(face.confidence[points])) for name, points in inner.items()}
-    worst = min(means, key=means.__getitem__)
+    means = quality.region_confidence(face)
+    worst = min(means, key=lambda name: means[name])
     passed = means[worst] >= CONFIDENCE_LIMIT
     sentence = "" if passed else f"The points of the {worst.replace('_', ' ')} are uncertain: measures there are too."
     return Check("confidence", means[worst], CONFIDENCE_LIMIT, "", passed, sentence)
@@ -118,9 +106,9 @@ def _confident(face: FacePoints) -> Check:
 
 def _hidden(face: FacePoints) -> Check:
     """Points inside the face (all but the jaw) that are more likely hidden than not."""
-    if face.visible is None:
+    hidden = quality.hidden_points(face)
+    if hidden is None:
         return Check("hidden points", None, HIDDEN_LIMIT, "points", None, "The reader does not say what is hidden.")
-    hidden = np.flatnonzero(np.asarray(face.visible)[17:] < 0.5) + 17
     passed = len(hidden) <= HIDDEN_LIMIT
     names = [name.replace("_", " ") for name, points in SCHEME_68.regions.items() if set(points) & set(hidden.tolist())]
     sentence = "" if passed else f"Something hides the {', '.join(names)}: hair, hand, glasses or mask away."

@@ -17,7 +17,8 @@ from mien.core.face_lines import edges
 from mien.core.landmarks import scheme_of
 from mien.media.files import atomic_path
 from mien.media.tables.stored import Rows, StoredTable
-from mien.runtime.formats.source import TRACK, point_columns
+from mien.runtime.formats.source import point_columns
+from mien.runtime.tables import TRACK
 
 TITLE = "COCO keypoints"
 POINTS = 68

@@ -14,13 +14,13 @@ from mien.media.tables.columns import Column
 from mien.media.tables.stored import Rows, StoredTable
 from mien.runtime.formats.layout import Derived, Layout
 from mien.runtime.formats.source import (
-    TRACK,
     action_unit,
     action_unit_columns,
     head_rotations,
     point_columns,
     tracked,
 )
+from mien.runtime.tables import TRACK
 
 TITLE = "py-feat Fex (0.7)"
 POINTS = 68

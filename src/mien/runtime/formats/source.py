@@ -8,8 +8,8 @@ from jaxtyping import Float
 from mien.core.face3d import SIDES
 from mien.media.tables.stored import Rows, StoredTable
 from mien.runtime.pose import rotation_of
+from mien.runtime.tables import TRACK
 
-TRACK = "track_id"
 _TO_CAMERA = np.diag([1.0, -1.0, -1.0])  # from y up, z to the viewer to y down, z away from the camera
 
 

@@ -21,13 +21,14 @@ from mien.core.records import Box, FacePoints
 from mien.media.detect import Detection
 from mien.runtime.landmarks import Landmarker
 from mien.runtime.tracking.appearance import Look, look_of
-from mien.runtime.tracking.tracks import CLEAR_OVERLAP, Track, Tracks, entangled, side
+from mien.runtime.tracking.tracks import CLEAR_GAP_S, CLEAR_OVERLAP, Track, Tracks, entangled, side
 
 DETECT_EVERY = 10  # frames
 FOLLOWED_POINTS = 68  # of a landmark scheme that covers the face, as its box needs
 FOLLOW_GAP_S = 0.15  # frames further apart are searched by the detector, each of them
 SURE = 0.65  # mean confidence of the points below which the detector looks: faces 0.72 and more, background up to 0.62
 UNCONFIRMED_S = 2.0  # a face whose points are sure is followed so long though the detector does not find it
+LOOK_S = 0.3  # between two looks of a face that the detector finds in every frame
 JUMP = 0.5  # of the union, from the expected box: less is a jump
 _GRID = (18, 32)  # samples of a frame, rows and columns
 _CUT, _CUT_RATIO = 12.0, 4.0  # mean difference of their brightness, 0..255, and how many times its usual value
@@ -52,16 +53,20 @@ class CutDetector:
 
     def __init__(self) -> None:
         self._before: np.ndarray | None = None
-        self._usual = 3.0
+        self._before_s, self._usual = 0.0, 3.0
 
-    def __call__(self, pixels: Pixels) -> bool:
-        """From a sparse grid of samples; a flash counts as a cut, slow changes do not."""
+    def __call__(self, pixels: Pixels, time_s: float) -> bool:
+        """From a sparse grid of samples; a flash counts as a cut, slow changes do not.
+
+        False where so much time has passed that a change says nothing.
+        """
         height, width = pixels.shape[:2]
         rows = (np.arange(_GRID[0]) + 0.5) * height / _GRID[0]
         columns = (np.arange(_GRID[1]) + 0.5) * width / _GRID[1]
         samples = pixels[np.ix_(rows.astype(int), columns.astype(int))].astype(np.float32).mean(-1)
         before, self._before = self._before, samples
-        if before is None:
+        passed, self._before_s = time_s - self._before_s, time_s
+        if before is None or passed > CLEAR_GAP_S or before.shape != samples.shape:
             return False
         change = float(np.abs(samples - before).mean())
         cut = change > max(_CUT, _CUT_RATIO * self._usual)
@@ -103,7 +108,7 @@ class FaceTracker:
 
     def __call__(self, pixels: Pixels, time_s: float) -> list[TrackedFace]:
         """The faces of the frame, the largest first."""
-        cut = self._is_cut(pixels)
+        cut = self._is_cut(pixels, time_s)
         near = not cut and time_s - self._before_s <= FOLLOW_GAP_S
         self._before_s = time_s
         if cut:
@@ -150,7 +155,7 @@ class FaceTracker:
             if not any(track is each for each in sure) and not _is_double(found[place].box, kept)
         ]  # fmt: skip
         places = places[: max(0, self.options.max_faces - len(kept))] if self.options.max_faces else places
-        read = self.landmarker.read_many([(pixels, found[place].box) for place in places])
+        read = self.landmarker.read_many([(pixels, found[place]) for place in places])
         begun = [
             self._begun(matched[place], found[place], points, time_s)
             for place, points in zip(places, read, strict=True)
@@ -198,19 +203,18 @@ class BoxTracker:
     def __init__(self) -> None:
         self.tracks = Tracks()
         self._is_cut = CutDetector()
-        self._frame = 0
 
     def __call__(self, pixels: Pixels, boxes: Sequence[Box], time_s: float) -> list[int]:
         """In the order of the boxes."""
-        if self._is_cut(pixels):
+        if self._is_cut(pixels, time_s):
             self.tracks.cut()
-        self._frame += 1
         looks = cache(lambda place: look_of(pixels, boxes[place]))
         matched = self.tracks.match(boxes, looks, time_s)
         found = [track or self.tracks.begin(box, time_s) for track, box in zip(matched, boxes, strict=True)]
         for place, (track, box, close) in enumerate(zip(found, boxes, entangled(boxes), strict=True)):
             track.move(box, time_s)
-            if not close and (not track.looks or self._frame % DETECT_EVERY == 0):
+            if not close and (not track.looks or time_s - track.confirmed_s >= LOOK_S):
                 track.remember(looks(place))
+                track.confirmed_s = time_s
         self.tracks.keep(found)
         return [track.number for track in found]

@@ -19,7 +19,8 @@ from mien.runtime.tracking.assignment import assigned
 CLEAR_OVERLAP, CLEAR_GAP_S = 0.3, 0.25  # intersection over union, and time, within which a box alone is enough
 ENTANGLED = 0.2  # of the union of two boxes: which is which needs a second look
 SAME_LOOK = 0.12  # distance of appearances that one person hardly exceeds within a recording
-OTHER_LOOK = 0.2  # at the expected place a face may look so different: a hand, a turn
+OTHER_LOOK, GAP_LOOK = 0.2, 0.16  # so different may it look at its expected place (a hand, a turn); after a gap
+HIDDEN_LOOK = 0.6  # the same where another face is so near that the look is partly of that
 REACH, REACH_PER_S, REACH_S = 0.6, 2.0, 2.0  # sides that a face may be off its expected place; for how long
 GROWTH = 1.6  # by which it may be larger or smaller there
 FORGOTTEN_S = 1.0  # no velocity is believed for longer
@@ -185,7 +186,7 @@ def _cost(track: Track, box: Box, look: Look, time_s: float, *, hidden: bool) ->
         away = float(np.linalg.norm(centre(box) - centre(track.expected(time_s)))) / large
         growth = large / max(min(side(box), side(track.box)), 1e-6)
         share = away / (REACH + REACH_PER_S * passed)
-        most = 3 * OTHER_LOOK if hidden else OTHER_LOOK
+        most = HIDDEN_LOOK if hidden else OTHER_LOOK if passed <= CLEAR_GAP_S else GAP_LOOK
         if share <= 1 and growth <= GROWTH and unlike <= most:
             return 0.5 * unlike / most + 0.5 * share
     return 0.5 + 0.5 * unlike / SAME_LOOK if unlike <= SAME_LOOK else np.inf

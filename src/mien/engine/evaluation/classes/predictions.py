@@ -8,6 +8,7 @@ from jaxtyping import Bool, Float, Int
 
 from mien.core.decode import probabilities
 from mien.core.labels import LabelSet
+from mien.core.trust.calibration import Calibration
 from mien.engine.evaluation.classes.comparison import ClassComparison
 from mien.engine.evaluation.result import Evaluation
 from mien.metrics.calibration import ReliabilityBins, reliability_bins
@@ -28,6 +29,8 @@ class ClassPredictions:
     """As the network gives them."""
     temperature: float = 1.0
     """Divides the logits."""
+    calibration: Calibration | None = None
+    """Of the bundle, where it holds thresholds of prediction sets."""
 
     def __len__(self) -> int:
         return len(self.keys)

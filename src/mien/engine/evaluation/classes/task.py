@@ -6,10 +6,11 @@ import numpy as np
 
 from mien.core.bundle import BundleInfo
 from mien.core.labels import LabelSet
+from mien.engine.evaluation.by_group import Statistic
 from mien.engine.evaluation.classes.comparison import compare_predictions
 from mien.engine.evaluation.classes.groups import group_scores
 from mien.engine.evaluation.classes.predictions import ClassEvaluation, ClassPredictions
-from mien.engine.evaluation.classes.scores import score_classes
+from mien.engine.evaluation.classes.scores import score_classes, statistics_of
 from mien.engine.evaluation.classes.sections import report_sections, warnings
 from mien.engine.evaluation.classes.tables import PREDICTIONS, read_predictions, write_tables
 from mien.engine.evaluation.classes.text import MEANING, format_value
@@ -43,7 +44,7 @@ class ClassTask(SharedPassTask):
         samples = [by_key[key] for key in found.keys]
         predictions = ClassPredictions(
             labels_of(job.info, job.output), tuple(found.keys), np.array([sample.expression for sample in samples]),
-            found.array("logits"), job.info.temperature(job.output),
+            found.array("logits"), job.info.temperature(job.output), job.info.calibration.get(job.output),
         )  # fmt: skip
         return predictions, score_classes(predictions, job.bootstrap) + group_scores(
             predictions, samples, job.bootstrap
@@ -62,6 +63,9 @@ class ClassTask(SharedPassTask):
 
     def sections(self, result: ClassEvaluation, *, show_faces: bool) -> list[Section]:
         return report_sections(result, show_faces=show_faces)
+
+    def statistics(self, result: ClassEvaluation) -> dict[str, Statistic]:
+        return statistics_of(result.predictions)
 
     def subject(self, result: ClassEvaluation) -> str:
         return "Facial expression recognition"

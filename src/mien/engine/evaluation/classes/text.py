@@ -13,6 +13,8 @@ MEANING = {
     "ece@15": "calibration error over 15 bins; 0 is best",
     "nll": "negative log-likelihood of the label, in nats",
     "brier": "squared error of the probabilities, 0 to 2",
+    "coverage@90": "share of faces whose label is in the prediction set of 90 %",
+    "set_size@90": "mean number of classes in that set",
     "accuracy@subjects": "accuracy; the interval draws whole people",
     "balanced_accuracy@subjects": "mean recall (UAR); the interval draws whole people",
     "clip_accuracy": "share of clips whose mean probabilities name the label",
@@ -32,7 +34,7 @@ def format_value(score: Score) -> str:
     share = (
         score.metric in IN_PERCENT
         or "accuracy" in score.metric
-        or score.metric.split("/")[0] in ("precision", "recall")
+        or score.metric.split("/")[0] in ("precision", "recall", "coverage@90")
     )
     return f"{score.value:.1%}" if share else f"{score.value:.3f}"
 

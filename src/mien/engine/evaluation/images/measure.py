@@ -1,14 +1,16 @@
 """Metrics of pairs of pictures, computed pair by pair, so that a set may be larger than memory."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 
+from mien.cli.progress import tracked
 from mien.core.errors import MienError, nearest
+from mien.engine.evaluation.images.identity import AlignedFaces
+from mien.engine.evaluation.images.networks import Metric, NetworkFiles, NetworkMetrics
 from mien.engine.evaluation.images.pairs import Pair
 from mien.engine.evaluation.options import Bootstrap
 from mien.engine.evaluation.scores import Score, mean_scores
@@ -16,23 +18,9 @@ from mien.media.image import load_image
 from mien.metrics import image_quality
 from mien.metrics.reconstruction import psnr
 
-Metric = Callable[[np.ndarray, np.ndarray], np.ndarray]
-KNOWN = ("l2", "psnr", "ssim", "ms_ssim", "lpips", "id")
+WITH_NETWORKS = ("lpips", "id", "fid")
+KNOWN = ("l2", "psnr", "ssim", "ms_ssim", *WITH_NETWORKS)
 LOSSY = (".jpg", ".jpeg")
-
-
-@dataclass(frozen=True)
-class NetworkFiles:
-    """Files of the networks that lpips and id look through."""
-
-    lpips_network: str = "alex"
-    """Backbone of LPIPS."""
-    lpips_backbone: str = ""
-    """Its ImageNet weights."""
-    lpips_heads: str = ""
-    """Its linear heads."""
-    recogniser: str = ""
-    """IR-SE50."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,11 +32,13 @@ class Measured:
     stems: list[str]
     """Of the pairs, sorted."""
     columns: dict[str, np.ndarray]
-    """By metric, one value a pair."""
+    """By metric, one value a pair; NaN where it is undefined."""
     scores: list[Score]
-    """Their means."""
+    """Their means, then what is measured of the whole set."""
     notes: list[str]
     """What a reader of the numbers must know."""
+    networks: dict[str, dict[str, str]] = field(default_factory=dict)
+    """{metric: {network, file, sha256}}"""
 
 
 def measured(
@@ -57,87 +47,92 @@ def measured(
 ) -> Measured:  # fmt: skip
     """Raises MienError for an unknown metric, a missing file, and pictures of two sizes that are not resized."""
     first = _pixels(pairs[0].truth, resize)
-    metrics = metrics_of(names, side=min(first.shape[:2]), legacy=legacy, files=files)
+    metrics, looking = metrics_of(names, side=min(first.shape[:2]), legacy=legacy, files=files)
     rows = []
-    for pair in pairs:
-        rebuilt, truth = _pixels(pair.rebuilt, resize), _pixels(pair.truth, resize)
-        if rebuilt.shape != truth.shape:
-            raise MienError(
-                f"{pair.rebuilt} has {rebuilt.shape[1]} x {rebuilt.shape[0]} pixels, {pair.truth} {truth.shape[1]} x "
-                f"{truth.shape[0]}. --resize N brings all to N x N."
-            )
-        given = [pixels.transpose(2, 0, 1)[None].astype(np.float64) / 255 for pixels in (rebuilt, truth)]
+    for pair in tracked(pairs, "measuring pictures", len(pairs)):
+        given = _pair_of(pair, resize)
         rows.append([float(metric(*given)[0]) for metric in metrics.values()])
-    columns = dict(zip(metrics, np.array(rows).T, strict=True))
+        for whole in looking.sets.values():
+            whole.add(*given)
+    columns = dict(zip(metrics, np.array(rows).T, strict=True)) if metrics else {}
+    scores = [*_means(columns, bootstrap), *(whole.score() for whole in looking.sets.values())]
     notes = [f"resized to {resize} pixels before measuring"] if resize else []
     if lossy := sum(pair.rebuilt.suffix.lower() in LOSSY for pair in pairs):
         notes.append(f"{lossy} of {len(pairs)} rebuilt pictures are JPEG, whose own errors are measured too: use PNG")
-    return Measured(folder, [pair.stem for pair in pairs], columns, mean_scores(columns, bootstrap), notes)
+    notes += _on_faces(looking.faces, len(pairs))
+    notes += [f"{score.metric}: {score.note}" for score in scores if score.note]
+    return Measured(folder, [pair.stem for pair in pairs], columns, scores, notes, looking.networks)
 
 
-def metrics_of(names: Sequence[str], *, side: int, legacy: bool, files: NetworkFiles) -> dict[str, Metric]:
-    """By the name that carries the protocol. side: the shorter one of the pictures."""
-    found: dict[str, Metric] = {}
+def metrics_of(
+    names: Sequence[str], *, side: int, legacy: bool, files: NetworkFiles
+) -> tuple[dict[str, Metric], NetworkMetrics]:
+    """By the name that carries the protocol, and what looks through networks. side: the shorter one of the pictures."""
     for name in names:
         if name not in KNOWN:
             raise MienError(f"No metric {name!r}.{nearest(name, KNOWN)} There are {', '.join(KNOWN)}.")
-        found |= _metric(name, side, files)
+    looking = NetworkMetrics()
+    for name in names:
+        if name in WITH_NETWORKS:
+            looking.add(name, files)
+    found: dict[str, Metric] = {}
+    for name in names:
+        found |= _plain(name, side) if name not in WITH_NETWORKS else {}
+    found |= looking.pairs
     if legacy:
         found |= {"psnr@published": image_quality.published_psnr, "ssim@published": image_quality.published_ssim}
-    if not found:
+    if not found and not looking.sets:
         raise MienError(f"--metrics names none; there are {', '.join(KNOWN)}.")
-    return found
+    return found, looking
 
 
-def _metric(name: str, side: int, files: NetworkFiles) -> dict[str, Metric]:
+def _plain(name: str, side: int) -> dict[str, Metric]:
     if name == "ms_ssim":
         scales = max(1, image_quality.scales_that_fit(side))
         return {f"ms_ssim@{scales}": lambda a, b: image_quality.ms_ssim(a, b, scales=scales)}
-    if name == "lpips":
-        return {f"lpips@{files.lpips_network}": _lpips(files)}
-    if name == "id":
-        return {"id@ir_se50": _identity(files)}
     return {{"ssim": "ssim@11"}.get(name, name): {"l2": image_quality.l2, "psnr": psnr,
             "ssim": image_quality.gaussian_ssim}[name]}  # fmt: skip
 
 
-def _lpips(files: NetworkFiles) -> Metric:
-    backbone = _file("lpips", files.lpips_backbone, "--lpips-backbone")
-    heads = _file("lpips", files.lpips_heads, "--lpips-heads")
-    from mien.nn.losses.auxiliary import lpips_of
-    from mien.nn.weights import read_checkpoint
-
-    which: Any = files.lpips_network
-    network = lpips_of(read_checkpoint(backbone), read_checkpoint(heads), which=which).eval()
-    return _of_tensors(network)
-
-
-def _identity(files: NetworkFiles) -> Metric:
-    recogniser = _file("id", files.recogniser, "--recogniser")
-    from mien.nn.losses.auxiliary import identity_of
-    from mien.nn.weights import read_checkpoint
-
-    network = identity_of(read_checkpoint(recogniser))
-    return _of_tensors(lambda a, b: (network.embed(a) * network.embed(b)).sum(1))
+def _means(columns: dict[str, np.ndarray], bootstrap: Bootstrap) -> list[Score]:
+    """Of each column over the pairs that it has a value of; columns without gaps share their resamples."""
+    whole = {name: values for name, values in columns.items() if not np.isnan(values).any()}
+    found = {score.metric: score for score in mean_scores(whole, bootstrap)}
+    for name, values in columns.items():
+        if name in found:
+            continue
+        kept = values[~np.isnan(values)]
+        missing = f"{len(values) - len(kept)} of {len(values)} pairs have no value and are left out"
+        if len(kept):
+            found[name] = replace(mean_scores({name: kept}, bootstrap)[0], note=missing)
+        else:
+            found[name] = Score(name, None, note="no pair has a value")
+    return [found[name] for name in columns]
 
 
-def _of_tensors(network: Callable[[Any, Any], Any]) -> Metric:
-    """The network of pictures in -1..1 as a metric of pictures in 0..1."""
-    import torch
+def _on_faces(faces: AlignedFaces | None, count: int) -> list[str]:
+    if faces is None:
+        return []
+    notes = []
+    if faces.without:
+        notes.append(f"id: no face was found in {faces.without} of {count} true pictures; --id-crop ffhq needs none")
+    if faces.as_truth:
+        notes.append(
+            f"id: no face was found in {faces.as_truth} of {count} rebuilt pictures; cut out as their true ones"
+        )
+    return notes
 
-    def metric(predicted: np.ndarray, truth: np.ndarray) -> np.ndarray:
-        given = [torch.from_numpy(2 * pictures - 1).float() for pictures in (predicted, truth)]
-        with torch.inference_mode():
-            return np.asarray(network(*given).double().reshape(-1).numpy())
 
-    return metric
-
-
-def _file(metric: str, path: str, option: str) -> Path:
-    if path and (file := Path(path).expanduser()).is_file():
-        return file
-    found = f"there is no file {path}" if path else "none is named"
-    raise MienError(f"The metric {metric} needs a file and {found}: {option} FILE. Or leave {metric} out of --metrics.")
+def _pair_of(pair: Pair, resize: int) -> tuple[np.ndarray, np.ndarray]:
+    """(rebuilt, truth), float64 [1, 3, height, width] in 0..1."""
+    rebuilt, truth = _pixels(pair.rebuilt, resize), _pixels(pair.truth, resize)
+    if rebuilt.shape != truth.shape:
+        raise MienError(
+            f"{pair.rebuilt} has {rebuilt.shape[1]} x {rebuilt.shape[0]} pixels, {pair.truth} {truth.shape[1]} x "
+            f"{truth.shape[0]}. --resize N brings all to N x N."
+        )
+    first, second = (pixels.transpose(2, 0, 1)[None].astype(np.float64) / 255 for pixels in (rebuilt, truth))
+    return first, second
 
 
 def _pixels(path: Path, resize: int) -> np.ndarray:

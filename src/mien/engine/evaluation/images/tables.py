@@ -5,11 +5,14 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+import numpy as np
+
 from mien.engine.evaluation.images.measure import Measured
+from mien.engine.evaluation.images.networks import notes_on
 from mien.engine.evaluation.scores import Score
 from mien.media.files import write_csv, write_text
 
-BETTER = {"l2": "lower", "lpips": "lower"}  # the others: higher
+BETTER = {"l2": "lower", "lpips": "lower", "fid": "lower"}  # the others: higher
 
 
 def summary(found: Sequence[Measured]) -> str:
@@ -17,8 +20,9 @@ def summary(found: Sequence[Measured]) -> str:
     lines = []
     for run in found:
         lines.append(f"{run.folder}: {len(run.stems)} pictures")
-        lines += [f"  {score.metric:16} {_value(score)}" for score in run.scores]
+        lines += [f"  {score.metric:18} {_value(score)}" for score in run.scores]
         lines += [f"  note: {note}" for note in run.notes]
+    lines += [f"network of {note}" for note in notes_on(found[0].networks)]
     return "\n".join(lines)
 
 
@@ -31,27 +35,36 @@ def markdown(found: Sequence[Measured]) -> str:
         values = " | ".join(_value(score) for score in run.scores)
         lines.append(f"| {run.folder} | {len(run.stems)} | {values} |")
     notes = [f"- {run.folder}: {note}" for run in found for note in run.notes]
+    notes += [f"- network of {note}" for note in notes_on(found[0].networks)]
     return "\n".join([*lines, "", *notes]).rstrip() + "\n"
 
 
 def write_tables(folder: Path, found: Sequence[Measured], *, truth: str, resize: int) -> None:
-    """metrics.json (means with their 95 % intervals), metrics.md, pictures.csv (every pair)."""
+    """metrics.json (means with their 95 % intervals; the networks' files), metrics.md, pictures.csv (every pair)."""
     runs = [
         {"rebuilt": run.folder, "pictures": len(run.stems), "scores": [asdict(score) for score in run.scores],
          "notes": run.notes}
         for run in found
     ]  # fmt: skip
-    write_text(folder / "metrics.json", json.dumps({"truth": truth, "resize": resize, "runs": runs}, indent=1) + "\n")
+    about = {"truth": truth, "resize": resize, "networks": found[0].networks, "runs": runs}
+    write_text(folder / "metrics.json", json.dumps(about, indent=1) + "\n")
     write_text(folder / "metrics.md", markdown(found))
     names = list(found[0].columns)
     rows = (
-        [run.folder, stem, *(f"{run.columns[name][i]:.6g}" for name in names)]
+        [run.folder, stem, *(_cell(run.columns[name][i]) for name in names)]
         for run in found
         for i, stem in enumerate(run.stems)
     )
     write_csv(folder / "pictures.csv", ["rebuilt", "picture", *names], rows)
 
 
+def _cell(value: float) -> str:
+    """Empty where there is none."""
+    return "" if np.isnan(value) else f"{value:.6g}"
+
+
 def _value(score: Score) -> str:
+    if score.value is None:
+        return "undefined"
     interval = "" if score.low is None else f" [{score.low:.4f}, {score.high:.4f}]"
     return f"{score.value:.4f}{interval}"

@@ -11,6 +11,7 @@ from mien.core.bundle import BundleInfo
 from mien.core.errors import MienError
 from mien.core.framing import box_of
 from mien.core.records import Sample
+from mien.engine.evaluation.by_group import Statistic
 from mien.engine.evaluation.comparison import Comparison, Difference, mean_differences
 from mien.engine.evaluation.data import EvaluationData, NotMeasurableError, Target
 from mien.engine.evaluation.options import Bootstrap, PointOptions
@@ -87,6 +88,15 @@ class PointTask(Task):
 
     def sections(self, result: PointEvaluation, *, show_faces: bool) -> list[Section]:
         return landmark_sections(result, show_faces=show_faces)
+
+    def statistics(self, result: PointEvaluation) -> dict[str, Statistic]:
+        found = {}
+        for crop, errors in _errors_by_crop(result, result.normaliser).items():
+            values = np.array([*errors.values()])
+            found[f"{crop}_crop/nme_{result.normaliser}"] = Statistic(
+                tuple(errors), lambda drawn, v=values: float(v[drawn].mean())  # type: ignore[misc]
+            )  # fmt: skip
+        return found
 
     def subject(self, result: PointEvaluation) -> str:
         return f"Facial landmark detection, {result.main.truth_px.shape[1]} points a face"

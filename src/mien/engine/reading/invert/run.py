@@ -5,18 +5,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
+from mien.cli.progress import Advance, progress_bars
 from mien.core.errors import MienError
 from mien.core.framing import ffhq_crop
 from mien.core.geometry import Crop, crop_of_box, crop_of_picture
 from mien.core.spec import PictureInput
-from mien.engine.reading.invert.inverter import PICTURE, Inverter
+from mien.engine.reading.invert.codes import FaceCodes
+from mien.engine.reading.invert.inverter import ESTIMATE, LOSS_AFTER, LOSS_BEFORE, PICTURE, STEPS, Inverter, Outputs
+from mien.engine.reading.invert.sheet import gallery
 from mien.engine.reading.output_names import OutputNames
 from mien.media.crop import normalise, prepare
 from mien.media.detect import create_detector
-from mien.media.files import atomic_path, writable_folder, write_csv
-from mien.media.image import load_image
+from mien.media.files import writable_folder, write_csv
+from mien.media.image import load_image, save_png
 from mien.metrics.image_quality import l2
 from mien.metrics.reconstruction import psnr
 from mien.report import parts
@@ -26,7 +28,7 @@ from mien.runtime.landmarks import Landmarker
 Aligner = Callable[[np.ndarray], list[Crop]]
 RECONSTRUCTIONS, CODES, COUPLED = "reconstructions", "codes", "coupled"
 COLUMNS = ("photo", "face", "name", "l2", "psnr", "centre_x", "centre_y", "side", "roll_deg")
-LEAST_SHOWN = 128  # pixels of a face on the page
+REFINED_COLUMNS = ("estimate_l2", "estimate_psnr", LOSS_BEFORE, LOSS_AFTER, STEPS)
 
 
 def aligner(
@@ -41,10 +43,10 @@ def aligner(
     landmarker = Landmarker() if align == "ffhq" else None
 
     def crops(pixels: np.ndarray) -> list[Crop]:
-        boxes = [face.box for face in sorted(find(pixels), key=lambda face: -face.side)][: 1 if largest else None]
+        found = sorted(find(pixels), key=lambda face: -face.side)[: 1 if largest else None]
         if landmarker is None:
-            return [crop_of_box(box, spec) for box in boxes]
-        points = landmarker.read_many([(pixels, box) for box in boxes]) if boxes else []
+            return [crop_of_box(face.box, spec) for face in found]
+        points = landmarker.read_many([(pixels, face) for face in found]) if found else []
         return [ffhq_crop(face.landmarks_px, size=spec.size) for face in points]
 
     return crops
@@ -66,14 +68,33 @@ class Inverted:
     """uint8 [side, side, 3], aligned."""
     rebuilt: np.ndarray
     """uint8, the same shape."""
+    refined: "Refinement | None" = None
+    """What refinement changed, where it was asked for."""
 
     @property
     def errors(self) -> tuple[float, float]:
         """(l2 of pictures in -1..1, PSNR in dB), of the pixels as they are written."""
-        rebuilt, truth = (
-            pixels.transpose(2, 0, 1)[None].astype(np.float64) / 255 for pixels in (self.rebuilt, self.pixels)
-        )
-        return float(l2(rebuilt, truth)[0]), float(psnr(rebuilt, truth)[0])
+        return errors_of(self.rebuilt, self.pixels)
+
+
+@dataclass(frozen=True, eq=False)
+class Refinement:
+    """Of one face."""
+
+    estimate: np.ndarray
+    """uint8, the picture of the encoder's codes."""
+    before: float
+    """Loss of these codes."""
+    after: float
+    """Loss of the refined ones."""
+    steps: int
+    """That were made."""
+
+
+def errors_of(rebuilt: np.ndarray, truth: np.ndarray) -> tuple[float, float]:
+    """(l2 of pictures in -1..1, PSNR in dB) of uint8 pixels [side, side, 3]."""
+    first, second = (pixels.transpose(2, 0, 1)[None].astype(np.float64) / 255 for pixels in (rebuilt, truth))
+    return float(l2(first, second)[0]), float(psnr(first, second)[0])
 
 
 class InvertRun:
@@ -87,75 +108,112 @@ class InvertRun:
 
     def read(self, files: Sequence[Path]) -> None:
         names = OutputNames(files)
-        for path in files:
-            try:
-                pixels = load_image(path).pixels
-            except MienError as error:
-                self.errors.append(str(error))
-                self.lines.append(f"not read: {error}")
-                continue
-            found = self._faces_of(path, pixels, names)
-            self.faces += found
-            values = "; ".join(f"l2 {face.errors[0]:.4f}, PSNR {face.errors[1]:.1f} dB" for face in found)
-            self.lines.append(f"{path}: {values}" if found else f"{path}: no face found")
+        with progress_bars() as bars:
+            photos = bars.add("photos", len(files))
+            steps = bars.add("steps of refinement") if self.inverter.refines else lambda count: None
+            for path in files:
+                self._read(path, names, steps)
+                photos(1)
 
-    def _faces_of(self, path: Path, pixels: np.ndarray, names: OutputNames) -> list[Inverted]:
+    def _read(self, path: Path, names: OutputNames, advance: Advance) -> None:
+        try:
+            pixels = load_image(path).pixels
+        except MienError as error:
+            self.errors.append(str(error))
+            self.lines.append(f"not read: {error}")
+            return
+        found = self._faces_of(path, pixels, names, advance)
+        self.faces += found
+        self.lines.append(f"{path}: " + ("; ".join(_in_words(face) for face in found) or "no face found"))
+
+    def _faces_of(self, path: Path, pixels: np.ndarray, names: OutputNames, advance: Advance) -> list[Inverted]:
         crops, spec = self.cut(pixels), self.inverter.info.picture
         if not crops:
             return []
         aligned = np.stack([prepare(pixels, crop, spec) for crop in crops])
-        found = self.inverter.outputs(normalise(aligned, spec))
-        scale, offset = (np.array(values)[:, None, None] for values in (spec.std, spec.mean))
-        rebuilt = np.round(255 * np.clip(found[PICTURE] * scale + offset, 0, 1)).astype(np.uint8)
+        found = self.inverter.outputs(normalise(aligned, spec), advance)
+        rebuilt, refined = pixels_of(found[PICTURE], spec), self._refinements(found)
         faces = [
-            Inverted(path, i, names.face(path, i), crop, aligned[i], rebuilt[i].transpose(1, 2, 0))
+            Inverted(path, i, names.face(path, i), crop, aligned[i], rebuilt[i], refined[i] if refined else None)
             for i, crop in enumerate(crops)
         ]
         for face in faces:
             self._write(face, self.inverter.shaped(found, face.number))
         return faces
 
+    def _refinements(self, found: Outputs) -> list[Refinement]:
+        """One for each face; none without refinement."""
+        if ESTIMATE not in found:
+            return []
+        estimates = pixels_of(found[ESTIMATE], self.inverter.info.picture)
+        numbers = zip(found[LOSS_BEFORE], found[LOSS_AFTER], found[STEPS], strict=True)
+        return [
+            Refinement(picture, float(before), float(after), int(steps))
+            for picture, (before, after, steps) in zip(estimates, numbers, strict=True)
+        ]
+
     def _write(self, face: Inverted, codes: dict[str, np.ndarray]) -> None:
-        _save(writable_folder(self.folder / RECONSTRUCTIONS) / f"{face.name}.png", face.rebuilt)
+        save_png(writable_folder(self.folder / RECONSTRUCTIONS) / f"{face.name}.png", face.rebuilt)
         if self.couple:
-            _save(writable_folder(self.folder / COUPLED) / f"{face.name}.png", _beside(face))
-        about = {"bundle": self.inverter.info.model_id, "matrix": face.crop.matrix}
-        path = writable_folder(self.folder / CODES) / f"{face.name}.npz"
-        with atomic_path(path) as temporary, temporary.open("wb") as file:
-            np.savez_compressed(file, **codes, **about)  # type: ignore[arg-type]
+            both = np.concatenate([face.pixels, face.rebuilt], axis=1)
+            save_png(writable_folder(self.folder / COUPLED) / f"{face.name}.png", both)
+        made = FaceCodes(face.name, codes, self.inverter.info.model_id, face.crop.matrix, face.pixels)
+        made.write(writable_folder(self.folder / CODES) / f"{face.name}.npz")
 
     def finish(self) -> str:
         """Writes table and page; the lines to print."""
         rows = [_row(face) for face in self.faces]
-        write_csv(self.folder / "faces.csv", COLUMNS, rows)
-        errors = np.array([face.errors for face in self.faces]).mean(0)
-        facts = {
-            "faces": len(self.faces), "bundle": self.inverter.info.model_id, "mean l2 (-1..1)": f"{errors[0]:.4f}",
-            "mean PSNR": f"{errors[1]:.1f} dB",
-        }  # fmt: skip
-        sections = [Section("", parts.facts(facts))] + [_section(face) for face in self.faces]
+        columns = COLUMNS + (REFINED_COLUMNS if self.inverter.refines else ())
+        write_csv(self.folder / "faces.csv", columns, rows)
+        sections = [Section("", parts.facts(self._facts()))] + [_section(face) for face in self.faces]
         write_page(self.folder / "report.html", "Inverted faces", sections, subtitle="each beside its reconstruction")
-        ending = f"{len(self.faces)} faces inverted by {self.inverter.info.model_id}, in {self.folder}"
-        return "\n".join([*self.lines, ending])
+        count = f"{len(self.faces)} face{'s' if len(self.faces) > 1 else ''}"
+        return "\n".join([*self.lines, f"{count} inverted by {self.inverter.info.model_id}, in {self.folder}"])
+
+    def _facts(self) -> dict[str, object]:
+        errors = np.array([face.errors for face in self.faces]).mean(0)
+        facts: dict[str, object] = {
+            "faces": len(self.faces), "bundle": self.inverter.info.model_id,
+            "mean l2 (-1..1)": f"{errors[0]:.4f}", "mean PSNR": f"{errors[1]:.1f} dB",
+        }  # fmt: skip
+        if estimates := [errors_of(face.refined.estimate, face.pixels) for face in self.faces if face.refined]:
+            before = np.array(estimates).mean(0)
+            facts |= {"before refinement": f"l2 {before[0]:.4f}, PSNR {before[1]:.1f} dB"}
+        if self.errors:
+            facts |= {"photos not read": len(self.errors)}
+        return facts
+
+
+def pixels_of(pictures: np.ndarray, spec: PictureInput) -> np.ndarray:
+    """Normalised [n, 3, side, side] to uint8 [n, side, side, 3]."""
+    scale, offset = (np.array(values)[:, None, None] for values in (spec.std, spec.mean))
+    return np.round(255 * np.clip(pictures * scale + offset, 0, 1)).astype(np.uint8).transpose(0, 2, 3, 1)
+
+
+def _in_words(face: Inverted) -> str:
+    text = f"l2 {face.errors[0]:.4f}, PSNR {face.errors[1]:.1f} dB"
+    if face.refined is None:
+        return text
+    refined = face.refined
+    return f"{text} (loss {refined.before:.4f} before, {refined.after:.4f} after {refined.steps} steps)"
 
 
 def _row(face: Inverted) -> list[object]:
     (x, y), side = face.crop.centre, sum(face.crop.sides) / 2
     values = [*face.errors, x, y, side, np.degrees(face.crop.roll_rad)]
+    if refined := face.refined:
+        values += [*errors_of(refined.estimate, face.pixels), refined.before, refined.after, refined.steps]
     return [str(face.photo), face.number, face.name, *(f"{value:.6g}" for value in values)]
 
 
 def _section(face: Inverted) -> Section:
-    pair = Image.fromarray(_beside(face))
-    factor = max(1, -(-LEAST_SHOWN // face.pixels.shape[0]))
-    shown = pair.resize((pair.width * factor, pair.height * factor), Image.Resampling.BICUBIC)
-    return Section(face.name, parts.photo(shown, alt=f"{face.name} beside its reconstruction", quality=92))
+    shown = [("aligned face", face.pixels)]
+    if face.refined:
+        estimate = face.refined.estimate
+        shown.append((_caption("encoder's estimate", errors_of(estimate, face.pixels)), estimate))
+    shown.append((_caption("refined" if face.refined else "reconstruction", face.errors), face.rebuilt))
+    return Section(face.name, gallery(shown, of=face.name))
 
 
-def _beside(face: Inverted) -> np.ndarray:
-    return np.concatenate([face.pixels, face.rebuilt], axis=1)
-
-
-def _save(path: Path, pixels: np.ndarray) -> None:
-    with atomic_path(path) as temporary:
-        Image.fromarray(pixels).save(temporary, format="PNG")
+def _caption(what: str, errors: tuple[float, float]) -> str:
+    return f"{what}\nl2 {errors[0]:.4f}, {errors[1]:.1f} dB"

@@ -1,0 +1,1 @@
+"""How far a reading can be trusted: quality of the picture, prediction sets, agreement of models."""

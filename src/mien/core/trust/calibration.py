@@ -1,0 +1,96 @@
+"""What held-out faces say of an output of classes, beside its temperature: prediction sets, and what is unlike them.
+
+Split conformal prediction with the score 1 - p(label) (LAC: Sadinle, Lei, Wasserman, JASA 114, 2019): a class is in the
+set where its calibrated probability reaches a threshold. For new faces that are exchangeable with the held-out ones the
+set contains the label with at least the chosen probability, on average over faces, not for each class.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from mien.core.errors import MienError
+
+COVERAGES = (0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 0.975, 0.99)
+"""Those whose thresholds a bundle holds."""
+USUAL = 0.9
+"""The coverage that `mien evaluate` reports."""
+NO_LIMIT = 1e6  # an energy that none reaches
+_TYPICAL = 0.99  # of the held-out faces, whose energy is below the limit
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Of one output of classes."""
+
+    faces: int
+    """Held-out faces that it was computed from."""
+    thresholds: dict[str, float] = field(default_factory=dict)
+    """Coverage, as text, to the least probability of a class that is in the set; 0 takes every class."""
+    energy_limit: float = NO_LIMIT
+    """The energy (core.decode) below which 99 % of these faces lie; NO_LIMIT where it is not known."""
+
+    def __post_init__(self) -> None:
+        if self.faces < 1:
+            raise MienError(f"faces must be at least 1; got {self.faces}.")
+        for coverage, threshold in self.thresholds.items():
+            if not 0 < _number(coverage) < 1:
+                raise MienError(f"thresholds are named by a coverage between 0 and 1; got {coverage!r}.")
+            if not 0 <= threshold <= 1:
+                raise MienError(f"thresholds.{coverage} must be in 0..1; got {threshold!r}.")
+
+    def threshold(self, coverage: float) -> float:
+        """Of the least stored coverage that is not below the wanted one. Raises MienError where there is none."""
+        stored = sorted((_number(text), value) for text, value in self.thresholds.items())
+        if not 0 < coverage < 1:
+            raise MienError(f"A coverage lies between 0 and 1, such as 0.9; got {coverage:g}.")
+        found = [value for known, value in stored if known >= coverage - 1e-9]
+        if not found:
+            known = ", ".join(f"{value:g}" for value, _ in stored) or "none"
+            raise MienError(f"No prediction sets of coverage {coverage:g}; the model has those of {known}.")
+        return found[0]
+
+
+def calibrated(
+    probabilities: Float[np.ndarray, "faces classes"], truth: Int[np.ndarray, " faces"],
+    energies: Float[np.ndarray, " faces"] | None = None,
+) -> Calibration:  # fmt: skip
+    """Of held-out faces that the network was not trained on. Raises MienError without faces.
+
+    The threshold of coverage c is the floor((n + 1) (1 - c))-th smallest probability of a label, 0 with too few faces.
+    """
+    n = len(truth)
+    if n < 1 or len(probabilities) != n:
+        raise MienError(f"A calibration needs faces, each with a label; got {len(probabilities)} and {n}.")
+    of_truth = np.sort(probabilities[np.arange(n), truth])
+    thresholds = {}
+    for coverage in COVERAGES:
+        rank = int(np.floor((n + 1) * (1 - coverage) + 1e-9))
+        thresholds[f"{coverage:g}"] = float(of_truth[rank - 1]) if rank else 0.0
+    limit = NO_LIMIT if energies is None else float(np.quantile(energies, _TYPICAL))
+    return Calibration(n, thresholds, limit)
+
+
+def in_sets(probabilities: Float[np.ndarray, "*faces classes"], threshold: float) -> Bool[np.ndarray, "*faces classes"]:
+    """Which classes are in each face's set: those that reach the threshold, and the most probable one in any case."""
+    return np.asarray(probabilities >= min(threshold, 1.0)) | (
+        np.arange(probabilities.shape[-1]) == probabilities.argmax(-1)[..., None]
+    )
+
+
+def prediction_set(probabilities: Mapping[str, float], threshold: float) -> tuple[str, ...]:
+    """The names of the classes in one face's set, the most probable first; none without classes."""
+    if not probabilities:
+        return ()
+    names, values = list(probabilities), np.array(list(probabilities.values()))
+    inside = in_sets(values, threshold)
+    return tuple(names[i] for i in np.argsort(-values, kind="stable") if inside[i])
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return float("nan")
