@@ -183,7 +183,7 @@ def test_tables_of_something_else_are_refused() -> None:
     with pytest.raises(MienError, match="to_table takes readings of an Analyzer, in lists of any depth; got str"):
         mien.to_table(["photo.jpg"])
     with pytest.raises(MienError, match="Kinds of tables"):
-        mien.to_table([], "polars")
+        mien.to_table([], "excel")
 
 
 def test_bundles_that_ship_are_known_by_name_everywhere() -> None:
