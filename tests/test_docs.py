@@ -38,6 +38,7 @@ EXEMPT = {
     "pre-commit install": "changes the checkout",
     "pytest": "these tests",
     "bash .ci/run": "these tests",
+    "ffmpeg": "needs a camera and FFmpeg; tests/engine/reading pipes a film",
     "torchrun": "several processes; tests/engine/training runs two",
     "PYTHONPATH=src python": "needs a GPU; tests/benchmarks runs the benchmark on the CPU",
     "mien demo": "two minutes; tests/test_commands.py runs it with fewer faces",

@@ -25,7 +25,6 @@ from mien.runtime.tables import TRACK, ReadingColumns
 from mien.runtime.trust.columns import is_trust, trust_of
 from mien.synthetic.faces3d import face_named
 
-TRACK = "track_id"
 _BOX = ("box_x0", "box_y0", "box_x1", "box_y1")
 _PLAIN = ("source", "frame", "timestamp", "face_id", "score", "success", "model", "note", *_BOX)
 
