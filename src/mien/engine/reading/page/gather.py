@@ -13,7 +13,8 @@ from mien.engine.reading.tables.measures import Measures, stretches
 from mien.engine.reading.tables.moments import Course, Moments
 from mien.engine.reading.tables.summary import GroupMeasure, GroupTotals, Part
 from mien.media.tables.stored import Rows, StoredTable
-from mien.runtime.formats.source import TRACK, tracked
+from mien.runtime.formats.source import tracked
+from mien.runtime.tables import TRACK
 
 MOST_FILMS = 8  # with time courses; further ones are in the list of sources
 MOST_TRACKS = 4  # of a film, those with the most faces
