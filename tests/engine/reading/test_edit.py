@@ -165,6 +165,8 @@ def test_codes_of_another_network_and_photos_are_refused(
     words += [str(top / "codes" / "face_1.npz"), "--layers", "4"]
     assert main(["edit", str(tmp_path / "foreign.npz"), *words]) == 2
     assert "was made by asit@000000000000" in capsys.readouterr().err
+    assert main(["edit", str(top / "codes" / "face_0.npz"), str(top), *words]) == 2
+    assert "Two files of codes are called face_0.npz" in capsys.readouterr().err
     assert main(["edit", "photo.jpg", *words]) == 2
     assert "invert the photo first (mien invert)" in capsys.readouterr().err
     assert main(["directions", "poster_v2_small_ferplus", "--output", str(tmp_path / "no.npz")]) == 2
