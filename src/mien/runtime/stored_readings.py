@@ -109,9 +109,9 @@ class StoredReadings:
         turned = self._turned(rows)
         read: list[FacePoints | None] = [None] * rows.count
         for i in np.flatnonzero(np.isfinite(flat).all(axis=(1, 2))).tolist():
-            depth, sure, seen = (None if (v := found[w]) is None else v[i] for w in ("z", "confidence", "visible"))
+            depth, sure, visible = (None if (v := found[w]) is None else v[i] for w in ("z", "confidence", "visible"))
             pose = None if turned is None or np.isnan(turned[i]).any() else tuple(turned[i].tolist())
-            read[i] = FacePoints(flat[i], depth, None, sure, seen, pose)
+            read[i] = FacePoints(flat[i], depth, None, sure, visible, pose)
         return read
 
     def _turned(self, rows: Rows) -> np.ndarray | None:

@@ -127,8 +127,8 @@ def _columns(file: Path, description: Mapping[str, Any]) -> tuple[Column, ...]:
     found = []
     for name, kind in kinds.items():
         given = description.get("columns", {}).get(name, {})
-        said = {key: str(given.get(key, "")) for key in ("unit", "range", "meaning")}
-        found.append(Column(name, kind, **said))
+        stated = {key: str(given.get(key, "")) for key in ("unit", "range", "meaning")}
+        found.append(Column(name, kind, **stated))
     return tuple(found)
 
 
@@ -250,9 +250,9 @@ def _csv_kinds(path: Path, description: Mapping[str, Any]) -> dict[str, Kind]:
         header = next(csv.reader(file), [])
     if not header:
         raise MienError(f"{path} is empty.")
-    said = description.get("columns", {})
-    if all(name in said for name in header):
-        return {name: _TYPES.get(str(said[name].get("type")), "text") for name in header}
+    stated = description.get("columns", {})
+    if all(name in stated for name in header):
+        return {name: _TYPES.get(str(stated[name].get("type")), "text") for name in header}
     kinds: dict[str, Kind] = dict.fromkeys(header, "integer")
     for rows in _csv_batches(path):
         for name in header:

@@ -97,8 +97,8 @@ class Regressor:
         named = {name: outputs[name].astype(np.float32) for name in ("shape", "expression", "lids", "jaw")}
         if self.face.name == open_face.NAME:
             named["expression"] = named["expression"].clip(0, 1)
-        seen = FaceInCrop(crop, outputs["camera"], outputs["pose"], **named)
-        points = np.asarray(crop.to_picture(seen.landmarks(self.face)))
+        found = FaceInCrop(crop, outputs["camera"], outputs["pose"], **named)
+        points = np.asarray(crop.to_picture(found.landmarks(self.face)))
         pose = _rolled(outputs["pose"], crop.roll_rad)
         return placed(self.face, points, size=size, pose=pose, **named)
 

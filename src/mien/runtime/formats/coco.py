@@ -92,10 +92,10 @@ def _keypoints(table: StoredTable, rows: Rows) -> np.ndarray | None:
     if not point_columns(table, "x", POINTS):
         return None
     x, y = (np.stack([rows.numbers(f"{axis}_{i}") for i in range(POINTS)], axis=1) for axis in "xy")
-    seen = np.full(x.shape, 2.0)
+    visible = np.full(x.shape, 2.0)
     if names := point_columns(table, "visible", POINTS):
-        seen[np.stack([rows.numbers(name) for name in names], axis=1) < 0.5] = 1
-    return np.stack([x.round(3), y.round(3), seen], axis=2)
+        visible[np.stack([rows.numbers(name) for name in names], axis=1) < 0.5] = 1
+    return np.stack([x.round(3), y.round(3), visible], axis=2)
 
 
 def _category(table: StoredTable) -> dict[str, Any]:

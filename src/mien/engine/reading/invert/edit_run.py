@@ -79,11 +79,11 @@ def mixture_of(path: str | None, layers: str, share: float, info: BundleInfo) ->
         raise MienError(f"--share lies in 0..1; got {share:g}.")
     file = Path(path).expanduser()
     other = same_bundle(read_codes(file), info.model_id, file)
-    words = [word.strip() for word in layers.split(",")]
-    named = tuple(name for name in (STRUCTURE, FEATURES) if name in words)
+    parts = [part.strip() for part in layers.split(",")]
+    named = tuple(name for name in (STRUCTURE, FEATURES) if name in parts)
     if lacking := [name for name in named if name not in other.parts]:
         raise MienError(f"{path} has no {lacking[0]}: leave it out of --layers.")
-    numbers = ",".join(word for word in words if word not in named)
+    numbers = ",".join(part for part in parts if part not in named)
     return Mixture(other, layers_of(numbers, len(other.codes)) if numbers else [], named, share)
 
 
