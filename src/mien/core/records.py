@@ -260,7 +260,7 @@ class Reading:
 
     @property
     def summary(self) -> str:
-        """One line: `face 0: happiness 93 %, box (179, 83, 267, 171), pitch -3°, yaw -1°, roll 3°`."""
+        """One line, `face 0: happiness 93 %, box (179, 83, 267, 171), pitch -3°, yaw -1°`; in a film `track 0: ...`."""
         if not self.success:
             return self.note or "no face found"
         box = f"box ({', '.join(f'{edge:.0f}' for edge in self.box)})" if self.box else ""
@@ -271,7 +271,8 @@ class Reading:
         label = " ".join(filter(None, [self.label, "" if self.abstained else several]))
         flags = f"quality: {self.quality.summary}" if self.quality and self.quality.flags else ""
         found = ", ".join(filter(None, [label, affect, box])) + pose
-        return f"face {self.face_id}: {', '.join(filter(None, [found, units, flags]))}"
+        name = f"face {self.face_id}" if self.track_id is None else f"track {self.track_id}"
+        return f"{name}: {', '.join(filter(None, [found, units, flags]))}"
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values that JSON takes, by field name: dicts, lists, and None for what is missing or no number."""
