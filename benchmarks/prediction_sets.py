@@ -17,7 +17,7 @@ import numpy as np
 from mien.core.decode import energies, probabilities
 from mien.core.labels import LabelSet
 from mien.core.records import Sample
-from mien.core.trust.calibration import calibrated, in_sets
+from mien.core.trust.prediction_sets import calibrated, in_sets
 from mien.data.faces import prepare_face
 from mien.data.leakage.contamination import read_train_faces
 from mien.data.leakage.leaks import find_leaks

@@ -54,13 +54,14 @@ def test_every_module_follows_the_protocol():
         assert callable(module.convert)
 
 
-def test_listing_and_help_need_neither_torch_nor_numpy():
+def test_help_needs_neither_torch_nor_numpy_and_the_ledger_no_torch():
     code = (
-        "import sys; from mien.__main__ import run; run(['weights', 'list']); run(['weights', 'convert', '--help']);"
-        "print([name for name in ('torch', 'numpy') if name in sys.modules])"
+        "import sys; from mien.__main__ import run; run(['weights', 'convert', '--help']);"
+        "print([name for name in ('torch', 'numpy') if name in sys.modules]); run(['weights', 'list']);"
+        "print('torch' in sys.modules)"
     )
     process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert process.stdout.strip() == "[]"
+    assert process.stdout.splitlines() == ["[]", "False"]
 
 
 def test_variants_of_a_system_share_its_files():

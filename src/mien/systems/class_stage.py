@@ -15,7 +15,8 @@ from mien.core.errors import MienError
 from mien.core.labels import AFFECT, meaning
 from mien.core.options import check_choices, check_rules
 from mien.core.records import Sample
-from mien.core.trust.calibration import Calibration, calibrated
+from mien.core.trust.calibration import Calibration
+from mien.core.trust.prediction_sets import calibrated
 from mien.metrics import affect
 from mien.metrics.calibration import fit_temperature, nll
 from mien.metrics.expression import accuracy, balanced_accuracy, confusion_matrix

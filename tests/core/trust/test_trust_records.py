@@ -13,7 +13,8 @@ from mien.core.labels import label_set
 from mien.core.records import Reading
 from mien.core.spec import Output, PictureInput
 from mien.core.trust.agreement import Agreement
-from mien.core.trust.calibration import Calibration, calibrated, in_sets, prediction_set
+from mien.core.trust.calibration import Calibration
+from mien.core.trust.prediction_sets import calibrated, in_sets, prediction_set
 from mien.core.trust.quality import FLAGS, MEASURES, FaceQuality
 
 GOOD = {

@@ -5,11 +5,7 @@ set where its calibrated probability reaches a threshold. For new faces that are
 set contains the label with at least the chosen probability, on average over faces, not for each class.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-
-import numpy as np
-from jaxtyping import Bool, Float, Int
 
 from mien.core.errors import MienError
 
@@ -18,7 +14,6 @@ COVERAGES = (0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 0.975, 0.99)
 USUAL = 0.9
 """The coverage that `mien evaluate` reports."""
 NO_LIMIT = 1e6  # an energy that none reaches
-_TYPICAL = 0.99  # of the held-out faces, whose energy is below the limit
 
 
 @dataclass(frozen=True)
@@ -51,42 +46,6 @@ class Calibration:
             known = ", ".join(f"{value:g}" for value, _ in stored) or "none"
             raise MienError(f"No prediction sets of coverage {coverage:g}; the model has those of {known}.")
         return found[0]
-
-
-def calibrated(
-    probabilities: Float[np.ndarray, "faces classes"], truth: Int[np.ndarray, " faces"],
-    energies: Float[np.ndarray, " faces"] | None = None,
-) -> Calibration:  # fmt: skip
-    """Of held-out faces that the network was not trained on. Raises MienError without faces.
-
-    The threshold of coverage c is the floor((n + 1) (1 - c))-th smallest probability of a label, 0 with too few faces.
-    """
-    n = len(truth)
-    if n < 1 or len(probabilities) != n:
-        raise MienError(f"A calibration needs faces, each with a label; got {len(probabilities)} and {n}.")
-    of_truth = np.sort(probabilities[np.arange(n), truth])
-    thresholds = {}
-    for coverage in COVERAGES:
-        rank = int(np.floor((n + 1) * (1 - coverage) + 1e-9))
-        thresholds[f"{coverage:g}"] = float(of_truth[rank - 1]) if rank else 0.0
-    limit = NO_LIMIT if energies is None else float(np.quantile(energies, _TYPICAL))
-    return Calibration(n, thresholds, limit)
-
-
-def in_sets(probabilities: Float[np.ndarray, "*faces classes"], threshold: float) -> Bool[np.ndarray, "*faces classes"]:
-    """Which classes are in each face's set: those that reach the threshold, and the most probable one in any case."""
-    return np.asarray(probabilities >= min(threshold, 1.0)) | (
-        np.arange(probabilities.shape[-1]) == probabilities.argmax(-1)[..., None]
-    )
-
-
-def prediction_set(probabilities: Mapping[str, float], threshold: float) -> tuple[str, ...]:
-    """The names of the classes in one face's set, the most probable first; none without classes."""
-    if not probabilities:
-        return ()
-    names, values = list(probabilities), np.array(list(probabilities.values()))
-    inside = in_sets(values, threshold)
-    return tuple(names[i] for i in np.argsort(-values, kind="stable") if inside[i])
 
 
 def _number(text: str) -> float:

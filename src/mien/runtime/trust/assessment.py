@@ -8,7 +8,8 @@ from typing import Any, TypeVar
 from mien.core.errors import MienError
 from mien.core.records import Reading
 from mien.core.trust.agreement import Agreement
-from mien.core.trust.calibration import Calibration, prediction_set
+from mien.core.trust.calibration import Calibration
+from mien.core.trust.prediction_sets import prediction_set
 from mien.media.image import Picture
 from mien.runtime.networks import ClassShares, FaceOutput
 from mien.runtime.trust.quality import quality_of

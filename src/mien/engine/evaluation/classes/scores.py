@@ -8,7 +8,8 @@ import numpy as np
 from jaxtyping import Int
 
 from mien.core.errors import MienError
-from mien.core.trust.calibration import USUAL, in_sets
+from mien.core.trust.calibration import USUAL
+from mien.core.trust.prediction_sets import in_sets
 from mien.engine.evaluation.by_group import Statistic
 from mien.engine.evaluation.classes.predictions import ClassPredictions
 from mien.engine.evaluation.options import Bootstrap

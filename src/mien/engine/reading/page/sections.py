@@ -33,8 +33,8 @@ def sections_of(facts: RunFacts, description: Mapping[str, Any], pictures: Thumb
         yield Section(cut_middle(printable(Path(film.name).name), 80), _film(film, facts, pictures))
     if any(facts.best.values()):
         yield Section("Photos: the most probable faces", _photos(facts, pictures))
-    if names := quality_names(facts.measures.names):
-        yield Section("Quality of the pictures", macro(TEMPLATE, "quality", _quality_rows(facts, names)))
+    if rows := _quality_rows(facts, quality_names(facts.measures.names)):
+        yield Section("Quality of the pictures", macro(TEMPLATE, "quality", rows))
     more = facts.film_count + facts.photo_count - len(facts.sources)
     left_out = f"{more} further sources are in the table." if more else ""
     yield Section("Sources", macro(TEMPLATE, "sources", [_source_row(row) for row in facts.sources], left_out))
@@ -128,10 +128,11 @@ def _photos(facts: RunFacts, pictures: Thumbnails) -> Markup:
 
 
 def _quality_rows(facts: RunFacts, names: Sequence[str]) -> list[list[parts.Cell]]:
+    """Of the columns that hold anything."""
     moments = facts.overall
-    assert moments is not None
     rows: list[list[parts.Cell]] = []
     for name in names:
+        assert moments is not None
         i = facts.measures.names.index(name)
         if not moments.count[0, i]:
             continue
