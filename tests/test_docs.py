@@ -38,6 +38,7 @@ EXEMPT = {
     "pre-commit install": "changes the checkout",
     "pytest": "these tests",
     "bash .ci/run": "these tests",
+    "mien analyze 0": "needs a camera; tests/engine/reading reads from one that is imitated",
     "ffmpeg": "needs a camera and FFmpeg; tests/engine/reading pipes a film",
     "program |": "stands for any program that writes frames; tests/engine/reading pipes some",
     "torchrun": "several processes; tests/engine/training runs two",
