@@ -52,4 +52,5 @@ def _written(table: StoredTable, path: Path, *, pictures: bool) -> str:
     rest = facts.film_count + facts.photo_count - 1
     subtitle = first if not rest else f"{first} and {rest:,} more"
     write_page(path, "Faces read", sections_of(facts, table.description, shown), subtitle=subtitle)
-    return f"{path}  {path.stat().st_size / 1e6:.1f} MB"
+    size = path.stat().st_size
+    return f"{path}  {size / 1e6:.1f} MB" if size >= 1e5 else f"{path}  {size / 1e3:.0f} kB"
