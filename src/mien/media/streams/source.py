@@ -2,15 +2,16 @@
 
 mien analyze 0                                                  the first camera
 ffmpeg -i A -f yuv4mpegpipe -pix_fmt yuv420p - | mien analyze -     a film, known by its first bytes
-program | mien analyze --stdin-frames 640x360@25                raw RGB, which does not say what it is
+program | mien analyze - --stdin-frames 640x360@25              raw RGB, which does not say what it is
 """
 
 import re
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol, runtime_checkable
+from typing import Any, BinaryIO, ClassVar
 
 import cv2
 import numpy as np
@@ -24,32 +25,32 @@ RATE_HZ = 25.0  # of arrays without times
 _FILMS = (b"\xff\xd8\xff", b"YUV4MPEG2", b"\x1aE\xdf\xa3", b"G@", b"OggS", b"FLV", b"RIFF", b"nut/")
 
 
-@runtime_checkable
-class FrameSource(Protocol):
+class FrameSource(ABC):
     """Frames, one after the other."""
 
+    live: ClassVar[bool] = False
+    """Whether frames that come while others are read are lost, rather than wait."""
+
     @property
+    @abstractmethod
     def name(self) -> str:
         """What the table calls it."""
 
-    @property
-    def live(self) -> bool:
-        """Whether frames that come while others are read are lost, rather than wait."""
-
+    @abstractmethod
     def frames(self, selection: FrameSelection, first: int = 0) -> Iterator[Frame]:
         """Those that are chosen, from index `first` on. Raises MienError where it fails."""
 
     def count(self, selection: FrameSelection) -> int | None:
         """About how many there are; None where that is unknown."""
+        return None
 
 
 @dataclass(frozen=True)
-class FilmFile:
+class FilmFile(FrameSource):
     """A video file."""
 
     path: Path
     """Of it."""
-    live = False
 
     @property
     def name(self) -> str:
@@ -70,12 +71,12 @@ class FilmFile:
 
 
 @dataclass(frozen=True)
-class Camera:
+class Camera(FrameSource):
     """A camera by its number, through OpenCV; times count from its first frame."""
 
     number: int
     """From 0."""
-    live = True
+    live: ClassVar[bool] = True
 
     @property
     def name(self) -> str:
@@ -102,32 +103,23 @@ class Camera:
             count += 1
             yield cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), now - start
 
-    def count(self, selection: FrameSelection) -> int | None:
-        """Unknown."""
-        return None
-
 
 @dataclass(frozen=True)
-class PipedFilm:
+class PipedFilm(FrameSource):
     """An encoded film through a pipe, of a kind that is read without going back."""
 
     stream: BinaryIO
     """The pipe."""
     name: str = "stdin"
     """What the table calls it."""
-    live = False
 
     def frames(self, selection: FrameSelection, first: int = 0) -> Iterator[Frame]:
         """Until the pipe ends. Raises MienError for what is no video."""
         return piped_frames(self.stream, self.name, selection, first)
 
-    def count(self, selection: FrameSelection) -> int | None:
-        """Unknown."""
-        return None
-
 
 @dataclass(frozen=True)
-class RawFrames:
+class RawFrames(FrameSource):
     """Raw RGB frames, 8 bits a channel, row by row, through a pipe."""
 
     stream: BinaryIO
@@ -138,10 +130,9 @@ class RawFrames:
     """Frames a second."""
     name: str = "stdin"
     """What the table calls it."""
-    live = False
 
     def frames(self, selection: FrameSelection, first: int = 0) -> Iterator[Frame]:
-        """Until the pipe ends; a last frame that is not whole is a note of the one before."""
+        """Until the pipe ends. Raises MienError for a last frame that is not whole, behind those before it."""
         return _chosen(self._pictures(), selection, first)
 
     def _pictures(self) -> Iterator[tuple[np.ndarray, float]]:
@@ -158,13 +149,9 @@ class RawFrames:
         if index == 0:
             raise MienError(f"{self.name}: no frames came.")
 
-    def count(self, selection: FrameSelection) -> int | None:
-        """Unknown."""
-        return None
-
 
 @dataclass(frozen=True)
-class ArrayFrames:
+class ArrayFrames(FrameSource):
     """Arrays of a program."""
 
     arrays: Iterable[Any]
@@ -173,7 +160,6 @@ class ArrayFrames:
     """Of arrays without times."""
     name: str = ""
     """What the table calls it."""
-    live = False
 
     def frames(self, selection: FrameSelection, first: int = 0) -> Iterator[Frame]:
         """Until they end. Raises MienError for what is no frame."""
@@ -193,10 +179,6 @@ class ArrayFrames:
                 )
             pixels = np.repeat(pixels[..., None], 3, axis=2) if len(shape) == 2 else pixels
             yield pixels, float(time_s)
-
-    def count(self, selection: FrameSelection) -> int | None:
-        """Unknown."""
-        return None
 
 
 def raw_frames(spelling: str, stream: BinaryIO) -> RawFrames:

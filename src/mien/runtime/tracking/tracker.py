@@ -80,7 +80,7 @@ class TrackOptions:
     """How a film's faces are tracked."""
 
     detect_every: int = DETECT_EVERY
-    """The detector looks at every N-th frame at least; 1 is every frame, and then nothing is followed by points."""
+    """The detector looks at every N-th frame at least; with 1 at all, and nothing is followed by points."""
     max_faces: int | None = None
     """At most so many faces in a frame: those that are tracked, then the largest."""
 
@@ -92,7 +92,7 @@ class TrackOptions:
 class FaceTracker:
     """Called with one frame after another of one film; see the module's text.
 
-    detect: finds the faces of a frame. landmarker: follows them; None has the detector look at every frame.
+    detect: finds the faces of a frame. landmarker: follows them.
     """
 
     def __init__(
@@ -145,7 +145,7 @@ class FaceTracker:
 
     def _look_anew(self, pixels: Pixels, time_s: float, doubtful: Sequence[Track]) -> None:
         """With the detector: confirms tracks, ends those that it does not find, begins new ones."""
-        found = self._largest(self.detect(pixels))
+        found = sorted(self.detect(pixels), key=lambda face: -face.side)
         looks = cache(lambda place: look_of(pixels, found[place].box))
         matched = self.tracks.match([face.box for face in found], looks, time_s, doubtful=doubtful)
         sure = [t for t in self.tracks.active if not any(t is each for each in doubtful)]
@@ -182,9 +182,6 @@ class FaceTracker:
             track.score, track.confirmed_s = face.score, time_s
             if not crowded[place]:
                 track.remember(looks(place))
-
-    def _largest(self, found: list[Detection]) -> list[Detection]:
-        return sorted(found, key=lambda face: -face.side)
 
 
 def _is_sure(points: FacePoints) -> bool:
