@@ -1,4 +1,4 @@
-"""A film of a film: its frames with their faces labelled, at their own times, with its own sound."""
+"""The overlay video: the frames of a video with their faces labelled, at their own times, with its own sound."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

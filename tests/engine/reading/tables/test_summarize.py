@@ -156,6 +156,19 @@ def test_mistakes_are_named(run: Path, tmp_path: Path) -> None:
     assert len(CLASSES) == 8
 
 
+def test_what_is_given_is_never_replaced(run: Path, tmp_path: Path) -> None:
+    people = groups_csv(tmp_path).rename(tmp_path / "groups.csv")
+    table = tmp_path / "sources.csv"
+    table.write_bytes((run / "readings.csv").read_bytes())
+    table.with_suffix(".json").write_bytes((run / "readings.json").read_bytes())
+    held = people.read_bytes(), table.read_bytes()
+    with pytest.raises(MienError, match="would replace --groups"):
+        summarize(str(run), output=str(tmp_path), groups=str(people), by="condition", overwrite=True)
+    with pytest.raises(MienError, match="would replace the table"):
+        summarize(str(table), output=str(tmp_path), overwrite=True)
+    assert (people.read_bytes(), table.read_bytes()) == held
+
+
 def test_rows_one_by_one_are_rows_together() -> None:
     values = np.random.default_rng(0).normal(size=(9, 3))
     values[2, 1] = np.nan

@@ -1,6 +1,7 @@
 """`mien summarize`: the table of a run by source, track, person or condition, and over time."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +62,8 @@ def summarize(
             totals.add(part, SummaryFiles.values(part, measures))
         return _text(list(totals.measures()), totals, named)
     folder = writable_folder(output)
-    _refuse_others(folder, table.path, overwrite=overwrite)
+    given = {"the table": table.path} | ({"--groups": Path(groups)} if groups else {})
+    _refuse_others(folder, given, overwrite=overwrite)
     with SummaryFiles(folder, measures, totals, bin_s=bin_s, plots=plots) as files:
         for part in parts_of(table, measures, bin_s=bin_s):
             files.add(part)
@@ -79,14 +81,16 @@ def seconds_of(text: str) -> float:
     return seconds
 
 
-def _refuse_others(folder: Path, table: Path, *, overwrite: bool) -> None:
+def _refuse_others(folder: Path, given: Mapping[str, Path], *, overwrite: bool) -> None:
+    """Deletes the files of an earlier summary. Raises MienError where that is not wanted, or one of them is given."""
+    for what, path in given.items():
+        if path.expanduser().resolve().parent == folder.resolve() and path.name in NAMES:
+            raise MienError(f"--output {folder} would replace {what} itself ({path.name}). Name another folder.")
     earlier = [folder / name for name in NAMES if (folder / name).is_file()]
     if earlier and not overwrite:
         raise MienError(f"{earlier[0]} exists. Add --overwrite to replace it, or name another --output.")
     for path in earlier:
         path.unlink()
-    if table.parent.resolve() == folder.resolve() and table.name in NAMES:
-        raise MienError(f"--output {folder} would replace the table itself. Name another folder.")
 
 
 def _text(found: list[GroupMeasure], totals: GroupTotals, groups: Groups) -> str:
