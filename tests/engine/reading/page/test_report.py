@@ -122,6 +122,16 @@ def test_a_table_with_expressions_alone_and_with_quality_columns(tmp_path: Path)
     assert "Expressions, track 0" in page.text and "Expressions, track 1" in page.text
 
 
+def test_a_page_on_one_face_has_no_nan(tmp_path: Path) -> None:
+    (tmp_path / "readings.csv").write_text(
+        "source,frame,timestamp,success,box_x0,box_y0,box_x1,box_y1,expression,prob_happiness,quality_blur\n"
+        "a.jpg,0,,1,0,0,9,9,happiness,0.9,0.5\n"
+    )
+    report(str(tmp_path))
+    page = check_self_contained(tmp_path / "report.html")
+    assert "0.5" in page.text and "nan" not in page.text and "1 source" in page.text and "1 sources" not in page.text
+
+
 def test_long_films_give_small_pages_and_flat_memory(tmp_path: Path) -> None:
     """Forty minutes at 25 frames a second, with the numbers where they belong."""
     course, rng = Course(2), np.random.default_rng(0)

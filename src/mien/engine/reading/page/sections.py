@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from markupsafe import Markup
 from PIL import Image
 
@@ -137,7 +138,7 @@ def _quality_rows(facts: RunFacts, names: Sequence[str]) -> list[list[parts.Cell
         if not moments.count[0, i]:
             continue
         numbers = (moments.mean[0, i], moments.sd[0, i], moments.least[0, i], moments.largest[0, i])
-        cells = [f"{float(number):.3g}" for number in numbers]
+        cells = [f"{float(number):.3g}" if np.isfinite(number) else "" for number in numbers]  # one face has no SD
         rows.append([shown(name.removeprefix("quality_")), *cells, facts.measures.meaning(name)])
     return rows
 

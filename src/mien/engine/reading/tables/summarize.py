@@ -93,17 +93,19 @@ def _refuse_others(folder: Path, given: Mapping[str, Path], *, overwrite: bool) 
         path.unlink()
 
 
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def _text(found: list[GroupMeasure], totals: GroupTotals, groups: Groups) -> str:
     """A block for each group: its size, then its expressions and values."""
     lines = []
     for group in dict.fromkeys(each.group for each in found):
         own = [each for each in found if each.group == group]
         units = max((each.units for each in own), default=0)
-        what = groups.unit or "source"
         rough = "; intervals of so few are rough" if 1 < units < FEW else ""
-        lines.append(
-            f"{group}: {totals.faces[group]} faces, {units} {what}{'' if units == 1 else 's'} with a face{rough}"
-        )
+        size = f"{_counted(totals.faces[group], 'face')}, {_counted(units, groups.unit or 'source')}"
+        lines.append(f"{group}: {size} with a face{rough}")
         chosen = [
             each
             for each in own
