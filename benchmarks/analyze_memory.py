@@ -61,7 +61,7 @@ def saves(folder: Path) -> dict[int, list[float]]:
     table = TableWriter(folder / "t", columns.columns, describe=lambda state: columns.described(state=state))
     found: dict[int, list[float]] = {}
     for number in range(max(SAVED_ROWS) + 1):
-        table.append([columns.row(Reading("film.mp4", True, frame=number, timestamp_s=number / 25, points=face))])
+        table.append([columns.row(Reading("video.mp4", True, frame=number, timestamp_s=number / 25, points=face))])
         if number and number % 250 == 0:
             start = time.process_time()
             table.save()

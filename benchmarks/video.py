@@ -2,11 +2,11 @@
 
     python benchmarks/video.py --shared ../shared [--seconds 6] [--minutes 0] [--threads 2] [--stages]
 
-Films are cut from the demo film, at its size and enlarged to 1280 x 720, one with its face three times side by side;
+Videos are cut from the demo video, at its size and enlarged to 1280 x 720, one with its face three times side by side;
 each run is a process of its own that reads expression, 68 points and pose as `mien analyze --output` does, table and
 all. Frames a second count from the first frame to the last; the loading of models is left out. On a busy machine the
 processor time of a frame says more: two cores read at most 2000 / ms frames a second. --minutes: also the memory while
-a film is looped for so long. --stages: where the time of a frame goes, one thread.
+a video is looped for so long. --stages: where the time of a frame goes, one thread.
 """
 
 import argparse
@@ -23,23 +23,23 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-FILM = "data/demo/video/WolfgangLanger_Pexels.mp4"
+VIDEO = "data/demo/video/WolfgangLanger_Pexels.mp4"
 YUNET = "weights/yunet/face_detection_yunet_2023mar.onnx"
 LARGE, GOAL = (1280, 720), {1: 60, 3: 30}  # frames a second asked for, by faces
 
 
-def write_films(shared: Path, folder: Path, seconds: float) -> dict[tuple[str, int], Path]:
+def write_videos(shared: Path, folder: Path, seconds: float) -> dict[tuple[str, int], Path]:
     """By size and number of faces."""
-    from mien.media.streams.writer import film_writer
+    from mien.media.streams.writer import video_writer
     from mien.media.video import FrameSelection, frames
 
     wanted = {("360p", 1): (640, 360), ("720p", 1): LARGE, ("720p", 3): LARGE}
     found = {}
     for (name, faces), size in wanted.items():
         found[name, faces] = folder / f"{name}_{faces}.mp4"
-        with film_writer(found[name, faces], size=size, rate_hz=24.0, crf=23) as film:
-            for frame in frames(shared / FILM, selection=FrameSelection(end_s=seconds)):
-                film.picture(_picture(frame.pixels, size, faces), frame.timestamp_s)
+        with video_writer(found[name, faces], size=size, rate_hz=24.0, crf=23) as video:
+            for frame in frames(shared / VIDEO, selection=FrameSelection(end_s=seconds)):
+                video.picture(_picture(frame.pixels, size, faces), frame.timestamp_s)
     return found
 
 
@@ -67,7 +67,7 @@ def in_a_process(**options: object) -> dict[str, float]:
 
 
 def measure(options: dict[str, str]) -> dict[str, float]:
-    """Frames a second, processor milliseconds a frame, megabytes after a minute of film and at the end."""
+    """Frames a second, processor milliseconds a frame, megabytes after a minute of video and at the end."""
     from mien import Analyzer
     from mien.media.tables import TableWriter
 
@@ -81,7 +81,7 @@ def measure(options: dict[str, str]) -> dict[str, float]:
         path = Path(folder) / "readings"
         with TableWriter(path, columns.columns, describe=lambda state: columns.described(state=state)) as table:
             start, processor = time.perf_counter(), time.process_time()
-            for count, read in enumerate(_reads(analyzer, Path(options["film"]), minutes), 1):
+            for count, read in enumerate(_reads(analyzer, Path(options["video"]), minutes), 1):
                 table.append([columns.row(reading) for reading in read.readings])
                 faces += sum(reading.success for reading in read.readings)
                 if count == 1:
@@ -101,15 +101,15 @@ def measure(options: dict[str, str]) -> dict[str, float]:
     }
 
 
-def _reads(analyzer: "object", film: Path, minutes: float) -> Iterator["object"]:
-    """Of the film once, or looped for so many minutes of it, as one stream."""
+def _reads(analyzer: "object", video: Path, minutes: float) -> Iterator["object"]:
+    """Of the video once, or looped for so many minutes of it, as one stream."""
     from mien.media.streams.source import ArrayFrames
     from mien.media.video import frames
 
     if not minutes:
-        yield from analyzer.read_video(film)  # type: ignore[attr-defined]
+        yield from analyzer.read_video(video)  # type: ignore[attr-defined]
         return
-    looped = (frame.pixels for _ in itertools.count() for frame in frames(film))
+    looped = (frame.pixels for _ in itertools.count() for frame in frames(video))
     timed = ((pixels, index / 24) for index, pixels in enumerate(looped))
     source = ArrayFrames(itertools.takewhile(lambda item: item[1] < 60 * minutes, timed), name="loop")
     yield from analyzer.read_frames(source)  # type: ignore[attr-defined]
@@ -120,7 +120,7 @@ def _megabytes() -> float:
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
-def stages(film: Path, weights: Path) -> None:
+def stages(video: Path, weights: Path) -> None:
     """Processor milliseconds of each step of a frame with one face, one thread."""
     from mien import Analyzer
     from mien.core.geometry import crop_of_box
@@ -131,14 +131,14 @@ def stages(film: Path, weights: Path) -> None:
 
     cv2.setNumThreads(1)
     analyzer = Analyzer(threads=1)
-    start, shown = time.process_time(), [frame.pixels for frame in frames(film)]
+    start, shown = time.process_time(), [frame.pixels for frame in frames(video)]
     print(f"decoding, with colours: {1e3 * (time.process_time() - start) / len(shown):.1f} ms")
     pixels, network, landmarks = shown[0], analyzer.networks[0], analyzer.landmarks
     yunet, dlib = create_detector("yunet", weights=weights), create_detector("dlib")
     box = dlib(pixels)[0].box
     points = landmarks.read(pixels, box)
     crop = prepare(pixels, crop_of_box(box, network.spec), network.spec)
-    reading = next(iter(analyzer.read_video(film))).readings[0]
+    reading = next(iter(analyzer.read_video(video))).readings[0]
     steps: dict[str, Callable[[], object]] = {
         "dlib": lambda: dlib(pixels),
         "yunet": lambda: yunet(pixels),
@@ -159,8 +159,8 @@ def stages(film: Path, weights: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shared", type=Path, help="the folder with data/ and weights/")
-    parser.add_argument("--seconds", type=float, default=6.0, help="of the film")
-    parser.add_argument("--minutes", type=float, default=0.0, help="of looped film, for the memory")
+    parser.add_argument("--seconds", type=float, default=6.0, help="of the video")
+    parser.add_argument("--minutes", type=float, default=0.0, help="of looped video, for the memory")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--stages", action="store_true")
     parser.add_argument("--measure", help=argparse.SUPPRESS)
@@ -170,18 +170,16 @@ def main() -> None:
         return
     weights = options.shared / YUNET
     with tempfile.TemporaryDirectory() as name:
-        films = write_films(options.shared, Path(name), options.seconds)
+        videos = write_videos(options.shared, Path(name), options.seconds)
         common = {"weights": weights, "threads": options.threads}
         print(f"load {os.getloadavg()[0]:.1f}, {options.threads} threads")
         if options.stages:
-            stages(films["720p", 1], weights)
-        print(
-            "| film | faces | detector | fps, every frame | fps, tracked | ratio | ms, every frame | ms, tracked | MB |"
-        )
+            stages(videos["720p", 1], weights)
+        print("| video | faces | detector | fps, every frame | fps, tracked | ratio | ms, every | ms, tracked | MB |")
         print("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
-        for (size, faces), film in films.items():
+        for (size, faces), video in videos.items():
             for detector in ("dlib", "yunet"):
-                each = {**common, "film": film, "detector": detector, "minutes": 0}
+                each = {**common, "video": video, "detector": detector, "minutes": 0}
                 every = in_a_process(**each, detect_every=1)
                 tracked = in_a_process(**each, detect_every=10)
                 asked = "" if size == "360p" else f" (asked {GOAL[faces]})"
@@ -190,7 +188,7 @@ def main() -> None:
                 print(f"| {size} | {tracked['faces']:.1f} | {detector} | {rates} | {rest} |", flush=True)
         if options.minutes:
             found = in_a_process(
-                **common, film=films["720p", 1], detector="dlib", detect_every=10, minutes=options.minutes
+                **common, video=videos["720p", 1], detector="dlib", detect_every=10, minutes=options.minutes
             )
             print(
                 f"720p, one face, looped for {options.minutes:g} minutes ({found['frames']:.0f} frames): "

@@ -36,7 +36,7 @@ def layout(*, points: bool = True, affect: bool = True, face3d: bool = False) ->
 
 
 def face(
-    source: str = "film.mp4", frame: int = 0, *, time: float | None = 0.0, face_id: int = 0, seed: int = 0,
+    source: str = "video.mp4", frame: int = 0, *, time: float | None = 0.0, face_id: int = 0, seed: int = 0,
     pose: tuple[float, float, float] = (0.0, 0.0, 0.0), shares: Sequence[float] | None = None,
     units: dict[str, float] | None = None, points: bool = True, affect: bool = True, track: int | None = None,
 ) -> Reading:  # fmt: skip
@@ -88,7 +88,7 @@ def solid(units: dict[str, float], rng: np.random.Generator) -> Any:
     return reading_of(given, mesh, model="made by hand")
 
 
-def missing(source: str = "film.mp4", frame: int = 0, *, time: float | None = 0.0) -> Reading:
+def missing(source: str = "video.mp4", frame: int = 0, *, time: float | None = 0.0) -> Reading:
     """A frame without a face."""
     return Reading(source, False, frame, time, model="poster_v2@f2a6f193a2be", note="no face found")
 

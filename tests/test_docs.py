@@ -39,7 +39,7 @@ EXEMPT = {
     "pytest": "these tests",
     "bash .ci/run": "these tests",
     "mien analyze 0": "needs a camera; tests/engine/reading reads from one that is imitated",
-    "ffmpeg": "needs a camera and FFmpeg; tests/engine/reading pipes a film",
+    "ffmpeg": "needs a camera and FFmpeg; tests/engine/reading pipes a video",
     "program |": "stands for any program that writes frames; tests/engine/reading pipes some",
     "torchrun": "several processes; tests/engine/training runs two",
     "PYTHONPATH=src python": "needs a GPU; tests/benchmarks runs the benchmark on the CPU",
@@ -143,7 +143,7 @@ def write_pictures(folder: Path) -> None:
         ("july", smile), ("before/smile", smile), ("after/smile", smile),
     ):  # fmt: skip
         Image.fromarray(pixels).save(folder / f"{name}.jpg", quality=95)
-    for name in ("film.mp4", "smile.mp4"):
+    for name in ("video.mp4", "smile.mp4"):
         write_video(folder / name, np.stack([rest] * 6 + [smile] * 8 + [rest] * 6), rate_hz=20)
 
 

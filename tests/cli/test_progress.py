@@ -22,11 +22,11 @@ def test_off_a_terminal_nothing_is_printed(capsys: pytest.CaptureFixture[str]) -
 def test_a_terminal_shows_title_and_count_and_the_bar_goes() -> None:
     console = terminal()
     with progress_bars(console=console) as bars:
-        advance = bars.add("films [a]", 4, done=1)
+        advance = bars.add("videos [a]", 4, done=1)
         bars.add("nothing to do", 0)
         advance(1)
     printed = console.file.getvalue()
-    assert "films [a]" in printed
+    assert "videos [a]" in printed
     assert "2/4" in printed
     assert "nothing to do" not in printed
     assert printed.endswith("\x1b[2K")  # the line is erased
@@ -35,7 +35,7 @@ def test_a_terminal_shows_title_and_count_and_the_bar_goes() -> None:
 def test_a_bar_can_be_switched_off() -> None:
     console = terminal()
     with progress_bars(console=console, shown=False) as bars:
-        bars.add("films", 4)(4)
+        bars.add("videos", 4)(4)
     assert console.file.getvalue() == ""
 
 

@@ -51,7 +51,7 @@ def test_a_batch_pins_every_tensor_that_there_is():
     assert batch.image.pinned and batch.index.pinned and batch.voice is None
 
 
-def test_a_reading_is_named_by_its_face_and_in_a_film_by_its_track():
+def test_a_reading_is_named_by_its_face_and_in_a_video_by_its_track():
     reading = Reading("a.jpg", True, face_id=2, box=(1.0, 2.0, 3.0, 4.0))
     assert reading.summary == "face 2: box (1, 2, 3, 4)"
     assert dataclasses.replace(reading, track_id=5).summary == "track 5: box (1, 2, 3, 4)"

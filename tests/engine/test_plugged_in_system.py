@@ -135,7 +135,7 @@ def test_the_exported_network_has_both_inputs_and_all_outputs(bundle, run, tmp_p
     assert (
         (code, errors) == (0, "")
         and "expression within" in out
-        and "Read films with it: mien analyze FILM --bundle" in out
+        and "Read videos with it: mien analyze VIDEO --bundle" in out
     )
     assert not (tmp_path / "light" / "model.safetensors").exists()
 
@@ -216,7 +216,7 @@ def rows_of(folder: Path) -> list[dict[str, str]]:
     return list(csv.DictReader((folder / "readings.csv").open(encoding="utf-8")))
 
 
-def test_a_film_is_read_with_its_sound(bundle, portrait, run, tmp_path):
+def test_a_video_is_read_with_its_sound(bundle, portrait, run, tmp_path):
     pytest.importorskip("av")
     from PIL import Image
     from toy.talking_faces import voice_of
@@ -291,4 +291,4 @@ def test_a_system_of_the_voice_alone_needs_no_picture(talking_faces, evaluated, 
     assert torch_scores["accuracy"]["value"] == onnx_scores["accuracy"]["value"] > 0.5  # a pitch for each class
     command = ["analyze", talking_faces / "test", "--bundle", tmp_path / "run", "--output", tmp_path / "readings"]
     code, out, _ = run(*command)  # the face model that ships reads the pictures
-    assert code == 0 and "no film among the inputs, so there is no voice to read" in out
+    assert code == 0 and "no video among the inputs, so there is no voice to read" in out

@@ -18,7 +18,7 @@ from mien.media.video import frames, video_info, write_video
 av = pytest.importorskip("av")
 
 
-def write_film(path: Path, *, frames: int) -> None:
+def write_frames(path: Path, *, frames: int) -> None:
     """MPEG-4 of 64 x 48 pixels."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream("mpeg4", rate=10)
@@ -77,7 +77,7 @@ def names(port: int) -> list[str]:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="these names are not allowed there")
 def test_a_name_is_a_file(inside: Path, listener: Listener) -> None:
-    write_film(inside / "plain.mp4", frames=3)
+    write_frames(inside / "plain.mp4", frames=3)
     content = Path("plain.mp4").read_bytes()
     for name in names(listener.port):
         Path(name).write_bytes(content)
@@ -88,7 +88,7 @@ def test_a_name_is_a_file(inside: Path, listener: Listener) -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="names are text elsewhere")
 def test_a_name_that_is_not_utf8(inside: Path) -> None:
-    write_film(inside / "plain.mp4", frames=2)
+    write_frames(inside / "plain.mp4", frames=2)
     name = os.fsdecode(b"\xff\xfe.mp4")
     Path(name).write_bytes(Path("plain.mp4").read_bytes())
     assert len(list(frames(name))) == 2
@@ -105,10 +105,14 @@ def test_writing_goes_to_a_file(inside: Path, listener: Listener) -> None:
     assert video_info(name).size == (64, 48) and not listener.asked
 
 
-def lists(port: int, film: Path) -> dict[str, str]:
+def lists(port: int, video: Path) -> dict[str, str]:
     """Files that name others: by address and by neighbour."""
     found = {}
-    for kind, target in (("address", f"http://127.0.0.1:{port}/a.mp4"), ("neighbour", film.name), ("whole", str(film))):
+    for kind, target in (
+        ("address", f"http://127.0.0.1:{port}/a.mp4"),
+        ("neighbour", video.name),
+        ("whole", str(video)),
+    ):
         found |= {
             f"{kind}_concat": f"ffconcat version 1.0\nfile '{target}'\n",
             f"{kind}_hls": f"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n{target}\n#EXT-X-ENDLIST\n",
@@ -127,8 +131,8 @@ def lists(port: int, film: Path) -> dict[str, str]:
 
 @pytest.mark.parametrize("suffix", [".mp4", ".m3u8", ".ffconcat", ".mpd", ".sdp", ".ppm"])
 def test_a_list_of_files_is_no_video(inside: Path, listener: Listener, suffix: str) -> None:
-    write_film(inside / "film.mp4", frames=2)
-    for name, text in lists(listener.port, inside / "film.mp4").items():
+    write_frames(inside / "video.mp4", frames=2)
+    for name, text in lists(listener.port, inside / "video.mp4").items():
         path = Path(name + suffix)
         path.write_text(text)
         for read in (video_info, lambda path: list(frames(path))):

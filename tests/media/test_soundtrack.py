@@ -1,4 +1,4 @@
-"""Windows of a film's sound end at the frame's time, whatever the film's rate, and hold memory of one window."""
+"""Windows of a video's sound end at the frame's time, whatever the video's rate, and hold memory of one window."""
 
 import itertools
 from pathlib import Path
@@ -73,7 +73,7 @@ def test_resampled_blocks_are_the_resampled_sound():
 
 
 @pytest.fixture
-def film(tmp_path: Path) -> Path:
+def video(tmp_path: Path) -> Path:
     """Three seconds at 10 frames a second; from 1.5 s on a tone of 440 Hz."""
     pytest.importorskip("av")
     times = np.arange(3 * 44100) / 44100
@@ -82,12 +82,12 @@ def film(tmp_path: Path) -> Path:
     return tmp_path / "a.mp4"
 
 
-def test_the_sound_of_a_film_stands_where_its_frames_do(film):
+def test_the_sound_of_a_video_stands_where_its_frames_do(video):
     pytest.importorskip("soxr")
     given = SoundInput(rate_hz=8000, samples=4000, fft=256, hop=128, mels=16, high_hz=4000.0)
-    with opened_soundtrack(film, given) as track:
+    with opened_soundtrack(video, given) as track:
         assert track is not None
-        windows = {round(frame.timestamp_s, 1): track.until(frame.timestamp_s) for frame in frames(film, every=5)}
+        windows = {round(frame.timestamp_s, 1): track.until(frame.timestamp_s) for frame in frames(video, every=5)}
     assert all(len(window.samples) == 4000 for window in windows.values())
     assert np.abs(windows[1.5].samples[:-100]).max() < 0.02
     begins = np.flatnonzero(np.abs(windows[2.0].samples) > 0.2)[0]
@@ -97,19 +97,19 @@ def test_the_sound_of_a_film_stands_where_its_frames_do(film):
     assert log_mel(windows[2.5], given).shape == given.shape
 
 
-def test_a_film_without_sound_has_none(tmp_path):
+def test_a_video_without_sound_has_none(tmp_path):
     pytest.importorskip("av")
     write_video(tmp_path / "a.mp4", np.zeros((5, 32, 32, 3), np.uint8), rate_hz=10.0)
     with opened_soundtrack(tmp_path / "a.mp4", GIVEN) as track:
         assert track is None
-    (tmp_path / "b.mp4").write_text("no film")
+    (tmp_path / "b.mp4").write_text("no video")
     with pytest.raises(MienError, match="not a video"), opened_soundtrack(tmp_path / "b.mp4", GIVEN):
         pass
 
 
-def test_a_film_cut_short_keeps_the_sound_that_is_there(film, tmp_path):
+def test_a_video_cut_short_keeps_the_sound_that_is_there(video, tmp_path):
     av = pytest.importorskip("av")
-    with av.open(str(film)) as source, av.open(str(tmp_path / "a.mkv"), "w") as copy:
+    with av.open(str(video)) as source, av.open(str(tmp_path / "a.mkv"), "w") as copy:
         streams = {stream: copy.add_stream_from_template(stream) for stream in source.streams}
         for packet in source.demux():
             if packet.dts is not None:
@@ -124,7 +124,7 @@ def test_a_film_cut_short_keeps_the_sound_that_is_there(film, tmp_path):
         assert not track.until(60.0).samples.any()
 
 
-def test_the_whole_sound_of_a_film_and_of_a_container_of_sound_alone(tmp_path):
+def test_the_whole_sound_of_a_video_and_of_a_container_of_sound_alone(tmp_path):
     """A tone of 440 Hz at 48 kHz in two channels, of which one is silent."""
     av = pytest.importorskip("av")
     tone = np.sin(2 * np.pi * 440 * np.arange(48_000) / 48_000).astype(np.float32)
@@ -141,11 +141,11 @@ def test_the_whole_sound_of_a_film_and_of_a_container_of_sound_alone(tmp_path):
     spectrum = np.abs(np.fft.rfft(sound.samples[:16_000]))
     assert np.argmax(spectrum) * 16_000 / 16_000 == pytest.approx(440, abs=2)
     (tmp_path / "no.m4a").write_bytes(b"no sound")
-    with pytest.raises(MienError, match=r"no\.m4a: not a film or sound that can be read"):
+    with pytest.raises(MienError, match=r"no\.m4a: not a video or sound that can be read"):
         load_sound(tmp_path / "no.m4a", sample_rate_hz=16_000)
 
 
-def test_numbers_that_are_none_in_a_films_sound_stay_out_of_its_windows(tmp_path: Path) -> None:
+def test_numbers_that_are_none_in_a_videos_sound_stay_out_of_its_windows(tmp_path: Path) -> None:
     av = pytest.importorskip("av")
     pytest.importorskip("soxr")
     samples = np.sin(np.arange(8000) / 9).astype(np.float32)

@@ -95,7 +95,7 @@ def write_matrix(path: Path, matrix: tuple[int, int, int, int]) -> None:
 
 @pytest.mark.parametrize("matrix", [(-1, 0, 0, 1), (1, 0, 0, -1), (0, 1, 1, 0), (0, -1, -1, 0), (0, 1, -1, 0)])
 def test_a_mirroring_display_matrix_is_followed(tmp_path, matrix):
-    """Front cameras store such films. Each source pixel (x, y), from the middle, is shown at (ax + cy, bx + dy)."""
+    """Front cameras store such videos. Each source pixel (x, y), from the middle, is shown at (ax + cy, bx + dy)."""
     write_video(tmp_path / "a.mp4", times=[0, 100])
     plain = next(frames(tmp_path / "a.mp4")).pixels
     write_matrix(tmp_path / "a.mp4", matrix)
@@ -157,7 +157,7 @@ def test_a_damaged_packet_loses_its_own_frame(tmp_path):
         assert noted == [(0.6 if every == 1 else 0.7, "1 damaged packet before it")]
 
 
-def test_a_film_that_is_cut_short_says_so_in_its_last_frame(tmp_path):
+def test_a_video_that_is_cut_short_says_so_in_its_last_frame(tmp_path):
     write_video(tmp_path / "a.mkv", times=list(range(0, 6000, 100)))
     assert not any(frame.note for frame in frames(tmp_path / "a.mkv"))
     assert not any(frame.note for frame in frames(tmp_path / "a.mkv", every=7))
@@ -165,7 +165,7 @@ def test_a_film_that_is_cut_short_says_so_in_its_last_frame(tmp_path):
     (tmp_path / "cut.mkv").write_bytes(content[: len(content) // 2])
     *others, last = frames(tmp_path / "cut.mkv", every=3)
     assert len(others) > 3 and not any(frame.note for frame in others)
-    assert re.search(r"the film is cut short: [\d.]+ s of the [\d.]+ s that its header states", last.note)
+    assert re.search(r"the video is cut short: [\d.]+ s of the [\d.]+ s that its header states", last.note)
 
 
 def test_frames_are_chosen_by_their_times(tmp_path):
@@ -211,7 +211,7 @@ def test_the_number_of_chosen_frames_is_known_before():
     assert FrameSelection(start_s=1.0).count(100, 4.0) == 75
 
 
-def test_a_film_goes_on_from_a_frame(tmp_path):
+def test_a_video_goes_on_from_a_frame(tmp_path):
     write_video(tmp_path / "a.mp4", times=list(range(500, 1500, 100)))
     whole, rest = list(frames(tmp_path / "a.mp4", every=2)), list(frames(tmp_path / "a.mp4", every=2, first=5))
     assert [(f.index, f.timestamp_s) for f in rest] == [(f.index, f.timestamp_s) for f in whole if f.index >= 5]

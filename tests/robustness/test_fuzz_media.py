@@ -1,4 +1,4 @@
-"""Pictures, films, sounds, tables and data-set folders, damaged at random: each is read, or refused in one line.
+"""Pictures, videos, sounds, tables and data-set folders, damaged at random: each is read, or refused in one line.
 
 The seed is fixed; `MIEN_FUZZ_SECONDS` gives more time, and with it more cases.
 """
@@ -21,7 +21,7 @@ PICTURES = {
     "a.bmp": {}, "a.tif": {}, "z.tif": {"compression": "tiff_lzw"}, "d.tif": {"compression": "tiff_adobe_deflate"},
     "a.jp2": {}, "a.ppm": {}, "a.avif": {}, "a.mpo": {},
 }  # fmt: skip
-FILMS = {"a.mp4": "libx264", "a.mkv": "libx264", "a.avi": "mpeg4", "a.mov": "mjpeg"}
+VIDEOS = {"a.mp4": "libx264", "a.mkv": "libx264", "a.avi": "mpeg4", "a.mov": "mjpeg"}
 SOUNDS = {"a.wav": "WAV", "f.wav": "WAV", "a.flac": "FLAC", "a.ogg": "OGG"}
 LAYOUTS = (
     "image_folder", "manifest", "joined", "fer2013", "ckplus", "wflw", "w300", "w300lp", "w300lp_mat", "aflw2000",
@@ -36,14 +36,14 @@ def read_picture(path: Path) -> None:
     assert picture.pixels.dtype == np.uint8 and picture.pixels.ndim == 3
 
 
-def read_film(path: Path) -> None:
+def read_video(path: Path) -> None:
     from mien.media.video import frames
 
     for frame in frames(path):
         assert frame.pixels.ndim == 3 and np.isfinite(frame.timestamp_s)
 
 
-def read_film_sound(path: Path) -> None:
+def read_video_sound(path: Path) -> None:
     from mien.core.spec import SoundInput
     from mien.media.soundtrack import opened_soundtrack
 
@@ -139,17 +139,17 @@ def test_pictures(tmp_path: Path) -> None:
     check(run_bounded(read_picture, within(seconds_of_fuzzing(2), damaged(files, tmp_path), least=100)), least=100)
 
 
-@pytest.mark.parametrize("read", [read_film, read_film_sound])
-def test_films(tmp_path: Path, read: Callable[[Path], None]) -> None:
+@pytest.mark.parametrize("read", [read_video, read_video_sound])
+def test_videos(tmp_path: Path, read: Callable[[Path], None]) -> None:
     av = pytest.importorskip("av")
     pytest.importorskip("soxr")
-    for name, codec in FILMS.items():
-        write_film(av, tmp_path / name, codec)
-    files = {name: (tmp_path / name).read_bytes() for name in FILMS}
+    for name, codec in VIDEOS.items():
+        write_video(av, tmp_path / name, codec)
+    files = {name: (tmp_path / name).read_bytes() for name in VIDEOS}
     check(run_bounded(read, within(seconds_of_fuzzing(2), damaged(files, tmp_path), least=20)), least=20)
 
 
-def write_film(av: Any, path: Path, codec: str) -> None:
+def write_video(av: Any, path: Path, codec: str) -> None:
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=10)
         stream.width, stream.height = 64, 48

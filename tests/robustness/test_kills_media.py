@@ -75,24 +75,24 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pytest.importorskip("av")
     import numpy as np
 
     from mien.media.video import write_video
 
     face = np.asarray(Image.fromarray(portrait(SEED, 0)[0]).resize((256, 256)))
-    path = tmp_path_factory.mktemp("film") / "film.mp4"
+    path = tmp_path_factory.mktemp("video") / "video.mp4"
     write_video(path, np.stack([np.roll(face, shift % 9, 1) for shift in range(48)]), rate_hz=25)
     return path
 
 
-@pytest.mark.parametrize("what", ["photos", "film", "tracked film"])
+@pytest.mark.parametrize("what", ["photos", "video", "tracked video"])
 def test_a_table_is_whole_at_any_kill_and_complete_in_the_end(
     what: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     source = str(request.getfixturevalue(what.rsplit(maxsplit=1)[-1]))
-    points = ["--overlay-video"] if what == "tracked film" else ["--landmarks", "no"]
+    points = ["--overlay-video"] if what == "tracked video" else ["--landmarks", "no"]
     options = [*points, "--backend", "onnxruntime", "--threads", "1"]
     words = ["analyze", source, *options, "--resume"]
     longest_s = duration_of([*words, "--output", str(tmp_path / "whole")])

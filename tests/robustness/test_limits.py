@@ -25,7 +25,7 @@ from mien.media.image import decoding_bytes, load_image
 from mien.media.parallel import Budget
 from mien.runtime import analyzer, faces
 from robustness.bounded import run_bounded
-from robustness.test_fuzz_media import read_one_sound, read_picture, write_film
+from robustness.test_fuzz_media import read_one_sound, read_picture, write_video
 
 SIGNED = b"\x89PNG\r\n\x1a\n"
 
@@ -249,11 +249,11 @@ def test_sounds_of_hours_are_refused_without_being_held(tmp_path: Path) -> None:
     assert not outcomes.failures and any("Cut it into parts" in message for message in outcomes.messages)
 
 
-def test_films_of_more_than_8k_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_videos_of_more_than_8k_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     av = pytest.importorskip("av")
     from mien.media import video
 
-    write_film(av, tmp_path / "a.mp4", "libx264")
+    write_video(av, tmp_path / "a.mp4", "libx264")
     assert len(list(video.frames(tmp_path / "a.mp4"))) == 12
     monkeypatch.setattr(video, "FRAME_PIXELS", 3000)
     with pytest.raises(MienError, match=r"more than 0\.003 million pixels"):

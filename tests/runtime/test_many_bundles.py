@@ -134,7 +134,7 @@ def test_bundles_that_cannot_be_read_with_are_refused_in_one_line(
     heard = write_many(tmp_path / "h", affect, lengths, inputs={"voice": SoundInput()})
     both = write_many(tmp_path / "b", affect, lengths, inputs=picture | {"voice": SoundInput(), "sound": SoundInput()})
     for bundles, reason in (
-        ([heard], "takes voice; a photograph gives one picture, and a film its sound as 'voice' beside it"),
+        ([heard], "takes voice; a photograph gives one picture, and a video its sound as 'voice' beside it"),
         ([tiny_bundle, both], "takes image and voice and sound; a photograph gives"),
         ([render], "takes image and render; a photograph gives one picture"),
         ([vector], "gives codes: no classes, values or points"),

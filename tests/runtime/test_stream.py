@@ -1,4 +1,4 @@
-"""Streams: films, and frames of a program, as they come; the demo films, with tracks."""
+"""Streams: videos, and frames of a program, as they come; the demo videos, with tracks."""
 
 import threading
 from collections.abc import Iterator
@@ -67,7 +67,7 @@ def test_a_followed_face_has_the_points_of_the_frame_and_the_box_about_them(
 
 @pytest.mark.shared
 @pytest.mark.parametrize("detect_every", [1, 10])
-def test_the_person_of_a_demo_film_is_one_track(shared: Path, detect_every: int) -> None:
+def test_the_person_of_a_demo_video_is_one_track(shared: Path, detect_every: int) -> None:
     pytest.importorskip("av")
     path = shared / "demo" / "video" / "WolfgangLanger_Pexels.mp4"  # a hand before the face, turns, a tilted head
     analyzer = Analyzer(threads=1, detect_every=detect_every)

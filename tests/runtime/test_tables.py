@@ -32,7 +32,7 @@ FACE = Reading(
     probabilities=SHARES, model=INFO.model_id,
 )  # fmt: skip
 FRAME = Reading(
-    "film.mp4",
+    "video.mp4",
     True,
     frame=30,
     timestamp_s=1.001,
@@ -145,7 +145,7 @@ def test_the_cells_of_a_row_never_change(tmp_path: Path) -> None:
         '"photos/müller, ""a"".jpg",0,,1,,1.250,-2.000,30.500,40.000,0.750,1,anger,0.500000,0.250000,0.125000,0.062500,'
         "0.031250,0.015625,0.015625," + 10 * "," + "tiny@abababababab,"
     )
-    assert frame.startswith("film.mp4,30,1.001000,0,4,0.000,0.000,9.000,9.000,,1,anger,0.5")
+    assert frame.startswith("video.mp4,30,1.001000,0,4,0.000,0.000,9.000,9.000,,1,anger,0.5")
 
 
 COLOURS = LabelSet("colours", ("red", "blue"))

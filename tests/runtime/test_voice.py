@@ -1,4 +1,4 @@
-"""A network with a voice reads a film with its sound; without one its cells are empty and the note says why."""
+"""A network with a voice reads a video with its sound; without one its cells are empty and the note says why."""
 
 import hashlib
 from pathlib import Path
@@ -52,7 +52,7 @@ def listening(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_listening(tmp_path_factory.mktemp("bundles") / "listening")
 
 
-def write_film(path: Path, astronaut: np.ndarray, sound: Sound | None) -> Path:
+def write_clip(path: Path, astronaut: np.ndarray, sound: Sound | None) -> Path:
     """Twelve frames in 1.2 s: the astronaut, in every fourth one nobody."""
     pictures = np.repeat(astronaut[None, 40:240, 120:320], 12, 0)
     pictures[::4] = 90
@@ -60,11 +60,11 @@ def write_film(path: Path, astronaut: np.ndarray, sound: Sound | None) -> Path:
     return path
 
 
-def with_exact_sound(film: Path, path: Path, sound: Sound) -> Path:
-    """The pictures of a film, with this sound as PCM in whole numbers."""
+def with_exact_sound(video: Path, path: Path, sound: Sound) -> Path:
+    """The pictures of a video, with this sound as PCM in whole numbers."""
     import av
 
-    with av.open(str(film)) as source, av.open(str(path), "w") as container:
+    with av.open(str(video)) as source, av.open(str(path), "w") as container:
         pictures = container.add_stream_from_template(source.streams.video[0])
         voice = container.add_stream("pcm_s16le", rate=sound.sample_rate_hz, layout="mono")
         for packet in source.demux(video=0):
@@ -88,18 +88,18 @@ def tone() -> Sound:
     return Sound((np.round(samples * 32768) / 32768).astype(np.float32), 8000)
 
 
-def readings_of(analyzer: Analyzer, film: Path, **options: int) -> list:
-    return [reading for read in analyzer.read_video(film, **options) for reading in read.readings]
+def readings_of(analyzer: Analyzer, video: Path, **options: int) -> list:
+    return [reading for read in analyzer.read_video(video, **options) for reading in read.readings]
 
 
 @pytest.mark.parametrize("padding", ["zeros", "repeat"])
 def test_each_frame_gets_the_sound_that_ends_with_it(tmp_path, astronaut, tone, padding):
     voice = SoundInput(**{**VOICE.to_dict(), "padding": padding})
     bundle = write_listening(tmp_path / "bundle", voice)
-    film = with_exact_sound(write_film(tmp_path / "a.mp4", astronaut, None), tmp_path / "b.mkv", tone)
-    readings = readings_of(Analyzer(bundle, backend="onnxruntime", threads=1, landmarks=False), film)
+    video = with_exact_sound(write_clip(tmp_path / "a.mp4", astronaut, None), tmp_path / "b.mkv", tone)
+    readings = readings_of(Analyzer(bundle, backend="onnxruntime", threads=1, landmarks=False), video)
     assert [reading.success for reading in readings] == [False, True, True, True] * 3
-    for reading, frame in zip(readings, frames(film), strict=True):
+    for reading, frame in zip(readings, frames(video), strict=True):
         if not reading.success:
             continue
         end = round(frame.timestamp_s * 8000)
@@ -113,20 +113,20 @@ def test_each_frame_gets_the_sound_that_ends_with_it(tmp_path, astronaut, tone, 
 
 
 def test_numbers_do_not_depend_on_batches_or_on_the_first_frame(listening, tmp_path, astronaut, tone):
-    film = write_film(tmp_path / "a.mp4", astronaut, tone)
+    video = write_clip(tmp_path / "a.mp4", astronaut, tone)
     analyzer = Analyzer(listening, backend="onnxruntime", threads=2, landmarks=False)
-    readings = readings_of(analyzer, film)
+    readings = readings_of(analyzer, video)
     for options in ({"batch_size": 1}, {"workers": 1, "batch_size": 5}):
-        assert readings_of(analyzer, film, **options) == readings
-    assert readings_of(analyzer, film, first=6) == readings[6:]
-    assert readings_of(analyzer, film, every=2) == readings[::2]
+        assert readings_of(analyzer, video, **options) == readings
+    assert readings_of(analyzer, video, first=6) == readings[6:]
+    assert readings_of(analyzer, video, every=2) == readings[::2]
 
 
 def test_without_sound_the_cells_are_empty_and_the_note_says_why(listening, tiny_bundle, tmp_path, astronaut):
-    film = write_film(tmp_path / "a.mp4", astronaut, None)
+    video = write_clip(tmp_path / "a.mp4", astronaut, None)
     analyzer = Analyzer([listening, tiny_bundle], backend="onnxruntime", threads=1, landmarks=False)
     alone = Analyzer(tiny_bundle, backend="onnxruntime", threads=1, landmarks=False)
-    pairs = [[readings_of(each, film)[1] for each in (analyzer, alone)]]
+    pairs = [[readings_of(each, video)[1] for each in (analyzer, alone)]]
     pairs.append([each.read(astronaut)[0] for each in (analyzer, alone)])
     for reading, other in pairs:
         assert reading.success and reading.expression is None and list(reading.outputs) == ["expression"]
@@ -141,13 +141,13 @@ def test_without_sound_the_cells_are_empty_and_the_note_says_why(listening, tiny
 
 def test_points_and_a_voice_are_read_together(listening, tmp_path, astronaut, tone):
     dots = write_point_bundle(tmp_path / "dots", {"landmarks": frontal_face()[:, :2]})
-    film = write_film(tmp_path / "a.mp4", astronaut, tone)
+    video = write_clip(tmp_path / "a.mp4", astronaut, tone)
     analyzer = Analyzer([listening, dots], backend="onnxruntime", threads=1)
-    reading = readings_of(analyzer, film)[1]
+    reading = readings_of(analyzer, video)[1]
     assert reading.points is not None and reading.expression in ("loud", "bright")
 
 
-def test_a_film_that_cannot_be_opened_is_refused_in_one_line(listening, tmp_path):
-    (tmp_path / "a.mp4").write_text("no film")
+def test_a_video_that_cannot_be_opened_is_refused_in_one_line(listening, tmp_path):
+    (tmp_path / "a.mp4").write_text("no video")
     with pytest.raises(MienError, match="not a video that can be read"):
         readings_of(Analyzer(listening, backend="onnxruntime", threads=1, landmarks=False), tmp_path / "a.mp4")

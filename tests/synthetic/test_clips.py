@@ -1,4 +1,4 @@
-"""Synthetic films: an expression comes, stays and goes; eyes blink; the mouth moves with the voice; seeds decide."""
+"""Synthetic videos: an expression comes, stays and goes; eyes blink; the mouth moves with the voice; seeds decide."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from mien.data.readers import open_reader
 from mien.data.replicas.clips import write_clips
 from mien.data.replicas.people import Plan
 from mien.media.audio import read_sound
-from mien.synthetic.clips import ClipOptions, blinks, film, onset_apex_offset, wander
+from mien.synthetic.clips import ClipOptions, blinks, onset_apex_offset, video, wander
 from mien.synthetic.people import PeopleOptions, units_of_model
 
 TINY = PeopleOptions(size=48, yaw_max_deg=10, occluders=False, degradations=False)
@@ -40,8 +40,8 @@ def test_chance_motion_is_smooth_and_as_large_as_asked() -> None:
     assert np.abs(np.diff(tracks, axis=1)).max() < 0.03
 
 
-def test_a_film_is_the_same_again_and_its_mouth_follows_the_voice() -> None:
-    first, second = (film(1, 2, face="neutral", voice="neutral", options=OPTIONS) for _ in range(2))
+def test_a_video_is_the_same_again_and_its_mouth_follows_the_voice() -> None:
+    first, second = (video(1, 2, face="neutral", voice="neutral", options=OPTIONS) for _ in range(2))
     assert np.array_equal(first.frames, second.frames)
     assert first.speech is not None and second.speech is not None
     assert np.array_equal(first.speech.samples, second.speech.samples)
@@ -57,7 +57,7 @@ def test_a_film_is_the_same_again_and_its_mouth_follows_the_voice() -> None:
 def test_face_and_voice_agree_or_not_as_asked() -> None:
     def voices(disagree: float) -> list[bool]:
         options = ClipOptions(frames_per_s=2, seconds=1, syllables=2, disagree=disagree, people=TINY)
-        clips = [film(0, number, options=options) for number in range(4)]
+        clips = [video(0, number, options=options) for number in range(4)]
         return [clip.face == clip.voice for clip in clips]
 
     assert voices(0.0) == [True] * 4
@@ -92,11 +92,11 @@ def test_a_half_copied_clip_is_counted(tmp_path: Path) -> None:
 
 
 def test_a_silent_clip_lasts_as_long_as_asked() -> None:
-    clip = film(0, 1, options=ClipOptions(frames_per_s=5, seconds=1.2, voice=False, people=TINY))
+    clip = video(0, 1, options=ClipOptions(frames_per_s=5, seconds=1.2, voice=False, people=TINY))
     assert len(clip.frames) == 6 and clip.speech is None and clip.voice == ""
 
 
-def test_what_cannot_be_filmed_is_refused() -> None:
+def test_what_cannot_be_drawn_is_refused() -> None:
     with pytest.raises(MienError, match="1 to 120 frames_per_s"):
         ClipOptions(frames_per_s=0)
     with pytest.raises(MienError, match="disagree is a share"):

@@ -29,7 +29,7 @@ COMPRESSED_BYTES = 512 * MB
 SCANS, SCANNED_PIXELS = 100, 1_000_000_000
 """Passes over the pixels of a JPEG, and pixels times passes; 20 passes are read at any size (cameras write 1 to 10)."""
 
-# Films and sound
+# Videos and sound
 FRAME_PIXELS = 36_000_000
 """Of one frame: 8K has 33 million."""
 SOUND_BYTES = 256 * MB

@@ -41,7 +41,7 @@ class Sample:
     key: str
     """Unique in its data set and stable across machines (the path below the root, with `/`)."""
     path: Path
-    """The picture's file; a film, of which `frame` names the picture; or, of a voice alone, the sound."""
+    """The picture's file; a video, of which `frame` names the picture; or, of a voice alone, the sound."""
     split: str = ""
     """Name of the data set's part that it stands in."""
     expression: int | None = None
@@ -201,7 +201,7 @@ class Reading:
     face_id: int = 0
     """Number of the face within its picture or frame, the largest first."""
     track_id: int | None = None
-    """Of a film: the same number from frame to frame as long as it is the same face, from 0; None of a picture."""
+    """Of a video: the same number from frame to frame as long as it is the same face, from 0; None of a picture."""
     box: Box | None = None
     """In pixels of the upright picture."""
     score: float | None = None
@@ -260,7 +260,7 @@ class Reading:
 
     @property
     def summary(self) -> str:
-        """One line, `face 0: happiness 93 %, box (179, 83, 267, 171), pitch -3°, yaw -1°`; in a film `track 0: ...`."""
+        """One line, `face 0: happiness 93 %, box (179, 83, 267, 171), pitch -3°, yaw -1°`; or `track 0: ...`."""
         if not self.success:
             return self.note or "no face found"
         box = f"box ({', '.join(f'{edge:.0f}' for edge in self.box)})" if self.box else ""

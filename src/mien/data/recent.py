@@ -60,7 +60,7 @@ def recent_picture(sample: Sample, *, min_side: int | None) -> Picture:
 
 
 def load_picture(sample: Sample, *, min_side: int | None = None) -> Picture:
-    """The sample's picture, also of a film its frame. Raises MienError for a broken one and for a voice alone."""
+    """The sample's picture, also of a video its frame. Raises MienError for a broken one and for a voice alone."""
     if not sample.has_picture:
         raise MienError(f"{sample.path}: a voice alone, without a picture. Take a network that needs none.")
     return load_still(sample.path, frame=sample.frame, span=sample.span, min_side=min_side)

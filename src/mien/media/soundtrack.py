@@ -1,4 +1,4 @@
-"""The sound of a film: whole, or beside its frames, as windows that end at a frame's time. Needs PyAV and soxr:
+"""The sound of a video: whole, or beside its frames, as windows that end at a frame's time. Needs PyAV and soxr:
 the extras `video` and `audio`.
 """
 
@@ -16,8 +16,8 @@ from mien.core.errors import MienError
 from mien.core.limits import SOUND_BYTES, SOUND_LEVEL, SOUND_RATE_HZ
 from mien.core.spec import SoundInput
 from mien.media.audio import Sound, read_sound, resample_blocks
-from mien.media.stills import is_film
-from mien.media.video import first_time_s, opened_film
+from mien.media.image import is_video
+from mien.media.video import first_time_s, opened_video
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -67,13 +67,13 @@ class Soundtrack:
 
 @contextmanager
 def opened_soundtrack(path: Path | str, given: SoundInput) -> Iterator[Soundtrack | None]:
-    """The first sound stream of a film, time 0 at its first frame as in `Frame.timestamp_s`; None without sound.
+    """The first sound stream of a video, time 0 at its first frame as in `Frame.timestamp_s`; None without sound.
 
     Damaged packets and gaps between packets are silence. Raises MienError for what is no video.
     """
     path = Path(path)
     start_s = first_time_s(path)
-    with opened_film(path) as container:
+    with opened_video(path) as container:
         blocks = _first_kept(_blocks(container, start_s, given.rate_hz))
         yield None if blocks is None else Soundtrack(blocks, given)
 
@@ -90,18 +90,18 @@ class Recording:
 
 @contextmanager
 def opened_recording(path: Path | str, *, rate_hz: int) -> Iterator[Recording | None]:
-    """The sound of a file, block by block: memory holds one block of a film, or a sound file as a whole.
+    """The sound of a file, block by block: memory holds one block of a video, or a sound file as a whole.
 
-    Of a film time 0 is its first frame, as in `Frame.timestamp_s`; None where it has no sound. Raises MienError for
-    what is neither a film nor a sound, and for a sound file beyond the limits of `read_sound`.
+    Of a video time 0 is its first frame, as in `Frame.timestamp_s`; None where it has no sound. Raises MienError for
+    what is neither a video nor a sound, and for a sound file beyond the limits of `read_sound`.
     """
     path = Path(path)
-    if not (is_film(path) or path.suffix.lower() in _CONTAINERS):
+    if not (is_video(path) or path.suffix.lower() in _CONTAINERS):
         sound = read_sound(path)
         blocks = (sound.samples[i : i + _BLOCK] for i in range(0, len(sound.samples), _BLOCK))
         yield Recording(sound.sample_rate_hz, resample_blocks(blocks, sound.sample_rate_hz, rate_hz))
         return
-    with opened_film(path, pictures=False) as container:
+    with opened_video(path, pictures=False) as container:
         start_s = first_time_s(path) if container.streams.video else 0.0
         found = _first_kept(_blocks(container, start_s, rate_hz))
         stream = container.streams.audio[0] if container.streams.audio else None
@@ -109,13 +109,13 @@ def opened_recording(path: Path | str, *, rate_hz: int) -> Iterator[Recording | 
 
 
 def load_sound(path: Path | str, *, sample_rate_hz: int) -> Sound:
-    """`read_sound`, also of a film or of a container of sound alone that only PyAV reads (.m4a), from its start to its
+    """`read_sound`, also of a video or of a container of sound alone that only PyAV reads (.m4a), from its start to its
     end. Raises MienError for one without sound.
     """
     path = Path(path)
-    if not (is_film(path) or path.suffix.lower() in _CONTAINERS):
+    if not (is_video(path) or path.suffix.lower() in _CONTAINERS):
         return read_sound(path, sample_rate_hz=sample_rate_hz)
-    with opened_film(path, pictures=False) as container:
+    with opened_video(path, pictures=False) as container:
         kept, length = [np.zeros(0, np.float32)], 0
         for block in _blocks(container, 0.0, sample_rate_hz):
             kept.append(block)

@@ -1,4 +1,4 @@
-"""Single frames of films as pictures, beside pictures themselves. Films need PyAV: the extra `video`."""
+"""Single frames of videos as pictures, beside pictures themselves. Videos need PyAV: the extra `video`."""
 
 import os
 import threading
@@ -6,24 +6,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mien.core.errors import MienError
-from mien.media.image import VIDEOS, Picture, load_image
+from mien.media.image import Picture, is_video, load_image
 from mien.media.parts import Span
-from mien.media.video import Frame, frames, opened_film, stated_duration_s
-
-
-def is_film(path: Path) -> bool:
-    """By the suffix."""
-    return path.suffix.lower() in VIDEOS
+from mien.media.video import Frame, frames, opened_video, stated_duration_s
 
 
 def load_still(
     path: Path, *, frame: int | None = None, span: Span | None = None, min_side: int | None = None
 ) -> Picture:
-    """Frame `frame` (from 0) of a film; of any other file what `load_image` gives, whatever `frame` says.
+    """Frame `frame` (from 0) of a video; of any other file what `load_image` gives, whatever `frame` says.
 
-    Frames that are asked for in order are decoded once. Raises MienError for a frame beyond the film's last one.
+    Frames that are asked for in order are decoded once. Raises MienError for a frame beyond the video's last one.
     """
-    if frame is None or not is_film(path):
+    if frame is None or not is_video(path):
         return load_image(path, span=span, min_side=min_side)
     pixels = _opened(path).at(frame).pixels
     return Picture(pixels, 1.0, (pixels.shape[1], pixels.shape[0]))
@@ -32,9 +27,9 @@ def load_still(
 def frame_count(path: Path) -> int:
     """How many frames the header states, or its length and rate; may be a few off. Decodes nothing.
 
-    Raises MienError for what is no film, and where neither is stated.
+    Raises MienError for what is no video, and where neither is stated.
     """
-    with opened_film(path) as container:
+    with opened_video(path) as container:
         stream = container.streams.video[0]
         length, rate = stated_duration_s(stream, container), stream.average_rate
         count = stream.frames or (round(length * float(rate)) if length and rate else 0)
@@ -45,8 +40,8 @@ def frame_count(path: Path) -> int:
     return count
 
 
-class _Film:
-    """A film that is read forwards, and from its start again for an earlier frame."""
+class _Video:
+    """A video that is read forwards, and from its start again for an earlier frame."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -69,11 +64,11 @@ class _Film:
 _local = threading.local()  # a decoder must not be shared among threads
 
 
-def _opened(path: Path) -> _Film:
-    """The film that this thread asked for last, where it is the same file unchanged."""
+def _opened(path: Path) -> _Video:
+    """The video that this thread asked for last, where it is the same file unchanged."""
     status = path.stat() if path.is_file() else None
     key = (os.getpid(), path, status and (status.st_size, status.st_mtime_ns))  # a fork would share the file's position
     if getattr(_local, "key", None) != key:
-        _local.key, _local.film = key, _Film(path)
-    film: _Film = _local.film
-    return film
+        _local.key, _local.video = key, _Video(path)
+    video: _Video = _local.video
+    return video

@@ -33,7 +33,7 @@ _CONTAINER_OPTIONS = {"format_whitelist": ",".join(CONTAINERS), "protocol_whitel
 _DECODER_OPTIONS = {"max_pixels": str(FRAME_PIXELS)}
 Matrix = tuple[int, int, int, int]
 _MOMENT_S = 1e-4  # times are rounded by containers: the frame at 1.9999997 s is that of 2 s
-MOST_SQUEEZED = 4.0  # sides of a pixel: anamorphic film has 2, wide-screen DVDs 1.42
+MOST_SQUEEZED = 4.0  # sides of a pixel: anamorphic video has 2, wide-screen DVDs 1.42
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,7 +47,7 @@ class Frame:
     pixels: UInt8[np.ndarray, "height width 3"]
     """RGB, as players show it: upright, not mirrored, with square pixels."""
     note: str = ""
-    """What was damaged just before it, and of the last frame whether the film is cut short; else empty."""
+    """What was damaged just before it, and of the last frame whether the video is cut short; else empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,17 +130,17 @@ def frames(
     """Every `every`-th frame from frame `first` on (which keep their indices), in the order shown.
 
     selection: which frames, instead of `every`. A damaged packet loses its own frame only; the next one has a note, and
-    the last one where the film is shorter than it states. Raises MienError for what is no video, for one without a
+    the last one where the video is shorter than it states. Raises MienError for what is no video, for one without a
     frame that decodes, and for a selection that begins behind its end.
     """
     chosen = FrameSelection(every) if selection is None else selection
-    with opened_film(Path(path)) as container:
+    with opened_video(Path(path)) as container:
         decoder = _Decoder(container)
         yield from _selected(decoder, chosen, first, str(path))
 
 
 def piped_frames(stream: BinaryIO, name: str, chosen: FrameSelection, first: int = 0) -> Iterator[Frame]:
-    """As `frames`, of a film that comes through a pipe and is read once. Raises MienError for what is no video."""
+    """As `frames`, of a video that comes through a pipe and is read once. Raises MienError for what is no video."""
     av = import_av()
     try:
         options = {"options": _DECODER_OPTIONS, "container_options": {"format_whitelist": ",".join(CONTAINERS)}}
@@ -245,9 +245,9 @@ class _Decoder:
         # A container's length is that of its longest stream, which may be the sound.
         alone = self.stream.duration is not None or len(self.container.streams) == 1
         if stated and stated - end > max(1.0 if alone else 2.0, 2 / rate, 0.0 if alone else 0.05 * stated):
-            return f"the film is cut short: {end:.2f} s of the {stated:.2f} s that its header states"
+            return f"the video is cut short: {end:.2f} s of the {stated:.2f} s that its header states"
         if missing > max(2, 0.01 * self.stream.frames):
-            return f"the film is cut short or damaged: {self.decoded} of {self.stream.frames} frames decode"
+            return f"the video is cut short or damaged: {self.decoded} of {self.stream.frames} frames decode"
         return ""
 
     def time_of(self, index: int, frame: Any) -> float:
@@ -275,7 +275,7 @@ class _Decoder:
 
 def video_info(path: Path | str) -> VideoInfo:
     """Size, length and rate, of the header and the first frame. Raises MienError for what is no video."""
-    with opened_film(Path(path)) as container:
+    with opened_video(Path(path)) as container:
         stream = container.streams.video[0]
         first = next(container.decode(stream), None)
         if first is None:
@@ -293,7 +293,7 @@ def video_info(path: Path | str) -> VideoInfo:
 
 def first_time_s(path: Path) -> float:
     """The first frame's time as the container counts it, which `Frame.timestamp_s` counts from. Raises as `frames`."""
-    with opened_film(path) as container:
+    with opened_video(path) as container:
         decoder = _Decoder(container)
         frame = next(iter(decoder), None)
         if frame is None:
@@ -302,7 +302,7 @@ def first_time_s(path: Path) -> float:
 
 
 @contextmanager
-def opened_film(path: Path, *, pictures: bool = True) -> Iterator["InputContainer"]:
+def opened_video(path: Path, *, pictures: bool = True) -> Iterator["InputContainer"]:
     """The container, closed in the end. Raises MienError for what is no video, and for damage found meanwhile.
 
     pictures: whether it must have a video stream; without, a file of sound alone will do.
@@ -325,7 +325,7 @@ def opened_film(path: Path, *, pictures: bool = True) -> Iterator["InputContaine
         if isinstance(error, MienError):
             raise
         reason = getattr(error, "strerror", None) or " ".join(str(error).split())
-        what = "video" if pictures else "film or sound"
+        what = "video" if pictures else "video or sound"
         raise MienError(f"{path}: not a {what} that can be read, or damaged ({reason}).") from error
 
 

@@ -27,12 +27,11 @@ from mien.media.bundles import bundle_folder, shipped_folder, shipped_with
 from mien.media.detect import create_detector
 from mien.media.image import Picture, picture_files
 from mien.media.parallel import Ahead
-from mien.media.streams.source import FilmFile, FrameSource
+from mien.media.streams.source import FrameSource, VideoFile
 from mien.media.video import ALL_FRAMES, FrameSelection
 from mien.runtime.face3d.reading import SIZE, Face3DColumns, reading_of
 from mien.runtime.face3d.regressor import Regressor
 from mien.runtime.faces import FaceFinder, Faces, PictureTask, scaled_box
-from mien.runtime.films import FRAMES_AHEAD, FrameTasks, followed, frame_source, numbered
 from mien.runtime.landmarks import Landmarker, scaled_points, shipped_landmarks
 from mien.runtime.networks import FaceNetwork, FaceOutput, gives_affect, named_outputs
 from mien.runtime.readings import FaceReading, ManyReadings, PictureReadings, Readings, with_outputs
@@ -41,6 +40,7 @@ from mien.runtime.tables import PointColumns, ReadingColumns
 from mien.runtime.tracking.tracker import DETECT_EVERY, FOLLOWED_POINTS, FaceTracker, TrackOptions
 from mien.runtime.trust.assessment import Assessment
 from mien.runtime.trust.columns import TrustColumns
+from mien.runtime.videos import FRAMES_AHEAD, FrameTasks, followed, frame_source, numbered
 
 SHIPPED = "poster_v2_small_ferplus"
 NO_FACE = "no face found"
@@ -221,12 +221,12 @@ class Analyzer:
     ) -> Iterator[PictureReadings]:  # fmt: skip
         """Every `every`-th frame from frame `first` on; selection: which frames, instead of `every`.
 
-        A damaged place is a note of the frame after it; a film that is cut short says so in the note of its last frame.
-        A network that takes a voice gets the film's sound of the window that ends at the frame's time; before the
-        film's beginning stands what `SoundInput.padding` says. Raises MienError for what is no video.
+        A damaged place is a note of the frame after it; one that is cut short says so in the note of its last frame.
+        A network that takes a voice gets the video's sound of the window that ends at the frame's time; before the
+        video's beginning stands what `SoundInput.padding` says. Raises MienError for what is no video.
         """
         chosen = FrameSelection(every) if selection is None else selection
-        return self.read_frames(FilmFile(Path(path)), chosen, first=first, batch_size=batch_size, workers=workers)
+        return self.read_frames(VideoFile(Path(path)), chosen, first=first, batch_size=batch_size, workers=workers)
 
     def stream(
         self, source: str | Path | int | Iterable[Any], *, selection: FrameSelection = ALL_FRAMES
@@ -257,7 +257,7 @@ class Analyzer:
 
     @property
     def follows(self) -> bool:
-        """Whether the faces of a film are followed by their points, so that a frame depends on those before it."""
+        """Whether the faces of a video are followed by their points, so that a frame depends on those before it."""
         points = self.landmarks
         return self.tracking.detect_every > 1 and points is not None and points.scheme.points >= FOLLOWED_POINTS
 

@@ -45,7 +45,7 @@ class PictureTask:
     timestamp_s: float | None = None
     """Of the video frame."""
     sounds: Mapping[SoundInput, Sound] = field(default_factory=dict)
-    """For each voice that a network takes: the film's sound up to the frame, as long as the network's window."""
+    """For each voice that a network takes: the video's sound up to the frame, as long as the network's window."""
     memory: int = 0
     """Bytes that decoding it takes at most; 0 where it cannot be decoded."""
     origin: Any = None
@@ -71,9 +71,9 @@ class Faces:
     detections: list[Detection] = field(default_factory=list)
     """In pixels of the original, with the detector's points where it gives some; empty where `points` are read."""
     points: list[FacePoints | None] | None = None
-    """Of a film whose faces are followed: their points, read already."""
+    """Of a video whose faces are followed: their points, read already."""
     track_ids: list[int] | None = None
-    """Of a film whose faces are followed."""
+    """Of a video whose faces are followed."""
 
 
 class FaceFinder:
@@ -114,7 +114,7 @@ class FaceFinder:
         return Faces(picture, boxes, scores, crops, picture.note, voices)
 
     def detect(self, pixels: np.ndarray) -> list[Detection]:
-        """What this thread's detector finds in a frame of a film."""
+        """What this thread's detector finds in a frame of a video."""
         return self._detector(1.0)(pixels)
 
     def attempt(self, task: PictureTask) -> Faces:

@@ -117,7 +117,7 @@ class Landmarker:
     def follow(
         self, pixels: Pixels, known: Sequence[tuple[FacePoints, Float[np.ndarray, "2"]]]
     ) -> list[FacePoints]:  # fmt: skip
-        """The points of faces in the next frame of a film, in one pass whatever `passes` is.
+        """The points of faces in the next frame of a video, in one pass whatever `passes` is.
 
         known: of each face its points in the frame before, and how far it has moved since, pixels (x, y).
         """

@@ -40,7 +40,7 @@ class ClassShares(dict[str, float]):
     """core.decode.energies."""
 
 
-VOICE = "voice"  # the input that gets the sound of the film
+VOICE = "voice"  # the input that gets the sound of the video
 
 
 class FaceNetwork:
@@ -115,10 +115,10 @@ class FaceNetwork:
 
 
 def require_readable(info: BundleInfo, folder: Path) -> None:
-    """Raises MienError for a bundle whose inputs a photograph, or a film with its sound, does not give."""
+    """Raises MienError for a bundle whose inputs a photograph, or a video with its sound, does not give."""
     if not (has_picture_only(info.inputs) or has_picture_and_voice(info.inputs)):
         raise MienError(
-            f"{folder} takes {' and '.join(info.inputs)}; a photograph gives one picture, and a film its sound as "
+            f"{folder} takes {' and '.join(info.inputs)}; a photograph gives one picture, and a video its sound as "
             f"{VOICE!r} beside it. Name another, or measure it with: mien evaluate."
         )
 
@@ -136,7 +136,7 @@ def has_picture_only(inputs: Mapping[str, Input]) -> bool:
 
 
 def has_picture_and_voice(inputs: Mapping[str, Input]) -> bool:
-    """Whether a film with sound gives it: one picture, and a sound by the name VOICE."""
+    """Whether a video with sound gives it: one picture, and a sound by the name VOICE."""
     rest = {name: given for name, given in inputs.items() if name != VOICE}
     return isinstance(inputs.get(VOICE), SoundInput) and has_picture_only(rest)
 

@@ -117,7 +117,7 @@ def _frame(canvas: ImageDraw.ImageDraw, face: Reading, size: tuple[int, int], li
 
 
 def plate_text(face: Reading) -> str:
-    """What stands on a face's plate: a line for its expression, in a film after the number of its track, one for
+    """What stands on a face's plate: a line for its expression, in a video after the number of its track, one for
     valence and arousal where both are read, and one for what is wrong with the picture."""
     label = "no expression" if face.abstained else face.label
     label = label if face.track_id is None else f"#{face.track_id} {label}".rstrip()

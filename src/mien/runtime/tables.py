@@ -33,8 +33,8 @@ FRAME_OF_REFERENCE = (
     "edges, so (0, 0, width, height) is the whole picture."
 )
 VOICE_WINDOW = (
-    "The film's sound of the network's window that ends at the frame's time; before the film's beginning the window's "
-    "padding. Pictures, and films without sound, have empty cells for the outputs of such a network."
+    "The video's sound of the network's window that ends at the frame's time; before its beginning the window's "
+    "padding. Pictures, and videos without sound, have empty cells for the outputs of such a network."
 )
 _PIXELS, _SHARE = ".3f", ".6f"  # how they stand in CSV
 TRACK = "track_id"  # the column of the numbers of followed faces

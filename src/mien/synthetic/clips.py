@@ -1,4 +1,4 @@
-"""Short films of synthetic people: an expression that comes, stays and goes, blinks, head motion, and a voice.
+"""Short videos of synthetic people: an expression that comes, stays and goes, blinks, head motion, and a voice.
 
 Onset and offset are raised-cosine ramps; a spontaneous expression's onset takes about 0.3 to 1 s (Ekman & Friesen,
 Facial Action Coding System, 2nd ed. 2002, on onset, apex and offset). Blinks come about 17 a minute at rest and 26 in
@@ -95,7 +95,7 @@ class Clip:
     """x0, y0, x1, y1 in pixels, about where a face detector puts it."""
 
 
-def film(
+def video(
     seed: int, number: int, *, person: int | None = None, face: str | None = None, voice: str | None = None,
     options: ClipOptions = ClipOptions(),
 ) -> Clip:  # fmt: skip

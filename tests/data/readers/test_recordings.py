@@ -27,9 +27,9 @@ TONE = Sound((0.3 * np.sin(np.arange(3200) / 5)).astype(np.float32), 16_000)
 
 
 @pytest.fixture(scope="module")
-def films(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def videos(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Eight frames that become lighter, with sound and without, and a sound."""
-    folder = tmp_path_factory.mktemp("films")
+    folder = tmp_path_factory.mktemp("videos")
     levels = np.arange(8, dtype=np.uint8)[:, None, None, None] * 30
     frames = np.broadcast_to(levels, (8, 32, 32, 3)).copy()
     write_video(folder / "heard.mp4", frames, rate_hz=25.0, sound=TONE)
@@ -38,11 +38,11 @@ def films(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {path.stem: path for path in folder.iterdir()}
 
 
-def laid_out(root: Path, films: dict[str, Path], **places: list[str]) -> Path:
+def laid_out(root: Path, videos: dict[str, Path], **places: list[str]) -> Path:
     for kind, names in places.items():
         for name in names:
             (root / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(films[kind], root / name)
+            shutil.copy(videos[kind], root / name)
     return root
 
 
@@ -50,9 +50,9 @@ def actor(name: str) -> str:
     return f"Actor_{Path(name).stem[-2:]}/{name}"
 
 
-def test_ravdess_names_state_class_actor_and_take(tmp_path: Path, films: dict[str, Path]) -> None:
+def test_ravdess_names_state_class_actor_and_take(tmp_path: Path, videos: dict[str, Path]) -> None:
     heard = ["Video_Speech_Actor_01/Actor_01/01-01-03-02-01-02-01.mp4", "Actor_02/01-02-06-01-02-01-02.mp4"]
-    root = laid_out(tmp_path, films, heard=heard, voice=["Actor_01/03-01-01-01-01-01-01.wav", "Actor_01/notes.wav"])
+    root = laid_out(tmp_path, videos, heard=heard, voice=["Actor_01/03-01-01-01-01-01-01.wav", "Actor_01/notes.wav"])
     reader = open_reader("ravdess", root, frames=1)
     first, second = reader.samples("all")
     assert reader.labels is not None and reader.labels.name == "ravdess"
@@ -67,10 +67,10 @@ def test_ravdess_names_state_class_actor_and_take(tmp_path: Path, films: dict[st
     assert alone.voice == alone.path and not alone.has_picture and alone.expression == 0
 
 
-def test_ravdess_films_without_sound_get_the_sound_beside_them(tmp_path: Path, films: dict[str, Path]) -> None:
+def test_ravdess_videos_without_sound_get_the_sound_beside_them(tmp_path: Path, videos: dict[str, Path]) -> None:
     take = "01-05-01-01-01-03"
     silent = [f"Actor_03/02-{take}.mp4", "Actor_04/02-01-05-01-01-01-04.mp4"]
-    root = laid_out(tmp_path, films, silent=silent, voice=[f"Audio/Actor_03/03-{take}.wav"])
+    root = laid_out(tmp_path, videos, silent=silent, voice=[f"Audio/Actor_03/03-{take}.wav"])
     with_voice, without = open_reader("ravdess", root, frames=1).samples("all")
     assert with_voice.voice == root / f"Audio/Actor_03/03-{take}.wav" and without.voice is None
     with pytest.raises(MienError, match=r"no recordings of modality audio_video under .* It has: video, audio\."):
@@ -86,8 +86,8 @@ def test_ravdess_films_without_sound_get_the_sound_beside_them(tmp_path: Path, f
         ("01-01-03-01-01-01-01.mp4", {"frames": 0}, "frames must be at least 1; got 0"),
     ],
 )
-def test_what_is_not_ravdess_is_one_line(tmp_path: Path, films: dict[str, Path], name, options, message) -> None:
-    root = laid_out(tmp_path, films, heard=[actor(name)])
+def test_what_is_not_ravdess_is_one_line(tmp_path: Path, videos: dict[str, Path], name, options, message) -> None:
+    root = laid_out(tmp_path, videos, heard=[actor(name)])
     with pytest.raises(MienError, match=message) as caught:
         open_reader("ravdess", root, **options)
     assert "\n" not in str(caught.value)
@@ -106,11 +106,11 @@ def test_the_real_recordings_are_read(shared: Path) -> None:
     assert batch.voice is not None and np.isfinite(batch.voice).all() and batch.voice.std() > 0.1
 
 
-def test_each_frame_of_a_film_is_its_own_picture(tmp_path: Path, films: dict[str, Path]) -> None:
-    root = laid_out(tmp_path, films, heard=[actor("01-01-03-01-01-01-01.mp4"), actor("01-01-04-01-01-01-01.mp4")])
+def test_each_frame_of_a_video_is_its_own_picture(tmp_path: Path, videos: dict[str, Path]) -> None:
+    root = laid_out(tmp_path, videos, heard=[actor("01-01-03-01-01-01-01.mp4"), actor("01-01-04-01-01-01-01.mp4")])
     samples = open_reader("ravdess", root, frames=4).samples("all")
     assert [s.frame for s in samples] == [2, 3, 4, 5] * 2
-    for i in (3, 0, 5, 5, 1, 4, 2):  # forwards, backwards, and from one film to the other
+    for i in (3, 0, 5, 5, 1, 4, 2):  # forwards, backwards, and from one video to the other
         shown = load_picture(samples[i]).pixels.mean() / 30
         assert shown == pytest.approx(samples[i].frame or 0, abs=0.2)
     one, other = ([s for s in samples if s.clip == clip] for clip in sorted({s.clip or "" for s in samples}))
@@ -126,23 +126,23 @@ def test_frames_lie_in_the_middle_half_each_once(count: int, wanted: int, expect
     assert middle_frames(count, wanted) == expected
 
 
-def test_a_film_that_cannot_be_opened_stops_or_is_left_out(tmp_path: Path, films: dict[str, Path]) -> None:
-    root = laid_out(tmp_path, films, heard=[actor("01-01-03-01-01-01-01.mp4")])
+def test_a_video_that_cannot_be_opened_stops_or_is_left_out(tmp_path: Path, videos: dict[str, Path]) -> None:
+    root = laid_out(tmp_path, videos, heard=[actor("01-01-03-01-01-01-01.mp4")])
     broken = root / actor("01-01-04-01-01-01-01.mp4")
-    broken.write_bytes(b"no film")
-    with pytest.raises(MienError, match=r"04-01-01-01-01\.mp4: not a video .*missing skip leaves such films out"):
+    broken.write_bytes(b"no video")
+    with pytest.raises(MienError, match=r"04-01-01-01-01\.mp4: not a video .*missing skip leaves such videos out"):
         open_reader("ravdess", root).samples("all")
     reader = open_reader("ravdess", root, missing="skip", frames=1)
     assert len(reader.samples("all")) == 1 and "left out" in reader.notes[0] and reader.absent == [broken]
 
 
-def test_mead_is_read_by_view_and_level(tmp_path: Path, films: dict[str, Path]) -> None:
+def test_mead_is_read_by_view_and_level(tmp_path: Path, videos: dict[str, Path]) -> None:
     silent = [
         f"M003/video/{view}/{place}.mp4"
         for view in ("front", "left_30")
         for place in ("angry/level_1/001", "angry/level_3/002", "neutral/level_1/001")
     ]
-    root = laid_out(tmp_path, films, silent=silent, voice=["M003/audio/angry/level_3/002.wav",
+    root = laid_out(tmp_path, videos, silent=silent, voice=["M003/audio/angry/level_3/002.wav",
                                                            "W009/audio/sad/level_2/007.wav"])  # fmt: skip
     reader = open_reader("mead", root, frames=1)
     found = {s.clip: s for s in reader.samples("all")}
@@ -162,9 +162,9 @@ def test_mead_is_read_by_view_and_level(tmp_path: Path, films: dict[str, Path]) 
         open_reader("mead", root, levels=4)
 
 
-def test_cremad_prefers_its_own_sounds(tmp_path: Path, films: dict[str, Path]) -> None:
+def test_cremad_prefers_its_own_sounds(tmp_path: Path, videos: dict[str, Path]) -> None:
     clips = ["1001_DFA_ANG_XX", "1002_IEO_SAD_HI"]
-    root = laid_out(tmp_path, films, heard=[f"VideoFlash/{clip}.mp4" for clip in clips],
+    root = laid_out(tmp_path, videos, heard=[f"VideoFlash/{clip}.mp4" for clip in clips],
                     voice=[f"AudioWAV/{clips[0]}.wav", "AudioWAV/1003_TIE_NEU_X.wav"])  # fmt: skip
     first, second = open_reader("cremad", root, frames=1).samples("all")
     assert (first.expression, first.subject, first.clip) == (0, "1001", clips[0])
@@ -172,8 +172,8 @@ def test_cremad_prefers_its_own_sounds(tmp_path: Path, films: dict[str, Path]) -
     assert len(open_reader("cremad", root, modality="audio").samples("all")) == 2
 
 
-def test_voices_of_any_kind_become_finite_pictures(tmp_path: Path, films: dict[str, Path]) -> None:
-    root = laid_out(tmp_path, films, voice=[actor("03-01-03-01-01-01-01.wav")])
+def test_voices_of_any_kind_become_finite_pictures(tmp_path: Path, videos: dict[str, Path]) -> None:
+    root = laid_out(tmp_path, videos, voice=[actor("03-01-03-01-01-01-01.wav")])
     sounds = {4: np.zeros(3000), 5: np.clip(9 * TONE.samples, -1, 1), 6: TONE.samples[:800]}  # the last one is 50 ms
     for code, samples in sounds.items():
         name = actor(f"03-01-0{code}-01-01-01-01.wav")
@@ -187,9 +187,9 @@ def test_voices_of_any_kind_become_finite_pictures(tmp_path: Path, films: dict[s
         FaceSet(samples, PictureInput(size=16)).batch([(0, 0)])
 
 
-def test_the_sound_of_a_film_is_its_voice(tmp_path: Path, films: dict[str, Path]) -> None:
+def test_the_sound_of_a_video_is_its_voice(tmp_path: Path, videos: dict[str, Path]) -> None:
     names = [actor("01-01-03-01-01-01-01.mp4"), actor("01-01-04-01-01-01-01.mp4")]
-    root = laid_out(tmp_path, films, heard=names[:1], silent=names[1:])
+    root = laid_out(tmp_path, videos, heard=names[:1], silent=names[1:])
     heard, mute = open_reader("ravdess", root, frames=1).samples("all")
     voices = FaceSet([heard], {"voice": VOICE}).batch([(0, 0)]).voice
     assert voices is not None and voices.max() == 1
@@ -197,9 +197,9 @@ def test_the_sound_of_a_film_is_its_voice(tmp_path: Path, films: dict[str, Path]
         FaceSet([mute], {"voice": VOICE}).batch([(0, 0)])
 
 
-def test_published_folds_hold_out_the_published_actors(tmp_path: Path, films: dict[str, Path]) -> None:
+def test_published_folds_hold_out_the_published_actors(tmp_path: Path, videos: dict[str, Path]) -> None:
     names = [actor(f"03-01-03-01-01-01-{n:02d}.wav") for n in range(1, 25)]
-    root = laid_out(tmp_path, films, voice=names)
+    root = laid_out(tmp_path, videos, voice=names)
     reader = open_reader("ravdess", root)
     assert sorted(a for fold in reader.published_folds for a in fold) == sorted(
         {s.subject for s in reader.samples("all")}
@@ -214,19 +214,19 @@ def test_published_folds_hold_out_the_published_actors(tmp_path: Path, films: di
         split("ravdess", root=str(root), output=str(tmp_path / "b.csv"), protocol="published", folds=5)
 
 
-def test_a_protocol_that_does_not_fit_is_one_line(tmp_path: Path, films: dict[str, Path]) -> None:
-    root = laid_out(tmp_path, films, voice=["AudioWAV/1003_TIE_NEU_XX.wav"])
+def test_a_protocol_that_does_not_fit_is_one_line(tmp_path: Path, videos: dict[str, Path]) -> None:
+    root = laid_out(tmp_path, videos, voice=["AudioWAV/1003_TIE_NEU_XX.wav"])
     with pytest.raises(MienError, match=r"cremad: no published folds are known\. Take --folds N"):
         protocol_reader(open_reader("cremad", root), "published")
     with pytest.raises(MienError, match="leave_one_subject_out gives fewer than two folds of the 1 people"):
         protocol_reader(open_reader("cremad", root), "leave_one_subject_out")
-    few = laid_out(tmp_path / "few", films, voice=[actor("03-01-03-01-01-01-01.wav")])
+    few = laid_out(tmp_path / "few", videos, voice=[actor("03-01-03-01-01-01-01.wav")])
     with pytest.raises(MienError, match=r"nobody of published fold 0 is here. Take --folds N\."):
         protocol_reader(open_reader("ravdess", few), "published")
 
 
-def test_frames_are_prepared_once_and_keep_voice_actor_and_take(tmp_path: Path, films: dict[str, Path]) -> None:
-    root = laid_out(tmp_path / "set", films, heard=[actor("01-01-03-01-01-01-01.mp4")])
+def test_frames_are_prepared_once_and_keep_voice_actor_and_take(tmp_path: Path, videos: dict[str, Path]) -> None:
+    root = laid_out(tmp_path / "set", videos, heard=[actor("01-01-03-01-01-01-01.mp4")])
     options = {"frames": 3}
     prepare(
         "ravdess", root=str(root), output=str(tmp_path / "out"), reader=options, detector="none", size=32, workers=1

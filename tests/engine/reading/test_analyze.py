@@ -158,7 +158,7 @@ def test_frames_of_a_long_video_are_shown_evenly(monkeypatch: pytest.MonkeyPatch
 def test_a_video_gives_rows_with_times_and_a_sheet_of_frames(photos: Path, tmp_path: Path, bundle: str) -> None:
     av = pytest.importorskip("av")
     pixels = np.asarray(Image.open(photos / "more" / "b.png"))
-    with av.open(str(tmp_path / "film.mp4"), "w") as container:
+    with av.open(str(tmp_path / "video.mp4"), "w") as container:
         stream = container.add_stream("mpeg4", rate=5)
         stream.width, stream.height, stream.pix_fmt = 512, 512, "yuv420p"
         for _ in range(4):
@@ -166,13 +166,13 @@ def test_a_video_gives_rows_with_times_and_a_sheet_of_frames(photos: Path, tmp_p
                 container.mux(packet)
         for packet in stream.encode():
             container.mux(packet)
-    (tmp_path / "broken.mp4").write_bytes(b"no film")
-    summary = run(tmp_path / "film.mp4", tmp_path / "broken.mp4", output=tmp_path / "out", bundle=bundle)
+    (tmp_path / "broken.mp4").write_bytes(b"no video")
+    summary = run(tmp_path / "video.mp4", tmp_path / "broken.mp4", output=tmp_path / "out", bundle=bundle)
     table = rows(tmp_path / "out")
     assert [row["success"] for row in table] == ["0", "1", "1", "1", "1"]
     assert [float(row["timestamp"]) for row in table[1:]] == pytest.approx([0, 0.2, 0.4, 0.6])
     assert "broken.mp4" in table[0]["source"] and "1 file could not be read" in summary
-    assert (tmp_path / "out" / "overlays" / "film.jpg").is_file()
+    assert (tmp_path / "out" / "overlays" / "video.jpg").is_file()
 
 
 def test_the_options_of_the_command(bundle: str, tmp_path: Path, photos: Path, capsys: pytest.CaptureFixture) -> None:

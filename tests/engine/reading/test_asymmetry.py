@@ -21,7 +21,7 @@ from mien.media.detect import Detection
 from mien.media.files import read_info
 from mien.media.video import Frame as VideoFrame
 from mien.runtime.asymmetry import mirrored_points
-from mien.runtime.asymmetry.examination import FaceReader, examine_film
+from mien.runtime.asymmetry.examination import FaceReader, examine_video
 from mien.runtime.asymmetry.frame import METHOD, Method
 from mien.runtime.asymmetry.significance.errors import ERRORS_FILE, ErrorModel, load_errors
 from mien.runtime.landmarks import shipped_landmarks
@@ -42,7 +42,7 @@ def shot(units: dict[str, float]) -> tuple[np.ndarray, FacePoints]:
 
 
 class Oracle(FaceReader):
-    """In place of FaceReader: it knows these pictures; a film's frames it knows by their light."""
+    """In place of FaceReader: it knows these pictures; a video's frames it knows by their light."""
 
     known: list[tuple[np.ndarray, FacePoints]] = []  # noqa: RUF012
     sigma_source = "given"
@@ -128,14 +128,14 @@ def test_the_page_stands_alone_and_says_what_it_is_not(photos: Path, tmp_path: P
 
 
 @pytest.mark.usefixtures("oracle")
-def test_a_film_becomes_curves(photos: Path, tmp_path: Path) -> None:
+def test_a_video_becomes_curves(photos: Path, tmp_path: Path) -> None:
     pytest.importorskip("av")
     from mien.media.video import write_video
 
     (rest, _), (smile, _) = Oracle.known  # the codec changes them a little: the oracle takes the nearest
-    film = tmp_path / "smile.mp4"
-    write_video(film, np.stack([rest] * 8 + [smile] * 8 + [rest] * 8), rate_hz=20)
-    summary = asymmetry([str(film)], output=str(tmp_path / "out"))
+    video = tmp_path / "smile.mp4"
+    write_video(video, np.stack([rest] * 8 + [smile] * 8 + [rest] * 8), rate_hz=20)
+    summary = asymmetry([str(video)], output=str(tmp_path / "out"))
     assert "left side moves less" in summary
     found = rows(tmp_path / "out")
     ratio = float(found["smile", "excursion_ratio"]["value"])
@@ -173,11 +173,11 @@ def test_the_frame_shown_is_the_frame_named(photos: Path) -> None:
         frame = (smile if 8 <= k < 16 else rest).copy()
         frame[:4, :4] = 10 * k  # its number
         marked.append(VideoFrame(k, k / 20, frame))
-    film = examine_film(lambda: iter(marked), Oracle(), source="film.mp4", task="smile")
-    for photo, name in ((film.at_rest, "rest"), (film.at_peak, "smile")):
+    video = examine_video(lambda: iter(marked), Oracle(), source="video.mp4", task="smile")
+    for photo, name in ((video.at_rest, "rest"), (video.at_peak, "smile")):
         number = int(photo.pixels[0, 0, 0]) // 10
-        assert photo.source == f"film.mp4, {number / 20:.2f} s" and photo.task == name
-    assert 8 <= int(film.at_peak.pixels[0, 0, 0]) // 10 < 16
+        assert photo.source == f"video.mp4, {number / 20:.2f} s" and photo.task == name
+    assert 8 <= int(video.at_peak.pixels[0, 0, 0]) // 10 < 16
 
 
 @pytest.mark.usefixtures("fitted")
@@ -317,7 +317,7 @@ def test_one_of_several_faces_is_chosen_by_number_and_named() -> None:
     for face, box in ((0, BOXES[1]), (1, BOXES[0]), (2, BOXES[2]), (None, BOXES[2])):
         choice = chosen(face)
         assert choice(WIDE).box == box
-        assert choice(WIDE).box == box and len(choice.faces) == 1  # a later frame of the same film
+        assert choice(WIDE).box == box and len(choice.faces) == 1  # a later frame of the same video
         assert choice.faces[0]["found"] == 3 and choice.faces[0]["measured"] == (2 if face is None else face)
         (line,) = choice.lines()
         assert f"three.jpg: 3 faces; measured is face {2 if face is None else face}" in line

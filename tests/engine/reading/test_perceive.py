@@ -1,4 +1,4 @@
-"""`mien perceive` with a network worked by hand: pictures and films, and voices of every kind."""
+"""`mien perceive` with a network worked by hand: pictures and videos, and voices of every kind."""
 
 import csv
 import json
@@ -160,16 +160,16 @@ def test_a_long_recording_is_read_evenly(run, face, tmp_path, monkeypatch):
     assert [row["to_s"] for row in found[:-1]] == [row["from_s"] for row in found[1:]]
 
 
-def test_a_film_becomes_a_film_with_its_sound(run, portrait, tmp_path):
+def test_a_video_becomes_a_video_with_its_sound(run, portrait, tmp_path):
     av = pytest.importorskip("av")
-    from mien.media.streams.writer import film_writer
+    from mien.media.streams.writer import video_writer
     from mien.media.video import frames
 
-    with film_writer(tmp_path / "clip.mp4", size=(200, 200), rate_hz=8.0, sound_rate_hz=RATE) as film:
-        film.sound(np.concatenate([tone(1.0).samples, np.zeros(RATE * 2, np.float32)]))
+    with video_writer(tmp_path / "clip.mp4", size=(200, 200), rate_hz=8.0, sound_rate_hz=RATE) as video:
+        video.sound(np.concatenate([tone(1.0).samples, np.zeros(RATE * 2, np.float32)]))
         for time_s in (0.0, 0.1, 0.3, 0.8, 2.4):  # unevenly
-            film.picture(portrait, time_s)
-        film.picture(np.zeros_like(portrait), 2.6)
+            video.picture(portrait, time_s)
+        video.picture(np.zeros_like(portrait), 2.6)
     code, out, errors = run("--face", tmp_path / "clip.mp4")
     assert (code, errors) == (0, "") and "5 of 6 frames" in out
     found = rows(tmp_path / "out/frames.csv")
@@ -189,8 +189,8 @@ def test_a_film_becomes_a_film_with_its_sound(run, portrait, tmp_path):
 
 
 def test_frames_behind_the_end_of_the_voice_have_none():
-    from mien.engine.reading.perceive.film import WindowsByTime
     from mien.engine.reading.perceive.source import Heard
+    from mien.engine.reading.perceive.video import WindowsByTime
     from mien.runtime.voice.windows import voice_windows
 
     windows = voice_windows([tone(2.0).samples], rate_hz=RATE, samples=RATE, hop_s=0.5, name="voice")
@@ -210,7 +210,7 @@ def test_what_lacks_a_face_or_a_voice_is_refused_in_one_line(run, face, portrait
     cases = {
         ("--face", face): "a picture, which has no voice: --voice SOUND",
         ("--face", face, "--voice", heard): "no face found",
-        ("--face", tmp_path / "mute.mp4"): "a film without sound. Name the voice",
+        ("--face", tmp_path / "mute.mp4"): "a video without sound. Name the voice",
         ("--face", heard, "--voice", heard): "not a picture",
         ("--face", face, "--detector", "none", "--voice", tmp_path / "text.wav"): "not a sound that can be read",
         ("--face", face, "--voice", heard, "--strength", 3): "--strength must be in 0..2",
@@ -235,7 +235,7 @@ def test_the_same_face_and_voice_are_the_same_numbers(bundle):
     assert drawn[0] == drawn[1] != drawn[2]
 
 
-def test_the_box_of_a_face_moves_steadily_through_a_film(portrait, bundle, tmp_path, monkeypatch):
+def test_the_box_of_a_face_moves_steadily_through_a_video(portrait, bundle, tmp_path, monkeypatch):
     finder = LargestFace(Perceiver(bundle, threads=1).picture, "dlib")
     first = finder.follow(portrait)
     moved = finder.follow(np.roll(portrait, 12, axis=1))

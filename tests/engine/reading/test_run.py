@@ -53,15 +53,15 @@ def photos(tmp_path: Path, portrait: np.ndarray) -> Path:
 
 
 @pytest.fixture
-def film(tmp_path: Path, portrait: np.ndarray) -> Path:
+def video(tmp_path: Path, portrait: np.ndarray) -> Path:
     """Twenty frames."""
     from mien.media.video import write_video
 
     pytest.importorskip("av")
     frames = np.repeat(portrait[None], 20, 0)
     frames[:, :20] = np.random.default_rng(0).integers(0, 255, frames[:, :20].shape)  # so that no packet is empty
-    write_video(tmp_path / "film.mp4", frames, rate_hz=10)
-    return tmp_path / "film.mp4"
+    write_video(tmp_path / "video.mp4", frames, rate_hz=10)
+    return tmp_path / "video.mp4"
 
 
 def run(*inputs: Path | str, output: Path, bundle: str, **options) -> str:
@@ -130,15 +130,15 @@ def test_a_complete_run_accepts_new_pictures(photos: Path, tmp_path: Path, bundl
 
 
 @pytest.mark.parametrize("at", [1, 7, 20])
-def test_a_half_read_film_goes_on_at_its_frame(  # noqa: PLR0917
-    photos: Path, film: Path, tmp_path: Path, bundle: str, at: int, monkeypatch: pytest.MonkeyPatch
+def test_a_half_read_video_goes_on_at_its_frame(  # noqa: PLR0917
+    photos: Path, video: Path, tmp_path: Path, bundle: str, at: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patched, pytest.raises(Stop):
         stop_after(at + 1, patched)
-        run(photos / "00.png", film, output=tmp_path / "out", bundle=bundle)
-    # A picture that came meanwhile: the film is not taken for a whole one because another row follows.
-    run(photos / "00.png", photos / "01.png", film, output=tmp_path / "out", bundle=bundle, resume=True)
-    run(photos / "00.png", film, output=tmp_path / "whole", bundle=bundle)
+        run(photos / "00.png", video, output=tmp_path / "out", bundle=bundle)
+    # A picture that came meanwhile: the video is not taken for a whole one because another row follows.
+    run(photos / "00.png", photos / "01.png", video, output=tmp_path / "out", bundle=bundle, resume=True)
+    run(photos / "00.png", video, output=tmp_path / "whole", bundle=bundle)
     found = rows(tmp_path / "out")
     frames = [row for row in found if row["source"].endswith(".mp4")]
     assert [int(row["frame"]) for row in frames] == list(range(20))
@@ -146,15 +146,15 @@ def test_a_half_read_film_goes_on_at_its_frame(  # noqa: PLR0917
     assert len(found) == 22 and parquet(tmp_path / "out", "frame") == [int(row["frame"]) for row in found]
 
 
-def test_with_smoothing_a_half_read_film_is_read_anew(
-    film: Path, tmp_path: Path, bundle: str, dots: str, monkeypatch: pytest.MonkeyPatch
+def test_with_smoothing_a_half_read_video_is_read_anew(
+    video: Path, tmp_path: Path, bundle: str, dots: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     options = {"landmarks": "yes", "landmark_bundle": dots, "smooth": True}
     with monkeypatch.context() as patched, pytest.raises(Stop):
         stop_after(9, patched)
-        run(film, output=tmp_path / "out", bundle=bundle, **options)
-    run(film, output=tmp_path / "out", bundle=bundle, resume=True, **options)
-    run(film, output=tmp_path / "whole", bundle=bundle, **options)
+        run(video, output=tmp_path / "out", bundle=bundle, **options)
+    run(video, output=tmp_path / "out", bundle=bundle, resume=True, **options)
+    run(video, output=tmp_path / "whole", bundle=bundle, **options)
     assert (tmp_path / "out" / "readings.csv").read_bytes() == (tmp_path / "whole" / "readings.csv").read_bytes()
 
 
@@ -187,7 +187,7 @@ def test_overwriting_leaves_nothing_of_the_earlier_run(photos: Path, tmp_path: P
 
 
 def test_memory_does_not_grow_with_the_rows(photos: Path, tmp_path: Path, bundle: str) -> None:
-    """Of a film of nine frames a hundred times: what stays of a row is nothing."""
+    """Of a video of nine frames a hundred times: what stays of a row is nothing."""
     import gc
     import tracemalloc
 
@@ -331,13 +331,13 @@ def test_a_surprise_of_a_decoder_is_a_row(
     ]
 
 
-def test_damage_in_a_film_is_noted_in_its_row_the_sidecar_and_the_summary(
-    film: Path, tmp_path: Path, bundle: str
+def test_damage_in_a_video_is_noted_in_its_row_the_sidecar_and_the_summary(
+    video: Path, tmp_path: Path, bundle: str
 ) -> None:
     import av
 
     cut = tmp_path / "cut.mkv"
-    with av.open(str(film)) as source, av.open(str(cut), "w") as target:
+    with av.open(str(video)) as source, av.open(str(cut), "w") as target:
         stream = target.add_stream_from_template(source.streams.video[0])
         for packet in source.demux(video=0):
             if packet.dts is not None:

@@ -1,4 +1,4 @@
-"""The voices of films beside their faces, by the voice model that ships."""
+"""The voices of videos beside their faces, by the voice model that ships."""
 
 import csv
 import json
@@ -34,7 +34,7 @@ def network() -> VoiceNetwork:
 
 
 @pytest.fixture
-def films(tmp_path: Path) -> list[Path]:
+def videos(tmp_path: Path) -> list[Path]:
     """With a voice between two silences; without sound; cut off."""
     pictures = np.zeros((16, 32, 32, 3), np.uint8)
     sound = np.concatenate([np.zeros(4 * RATE, np.float32), hum(3.0), np.zeros(4 * RATE, np.float32)])
@@ -44,8 +44,8 @@ def films(tmp_path: Path) -> list[Path]:
     return [tmp_path / f"{name}.mp4" for name in "abc"]
 
 
-def test_a_row_a_window_joined_by_time(network, films, tmp_path):
-    lines = read_voices([*films, tmp_path / "photo.jpg"], network, tmp_path / "out")
+def test_a_row_a_window_joined_by_time(network, videos, tmp_path):
+    lines = read_voices([*videos, tmp_path / "photo.jpg"], network, tmp_path / "out")
     rows = list(csv.DictReader((tmp_path / "out/voice.csv").open(encoding="utf-8")))
     own = [row for row in rows if row["source"].endswith("a.mp4")]
     assert [float(row["start_s"]) for row in own] == pytest.approx([0, 1.75, 3.5, 5.25, 7.0, 7.5], abs=0.1)
@@ -67,12 +67,12 @@ def test_a_row_a_window_joined_by_time(network, films, tmp_path):
     assert "mean over 3 of 6 windows" in lines[0] and "nothing to read (no sound in it)" in lines[1]
     described = json.loads((tmp_path / "out/voice.json").read_text(encoding="utf-8"))
     assert described["state"] == "complete" and "CC BY-NC-SA" in described["provenance"]["licence"]
-    assert read_voices(films[:1], network, None) == lines[:1] and read_voices(films, None, None) == []
-    assert "no film" in read_voices([tmp_path / "photo.jpg"], network, None)[0]
+    assert read_voices(videos[:1], network, None) == lines[:1] and read_voices(videos, None, None) == []
+    assert "no video" in read_voices([tmp_path / "photo.jpg"], network, None)[0]
 
 
-def test_analyze_reads_a_voice_beside_the_faces(films, tmp_path, capsys):
-    command = ["analyze", str(films[0]), "--landmarks", "no", "--every", "8", "--with", "voice", "--no-overlay"]
+def test_analyze_reads_a_voice_beside_the_faces(videos, tmp_path, capsys):
+    command = ["analyze", str(videos[0]), "--landmarks", "no", "--every", "8", "--with", "voice", "--no-overlay"]
     assert main([*command, "--output", str(tmp_path / "out")]) == 0
     printed = capsys.readouterr().out
     assert "a.mp4: voice: " in printed and "voices by voice_expression@" in printed

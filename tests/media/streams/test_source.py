@@ -8,7 +8,7 @@ import pytest
 
 from mien.core.errors import MienError
 from mien.media.streams import source as module
-from mien.media.streams.source import ArrayFrames, Camera, PipedFilm, film_in_pipe, raw_frames
+from mien.media.streams.source import ArrayFrames, Camera, PipedVideo, raw_frames, video_in_pipe
 from mien.media.video import ALL_FRAMES, FrameSelection
 
 
@@ -72,21 +72,21 @@ def test_wrong_spellings_of_raw_frames(spelling: str) -> None:
         raw_frames(spelling, io.BytesIO())
 
 
-def test_a_film_in_a_pipe_is_known_by_its_first_bytes_and_read(tmp_path: Path) -> None:
+def test_a_video_in_a_pipe_is_known_by_its_first_bytes_and_read(tmp_path: Path) -> None:
     pytest.importorskip("av")
     head = b"YUV4MPEG2 W64 H48 F10:1 Ip A1:1 C420jpeg\n"
     content = head + b"".join(
         b"FRAME\n" + bytes([level]) * (64 * 48) + b"\x80" * (64 * 48 // 2) for level in (20, 120, 220)
     )
     pipe = io.BufferedReader(io.BytesIO(content))
-    assert film_in_pipe(pipe)
-    read = list(PipedFilm(pipe).frames(ALL_FRAMES))
+    assert video_in_pipe(pipe)
+    read = list(PipedVideo(pipe).frames(ALL_FRAMES))
     assert [round(frame.timestamp_s, 3) for frame in read] == [0, 0.1, 0.2]
     assert [int(frame.pixels.mean()) // 60 for frame in read] == [0, 2, 3]
-    assert not film_in_pipe(io.BufferedReader(io.BytesIO(b"photos/one.jpg\n")))
-    assert not film_in_pipe(io.StringIO("photos/one.jpg")) and not film_in_pipe(None)
+    assert not video_in_pipe(io.BufferedReader(io.BytesIO(b"photos/one.jpg\n")))
+    assert not video_in_pipe(io.StringIO("photos/one.jpg")) and not video_in_pipe(None)
     with pytest.raises(MienError, match="stdin: not a video that can be read through a pipe"):
-        list(PipedFilm(io.BytesIO(b"OggS" + bytes(100))).frames(ALL_FRAMES))
+        list(PipedVideo(io.BytesIO(b"OggS" + bytes(100))).frames(ALL_FRAMES))
 
 
 def test_arrays_have_their_own_times_or_25_a_second() -> None:

@@ -1,4 +1,4 @@
-"""Films written as they come: another film's sound is copied, or encoded anew where an .mp4 does not hold it."""
+"""Videos written as they come: another video's sound is copied, or encoded anew where an .mp4 does not hold it."""
 
 from fractions import Fraction
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mien.media.streams.writer import film_like
+from mien.media.streams.writer import video_like
 from mien.media.video import frames
 
 av = pytest.importorskip("av")
@@ -48,11 +48,11 @@ def test_the_sound_stays_with_its_pictures(tmp_path: Path, codec: str, suffix: s
     source = tmp_path / f"source{suffix}"
     write_source(source, codec)
     times = [0.0, 0.1, 0.35, 0.9, 1.4]
-    with film_like(tmp_path / "new.mp4", source, size=(32, 32), rate_hz=10.0, start_s=start_s) as (film, sound):
+    with video_like(tmp_path / "new.mp4", source, size=(32, 32), rate_hz=10.0, start_s=start_s) as (video, sound):
         assert sound is not None
         for time_s in times:
             sound.until(time_s)
-            film.picture(np.zeros((32, 32, 3), np.uint8), time_s)
+            video.picture(np.zeros((32, 32, 3), np.uint8), time_s)
         sound.until(1.5, last=True)
     assert [frame.timestamp_s for frame in frames(tmp_path / "new.mp4")] == pytest.approx(times, abs=2e-3)
     assert loud_from(tmp_path / "new.mp4") == pytest.approx(1 - start_s, abs=0.08)
@@ -62,8 +62,11 @@ def test_the_sound_stays_with_its_pictures(tmp_path: Path, codec: str, suffix: s
         assert float(stream.duration * stream.time_base) == pytest.approx(min(1.5, 2 - start_s), abs=0.2)  # it leads
 
 
-def test_a_film_that_fails_leaves_nothing(tmp_path: Path) -> None:
-    with pytest.raises(ZeroDivisionError), film_like(tmp_path / "a.mp4", None, size=(32, 32), rate_hz=9.0) as (film, _):
-        film.picture(np.zeros((32, 32, 3), np.uint8), 0.0)
+def test_a_video_that_fails_leaves_nothing(tmp_path: Path) -> None:
+    with (
+        pytest.raises(ZeroDivisionError),
+        video_like(tmp_path / "a.mp4", None, size=(32, 32), rate_hz=9.0) as (video, _),
+    ):
+        video.picture(np.zeros((32, 32, 3), np.uint8), 0.0)
         raise ZeroDivisionError
     assert list(tmp_path.iterdir()) == []

@@ -1,4 +1,4 @@
-"""Recordings whose points, times and heights are known: envelopes, blinks and head motion are those of the films."""
+"""Recordings whose points, times and heights are known: envelopes, blinks and head motion are those of the videos."""
 
 from dataclasses import replace
 

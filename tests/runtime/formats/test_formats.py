@@ -51,7 +51,7 @@ def test_openface_counts_frames_from_1_and_keeps_missing_faces(run: Path) -> Non
     assert [row["frame"] for row in rows] == ["1", "2", "3", "4", "5", "6", "1", "1"]
     assert [row["success"] for row in rows] == ["1"] * 5 + ["0", "1", "1"]
     assert rows[5] == {**dict.fromkeys(rows[5], ""), "frame": "6", "face_id": "0", "timestamp": "0.200", "success": "0",
-                       "confidence": "0.000", "source": "film.mp4"}  # fmt: skip
+                       "confidence": "0.000", "source": "video.mp4"}  # fmt: skip
     assert (rows[6]["source"], rows[6]["timestamp"], rows[7]["face_id"]) == ("photo, b.jpg", "0.000", "1")
     sure = head_points((0, 0, 0), np.random.default_rng(0)).confidence
     assert float(rows[0]["x_30"]) == pytest.approx(neutral_face()[30, 0] * 1000 + 60, abs=1e-3) and sure is not None
@@ -115,7 +115,7 @@ def test_fex_has_its_columns_in_its_order(run: Path) -> None:
     assert absent | set(rows[0]) == set(fex.COLUMNS) and "FaceScore" in absent  # dlib's score is no probability
     assert any("contempt" in note for note in sidecar["notes"])
     assert (rows[0]["FaceRectX"], rows[0]["FaceRectWidth"]) == ("10.500", "100.000")
-    assert rows[5]["input"] == "film.mp4" and rows[5]["anger"] == rows[5]["x_0"] == ""
+    assert rows[5]["input"] == "video.mp4" and rows[5]["anger"] == rows[5]["x_0"] == ""
     assert [row["frame"] for row in rows] == ["0", "1", "2", "3", "4", "5", "1", "2"]
     assert [row["approx_time"] for row in rows][-3:] == ["00:00", "", ""]
 
@@ -170,8 +170,8 @@ def test_a_csv_gives_the_same_readings_to_its_digits(run: Path) -> None:
 
 def test_coco_counts_images_and_faces(run: Path) -> None:
     found = json.loads(converted("coco", run).read_text(encoding="utf-8"))
-    assert [image["file_name"] for image in found["images"]] == ["film.mp4"] * 6 + ["photo, b.jpg", "c.jpg"]
-    assert found["images"][5] == {"id": 6, "file_name": "film.mp4", "frame": 5, "timestamp": 0.2}
+    assert [image["file_name"] for image in found["images"]] == ["video.mp4"] * 6 + ["photo, b.jpg", "c.jpg"]
+    assert found["images"][5] == {"id": 6, "file_name": "video.mp4", "frame": 5, "timestamp": 0.2}
     assert [face_["image_id"] for face_ in found["annotations"]] == [1, 2, 3, 4, 5, 7, 8]
     first, (category,) = found["annotations"][0], found["categories"]
     assert first["bbox"] == [10.5, 20.25, 100.0, 120.0] and first["area"] == 12000

@@ -14,8 +14,8 @@ from mien.data.faces import cut_face
 from mien.data.parallel import cores, parallel_map, stopped
 from mien.data.recent import load_picture, recent_picture
 from mien.media.audio import read_sound
+from mien.media.image import is_video
 from mien.media.parts import part_of
-from mien.media.stills import is_film
 
 SIDE = 112  # pixels of the crop that light and sharpness are measured in, so that they compare between pictures
 _CHUNK = 200
@@ -28,7 +28,7 @@ class Facts(NamedTuple):
     why_broken: str = ""
     """Empty for one that can be read."""
     sha256: bytes = b""
-    """Of the bytes of the file or its part; of a film of the frame's pixels."""
+    """Of the bytes of the file or its part; of a video of the frame's pixels."""
     size: tuple[int, int] = (0, 0)
     """Width and height of the upright picture, pixels; 0 of a voice alone."""
     mean: tuple[float, ...] = ()
@@ -83,7 +83,7 @@ def _hashed(sample: Sample, spec: PictureInput | None) -> Facts:
     if sample.has_picture:
         picture = load_picture(sample)  # first: it refuses pipes, devices and files without end
         size = picture.size
-        if is_film(sample.path):
+        if is_video(sample.path):
             return Facts("", hashlib.sha256(picture.pixels.tobytes()).digest(), size)
     else:
         read_sound(sample.path)

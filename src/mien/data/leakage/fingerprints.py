@@ -29,9 +29,9 @@ from mien.data.leakage.alignment import SIDE, move_bases, tangents
 from mien.data.leakage.fingerprint_store import Store
 from mien.data.parallel import cores, parallel_map
 from mien.data.recent import load_picture
+from mien.media.image import is_video
 from mien.media.parallel import map_ahead
 from mien.media.parts import read_bytes
-from mien.media.stills import is_film
 
 VERSION = 2  # part of every key of the store: raise it when a fingerprint of the same picture would differ
 CODE_VERSION = 1  # the same of code and fine, which bundles store
@@ -171,8 +171,8 @@ def keys_of(samples: Sequence[Sample]) -> list[bytes]:
 
 
 def _frame(sample: Sample) -> tuple[int | None, ...]:
-    """Of a film; () for other files, whose keys are those of stores that know no frames."""
-    return (sample.frame,) if is_film(sample.path) else ()
+    """Of a video; () for other files, whose keys are those of stores that know no frames."""
+    return (sample.frame,) if is_video(sample.path) else ()
 
 
 def _computed(samples: Sequence[Sample], places: Sequence[int]) -> Iterator[tuple[list[int], np.ndarray]]:

@@ -1,4 +1,4 @@
-"""Synthetic clips, as `mien data synth clips` writes them: frames of short films, some with a voice."""
+"""Synthetic clips, as `mien data synth clips` writes them: frames of short videos, some with a voice."""
 
 from itertools import compress
 from pathlib import Path

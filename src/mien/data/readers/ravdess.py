@@ -29,7 +29,7 @@ class _File(NamedTuple):
 class Ravdess(Recordings):
     """`Video_Speech_Actor_01/Actor_01/*.mp4`, `Audio_Song_Actors_01-24/Actor_01/*.wav`, ... One split, "all".
 
-    modality: "audio_video" reads the films with sound, "video" those without (with the sounds that were unpacked beside
+    modality: "audio_video" reads the videos with sound, "video" those without (with the sounds unpacked beside
     them), "audio" the sounds alone; "auto" takes the first of these that is there. channel: "speech", "song" or "all".
     frames: as of Recordings. subject: Actor_01. clip: the rest of the name, which states statement and repetition.
     Song has no disgust and no surprise. Files of other names are left out and counted in the notes.
@@ -53,7 +53,7 @@ class Ravdess(Recordings):
         self.labels = label_set("ravdess")
         files = self._files(channel)
         self.modality = self._modality(modality, files)
-        self._films = [file for file in files if file.modality == _CODES[self.modality]]
+        self._videos = [file for file in files if file.modality == _CODES[self.modality]]
         self._sounds = {file.clip: file.path for file in files if file.modality == _CODES["audio"]}
 
     def _files(self, channel: str) -> list[_File]:
@@ -82,10 +82,10 @@ class Ravdess(Recordings):
         return wanted
 
     def _recordings(self) -> list[Recording]:
-        return [self._recording(file) for file in {file.clip: file for file in self._films}.values()]
+        return [self._recording(file) for file in {file.clip: file for file in self._videos}.values()]
 
     def _recording(self, file: _File) -> Recording:
         _, expression, *_, actor = file.clip.split("-")
         voice = {"audio_video": file.path, "audio": file.path, "video": self._sounds.get(file.clip)}[self.modality]
-        film = None if self.modality == "audio" else file.path
-        return Recording(f"Actor_{actor}", file.clip, int(expression) - 1, film, voice)
+        video = None if self.modality == "audio" else file.path
+        return Recording(f"Actor_{actor}", file.clip, int(expression) - 1, video, voice)

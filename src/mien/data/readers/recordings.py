@@ -1,4 +1,4 @@
-"""Recorded people: films and sounds as a data set's authors give them, a few frames of each film as samples."""
+"""Recorded people: videos and sounds as a data set's authors give them, a few frames of each video as samples."""
 
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -19,21 +19,21 @@ class Recording(NamedTuple):
     subject: str
     """The person."""
     clip: str
-    """The take, the same for all films and sounds of it."""
+    """The take, the same for all videos and sounds of it."""
     expression: int
     """Index into the reader's labels."""
-    film: Path | None
+    video: Path | None
     """Its pictures."""
     voice: Path | None
-    """Its sound; the film itself, where its sound is not apart."""
+    """Its sound; the video itself, where its sound is not apart."""
 
 
 class Recordings(Reader):
     """A set of recordings with one split, "all": divide it by people (`mien data split`).
 
-    frames: samples of each film, evenly over its middle half, where the expression stands; how many there are to choose
-    from is read from each film's header, once. A recording without a film is one sample whose `path` is the sound.
-    A film that cannot be opened stops the reading; `missing: skip` leaves it out.
+    frames: samples of each video, evenly over its middle half, where the expression stands; how many there are is
+    read from each video's header, once. A recording without a video is one sample whose `path` is the sound.
+    A video that cannot be opened stops the reading; `missing: skip` leaves it out.
     """
 
     def __init__(self, root: Path, *, frames: int = 5) -> None:
@@ -55,28 +55,28 @@ class Recordings(Reader):
         return [sample for recording in self.recordings for sample in self._samples_of(recording, split)]
 
     def _samples_of(self, recording: Recording, split: str) -> list[Sample]:
-        subject, clip, expression, film, voice = recording
-        if film is None:
+        subject, clip, expression, video, voice = recording
+        if video is None:
             assert voice is not None
             return [Sample(self.key_of(voice), voice, split, expression, subject=subject, clip=clip, voice=voice)]
         return [
             Sample(
-                f"{self.key_of(film)}#{frame:05d}", film, split, expression, subject=subject, clip=clip, frame=frame,
+                f"{self.key_of(video)}#{frame:05d}", video, split, expression, subject=subject, clip=clip, frame=frame,
                 voice=voice,
             )
-            for frame in self._chosen(film)
+            for frame in self._chosen(video)
         ]  # fmt: skip
 
-    def _chosen(self, film: Path) -> list[int]:
+    def _chosen(self, video: Path) -> list[int]:
         try:
-            count = frame_count(film)
+            count = frame_count(video)
         except MienError as error:
             if self.missing != "skip":
                 raise self.error(
-                    f"{str(error).rstrip('.')} (--data.reader.missing skip leaves such films out)"
+                    f"{str(error).rstrip('.')} (--data.reader.missing skip leaves such videos out)"
                 ) from error
             self.note(f"left out: {error}")
-            self.absent.append(film)
+            self.absent.append(video)
             return []
         return middle_frames(count, self.frames)
 
@@ -94,6 +94,6 @@ class Recordings(Reader):
 
 
 def middle_frames(count: int, wanted: int) -> list[int]:
-    """`wanted` frames of `count`, each once, evenly over the film's middle half."""
+    """`wanted` frames of `count`, each once, evenly over the video's middle half."""
     places = [(0.25 + 0.5 * (i + 0.5) / wanted) * count for i in range(wanted)]
     return sorted({min(int(place), count - 1) for place in places})

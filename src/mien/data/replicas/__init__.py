@@ -1,7 +1,7 @@
 """Replicas: drawn faces as a data set folder, in the genuine layout of each reader.
 
 A layout is a writer in `folders.py` (class folders), `tables.py` (lists and tables), `posed.py` (laboratory sets),
-`wild.py` (the large sets), `recordings.py` (films with voices), `landmarks_2d.py` and `landmarks_3d.py` (points),
+`wild.py` (the large sets), `recordings.py` (videos with voices), `landmarks_2d.py` and `landmarks_3d.py` (points),
 `unlabelled.py` (pictures alone); the faces come from `face.py`, whatever style draws them.
 """
 

@@ -23,7 +23,7 @@ from mien.data.parallel import parallel_map
 from mien.data.replicas.people import Plan
 from mien.media.audio import Sound, write_sound
 from mien.media.video import write_video
-from mien.synthetic.clips import Clip, ClipOptions, film
+from mien.synthetic.clips import Clip, ClipOptions, video
 from mien.synthetic.people import CLASSES, units_of_model
 
 TABLE, ABOUT, CLIPS = "clips.csv", "clips.json", "clips"
@@ -85,7 +85,7 @@ def write_clips(
 
 
 def _shoot(number: int, *, folder: Path, plan: Plan, options: ClipOptions) -> Row:
-    clip = film(plan.seed, number, person=plan.person(number), face=plan.expression(number), options=options)
+    clip = video(plan.seed, number, person=plan.person(number), face=plan.expression(number), options=options)
     name = f"{CLIPS}/{number + 1:04d}"
     _write_clip(folder / name, clip, units_of_model())
     speaker = clip.speech.speaker if clip.speech is not None else None

@@ -66,7 +66,7 @@ def write_aflw2000(folder: Path, faces: Iterable[Face]) -> Iterator[Written]:
 
 
 def write_ls3d(folder: Path, faces: Iterable[Face]) -> Iterator[Written]:
-    """300VW's films to train on, a person each, and 300-W's test set; points in Torch7 files."""
+    """300VW's videos to train on, a person each, and 300-W's test set; points in Torch7 files."""
     for face in faces:
         clip = f"300VW-3D/Trainset/{face.person + 1:03d}" if face.split == "train" else None
         key = f"{clip}/{face.number:04d}.jpg" if clip else f"300W-Testset-3D/indoor_{face.number:03d}.png"

@@ -76,7 +76,7 @@ def _how_to_read(system: "System", kind: str, folder: Path) -> str:
     if option and has_picture_only(system.inputs):
         return f"\nRead pictures with it: mien analyze PHOTO {option} {folder}"
     if kind in ("classes", "values") and has_picture_and_voice(system.inputs):
-        return f"\nRead films with it: mien analyze FILM {option} {folder}"
+        return f"\nRead videos with it: mien analyze VIDEO {option} {folder}"
     return ""
 
 

@@ -38,7 +38,7 @@ def make(
         own = {key: value for key, value in options.items() if key in clip_names}
         clips = _checked(ClipOptions, own | {"people": people})
         rows = write_clips(
-            folder, plan, options=clips, workers=workers, shown=partial(tracked, title="filming", total=faces)
+            folder, plan, options=clips, workers=workers, shown=partial(tracked, title="drawing", total=faces)
         )
         counts, what = Counter(row.split for row in rows), "clips"
     persons = len({plan.person(number) for number in range(faces)})

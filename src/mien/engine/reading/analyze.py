@@ -51,13 +51,13 @@ def analyze(
 
     Args:
         inputs: files, folders, patterns such as 'photos/*.jpg', videos; 0 is the first camera; - takes names from
-            standard input, one a line, or a film (Matroska, MPEG-TS, YUV4MPEG2, JPEGs in a row, ...), known by its
+            standard input, one a line, or a video (Matroska, MPEG-TS, YUV4MPEG2, JPEGs in a row, ...), known by its
             first bytes.
         output: folder for readings.csv, readings.parquet, readings.json, overlays/ and contact_sheet.jpg; by default
             nothing is written.
         bundle: folder of a bundle with model.onnx; repeat it to run several on the same faces. By default the model
             that ships with mien. One that takes a voice alone, such as voice_expression_ravdess, also reads the voices
-            of films, into voice.csv.
+            of videos, into voice.csv.
         detector: face detector; dlib needs no file; yunet also finds turned, small and dark faces, faster, and its
             file is fetched once (mien weights fetch yunet); auto is yunet where it was fetched.
         detector_weights: weight file of yunet, instead of the fetched one.
@@ -73,7 +73,7 @@ def analyze(
             WIDTHxHEIGHT@RATE, such as 640x360@25.
         with_: further readings, separated by commas: affect (valence and arousal; the model that ships was trained on a
             proxy), face3d (action units right and left, head pose, parameters in FLAME's arrangement), voice (the
-            sound of films, a row a window in voice.csv; the model that ships is not for commercial use).
+            sound of videos, a row a window in voice.csv; the model that ships is not for commercial use).
         face3d_bundle: folder of a bundle that gives the parameters of a 3D face (smirk), or fit, which fits one to the
             landmarks; by default the network that ships with mien, else fit.
         mesh: also write the 3D face of each face, looking ahead, into meshes/: Wavefront OBJ, binary glTF, or both.
@@ -99,7 +99,6 @@ def analyze(
         threads: CPU threads; by default one for each core.
         limit: largest number of pictures and videos to read.
     """
-    from mien.engine.reading.films import Films, film_details
     from mien.engine.reading.inputs import (
         bundles_of,
         extras_of,
@@ -113,6 +112,7 @@ def analyze(
     from mien.engine.reading.page.report import write_report_of
     from mien.engine.reading.run import AnalyzeRun, PrintedRun
     from mien.engine.reading.tables.convert import write_formats_of
+    from mien.engine.reading.videos import Videos, video_details
     from mien.engine.reading.voice.table import hearing_of, read_voices
     from mien.media.detect import available_detector, detector_version
     from mien.media.image import left_out
@@ -149,16 +149,16 @@ def analyze(
             raise MienError("--points needs landmarks. Leave out --landmarks no, or name a --landmark-bundle.")
         details = {
             "inputs": inputs, "detector": finder, "detector_version": detector_version(finder), "min_face": min_face,
-            **film_details(analyzer, selection), "coverage": coverage, "abstain": abstain, "left_out": left_out(named),
+            **video_details(analyzer, selection), "coverage": coverage, "abstain": abstain, "left_out": left_out(named),
         }  # fmt: skip
-        films = Films(analyzer, selection, live)
+        videos = Videos(analyzer, selection, live)
         drawn: dict[str, Any] = {
             "overlay": overlay,
             "overlay_video": overlay_video,
             "points": points,
             "meshes": SUFFIXES[mesh],
         }
-        run = AnalyzeRun(films, out, files, details, **drawn) if out else PrintedRun(films, files, details)
+        run = AnalyzeRun(videos, out, files, details, **drawn) if out else PrintedRun(videos, files, details)
         started = time.perf_counter()
         run.read()
         summary = run.summary(time.perf_counter() - started)

@@ -1,4 +1,4 @@
-"""`mien asymmetry`: left against right in photos and films of a face, as a table and as a page to print."""
+"""`mien asymmetry`: left against right in photos and videos of a face, as a table and as a page to print."""
 
 import re
 from collections.abc import Sequence
@@ -103,7 +103,7 @@ def asymmetry(
 
 
 class FaceChoice:
-    """Reads one face of each picture or film and records which of how many it is.
+    """Reads one face of each picture or video and records which of how many it is.
 
     find: finds all faces of a picture, to number them. face: the number to read, 0 is the largest; None is the one
     that `read` takes by itself.
@@ -125,7 +125,7 @@ class FaceChoice:
     def __call__(self, pixels: np.ndarray, *, near: Box | None = None) -> FacePoints | None:
         """The points of the chosen face; near: of the face that overlaps this box.
 
-        Of a film the first frame decides which face that is. Raises MienError where there are fewer faces.
+        Of a video the first frame decides which face that is. Raises MienError where there are fewer faces.
         """
         if near is not None:
             return self._read(pixels, near=near)

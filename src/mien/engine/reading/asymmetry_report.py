@@ -17,7 +17,7 @@ from mien.report.page import Section, macro, write_page
 from mien.report.svg import Scene
 from mien.runtime.asymmetry.drawing import draw_measures
 from mien.runtime.asymmetry.dynamic import Movement, Quantity
-from mien.runtime.asymmetry.examination import Examination, FilmExamination
+from mien.runtime.asymmetry.examination import Examination, VideoExamination
 from mien.runtime.asymmetry.measures import DEFINITIONS, Calibrated, Estimate, Measure
 from mien.runtime.asymmetry.quality import Check
 from mien.runtime.asymmetry.scales import NO_MATERIAL, ScaleEstimate
@@ -43,7 +43,7 @@ FITTED_COLUMNS = (
 
 
 def write_report(
-    path: Path, items: Sequence[Examination | FilmExamination], scales: Sequence[ScaleEstimate], *,
+    path: Path, items: Sequence[Examination | VideoExamination], scales: Sequence[ScaleEstimate], *,
     info: BundleInfo, sigma: str, affected: str = "", unread: Sequence[str] = (), which: Sequence[str] = (),
     change: Comparison | None = None, errors: ErrorModel | None = None,
 ) -> None:  # fmt: skip
@@ -193,7 +193,7 @@ def _missing() -> Markup:
     return macro(TEMPLATE, "missing")
 
 
-def _video(video: FilmExamination, recall: Mapping[str, float], affected: str) -> list[Section]:
+def _video(video: VideoExamination, recall: Mapping[str, float], affected: str) -> list[Section]:
     moved = video.movement
     stills = [video.at_rest, video.at_peak]
     html = macro(
@@ -243,7 +243,7 @@ def _scale(scale: ScaleEstimate) -> dict[str, Any]:
 
 
 def _method(
-    items: Sequence[Examination | FilmExamination], info: BundleInfo, sigma: str, errors: ErrorModel | None
+    items: Sequence[Examination | VideoExamination], info: BundleInfo, sigma: str, errors: ErrorModel | None
 ) -> Markup:
     first = items[0] if isinstance(items[0], Examination) else items[0].at_rest
     frame = first.measured.frame

@@ -1,4 +1,4 @@
-"""Photos and films of one face: examined, rated by clinical scales, and written."""
+"""Photos and videos of one face: examined, rated by clinical scales, and written."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -14,10 +14,10 @@ from mien.media.video import frames
 from mien.runtime.asymmetry.examination import (
     Examination,
     FaceReader,
-    FilmExamination,
     Reader,
-    examine_film,
+    VideoExamination,
     examine_picture,
+    examine_video,
 )
 from mien.runtime.asymmetry.frame import Method
 from mien.runtime.asymmetry.quality import failed
@@ -40,9 +40,9 @@ class StartingReader(Reader, Protocol):
 def examined(
     visits: Sequence[Sequence[tuple[str, Path]]], reader: StartingReader, method: Method, *, mirror: bool,
     affected: str, every: int, errors: ErrorModel | None,
-) -> tuple[list[list[Examination | FilmExamination]], list[str]]:  # fmt: skip
+) -> tuple[list[list[Examination | VideoExamination]], list[str]]:  # fmt: skip
     """What could be examined of each visit, and why the rest could not. Raises MienError where nothing could."""
-    items: list[list[Examination | FilmExamination]] = [[] for _ in visits]
+    items: list[list[Examination | VideoExamination]] = [[] for _ in visits]
     unread: list[str] = []
     for visit, task, path in [(visit, *pair) for visit, pairs in enumerate(visits) for pair in pairs]:
         name = path.name if len(visits) == 1 else f"{path.parent.name}/{path.name}"
@@ -54,7 +54,7 @@ def examined(
             if is_video(path):
                 play = partial(frames, path, every=every)
                 side = "" if affected == "auto" else affected
-                items[visit].append(examine_film(play, reader, task=task, affected=side, **common))
+                items[visit].append(examine_video(play, reader, task=task, affected=side, **common))
             else:
                 items[visit].append(examine_picture(load_image(path).pixels, reader, task=task, **common))
         except MienError as error:
@@ -65,18 +65,18 @@ def examined(
     return items, unread
 
 
-def rated(items: Sequence[Examination | FilmExamination], affected: Any) -> list[ScaleEstimate]:
-    """From the photos with a task and the films' frames of rest and height, where no task is shown by two photos."""
+def rated(items: Sequence[Examination | VideoExamination], affected: Any) -> list[ScaleEstimate]:
+    """From the photos with a task and the videos' frames of rest and height, where no task is shown by two photos."""
     photos = [item for item in items if isinstance(item, Examination) and item.task]
     if len({photo.task for photo in photos}) < len(photos):
         return []  # several persons, or several days: whose scale would it be?
-    films = [photo for item in items if not isinstance(item, Examination) for photo in (item.at_rest, item.at_peak)]
-    faces = {photo.task: photo.measured for photo in reversed([*photos, *films]) if photo.task in TASKS}
+    videos = [photo for item in items if not isinstance(item, Examination) for photo in (item.at_rest, item.at_peak)]
+    faces = {photo.task: photo.measured for photo in reversed([*photos, *videos]) if photo.task in TASKS}
     return estimate_scales(faces, affected=affected) if faces else []
 
 
 def written(
-    items: list[Examination | FilmExamination], scales: list[ScaleEstimate], folder: Path, reader: FaceReader,
+    items: list[Examination | VideoExamination], scales: list[ScaleEstimate], folder: Path, reader: FaceReader,
     details: dict[str, Any], *, which: Sequence[str] = (), change: Comparison | None = None,
     errors: ErrorModel | None = None,
 ) -> str:  # fmt: skip
@@ -85,8 +85,8 @@ def written(
     write_measures(items, folder, info=reader.info, scales=scales, **details)
     if change is not None:
         write_changes(change.changes, folder)
-    for number, film in enumerate(item for item in items if isinstance(item, FilmExamination)):
-        write_curves(film, folder / f"curves_{number + 1}.csv")
+    for number, video in enumerate(item for item in items if isinstance(item, VideoExamination)):
+        write_curves(video, folder / f"curves_{number + 1}.csv")
     unread = list(details["unread"])
     affected = "" if details["affected"] == "auto" else str(details["affected"])
     write_report(
@@ -103,7 +103,7 @@ def written(
     return "\n".join(map(escaped, lines))
 
 
-def _lines(item: Examination | FilmExamination, rest: Examination | None) -> list[str]:
+def _lines(item: Examination | VideoExamination, rest: Examination | None) -> list[str]:
     if isinstance(item, Examination):
         return [f"{item.source}{f' ({item.task})' if item.task else ''}: {item.finding(rest)}",
                 *(f"  {sentence}" for sentence in failed(item.checks))]  # fmt: skip

@@ -33,12 +33,12 @@ class Counts:
     expressions: Counter[str] = field(default_factory=Counter)
     """Faces by expression."""
     damages: list[dict[str, Any]] = field(default_factory=list)
-    """Damaged places of films: source, frame, note; the first hundred."""
+    """Damaged places of videos: source, frame, note; the first hundred."""
     damaged: int = 0
     """How many there are."""
 
     def add(self, readings: Iterable[Reading], *, readable: bool = True, note: str = "") -> None:
-        """The rows of one picture or frame. note: of a damaged place of a film."""
+        """The rows of one picture or frame. note: of a damaged place of a video."""
         rows = list(readings)
         faces = [row for row in rows if row.success]
         self.rows += len(rows)
@@ -57,7 +57,7 @@ class Counts:
         self.reasons += [reason] if len(self.reasons) < NAMED else []
 
     def add_damage(self, source: str, frame: int, note: str) -> None:
-        """A place of a film."""
+        """A place of a video."""
         self.damaged += 1
         if len(self.damages) < DAMAGES_LISTED:
             self.damages.append({"source": source, "frame": frame, "note": note})
@@ -74,7 +74,7 @@ class Stored:
     last: str = ""
     """The file of the last row."""
     last_frame: int | None = None
-    """The last frame of a film that may be half read; None where the last row is of a picture, or of a film's end."""
+    """The last frame of a video that may be half read; None where the last row is of a picture, or of a video's end."""
     rows_before_last: int = 0
     """Before the first row of the last file."""
 

@@ -1,4 +1,4 @@
-"""What `mien analyze` draws and writes beside its table: overlays, contact sheets, sheets of film frames, points."""
+"""What `mien analyze` draws and writes beside its table: overlays, contact sheets, sheets of video frames, points."""
 
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -8,10 +8,10 @@ import numpy as np
 from PIL import Image
 
 from mien.core.errors import MienError
-from mien.engine.reading.film_overlay import DrawnFilm, drawn_film
-from mien.engine.reading.films import Films
 from mien.engine.reading.output_folder import MESHES, OVERLAYS, POINTS, SHEET, OutputFolder
 from mien.engine.reading.output_names import OutputNames
+from mien.engine.reading.video_overlay import DrawnVideo, drawn_video
+from mien.engine.reading.videos import Videos
 from mien.media.files import atomic_path, printable
 from mien.media.points import write_pts
 from mien.report.contact_sheet import contact_sheet
@@ -19,17 +19,17 @@ from mien.runtime.overlay import drawn, scaled, thumbnail
 from mien.runtime.readings import PictureReadings
 
 PAGE, THUMBNAIL = 48, 320  # pictures on one contact sheet; their side in pixels
-FRAMES_SHOWN = 24  # of a film
+FRAMES_SHOWN = 24  # of a video
 JPEG_SIDE = 65_500  # pixels; libjpeg writes no more
 DRAWN_PIXELS = 25_000_000  # drawing takes 10 bytes for each
 
 
 class Drawings:
-    """Draws each picture and film as it is read. overlay, points: which of them are wanted. films: of which whole films
-    are drawn too. meshes: suffixes of the files of each 3D face."""
+    """Draws each picture and video as it is read. overlay, points: which of them are wanted. videos: those that are
+    drawn whole too. meshes: suffixes of the files of each 3D face."""
 
     def __init__(
-        self, output: OutputFolder, names: OutputNames, *, overlay: bool, points: bool, films: Films | None = None,
+        self, output: OutputFolder, names: OutputNames, *, overlay: bool, points: bool, videos: Videos | None = None,
         meshes: tuple[str, ...] = (),
     ) -> None:  # fmt: skip
         self.output, self.names, self.overlay, self.points, self.meshes = output, names, overlay, points, meshes
@@ -38,13 +38,13 @@ class Drawings:
         self._page: list[tuple[str, np.ndarray | None]] = []
         self._pages = output.sheets() if output.resume else 0
         self._frames = SampledFrames(FRAMES_SHOWN)
-        self._films, self._film = films, ExitStack()
-        self._drawn_film: DrawnFilm | None = None
-        self._film_path: Path | None = None
+        self._videos, self._video = videos, ExitStack()
+        self._drawn_video: DrawnVideo | None = None
+        self._video_path: Path | None = None
 
     def picture(self, path: Path, read: PictureReadings) -> None:
         """Draws a picture; what cannot be drawn is noted and stops nothing."""
-        self._write_faces(path, read, film=False)
+        self._write_faces(path, read, video=False)
         if not self.overlay:
             return
         try:
@@ -57,22 +57,22 @@ class Drawings:
             self._write_page(last=False)
 
     def frame(self, path: Path, read: PictureReadings) -> None:
-        """Of a film."""
-        self._film_path = path
-        self._write_faces(path, read, film=True)
+        """Of a video."""
+        self._video_path = path
+        self._write_faces(path, read, video=True)
         if self.overlay:
             self._frames.offer(read)
-        if self._films is not None and read.picture is not None:
-            if self._drawn_film is None:
+        if self._videos is not None and read.picture is not None:
+            if self._drawn_video is None:
                 target = self.output.new_file(OVERLAYS, f"{self.names.stem(path)}.mp4")
-                film = drawn_film(target, self._films.source(path), self._films.selection, read)
-                self._drawn_film = self._film.enter_context(film)
-            self._drawn_film.frame(read)
+                video = drawn_video(target, self._videos.source(path), self._videos.selection, read)
+                self._drawn_video = self._video.enter_context(video)
+            self._drawn_video.frame(read)
 
-    def end_film(self, path: Path) -> None:
-        """Draws the sheet of the film's frames, and ends the film of them."""
-        self._film.close()
-        self._drawn_film = self._film_path = None
+    def end_video(self, path: Path) -> None:
+        """Draws the sheet of the video's frames, and ends the video of them."""
+        self._video.close()
+        self._drawn_video = self._video_path = None
         if self._frames.kept:
             from mien.report.contact_sheet import contact_sheet
 
@@ -81,14 +81,14 @@ class Drawings:
         self._frames = SampledFrames(FRAMES_SHOWN)
 
     def give_up(self, error: BaseException, *, keep: bool = False) -> None:
-        """The run ends before its film does. keep: the film so far is kept, else none of it is, since half a film
+        """The run ends before its video does. keep: the video so far is kept, else none of it is, since half a video
         would look like a whole one."""
-        if keep and self._film_path is not None:
-            self.end_film(self._film_path)
-        elif self._drawn_film is not None:
-            self._drawn_film = None
+        if keep and self._video_path is not None:
+            self.end_video(self._video_path)
+        elif self._drawn_video is not None:
+            self._drawn_video = None
             with suppress(type(error)):
-                self._film.__exit__(type(error), error, error.__traceback__)
+                self._video.__exit__(type(error), error, error.__traceback__)
 
     def end(self) -> None:
         """Draws the last contact sheet."""
@@ -107,10 +107,10 @@ class Drawings:
         write_jpeg(small if tiny else drawn(pixels, readings, own=pixels is not read.picture.pixels), target)
         return small
 
-    def _write_faces(self, path: Path, read: PictureReadings, *, film: bool) -> None:
+    def _write_faces(self, path: Path, read: PictureReadings, *, video: bool) -> None:
         """Points and meshes of each face."""
         for face in read.readings if self.points or self.meshes else []:
-            name = self.names.face(path, face.face_id, frame=face.frame if film else None)
+            name = self.names.face(path, face.face_id, frame=face.frame if video else None)
             if self.points and face.points is not None:
                 write_pts(self.output.new_file(POINTS, f"{name}.pts"), face.points.landmarks_px)
             for suffix in self.meshes if face.face3d is not None else ():
@@ -128,7 +128,7 @@ class Drawings:
 
 
 class SampledFrames:
-    """Frames of a film of unknown length, evenly spaced, at most so many: when full every second one is dropped."""
+    """Frames of a video of unknown length, evenly spaced, at most so many: when full every second one is dropped."""
 
     def __init__(self, most: int) -> None:
         self.most, self.step, self.count = most, 1, 0

@@ -10,10 +10,10 @@ from mien.core.errors import MienError, nearest
 from mien.media.bundles import bundle_folder
 from mien.media.files import read_info
 from mien.media.image import picture_files
-from mien.media.streams.source import Camera, FrameSource, PipedFilm, film_in_pipe, raw_frames
+from mien.media.streams.source import Camera, FrameSource, PipedVideo, raw_frames, video_in_pipe
 from mien.runtime.landmarks import shipped_landmarks
 
-EXTRAS = ("affect", "face3d", "voice")  # further readings of a face, and of the sound of films
+EXTRAS = ("affect", "face3d", "voice")  # further readings of a face, and of the sound of videos
 
 
 def files_of(inputs: Sequence[str], output: Path | None, *, videos: bool = True) -> list[Path]:
@@ -31,15 +31,15 @@ def files_of(inputs: Sequence[str], output: Path | None, *, videos: bool = True)
 def live_sources(inputs: Sequence[str], stdin_frames: str | None) -> tuple[list[str], dict[Path, FrameSource]]:
     """The inputs that are files, and by its name what is a camera or comes through standard input.
 
-    A whole number is a camera, unless a file is called so; - is a film where standard input begins as one, and raw
+    A whole number is a camera, unless a file is called so; - is a video where standard input begins as one, and raw
     frames where stdin_frames says so. Raises MienError for a wrong spelling, and for raw frames without a -.
     """
     files, live = [], list[FrameSource]()
     for item in dict.fromkeys(inputs):
         if item == "-" and stdin_frames is not None:
             live.append(raw_frames(stdin_frames, sys.stdin.buffer))
-        elif item == "-" and film_in_pipe(getattr(sys.stdin, "buffer", None)):
-            live.append(PipedFilm(sys.stdin.buffer))
+        elif item == "-" and video_in_pipe(getattr(sys.stdin, "buffer", None)):
+            live.append(PipedVideo(sys.stdin.buffer))
         elif item.isdecimal() and not os.path.lexists(item):
             live.append(Camera(int(item)))
         else:
@@ -66,7 +66,7 @@ def _named(inputs: Sequence[str]) -> Iterator[str]:
         if item == "-":
             for line in sys.stdin:
                 if "\0" in line:
-                    raise MienError("Standard input holds neither file names nor a film of a kind that is read there.")
+                    raise MienError("Standard input holds neither file names nor a video of a kind that is read there.")
                 if line.strip():
                     yield line.rstrip("\r\n")
         else:

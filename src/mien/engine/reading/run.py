@@ -13,9 +13,9 @@ from mien.core.errors import printable as escaped
 from mien.core.records import Reading
 from mien.engine.reading.counts import Counts, Stored, expressions_line, stored
 from mien.engine.reading.drawings import Drawings
-from mien.engine.reading.films import Films
 from mien.engine.reading.output_folder import OutputFolder
 from mien.engine.reading.output_names import OutputNames
+from mien.engine.reading.videos import Videos
 from mien.media.files import printable
 from mien.media.tables import TableWriter
 from mien.runtime.analyzer import NO_FACE, NO_VOICE
@@ -35,8 +35,8 @@ class PrintedRun:
     details: `left_out`, kinds of files that are not read.
     """
 
-    def __init__(self, films: Films, files: list[Path], details: dict[str, Any]) -> None:
-        self.films, self.analyzer, self.files, self.details = films, films.analyzer, files, details
+    def __init__(self, videos: Videos, files: list[Path], details: dict[str, Any]) -> None:
+        self.videos, self.analyzer, self.files, self.details = videos, videos.analyzer, files, details
         self.counts, self.earlier = Counts(), 0
         """earlier: pictures and frames that a resumed run found in the table."""
         self.console = plain_console(soft_wrap=True, highlight=False, markup=False)
@@ -85,12 +85,12 @@ class PrintedRun:
             self.console.print(_line(reading))
 
     def _read_all(self, bars: ProgressBars, skipped: Stored) -> None:
-        """A half-read film first, so that only the last file of the table can ever be half read."""
+        """A half-read video first, so that only the last file of the table can ever be half read."""
         rest = [path for path in self.files if printable(str(path)) not in skipped.sources]
-        self._read_pictures(bars, [path for path in rest if not self.films.is_film(path)])
+        self._read_pictures(bars, [path for path in rest if not self.videos.is_video(path)])
         for path in rest:
-            if self.films.is_film(path):
-                self._read_film(bars, path)
+            if self.videos.is_video(path):
+                self._read_video(bars, path)
 
     def _read_pictures(self, bars: ProgressBars, pictures: list[Path]) -> None:
         advance = bars.add("pictures", len(pictures))
@@ -101,14 +101,14 @@ class PrintedRun:
             advance(1)
             del read  # it would hold a picture while the next one is decoded
 
-    def _read_film(self, bars: ProgressBars, path: Path) -> None:
-        advance = bars.add(printable(path.name), self.films.source(path).count(self.films.selection))
-        for read in self.films.readings(path):
+    def _read_video(self, bars: ProgressBars, path: Path) -> None:
+        advance = bars.add(printable(path.name), self.videos.source(path).count(self.videos.selection))
+        for read in self.videos.readings(path):
             self._draw_frame(path, read)
             note = read.picture.note if read.picture else ""
             self._append(read.readings, readable=read.picture is not None, note=note)
             advance(1)
-        self._end_film(path)
+        self._end_video(path)
 
     def _append(self, readings: Sequence[Reading], *, readable: bool = True, note: str = "") -> None:
         """The faces of one picture or frame."""
@@ -119,9 +119,9 @@ class PrintedRun:
         """Of a picture."""
 
     def _draw_frame(self, path: Path, read: PictureReadings) -> None:
-        """Of a film."""
+        """Of a video."""
 
-    def _end_film(self, path: Path) -> None:
+    def _end_video(self, path: Path) -> None:
         """After its last frame."""
 
 
@@ -133,18 +133,18 @@ class AnalyzeRun(PrintedRun):
     """
 
     def __init__(
-        self, films: Films, output: OutputFolder, files: list[Path], details: dict[str, Any], *,
+        self, videos: Videos, output: OutputFolder, files: list[Path], details: dict[str, Any], *,
         overlay: bool = True, overlay_video: bool = False, points: bool = False, meshes: tuple[str, ...] = (),
     ) -> None:  # fmt: skip
-        super().__init__(films, files, details)
-        self.output, self.columns = output, films.analyzer.columns
+        super().__init__(videos, files, details)
+        self.output, self.columns = output, videos.analyzer.columns
         self.again = ""
-        """The film that an earlier start had half read."""
+        """The video that an earlier start had half read."""
         self.lines: list[str] = []
         """Of the first faces."""
         self.names = OutputNames(files)
         self.drawings = Drawings(
-            output, self.names, overlay=overlay, films=films if overlay_video else None, points=points, meshes=meshes
+            output, self.names, overlay=overlay, videos=videos if overlay_video else None, points=points, meshes=meshes
         )
 
     def read(self) -> None:
@@ -161,7 +161,7 @@ class AnalyzeRun(PrintedRun):
                     self._read_all(bars, skipped)
                 self.drawings.end()
         except BaseException as error:
-            live = bool(self.films.live)
+            live = bool(self.videos.live)
             self.drawings.give_up(error, keep=live and isinstance(error, KeyboardInterrupt))
             if isinstance(error, KeyboardInterrupt):
                 rest = "" if live else " The same command with --resume goes on from there."
@@ -202,8 +202,8 @@ class AnalyzeRun(PrintedRun):
         if read.picture is not None:
             self.drawings.frame(path, read)
 
-    def _end_film(self, path: Path) -> None:
-        self.drawings.end_film(path)
+    def _end_video(self, path: Path) -> None:
+        self.drawings.end_video(path)
 
     def _append(self, readings: Sequence[Reading], *, readable: bool = True, note: str = "") -> None:
         """The rows of one picture or frame: all of them or none, whatever signal comes."""
@@ -213,7 +213,7 @@ class AnalyzeRun(PrintedRun):
             self._print(readings)
 
     def _resumed(self) -> Stored:
-        """What an earlier start has read; a half-read film is read anew, since tracks go through its frames."""
+        """What an earlier start has read; a half-read video is read anew, since tracks go through its frames."""
         found = stored(self.table.csv, NO_FACE, NO_VOICE)
         if found.last_frame is not None:
             self.again = (

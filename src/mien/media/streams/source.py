@@ -1,7 +1,7 @@
 """Sources of frames that are no file: a camera, frames through a pipe, arrays of a program. They are read once.
 
 mien analyze 0                                                  the first camera
-ffmpeg -i A -f yuv4mpegpipe -pix_fmt yuv420p - | mien analyze -     a film, known by its first bytes
+ffmpeg -i A -f yuv4mpegpipe -pix_fmt yuv420p - | mien analyze -     a video, known by its first bytes
 program | mien analyze - --stdin-frames 640x360@25              raw RGB, which does not say what it is
 """
 
@@ -22,7 +22,7 @@ from mien.media.video import Frame, FrameSelection, frames, piped_frames, video_
 
 RATE_HZ = 25.0  # of arrays without times
 # First bytes of what FFmpeg reads without going back: JPEGs in a row, YUV4MPEG2, Matroska, MPEG-TS, Ogg, FLV, AVI, NUT.
-_FILMS = (b"\xff\xd8\xff", b"YUV4MPEG2", b"\x1aE\xdf\xa3", b"G@", b"OggS", b"FLV", b"RIFF", b"nut/")
+_VIDEOS = (b"\xff\xd8\xff", b"YUV4MPEG2", b"\x1aE\xdf\xa3", b"G@", b"OggS", b"FLV", b"RIFF", b"nut/")
 
 
 class FrameSource(ABC):
@@ -46,7 +46,7 @@ class FrameSource(ABC):
 
 
 @dataclass(frozen=True)
-class FilmFile(FrameSource):
+class VideoFile(FrameSource):
     """A video file."""
 
     path: Path
@@ -105,8 +105,8 @@ class Camera(FrameSource):
 
 
 @dataclass(frozen=True)
-class PipedFilm(FrameSource):
-    """An encoded film through a pipe, of a kind that is read without going back."""
+class PipedVideo(FrameSource):
+    """An encoded video through a pipe, of a kind that is read without going back."""
 
     stream: BinaryIO
     """The pipe."""
@@ -190,11 +190,13 @@ def raw_frames(spelling: str, stream: BinaryIO) -> RawFrames:
     return RawFrames(stream, (int(width), int(height)), rate)
 
 
-def film_in_pipe(stream: Any) -> bool:
-    """Whether the next bytes of a buffered pipe are those of a film, rather than of text; none of them is lost."""
+def video_in_pipe(stream: Any) -> bool:
+    """Whether the next bytes of a buffered pipe are those of a video, rather than of text; none of them is lost."""
     peek = getattr(stream, "peek", None)
     start = b"" if peek is None else peek(16)
-    return start.startswith(_FILMS) or start[4:8] == b"ftyp"  # of an MP4, which can be read so if its index comes first
+    return (
+        start.startswith(_VIDEOS) or start[4:8] == b"ftyp"
+    )  # of an MP4, which can be read so if its index comes first
 
 
 def _chosen(

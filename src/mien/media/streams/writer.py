@@ -1,4 +1,4 @@
-"""Films that are written as their pictures come, with a sound beside them: of another file, as it is, or samples.
+"""Videos that are written as their pictures come, with a sound beside them: of another file, as it is, or samples.
 
 Needs PyAV: the extra `video`.
 """
@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from mien.media.files import atomic_path
-from mien.media.video import ffmpeg_name, first_time_s, import_av, opened_film
+from mien.media.video import ffmpeg_name, first_time_s, import_av, opened_video
 
 SOUND_HZ = 44_100
 LEAD_S = 0.2  # of sound before pictures in the file, so that players find both together
@@ -22,8 +22,8 @@ TICKS = 90_000  # of a second, as times of pictures are written
 COPIED = ("aac", "mp3", "ac3", "eac3", "alac", "opus", "flac")  # sounds that an .mp4 holds as they are
 
 
-class FilmWriter:
-    """Pictures, each with its time, and a sound, on their way into a film. RGB, with even sides."""
+class VideoWriter:
+    """Pictures, each with its time, and a sound, on their way into a video. RGB, with even sides."""
 
     def __init__(
         self, container: Any, *, size: tuple[int, int], rate_hz: float, sound_rate_hz: int | None = None,
@@ -57,7 +57,7 @@ class FilmWriter:
         self._container.mux(self._voice.encode(frame))
 
     def sound_packet(self, packet: Any) -> None:
-        """An encoded piece of sound, with its times from the film's first picture."""
+        """An encoded piece of sound, with its times from the video's first picture."""
         packet.stream = self._copied
         self._container.mux(packet)
 
@@ -69,18 +69,18 @@ class FilmWriter:
 
 
 @contextmanager
-def film_writer(
+def video_writer(
     path: Path | str, *, size: tuple[int, int], rate_hz: float, sound_rate_hz: int | None = None,
     sound_like: Any = None, crf: int = 18,
-) -> Iterator[FilmWriter]:  # fmt: skip
-    """A film that is written as it comes: H.264, with a sound as AAC, in an .mp4; whole in the end or not there.
+) -> Iterator[VideoWriter]:  # fmt: skip
+    """A video that is written as it comes: H.264, with a sound as AAC, in an .mp4; whole in the end or not there.
 
-    size: (width, height), even. rate_hz: of pictures, on average. Others as for FilmWriter; crf: x264's quality, lower
+    size: (width, height), even. rate_hz: of pictures, on average. Others as for VideoWriter; crf: x264's quality, lower
     is better.
     """
     av = import_av()
     with atomic_path(Path(path)) as temporary, av.open(ffmpeg_name(temporary), "w", format="mp4") as container:
-        writer = FilmWriter(
+        writer = VideoWriter(
             container, size=size, rate_hz=rate_hz, sound_rate_hz=sound_rate_hz, sound_like=sound_like, crf=crf
         )
         yield writer
@@ -88,33 +88,33 @@ def film_writer(
 
 
 class SoundAhead:
-    """Gives a film its sound, in blocks of mono samples at SOUND_HZ, a little ahead of its pictures."""
+    """Gives a video its sound, in blocks of mono samples at SOUND_HZ, a little ahead of its pictures."""
 
-    def __init__(self, film: FilmWriter, blocks: Iterator[np.ndarray]) -> None:
-        self._film = film
+    def __init__(self, video: VideoWriter, blocks: Iterator[np.ndarray]) -> None:
+        self._video = video
         self._blocks = (block[i : i + _PIECE] for block in blocks for i in range(0, len(block), _PIECE))
         self._done = 0
 
     def until(self, time_s: float, *, last: bool = False) -> None:
-        """last: no further than that time, where the film ends."""
+        """last: no further than that time, where the video ends."""
         end = round((time_s + (0 if last else LEAD_S)) * SOUND_HZ)
         while self._done < end and (block := next(self._blocks, None)) is not None:
-            self._film.sound(block[: end - self._done] if last else block)
+            self._video.sound(block[: end - self._done] if last else block)
             self._done += len(block)
 
 
 class CopiedSound:
-    """Gives a film another one's sound as it is, packet by packet, a little ahead of its pictures.
+    """Gives a video another one's sound as it is, packet by packet, a little ahead of its pictures.
 
     packets: with presentation times. start_s: what becomes time 0; what is before it is left out.
     """
 
-    def __init__(self, film: FilmWriter, packets: Iterator[Any], start_s: float) -> None:
-        self._film, self._packets, self._start_s = film, packets, start_s
+    def __init__(self, video: VideoWriter, packets: Iterator[Any], start_s: float) -> None:
+        self._video, self._packets, self._start_s = video, packets, start_s
         self._next: Any = None
 
     def until(self, time_s: float, *, last: bool = False) -> None:
-        """last: no further than that time, where the film ends."""
+        """last: no further than that time, where the video ends."""
         end = time_s + (0 if last else LEAD_S)
         while True:
             packet = self._next if self._next is not None else next(self._packets, None)
@@ -125,36 +125,36 @@ class CopiedSound:
             if self._time_s(packet) >= 0:
                 shift = round(self._start_s / packet.time_base)
                 packet.pts, packet.dts = packet.pts - shift, packet.pts - shift
-                self._film.sound_packet(packet)
+                self._video.sound_packet(packet)
 
     def _time_s(self, packet: Any) -> float:
         return float(packet.pts * packet.time_base) - self._start_s
 
 
 @contextmanager
-def film_like(
+def video_like(
     path: Path, source: Path | None, *, size: tuple[int, int], rate_hz: float, start_s: float = 0.0, crf: int = 23
-) -> Iterator[tuple[FilmWriter, SoundAhead | CopiedSound | None]]:
-    """A film of new pictures with the sound of `source`: copied where an .mp4 holds it, else encoded anew, mono.
+) -> Iterator[tuple[VideoWriter, SoundAhead | CopiedSound | None]]:
+    """A video of new pictures with the sound of `source`: copied where an .mp4 holds it, else encoded anew, mono.
 
     start_s: the time in `source`, from its first frame, that becomes time 0. None is no sound.
     """
     with ExitStack() as stack:
-        container = stack.enter_context(opened_film(source)) if source is not None else None
+        container = stack.enter_context(opened_video(source)) if source is not None else None
         stream = container.streams.audio[0] if container is not None and container.streams.audio else None
         options: dict[str, Any] = {"size": size, "rate_hz": rate_hz, "crf": crf}
         if source is None or container is None or stream is None:
-            yield stack.enter_context(film_writer(path, **options)), None
+            yield stack.enter_context(video_writer(path, **options)), None
         elif stream.codec_context is not None and stream.codec_context.name in COPIED:
-            film = stack.enter_context(film_writer(path, **options, sound_like=stream))
+            video = stack.enter_context(video_writer(path, **options, sound_like=stream))
             packets = (packet for packet in container.demux(stream) if packet.pts is not None and packet.size)
-            yield film, CopiedSound(film, packets, first_time_s(source) + start_s)
+            yield video, CopiedSound(video, packets, first_time_s(source) + start_s)
         else:
             from mien.media.soundtrack import opened_recording
 
-            film = stack.enter_context(film_writer(path, **options, sound_rate_hz=SOUND_HZ))
+            video = stack.enter_context(video_writer(path, **options, sound_rate_hz=SOUND_HZ))
             recording = stack.enter_context(opened_recording(source, rate_hz=SOUND_HZ))
-            yield film, SoundAhead(film, _after(recording.blocks if recording else iter(()), start_s))
+            yield video, SoundAhead(video, _after(recording.blocks if recording else iter(()), start_s))
 
 
 def _after(blocks: Iterator[np.ndarray], start_s: float) -> Iterator[np.ndarray]:

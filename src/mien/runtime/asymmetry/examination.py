@@ -1,4 +1,4 @@
-"""From a picture or a film to an examination: points of the largest face, read twice (as is and mirrored), measured."""
+"""From a picture or a video to an examination: points of the largest face, read twice (also mirrored), measured."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -79,7 +79,7 @@ class Examination:
 
 
 @dataclass(frozen=True, eq=False)
-class FilmExamination:
+class VideoExamination:
     """A measured video."""
 
     source: str
@@ -174,11 +174,11 @@ def shows_movement(measured: FaceMeasures, task: str) -> bool:
     return task != "rest" if task else sum(gap) / 2 > PARTED_MM
 
 
-def examine_film(
+def examine_video(
     play: Callable[[], Iterable[VideoFrame]], read: Reader, *, source: str = "", task: str = "", affected: str = "",
     mirror: bool = True, method: Method = METHOD, errors: ErrorModel | None = None,
-) -> FilmExamination:  # fmt: skip
-    """One movement of one face. play: the frames from the start; called twice, so that no film is held in memory.
+) -> VideoExamination:  # fmt: skip
+    """One movement of one face. play: the frames from the start; called twice, so that no video is held in memory.
 
     mirror: every frame is read twice, which takes twice the time. Raises MienError for too few frames with a face.
     """
@@ -197,7 +197,7 @@ def examine_film(
                 kept[time], read, source=place, task=name, mirror=mirror, method=method, errors=errors, near=boxes[time]
             )
         )
-    return FilmExamination(source, movement, shown[0], shown[1])
+    return VideoExamination(source, movement, shown[0], shown[1])
 
 
 def _faces(frames: Iterable[VideoFrame], read: Reader, times: list[float], mirror: bool) -> Iterator[FacePoints | None]:

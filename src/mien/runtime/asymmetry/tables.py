@@ -1,4 +1,4 @@
-"""The table of an examination: one row for each measure of each picture and film, as CSV, with a JSON that says all."""
+"""The table of an examination: one row for each measure of a picture or video, as CSV, and a JSON that says all."""
 
 import json
 import math
@@ -11,7 +11,7 @@ from mien import __version__
 from mien.core.bundle import BundleInfo
 from mien.media.files import write_csv, write_text
 from mien.runtime.asymmetry.dynamic import Quantity
-from mien.runtime.asymmetry.examination import Examination, FilmExamination
+from mien.runtime.asymmetry.examination import Examination, VideoExamination
 from mien.runtime.asymmetry.measures import DEFINITIONS, Estimate, Measure
 from mien.runtime.asymmetry.scales import ScaleEstimate
 from mien.runtime.asymmetry.static import Region
@@ -22,8 +22,8 @@ ESTIMATES = (
     "person decides by examining that person."
 )
 COLUMNS = {
-    "source": "the file; of a film with the time of the frame",
-    "task": "the expression asked for; of a film's quantities its task",
+    "source": "the file; of a video with the time of the frame",
+    "task": "the expression asked for; of a video's quantities its task",
     "measure": "name; see `definitions`",
     "unit": "of all columns but index_percent, ratio and clear",
     "right": "the person's own right",
@@ -53,9 +53,9 @@ COLUMNS = {
 Row = dict[str, Any]
 
 
-def rows_of(item: Examination | FilmExamination) -> list[Row]:
-    """A photo's rows, or a film's: its quantities, then its frames of rest and peak."""
-    if isinstance(item, FilmExamination):
+def rows_of(item: Examination | VideoExamination) -> list[Row]:
+    """A photo's rows, or a video's: its quantities, then its frames of rest and peak."""
+    if isinstance(item, VideoExamination):
         moved = [_quantity_row(item.source, item.movement.task, quantity) for quantity in item.movement.quantities]
         return [*moved, *rows_of(item.at_rest), *rows_of(item.at_peak)]
     mirror = item.mirror.measures if item.mirror else {}
@@ -64,7 +64,7 @@ def rows_of(item: Examination | FilmExamination) -> list[Row]:
 
 
 def write_measures(
-    items: Sequence[Examination | FilmExamination], folder: Path, *, info: BundleInfo,
+    items: Sequence[Examination | VideoExamination], folder: Path, *, info: BundleInfo,
     scales: Sequence[ScaleEstimate] = (), **provenance: Any,
 ) -> list[Path]:  # fmt: skip
     """Writes measures.csv and measures.json into the folder, each whole or not at all; returns their paths."""
@@ -90,8 +90,8 @@ def write_changes(changes: Sequence[Change], folder: Path) -> Path:
     return folder / "changes.csv"
 
 
-def write_curves(item: FilmExamination, path: Path) -> None:
-    """A film's measures over time: time_s, then right and left of each curve, mm."""
+def write_curves(item: VideoExamination, path: Path) -> None:
+    """A video's measures over time: time_s, then right and left of each curve, mm."""
     movement = item.movement
     names = [f"{name}_{side}" for name in movement.curves for side in ("right", "left")]
     rows = []
@@ -165,18 +165,18 @@ def _plain(value: Any) -> Any:
 
 
 def _sidecar(
-    items: Sequence[Examination | FilmExamination], rows: list[Row], info: BundleInfo,
+    items: Sequence[Examination | VideoExamination], rows: list[Row], info: BundleInfo,
     scales: Sequence[ScaleEstimate], provenance: dict[str, Any],
 ) -> dict[str, Any]:  # fmt: skip
-    films = [item for item in items if isinstance(item, FilmExamination)]
+    videos = [item for item in items if isinstance(item, VideoExamination)]
     photos: list[Examination] = []
     for item in items:
-        photos += [item.at_rest, item.at_peak] if isinstance(item, FilmExamination) else [item]
+        photos += [item.at_rest, item.at_peak] if isinstance(item, VideoExamination) else [item]
     return {
         "note": ESTIMATES,
         "columns": COLUMNS,
         "definitions": {d.name: {"unit": d.unit, "text": d.text, "source": d.source} for d in DEFINITIONS}
-        | {q.name: {"unit": q.unit, "text": q.text} for film in films for q in film.movement.quantities}
+        | {q.name: {"unit": q.unit, "text": q.text} for video in videos for q in video.movement.quantities}
         | {"asymmetry_*": {"unit": "%", "text": (Region.__doc__ or "").replace("\n    ", " ").strip()}},
         "pictures": [_about(photo) for photo in photos],
         "scales": [_scale(scale) for scale in scales],

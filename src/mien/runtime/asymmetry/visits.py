@@ -7,11 +7,11 @@ from typing import Literal
 import numpy as np
 
 from mien.core.errors import MienError
-from mien.runtime.asymmetry.examination import Examination, FilmExamination
+from mien.runtime.asymmetry.examination import Examination, VideoExamination
 from mien.runtime.asymmetry.measures import Calibrated, Measure
 from mien.runtime.asymmetry.significance.headline import MEASURES, amount_of_unit
 
-Items = Sequence[Examination | FilmExamination]
+Items = Sequence[Examination | VideoExamination]
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def by_task(items: Items, *, visit: str) -> dict[str, Examination]:
                 )
             photos[item.task] = item
     for item in items:
-        if isinstance(item, FilmExamination):
+        if isinstance(item, VideoExamination):
             photos.setdefault("rest", item.at_rest)
             photos.setdefault(item.movement.task, item.at_peak)
     return photos
@@ -165,7 +165,9 @@ def _shown(task: str) -> str:
     return task.replace("_", " ") or "a picture without a task"
 
 
-def rest_of(items: Sequence[Examination | FilmExamination], item: Examination | FilmExamination) -> Examination | None:
+def rest_of(
+    items: Sequence[Examination | VideoExamination], item: Examination | VideoExamination
+) -> Examination | None:
     """The picture at rest of the same visit; None where there is none, or more than one."""
     photos = [part for one in items for part in ([one] if isinstance(one, Examination) else [one.at_rest])]
     found = [photo for photo in photos if photo.task == "rest"]

@@ -63,8 +63,8 @@ def _write_lists(table: StoredTable, images: IO[str], annotations: IO[str]) -> N
 
 
 def _image(number: int, source: str | None, frame: float, time: float) -> dict[str, Any]:
-    of_film = {} if np.isnan(time) else {"frame": int(frame), "timestamp": round(time, 6)}
-    return {"id": number, "file_name": source, **of_film}
+    of_video = {} if np.isnan(time) else {"frame": int(frame), "timestamp": round(time, 6)}
+    return {"id": number, "file_name": source, **of_video}
 
 
 def _annotations(table: StoredTable, rows: Rows) -> Iterator[tuple[int, dict[str, Any]]]:

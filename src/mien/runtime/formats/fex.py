@@ -45,7 +45,7 @@ NOTES = (
     "Pitch (above 0 looks down), Yaw (above 0 turned to the viewer's left), Roll (above 0 tilted clockwise as seen): "
     "radians, each under the name that it is. py-feat 0.7 itself stores the rotation about the vertical axis as Roll "
     "and that about the viewing axis as Yaw.",
-    "frame: of a film its frame index; pictures are numbered in their order, as in py-feat.",
+    "frame: of a video its frame index; pictures are numbered in their order, as in py-feat.",
     "x_i, y_i: pixels of the upright picture, pixel centres at whole numbers; FaceRect: edges.",
 )
 UNITS_NOTE = (
@@ -160,12 +160,12 @@ def _last(table: StoredTable) -> list[Derived]:
         Derived(Column("approx_time", "text", "minutes:seconds"), _clock),
     ]
     if tracked(table):
-        found.append(Derived(Column("Identity", "text", meaning="mien's track_id, within its film"), _identity))
+        found.append(Derived(Column("Identity", "text", meaning="mien's track_id, within its video"), _identity))
     return found
 
 
 class _PictureCount:
-    """Frame indices of films; pictures by their order in the table, over all batches."""
+    """Frame indices of videos; pictures by their order in the table, over all batches."""
 
     def __init__(self) -> None:
         self._last: str | None = None

@@ -54,7 +54,7 @@ NOTES = (
     "pose_R: against the line from the camera to the face; OpenFace's are against the camera's axis, which differs "
     "for faces far from the middle of the picture.",
     "A row with success 0 has empty cells where OpenFace writes 0.",
-    "source, the last column, is mien's: one file may hold several films and pictures.",
+    "source, the last column, is mien's: one file may hold several videos and pictures.",
 )
 UNITS_NOTE = (
     "AU.._r: 5 times the mean of mien's right and left intensities of the 3D face, 0..5; estimated from one picture, "
@@ -85,7 +85,7 @@ def layout(table: StoredTable) -> Layout:
 
 def _face_note(table: StoredTable) -> tuple[str, ...]:
     if tracked(table):
-        return ("face_id: of a film mien's track_id, one number for one face; of a photo the face's number in it.",)
+        return ("face_id: of a video mien's track_id, one number for one face; of a photo the face's number in it.",)
     return ("face_id numbers the faces of a frame, the largest first; it does not follow a person.",)
 
 

@@ -14,7 +14,7 @@ _TO_CAMERA = np.diag([1.0, -1.0, -1.0])  # from y up, z to the viewer to y down,
 
 
 def tracked(table: StoredTable) -> bool:
-    """Whether faces were followed over the frames of a film."""
+    """Whether faces were followed over the frames of a video."""
     return TRACK in table.names
 
 

@@ -1,8 +1,8 @@
-"""FaceTracker: the faces of a film frame by frame, with numbers that stay with them.
+"""FaceTracker: the faces of a video frame by frame, with numbers that stay with them.
 
 The detector looks now and then; in between the landmark network follows each face: its crop is cut about the points of
 the frame before, which costs one pass instead of a detection and two passes. The detector looks at once where there
-is no face yet, where the film is cut, where two faces overlap, and where the points are no longer sure of themselves.
+is no face yet, where the video is cut, where two faces overlap, and where the points are no longer sure of themselves.
 A track that the detector does not find then has ended: it does not drift on over the background.
 """
 
@@ -49,7 +49,7 @@ class TrackedFace(NamedTuple):
 
 
 class CutDetector:
-    """Called with one frame after another: whether the film is cut before it."""
+    """Called with one frame after another: whether the video is cut before it."""
 
     def __init__(self) -> None:
         self._before: np.ndarray | None = None
@@ -77,7 +77,7 @@ class CutDetector:
 
 @dataclass(frozen=True)
 class TrackOptions:
-    """How a film's faces are tracked."""
+    """How a video's faces are tracked."""
 
     detect_every: int = DETECT_EVERY
     """The detector looks at every N-th frame at least; with 1 at all, and nothing is followed by points."""
@@ -90,7 +90,7 @@ class TrackOptions:
 
 
 class FaceTracker:
-    """Called with one frame after another of one film; see the module's text.
+    """Called with one frame after another of one video; see the module's text.
 
     detect: finds the faces of a frame. landmarker: follows them.
     """

@@ -31,7 +31,7 @@ _STEADINESS = 0.6  # share of the velocity before
 
 @dataclass(eq=False)
 class Track:
-    """One face of a film, at its last frame."""
+    """One face of a video, at its last frame."""
 
     number: int
     """`track_id`: from 0, in the order of appearance."""
@@ -50,7 +50,7 @@ class Track:
     points: FacePoints | None = None
     """Its points at that frame, where they are followed."""
     since_cut: bool = True
-    """False where the film has been cut since, so that its place means nothing."""
+    """False where the video has been cut since, so that its place means nothing."""
 
     def shift(self, time_s: float) -> np.ndarray:
         """How far the velocity brings it by that time, pixels (x, y)."""
@@ -83,7 +83,7 @@ class Track:
 
 
 class Tracks:
-    """The faces of a film so far: `active` in the last frame, `lost` before."""
+    """The faces of a video so far: `active` in the last frame, `lost` before."""
 
     def __init__(self) -> None:
         self.active: list[Track] = []
@@ -91,7 +91,7 @@ class Tracks:
         self._numbers = count()
 
     def cut(self) -> None:
-        """The film goes on elsewhere."""
+        """The video goes on elsewhere."""
         for track in [*self.active, *self.lost]:
             track.since_cut = False
 

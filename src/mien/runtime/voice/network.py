@@ -77,7 +77,7 @@ class VoiceNetwork:
         return decoded
 
     def read_file(self, path: Path | str) -> Iterator[VoiceReading]:
-        """The windows of a film or a sound in order; none of a film without sound. Memory holds one window.
+        """The windows of a video or a sound in order; none of a video without sound. Memory holds one window.
 
         Raises MienError for what cannot be read.
         """

@@ -1,4 +1,4 @@
-"""`mien report`: self-contained, well formed, adapts to the table's columns, small for long films."""
+"""`mien report`: self-contained, well formed, adapts to the table's columns, small for long videos."""
 
 import re
 import shutil
@@ -66,9 +66,9 @@ def check_self_contained(page: Path) -> Reader:
 
 
 @pytest.fixture(scope="module")
-def film_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A film of 200 frames with everything but 3D, a frame without a face, and a photo that is there."""
-    folder = tmp_path_factory.mktemp("film")
+def video_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A video of 200 frames with everything but 3D, a frame without a face, and a photo that is there."""
+    folder = tmp_path_factory.mktemp("video")
     photo = folder / "photo.png"
     Image.effect_noise((200, 180), 60).convert("RGB").save(photo)
     faces = [face(HOSTILE, i, time=i / 25, seed=i, pose=(0.0, i / 500, 0.0)) for i in range(200)]
@@ -77,32 +77,32 @@ def film_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return run
 
 
-def test_the_page_loads_nothing_and_is_well_formed(film_run: Path) -> None:
-    page = check_self_contained(film_run / "report.html")
+def test_the_page_loads_nothing_and_is_well_formed(video_run: Path) -> None:
+    page = check_self_contained(video_run / "report.html")
     headings = ["Expressions", HOSTILE, "Photos: the most probable faces", "Sources", "What the numbers cannot say"]
     assert all(heading in page.text for heading in headings)
     words = "contested", "Regulation (EU) 2024/1689", "research only", "Models", "Head pose", "Asymmetry"
     for each in (*words, "it does not show how likely they are", "Path of valence", "a proxy, learned from"):
         assert each in page.text, each
     assert "Quality" not in page.text and "action units" not in page.text
-    assert sum(tag == "img" for tag, _ in page.tags) == 1  # the photo; the film cannot be read, which the page says
+    assert sum(tag == "img" for tag, _ in page.tags) == 1  # the photo; the video cannot be read, which the page says
     assert "cannot be read from here" in page.text
 
 
-def test_the_model_and_its_whole_hash_are_named(film_run: Path) -> None:
+def test_the_model_and_its_whole_hash_are_named(video_run: Path) -> None:
     from stored_run import layout as columns
 
-    text = (film_run / "report.html").read_text(encoding="utf-8")
+    text = (video_run / "report.html").read_text(encoding="utf-8")
     for info in columns().infos:
         assert info.model_id in text and next(iter(info.files.values())) in text
 
 
-def test_a_page_is_replaced_only_on_request(film_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["report", str(film_run)]) == 2 and "Add --overwrite" in capsys.readouterr().err
-    assert main(["report", str(film_run), "--overwrite", "--no-pictures"]) == 0
-    page = check_self_contained(film_run / "report.html")
+def test_a_page_is_replaced_only_on_request(video_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["report", str(video_run)]) == 2 and "Add --overwrite" in capsys.readouterr().err
+    assert main(["report", str(video_run), "--overwrite", "--no-pictures"]) == 0
+    page = check_self_contained(video_run / "report.html")
     assert sum(tag == "img" for tag, _ in page.tags) == 0
-    assert main(["report", str(film_run), "--output", str(film_run / "page.pdf")]) == 2
+    assert main(["report", str(video_run), "--output", str(video_run / "page.pdf")]) == 2
     assert "HTML" in capsys.readouterr().err
 
 
@@ -132,7 +132,7 @@ def test_a_page_on_one_face_has_no_nan(tmp_path: Path) -> None:
     assert "0.5" in page.text and "nan" not in page.text and "1 source" in page.text and "1 sources" not in page.text
 
 
-def test_long_films_give_small_pages_and_flat_memory(tmp_path: Path) -> None:
+def test_long_videos_give_small_pages_and_flat_memory(tmp_path: Path) -> None:
     """Forty minutes at 25 frames a second, with the numbers where they belong."""
     course, rng = Course(2), np.random.default_rng(0)
     for start in range(0, 60_000, 5000):
@@ -156,9 +156,9 @@ def test_many_tracks_keep_the_longest(tmp_path: Path) -> None:
     rows = [f"a.mp4,{i},{i},1,0,0,9,9,happiness,0.9,{99 if i % 2 else i}\n" for i in range(60)]
     (tmp_path / "readings.csv").write_text(head + "".join(rows))
     facts = gather(open_table(tmp_path))
-    (film,) = facts.films
-    assert len(film.track_numbers) == 31 > OPEN_TRACKS
-    assert next(iter(film.tracks)) == 99 and film.tracks[99].faces == 30
+    (video,) = facts.videos
+    assert len(video.track_numbers) == 31 > OPEN_TRACKS
+    assert next(iter(video.tracks)) == 99 and video.tracks[99].faces == 30
 
 
 def test_the_strongest_units_are_those_that_vary(tmp_path: Path) -> None:
@@ -187,11 +187,11 @@ BROWSER = next(filter(None, map(shutil.which, ("chromium-headless-shell", "chrom
 
 
 @pytest.mark.skipif(BROWSER is None, reason="needs a headless Chromium, which is not on this machine")
-def test_a_browser_shows_the_page_without_a_request(film_run: Path) -> None:
+def test_a_browser_shows_the_page_without_a_request(video_run: Path) -> None:
     """Its log names whatever the page's policy blocks, and each resource that fails."""
     flags = ["--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", "--dump-dom"]
     found = subprocess.run(
-        [str(BROWSER), *flags, (film_run / "report.html").as_uri()],
+        [str(BROWSER), *flags, (video_run / "report.html").as_uri()],
         capture_output=True,
         text=True,
         timeout=120,

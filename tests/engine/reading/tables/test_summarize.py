@@ -22,17 +22,17 @@ def shares(happiness: float) -> list[float]:
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two films of four frames (the second's third without a face) and two photos."""
-    films = [
+    """Two videos of four frames (the second's third without a face) and two photos."""
+    videos = [
         face(name, i, time=i / 2, shares=shares(p), points=False, affect=False)
         for name, values in (("x/one.mp4", (0.1, 0.2, 0.7, 0.8)), ("x/two.mp4", (0.9, 0.9, None, 0.6)))
         for i, p in enumerate(values)
         if p is not None
     ]
-    films.insert(6, missing("x/two.mp4", 2, time=1.0))
+    videos.insert(6, missing("x/two.mp4", 2, time=1.0))
     photos = [face(name, time=None, shares=shares(p), points=False, affect=False) for name, p in
               (("p/a.jpg", 0.0), ("p/b.jpg", 0.5))]  # fmt: skip
-    return write_run(tmp_path_factory.mktemp("run"), [*films, *photos], layout(points=False, affect=False))
+    return write_run(tmp_path_factory.mktemp("run"), [*videos, *photos], layout(points=False, affect=False))
 
 
 def groups_csv(folder: Path) -> Path:

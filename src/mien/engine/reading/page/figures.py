@@ -49,7 +49,7 @@ def _groups(track: Track, measures: Measures) -> list[tuple[str, list[str], tupl
 
 
 def strongest_units(course: Course, measures: Measures, *, most: int = STRONGEST_UNITS) -> list[str]:
-    """The action units that vary most over the film."""
+    """The action units that vary most over the video."""
     places = [measures.names.index(name) for name in measures.units]
     count = np.maximum(course.moments.count[:, places].sum(0), 1)
     mean = course.moments.sum[:, places].sum(0) / count

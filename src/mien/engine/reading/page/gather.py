@@ -1,4 +1,4 @@
-"""What the page of a run shows, gathered from its table in one pass; memory does not grow with the films' length."""
+"""What the page of a run shows, gathered from its table in one pass; memory does not grow with the videos' length."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -16,9 +16,9 @@ from mien.media.tables.stored import Rows, StoredTable
 from mien.runtime.formats.source import tracked
 from mien.runtime.tables import TRACK
 
-MOST_FILMS = 8  # with time courses; further ones are in the list of sources
-MOST_TRACKS = 4  # of a film, those with the most faces
-OPEN_TRACKS = 16  # of a film whose courses are kept while it is read
+MOST_VIDEOS = 8  # with time courses; further ones are in the list of sources
+MOST_TRACKS = 4  # of a video, those with the most faces
+OPEN_TRACKS = 16  # of a video whose courses are kept while it is read
 MOST_SOURCES = 200  # in the list
 BEST_PICTURES = 4  # of each expression, over all photos
 _BOX = ("box_x0", "box_y0", "box_x1", "box_y1")
@@ -26,12 +26,12 @@ _BOX = ("box_x0", "box_y0", "box_x1", "box_y1")
 
 @dataclass(frozen=True)
 class Best:
-    """The face that shows an expression with the highest probability, in a film or among the photos."""
+    """The face that shows an expression with the highest probability, in a video or among the photos."""
 
     source: str
     """The file."""
     frame: int
-    """Of a film; 0 for a photo."""
+    """Of a video; 0 for a photo."""
     time_s: float | None
     """None for a photo."""
     expression: str
@@ -46,7 +46,7 @@ class Best:
 
 @dataclass(eq=False)
 class Track:
-    """One face over a film, or all faces of a film in which none was followed."""
+    """One face over a video, or all faces of a video in which none was followed."""
 
     number: int | None
     """None where faces were not followed."""
@@ -58,11 +58,11 @@ class Track:
 
 @dataclass(eq=False)
 class Source:
-    """A film or a photo."""
+    """A video or a photo."""
 
     name: str
     """The file."""
-    film: bool = False
+    video: bool = False
     """Whether its rows have times."""
     frames: int = 0
     """Frames, or 1; a frame without a face is one too."""
@@ -77,7 +77,7 @@ class Source:
     classes: Counter[str] = field(default_factory=Counter)
     """Faces by expression."""
     tracks: dict[int | None, Track] = field(default_factory=dict)
-    """By number; of films only."""
+    """By number; of videos only."""
     track_numbers: set[int] = field(default_factory=set)
     """Of all tracks, also those whose course was let go."""
     best: dict[str, Best] = field(default_factory=dict)
@@ -90,8 +90,8 @@ class RunFacts:
 
     measures: Measures
     """The columns that can be averaged."""
-    films: list[Source] = field(default_factory=list)
-    """The first MOST_FILMS."""
+    videos: list[Source] = field(default_factory=list)
+    """The first MOST_VIDEOS."""
     sources: list[tuple[str, int, int, int, str]] = field(default_factory=list)
     """Of the first MOST_SOURCES: name, frames, faces, without a face, expressions."""
     best: dict[str, list[Best]] = field(default_factory=dict)
@@ -112,12 +112,12 @@ class RunFacts:
     """Photos and frames."""
     missing: int = 0
     """Photos and frames without a face."""
-    film_count: int = 0
-    """Films."""
+    video_count: int = 0
+    """Videos."""
     photo_count: int = 0
     """Photos."""
     seconds: float = 0.0
-    """Of all films."""
+    """Of all videos."""
 
 
 def gather(table: StoredTable) -> RunFacts:
@@ -159,12 +159,12 @@ def _close(facts: RunFacts, totals: GroupTotals, source: Source | None) -> None:
     if len(facts.sources) < MOST_SOURCES:
         shown = ", ".join(f"{name} {count}" for name, count in source.classes.most_common(3))
         facts.sources.append((source.name, source.frames, source.faces, source.missing, shown))
-    if source.film:
-        facts.film_count, facts.seconds = facts.film_count + 1, facts.seconds + source.last_s
-        if len(facts.films) < MOST_FILMS:
+    if source.video:
+        facts.video_count, facts.seconds = facts.video_count + 1, facts.seconds + source.last_s
+        if len(facts.videos) < MOST_VIDEOS:
             largest = sorted(source.tracks.values(), key=lambda track: -track.faces)[:MOST_TRACKS]
             source.tracks = {track.number: track for track in largest}
-            facts.films.append(source)
+            facts.videos.append(source)
     else:
         facts.photo_count += 1
         for name, best in source.best.items():
@@ -189,17 +189,17 @@ class _Block:
         """Rows of one source."""
         faces, times = at[self.success[at]], self.times[at]
         assert facts.overall is not None and source.total is not None
-        source.film = source.film or bool(np.isfinite(times).any())
+        source.video = source.video or bool(np.isfinite(times).any())
         source.frames += len(np.unique(self.frames[at]))  # a frame on both sides of a batch counts twice
         source.faces, source.missing = source.faces + len(faces), source.missing + len(at) - len(faces)
-        if source.film:
+        if source.video:
             source.last_s = max(source.last_s, float(np.nanmax(times)))
         if not len(faces):
             return
         for moments in (facts.overall, source.total):
             moments.add(np.zeros(len(faces), np.int64), self.values[faces])
         source.classes.update(name for i in faces.tolist() if (name := self.expressions[i]) is not None)
-        for number, chosen in self._by_track(faces) if source.film else ():
+        for number, chosen in self._by_track(faces) if source.video else ():
             self._add_track(facts, source, number, chosen)
         self._add_best(source, faces)
 

@@ -12,7 +12,7 @@ def report(run: str, *, output: str | None = None, pictures: bool = True, overwr
     """Write one page (HTML) on a run: expressions over time, valence and arousal, pose, best faces, quality, limits.
 
     The page holds all its pictures and opens offline in any browser. It shows what the table has; faces are cut out of
-    the films and photos where these can still be read.
+    the videos and photos where these can still be read.
 
     Args:
         run: folder that mien analyze wrote, or a .parquet or .csv of it.
@@ -45,11 +45,11 @@ def _written(table: StoredTable, path: Path, *, pictures: bool) -> str:
     facts = gather(table)
     if not facts.rows:
         raise MienError(f"{table.path} has no rows, so there is nothing to report.")
-    wanted = [best for film in facts.films for best in film.best.values()]
+    wanted = [best for video in facts.videos for best in video.best.values()]
     wanted += [best for found in facts.best.values() for best in found]
     shown = thumbnails(wanted) if pictures else {}
     first = printable(facts.sources[0][0])
-    rest = facts.film_count + facts.photo_count - 1
+    rest = facts.video_count + facts.photo_count - 1
     subtitle = first if not rest else f"{first} and {rest:,} more"
     write_page(path, "Faces read", sections_of(facts, table.description, shown), subtitle=subtitle)
     size = path.stat().st_size

@@ -1,4 +1,4 @@
-"""The sections of a run's page: what was read, expressions, films over time, best faces, quality, limits, models."""
+"""The sections of a run's page: what was read, expressions, videos over time, best faces, quality, limits, models."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -11,7 +11,7 @@ from PIL import Image
 from mien.core.errors import printable
 from mien.core.licence import Licence
 from mien.engine.reading.page.figures import WINDOW_S, quality_names, shares_of, track_figures
-from mien.engine.reading.page.gather import MOST_FILMS, MOST_TRACKS, Best, RunFacts, Source
+from mien.engine.reading.page.gather import MOST_TRACKS, MOST_VIDEOS, Best, RunFacts, Source
 from mien.engine.reading.page.thumbnails import LAST_FRAME
 from mien.engine.reading.tables.measures import shown
 from mien.media.bundles import shipped_bundles
@@ -30,13 +30,13 @@ def sections_of(facts: RunFacts, description: Mapping[str, Any], pictures: Thumb
         several = any(each.units > 1 for each in facts.means)
         html = macro(TEMPLATE, "expressions", shares_of(facts), _expression_rows(facts), several)
         yield Section("Expressions", html)
-    for film in facts.films:
-        yield Section(cut_middle(printable(Path(film.name).name), 80), _film(film, facts, pictures))
+    for video in facts.videos:
+        yield Section(cut_middle(printable(Path(video.name).name), 80), _video(video, facts, pictures))
     if any(facts.best.values()):
         yield Section("Photos: the most probable faces", _photos(facts, pictures))
     if rows := _quality_rows(facts, quality_names(facts.measures.names)):
         yield Section("Quality of the pictures", macro(TEMPLATE, "quality", rows))
-    more = facts.film_count + facts.photo_count - len(facts.sources)
+    more = facts.video_count + facts.photo_count - len(facts.sources)
     left_out = f"{more} further sources are in the table." if more else ""
     yield Section("Sources", macro(TEMPLATE, "sources", [_source_row(row) for row in facts.sources], left_out))
     yield Section("What the lines and bands are", macro(TEMPLATE, "bands", f"{WINDOW_S:g}"))
@@ -45,10 +45,10 @@ def sections_of(facts: RunFacts, description: Mapping[str, Any], pictures: Thumb
 
 
 def _cards(facts: RunFacts) -> dict[str, str]:
-    cards = {"films": f"{facts.film_count:,}"} if facts.film_count else {}
+    cards = {"videos": f"{facts.video_count:,}"} if facts.video_count else {}
     cards |= {"photos": f"{facts.photo_count:,}"} if facts.photo_count else {}
-    if facts.film_count:
-        cards["length of the films"] = _clock(facts.seconds)
+    if facts.video_count:
+        cards["length of the videos"] = _clock(facts.seconds)
     return cards | {
         "photos and frames read": f"{facts.frames:,}",
         "faces": f"{facts.faces:,}",
@@ -63,15 +63,15 @@ def _warnings(facts: RunFacts, description: Mapping[str, Any]) -> list[str]:
     if unreadable := description.get("unreadable"):
         found.append(f"{unreadable} files could not be read.")
     if damaged := description.get("damaged_places"):
-        found.append(f"Films are damaged at {damaged} places; readings.json lists them.")
+        found.append(f"Videos are damaged at {damaged} places; readings.json lists them.")
     proxies = {
         f"{' and '.join(output.get('names', ()))}: a proxy, learned from {output['proxy']}."
         for model in _models(description)
         for output in model.get("outputs", {}).values()
         if output.get("proxy")
     }
-    if facts.film_count > MOST_FILMS:
-        found.append(f"{facts.film_count} films were read; time courses of the first {MOST_FILMS} are shown.")
+    if facts.video_count > MOST_VIDEOS:
+        found.append(f"{facts.video_count} videos were read; time courses of the first {MOST_VIDEOS} are shown.")
     return [*found, *sorted(proxies)]
 
 
@@ -86,24 +86,26 @@ def _expression_rows(facts: RunFacts) -> list[list[parts.Cell]]:
     ]  # fmt: skip
 
 
-def _film(film: Source, facts: RunFacts, pictures: Thumbnails) -> Markup:
+def _video(video: Source, facts: RunFacts, pictures: Thumbnails) -> Markup:
     about = {
-        "file": printable(film.name),
-        "frames read": f"{film.frames:,}, to {_clock(film.last_s)}",
-        "faces": f"{film.faces:,}",
-        "frames without a face": f"{film.missing:,}" if film.missing else "",
-        "tracks": _track_text(film),
+        "file": printable(video.name),
+        "frames read": f"{video.frames:,}, to {_clock(video.last_s)}",
+        "faces": f"{video.faces:,}",
+        "frames without a face": f"{video.missing:,}" if video.missing else "",
+        "tracks": _track_text(video),
     }  # fmt: skip
-    best = sorted(film.best.values(), key=lambda each: -film.classes[each.expression])
+    best = sorted(video.best.values(), key=lambda each: -video.classes[each.expression])
     faces = [_face(each, pictures[each]) for each in best if each in pictures]
     missing = len(best) - len(faces)
-    why = f"{missing} of its faces are not shown: {printable(film.name)} cannot be read from here, or they come after "
-    figures = [track_figures(track, facts.measures) for track in film.tracks.values()]
-    return macro(TEMPLATE, "film", parts.facts(about), figures, faces, f"{why}frame {LAST_FRAME:,}." if missing else "")
+    why = f"{missing} of its faces are not shown: {printable(video.name)} cannot be read from here, or they come after "
+    figures = [track_figures(track, facts.measures) for track in video.tracks.values()]
+    return macro(
+        TEMPLATE, "video", parts.facts(about), figures, faces, f"{why}frame {LAST_FRAME:,}." if missing else ""
+    )
 
 
-def _track_text(film: Source) -> str:
-    count = len(film.track_numbers)
+def _track_text(video: Source) -> str:
+    count = len(video.track_numbers)
     if not count:
         return "not followed: all faces of a frame are averaged"
     return f"{count}" if count <= MOST_TRACKS else f"{count}, the {MOST_TRACKS} longest shown"

@@ -13,11 +13,11 @@ from mien.media.video import frames
 
 SIDE = 144  # pixels
 MARGIN = 1.7  # side of the cut-out over the larger side of the box
-LAST_FRAME = 9000  # films are decoded from their start: later frames are not looked for
+LAST_FRAME = 9000  # videos are decoded from their start: later frames are not looked for
 
 
 def thumbnails(found: Iterable[Best]) -> dict[Best, Image.Image]:
-    """By face; a film is decoded once, up to its last face."""
+    """By face; a video is decoded once, up to its last face."""
     shown: dict[Best, Image.Image] = {}
     by_source: dict[str, list[Best]] = {}
     for best in found:

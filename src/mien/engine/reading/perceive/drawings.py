@@ -1,4 +1,4 @@
-"""The pictures of `mien perceive`: panels beside one another, the sheet of strengths, frames of the film."""
+"""The pictures of `mien perceive`: panels beside one another, the sheet of strengths, frames of the video."""
 
 from collections.abc import Mapping
 
@@ -11,7 +11,7 @@ from mien.engine.reading.perceive.tables import Expressions, top
 from mien.report.panels import GAP, LINE, heat_over, panels
 from mien.runtime.voice.perceiver import Perceived
 
-SCREEN, SCREEN_FACE = (640, 360), 288  # of the film, and of a face beside it
+SCREEN, SCREEN_FACE = (640, 360), 288  # of the video, and of a face beside it
 LEAST_FULL = 0.02  # difference that the heat map's brightest colour stands for at least, of 1
 _SCREEN = "#14171b"
 WAY_NAMES = {"face": "face alone", "voice": "voice alone", "both": "face with voice"}
@@ -57,13 +57,13 @@ def described(found: Expressions, way: str) -> str:
 
 
 class Screen:
-    """The frames of the film that is written: the film, the face without and with the voice, the three expressions."""
+    """The frames of the written video: the source, the face without and with the voice, the three expressions."""
 
     def __init__(self, width: int, height: int) -> None:
         scale = min(SCREEN[0] / width, SCREEN[1] / height)
-        self._film = max(2, round(width * scale)), max(2, round(height * scale))
+        self._video = max(2, round(width * scale)), max(2, round(height * scale))
         self._scale = scale
-        self.size = self._film[0] + 2 * SCREEN_FACE + 4 * GAP, SCREEN[1] + 2 * GAP + 3 * LINE + 8
+        self.size = self._video[0] + 2 * SCREEN_FACE + 4 * GAP, SCREEN[1] + 2 * GAP + 3 * LINE + 8
         self.size = self.size[0] // 2 * 2, self.size[1] // 2 * 2
         self._fonts = ImageFont.load_default(15), ImageFont.load_default(17)
 
@@ -72,8 +72,8 @@ class Screen:
     ) -> np.ndarray:
         """uint8 [height, width, 3]. note: what is shown where there is nothing to perceive."""
         sheet = Image.new("RGB", self.size, _SCREEN)
-        canvas, top_edge = ImageDraw.Draw(sheet), GAP + (SCREEN[1] - self._film[1]) // 2
-        shown = cv2.resize(pixels, self._film, interpolation=cv2.INTER_AREA)
+        canvas, top_edge = ImageDraw.Draw(sheet), GAP + (SCREEN[1] - self._video[1]) // 2
+        shown = cv2.resize(pixels, self._video, interpolation=cv2.INTER_AREA)
         sheet.paste(Image.fromarray(shown), (GAP, top_edge))
         if box is not None:
             edges = [v * self._scale + (GAP if i % 2 == 0 else top_edge) for i, v in enumerate(box)]
@@ -85,12 +85,12 @@ class Screen:
             else [("without the voice", perceived.plain), ("with the voice", perceived.perceived)]
         )
         for number, (title, picture) in enumerate(faces):
-            left = 2 * GAP + self._film[0] + number * (SCREEN_FACE + GAP)
+            left = 2 * GAP + self._video[0] + number * (SCREEN_FACE + GAP)
             canvas.text((left, GAP), title, fill="#a0a9b5", font=small)
             face = cv2.resize(picture, (SCREEN_FACE, SCREEN_FACE), interpolation=cv2.INTER_CUBIC)
             sheet.paste(Image.fromarray(face), (left, GAP + LINE))
         if not faces:
-            canvas.text((2 * GAP + self._film[0], GAP), note, fill="#a0a9b5", font=small)
+            canvas.text((2 * GAP + self._video[0], GAP), note, fill="#a0a9b5", font=small)
         for line, (way, name) in enumerate(WAY_NAMES.items()):
             place = SCREEN[1] + 2 * GAP + line * LINE
             canvas.text((GAP, place), name, fill="#a0a9b5", font=small)

@@ -1,4 +1,4 @@
-"""The face that is perceived: the largest one of a picture, followed through a film."""
+"""The face that is perceived: the largest one of a picture, followed through a video."""
 
 from typing import NamedTuple
 
@@ -50,7 +50,7 @@ class LargestFace:
         return FoundFace(self._cut(pixels, faces[0].box), faces[0].box, len(faces) - 1)
 
     def follow(self, pixels: np.ndarray) -> FoundFace | None:
-        """As a call, in a film: the box moves steadily, so that crops of following frames do not tremble."""
+        """As a call, in a video: the box moves steadily, so that crops of following frames do not tremble."""
         found = self(pixels)
         if found is None or found.box is None:
             return found

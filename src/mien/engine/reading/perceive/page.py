@@ -51,7 +51,7 @@ class Spread:
 
 def write_results(
     folder: Path, options: PerceiveOptions, networks: Networks, shown: Shown, *, mean: Expressions,
-    windows: Sequence[tuple[VoiceWindow, Expressions]], notes: Sequence[str], film: str = "",
+    windows: Sequence[tuple[VoiceWindow, Expressions]], notes: Sequence[str], video: str = "",
 ) -> None:  # fmt: skip
     """perceived.png, strengths.png, perceive.json and report.html."""
     sheet = perceived_sheet(shown.crop, shown.perceived, shown.found)
@@ -61,7 +61,7 @@ def write_results(
         _save(strengths, folder / "strengths.png")
     spread = _spread(options, networks, shown) if options.samples else None
     write_text(folder / "perceive.json", _summary(options, networks, mean, spread, notes))
-    note = "mean over the frames that were read" if film else _over(windows)
+    note = "mean over the frames that were read" if video else _over(windows)
     sections = [Section("", _overview(sheet, mean, notes)), Section("Expressions", _table(mean, note))]
     if strengths is not None:
         shift = macro("perceive.html", "strengths", photo(strengths, alt="The face at rising strengths.", quality=90))
@@ -69,7 +69,7 @@ def write_results(
     if spread is not None:
         sections.append(Section("Spread", _spread_table(spread, options.samples)))
     sections += [
-        Section("Over time", _course(windows)), Section("What was read", _facts(options, networks, film)),
+        Section("Over time", _course(windows)), Section("What was read", _facts(options, networks, video)),
         Section("What the picture is", macro("perceive.html", "limits")), caveats(),
     ]  # fmt: skip
     title = f"{options.face.name} as perceived with {options.voice.name}"
@@ -153,11 +153,11 @@ def _course(windows: Sequence[tuple[VoiceWindow, Expressions]]) -> Any:
     return macro("perceive.html", "course", figure, columns, rows, max(0, len(windows) - SHOWN_ROWS))
 
 
-def _facts(options: PerceiveOptions, networks: Networks, film: str) -> Any:
+def _facts(options: PerceiveOptions, networks: Networks, video: str) -> Any:
     given = networks.perceiver.voice
     hop = options.hop_s or given.samples / given.rate_hz / 4
     return facts({
-        "face": printable(str(options.face)), "voice": printable(str(options.voice)), "film": film,
+        "face": printable(str(options.face)), "voice": printable(str(options.voice)), "video": video,
         "network": networks.perceiver.info.model_id, "input": networks.perceiver.picture.described,
         "voice alone": "" if networks.voice is None else networks.voice.info.model_id,
         "window of the voice": f"{given.described}; one every {hop:.2f} s", "strength": f"{options.strength:g}",

@@ -25,9 +25,9 @@ class PerceiveOptions:
     """Of one run."""
 
     face: Path
-    """Picture or film."""
+    """Picture or video."""
     voice: Path
-    """Sound or film."""
+    """Sound or video."""
     hop_s: float | None
     """Seconds between two windows of the voice; None is a quarter of a window."""
     strength: float
@@ -35,7 +35,7 @@ class PerceiveOptions:
     samples: int
     """Draws from the codes; 0 for none."""
     every: int
-    """Of a film, every so many frames."""
+    """Of a video, every so many frames."""
 
 
 class Networks(NamedTuple):
@@ -84,7 +84,7 @@ def heard_windows(options: PerceiveOptions, networks: Networks) -> Iterator[Hear
     seconds = given.samples / given.rate_hz
     with opened_recording(path, rate_hz=given.rate_hz) as recording:
         if recording is None:
-            raise MienError(f"{path}: a film without sound. Name the voice: --voice SOUND.")
+            raise MienError(f"{path}: a video without sound. Name the voice: --voice SOUND.")
         windows = voice_windows(
             recording.blocks, rate_hz=given.rate_hz, samples=given.samples, hop_s=options.hop_s or seconds / 4,
             name=str(path),
@@ -132,5 +132,5 @@ def recorded_rate_hz(path: Path) -> int:
     """Sampling rate of the file's sound. Raises MienError as `heard_windows`."""
     with opened_recording(path, rate_hz=16_000) as recording:
         if recording is None:
-            raise MienError(f"{path}: a film without sound. Name the voice: --voice SOUND.")
+            raise MienError(f"{path}: a video without sound. Name the voice: --voice SOUND.")
         return recording.rate_hz

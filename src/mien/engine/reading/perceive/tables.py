@@ -27,7 +27,7 @@ def window_columns(classes: Classes) -> list[Column]:
 
 
 def frame_columns(classes: Classes) -> list[Column]:
-    """Of a frame of a film."""
+    """Of a frame of a video."""
     edges = [Column(f"box_{edge}", unit="pixels", csv_format=".1f") for edge in ("x0", "y0", "x1", "y1")]
     return [
         Column("frame", "integer", meaning="index, from 0"), _seconds("timestamp_s", "from the first frame"),

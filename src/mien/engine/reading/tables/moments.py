@@ -63,7 +63,7 @@ class Moments:
 
 
 class Course:
-    """Measures over time, of a film of unknown length: as it goes on, bins become twice as wide, never more than
+    """Measures over time, of a video of unknown length: as it goes on, bins become twice as wide, never more than
     MOST_BINS."""
 
     def __init__(self, measures: int, *, width_s: float = 1 / 32) -> None:

@@ -15,7 +15,7 @@ from mien.media.files import writable_folder
 from mien.media.tables.stored import open_table
 
 WHY_SOURCES = (
-    "Frames of one film are near-copies of one another, so an interval over frames would shrink with the frame rate "
+    "Frames of one video are near-copies of one another, so an interval over frames would shrink with the frame rate "
     "and promise too much. Each source (or unit) counts once, by its mean; 95 % intervals are percentiles of the mean "
     "over bootstrap draws of whole sources. Of fewer than two there is none, and of fewer than ten it is rough."
 )

@@ -1,6 +1,6 @@
 """What a table says of each source (and track), gathered in one pass; and of groups of sources, with intervals.
 
-Frames of one film are near-copies of one another: an interval over frames would shrink with the frame rate. So each
+Frames of one video are near-copies of one another: an interval over frames would shrink with the frame rate. So each
 source counts once, by its mean, and intervals draw whole sources (or whole people, --unit) with replacement.
 """
 

@@ -20,7 +20,7 @@ from mien.report.svg import Scene
 
 SOURCES, GROUPS, COURSE, DESCRIPTION = "sources.csv", "groups.csv", "timecourse.csv", "summary.json"
 SHARES_PLOT, VALUES_PLOT = "expressions", "values"
-MOST_COURSES = 12  # films whose time course is drawn
+MOST_COURSES = 12  # videos whose time course is drawn
 NOTE = "line: mean of each time bin; band: one standard deviation of single frames to both sides"
 SUFFIXES = (".svg", ".png")
 COURSE_PLOTS = tuple(f"timecourse_{number}" for number in range(1, MOST_COURSES + 1))

@@ -1,4 +1,4 @@
-"""The voices of films beside their faces: a row for each window, joined to the frames by file and time.
+"""The voices of videos beside their faces: a row for each window, joined to the frames by file and time.
 
 A frame of readings.csv belongs to the row of voice.csv with the same `source` for which from_s <= timestamp < to_s.
 """
@@ -10,7 +10,7 @@ from typing import Any
 from mien.core.errors import MienError
 from mien.media.bundles import bundle_folder
 from mien.media.files import printable, read_info
-from mien.media.stills import is_film
+from mien.media.image import is_video
 from mien.media.tables import TableWriter
 from mien.media.tables.columns import Column
 from mien.runtime.voice.network import VoiceNetwork, VoiceReading, mean_of, voice_input
@@ -43,9 +43,9 @@ def voice_columns(network: VoiceNetwork) -> list[Column]:
         return Column(name, unit="s", meaning=meaning, csv_format=".3f")
 
     return [
-        Column("source", "text", meaning="the film, as in readings.csv"),
+        Column("source", "text", meaning="the video, as in readings.csv"),
         Column("window", "integer", meaning="number, from 0"),
-        Column("success", "integer", meaning="1 where a voice was read, 0 for silence and films without sound"),
+        Column("success", "integer", meaning="1 where a voice was read, 0 for silence and videos without sound"),
         seconds("from_s", "beginning of the time that the row stands for, from the first frame"),
         seconds("to_s", "end of that time"), seconds("start_s", "of the window that was read"),
         seconds("end_s", "of the window that was read"),
@@ -57,7 +57,7 @@ def voice_columns(network: VoiceNetwork) -> list[Column]:
 
 
 def voice_rows(source: Path, network: VoiceNetwork) -> Iterator[tuple[dict[str, Any], dict[str, float]]]:
-    """A row for each window, with its probabilities; one empty row of a film without sound, or that cannot be read."""
+    """A row for each window, with its probabilities; one empty row of a video without sound, or that cannot be read."""
     row: dict[str, Any] = {"source": str(source), "window": 0, "success": 0, "model": network.info.model_id}
     count = 0
     try:
@@ -82,14 +82,14 @@ def _cells(reading: VoiceReading) -> dict[str, Any]:
 
 
 def read_voices(files: Sequence[Path], network: VoiceNetwork | None, folder: Path | None) -> list[str]:
-    """Reads the films among the files into `folder`/voice.csv, where there is one; a line for each film."""
-    films = [path for path in files if is_film(path)]
+    """Reads the videos among the files into `folder`/voice.csv, where there is one; a line for each video."""
+    videos = [path for path in files if is_video(path)]
     if network is None:
         return []
-    if not films:
-        return ["voice: no film among the inputs, so there is no voice to read"]
+    if not videos:
+        return ["voice: no video among the inputs, so there is no voice to read"]
     if folder is None:
-        return [_line(path, list(voice_rows(path, network))) for path in films]
+        return [_line(path, list(voice_rows(path, network))) for path in videos]
     lines, columns = [], voice_columns(network)
     described = {column.name: column.described() for column in columns}
 
@@ -102,7 +102,7 @@ def read_voices(files: Sequence[Path], network: VoiceNetwork | None, folder: Pat
         }
 
     with TableWriter(folder / TABLE, columns, describe=describe) as table:
-        for path in films:
+        for path in videos:
             read = []
             for row, found in voice_rows(path, network):
                 table.append([row])

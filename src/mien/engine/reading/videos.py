@@ -1,4 +1,4 @@
-"""The films of a run of `mien analyze`: files, cameras, what comes through standard input; which frames are read."""
+"""The videos of a run of `mien analyze`: files, cameras, what comes through standard input; which frames are read."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -7,15 +7,15 @@ from typing import Any
 
 from mien.core.errors import MienError, one_line
 from mien.media.image import is_video
-from mien.media.streams.source import FilmFile, FrameSource
+from mien.media.streams.source import FrameSource, VideoFile
 from mien.media.video import ALL_FRAMES, FrameSelection
 from mien.runtime.analyzer import BATCH, Analyzer
 from mien.runtime.readings import FaceReading, PictureReadings, Readings
 
 
 @dataclass(frozen=True, eq=False)
-class Films:
-    """What is a film among the inputs, and its readings."""
+class Videos:
+    """What is a video among the inputs, and its readings."""
 
     analyzer: Analyzer
     """Reads them, and the pictures."""
@@ -24,16 +24,16 @@ class Films:
     live: Mapping[Path, FrameSource] = field(default_factory=dict)
     """By name, what is no file."""
 
-    def is_film(self, path: Path) -> bool:
+    def is_video(self, path: Path) -> bool:
         """Whether it has frames."""
         return path in self.live or is_video(path)
 
     def source(self, path: Path) -> FrameSource:
         """Of its frames."""
-        return self.live.get(path) or FilmFile(path)
+        return self.live.get(path) or VideoFile(path)
 
     def readings(self, path: Path) -> Iterator[PictureReadings]:
-        """Its frames; where the film itself fails, the reason comes last."""
+        """Its frames; where the video itself fails, the reason comes last."""
         source = self.source(path)
         try:
             yield from self.analyzer.read_frames(source, self.selection, batch_size=1 if source.live else BATCH)
@@ -42,7 +42,7 @@ class Films:
             yield PictureReadings(str(path), None, Readings([failure]))
 
 
-def film_details(analyzer: Analyzer, selection: FrameSelection) -> dict[str, Any]:
+def video_details(analyzer: Analyzer, selection: FrameSelection) -> dict[str, Any]:
     """For the sidecar: which frames were read, and how their faces were tracked."""
     return {
         "every": selection.every, "fps": selection.rate_hz, "start_s": selection.start_s, "end_s": selection.end_s,

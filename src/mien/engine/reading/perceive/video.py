@@ -1,4 +1,4 @@
-"""A film with a voice: every frame with the window of the voice about its time."""
+"""A video with a voice: every frame with the window of the voice about its time."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,12 +23,12 @@ from mien.engine.reading.perceive.tables import (
     window_row,
 )
 from mien.media.soundtrack import opened_recording
-from mien.media.streams.writer import SOUND_HZ, SoundAhead, film_writer
+from mien.media.streams.writer import SOUND_HZ, SoundAhead, video_writer
 from mien.media.tables import TableWriter
 from mien.media.video import Frame, frames, video_info
 from mien.runtime.voice.perceiver import Perceived
 
-FILM = "perceived.mp4"
+VIDEO = "perceived.mp4"
 LAG_S = 0.25  # of pictures behind the sound that still have a voice
 NO_FACE, ENDED = "no face found", "behind the end of the voice"
 MOST_NOTES = 5
@@ -64,8 +64,8 @@ class Counts:
     """With a face."""
 
 
-def perceive_film(options: PerceiveOptions, networks: Networks, finder: LargestFace, folder: Path) -> str:
-    """Writes the film, the tables, the pictures and the page; the summary. Raises MienError for what cannot be read."""
+def perceive_video(options: PerceiveOptions, networks: Networks, finder: LargestFace, folder: Path) -> str:
+    """Writes the video, the tables, the pictures and the page; the summary. Raises MienError for what is unreadable."""
     info = video_info(options.face)
     screen, counts, notes = Screen(*info.size), Counts(), []
     windows, faces = WindowsByTime(heard_windows(options, networks)), MeanExpressions()
@@ -75,9 +75,9 @@ def perceive_film(options: PerceiveOptions, networks: Networks, finder: LargestF
     with (
         TableWriter(folder / "frames", frame_columns(networks.classes)) as table,
         opened_recording(options.voice, rate_hz=SOUND_HZ) as recording,
-        film_writer(folder / FILM, size=screen.size, rate_hz=rate, sound_rate_hz=SOUND_HZ) as film,
+        video_writer(folder / VIDEO, size=screen.size, rate_hz=rate, sound_rate_hz=SOUND_HZ) as video,
     ):
-        sound = SoundAhead(film, recording.blocks if recording else iter(()))
+        sound = SoundAhead(video, recording.blocks if recording else iter(()))
         for frame in tracked(frames(options.face, every=options.every), "frames", info.frames // options.every):
             heard = windows.at(frame.timestamp_s)
             face = finder.follow(frame.pixels)
@@ -94,7 +94,7 @@ def perceive_film(options: PerceiveOptions, networks: Networks, finder: LargestF
             number = heard.window.number if heard else None
             table.append([frame_row(frame, number, face, perceived=perceived, found=found, note=note)])
             sound.until(frame.timestamp_s)
-            film.picture(screen.frame(frame.pixels, face and face.box, perceived, found, note), frame.timestamp_s)
+            video.picture(screen.frame(frame.pixels, face and face.box, perceived, found, note), frame.timestamp_s)
         sound.until(frame.timestamp_s + 1 / rate, last=True)
     if best is None:
         why = "no face was found in it" if not counts.faces else "its voice is silent wherever there is a face"
@@ -107,9 +107,9 @@ def perceive_film(options: PerceiveOptions, networks: Networks, finder: LargestF
     notes = [*notes[:MOST_NOTES], *([f"{missing} of {counts.frames} frames have no face"] if missing else [])]
     write_results(
         folder, options, networks, best, mean=mean, windows=[(w, found) for w, found in read if found.get("both")],
-        notes=[*notes, *sound_notes(windows.passed, options, networks)], film=FILM,
+        notes=[*notes, *sound_notes(windows.passed, options, networks)], video=VIDEO,
     )  # fmt: skip
-    return summary(mean, folder, f"{counts.faces} of {counts.frames} frames, {folder / FILM}", networks)
+    return summary(mean, folder, f"{counts.faces} of {counts.frames} frames, {folder / VIDEO}", networks)
 
 
 def perceive_face(

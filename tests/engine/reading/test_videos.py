@@ -1,4 +1,4 @@
-"""Films through `mien analyze`: chosen frames, tracks, films with labelled faces, cameras, pipes, wrong options."""
+"""Videos through `mien analyze`: chosen frames, tracks, videos with labelled faces, cameras, pipes, wrong options."""
 
 import csv
 import io
@@ -40,14 +40,14 @@ def portrait() -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def film(tmp_path_factory: pytest.TempPathFactory, portrait: np.ndarray) -> Path:
+def video(tmp_path_factory: pytest.TempPathFactory, portrait: np.ndarray) -> Path:
     """Twenty frames in two seconds, with a sound; in the last five nobody."""
     from mien.media.audio import Sound
     from mien.media.video import write_video
 
     pictures = np.repeat(portrait[None], 20, 0)
     pictures[15:] = 90
-    path = tmp_path_factory.mktemp("film") / "film.mp4"
+    path = tmp_path_factory.mktemp("video") / "video.mp4"
     tone = np.sin(np.arange(2 * RATE) / RATE * 2 * np.pi * 300).astype(np.float32) * 0.5
     write_video(path, pictures, rate_hz=10, sound=Sound(tone, RATE))
     return path
@@ -63,23 +63,23 @@ def rows(output: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def test_chosen_frames_are_read_and_recorded(film: Path, tmp_path: Path, bundle: str) -> None:
-    run(film, output=tmp_path / "out", bundle=bundle, fps=5.0, start="0.5", end="0:01.2", overlay=False, max_faces=1)
+def test_chosen_frames_are_read_and_recorded(video: Path, tmp_path: Path, bundle: str) -> None:
+    run(video, output=tmp_path / "out", bundle=bundle, fps=5.0, start="0.5", end="0:01.2", overlay=False, max_faces=1)
     assert [row["timestamp"] for row in rows(tmp_path / "out")] == ["0.500000", "0.600000", "0.800000", "1.000000"]
     described = json.loads((tmp_path / "out" / "readings.json").read_text())
     names = ("every", "fps", "start_s", "end_s", "detect_every", "max_faces")
     assert [described[name] for name in names] == [1, 5.0, 0.5, 1.2, 1, 1]
     assert "same in all frames" in described["columns"]["track_id"]["meaning"]
     with pytest.raises(MienError, match=r"was read with fps 5.0, this run has None"):
-        run(film, output=tmp_path / "out", bundle=bundle, overlay=False, resume=True)
+        run(video, output=tmp_path / "out", bundle=bundle, overlay=False, resume=True)
 
 
 def test_followed_faces_have_one_number_and_end_with_the_face(
-    film: Path, tmp_path: Path, bundle: str, dots: str
+    video: Path, tmp_path: Path, bundle: str, dots: str
 ) -> None:  # fmt: skip
     options = {"landmarks": "yes", "landmark_bundle": dots, "overlay": False}
-    run(film, output=tmp_path / "every", bundle=bundle, detect_every=1, **options)
-    run(film, output=tmp_path / "tracked", bundle=bundle, **options)
+    run(video, output=tmp_path / "every", bundle=bundle, detect_every=1, **options)
+    run(video, output=tmp_path / "tracked", bundle=bundle, **options)
     every, tracked = rows(tmp_path / "every"), rows(tmp_path / "tracked")
     assert [row["success"] for row in every] == [row["success"] for row in tracked] == ["1"] * 15 + ["0"] * 5
     for found in (every, tracked):
@@ -87,22 +87,22 @@ def test_followed_faces_have_one_number_and_end_with_the_face(
     assert json.loads((tmp_path / "tracked" / "readings.json").read_text())["detect_every"] == 10
 
 
-def test_a_film_with_labelled_faces_keeps_times_and_sound(film: Path, tmp_path: Path, bundle: str) -> None:
+def test_a_video_with_labelled_faces_keeps_times_and_sound(video: Path, tmp_path: Path, bundle: str) -> None:
     from mien.media.video import frames
 
-    run(film, output=tmp_path / "out", bundle=bundle, overlay_video=True, start="0.5")
-    drawn = list(frames(tmp_path / "out" / "overlays" / "film.mp4"))
+    run(video, output=tmp_path / "out", bundle=bundle, overlay_video=True, start="0.5")
+    drawn = list(frames(tmp_path / "out" / "overlays" / "video.mp4"))
     assert [frame.timestamp_s for frame in drawn] == pytest.approx(np.arange(15) / 10, abs=2e-3)
-    original = list(frames(film))[5:]
+    original = list(frames(video))[5:]
     changed = [float(np.abs(a.pixels.astype(int) - b.pixels).mean()) for a, b in zip(drawn, original, strict=True)]
     assert min(changed) > 1  # a frame about the face, or the note that there is none
-    with av.open(str(tmp_path / "out" / "overlays" / "film.mp4")) as container:
+    with av.open(str(tmp_path / "out" / "overlays" / "video.mp4")) as container:
         sound = container.streams.audio[0]
         assert float(sound.duration * sound.time_base) == pytest.approx(1.5, abs=0.25)
 
 
-def test_a_run_that_stops_leaves_no_half_film_and_goes_on_to_a_whole_one(
-    film: Path, tmp_path: Path, bundle: str, monkeypatch: pytest.MonkeyPatch
+def test_a_run_that_stops_leaves_no_half_video_and_goes_on_to_a_whole_one(
+    video: Path, tmp_path: Path, bundle: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from mien.media.tables import TableWriter
     from mien.media.video import frames
@@ -117,12 +117,12 @@ def test_a_run_that_stops_leaves_no_half_film_and_goes_on_to_a_whole_one(
 
     monkeypatch.setattr(TableWriter, "append", stopping)
     with pytest.raises(KeyboardInterrupt):
-        run(film, output=tmp_path / "out", bundle=bundle, overlay_video=True)
+        run(video, output=tmp_path / "out", bundle=bundle, overlay_video=True)
     assert list((tmp_path / "out").glob("overlays/*")) == [] and len(rows(tmp_path / "out")) == 8
     monkeypatch.undo()
-    said = run(film, output=tmp_path / "out", bundle=bundle, overlay_video=True, resume=True)
-    assert "film.mp4: read again from its start; an earlier run had ended at frame 7" in said
-    assert len(rows(tmp_path / "out")) == len(list(frames(tmp_path / "out" / "overlays" / "film.mp4"))) == 20
+    said = run(video, output=tmp_path / "out", bundle=bundle, overlay_video=True, resume=True)
+    assert "video.mp4: read again from its start; an earlier run had ended at frame 7" in said
+    assert len(rows(tmp_path / "out")) == len(list(frames(tmp_path / "out" / "overlays" / "video.mp4"))) == 20
 
 
 class Device:
@@ -168,10 +168,10 @@ def test_raw_frames_through_standard_input(
     ]  # fmt: skip
 
 
-def test_a_film_through_standard_input(
-    film: Path, tmp_path: Path, bundle: str, monkeypatch: pytest.MonkeyPatch
+def test_a_video_through_standard_input(
+    video: Path, tmp_path: Path, bundle: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:  # fmt: skip
-    with av.open(str(film)) as container, av.open(str(tmp_path / "a.mkv"), "w") as target:
+    with av.open(str(video)) as container, av.open(str(tmp_path / "a.mkv"), "w") as target:
         stream = target.add_stream_from_template(container.streams.video[0])
         for packet in container.demux(video=0):
             if packet.dts is not None:
@@ -196,9 +196,9 @@ def test_a_film_through_standard_input(
         ({"stdin_frames": "6x4@5"}, "--stdin-frames says what comes through standard input"),
     ],
 )
-def test_wrong_options_are_one_line(film: Path, tmp_path: Path, bundle: str, options: dict, message: str) -> None:
+def test_wrong_options_are_one_line(video: Path, tmp_path: Path, bundle: str, options: dict, message: str) -> None:
     with pytest.raises(MienError, match=message) as caught:
-        run(film, output=tmp_path / "out", bundle=bundle, **options)
+        run(video, output=tmp_path / "out", bundle=bundle, **options)
     assert "\n" not in str(caught.value)
 
 

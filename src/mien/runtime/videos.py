@@ -10,7 +10,7 @@ import numpy as np
 
 from mien.media.parallel import Ahead
 from mien.media.soundtrack import opened_soundtrack
-from mien.media.streams.source import RATE_HZ, ArrayFrames, Camera, FilmFile, FrameSource
+from mien.media.streams.source import RATE_HZ, ArrayFrames, Camera, FrameSource, VideoFile
 from mien.media.video import Frame, FrameSelection
 from mien.runtime.faces import FaceFinder, Faces, PictureTask, picture_of
 from mien.runtime.networks import FaceNetwork
@@ -27,8 +27,8 @@ class FrameTasks:
         self, networks: Sequence[FaceNetwork], source: FrameSource, selection: FrameSelection, first: int = 0
     ) -> None:
         self.source, self.selection, self.first = source, selection, first
-        film = isinstance(source, FilmFile)
-        self._wanted = {n.voice for n in networks if n.voice is not None} if film else set()
+        video = isinstance(source, VideoFile)
+        self._wanted = {n.voice for n in networks if n.voice is not None} if video else set()
 
     def __iter__(self) -> Iterator[PictureTask]:
         with ExitStack() as stack:
@@ -43,7 +43,7 @@ class FrameTasks:
 
     def _task(self, frame: Frame, sounds: dict[Any, Any]) -> PictureTask:
         picture = picture_of(frame.pixels, frame.note)
-        origin = None if isinstance(self.source, FilmFile) else frame.pixels
+        origin = None if isinstance(self.source, VideoFile) else frame.pixels
         return PictureTask(
             self.source.name, lambda: picture, None, frame.index, frame.timestamp_s, sounds, picture.pixels.size, origin
         )
@@ -52,7 +52,7 @@ class FrameTasks:
 def followed(
     tasks: Iterable[PictureTask], finder: FaceFinder, tracker: FaceTracker
 ) -> Iterator[tuple[PictureTask, Faces]]:
-    """The faces of a film's frames, with points and track numbers."""
+    """The faces of a video's frames, with points and track numbers."""
     for task in tasks:
         picture = task.load()
         time_s = task.frame / RATE_HZ if task.timestamp_s is None else task.timestamp_s
@@ -77,9 +77,9 @@ def numbered(stream: Iterable[PictureReadings]) -> Iterator[PictureReadings]:
 
 
 def frame_source(source: Any) -> FrameSource:
-    """A path is a film, a whole number a camera, anything else frames of a program."""
+    """A path is a video, a whole number a camera, anything else frames of a program."""
     if isinstance(source, str | Path):
-        return FilmFile(Path(source))
+        return VideoFile(Path(source))
     if isinstance(source, int | np.integer):
         return Camera(int(source))
     return ArrayFrames(source)

@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 
 from mien.core.errors import MienError
-from mien.media.streams.source import FilmFile, FrameSource
-from mien.media.streams.writer import CopiedSound, FilmWriter, SoundAhead, film_like
+from mien.media.streams.source import FrameSource, VideoFile
+from mien.media.streams.writer import CopiedSound, SoundAhead, VideoWriter, video_like
 from mien.media.video import FrameSelection, video_info
 from mien.runtime.overlay import draw, scaled
 from mien.runtime.readings import PictureReadings
@@ -19,18 +19,18 @@ DRAWN_SIDE = 1920  # pixels of the longer side; larger frames are reduced
 RATE_HZ = 25.0  # on average, where the source does not say
 
 
-class DrawnFilm:
-    """Draws one frame after another into a film."""
+class DrawnVideo:
+    """Draws one frame after another into a video."""
 
     def __init__(
         self,
-        film: FilmWriter,
+        video: VideoWriter,
         sound: SoundAhead | CopiedSound | None,
         size: tuple[int, int],
         start_s: float,
         rate_hz: float,
     ) -> None:
-        self._film, self._sound, self._size = film, sound, size
+        self._video, self._sound, self._size = video, sound, size
         self._start_s, self._rate_hz, self._now_s = start_s, rate_hz, 0.0
 
     def frame(self, read: PictureReadings) -> None:
@@ -47,7 +47,7 @@ class DrawnFilm:
         self._now_s = (read.readings[0].timestamp_s or 0.0) - self._start_s
         if self._sound is not None:
             self._sound.until(self._now_s)
-        self._film.picture(_on_canvas(shown, self._size), self._now_s)
+        self._video.picture(_on_canvas(shown, self._size), self._now_s)
 
     def end(self) -> None:
         """The sound up to the end of the last frame."""
@@ -56,18 +56,18 @@ class DrawnFilm:
 
 
 @contextmanager
-def drawn_film(
+def drawn_video(
     path: Path, source: FrameSource, selection: FrameSelection, first: PictureReadings
-) -> Iterator[DrawnFilm]:  # fmt: skip
-    """The film at that path, whole in the end or not there. first: its first frame, whose time becomes 0."""
+) -> Iterator[DrawnVideo]:  # fmt: skip
+    """The video at that path, whole in the end or not there. first: its first frame, whose time becomes 0."""
     assert first.picture is not None
     height, width = first.picture.pixels.shape[:2]
     factor = min(1.0, DRAWN_SIDE / max(height, width))
     size = (max(2, round(width * factor) // 2 * 2), max(2, round(height * factor) // 2 * 2))
     rate_hz, start_s = _rate(source, selection), first.readings[0].timestamp_s or 0.0
-    sound_of = source.path if isinstance(source, FilmFile) else None
-    with film_like(path, sound_of, size=size, rate_hz=rate_hz, start_s=start_s) as (film, sound):
-        drawn = DrawnFilm(film, sound, size, start_s, rate_hz)
+    sound_of = source.path if isinstance(source, VideoFile) else None
+    with video_like(path, sound_of, size=size, rate_hz=rate_hz, start_s=start_s) as (video, sound):
+        drawn = DrawnVideo(video, sound, size, start_s, rate_hz)
         yield drawn
         drawn.end()
 
@@ -75,7 +75,7 @@ def drawn_film(
 def _rate(source: FrameSource, selection: FrameSelection) -> float:
     """Of the frames that are read, on average."""
     found = None
-    if isinstance(source, FilmFile):
+    if isinstance(source, VideoFile):
         try:
             found = video_info(source.path).rate_hz
         except MienError:
@@ -85,7 +85,7 @@ def _rate(source: FrameSource, selection: FrameSelection) -> float:
 
 
 def _on_canvas(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Cut or filled up, right and below, to the film's size."""
+    """Cut or filled up, right and below, to the video's size."""
     width, height = size
     pixels = pixels[:height, :width]
     below, right = height - pixels.shape[0], width - pixels.shape[1]
