@@ -24,6 +24,7 @@ from mien.data.faces import FaceSet
 from mien.data.options import DataOptions
 from mien.data.sampling import EpochSampler, ShardSampler
 from mien.data.selection import Selection, select_for_evaluation, select_for_training
+from mien.data.sounds import sound_augmentation
 from mien.data.splits import split_hash
 from mien.data.transforms import augmentation
 
@@ -47,6 +48,7 @@ class FaceDataModule(L.LightningDataModule):
         super().__init__()
         self.options, self.inputs, self.labels = options, inputs, labels
         self.augmentation = augmentation(options.augmentation, **options.augment)
+        self.sound_augmentation = sound_augmentation(**options.sound)
         self.start_epoch = self.start_batch = 0
         self.pin_memory = False
         self.selection = Selection()
@@ -117,10 +119,11 @@ class FaceDataModule(L.LightningDataModule):
             raise MienError(f"The data module has no {side} faces yet: call setup first.")
         if side not in self._sets:
             options = self.options
+            train = side == "train"
             self._sets[side] = FaceSet(
-                samples, self.inputs, labels=self.labels, augmentation=self.augmentation if side == "train" else None,
-                seed=options.seed, soft_labels=options.soft_labels, cache=options.cache == "memory",
-                on_broken=options.on_broken,
+                samples, self.inputs, labels=self.labels, augmentation=self.augmentation if train else None,
+                sound_augmentation=self.sound_augmentation if train else None, seed=options.seed,
+                soft_labels=options.soft_labels, cache=options.cache == "memory", on_broken=options.on_broken,
             )  # fmt: skip
             if broken := self._sets[side].broken:
                 first = broken[min(broken)]

@@ -19,7 +19,8 @@ from mien.core.records import Batch, Sample
 from mien.core.spec import Input, PictureInput, SoundInput
 from mien.data.inputs import Voices, checked_inputs, render_pixels
 from mien.data.recent import load_picture
-from mien.data.transforms import Augmentation, Augmented, erase, generator
+from mien.data.sounds import SoundAugmentation
+from mien.data.transforms import Augmentation, Augmented, beside, erase, generator
 from mien.media.crop import crop_pixels, normalise
 from mien.media.image import Picture
 from mien.media.parallel import map_ahead
@@ -78,24 +79,26 @@ class FaceSet:
     """Batches of `samples` by (epoch, index).
 
     inputs: by name ("image", "render", "voice") what a batch holds; a PictureInput alone is the image. labels: the
-    order that sample.expression counts in; its length is that of a distribution. augmentation: None for evaluation.
-    cache: keep all prepared 8-bit crops in memory; they are decoded when the set is made. on_broken: "stop" raises
-    MienError at a broken file, "skip" leaves it out of its batch. broken: their messages by index.
+    order that sample.expression counts in; its length is that of a distribution. augmentation, sound_augmentation: None
+    for evaluation. cache: keep all prepared 8-bit crops in memory; they are decoded when the set is made. on_broken:
+    "stop" raises MienError at a broken file, "skip" leaves it out of its batch. broken: their messages by index.
 
     Raises MienError for samples that lack what an input asks for.
     """
 
     def __init__(
         self, samples: Sequence[Sample], inputs: Mapping[str, Input] | PictureInput, *,
-        labels: LabelSet | None = None, augmentation: Augmentation | None = None, seed: int = 0,
-        soft_labels: bool = False, cache: bool = False, on_broken: str = "stop",
+        labels: LabelSet | None = None, augmentation: Augmentation | None = None,
+        sound_augmentation: SoundAugmentation | None = None, seed: int = 0, soft_labels: bool = False,
+        cache: bool = False, on_broken: str = "stop",
     ) -> None:  # fmt: skip
         self.samples, self.labels = list(samples), labels
         self.inputs = checked_inputs(inputs, self.samples)
         self.augmentation, self.seed, self.soft_labels, self.on_broken = augmentation, seed, soft_labels, on_broken
         self.broken: dict[int, str] = {}
         voice = self.inputs.get("voice")
-        self._voices = Voices(voice) if isinstance(voice, SoundInput) else None
+        changes = sound_augmentation if sound_augmentation is not None and sound_augmentation.active else None
+        self._voices = Voices(voice, changes) if isinstance(voice, SoundInput) else None
         self._has_affect = any(s.valence is not None or s.arousal is not None for s in self.samples)
         self._face3d = next((len(s.face3d) for s in self.samples if s.face3d is not None), 0)
         self._cached = self._decode_all() if cache else None
@@ -115,7 +118,7 @@ class FaceSet:
         if renders := [face.render for face in augmented if face.render is not None]:
             batch.render = normalise(_coloured(np.stack(renders)), self._picture_input("render"))
         if self._voices is not None:
-            batch.voice = np.stack([self._voices.of(self.samples[index]) for index in indices])
+            batch.voice = np.stack([self._voice(self._voices, epoch, index) for epoch, index, _ in faces])
         if self._face3d:
             batch.face3d = np.stack([
                 _face3d(self.samples[index], self._face3d, mirrored=face.mirrored)
@@ -176,6 +179,11 @@ class FaceSet:
             return Augmented(face.crop, face.landmarks_px, (), render=face.render)
         rng = generator(self.seed, epoch, index)
         return self.augmentation(face.crop, rng, face.landmarks_px, render=face.render)
+
+    def _voice(self, voices: Voices, epoch: int, index: int) -> Float[np.ndarray, "1 mels frames"]:
+        if voices.augmentation is None:
+            return voices.of(self.samples[index])
+        return voices.augmented(self.samples[index], beside(generator(self.seed, epoch, index), 2))
 
     def _face(self, index: int) -> CutFace | None:
         """None for a broken file that is to be skipped."""

@@ -11,6 +11,8 @@ from mien.core.errors import MienError, nearest
 from mien.core.geometry import Crop
 from mien.core.records import Sample
 from mien.core.spec import Input, PictureInput, SoundInput
+from mien.data.sounds import SoundAugmentation
+from mien.media.audio import Sound
 from mien.media.crop import crop_pixels, scaled_crop
 from mien.media.image import Picture, load_image
 from mien.media.mel import log_mel
@@ -21,6 +23,7 @@ KINDS: dict[str, type[PictureInput] | type[SoundInput]] = {
     "render": PictureInput,
     "voice": SoundInput,
 }
+_SOUNDS = 512  # kept where they are augmented, 350 KB each at 4 s
 _VOICES = 2048  # mel pictures kept, 64 KB each: the frames of one clip share one
 
 
@@ -65,11 +68,12 @@ def render_pixels(
 
 
 class Voices:
-    """Mel pictures by file, each computed once."""
+    """Mel pictures by file, each computed once; with an augmentation the sounds are kept, and each picture is new."""
 
-    def __init__(self, given: SoundInput) -> None:
-        self.given = given
+    def __init__(self, given: SoundInput, augmentation: SoundAugmentation | None = None) -> None:
+        self.given, self.augmentation = given, augmentation
         self._known: dict[Path, np.ndarray] = {}
+        self._sounds: dict[Path, Sound] = {}
 
     def of(self, sample: Sample) -> Float[np.ndarray, "1 mels frames"]:
         """float32. Raises MienError for what is no sound."""
@@ -80,3 +84,12 @@ class Voices:
             sound = load_sound(sample.voice, sample_rate_hz=self.given.rate_hz)
             self._known[sample.voice] = log_mel(sound, self.given)
         return self._known[sample.voice]
+
+    def augmented(self, sample: Sample, rng: np.random.Generator) -> Float[np.ndarray, "1 mels frames"]:
+        """float32: `of` another version of the sound."""
+        assert sample.voice is not None and self.augmentation is not None
+        if sample.voice not in self._sounds:
+            if len(self._sounds) >= _SOUNDS:
+                self._sounds.clear()
+            self._sounds[sample.voice] = load_sound(sample.voice, sample_rate_hz=self.given.rate_hz)
+        return self.augmentation(self._sounds[sample.voice], self.given, rng)

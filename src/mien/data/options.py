@@ -65,6 +65,8 @@ class DataOptions:
     """Augmentation recipe: published, published_other, published_if3d, reproduction, strong, daug0 to daug7, none."""
     augment: dict[str, Any] = field(default_factory=dict)
     """Values that replace those of the recipe, such as rotation_deg or flip: --data.augment.KEY VALUE."""
+    sound: dict[str, Any] = field(default_factory=dict)
+    """Augmentation of voices, such as speed, noise or masks, none by default: --data.sound.KEY VALUE."""
     sampler: str = "shuffle"
     """shuffle draws each sample once an epoch; imbalanced draws every class equally often, with replacement."""
     soft_labels: bool = False

@@ -112,7 +112,7 @@ class Augmentation:
 
         Every option has its own place in the random stream: changing one leaves the others.
         """
-        apart = _beside(rng).random(2) if self.scale_apart or self.shear_deg else None
+        apart = beside(rng).random(2) if self.scale_apart or self.shear_deg else None
         u = rng.random(12)
         matrix, mirrored = self.warp(u, len(crop), apart=apart)
         if render is not None:
@@ -207,10 +207,10 @@ def generator(seed: int, epoch: int, index: int) -> np.random.Generator:
     return np.random.Generator(np.random.Philox(key=(seed << 64) | (epoch << 40) | index))
 
 
-def _beside(rng: np.random.Generator) -> np.random.Generator:
-    """A stream of its own for options that came later, so that older recipes keep theirs."""
+def beside(rng: np.random.Generator, number: int = 1) -> np.random.Generator:
+    """The stream of that number beside this one: for options that came later, so that older recipes keep theirs."""
     bits: Any = rng.bit_generator
-    return np.random.Generator(bits.jumped())
+    return np.random.Generator(bits.jumped(number))
 
 
 def erase(image: Float[np.ndarray, "3 height width"], holes: tuple[Hole, ...]) -> None:

@@ -141,6 +141,11 @@ def hann(length: int) -> Float[np.ndarray, " length"]:
     return 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(length) / length)
 
 
+def band_centres_hz(given: SoundInput) -> Float[np.ndarray, " mels"]:
+    """The peak of each triangle."""
+    return _to_hz(np.linspace(_to_mel(given.low_hz), _to_mel(given.high_hz), given.mels + 2))[1:-1]
+
+
 @lru_cache(maxsize=8)
 def filter_bank(given: SoundInput) -> Float[np.ndarray, "frequencies mels"]:
     """Triangles that reach from one band's centre to the next one's, equally far apart in mel."""

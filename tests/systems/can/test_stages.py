@@ -111,6 +111,30 @@ def test_a_closed_gate_holds_a_part_still():
     assert all(torch.equal(before[name], value) for name, value in weights.items())
 
 
+def test_without_terms_of_the_discriminator_there_is_none():
+    """A plain variational autoencoder: one objective, no passes of a discriminator, also in a network without one."""
+    plain = {"features": 0.0, "feature_share": 1.0, "pixels": 2.0, "structure": 0.5}
+    stage = stage_of(FaceReconstruction, **plain)
+    before = state_of(stage.system.vae_gan)
+    stage.training_step(batch(), 0)
+    assert changed(before, stage.system.vae_gan) == {"encoder", "decoder"}
+    terms = stage.encoder_terms(batch(), stage.shared(batch()))
+    assert set(terms) == {"pixels", "structure", "kl"} and [each.name for each in stage.objectives()] == ["autoencoder"]
+    alone = stage_of(VoiceReconstruction, system_options={"discriminator": False}, **plain)
+    alone.training_step(batch(), 0)
+    with pytest.raises(MienError, match="trains a discriminator"):
+        stage_of(FaceReconstruction, system_options={"discriminator": False}, features=0.0)
+
+
+def test_structure_is_that_of_ssim():
+    """Nothing for a picture itself at another brightness, 1 for a picture without any contrast beside one with."""
+    stage = stage_of(FaceReconstruction, pixels=0.0, structure=3.0)
+    real = batch().image
+    assert float(stage._compared("", real + 0.1, real)["structure"]) == pytest.approx(0, abs=1e-5)
+    noise = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    assert float(stage._compared("", noise.mean((2, 3), keepdim=True) + 0 * noise, noise)["structure"]) > 2.9
+
+
 def test_the_weight_of_the_divergence_rises():
     stage, weights = stage_of(FaceReconstruction, kl=0.5, kl_warmup=2.0), []
     for stage.position.step in (0, 10, 20, 30):

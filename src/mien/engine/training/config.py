@@ -29,7 +29,7 @@ from mien.systems.registry import SYSTEMS, stage_class, system_class
 
 MAX_SEEDS = 1000
 _CHAIN = "/chain"  # how the name of a packaged chain ends
-SYSTEM, STAGE, AUGMENT = "system.options", "stage.options", "data.augment"
+SYSTEM, STAGE, AUGMENT, SOUND = "system.options", "stage.options", "data.augment", "data.sound"
 
 
 @dataclass(frozen=True)
@@ -328,10 +328,10 @@ def fit_parameters(configs: Sequence[str], options: Mapping[str, str], *, detail
     own = tuple(f"{name}." for name in (SYSTEM, STAGE))
     if not detailed and not any(key.startswith(own) for key in options):
         return common
-    given = {key: text for key, text in options.items() if not key.startswith((*own, f"{AUGMENT}."))}
+    given = {key: text for key, text in options.items() if not key.startswith((*own, f"{AUGMENT}.", f"{SOUND}."))}
     config = resolve(configs, values_of(given, common, command="mien fit"))
     details = {SYSTEM: _system_parameters, STAGE: _stage_parameters}
-    details |= {AUGMENT: _augment_parameters} if detailed else {}
+    details |= {AUGMENT: _augment_parameters, SOUND: _sound_parameters} if detailed else {}
     found: list[Parameter] = []
     for parameter in section(FitConfig, "", defaults=config):
         found += details[parameter.key](config, parameter.group) if parameter.key in details else [parameter]
@@ -356,6 +356,12 @@ def _augment_parameters(config: FitConfig, group: str) -> Iterator[Parameter]:
 
     recipe = augmentation(config.data.augmentation, **config.data.augment)
     return _fields(Augmentation, AUGMENT, asdict(recipe), group)
+
+
+def _sound_parameters(config: FitConfig, group: str) -> Iterator[Parameter]:
+    from mien.data.sounds import SoundAugmentation
+
+    return _fields(SoundAugmentation, SOUND, config.data.sound, group)
 
 
 def _fields(kind: Any, prefix: str, values: Mapping[str, Any], group: str) -> Iterator[Parameter]:

@@ -10,7 +10,7 @@ from mien.core.errors import MienError
 from mien.media.yaml_text import key_lines, text_lines
 
 # Errors name these options without the section.
-OWN = ("system.options.", "stage.options.", "data.augment.", "data.reader.", "input.")
+OWN = ("system.options.", "stage.options.", "data.augment.", "data.sound.", "data.reader.", "input.")
 _NAME = re.compile(r"\w+(?:\.\w+)*")
 
 

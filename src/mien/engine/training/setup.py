@@ -10,6 +10,7 @@ from mien.core.labels import AFFECT, LabelSet
 from mien.core.spec import PictureInput, input_from_dict
 from mien.data.datamodule import FaceDataModule
 from mien.data.options import DataOptions
+from mien.data.sounds import sound_augmentation
 from mien.data.transforms import augmentation
 from mien.engine.training.config import FitConfig
 from mien.engine.training.starts import ways_to_start
@@ -54,6 +55,7 @@ def check_options(config: FitConfig) -> None:
     input_from_dict((picture or PictureInput()).to_dict() | config.input, key="--input")
     kind.options_from(config.stage.options)
     augmentation(config.data.augmentation, **config.data.augment)
+    sound_augmentation(**config.data.sound)
 
 
 def _loaded(bundles: Mapping[str, str]) -> dict[str, System]:

@@ -36,11 +36,16 @@ class VoiceOptions:
     """Weight of the divergence of the codes from a standard normal distribution."""
     kl_warmup: float = 0.0
     """Epochs over which that weight rises from 0."""
+    features: float = 1.0
+    """Weight of the difference in the discriminator's features, for encoder and decoder. With 0 and a feature_share of
+    1 there is no discriminator: a plain variational autoencoder, at a third of the time of a step."""
     feature_share: float = 0.95
     """Share of the feature loss in the decoder's loss, in 0..1; the rest is adversarial. Released: 1, which leaves the
     decoder without any adversarial gradient."""
     pixels: float = 1.0
     """Weight of the mean squared difference of pixels, for encoder and decoder (released: 0)."""
+    structure: float = 0.0
+    """Weight of 1 minus the contrast and structure of SSIM, for encoder and decoder (released: 0)."""
     equilibrium: float = 0.68
     """Cross-entropy of the discriminator that the gates hold it about."""
     margin: float = 0.35
@@ -48,9 +53,14 @@ class VoiceOptions:
     equilibrium - margin, the decoder while both are at most equilibrium + margin; both step where neither would."""
 
     def __post_init__(self) -> None:
-        rules = at_least(self, 0, "kl", "kl_warmup", "pixels", "equilibrium", "margin")
+        rules = at_least(self, 0, "kl", "kl_warmup", "features", "pixels", "structure", "equilibrium", "margin")
         rules["feature_share"] = (0 <= self.feature_share <= 1, "in 0..1")
         check_rules(self, "stage.options.", rules)
+
+    @property
+    def adversarial(self) -> bool:
+        """Whether any term needs the discriminator."""
+        return self.features > 0 or self.feature_share < 1
 
 
 @dataclass(frozen=True)
@@ -69,8 +79,8 @@ class FaceOptions(VoiceOptions):
 
 
 class Passes(NamedTuple):
-    """All that the three objectives need of a batch. The last three are of the decoder's own passes, as released, and
-    None by default: each is then the same as what stands before it."""
+    """All that the objectives need of a batch. The last three are of the decoder's own passes, as released, and None by
+    default: each is then the same as what stands before it."""
 
     real: Tensor
     """The pictures."""
@@ -78,10 +88,10 @@ class Passes(NamedTuple):
     """Of each."""
     picture: Tensor
     """Decoded from a draw of its code."""
-    discriminated: tuple[Discriminated, Discriminated, Discriminated]
-    """The discriminator on the pictures, on `picture`, and on pictures decoded from the prior."""
-    features: tuple[Tensor, Tensor]
-    """Of the pictures and of `picture`."""
+    discriminated: tuple[Discriminated, Discriminated, Discriminated] | None = None
+    """The discriminator on the pictures, on `picture`, and on pictures decoded from the prior; None without one."""
+    features: tuple[Tensor, Tensor] | None = None
+    """Of the pictures and of `picture`; None without a discriminator."""
     decoder_features: tuple[Tensor, Tensor] | None = None
     decoder_discriminated: tuple[Discriminated, Discriminated, Discriminated] | None = None
     decoder_picture: Tensor | None = None
@@ -113,7 +123,7 @@ class Reconstruction(Stage):
     def __init__(self, system: System, **rest: Any) -> None:
         super().__init__(system, **rest)
         assert isinstance(system, FaceVaeGan | VoiceVaeGan)
-        if system.vae_gan.discriminator is None:
+        if self.options.adversarial and system.vae_gan.discriminator is None:
             raise MienError(
                 f"The stage {self.name} trains a discriminator, which this network has not: "
                 "--system.options.discriminator true."
@@ -140,12 +150,14 @@ class Reconstruction(Stage):
         return torch.randn_like(like)
 
     def shared(self, batch: TorchBatch) -> Passes:
-        real, net, discriminate = batch.take((self.input_name,))[0], self.network, self.discriminator
+        real, net = batch.take((self.input_name,))[0], self.network
         code = Gaussian(*(value.float() for value in net.encode(real)))
         drawn, prior = code.sample(self.noise(code.mean)), self.noise(code.mean)
+        if not self.options.adversarial:
+            return Passes(real, code, net.decode(drawn).float())
         if self.step_options.legacy:
             return self._released_passes(real, code, drawn, prior)
-        picture = net.decode(drawn).float()
+        picture, discriminate = net.decode(drawn).float(), self.discriminator
         discriminated = discriminate(real), discriminate(picture), discriminate(net.decode(prior))
         return Passes(real, code, picture, discriminated, (discriminated[0].features, discriminated[1].features))
 
@@ -159,16 +171,20 @@ class Reconstruction(Stage):
         return Passes(real, code, picture, discriminated, features, decoder_features, decoder_discriminated, again)
 
     def monitored(self, shared: Passes) -> dict[str, Tensor]:
+        found = {"divergence": divergence_from_prior(shared.code).mean()}
+        found["squared_error"] = _squared(shared.picture, shared.real)
+        if shared.discriminated is None:
+            return found
         real, fake, _ = (each.logits.float() for each in shared.discriminated)
-        found = {"bce_real": F.softplus(-real).mean(), "bce_reconstruction": F.softplus(fake).mean()}
-        found["divergence"] = divergence_from_prior(shared.code).mean()
-        return found | {"squared_error": _squared(shared.picture, shared.real)}
+        return {"bce_real": F.softplus(-real).mean(), "bce_reconstruction": F.softplus(fake).mean(), **found}
 
     # What is minimised
 
     def objectives(self) -> list[Objective]:
         net = self.network
         groups = {name: [ParameterGroup([*getattr(net, name).parameters()])] for name in ("encoder", "decoder")}
+        if not self.options.adversarial:
+            return [Objective("autoencoder", self.encoder_terms, [*groups["encoder"], *groups["decoder"]])]
         own = [ParameterGroup([*self.discriminator.parameters()])]
         return [
             Objective("encoder", self.encoder_terms, groups["encoder"]),
@@ -178,7 +194,9 @@ class Reconstruction(Stage):
 
     def encoder_terms(self, batch: TorchBatch, shared: Passes) -> dict[str, Tensor]:
         options = self.options
-        terms = {"features": _squared(*shared.features[::-1]), **self._compared("", shared.picture, shared.real)}
+        terms = self._compared("", shared.picture, shared.real)
+        if shared.features is not None:
+            terms = {"features": options.features * _squared(*shared.features[::-1]), **terms}
         if options.kl:
             terms["kl"] = self._kl_weight() * divergence_from_prior(shared.code).mean()
         return terms
@@ -191,9 +209,12 @@ class Reconstruction(Stage):
 
     def decoder_terms(self, batch: TorchBatch, shared: Passes) -> dict[str, Tensor]:
         share = self.options.feature_share
-        real, again = shared.decoder_features or shared.features
+        features = shared.decoder_features or shared.features
+        assert features is not None
         picture = shared.picture if shared.decoder_picture is None else shared.decoder_picture
-        terms = {"decoder_features": share * _squared(again, real), **self._compared("decoder_", picture, shared.real)}
+        weight = share * self.options.features
+        terms = {"decoder_features": weight * _squared(*features[::-1])}
+        terms |= self._compared("decoder_", picture, shared.real)
         if share < 1:
             terms["adversarial"] = (1 - share) * self._adversarial(shared)
         return terms
@@ -203,16 +224,20 @@ class Reconstruction(Stage):
         discriminated = shared.decoder_discriminated
         if discriminated is not None:
             return -sum(_entropies(discriminated).values(), start=torch.zeros(()).to(shared.real))
-        return fooling_loss(shared.discriminated[1].logits.float()) + fooling_loss(
-            shared.discriminated[2].logits.float()
-        )
+        assert shared.discriminated is not None
+        _, again, imagined = shared.discriminated
+        return fooling_loss(again.logits.float()) + fooling_loss(imagined.logits.float())
 
     def _compared(self, prefix: str, picture: Tensor, real: Tensor) -> dict[str, Tensor]:
         """The terms beside the published ones."""
-        weight = self.options.pixels
-        return {f"{prefix}pixels": weight * _squared(picture, real)} if weight else {}
+        options = self.options
+        terms = {f"{prefix}pixels": options.pixels * _squared(picture, real)} if options.pixels else {}
+        if options.structure:
+            terms[f"{prefix}structure"] = options.structure * reconstruction.structure(picture, real).mean()
+        return terms
 
     def discriminator_terms(self, batch: TorchBatch, shared: Passes) -> dict[str, Tensor]:
+        assert shared.discriminated is not None
         return _entropies(shared.discriminated)
 
     # The gates
