@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
@@ -18,10 +19,11 @@ from PIL import Image
 from mien.__main__ import main
 from mien.core.decode import probabilities
 from mien.core.errors import MienError
+from mien.engine.reading.perceive.drawings import changed_photo
 from mien.engine.reading.perceive.faces import LargestFace
 from mien.media.audio import Sound, write_sound
 from mien.media.mel import log_mel
-from mien.runtime.voice.perceiver import Perceiver
+from mien.runtime.voice.perceiver import Perceived, Perceiver
 
 RATE = SOUND.rate_hz
 
@@ -235,13 +237,27 @@ def test_the_same_face_and_voice_are_the_same_numbers(bundle):
     assert drawn[0] == drawn[1] != drawn[2]
 
 
+def test_the_photo_gets_twice_the_change_of_the_reconstructions():
+    photo = np.full((8, 8, 3), 100, np.uint8)
+    plain, perceived = np.full((2, 4, 4, 3), 50, np.uint8)
+    perceived = perceived.copy()
+    perceived[:, 2:] += 20
+    perceived[:, :2] -= 50
+    changed = changed_photo(photo, Perceived({}, perceived, plain, 0.0))
+    assert changed[4, 7, 0] == 140 and changed[4, 0, 0] == 0 and (photo == 100).all()
+
+
 def test_the_box_of_a_face_moves_steadily_through_a_video(portrait, bundle, tmp_path, monkeypatch):
-    finder = LargestFace(Perceiver(bundle, threads=1).picture, "dlib")
+    picture = Perceiver(bundle, threads=1).picture
+    finder = LargestFace(picture, "dlib")
     first = finder.follow(portrait)
     moved = finder.follow(np.roll(portrait, 12, axis=1))
     alone = finder(np.roll(portrait, 12, axis=1))
     assert first and moved and alone and first.box and moved.box and alone.box
+    assert first.crop.shape == (SIDE, SIDE, 3) and first.photo.shape == (256, 256, 3)  # the same crop, larger
+    small = cv2.resize(first.photo, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+    assert np.abs(small.astype(float) - first.crop).mean() < 6
     assert 0 < moved.box[0] - first.box[0] < 0.5 * (alone.box[0] - first.box[0])
     monkeypatch.setenv("MIEN_CACHE", str(tmp_path))
     with pytest.raises(MienError, match="mien weights fetch yunet"):
-        LargestFace(finder.spec, "yunet")
+        LargestFace(picture, "yunet")

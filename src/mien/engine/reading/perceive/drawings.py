@@ -12,21 +12,23 @@ from mien.report.panels import GAP, LINE, heat_over, panels
 from mien.runtime.voice.perceiver import Perceived
 
 SCREEN, SCREEN_FACE = (640, 360), 288  # of the video, and of a face beside it
+GAIN = 2.0  # of the change on the photo
 LEAST_FULL = 0.02  # difference that the heat map's brightest colour stands for at least, of 1
 _SCREEN = "#14171b"
 WAY_NAMES = {"face": "face alone", "voice": "voice alone", "both": "face with voice"}
 
 
-def perceived_sheet(face: np.ndarray, perceived: Perceived, found: Expressions) -> Image.Image:
-    """The face, its reconstruction without and with the voice, and what the voice changed."""
+def perceived_sheet(photo: np.ndarray, perceived: Perceived, found: Expressions) -> Image.Image:
+    """The face, its reconstruction without and with the voice, what the voice changed, and that change on the photo."""
     full = full_scale(perceived)
     return panels(
-        [face, perceived.plain, perceived.perceived, heat_map(perceived)],
+        [photo, perceived.plain, perceived.perceived, heat_map(perceived), changed_photo(photo, perceived)],
         [
-            ("face", "as the network gets it"),
+            ("face", "the photo"),
             ("without the voice", described(found, "face")),
             ("with the voice", described(found, "both")),
             ("what the voice changed", f"brightest: {100 * full:.1f} % of full scale"),
+            ("the change on the photo", f"{GAIN:g} times as strong"),
         ],
     )
 
@@ -35,6 +37,14 @@ def strength_sheet(steps: Mapping[float, Perceived]) -> Image.Image:
     """The perceived face at each strength."""
     captions = [(f"strength {t:g}", described(each.expressions, "both")) for t, each in steps.items()]
     return panels([each.perceived for each in steps.values()], captions)
+
+
+def changed_photo(photo: np.ndarray, perceived: Perceived) -> np.ndarray:
+    """The photo [side, side, 3] and GAIN times the difference of the two reconstructions, enlarged to it: uint8. What
+    the network does not keep of the face stays the photo's."""
+    change = perceived.perceived.astype(np.float32) - perceived.plain
+    enlarged = cv2.resize(change, photo.shape[1::-1], interpolation=cv2.INTER_CUBIC)
+    return np.round(photo + GAIN * enlarged).clip(0, 255).astype(np.uint8)
 
 
 def heat_map(perceived: Perceived) -> np.ndarray:

@@ -1,5 +1,6 @@
 """The face that is perceived: the largest one of a picture, followed through a video."""
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -12,6 +13,7 @@ from mien.media.detect import create_detector
 
 STEADINESS = 0.7  # share of the box before, from frame to frame; a box that jumps starts anew
 JUMP = 0.35  # of a side
+PHOTO = 256  # pixels
 
 
 class FoundFace(NamedTuple):
@@ -19,6 +21,8 @@ class FoundFace(NamedTuple):
 
     crop: np.ndarray
     """uint8 [size, size, 3], as the network takes it."""
+    photo: np.ndarray
+    """The same crop of at least PHOTO pixels, to be looked at."""
     box: Box | None
     """In pixels of the picture; None where it is the whole picture."""
     others: int
@@ -35,7 +39,7 @@ class LargestFace:
     def __init__(
         self, spec: PictureInput, detector: str, *, weights: str | None = None, min_face: float | None = None
     ) -> None:
-        self.spec = spec
+        self._both = spec, replace(spec, size=max(PHOTO, spec.size))
         self._find = None if detector == "none" else create_detector(detector, weights=weights, min_face=min_face)
         self._before: Box | None = None
 
@@ -43,11 +47,12 @@ class LargestFace:
         """None where there is no face."""
         if self._find is None:
             height, width = pixels.shape[:2]
-            return FoundFace(prepare(pixels, crop_of_picture(width, height, self.spec), self.spec), None, 0)
+            crop, photo = (prepare(pixels, crop_of_picture(width, height, spec), spec) for spec in self._both)
+            return FoundFace(crop, photo, None, 0)
         faces = sorted(self._find(pixels), key=lambda face: -face.side)
         if not faces:
             return None
-        return FoundFace(self._cut(pixels, faces[0].box), faces[0].box, len(faces) - 1)
+        return self._cut(pixels, faces[0].box, len(faces) - 1)
 
     def follow(self, pixels: np.ndarray) -> FoundFace | None:
         """As a call, in a video: the box moves steadily, so that crops of following frames do not tremble."""
@@ -59,10 +64,11 @@ class LargestFace:
             x0, y0, x1, y1 = (STEADINESS * a + (1 - STEADINESS) * b for a, b in zip(before, box, strict=True))
             box = (x0, y0, x1, y1)
         self._before = box
-        return FoundFace(self._cut(pixels, box), box, found.others)
+        return self._cut(pixels, box, found.others)
 
-    def _cut(self, pixels: np.ndarray, box: Box) -> np.ndarray:
-        return prepare(pixels, crop_of_box(box, self.spec), self.spec)
+    def _cut(self, pixels: np.ndarray, box: Box, others: int) -> FoundFace:
+        crop, photo = (prepare(pixels, crop_of_box(box, spec), spec) for spec in self._both)
+        return FoundFace(crop, photo, box, others)
 
 
 def _distance(one: Box, other: Box) -> float:

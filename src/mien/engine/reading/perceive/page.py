@@ -31,6 +31,8 @@ class Shown:
 
     crop: np.ndarray
     """Of the face, as the network gets it."""
+    photo: np.ndarray
+    """The same, larger."""
     heard: Heard
     """The window."""
     perceived: Perceived
@@ -54,7 +56,7 @@ def write_results(
     windows: Sequence[tuple[VoiceWindow, Expressions]], notes: Sequence[str], video: str = "",
 ) -> None:  # fmt: skip
     """perceived.png, strengths.png, perceive.json and report.html."""
-    sheet = perceived_sheet(shown.crop, shown.perceived, shown.found)
+    sheet = perceived_sheet(shown.photo, shown.perceived, shown.found)
     _save(sheet, folder / "perceived.png")
     strengths = _strengths(networks, shown)
     if strengths is not None:
@@ -102,7 +104,7 @@ def _spread(options: PerceiveOptions, networks: Networks, shown: Shown) -> Sprea
 
 def _overview(sheet: Image.Image, mean: Expressions, notes: Sequence[str]) -> Any:
     cards = {WAY_NAMES[way]: described(mean, way) for way in mean}
-    alt = "The face, its reconstruction without and with the voice, and the difference."
+    alt = "The face, its reconstruction without and with the voice, the difference, and the photo with it."
     shown = photo(sheet, alt=alt, quality=90)
     return macro("perceive.html", "overview", cards, shown, notes)
 

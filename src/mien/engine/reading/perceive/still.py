@@ -42,7 +42,7 @@ def perceive_still(options: PerceiveOptions, networks: Networks, finder: Largest
             rows.append((each, perceived, found))
             table.append([window_row(each.window, found, perceived)])
     loudest = max(rows, key=lambda row: row[0].window.level_db)
-    shown = Shown(face.crop, *loudest)
+    shown = Shown(face.crop, face.photo, *loudest)
     notes = [f"{face.others} smaller faces were left out"] if face.others else []
     found_mean = mean.mean
     write_results(

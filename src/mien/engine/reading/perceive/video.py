@@ -87,7 +87,7 @@ def perceive_video(options: PerceiveOptions, networks: Networks, finder: Largest
             if found and heard:
                 by_window.setdefault(heard.window.number, MeanExpressions()).add(found)
             if face and perceived and heard and heard.mel is not None and louder(heard, best):
-                best = Shown(face.crop, heard, perceived, found)
+                best = Shown(face.crop, face.photo, heard, perceived, found)
             why = NO_FACE if face is None else heard.window.note if heard else ENDED
             note = "; ".join(filter(None, [frame.note, why]))
             notes += [f"frame {frame.index}: {frame.note}"] if frame.note else []
