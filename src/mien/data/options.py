@@ -92,6 +92,8 @@ class DataOptions:
     """What an image that cannot be read does: stop ends the run, skip reports it once and leaves it out."""
     seed: int = 0
     """Seed of the held-out split, the order of samples and their augmentation."""
+    order_seed: int = -1
+    """Seed of the order of samples and their augmentation alone, where the split is to stay; -1 takes seed."""
     split_file: str = ""
     """Split file written by `mien data split`; its parts replace the data set's own splits."""
     fold: int = -1
@@ -113,11 +115,16 @@ class DataOptions:
                 raise MienError(
                     f"data.{name}: no {shown(getattr(self, name))}.{nearest(str(getattr(self, name)), known)}"
                 )
-        rules = at_least(self, 1, "batch_size") | at_least(self, -1, "fold")
+        rules = at_least(self, 1, "batch_size") | at_least(self, -1, "fold", "order_seed")
         rules |= at_least(self, 0, "eval_batch_size", "workers", "limit", "seed", "mix_off_epoch")
         most = {"mixup": MAX_BETA, "cutmix": MAX_BETA, "mix_prob": 1, "mix_switch_prob": 1}
         rules |= {name: (0 <= getattr(self, name) <= highest, f"in 0..{highest}") for name, highest in most.items()}
         check_rules(self, "data.", rules | {"val_fraction": (0 < self.val_fraction < 1, "between 0 and 1")})
+
+    @property
+    def seed_of_order(self) -> int:
+        """Of the order of samples and of their augmentation."""
+        return self.seed if self.order_seed < 0 else self.order_seed
 
     def refuse_training_options(self) -> None:
         """Raises MienError for fields that an evaluation has no use for and that differ from their default."""
