@@ -254,9 +254,10 @@ def _best_line(history: History, scores: dict[str, float]) -> str:
 def _summary(config: FitConfig, stage: Stage, data: FaceDataModule, history: History) -> str:
     """What is trained, on what and how: the first lines of a run."""
     selection = data.selection
+    purpose = "calibrate on" if history.keep_last else "choose the epoch by"
     lines = [
         f"{stage.system.name}, stage {stage.name}, on {config.data.name}: {len(selection.train)} faces to train on, "
-        f"{len(selection.val)} to choose the epoch by ({selection.names['val']})",
+        f"{len(selection.val)} to {purpose} ({selection.names['val']})",
     ]
     if stage.class_counts:
         names = stage.system.labels.classes
