@@ -73,7 +73,8 @@ def test_a_soup_is_the_mean_of_its_members_and_goes_on(args, tmp_path, capsys) -
     about = read_info(run / "bundle").provenance
     assert about["soup"]["seeds"] == [0, 1] and about["soup"]["epochs"] == [1, 1] and "epoch" not in about
     assert "mean weights of 2 runs, each its epoch with" in (run / "bundle" / "README.md").read_text()
-    assert "mean weights of 2 runs" in (run / "report.html").read_text()
+    page = (run / "report.html").read_text()
+    assert "mean weights of 2 runs" in page and "members alone" in page and "No epoch has ended yet" not in page
     (line,) = [json.loads(text) for text in (run / "metrics.jsonl").read_text().splitlines()]
     assert line["value"] == result.scores["val/accuracy"] and len(line["members"]) == 2
     with pytest.raises(MienError, match=r"holds a run. Resume it with --resume true"):

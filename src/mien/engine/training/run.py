@@ -106,7 +106,8 @@ def _with_seed(config: FitConfig, seed: int) -> FitConfig:
 
 def _fit_soup(config: FitConfig, console: Console, *, whole: Path | None = None) -> FitResult:
     """Trains the members, one after the other, and writes their mean. A resumed soup trains what is left of them."""
-    run, members = begin_soup(config), []
+    run = begin_soup(config)
+    members: list[Member] = []
     if _is_first_process():
         write_text(run.config, config.to_yaml())
     for number, member in enumerate(member_configs(config), start=1):
@@ -123,7 +124,8 @@ def _average(config: FitConfig, run: RunFolder, members: Sequence[Member], conso
     fill_with_mean(stage, data, members)
     create_trainer(config.trainer, callbacks=[], root=run.root).validate(stage, datamodule=ResumableData(data, stage))
     scores = {f"val/{name}": value for name, value in stage.scores.items()}
-    model_id, temperatures = "", {}
+    model_id = ""
+    temperatures: dict[str, float] = {}
     if _is_first_process():
         save, protocol = bundle_writer(run, config, stage, data, soup=described(members))
         _write_split(config, run)
