@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mien.core.decode import probabilities
+from mien.core.decode import adjusted_logits, probabilities
 from mien.core.errors import MienError
 
 
@@ -41,3 +41,12 @@ def test_a_higher_temperature_is_less_sure():
 def test_a_temperature_must_be_positive(temperature):
     with pytest.raises(MienError, match="must be above 0"):
         probabilities(np.zeros(3), temperature=temperature)
+
+
+def test_a_logit_adjustment_divides_by_the_prior_and_is_bayes_rule_at_1():
+    prior, shares, temperature = (0.8, 0.15, 0.05), np.array([0.6, 0.3, 0.1]), 0.5
+    logits = np.log(shares) * temperature
+    assert np.allclose(probabilities(logits, temperature=temperature), shares)
+    for strength, by_hand in ((0.0, shares), (0.5, shares / np.sqrt(prior)), (1.0, np.array([0.75, 2.0, 2.0]))):
+        found = adjusted_logits(logits, prior, strength=strength, temperature=temperature)
+        assert np.allclose(probabilities(found, temperature=temperature), by_hand / by_hand.sum())

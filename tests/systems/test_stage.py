@@ -12,6 +12,7 @@ from mien.core.errors import MienError
 from mien.core.labels import LabelSet
 from mien.core.records import Batch
 from mien.core.spec import Output, PictureInput
+from mien.systems.mixing import Mixing, mixed
 from mien.systems.optim import OptimOptions
 from mien.systems.poster_v2.stages import Expression, Landmarks, wing
 from mien.systems.registry import create_model
@@ -218,9 +219,10 @@ def test_a_step_depends_on_seed_and_number_not_on_what_was_drawn_before():
     assert len({step_seed(seed, step, rank) for seed in (0, 1) for step in range(50) for rank in (0, 1)}) == 200
 
 
-def test_a_snapshot_goes_on_as_if_never_stopped():
+@pytest.mark.parametrize("step", [{}, {"mixing": Mixing(mixup=0.4, cutmix=1.0, probability=0.9), "parts": 2}])
+def test_a_snapshot_goes_on_as_if_never_stopped(step):
     optim = {"ema": 0.9, "lr": 1e-2, "sam_rho": 0.05}
-    stage = expression(poster(drop_path=0.5), optim=optim)
+    stage = expression(poster(drop_path=0.5), optim=optim, **step)
     for i in range(3):
         stage.training_step(faces(seed=i), i)
     snapshot = stage.snapshot()
@@ -228,7 +230,7 @@ def test_a_snapshot_goes_on_as_if_never_stopped():
     import copy
 
     snapshot["optimizers"] = copy.deepcopy(snapshot["optimizers"])
-    other = expression(poster(drop_path=0.5), optim=optim)
+    other = expression(poster(drop_path=0.5), optim=optim, **step)
     other.resume(snapshot)
     other.on_fit_start()
     for both in (stage, other):
@@ -287,6 +289,33 @@ def test_soft_labels_smoothing_and_class_weights_by_hand():
     # counts 6, 3, 3 of 12: weights 12 / (3 * count) = 2/3, 4/3, 4/3
     weighted = -(2 / 3 * log_p[0, 0] + 4 / 3 * log_p[1, 2]) / 2
     torch.testing.assert_close(loss(batch, {"class_weights": "balanced"}, (6, 3, 3)), weighted)
+
+
+def test_a_step_on_mixed_faces_is_a_step_on_the_blended_loss() -> None:
+    """Cross-entropy is linear in the target: weight * loss of the own class + the rest * loss of the other's."""
+    mixing, batch = Mixing(mixup=0.8), faces(6)
+    stage = expression(Plain(), optim={"name": "sgd", "momentum": 0.0, "lr": 0.1}, mixing=mixing)
+    before, plain = [p.clone() for p in stage.system.parameters()], Plain()
+    stage.training_step(batch, 0)
+    stage.position.step = 0
+    stage._seed()
+    weight = float(torch.distributions.Beta(torch.tensor([0.8]), torch.tensor([0.8])).sample(()))
+    logits = plain(weight * batch.image + (1 - weight) * batch.image.roll(1, 0))["expression"]
+    losses = [F.cross_entropy(logits, truth) for truth in (batch.expression, batch.expression.roll(1, 0))]
+    gradients = torch.autograd.grad(weight * losses[0] + (1 - weight) * losses[1], list(plain.parameters()))
+    for after, value, gradient in zip(stage.system.parameters(), before, gradients, strict=True):
+        torch.testing.assert_close(after, value - 0.1 * gradient, rtol=1e-5, atol=1e-6)
+
+
+def test_class_weights_weight_both_classes_of_a_mixed_face() -> None:
+    stage = expression(options={"class_weights": "balanced"})
+    stage.class_counts = (6, 3, 3)  # weights 2/3, 4/3, 4/3
+    logits = torch.tensor([[2.0, 0.0, -1.0], [0.5, 0.5, 0.0]])
+    batch = mixed(faces(2), 0.75, classes=3)
+    log_p = logits.log_softmax(-1)
+    own = 0.75 * 2 / 3 * log_p[0, 0] + 0.25 * 4 / 3 * log_p[0, 1]
+    other = 0.25 * 2 / 3 * log_p[1, 0] + 0.75 * 4 / 3 * log_p[1, 1]
+    torch.testing.assert_close(stage.cross_entropy(logits, batch), -(own + other) / 2)
 
 
 def test_a_wider_published_head_is_trained_on_the_first_classes():

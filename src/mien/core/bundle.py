@@ -10,6 +10,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+import numpy as np
+
+from mien.core.decode import adjusted_logits
 from mien.core.errors import MienError
 from mien.core.json_text import parse_json
 from mien.core.labels import LabelSet
@@ -29,6 +32,7 @@ from mien.core.trust.calibration import Calibration
 from mien.core.typed import checked, named, shown
 
 FORMAT = 2
+MAX_ADJUST = 2.0
 TRAIN_FACES = "train_faces.npz"  # fingerprints of the faces it was trained on; may be absent
 TRAIN_FACES_NAMES = (TRAIN_FACES, "seen_faces.npz")  # the second in older bundles, the shipped ones among them
 _FILE_NAME, _SHA_256 = re.compile(r"[\w-][\w. -]{0,199}"), re.compile("[0-9a-f]{64}")
@@ -38,6 +42,12 @@ POINT_VALUES: dict[str, tuple[str, tuple[float, float] | None]] = {
     "visible": ("probability", (0.0, 1.0)),
     "depth": ("crop sides", None),
 }
+
+
+def check_logit_adjust(strength: float) -> None:
+    """Raises MienError for a strength out of 0..2."""
+    if not 0 <= strength <= MAX_ADJUST:
+        raise MienError(f"--logit-adjust is a strength in 0..{MAX_ADJUST:g}, such as 0.5; got {strength:g}.")
 
 
 @dataclass(frozen=True)
@@ -75,6 +85,24 @@ class BundleInfo:
     def temperature(self, output: str) -> float:
         """Of an output of classes."""
         return self.temperatures.get(output, 1.0)
+
+    def adjusted_logits(self, output: str, logits: np.ndarray, strength: float) -> np.ndarray:
+        """Of an output of classes (core.decode.adjusted_logits), by its own prior and temperature; at 0 as they are."""
+        if not strength:
+            return logits
+        return adjusted_logits(
+            logits, self.prior(output), strength=strength, temperature=self.temperature(output)
+        )  # fmt: skip
+
+    def prior(self, output: str) -> tuple[float, ...]:
+        """Share of each class of an output in training. Raises MienError where the bundle does not state it."""
+        calibration = self.calibration.get(output)
+        if calibration is None or len(calibration.prior) != len(self.outputs[output].names):
+            raise MienError(
+                f"{self.model_id} does not state how frequent its classes were in training, which a logit adjustment "
+                "needs: it was made by an older version. Fit it again, or leave --logit-adjust out."
+            )
+        return calibration.prior
 
     @property
     def network_inputs(self) -> dict[str, Input]:

@@ -1,5 +1,7 @@
 """What a network's arrays mean: logits to calibrated probabilities. Used by training, evaluation and reading alike."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from jaxtyping import Float
 
@@ -14,6 +16,17 @@ def probabilities(logits: Float[np.ndarray, "*batch classes"], *, temperature: f
     scaled -= scaled.max(-1, keepdims=True)
     weights = np.exp(scaled)
     return weights / weights.sum(-1, keepdims=True)
+
+
+def adjusted_logits(
+    logits: Float[np.ndarray, "*batch classes"], prior: Sequence[float], *, strength: float, temperature: float = 1.0
+) -> Float[np.ndarray, "*batch classes"]:
+    """float64: logits whose calibrated probabilities are those of the given ones divided by prior ** strength.
+
+    Post-hoc logit adjustment: Menon et al., ICLR 2021, equation 8. prior: share of each class in training. strength 1
+    is Bayes' rule for faces among which all classes are equally frequent, 0 changes nothing.
+    """
+    return np.asarray(logits, np.float64) - strength * temperature * np.log(np.asarray(prior))
 
 
 def energies(logits: Float[np.ndarray, "*batch classes"]) -> Float[np.ndarray, "*batch"]:

@@ -81,7 +81,7 @@ class FaceDataModule(L.LightningDataModule):
         faces = self._set("train", self.selection.train)
         rank, world = self._process()
         sampler = EpochSampler(
-            len(faces), seed=self.options.seed, classes=self._imbalanced_classes(), rank=rank, world=world,
+            len(faces), seed=self.options.seed_of_order, classes=self._imbalanced_classes(), rank=rank, world=world,
             epoch=self.start_epoch, start=self.start_batch * self.options.batch_size,
         )  # fmt: skip
         return self._loader(faces, sampler, self.options.batch_size, drop_last=self.options.drop_last)
@@ -122,7 +122,7 @@ class FaceDataModule(L.LightningDataModule):
             train = side == "train"
             self._sets[side] = FaceSet(
                 samples, self.inputs, labels=self.labels, augmentation=self.augmentation if train else None,
-                sound_augmentation=self.sound_augmentation if train else None, seed=options.seed,
+                sound_augmentation=self.sound_augmentation if train else None, seed=options.seed_of_order,
                 soft_labels=options.soft_labels, cache=options.cache == "memory", on_broken=options.on_broken,
             )  # fmt: skip
             if broken := self._sets[side].broken:
@@ -154,7 +154,7 @@ class FaceDataModule(L.LightningDataModule):
             TorchFaces(faces), batch_sampler=batches, num_workers=workers, collate_fn=_as_it_is,
             worker_init_fn=_one_thread, persistent_workers=workers > 0, pin_memory=self.pin_memory,
             # Its own: the loader would otherwise draw from torch's global generator at each epoch.
-            generator=torch.Generator().manual_seed(self.options.seed),
+            generator=torch.Generator().manual_seed(self.options.seed_of_order),
         )  # fmt: skip
 
     def _warn_once(self, notes: Sequence[str]) -> None:

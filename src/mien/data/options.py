@@ -21,6 +21,7 @@ CACHES = ("none", "memory")
 ON_BROKEN = ("stop", "skip")
 CROP_SOURCES = ("box", "landmarks", "detector")
 LEAKS = ("refuse", "drop", "report", "ignore")
+MAX_BETA = 1000  # above it every weight is a half
 # What `select_for_evaluation` and the evaluation obey; of the other fields only training knows a use.
 USED_BY_EVALUATION = (
     "name", "root", "reader", "eval_reader", "test_split", "crop_source", "split_file", "fold", "leaks",
@@ -67,6 +68,19 @@ class DataOptions:
     """Values that replace those of the recipe, such as rotation_deg or flip: --data.augment.KEY VALUE."""
     sound: dict[str, Any] = field(default_factory=dict)
     """Augmentation of voices, such as speed, noise or masks, none by default: --data.sound.KEY VALUE."""
+    mixup: float = 0.0
+    """Mixup of training batches: each face is blended with another and so are their targets, by a weight from
+    Beta(x, x), such as 0.8; 0 for none. For stages that train classes, with valence and arousal, from pictures and
+    sounds."""
+    cutmix: float = 0.0
+    """CutMix of training batches: a box of another face is pasted in, and the targets are blended by its area; Beta(x,
+    x) of the share that is kept, such as 1; 0 for none. For stages that train classes from pictures."""
+    mix_prob: float = 1.0
+    """Probability that a batch is mixed, 0..1."""
+    mix_switch_prob: float = 0.5
+    """Probability of CutMix rather than mixup where both are on, 0..1."""
+    mix_off_epoch: int = 0
+    """Finished epochs after which batches are no longer mixed; 0 for never."""
     sampler: str = "shuffle"
     """shuffle draws each sample once an epoch; imbalanced draws every class equally often, with replacement."""
     soft_labels: bool = False
@@ -80,6 +94,8 @@ class DataOptions:
     """What an image that cannot be read does: stop ends the run, skip reports it once and leaves it out."""
     seed: int = 0
     """Seed of the held-out split, the order of samples and their augmentation."""
+    order_seed: int = -1
+    """Seed of the order of samples and their augmentation alone, where the split is to stay; -1 takes seed."""
     split_file: str = ""
     """Split file written by `mien data split`; its parts replace the data set's own splits."""
     fold: int = -1
@@ -101,9 +117,16 @@ class DataOptions:
                 raise MienError(
                     f"data.{name}: no {shown(getattr(self, name))}.{nearest(str(getattr(self, name)), known)}"
                 )
-        rules = at_least(self, 1, "batch_size") | at_least(self, -1, "fold")
-        rules |= at_least(self, 0, "eval_batch_size", "workers", "limit", "seed")
+        rules = at_least(self, 1, "batch_size") | at_least(self, -1, "fold", "order_seed")
+        rules |= at_least(self, 0, "eval_batch_size", "workers", "limit", "seed", "mix_off_epoch")
+        most = {"mixup": MAX_BETA, "cutmix": MAX_BETA, "mix_prob": 1, "mix_switch_prob": 1}
+        rules |= {name: (0 <= getattr(self, name) <= highest, f"in 0..{highest}") for name, highest in most.items()}
         check_rules(self, "data.", rules | {"val_fraction": (0 < self.val_fraction < 1, "between 0 and 1")})
+
+    @property
+    def seed_of_order(self) -> int:
+        """Of the order of samples and of their augmentation."""
+        return self.seed if self.order_seed < 0 else self.order_seed
 
     def refuse_training_options(self) -> None:
         """Raises MienError for fields that an evaluation has no use for and that differ from their default."""

@@ -331,10 +331,11 @@ def _scaled(values: np.ndarray, highest: float) -> UInt8[np.ndarray, "height wid
     return np.clip(values + 0.5, 0, 255).astype(np.uint8)
 
 
-def save_png(path: Path, pixels: UInt8[np.ndarray, "height width 3"]) -> None:
+def save_png(path: Path, picture: UInt8[np.ndarray, "height width 3"] | Image.Image) -> None:
     """RGB, written whole or not at all."""
+    image = picture if isinstance(picture, Image.Image) else Image.fromarray(picture)
     with atomic_path(path) as temporary:
-        Image.fromarray(pixels).save(temporary, format="PNG")
+        image.save(temporary, format="PNG")
 
 
 def is_video(path: Path | str) -> bool:

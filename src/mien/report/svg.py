@@ -14,7 +14,8 @@ from markupsafe import Markup, escape
 from PIL import Image, ImageDraw, ImageFont
 
 from mien.core.errors import printable
-from mien.media.files import atomic_path, write_text
+from mien.media.files import write_text
+from mien.media.image import save_png
 
 # The light theme of report.css, for PNG. "series-N" are Okabe and Ito's, which colour-blind readers can distinguish.
 COLOURS = {
@@ -226,8 +227,7 @@ class Scene:
         draw = ImageDraw.Draw(image)
         for shape in self.shapes:
             shape.paint(draw)
-        with atomic_path(path) as temporary:
-            image.save(temporary, format="PNG")
+        save_png(path, image)
 
 
 def mixed(name: str, opacity: float) -> tuple[int, ...]:

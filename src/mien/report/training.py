@@ -26,7 +26,8 @@ def training_report(run_folder: Path | str) -> Path:
     """
     folder = Path(run_folder)
     lines = read_lines(folder / "metrics.jsonl")
-    sections = [Section("", _last_values(lines)), Section("Curves", _curves(lines)), *_bundle(folder)]
+    members = _members(lines)
+    sections = [Section("", _last_values(lines)), members or Section("Curves", _curves(lines)), *_bundle(folder)]
     if (folder / "config.yaml").is_file():
         config = (folder / "config.yaml").read_text(encoding="utf-8")
         sections.append(Section("Configuration", macro("training.html", "configuration", config)))
@@ -80,6 +81,17 @@ def _last_values(lines: list[dict[str, Any]]) -> Markup:
     last = {str(line["metric"]): float(line["value"]) for line in own or scored}
     of = "of the bundle" if own else "last epoch"
     return parts.cards({f"{name}, {of}": f"{value:.4g}" for name, value in last.items()})
+
+
+def _members(lines: list[dict[str, Any]]) -> Section | None:
+    """Of a run that averages others: each score beside theirs, whose own pages have the curves; None of another run."""
+    averaged = [line for line in lines if line.get("members") and line.get("value") is not None]
+    if not averaged:
+        return None
+    values = {str(line["metric"]): [line["value"], *(v for v in line["members"] if v is not None)] for line in averaged}
+    shown = {name: [f"{value:.4f}" for value in each] for name, each in values.items()}
+    found = {name: f"{mean}; members alone {', '.join(each)}" for name, (mean, *each) in shown.items()}
+    return Section("Mean weights and members", parts.facts(found))
 
 
 def _bundle(folder: Path) -> list[Section]:

@@ -17,7 +17,7 @@ from typing import Any, overload
 import numpy as np
 from PIL import Image
 
-from mien.core.bundle import BundleInfo
+from mien.core.bundle import BundleInfo, check_logit_adjust
 from mien.core.errors import MienError
 from mien.core.face3d import Face3DReading
 from mien.core.labels import AFFECT
@@ -68,9 +68,11 @@ class Analyzer:
     the detector looks at one in so many at least; in between the landmarks follow each face (runtime.tracking); 1,
     and any number without landmarks, has it look at all. max_faces: of a picture or frame, the largest. coverage: of
     prediction sets (`Reading.expression_set`), such as 0.9; abstain: with a set of more classes than this, or a picture
-    with a quality flag, `Reading.expression` is None and `abstained` says why. One object may be used from many
-    threads; a face has the same numbers alone and among others. Raises MienError for a bundle or a detector that cannot
-    be used, and for a bundle that adds nothing to what the others read.
+    with a quality flag, `Reading.expression` is None and `abstained` says why. logit_adjust: divides the
+    probabilities by the classes' shares in training, to this power, 0..2: rare expressions are found more often,
+    common ones less. One object may be used from many threads; a face has the same numbers alone and among others.
+    Raises MienError for a bundle or a detector that cannot be used, and for a bundle that adds nothing to what the
+    others read.
     """
 
     def __init__(
@@ -92,9 +94,12 @@ class Analyzer:
         max_faces: int | None = None,
         coverage: float | None = None,
         abstain: int | None = None,
+        logit_adjust: float = 0.0,
     ) -> None:
+        _check_adjustment(logit_adjust, coverage)
         create_detector(detector, weights=weights, min_face=min_face)  # a mistake in its options is an error now
         options: dict[str, Any] = {"backend": backend, "precision": precision, "threads": threads, "arrays": arrays}
+        options["logit_adjust"] = logit_adjust
         self.networks = [FaceNetwork(folder, **options) for folder in _folders(bundle)]
         self.networks += _affect_network(self.networks, affect, options)
         self.landmarks, self.smooth = self._landmarker(landmarks, backend, precision, threads), smooth
@@ -369,6 +374,16 @@ def shipped_bundle() -> Path:
     if not (folder / "system.json").is_file():
         raise MienError(f"This copy of mien has no {SHIPPED}. Name a bundle: --bundle FOLDER.")
     return folder
+
+
+def _check_adjustment(strength: float, coverage: float | None) -> None:
+    """Raises MienError for a strength out of range, and for prediction sets, whose thresholds are of other numbers."""
+    check_logit_adjust(strength)
+    if strength and coverage is not None:
+        raise MienError(
+            "Thresholds of prediction sets hold for the probabilities as the network gives them: leave the coverage or "
+            "the logit adjustment out."
+        )
 
 
 def _affect_network(

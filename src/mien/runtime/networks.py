@@ -48,13 +48,13 @@ class FaceNetwork:
 
     bundle: its folder. backend, precision, threads: as for Runner; a network with points is never computed in bfloat16,
     which would move them. arrays: it gives vectors and pictures too. kinds: of the other outputs that are
-    read. Raises MienError for a bundle that cannot be used,
-    and one that takes other inputs.
+    read. logit_adjust: strength with which probabilities are freed of the classes' shares in training. Raises MienError
+    for a bundle that cannot be used, and one that takes other inputs.
     """
 
     def __init__(
         self, bundle: str | Path, *, backend: str, precision: str, threads: int | None, arrays: bool = False,
-        kinds: tuple[OutputKind, ...] = ("classes", "values"),
+        kinds: tuple[OutputKind, ...] = ("classes", "values"), logit_adjust: float = 0.0,
     ) -> None:  # fmt: skip
         folder = Path(bundle)
         info = read_info(folder)
@@ -69,6 +69,10 @@ class FaceNetwork:
         """How the voice is prepared; None where it takes none."""
         self.outputs = self.info.outputs_of(*kinds, *(("vector", "picture") if arrays else ()))
         """What `read` gives of each face."""
+        self.logit_adjust = logit_adjust
+        for name, output in self.outputs.items() if logit_adjust else ():
+            if output.kind == "classes":
+                self.info.prior(name)
 
     @property
     def gives_points(self) -> bool:
@@ -104,7 +108,8 @@ class FaceNetwork:
     def _decoded(self, name: str, output: Output, values: np.ndarray) -> Any:
         """One for each face: {name: number} of classes and values, an array of the rest."""
         if output.kind == "classes":
-            shares = probabilities(values, temperature=self.info.temperature(name))
+            adjusted = self.info.adjusted_logits(name, values, self.logit_adjust)
+            shares = probabilities(adjusted, temperature=self.info.temperature(name))
             found = [ClassShares(zip(output.names, row.tolist(), strict=True)) for row in shares]
             for each, energy in zip(found, energies(values).tolist(), strict=True):
                 each.energy = energy

@@ -53,6 +53,7 @@ class ClassStage(Stage):
     """Trains a system with the output `expression`, logits over classes, and `affect`, where it has one."""
 
     options_class = ClassOptions
+    mixes = True
     options: ClassOptions
 
     def __init__(self, system: System, **rest: Any) -> None:

@@ -40,6 +40,7 @@ class Stage(TrainingStep):
     options_class: ClassVar[type] = NoOptions
     renamed_options: ClassVar[Mapping[str, str]] = {}  # former name -> name, for the configs of old runs
     needs_labels: ClassVar[bool] = True  # False where the targets are not classes
+    mixes: ClassVar[bool] = False  # whether its targets are still true of two faces in one picture (mixup, CutMix)
     starts_from: ClassVar[Mapping[str, tuple[type[System], ...]]] = {}  # role of a bundle -> the systems it may be
     default_optim: ClassVar[OptimOptions] = OptimOptions()  # for the values that a config does not state
     monitor: str  # the score of `validate` by which an epoch is chosen

@@ -1,7 +1,7 @@
 """Pieces of a training step: what an optimiser minimises and when, the seed, a batch in parts, means over processes."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from mien.core.errors import MienError
 from mien.core.records import Batch
+from mien.systems.mixing import Mixing
 from mien.systems.optim import OptimOptions
 from mien.systems.system import System
 
@@ -115,6 +116,8 @@ class StepOptions:
     """Compile the network with torch.compile."""
     freeze_batch_norm: bool = False
     """BatchNorm normalises with the statistics that it came with, and does not change them."""
+    mixing: Mixing = field(default_factory=Mixing)
+    """Of the faces of a batch in pairs; none by default."""
     legacy: bool = False
     """BatchNorm's statistics are updated in both of SAM's passes, as released."""
 

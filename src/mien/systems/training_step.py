@@ -132,6 +132,7 @@ class TrainingStep(L.LightningModule):
         if not len(batch):  # a resumed epoch of which only the validation is left
             return
         self._seed()
+        batch = self._mixed(batch)
         self._shared, self._monitored = {}, False
         for objective, optimizer in zip(self._objectives, self._optimizers(), strict=True):
             if not isinstance(objective.when, Every) or objective.when(self.position.step, {}):
@@ -149,6 +150,13 @@ class TrainingStep(L.LightningModule):
         torch.default_generator.manual_seed(seed)
         if self.device.type == "cuda":
             torch.cuda.manual_seed(seed)
+
+    def _mixed(self, batch: TorchBatch) -> TorchBatch:
+        """As the options say; once a step, so that all parts and both passes of SAM see the same faces."""
+        mixing = self.step_options.mixing
+        if not mixing.active(self.position.epoch):
+            return batch
+        return mixing(batch, classes=len(self.system.labels))
 
     def learning_rate(self, options: OptimOptions, *, step: int | None = None) -> float:
         """By these options, of that step or of the next one."""

@@ -60,6 +60,7 @@ def test_a_threshold_by_hand():
     found = calibrated(shares, np.zeros(9, int), energies(shares))
     assert (found.threshold(0.8), found.threshold(0.9), found.threshold(0.95)) == (0.2, 0.1, 0.0)
     assert found.energy_limit == pytest.approx(np.quantile(energies(shares), 0.99))
+    assert found.prior == pytest.approx((10 / 11, 1 / 11))
     with pytest.raises(MienError, match="needs faces"):
         calibrated(shares[:0], np.zeros(0, int))
 
@@ -76,7 +77,13 @@ def test_what_a_bundle_does_not_hold_is_one_line():
         held.threshold(0.95)
     with pytest.raises(MienError, match=r"between 0 and 1, such as 0\.9; got 90"):
         held.threshold(90)
-    for wrong in ({"faces": 0}, {"thresholds": {"much": 0.5}}, {"thresholds": {"0.9": 1.5}}):
+    for wrong in (
+        {"faces": 0},
+        {"thresholds": {"much": 0.5}},
+        {"thresholds": {"0.9": 1.5}},
+        {"prior": (0.5, 0.4)},
+        {"prior": (1.0, 0.0)},
+    ):
         with pytest.raises(MienError):
             Calibration(**({"faces": 5} | wrong))
 
@@ -88,7 +95,7 @@ def info(**more) -> BundleInfo:
 
 
 def test_a_bundle_keeps_its_calibration_and_older_ones_have_none():
-    held = Calibration(1745, {"0.9": 0.299, "0.95": 0.114}, -2.37)
+    held = Calibration(1745, {"0.9": 0.299, "0.95": 0.114}, -2.37, tuple([0.125] * 8))
     text = info(calibration={"expression": held}).to_json()
     assert BundleInfo.from_json(text, where="x").calibration == {"expression": held}
     assert "calibration" not in json.loads(info().to_json())

@@ -126,3 +126,20 @@ def test_a_bundle_with_thresholds_states_what_its_sets_cover(tmp_path, monkeypat
         assert lines["coverage@90"]["value"] == 1.0 and lines["set_size@90"]["value"] == size
         assert lines["coverage@90/anger"]["n"] == 4
     assert "coverage@90" in (tmp_path / "out/report.html").read_text()
+
+
+def test_a_logit_adjustment_is_stated_and_leaves_the_sets_out(tmp_path, monkeypatch):
+    """With a prior of almost 1 of one class and a strength of 2 the perfect model misses that class."""
+    root = folder_of_faces(tmp_path / "set")
+    given = {"data": options(root), "output": str(tmp_path / "out"), "bootstrap": 0}
+    prior = (1e-9, 1e-9, 1e-9, 1 - 3e-9)  # anger is the last of MODEL
+    install(monkeypatch, {"cafe": perfect}, calibration={"expression": Calibration(10, {"0.9": 0.5}, prior=prior)})
+    evaluate("cafe", logit_adjust=2.0, **given)
+    lines = lines_of(tmp_path / "out")
+    assert lines["recall/anger"]["value"] == 0.0 and lines["recall/anger"]["logit_adjust"] == 2.0
+    assert "coverage@90" not in lines and "Logit adjustment 2" in (tmp_path / "out/report.html").read_text()
+    with pytest.raises(MienError, match=r"--logit-adjust is a strength in 0\.\.2, such as 0\.5; got 3"):
+        evaluate("cafe", logit_adjust=3.0, **given)
+    install(monkeypatch, {"cafe": perfect})
+    with pytest.raises(MienError, match="does not state how frequent its classes were in training"):
+        evaluate("cafe", logit_adjust=0.5, **given)

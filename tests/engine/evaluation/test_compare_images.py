@@ -85,12 +85,14 @@ def test_fid_is_of_the_whole_sets_and_its_file_is_named(folders: Path, monkeypat
     import mien.nn.weights
 
     (folders / "inception.pth").write_bytes(b"weights")
-    monkeypatch.setattr(mien.nn.weights, "read_checkpoint", lambda path: {})
+    read: list[Path] = []
+    monkeypatch.setattr(mien.nn.weights, "read_checkpoint", lambda path: read.append(path) or {})
     monkeypatch.setattr(mien.nn.inception, "inception_of", lambda contents: lambda pictures: pictures.mean((2, 3)))
     words = ["compare-images", *(str(folders / name) for name in ("exact", "bright", "truth")), "--metrics", "fid"]
     assert main([*words, "--inception", str(folders / "inception.pth"), "--output", str(folders / "out")]) == 0
     found = json.loads((folders / "out" / "metrics.json").read_text("utf-8"))
     (exact,), (bright,) = (run["scores"] for run in found["runs"])
+    assert len(read) == 1  # once for both folders
     assert exact["value"] == pytest.approx(0, abs=1e-9) and bright["value"] == pytest.approx(3 * 0.04, rel=1e-4)
     assert "3 pictures, fewer than 2,048" in bright["note"] and bright["low"] is None
     named = found["networks"]["fid@inception_2048"]

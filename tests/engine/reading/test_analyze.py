@@ -300,6 +300,25 @@ def test_wrong_words_about_further_readings_are_one_line(
         run(photos / "a.jpg", output=tmp_path / "out", bundle=bundle, **options)
 
 
+def test_a_logit_adjustment_divides_the_probabilities_and_stands_in_the_sidecar(photos: Path, tmp_path: Path) -> None:
+    prior = (0.5, 0.3, 0.1, 0.05, 0.02, 0.01, 0.01, 0.01)
+    held = {"expression": Calibration(100, {"0.9": 0.0}, 1e6, prior)}
+    bundle = str(write_tiny_bundle(tmp_path / "calibrated", calibration=held))
+    found = []
+    for name, strength in (("plain", 0.0), ("half", 0.5)):
+        run(photos / "a.jpg", output=tmp_path / name, bundle=bundle, overlay=False, logit_adjust=strength)
+        (row,) = rows(tmp_path / name)
+        found.append([float(value) for column, value in row.items() if column.startswith("prob_")])
+    by_hand = [share / weight**0.5 for share, weight in zip(found[0], prior, strict=True)]
+    assert found[1] == pytest.approx([share / sum(by_hand) for share in by_hand], abs=1e-3)
+    sidecars = [json.loads((tmp_path / name / "readings.json").read_text()) for name in ("plain", "half")]
+    assert "logit_adjust" not in sidecars[0] and sidecars[1]["logit_adjust"] == 0.5
+    with pytest.raises(MienError, match=r"was read with logit_adjust 0\.5, this run has None"):
+        run(photos / "a.jpg", output=tmp_path / "half", bundle=bundle, resume=True)
+    with pytest.raises(MienError, match="leave the coverage or the logit adjustment out"):
+        run(photos / "a.jpg", output=tmp_path / "sets", bundle=bundle, logit_adjust=0.5, coverage=0.9)
+
+
 def test_sets_and_abstentions_are_columns_and_a_resumed_run_keeps_them(photos: Path, tmp_path: Path) -> None:
     held = {"expression": Calibration(100, {"0.9": 0.0}, 1e6)}
     bundle = str(write_tiny_bundle(tmp_path / "calibrated", calibration=held))

@@ -49,6 +49,25 @@ def test_the_last_file_that_states_the_option_is_named_and_the_command_goes_befo
     assert refusal(*files, "--optim.lr", "y").startswith("--optim.lr must be float")
 
 
+@pytest.mark.parametrize(
+    ("config", "option", "reason"),
+    [
+        ("poster_v2/0_landmarks_300w_small", "mixup", "stage landmarks trains something else (points, pictures"),
+        ("parface/1_self_supervised", "cutmix", "stage self_supervised trains something else"),
+        ("can/3_context", "cutmix", "a box of a picture, which the input voice does not have. Use data.mixup"),
+    ],
+)
+def test_mixing_is_refused_where_a_mixed_face_has_no_true_target(config: str, option: str, reason: str) -> None:
+    message = refusal(config, f"--data.{option}", "0.5")
+    assert message.startswith(f"data.{option} ") and reason in message and "\n" not in message
+
+
+@pytest.mark.parametrize("config", ["poster_v2/own_folder", "if3d/3_linear", "ifer/rafdb", "can/3_context"])
+def test_every_classifier_takes_mixup(config: str) -> None:
+    given = parse_fit([config, "--data.mixup", "0.5"], defaults=stage_defaults, check=check_options)
+    assert given.data.mixup == 0.5
+
+
 def test_lines_of_keys_by_their_dotted_path(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text("# c\na: 1\nb:\n  - x: 1\n  - 2\nc: {d: {e: 1},\n    f: 2}\n")
     assert key_lines(tmp_path / "a.yaml") == {"a": 2, "b": 3, "c": 6, "c.d": 6, "c.d.e": 6, "c.f": 7}

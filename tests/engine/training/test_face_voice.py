@@ -112,7 +112,8 @@ def test_a_changed_file_of_a_frozen_network_is_refused(toy, args, tmp_path):
 def test_a_schedule_that_ends_with_the_run_keeps_its_length(toy, args, tmp_path):
     args = [*args, "--init=random", f"--output={tmp_path / 'run'}"]
     fit_command([*args, "--trainer.epochs=1"])
-    with pytest.raises(MienError, match=r"was begun with trainer.epochs 1, not 2"):
+    why = r"trainer.epochs 1, not 2: another run\. By its optim\.schedule .* --init .*bundle --output"
+    with pytest.raises(MienError, match=why):
         fit_command([*args, "--trainer.epochs=2", "--resume"])
 
 

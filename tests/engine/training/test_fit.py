@@ -399,7 +399,8 @@ def test_a_terminated_run_leaves_a_checkpoint_and_says_how_to_resume(faces, tmp_
 def test_a_run_killed_in_mid_epoch_goes_on_as_if_nothing_had_happened(tiny, faces, tmp_path, run_script, one_thread):
     args = [*tiny, "--data.name=drawn", f"--data.root={faces}", "--data.augmentation=strong", "--data.batch_size=8",
              "--optim.lr=1e-3", "--optim.sam_rho=0.05", "--optim.ema=0.9", "--system.options.drop_path=0.3",
-             "--trainer.epochs=3", "--trainer.checkpoint_steps=3", "--init=random"]  # fmt: skip
+             "--trainer.epochs=3", "--trainer.checkpoint_steps=3", "--init=random", "--data.mixup=0.4",
+             "--data.cutmix=1", "--data.mix_prob=0.8"]  # fmt: skip
     killed = run_script("kill_at_step.py", "SIGKILL", "8", *args, f"--output={tmp_path / 'killed'}")
     assert killed.returncode == -9, killed.stderr
     state = torch.load(tmp_path / "killed" / "checkpoints" / "last.ckpt", weights_only=True)

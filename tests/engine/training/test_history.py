@@ -16,6 +16,12 @@ def test_the_best_epoch_is_the_first_of_equals_unless_its_nll_is_higher():
     assert filled(0.2, 0.5, 0.1, larger_is_better=False).best == 3
 
 
+def test_the_last_epoch_is_kept_where_none_is_to_be_chosen():
+    history = History("accuracy", keep_last=True)
+    assert [history.add({"val/accuracy": score, "seconds": 1.0}) for score in (0.5, 0.2, 0.3)] == [True] * 3
+    assert history.best == 3 and not history.exhausted(1)
+
+
 def test_patience_counts_epochs_since_the_best():
     assert not filled(0.5, 0.4).exhausted(2) and filled(0.5, 0.4, 0.3).exhausted(2)
     assert not filled(0.5, 0.4, 0.3).exhausted(0)

@@ -27,7 +27,13 @@ class Calibration:
     energy_limit: float = NO_LIMIT
     """The energy (core.decode) below which 99 % of these faces lie; NO_LIMIT where it is not known."""
 
+    prior: tuple[float, ...] = ()
+    """Share of each class among these faces, each counted once more than it occurs so that none is 0: held out class by
+    class, they have the training faces' shares. Empty in older bundles."""
+
     def __post_init__(self) -> None:
+        if self.prior and not (all(0 < share < 1 for share in self.prior) and abs(sum(self.prior) - 1) < 1e-6):
+            raise MienError(f"prior has a share above 0 of each class, 1 in sum; got {self.prior!r:.80}.")
         if self.faces < 1:
             raise MienError(f"faces must be at least 1; got {self.faces}.")
         for coverage, threshold in self.thresholds.items():

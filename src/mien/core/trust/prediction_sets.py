@@ -28,7 +28,8 @@ def calibrated(
         rank = int(np.floor((n + 1) * (1 - coverage) + 1e-9))
         thresholds[f"{coverage:g}"] = float(of_truth[rank - 1]) if rank else 0.0
     limit = NO_LIMIT if energies is None else float(np.quantile(energies, _TYPICAL))
-    return Calibration(n, thresholds, limit)
+    counts = np.bincount(truth, minlength=probabilities.shape[1]) + 1
+    return Calibration(n, thresholds, limit, tuple((counts / counts.sum()).tolist()))
 
 
 def in_sets(probabilities: Float[np.ndarray, "*faces classes"], threshold: float) -> Bool[np.ndarray, "*faces classes"]:

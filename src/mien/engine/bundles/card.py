@@ -20,18 +20,33 @@ Inputs: {described_inputs(system.inputs)}.
 Outputs: {outputs}.
 
 - Trained on {train["faces"]} faces (split {train["split"]}, hash {train["hash"]}), seed {provenance["seed"]}.
-- Chosen: {provenance["selection"]}, epoch {provenance["epoch"]}.
+- Chosen: {provenance["selection"]}, {_epochs(provenance)}.
 - Faces on two sides: {leaks}.
 - Started from: {provenance["init"]}. Published behaviour (legacy): {"yes" if provenance["legacy"] else "no"}.
 
 | on {val["faces"]} validation faces (hash {val["hash"]}) | value |
 | --- | --- |
 {rows}
-The epoch was chosen on these same faces, so the values flatter it. `mien evaluate` measures it on a test split.
+{_flattery(provenance)} `mien evaluate` measures it on a test split.
 
 Terms: these weights carry the terms of the data they were trained on. An expression shown is not a feeling had. The
 scores hold for faces like those of the data set, and were not measured by age, skin or sex.
 """
+
+
+def _flattery(provenance: Mapping[str, Any]) -> str:
+    """What the validation faces were used for beside these scores."""
+    if provenance["selection"].endswith("last epoch"):
+        return "No epoch was chosen on these faces; temperatures and prediction sets are fitted on them."
+    whose = "Each run's" if "soup" in provenance else "The"
+    return f"{whose} epoch was chosen on these same faces, so the values flatter it."
+
+
+def _epochs(provenance: Mapping[str, Any]) -> str:
+    if (soup := provenance.get("soup")) is None:
+        return f"epoch {provenance['epoch']}"
+    each = (f"seed {seed} epoch {epoch}" for seed, epoch in zip(soup["seeds"], soup["epochs"], strict=True))
+    return ", ".join(each)
 
 
 def _described(name: str, output: Output) -> str:

@@ -11,7 +11,7 @@ from mien.core.labels import LabelSet
 from mien.core.records import Sample
 from mien.core.spec import PictureInput
 from mien.data.faces import prepare_face
-from mien.media.files import atomic_path
+from mien.media.image import save_png
 from mien.report.contact_sheet import Row, Tile, row_sheet
 from mien.report.text import cut_middle
 
@@ -50,8 +50,7 @@ def write_contact_sheet(path: Path, rows: Mapping[str, tuple[int, Sequence[Sampl
     total = sum(count for count, _ in rows.values())
     tiles = [_row(name, count, total, faces) for name, (count, faces) in rows.items()]
     pixels = row_sheet(tiles, columns=PER_LINE, side=SIDE, title=title, note=note)
-    with atomic_path(path) as temporary:
-        Image.fromarray(pixels).save(temporary, format="PNG")
+    save_png(path, pixels)
 
 
 def _row(name: str, count: int, total: int, faces: Sequence[Sample]) -> Row:

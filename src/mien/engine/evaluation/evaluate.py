@@ -32,6 +32,7 @@ def evaluate(
     show_faces: bool = False,
     by: str = "",
     groups: str = "",
+    logit_adjust: float = 0.0,
     crop: CropChoice = "data",
     ocular_norm: OcularNorm = "outer",
     benchmark: bool = False,
@@ -57,6 +58,9 @@ def evaluate(
         by: column that divides the faces into groups, each with its metrics: of the data set (subject, clip, affected,
             voice_expression) or of --groups.
         groups: CSV with that column, such as age or gender, and a column key, path or file that names the faces.
+        logit_adjust: of classes: divide the probabilities by the classes' shares in training, to this power, 0..2
+            (Menon et al., ICLR 2021): 1 is for faces among which all classes are equally frequent. Finds rare classes
+            more often, common ones less.
         crop: box that faces are cropped by; data is the data set's own, landmarks encloses the true points, detector is
             a face detector's, reading is that followed by a second crop around the predicted points, as in mien
             analyze; both is landmarks and detector, all adds reading.
@@ -72,6 +76,9 @@ def evaluate(
         data=with_data_of_run(bundle, data),
         bundles=[name for name in (bundle, compare) if name], split=split, runner=runner, device=device,
         batch_size=batch_size, bootstrap=Bootstrap(bootstrap, seed), show_faces=show_faces, by=by, groups=groups,
-        of_tasks={"crop": crop, "ocular_norm": ocular_norm, "benchmark": benchmark, "eval_3d": eval_3d},
+        of_tasks={
+            "crop": crop, "ocular_norm": ocular_norm, "benchmark": benchmark, "eval_3d": eval_3d,
+            "logit_adjust": logit_adjust,
+        },
     )  # fmt: skip
     return run_splits(options, output) if "," in (split or "") else run(options, output)

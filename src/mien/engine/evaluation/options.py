@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from mien.core.bundle import check_logit_adjust
+
 CropChoice = Literal["data", "landmarks", "detector", "reading", "both", "all"]
 OcularNorm = Literal["outer", "pupil", "bb", "none"]
 
@@ -10,6 +12,17 @@ OcularNorm = Literal["outer", "pupil", "bb", "none"]
 @dataclass(frozen=True)
 class NoOptions:
     """Of an output whose measurement has no options of its own."""
+
+
+@dataclass(frozen=True)
+class ClassOptions:
+    """How classes are measured."""
+
+    logit_adjust: float = 0.0
+    """Strength with which the classes' shares in training are taken out of the probabilities, 0..2."""
+
+    def __post_init__(self) -> None:
+        check_logit_adjust(self.logit_adjust)
 
 
 @dataclass(frozen=True)

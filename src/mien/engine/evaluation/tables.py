@@ -1,6 +1,5 @@
 """Tables beside a report: CSV and Parquet from the same columns, and metrics.jsonl of all outputs."""
 
-import csv
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -11,7 +10,7 @@ from mien.core.errors import MienError
 from mien.engine.evaluation.result import Evaluation
 from mien.engine.evaluation.scores import write_scores
 from mien.media.files import write_csv
-from mien.media.tables import Column, write_table
+from mien.media.tables import Column, read_rows, write_table
 
 
 def write_failures(folder: Path, failures: Iterable[tuple[str, str]]) -> None:
@@ -27,10 +26,9 @@ def write_columns(folder: Path, name: str, columns: Mapping[str, Sequence[Any]],
         write_table(folder / f"{name}{suffix}", columns, described=described)
 
 
-def read_rows(path: Path, needed: Sequence[str]) -> list[dict[str, str]]:
+def evaluated_rows(path: Path, needed: Sequence[str]) -> list[dict[str, str]]:
     """The rows of a table that `mien evaluate` wrote. Raises MienError where there are none, or a column is missing."""
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        rows = list(csv.DictReader(file))
+    rows = list(read_rows(path))
     if not rows or not set(needed) <= set(rows[0]):
         raise MienError(f"{path}: not a table of `mien evaluate`; it needs rows with {', '.join(needed)}.")
     return rows

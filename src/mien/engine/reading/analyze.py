@@ -38,6 +38,7 @@ def analyze(
     smooth: bool = False,
     coverage: float | None = None,
     abstain: int | None = None,
+    logit_adjust: float = 0.0,
     resume: bool = False,
     overwrite: bool = False,
     backend: Literal["auto", "onnxruntime", "openvino"] = "auto",
@@ -91,6 +92,9 @@ def analyze(
             expression_set).
         abstain: give no expression where that set has more than N expressions, or the picture of the face has a quality
             flag; the column abstained says why. Needs --coverage.
+        logit_adjust: divide the probabilities of expressions by the classes' shares in training, to this power, 0..2:
+            rare expressions are found more often, common ones less; 1 is for faces among which all are equally
+            frequent.
         smooth: of a video, smooth landmarks and 3D faces over time (one-euro filter).
         resume: continue an interrupted run in the same folder; what was read is not read again.
         overwrite: replace the readings and pictures of an earlier run in the same folder.
@@ -143,13 +147,14 @@ def analyze(
             face3d=face3d_bundle or extras["face3d"],
             landmarks=landmarks_for(bundles, landmarks, landmark_bundle),
             detect_every=positive(detect_every, "detect-every") or 1, max_faces=positive(max_faces, "max-faces"),
-            coverage=coverage, abstain=abstain,
+            coverage=coverage, abstain=abstain, logit_adjust=logit_adjust,
         )  # fmt: skip
         if points and analyzer.landmarks is None:
             raise MienError("--points needs landmarks. Leave out --landmarks no, or name a --landmark-bundle.")
         details = {
             "inputs": inputs, "detector": finder, "detector_version": detector_version(finder), "min_face": min_face,
             **video_details(analyzer, selection), "coverage": coverage, "abstain": abstain, "left_out": left_out(named),
+            **({"logit_adjust": logit_adjust} if logit_adjust else {}),
         }  # fmt: skip
         videos = Videos(analyzer, selection, live)
         drawn: dict[str, Any] = {

@@ -4,7 +4,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from mien.core.errors import printable as escaped
 from mien.core.geometry import Crop
@@ -15,8 +14,8 @@ from mien.engine.reading.output_folder import OutputFolder
 from mien.engine.reading.output_names import OutputNames
 from mien.media.crop import prepare
 from mien.media.detect import Detector
-from mien.media.files import atomic_path, printable
-from mien.media.image import load_image
+from mien.media.files import printable
+from mien.media.image import load_image, save_png
 from mien.media.points import write_pts
 from mien.runtime.landmarks import Landmarker
 from mien.runtime.point_overlay import draw_faces, draw_points
@@ -65,8 +64,7 @@ class PhotoPoints:
     def _draw(self, pixels: np.ndarray, faces: list[FacePoints]) -> None:
         """Onto the pixels themselves: a copy of a large picture would take as much memory again."""
         draw_faces(pixels, faces)
-        with atomic_path(self.output.new_file(self._drawing)) as path:
-            Image.fromarray(pixels).save(path, format="PNG")
+        save_png(self.output.new_file(self._drawing), pixels)
 
     def _write(self, pixels: np.ndarray, face: FacePoints, name: str) -> None:
         write_pts(self.output.new_file(f"{name}.pts"), face.landmarks_px)

@@ -127,7 +127,7 @@ def _write(system: "System", pixels: "np.ndarray", box: Any, path: Path) -> floa
 def _save_panels(panels: "list[np.ndarray]", captions: tuple[str, ...], path: Path) -> None:
     from PIL import Image, ImageDraw, ImageFont
 
-    from mien.media.files import atomic_path
+    from mien.media.image import save_png
 
     side = max(LEAST_SIDE, panels[0].shape[0])
     image = Image.new("RGB", (GAP + len(panels) * (side + GAP), GAP + side + CAPTION), "white")
@@ -136,5 +136,4 @@ def _save_panels(panels: "list[np.ndarray]", captions: tuple[str, ...], path: Pa
         left = GAP + number * (side + GAP)
         image.paste(Image.fromarray(panel).resize((side, side), Image.Resampling.BICUBIC), (left, GAP))
         canvas.text((left, GAP + side + 8), caption, fill="#1b1f24", font=font)
-    with atomic_path(path) as temporary:
-        image.save(temporary, format="PNG")
+    save_png(path, image)

@@ -25,7 +25,7 @@ LINES = 20  # faces that are printed where there is a table of all
 # What a resumed run must have in common with the first, by sidecar key; rows of two versions are not mixed.
 SETTINGS = (
     "detector", "detector_version", "min_face", "every", "fps", "start_s", "end_s", "detect_every", "max_faces",
-    "coverage", "abstain", "mien",
+    "coverage", "abstain", "logit_adjust", "mien",
 )  # fmt: skip
 
 

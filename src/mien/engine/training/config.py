@@ -19,7 +19,7 @@ from mien.cli.option_keys import unknown_option
 from mien.cli.parameters import OptionsFrom, Parameter, section
 from mien.cli.values import check_keys, checked, dotted_keys, merged, nested
 from mien.core.errors import MienError, nearest
-from mien.core.options import at_least, check_rules
+from mien.core.options import at_least, check_choices, check_rules
 from mien.data.options import DataOptions
 from mien.engine.training.config_lines import located
 from mien.media.files import home_expanded
@@ -60,11 +60,17 @@ class TrainerOptions:
     """Largest number of epochs, at least 1."""
     patience: int = 0
     """Epochs without a better validation score after which training stops; 0 never stops early."""
+    keep: Literal["best", "last"] = "best"
+    """Epoch that the bundle is of: best by the stage's monitor, or last, for short fine-tunings with a falling learning
+    rate, whose few validation faces cannot tell the epochs apart."""
     seed: int = 0
     """Seed of initial weights and dropout; data.seed is that of split, order and augmentation."""
     seeds: int | list[int] = 0
     """Repeat the run with seeds 0..n-1 (a number n) or with the seeds of a list, each also as data.seed, and print mean
     and standard deviation; 0 is a single run."""
+    soup: int = 0
+    """Train so many members, which share the split and differ in their seed, and average their weights into one bundle
+    (Wortsman et al., ICML 2022): for fine-tuning; 0 is a single run, 2 or more are averaged."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Device of the network; auto takes a GPU where there is one."""
     devices: int = 1
@@ -91,6 +97,8 @@ class TrainerOptions:
     def __post_init__(self) -> None:
         rules = at_least(self, 1, "epochs", "accumulate", "devices", "nodes")
         rules |= at_least(self, 0, "patience", "seed", "checkpoint_steps", "checkpoint_minutes")
+        rules["soup"] = (self.soup == 0 or 2 <= self.soup <= MAX_SEEDS, f"0 or in 2..{MAX_SEEDS}")
+        check_choices(self, "trainer.")
         check_rules(self, "trainer.", rules)
         count = self.seeds if isinstance(self.seeds, int) else len(self.seeds)
         if not 0 <= count <= MAX_SEEDS or (isinstance(self.seeds, list) and min(self.seeds, default=0) < 0):

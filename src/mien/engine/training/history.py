@@ -21,6 +21,8 @@ class History:
     """Hash of the weights that the best epoch's bundle holds."""
     temperatures: dict[str, float] = field(default_factory=dict)
     """Of that bundle, by output."""
+    keep_last: bool = False
+    """Whether each epoch counts as better than the ones before, whatever it scored."""
     unfinished_s: float = 0.0
     """Seconds already spent in the epoch that is not in `epochs` yet."""
 
@@ -36,7 +38,7 @@ class History:
 
     def add(self, epoch: dict[str, float]) -> bool:
         """Adds an epoch; returns whether it is the best so far. Of equals the lower nll is better, then the first."""
-        better = not self.best or self._rank(epoch) > self._rank(self.best_scores)
+        better = not self.best or self.keep_last or self._rank(epoch) > self._rank(self.best_scores)
         self.epochs.append(epoch)
         if better:
             self.best = len(self.epochs)

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import lightning as L
@@ -15,6 +16,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from mien.core.records import Batch
 from mien.data.datamodule import FaceDataModule, FaceLoader
+from mien.engine.training.config import TrainerOptions
 from mien.engine.training.history import History
 from mien.engine.training.run_folder import RunFolder
 from mien.engine.training.stop_signals import Interrupted, StopSignals
@@ -215,3 +217,15 @@ def processes(devices: int, nodes: int) -> tuple[int, int]:
     """Processes on each machine, and machines: as torchrun started them, else as asked for."""
     here = int(os.environ.get("LOCAL_WORLD_SIZE", devices))
     return here, (int(os.environ["WORLD_SIZE"]) // here if "WORLD_SIZE" in os.environ else nodes)
+
+
+def create_trainer(options: TrainerOptions, *, callbacks: list[Any], root: Path) -> L.Trainer:
+    """Lightning's, with nothing of its own that writes, shows or samples."""
+    devices, nodes = processes(options.devices, options.nodes)
+    return L.Trainer(
+        max_epochs=options.epochs, accelerator="gpu" if options.device == "cuda" else options.device,
+        devices=devices, num_nodes=nodes, strategy=SharedGradients() if devices * nodes > 1 else "auto",
+        callbacks=callbacks, logger=False, default_root_dir=root, enable_checkpointing=False,
+        enable_progress_bar=False, enable_model_summary=False, num_sanity_val_steps=0, use_distributed_sampler=False,
+        reload_dataloaders_every_n_epochs=1, benchmark=True,
+    )  # fmt: skip

@@ -1,6 +1,6 @@
 """The bundle of a training run: how its weights came about, and its writing."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from mien import __version__
@@ -19,12 +19,20 @@ SaveBest = Callable[["Stage", dict[str, float]], tuple[str, dict[str, float]]]
 
 
 def bundle_writer(
-    run: RunFolder, config: FitConfig, stage: Stage, data: FaceDataModule
+    run: RunFolder, config: FitConfig, stage: Stage, data: FaceDataModule, *, soup: Mapping[str, Any] | None = None
 ) -> tuple[SaveBest, dict[str, Any]]:
-    """A function that writes an epoch's bundle and returns its hash and temperatures; the scores' protocol."""
+    """A function that writes an epoch's bundle and returns its hash and temperatures; the scores' protocol.
+
+    soup: of a bundle whose weights are the mean of several runs', what it says of them.
+    """
     inits = list(named_bundles(config.init).values())
     extra, about = training_faces(data.selection, data=config.data.name, leaks=config.data.leaks, inits=inits)
     known = provenance(config, stage, data) | about
+    if soup is not None:
+        known |= {
+            "soup": dict(soup),
+            "selection": f"mean weights of {soup['members']} runs, each its {known['selection']}",
+        }
     common = {name: known[name] for name in ("leaks", "split_file") if name in known}
     protocol = {"protocol": known["selection"], "split": "val", "seed": config.trainer.seed} | common
     licence = inherited(read_info(bundle_folder(bundle)).licence for bundle in inits)
@@ -42,7 +50,7 @@ def _save(
 ) -> tuple[str, dict[str, float]]:
     temperatures = stage.temperatures(stage.predictions)
     scores = {name: value for name, value in epoch.items() if name.startswith("val/")}
-    known = known | {"epoch": stage.position.epoch, "scores": scores}
+    known = known | ({} if "soup" in known else {"epoch": stage.position.epoch}) | {"scores": scores}
     card = bundle_card(stage.evaluated, known)
     info = save_bundle(
         run.bundle, stage.evaluated, temperatures=temperatures,
@@ -55,7 +63,7 @@ def _save(
 def provenance(config: FitConfig, stage: Stage, data: FaceDataModule) -> dict[str, Any]:
     """How the weights came about, as plain values without a path of this machine."""
     split = data.provenance()
-    best = "highest" if stage.larger_is_better else "lowest"
+    best, last = "highest" if stage.larger_is_better else "lowest", config.trainer.keep == "last"
     frozen = {name: network.sha256 for name, network in stage.frozen().items()}
     return {
         "stage": stage.name,
@@ -65,7 +73,7 @@ def provenance(config: FitConfig, stage: Stage, data: FaceDataModule) -> dict[st
         "val": split["val"],
         **{name: split[name] for name in ("leaks", "split_file") if name in split},
         "seed": config.trainer.seed,
-        "selection": f"epoch with the {best} {stage.monitor} on {split['val']['split']}",
+        "selection": "last epoch" if last else f"epoch with the {best} {stage.monitor} on {split['val']['split']}",
         "init": _initial_models(config),
         **({"frozen": frozen} if frozen else {}),
         "legacy": config.legacy,

@@ -8,7 +8,6 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from rich.console import Console
@@ -24,20 +23,31 @@ from mien.engine.training.loop import (
     Checkpointer,
     CheckpointOptions,
     ResumableData,
-    SharedGradients,
+    create_trainer,
     processes,
     start_at,
 )
 from mien.engine.training.progress import ProgressReporter
 from mien.engine.training.provenance import bundle_writer
 from mien.engine.training.run_folder import RunFolder
-from mien.engine.training.setup import build
+from mien.engine.training.setup import build, named_bundles
+from mien.engine.training.soup import (
+    Member,
+    begin_soup,
+    described,
+    fill_with_mean,
+    member_configs,
+    metric_lines,
+    spread_line,
+)
 from mien.engine.training.stop_signals import Interrupted, StopSignals
 from mien.media.files import write_text
 from mien.report.training import training_report
 from mien.systems.bundle import read_info
 from mien.systems.optim import depends_on_epochs
 from mien.systems.stage import Stage
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -53,7 +63,7 @@ class FitResult:
     scores: dict[str, float]
     """On the validation faces in the best epoch, by name."""
     best_epoch: int
-    """Its number, from 1."""
+    """Its number, from 1; 0 for a soup, whose members each have their own."""
     temperatures: dict[str, float]
     """Of the outputs of classes, by name."""
     seconds: float
@@ -67,15 +77,18 @@ def fit_config(config: FitConfig) -> list[FitResult]:
     config = replace(
         config, output=config.output or f"runs/{config.system.name}/{config.stage.name}_{config.data.name}"
     )
-    seeds = config.trainer.repeated
+    if config.trainer.soup and not named_bundles(config.init):
+        log.warning("random weights: trainer.soup is for runs from the same trained ones and is left out")
+        config = replace(config, trainer=replace(config.trainer, soup=0))
+    seeds, fit = config.trainer.repeated, _fit_soup if config.trainer.soup else _fit_once
     if not seeds:
-        return [_fit_once(config, console)]
+        return [fit(config, console)]
     if _is_first_process():
         write_text(Path(config.output) / "config.yaml", config.to_yaml())
     results = []
     for seed in seeds:
         console.print(f"seed {seed}")
-        results.append(_fit_once(_with_seed(config, seed), console))
+        results.append(fit(_with_seed(config, seed), console, whole=Path(config.output)))
     _report_spread(results, seeds, Path(config.output), console)
     return results
 
@@ -91,16 +104,57 @@ def _with_seed(config: FitConfig, seed: int) -> FitConfig:
     )
 
 
-def _fit_once(config: FitConfig, console: Console) -> FitResult:
+def _fit_soup(config: FitConfig, console: Console, *, whole: Path | None = None) -> FitResult:
+    """Trains the members, one after the other, and writes their mean. A resumed soup trains what is left of them."""
+    run = begin_soup(config)
+    members: list[Member] = []
+    if _is_first_process():
+        write_text(run.config, config.to_yaml())
+    for number, member in enumerate(member_configs(config), start=1):
+        console.print(f"member {number} of {config.trainer.soup}", highlight=False)
+        result = _fit_once(member, console, whole=whole or run.root)
+        members.append(Member(result.bundle, member.trainer.seed, result.best_epoch, result.scores, result.seconds))
+    return _average(config, run, members, console)
+
+
+def _average(config: FitConfig, run: RunFolder, members: Sequence[Member], console: Console) -> FitResult:
+    """Writes the bundle of the members' mean weights, measured on the validation faces, and the report."""
+    # The average of a member's weights, where it has one, is what its bundle holds.
+    stage, data = build(replace(config, optim=replace(config.optim, ema=0.0)))
+    fill_with_mean(stage, data, members)
+    create_trainer(config.trainer, callbacks=[], root=run.root).validate(stage, datamodule=ResumableData(data, stage))
+    scores = {f"val/{name}": value for name, value in stage.scores.items()}
+    model_id = ""
+    temperatures: dict[str, float] = {}
+    if _is_first_process():
+        save, protocol = bundle_writer(run, config, stage, data, soup=described(members))
+        _write_split(config, run)
+        weight_hash, temperatures = save(stage, scores)
+        run.write_metrics(metric_lines(scores, members, protocol | {"bundle": weight_hash}))
+        training_report(run.root)
+        model_id = read_info(run.bundle).model_id
+    lines = [spread_line(scores, members), f"bundle {run.bundle}  report {run.root / 'report.html'}"]
+    console.print("\n".join([*lines, *_next_command(run)]), highlight=False)
+    seconds = sum(member.seconds for member in members)
+    return FitResult(run.root, run.bundle, model_id, scores, 0, temperatures, seconds)
+
+
+def _write_split(config: FitConfig, run: RunFolder) -> None:
+    """How the run divided its data set, where it did so itself."""
+    if config.data.divide and isinstance(reader := config.data.open(), Divided) and not config.data.split_file:
+        reader.file.write(run.split)
+
+
+def _fit_once(config: FitConfig, console: Console, *, whole: Path | None = None) -> FitResult:
+    """whole: the folder of the command's run, where this one is a part of it."""
     _quiet_lightning()
     run = RunFolder(Path(config.output))
     stage, data = build(config)
     if _is_first_process():
         run.begin(config, epochs_are_free=_epochs_are_free(stage))
-        if config.data.divide and isinstance(reader := config.data.open(), Divided) and not config.data.split_file:
-            reader.file.write(run.split)
+        _write_split(config, run)
     state = run.load() if config.resume else None
-    history = History(stage.monitor, stage.larger_is_better)
+    history = History(stage.monitor, stage.larger_is_better, keep_last=config.trainer.keep == "last")
     if state is not None:
         history = History(**state["history"])
         data.load_state_dict(state["faces"])
@@ -108,9 +162,10 @@ def _fit_once(config: FitConfig, console: Console) -> FitResult:
     console.print(_summary(config, stage, data, history), highlight=False)
     if stage.position.epoch < stage.epochs and not history.exhausted(config.trainer.patience):
         _train(
-            config.trainer, stage, data, checkpointer=_checkpointer(config, run, stage, data, history), console=console
-        )
-    return _finish(run, stage, history, console)
+            config.trainer, stage, data, checkpointer=_checkpointer(config, run, stage, data, history), console=console,
+            whole=whole or run.root,
+        )  # fmt: skip
+    return _finish(run, stage, history, console, alone=whole is None)
 
 
 def _epochs_are_free(stage: Stage) -> bool:
@@ -132,17 +187,17 @@ def _checkpointer(
 
 def _train(
     options: TrainerOptions, stage: Stage, data: FaceDataModule, *, checkpointer: Checkpointer,
-    console: Console,
+    console: Console, whole: Path,
 ) -> None:  # fmt: skip
     """Raises KeyboardInterrupt after Ctrl-C and SystemExit after SIGTERM and SIGHUP, with the state saved."""
     root = checkpointer.run.root
     reporter = ProgressReporter(console, checkpointer.history, bar=options.progress)
-    trainer = _trainer(options, callbacks=[checkpointer, reporter], root=root)
+    trainer = create_trainer(options, callbacks=[checkpointer, reporter], root=root)
     start_at(trainer, epoch=stage.position.epoch)
     try:
         trainer.fit(stage.train(), datamodule=ResumableData(data, stage))
     except Interrupted as error:
-        command = f"mien fit --output {shlex.quote(str(root))} --resume true"
+        command = f"mien fit --output {shlex.quote(str(whole))} --resume true"
         where = f"in epoch {stage.position.epoch + 1}"
         console.print(f"Stopped by {error} {where}. Resume with: {command}", highlight=False)
         if error.number == signal.SIGINT:
@@ -150,20 +205,6 @@ def _train(
         raise SystemExit(128 + error.number) from error
     finally:
         checkpointer.signals.restore()
-
-
-def _trainer(options: TrainerOptions, *, callbacks: list[Any], root: Path) -> Any:
-    """Lightning's, with nothing of its own that writes, shows or samples."""
-    import lightning as L
-
-    devices, nodes = processes(options.devices, options.nodes)
-    return L.Trainer(
-        max_epochs=options.epochs, accelerator="gpu" if options.device == "cuda" else options.device,
-        devices=devices, num_nodes=nodes, strategy=SharedGradients() if devices * nodes > 1 else "auto",
-        callbacks=callbacks, logger=False, default_root_dir=root, enable_checkpointing=False,
-        enable_progress_bar=False, enable_model_summary=False, num_sanity_val_steps=0, use_distributed_sampler=False,
-        reload_dataloaders_every_n_epochs=1, benchmark=True,
-    )  # fmt: skip
 
 
 def _check_device(options: TrainerOptions) -> None:
@@ -179,7 +220,7 @@ def _check_device(options: TrainerOptions) -> None:
     )
 
 
-def _finish(run: RunFolder, stage: Stage, history: History, console: Console) -> FitResult:
+def _finish(run: RunFolder, stage: Stage, history: History, console: Console, *, alone: bool) -> FitResult:
     if not history.best:
         raise MienError(f"{run.root}: no epoch was finished, so there is no bundle.")
     if _is_first_process():
@@ -191,11 +232,16 @@ def _finish(run: RunFolder, stage: Stage, history: History, console: Console) ->
     lines = [_best_line(history, scores)]
     lines += constant_warnings(scores, stage.constant_scores, larger=larger, what=stage.constant_is)
     lines.append(f"bundle {run.bundle}  report {run.root / 'report.html'}")
-    if run.split.is_file():
-        lines.append(f"Measure it on the faces that were kept for testing: mien evaluate {shlex.quote(str(run.root))}")
+    lines += _next_command(run) if alone else []
     console.print("\n".join(lines), highlight=False)
     model_id = info.model_id if info else ""
     return FitResult(run.root, run.bundle, model_id, scores, history.best, history.temperatures, history.seconds)
+
+
+def _next_command(run: RunFolder) -> list[str]:
+    """Where the run kept faces for testing."""
+    command = f"mien evaluate {shlex.quote(str(run.root))}"
+    return [f"Measure it on the faces that were kept for testing: {command}"] if run.split.is_file() else []
 
 
 def _best_line(history: History, scores: dict[str, float]) -> str:
@@ -203,15 +249,17 @@ def _best_line(history: History, scores: dict[str, float]) -> str:
     fitted = history.temperatures
     named = {f" of {name}" if len(fitted) > 1 else "": value for name, value in fitted.items()}
     temperatures = "".join(f"; temperature{of} {value:.3f}" for of, value in named.items())
-    return f"best epoch {history.best}: {values} on validation{temperatures}"
+    kept = "last" if history.keep_last else "best"
+    return f"{kept} epoch {history.best}: {values} on validation{temperatures}"
 
 
 def _summary(config: FitConfig, stage: Stage, data: FaceDataModule, history: History) -> str:
     """What is trained, on what and how: the first lines of a run."""
     selection = data.selection
+    purpose = "calibrate on" if history.keep_last else "choose the epoch by"
     lines = [
         f"{stage.system.name}, stage {stage.name}, on {config.data.name}: {len(selection.train)} faces to train on, "
-        f"{len(selection.val)} to choose the epoch by ({selection.names['val']})",
+        f"{len(selection.val)} to {purpose} ({selection.names['val']})",
     ]
     if stage.class_counts:
         names = stage.system.labels.classes

@@ -14,17 +14,17 @@ from typing import Any
 
 import numpy as np
 import yaml
-from PIL import Image
 
 from mien.core.errors import MienError
 from mien.engine.training.checkpoint import upgraded
 from mien.engine.training.config import FitConfig
 from mien.media.files import atomic_path, write_text
+from mien.media.image import save_png
 from mien.systems.bundle_folder import previous_bundle, restore_bundle
 
 # What may change when a run goes on: nothing here moves a weight.
 FREE_OF_TRAINER = (
-    "epochs", "patience", "seeds", "device", "devices", "nodes", "compile", "progress",
+    "epochs", "patience", "seeds", "soup", "device", "devices", "nodes", "compile", "progress",
     "checkpoint_steps", "checkpoint_minutes",
 )  # fmt: skip
 # split_file is a path, and what leaks and fold change is seen by the hash of the faces.
@@ -73,8 +73,7 @@ class RunFolder:
     def write_sheet(self, sheet: np.ndarray, *, epoch: int) -> None:
         """Writes an RGB picture of that epoch."""
         self.pictures.mkdir(exist_ok=True)
-        with atomic_path(self.pictures / f"epoch_{epoch:04d}.png") as temporary:
-            Image.fromarray(sheet).save(temporary, format="PNG")
+        save_png(self.pictures / f"epoch_{epoch:04d}.png", sheet)
 
     def begin(self, config: FitConfig, *, epochs_are_free: bool = True) -> None:
         """Writes config.yaml, and removes what a killed run left half-written.
@@ -107,9 +106,15 @@ class RunFolder:
         now, free = _flat(config), FREE - (set() if epochs_are_free else {"trainer.epochs"})
         for key in sorted(before.keys() | now.keys()):
             if before.get(key) != now.get(key) and key not in free:
+                way_out = "Leave it as it was, or name another --output."
+                if key == "trainer.epochs":
+                    way_out = (
+                        "By its optim.schedule every learning rate depends on it. Leave it as it was, or train on from "
+                        f"what it reached: --init {self.bundle} --output OTHER."
+                    )
                 raise MienError(
                     f"{self.root} was begun with {key} {before.get(key)!r}, not {now.get(key)!r}: another run. "
-                    f"Leave it as it was, or name another --output."
+                    f"{way_out}"
                 )
 
     def save(self, state: dict[str, Any]) -> None:

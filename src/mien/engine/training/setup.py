@@ -7,7 +7,7 @@ from typing import Any
 
 from mien.core.errors import MienError, nearest
 from mien.core.labels import AFFECT, LabelSet
-from mien.core.spec import PictureInput, input_from_dict
+from mien.core.spec import Input, PictureInput, SoundInput, input_from_dict
 from mien.data.datamodule import FaceDataModule
 from mien.data.options import DataOptions
 from mien.data.sounds import sound_augmentation
@@ -17,6 +17,7 @@ from mien.engine.training.starts import ways_to_start
 from mien.media.bundles import bundle_folder
 from mien.systems.bundle import load
 from mien.systems.config import config_from
+from mien.systems.mixing import Mixing
 from mien.systems.registry import SYSTEMS, create_model, stage_class, system_class
 from mien.systems.stage import Stage, StepOptions, step_seed
 from mien.systems.system import System
@@ -54,8 +55,25 @@ def check_options(config: FitConfig) -> None:
     picture = next((each for each in found.default_inputs(network).values() if isinstance(each, PictureInput)), None)
     input_from_dict((picture or PictureInput()).to_dict() | config.input, key="--input")
     kind.options_from(config.stage.options)
+    _check_mixing(config.data, kind, found.default_inputs(network))
     augmentation(config.data.augmentation, **config.data.augment)
     sound_augmentation(**config.data.sound)
+
+
+def _check_mixing(data: DataOptions, kind: type[Stage], inputs: Mapping[str, Input]) -> None:
+    """Raises MienError where mixed faces would have a wrong target or a box has no place."""
+    given = next((name for name in ("mixup", "cutmix") if getattr(data, name)), None)
+    if given and not kind.mixes:
+        raise MienError(
+            f"data.{given} blends the classes of two faces; the stage {kind.name} trains something else (points, "
+            "pictures, codes or shapes), which two faces in one picture do not have. Leave it out."
+        )
+    sounds = [name for name, each in inputs.items() if isinstance(each, SoundInput)]
+    if data.cutmix and sounds:
+        raise MienError(
+            f"data.cutmix pastes a box of a picture, which the input {sounds[0]} does not have. Use data.mixup, which "
+            "blends pictures and sounds by one weight."
+        )
 
 
 def _loaded(bundles: Mapping[str, str]) -> dict[str, System]:
@@ -92,11 +110,12 @@ def _name_proxies(system: System, data: DataOptions) -> None:
 
 
 def _step_options(config: FitConfig) -> Any:
-    trainer = config.trainer
+    trainer, data = config.trainer, config.data
+    mixing = Mixing(data.mixup, data.cutmix, data.mix_prob, data.mix_switch_prob, data.mix_off_epoch)
     return StepOptions(
         seed=trainer.seed, parts=trainer.accumulate, bf16=trainer.precision == "bf16", legacy=config.legacy,
         channels_last=trainer.channels_last, compile=trainer.compile,
-        freeze_batch_norm=trainer.freeze_batch_norm,
+        freeze_batch_norm=trainer.freeze_batch_norm, mixing=mixing,
     )  # fmt: skip
 
 

@@ -189,8 +189,8 @@ def write_table(path: str | Path, columns: Mapping[str, Any], *, described: Iter
 
 
 def read_rows(path: str | Path) -> Iterator[dict[str, str]]:
-    """The rows of a CSV, one at a time, by column name."""
-    with Path(path).open(encoding="utf-8", newline="") as file:
+    """The rows of a CSV, one at a time, by column name; also of one that a spreadsheet began with a byte order mark."""
+    with Path(path).open(encoding="utf-8-sig", newline="") as file:
         yield from csv.DictReader(file)
 
 

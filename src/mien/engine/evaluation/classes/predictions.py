@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -26,11 +27,13 @@ class ClassPredictions:
     truth: Int[np.ndarray, " samples"]
     """Indices into `labels`."""
     logits: Float[np.ndarray, "samples classes"]
-    """As the network gives them."""
+    """As the network gives them, or adjusted."""
     temperature: float = 1.0
     """Divides the logits."""
     calibration: Calibration | None = None
-    """Of the bundle, where it holds thresholds of prediction sets."""
+    """Of the bundle, where it holds thresholds of prediction sets and the logits are as the network gave them."""
+    logit_adjust: float = 0.0
+    """Strength with which the logits were adjusted; 0 for as the network gave them."""
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -74,3 +77,7 @@ class ClassEvaluation(Evaluation):
     """Of every face that could be read."""
     comparison: ClassComparison | None = None
     """With the second model, where there is one."""
+
+    def facts(self) -> dict[str, Any]:
+        adjusted = self.predictions.logit_adjust
+        return super().facts() | ({"logit_adjust": adjusted} if adjusted else {})

@@ -43,6 +43,11 @@ def warnings(result: ClassEvaluation) -> list[str]:
         more.append(f"Left out, because the model has no such class: {lost}.")
     if absent := value_of(result.scores, "balanced_accuracy").note:
         more.append(f"Balanced accuracy and macro F1: {absent}.")
+    if strength := result.predictions.logit_adjust:
+        more.append(
+            f"Logit adjustment {strength:g}: rare classes are found more often and common ones less than the network "
+            "would by itself. Its prediction sets do not hold for these probabilities and are left out."
+        )
     return page.warnings(result, *more)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from mien.core.errors import MienError
 from mien.core.labels import LabelSet
 from mien.engine.evaluation.classes.predictions import ClassEvaluation, ClassPredictions
-from mien.engine.evaluation.tables import read_rows, write_columns, write_failures
+from mien.engine.evaluation.tables import evaluated_rows, write_columns, write_failures
 from mien.media.files import write_csv
 from mien.report.plots import confusion_figure, reliability_figure
 
@@ -47,7 +47,7 @@ def read_predictions(path: Path) -> ClassPredictions:
     path = path / f"{PREDICTIONS}.csv" if path.is_dir() else path
     if not path.is_file():
         raise MienError(f"No predictions.csv at {path}. Expected the --output folder of `mien evaluate`.")
-    rows = read_rows(path, ("key", "truth", "predicted"))
+    rows = evaluated_rows(path, ("key", "truth", "predicted"))
     names = tuple(column[2:] for column in rows[0] if column and column.startswith("p_"))
     if not names:
         raise MienError(f"{path}: not a table of `mien evaluate`; it needs a column p_CLASS for each class.")

@@ -16,7 +16,7 @@ from mien.engine.evaluation.classes.tables import PREDICTIONS, read_predictions,
 from mien.engine.evaluation.classes.text import MEANING, format_value
 from mien.engine.evaluation.comparison import Comparison
 from mien.engine.evaluation.data import EvaluationData, Target
-from mien.engine.evaluation.options import Bootstrap, NoOptions
+from mien.engine.evaluation.options import Bootstrap, ClassOptions
 from mien.engine.evaluation.page import print_scores
 from mien.engine.evaluation.scores import Score
 from mien.engine.evaluation.shared_pass import Arrays, Collect, Collected
@@ -30,7 +30,11 @@ class ClassTask(SharedPassTask):
     evaluation = ClassEvaluation
     table = f"{PREDICTIONS}.csv"
 
-    def target(self, data: EvaluationData, info: BundleInfo, output: str, options: NoOptions) -> Target:
+    options_class = ClassOptions
+
+    def target(self, data: EvaluationData, info: BundleInfo, output: str, options: ClassOptions) -> Target:
+        if options.logit_adjust:
+            info.prior(output)
         return data.class_target(labels_of(info, output))
 
     def collect(self, job: Job) -> Collect:
@@ -42,9 +46,11 @@ class ClassTask(SharedPassTask):
     def predicted(self, job: Job, found: Collected) -> tuple[ClassPredictions, list[Score]]:
         by_key = {sample.key: sample for sample in job.target.samples}
         samples = [by_key[key] for key in found.keys]
+        strength = job.options.logit_adjust
         predictions = ClassPredictions(
             labels_of(job.info, job.output), tuple(found.keys), np.array([sample.expression for sample in samples]),
-            found.array("logits"), job.info.temperature(job.output), job.info.calibration.get(job.output),
+            job.info.adjusted_logits(job.output, found.array("logits"), strength), job.info.temperature(job.output),
+            None if strength else job.info.calibration.get(job.output), strength,
         )  # fmt: skip
         return predictions, score_classes(predictions, job.bootstrap) + group_scores(
             predictions, samples, job.bootstrap

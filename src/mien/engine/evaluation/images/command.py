@@ -48,7 +48,7 @@ def compare_images(
         bootstrap: bootstrap resamples for the confidence intervals; 0 leaves them out.
         seed: seed of the resampling.
     """
-    from mien.engine.evaluation.images.measure import measured
+    from mien.engine.evaluation.images.measure import measured, networks_of
     from mien.engine.evaluation.images.networks import NetworkFiles
     from mien.engine.evaluation.images.pairs import paired
     from mien.engine.evaluation.images.tables import summary, write_tables
@@ -62,8 +62,9 @@ def compare_images(
     names = [name.strip() for name in metrics.split(",") if name.strip()]
     files = NetworkFiles(lpips_network, lpips_backbone, lpips_heads, recogniser, curricular, inception, id_crop)
     runs = {folder: paired(folder, folders[-1]) for folder in folders[:-1]}
+    looking, drawn = networks_of(names, legacy=legacy, files=files), Bootstrap(bootstrap, seed)
     found = [
-        measured(folder, pairs, names, resize=resize, legacy=legacy, files=files, bootstrap=Bootstrap(bootstrap, seed))
+        measured(folder, pairs, names, resize=resize, legacy=legacy, looking=looking, bootstrap=drawn)
         for folder, pairs in runs.items()
     ]
     text = summary(found)

@@ -27,6 +27,10 @@ class AlignedFaces:
         self._find, self._landmarker, self._spec = create_detector("dlib"), Landmarker(), PictureInput(size=SIDE)
         self._last: tuple[np.ndarray, tuple[np.ndarray, np.ndarray] | None] | None = None
 
+    def restart(self) -> None:
+        """Counts from 0 again, for another folder of pictures."""
+        self.without = self.as_truth = 0
+
     def metric(self, of_faces: Metric) -> Metric:
         """The metric of pictures in 0..1 that `of_faces` gives of their faces; NaN where there is none."""
 

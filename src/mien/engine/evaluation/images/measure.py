@@ -42,12 +42,13 @@ class Measured:
 
 
 def measured(
-    folder: str, pairs: Sequence[Pair], names: Sequence[str], *, resize: int, legacy: bool, files: NetworkFiles,
+    folder: str, pairs: Sequence[Pair], names: Sequence[str], *, resize: int, legacy: bool, looking: NetworkMetrics,
     bootstrap: Bootstrap,
 ) -> Measured:  # fmt: skip
-    """Raises MienError for an unknown metric, a missing file, and pictures of two sizes that are not resized."""
+    """Raises MienError for pictures of two sizes that are not resized. names: as `networks_of` has checked them."""
     first = _pixels(pairs[0].truth, resize)
-    metrics, looking = metrics_of(names, side=min(first.shape[:2]), legacy=legacy, files=files)
+    looking.restart()
+    metrics = metrics_of(names, side=min(first.shape[:2]), legacy=legacy, looking=looking)
     rows = []
     for pair in tracked(pairs, "measuring pictures", len(pairs)):
         given = _pair_of(pair, resize)
@@ -64,26 +65,32 @@ def measured(
     return Measured(folder, [pair.stem for pair in pairs], columns, scores, notes, looking.networks)
 
 
-def metrics_of(
-    names: Sequence[str], *, side: int, legacy: bool, files: NetworkFiles
-) -> tuple[dict[str, Metric], NetworkMetrics]:
-    """By the name that carries the protocol, and what looks through networks. side: the shorter one of the pictures."""
+def networks_of(names: Sequence[str], *, legacy: bool, files: NetworkFiles) -> NetworkMetrics:
+    """What of these metrics looks through networks, loaded once for all folders.
+
+    Raises MienError for an unknown metric, for none at all, and for a missing file.
+    """
     for name in names:
         if name not in KNOWN:
             raise MienError(f"No metric {name!r}.{nearest(name, KNOWN)} There are {', '.join(KNOWN)}.")
+    if not names and not legacy:
+        raise MienError(f"--metrics names none; there are {', '.join(KNOWN)}.")
     looking = NetworkMetrics()
     for name in names:
         if name in WITH_NETWORKS:
             looking.add(name, files)
+    return looking
+
+
+def metrics_of(names: Sequence[str], *, side: int, legacy: bool, looking: NetworkMetrics) -> dict[str, Metric]:
+    """Of pairs, by the name that carries the protocol. side: the shorter one of the pictures."""
     found: dict[str, Metric] = {}
     for name in names:
         found |= _plain(name, side) if name not in WITH_NETWORKS else {}
     found |= looking.pairs
     if legacy:
         found |= {"psnr@published": image_quality.published_psnr, "ssim@published": image_quality.published_ssim}
-    if not found and not looking.sets:
-        raise MienError(f"--metrics names none; there are {', '.join(KNOWN)}.")
-    return found, looking
+    return found
 
 
 def _plain(name: str, side: int) -> dict[str, Metric]:

@@ -58,6 +58,13 @@ class NetworkMetrics:
         """One of lpips, id and fid. Raises MienError, by the name of the metric, where its file is not there."""
         {"lpips": self._lpips, "id": self._identity, "fid": self._frechet}[name](files)
 
+    def restart(self) -> None:
+        """Begins another folder of pictures, through the same networks."""
+        for whole in self.sets.values():
+            whole.restart()
+        if self.faces is not None:
+            self.faces.restart()
+
     def _lpips(self, files: NetworkFiles) -> None:
         backbone = _file("lpips", files.lpips_backbone, "--lpips-backbone")
         heads = _file("lpips", files.lpips_heads, "--lpips-heads")
@@ -114,6 +121,10 @@ class FrechetDistance:
 
     def __init__(self, name: str, features: Callable[[np.ndarray], np.ndarray]) -> None:
         self.name, self._features = name, features
+        self.restart()
+
+    def restart(self) -> None:
+        """Forgets the pictures."""
         self._moments: tuple[Moments, Moments] | None = None
         self._waiting: list[tuple[np.ndarray, np.ndarray]] = []
 

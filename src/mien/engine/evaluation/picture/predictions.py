@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from mien.core.errors import MienError
-from mien.engine.evaluation.tables import read_rows, write_columns
+from mien.engine.evaluation.tables import evaluated_rows, write_columns
 from mien.metrics import reconstruction
 
 PICTURES = "pictures"
@@ -38,7 +38,7 @@ def write_pictures(folder: Path, errors: PictureErrors) -> None:
 
 def read_pictures(path: Path) -> PictureErrors:
     """Of a pictures.csv. Raises MienError for another table."""
-    rows = read_rows(path, ("key", *METRICS))
+    rows = evaluated_rows(path, ("key", *METRICS))
     try:
         metrics = {name: np.array([float(row[name]) for row in rows]) for name in METRICS}
     except (TypeError, ValueError) as error:

@@ -8,7 +8,7 @@ import numpy as np
 from mien.core.errors import MienError
 from mien.engine.evaluation.points.plots import ced_figure
 from mien.engine.evaluation.points.predictions import PointEvaluation, PointPredictions
-from mien.engine.evaluation.tables import read_rows, write_columns, write_failures
+from mien.engine.evaluation.tables import evaluated_rows, write_columns, write_failures
 from mien.metrics.alignment import Normaliser, nme_per_face
 
 POINTS = "points"
@@ -34,7 +34,7 @@ def write_points(folder: Path, result: PointEvaluation) -> None:
 
 def read_face_errors(path: Path) -> tuple[str, dict[str, dict[str, float]]]:
     """Of a points.csv: the normaliser, and crop -> key -> NME. Raises MienError for another table."""
-    rows = read_rows(path, ("key", "crop"))
+    rows = evaluated_rows(path, ("key", "crop"))
     column = next((name for name in rows[0] if name.startswith("nme_")), "")
     if not column:
         raise MienError(f"{path}: not a table of `mien evaluate`; it needs a column nme_NORMALISER.")

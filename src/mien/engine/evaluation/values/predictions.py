@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from mien.core.errors import MienError
-from mien.engine.evaluation.tables import read_rows, write_columns
+from mien.engine.evaluation.tables import evaluated_rows, write_columns
 
 VALUES = "values"
 _TRUE = "true_"
@@ -50,7 +50,7 @@ def write_values(folder: Path, predictions: ValuePredictions) -> None:
 
 def read_values(path: Path) -> ValuePredictions:
     """Of a values.csv. Raises MienError for another table."""
-    rows = read_rows(path, ("key",))
+    rows = evaluated_rows(path, ("key",))
     names = tuple(c.removeprefix(_TRUE) for c in rows[0] if c.startswith(_TRUE) and c.removeprefix(_TRUE) in rows[0])
     if not names:
         raise MienError(f"{path}: not a table of `mien evaluate`; it needs columns NAME and true_NAME.")

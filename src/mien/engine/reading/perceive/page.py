@@ -13,7 +13,8 @@ from PIL import Image
 from mien.engine.reading.perceive.drawings import WAY_NAMES, described, perceived_sheet, strength_sheet
 from mien.engine.reading.perceive.source import ORDER, Heard, Networks, PerceiveOptions
 from mien.engine.reading.perceive.tables import Expressions
-from mien.media.files import atomic_path, printable, write_text
+from mien.media.files import printable, write_text
+from mien.media.image import save_png
 from mien.report.page import Section, caveats, macro, write_page
 from mien.report.parts import bar, facts, photo
 from mien.report.plots import curves_figure
@@ -57,10 +58,10 @@ def write_results(
 ) -> None:  # fmt: skip
     """perceived.png, strengths.png, perceive.json and report.html."""
     sheet = perceived_sheet(shown.photo, shown.perceived, shown.found)
-    _save(sheet, folder / "perceived.png")
+    save_png(folder / "perceived.png", sheet)
     strengths = _strengths(networks, shown)
     if strengths is not None:
-        _save(strengths, folder / "strengths.png")
+        save_png(folder / "strengths.png", strengths)
     spread = _spread(options, networks, shown) if options.samples else None
     write_text(folder / "perceive.json", _summary(options, networks, mean, spread, notes))
     note = "mean over the frames that were read" if video else _over(windows)
@@ -178,8 +179,3 @@ def _summary(
     if spread is not None:
         values["samples"] = {"count": options.samples, "mean": spread.mean, "deviation": spread.deviation}
     return json.dumps(values, indent=2, ensure_ascii=False) + "\n"
-
-
-def _save(image: Image.Image, path: Path) -> None:
-    with atomic_path(path) as temporary:
-        image.save(temporary, format="PNG")
