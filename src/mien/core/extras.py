@@ -11,6 +11,7 @@ EXTRAS = {
     "video": ("av",),
     "audio": ("soundfile", "soxr"),
     "fast": ("openvino",),
+    "cluster": ("ray",),
 }  # fmt: skip
 
 

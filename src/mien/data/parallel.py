@@ -8,12 +8,13 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from itertools import islice
 from multiprocessing import get_context, parent_process
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import cv2
 
@@ -21,12 +22,57 @@ from mien.core.errors import MienError
 from mien.media.image import DECODING
 from mien.media.parallel import cores
 
-__all__ = ["cores", "parallel_map", "stopped"]
+__all__ = ["Executor", "cores", "parallel_map", "shared_out", "stopped"]
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 _ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
+_AHEAD = 4  # tasks a process that are handed out before their turn
 _stop: list[Any] = []  # in a worker: the event that the parent sets when nobody waits for results any more
+
+
+@runtime_checkable
+class Executor(Protocol):
+    """What runs tasks elsewhere: processes of this machine, or of a cluster (data.cluster)."""
+
+    width: int
+    """Tasks at a time."""
+
+    def submit(self, function: Callable[[Any], Any], task: Any) -> Any:
+        """A handle of the task; `function` is a module's own."""
+        ...
+
+    def done(self, handles: Sequence[Any]) -> Sequence[Any]:
+        """Waits until one of them is done, and returns those that are."""
+        ...
+
+    def result(self, handle: Any) -> Any:
+        """Of a handle that is done. Raises what the task raised, and MienError when its process was killed."""
+        ...
+
+
+def shared_out(
+    function: Callable[[Task], Result], tasks: Iterable[Task], executor: Executor, *, ordered: bool = False
+) -> Iterator[tuple[int, Result]]:
+    """Yields (position of the task, its result) as they are done; ordered: in the order of the tasks.
+
+    At most four tasks for each of the executor's at a time are handed out, or done and not yet yielded, so that memory
+    does not grow with their number. Raises what a task raised.
+    """
+    handed: dict[Any, int] = {}
+    ready: dict[int, Result] = {}
+    rest, turn, most = enumerate(tasks), 0, _AHEAD * executor.width
+    while True:
+        for position, task in islice(rest, most - len(handed) - len(ready)):
+            handed[executor.submit(function, task)] = position
+        if not handed:
+            return
+        for handle in executor.done(list(handed)):
+            ready[handed.pop(handle)] = executor.result(handle)
+        while (turn in ready) if ordered else ready:
+            position = turn if ordered else next(iter(ready))
+            turn += 1
+            yield position, ready.pop(position)
 
 
 def parallel_map(
@@ -42,15 +88,34 @@ def parallel_map(
         yield from ((position, function(task)) for position, task in enumerate(tasks))
         return
     with _pool(workers) as pool:
-        with _script_left_alone():
-            places: dict[Future[Result], int] = {pool.submit(function, task): i for i, task in enumerate(tasks)}
+        yield from shared_out(function, tasks, _Processes(pool, workers))
+
+
+class _Processes:
+    """Of this machine."""
+
+    def __init__(self, pool: ProcessPoolExecutor, width: int) -> None:
+        self._pool, self.width = pool, width
+
+    def submit(self, function: Callable[[Any], Any], task: Any) -> Any:
+        with _script_left_alone(), self._named():
+            return self._pool.submit(function, task)
+
+    def done(self, handles: Sequence[Any]) -> Sequence[Any]:
+        return list(wait(handles, return_when=FIRST_COMPLETED).done)
+
+    def result(self, handle: Any) -> Any:
+        with self._named():
+            return handle.result()
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
         try:
-            for done in as_completed(places):
-                yield places.pop(done), done.result()
+            yield
         except BrokenProcessPool as error:
             raise MienError(
-                f"A worker process was killed, as a machine without free memory does. Fewer of them ({workers} now): "
-                "--workers N."
+                f"A worker process was killed, as a machine without free memory does. Fewer of them ({self.width} "
+                "now): --workers N."
             ) from error
 
 

@@ -19,6 +19,15 @@ def relative_position_index(side: int) -> Int[Tensor, "tokens tokens"]:
     return (y[:, None] - y + side - 1) * (2 * side - 1) + (x[:, None] - x + side - 1)
 
 
+def attention_weights(
+    query: Float[Tensor, "batch heads queries head"], key: Float[Tensor, "batch heads keys head"],
+    bias: Float[Tensor, "_ heads queries keys"] | None = None,
+) -> Float[Tensor, "batch heads queries keys"]:  # fmt: skip
+    """softmax(q k / sqrt(head) + bias), which the fused kernel does not give."""
+    scores = query @ key.transpose(2, 3) / query.shape[3] ** 0.5
+    return (scores if bias is None else scores + bias).softmax(3)
+
+
 class DropPath(nn.Module):
     """Drops whole samples of a residual branch with probability `rate` in training, and rescales the others."""
 
@@ -90,11 +99,23 @@ class CrossAttention(nn.Module):
     def split_heads(self, x: Float[Tensor, "batch tokens width"]) -> Float[Tensor, "batch heads tokens head_dim"]:
         return x.view(x.shape[0], -1, self.heads, self.head_dim).transpose(1, 2)
 
+    def _parts(self, tokens: Tensor, query: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values, each [batch, heads, tokens, head_dim]."""
+        key, value = self.kv(tokens).chunk(2, dim=-1)
+        q, k, v = (self.split_heads(t) for t in (query.to(key.dtype), key, value))
+        return q, k, v
+
+    def weights(
+        self, tokens: Float[Tensor, "batch tokens width"], query: Float[Tensor, "batch tokens width"]
+    ) -> Float[Tensor, "batch heads tokens tokens"]:
+        """How much each place (third axis) reads from each other one; rows sum to 1."""
+        q, k, _ = self._parts(tokens, query)
+        return attention_weights(q, k, self.bias())
+
     def forward(
         self, tokens: Float[Tensor, "batch tokens width"], query: Float[Tensor, "batch tokens width"]
     ) -> Float[Tensor, "batch tokens width"]:
-        key, value = self.kv(tokens).chunk(2, dim=-1)
-        q, k, v = (self.split_heads(t) for t in (query.to(key.dtype), key, value))
+        q, k, v = self._parts(tokens, query)
         out = F.scaled_dot_product_attention(q, k, v, attn_mask=self.bias().to(q.dtype))
         return self.proj(out.transpose(1, 2).flatten(2))
 
@@ -120,12 +141,24 @@ class SelfAttention(nn.Module):
         q = F.linear(x[:, :1], self.qkv.weight[:width], self.qkv.bias[:width])
         return q.view(x.shape[0], 1, self.heads, -1).transpose(1, 2)
 
-    def forward(self, x: Float[Tensor, "batch tokens width"], *, first_only: bool = False) -> Tensor:
+    def _parts(self, x: Tensor, first_only: bool) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries (of the first token alone, where asked for), keys and values."""
         if first_only:
             q, kv = self._first_query(x), F.linear(x, self.qkv.weight[x.shape[2] :], self.qkv.bias[x.shape[2] :])
             k, v = self._split(kv, 2)
         else:
             q, k, v = self._split(self.qkv(x), 3)
+        return q, k, v
+
+    def weights(
+        self, x: Float[Tensor, "batch tokens width"], *, first_only: bool = False
+    ) -> Float[Tensor, "batch heads queries tokens"]:
+        """How much each token (third axis) reads from each; rows sum to 1."""
+        q, k, _ = self._parts(x, first_only)
+        return attention_weights(q, k)
+
+    def forward(self, x: Float[Tensor, "batch tokens width"], *, first_only: bool = False) -> Tensor:
+        q, k, v = self._parts(x, first_only)
         out = F.scaled_dot_product_attention(q, k, v)
         return self.proj(out.transpose(1, 2).flatten(2))
 

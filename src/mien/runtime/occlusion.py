@@ -72,9 +72,14 @@ def region_drops(
     crop: Crop, read: Read, landmarks: Float[np.ndarray, "68 2"], *, fill: Fill = "blur"
 ) -> Mapping[str, float]:
     """The drop of the probability with brows, eyes, nose and mouth hidden. landmarks: in crop pixels."""
-    masks = {name: _hull(crop.shape[0], landmarks, names) for name, names in REGIONS.items()}
+    masks = region_masks(crop.shape[0], landmarks)
     _, drops = _drops(crop, read, list(masks.values()), fill)
     return dict(zip(masks, drops.tolist(), strict=True))
+
+
+def region_masks(size: int, landmarks: Float[np.ndarray, "68 2"]) -> dict[str, Mask]:
+    """Where brows, eyes, nose and mouth are in a crop: 1 inside, 0 outside, with soft edges."""
+    return {name: _hull(size, landmarks, names) for name, names in REGIONS.items()}
 
 
 def hidden(crop: Crop, mask: Mask, fill: Fill) -> Crop:

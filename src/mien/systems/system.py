@@ -10,6 +10,7 @@ from mien.core.bundle import BundleInfo
 from mien.core.errors import MienError
 from mien.core.labels import LabelSet
 from mien.core.spec import Control, Input, Output, PictureInput, VectorInput, first_labels
+from mien.nn.explanation import AttentionMap
 
 
 class System(nn.Module):
@@ -26,6 +27,8 @@ class System(nn.Module):
     # Prefixes of parameter names, group by group from the input to the output, for optim.layer_decay. A parameter
     # belongs to the group of its longest prefix.
     layer_groups: ClassVar[tuple[tuple[str, ...], ...]] = ()
+    # Names of modules that give a feature map [batch, channels, h, w] of the picture, for Grad-CAM, the default first.
+    feature_maps: ClassVar[tuple[str, ...]] = ()
 
     @classmethod
     def default_inputs(cls, config: Any) -> dict[str, Input]:
@@ -54,6 +57,11 @@ class System(nn.Module):
 
     def forward(self, *inputs: Any, **options: Any) -> dict[str, Tensor]:  # subclasses name their inputs
         raise AssertionError(f"{type(self).__name__} has no forward")
+
+    def attention_maps(self, *inputs: Any) -> dict[str, AttentionMap]:
+        """How much the network reads from each place of these inputs, by name, the default first; here: it has no
+        attention over places."""
+        return {}
 
     @property
     def data_inputs(self) -> dict[str, Input]:

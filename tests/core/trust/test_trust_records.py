@@ -19,7 +19,7 @@ from mien.core.trust.quality import FLAGS, MEASURES, FaceQuality
 
 GOOD = {
     "sharpness": 0.3, "brightness": 0.5, "contrast": 0.2, "size": 100.0, "cut": 0.0, "turn": 5.0, "hidden": 0.0,
-    "confidence": 0.9, "energy": -4.0,
+    "confidence": 0.9, "plausibility": 0.9, "energy": -4.0,
 }  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -55,7 +56,9 @@ def test_each_fault_of_a_picture_raises_its_own_flag(texture):
         pose_rad=(0.0, -1.0, 0.5),
     )  # fmt: skip
     found = quality_of(texture, BOX, points=points)
-    assert found.flags == ("turned", "occluded", "uncertain_points")
+    assert found.flags == ("turned", "occluded", "uncertain_points", "unlike_face")
+    sure = replace(points, confidence=np.r_[np.full(36, 0.95), np.full(12, 0.2), np.full(20, 0.95)])  # but for the eyes
+    assert quality_of(texture, BOX, points=sure).flags == ("turned", "occluded", "uncertain_points")
     assert found.values["hidden"] == pytest.approx(20 / 51) and found.values["turn"] == pytest.approx(np.degrees(1.0))
 
 

@@ -64,6 +64,10 @@ MEASURES = (
         "left out", 0.3, "uncertain_points",
     ),
     Measure(
+        "plausibility", "probability", "0..1", "mean confidence of all points: low where the landmark model finds no "
+        "upright face", 0.6, "unlike_face",
+    ),
+    Measure(
         ENERGY, "", "", "-log(sum(exp(logits))) of the first output of classes; high where the face is unlike those of "
         "the training; the limit is the bundle's (99 % of its held-out faces lie below)", None, "", None,
         "unlike_training",

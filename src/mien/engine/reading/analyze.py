@@ -45,6 +45,7 @@ def analyze(
     precision: Literal["auto", "fp32", "bf16"] = "auto",
     threads: int | None = None,
     limit: int | None = None,
+    ray: str | None = None,
 ) -> str:
     """Read faces in photos, folders and videos: prints a line for each face; --output writes a table and pictures.
 
@@ -102,6 +103,8 @@ def analyze(
         precision: bf16 is faster for large networks, on CPUs that support it.
         threads: CPU threads; by default one for each core.
         limit: largest number of pictures and videos to read.
+        ray: read on the processes of a Ray cluster, with the same table: local (one process a core), local:N, auto,
+            HOST:PORT or ray://HOST:PORT. Every machine sees the files at the same paths. Draws nothing: --no-overlay.
     """
     from mien.engine.reading.inputs import (
         bundles_of,
@@ -115,6 +118,7 @@ def analyze(
     from mien.engine.reading.output_folder import OutputFolder
     from mien.engine.reading.page.report import write_report_of
     from mien.engine.reading.run import AnalyzeRun, PrintedRun
+    from mien.engine.reading.sharing.readings import shared_readings
     from mien.engine.reading.tables.convert import write_formats_of
     from mien.engine.reading.videos import Videos, video_details
     from mien.engine.reading.voice.table import hearing_of, read_voices
@@ -132,6 +136,8 @@ def analyze(
         raise MienError(f"--{'face3d-bundle' if face3d_bundle else 'mesh'} is for 3D faces: --with face3d.")
     if output is None and (option := next((name for name, given in needing.items() if given), None)):
         raise MienError(f"--{option} needs --output FOLDER; without it mien analyze prints its readings only.")
+    if ray is not None and output is not None and (overlay or overlay_video):
+        raise MienError("--ray reads elsewhere and draws no pictures: add --no-overlay, without --overlay-video.")
     selection = FrameSelection(positive(every, "every") or 1, fps, seconds(start, "start") or 0.0, seconds(end, "end"))
     named, live = live_sources(inputs, stdin_frames)
     if live and resume:
@@ -141,14 +147,16 @@ def analyze(
         out = folder and stack.enter_context(OutputFolder(folder, resume=resume, overwrite=overwrite))
         files = [*live, *(files_of(named, folder) if named or not live else [])][: positive(limit, "limit")]
         bundles, hearing = hearing_of(bundles_of(bundle), wanted=extras["voice"], threads=threads)
-        analyzer = Analyzer(
-            bundles, detector=finder, weights=detector_weights, min_face=min_face, backend=backend,
-            precision=precision, threads=threads, smooth=smooth, affect=extras["affect"],
-            face3d=face3d_bundle or extras["face3d"],
-            landmarks=landmarks_for(bundles, landmarks, landmark_bundle),
-            detect_every=positive(detect_every, "detect-every") or 1, max_faces=positive(max_faces, "max-faces"),
-            coverage=coverage, abstain=abstain, logit_adjust=logit_adjust,
-        )  # fmt: skip
+        options: dict[str, Any] = {
+            "bundle": bundles, "detector": finder, "weights": detector_weights, "min_face": min_face,
+            "backend": backend, "precision": precision, "threads": threads, "smooth": smooth,
+            "affect": extras["affect"], "face3d": face3d_bundle or extras["face3d"],
+            "landmarks": landmarks_for(bundles, landmarks, landmark_bundle),
+            "detect_every": positive(detect_every, "detect-every") or 1,
+            "max_faces": positive(max_faces, "max-faces"), "coverage": coverage, "abstain": abstain,
+            "logit_adjust": logit_adjust,
+        }  # fmt: skip
+        analyzer = Analyzer(**options)
         if points and analyzer.landmarks is None:
             raise MienError("--points needs landmarks. Leave out --landmarks no, or name a --landmark-bundle.")
         details = {
@@ -157,6 +165,9 @@ def analyze(
             **({"logit_adjust": logit_adjust} if logit_adjust else {}),
         }  # fmt: skip
         videos = Videos(analyzer, selection, live)
+        if ray is not None:
+            shared = stack.enter_context(shared_readings(ray, videos, options))
+            videos, details["ray"] = shared, shared.described
         drawn: dict[str, Any] = {
             "overlay": overlay,
             "overlay_video": overlay_video,

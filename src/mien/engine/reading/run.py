@@ -87,6 +87,7 @@ class PrintedRun:
     def _read_all(self, bars: ProgressBars, skipped: Stored) -> None:
         """A half-read video first, so that only the last file of the table can ever be half read."""
         rest = [path for path in self.files if printable(str(path)) not in skipped.sources]
+        self.videos.begin(rest)
         self._read_pictures(bars, [path for path in rest if not self.videos.is_video(path)])
         for path in rest:
             if self.videos.is_video(path):
@@ -95,7 +96,7 @@ class PrintedRun:
     def _read_pictures(self, bars: ProgressBars, pictures: list[Path]) -> None:
         advance = bars.add("pictures", len(pictures))
         names = iter(pictures)
-        for read in self.analyzer.read_files(pictures):
+        for read in self.videos.pictures(pictures):
             self._draw(next(names), read)
             self._append(read.readings, readable=read.picture is not None)
             advance(1)

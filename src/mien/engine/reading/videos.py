@@ -1,6 +1,6 @@
 """The videos of a run of `mien analyze`: files, cameras, what comes through standard input; which frames are read."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from mien.runtime.readings import FaceReading, PictureReadings, Readings
 
 @dataclass(frozen=True, eq=False)
 class Videos:
-    """What is a video among the inputs, and its readings."""
+    """What is a video among the inputs, and the readings of pictures and videos."""
 
     analyzer: Analyzer
     """Reads them, and the pictures."""
@@ -31,6 +31,13 @@ class Videos:
     def source(self, path: Path) -> FrameSource:
         """Of its frames."""
         return self.live.get(path) or VideoFile(path)
+
+    def begin(self, files: Sequence[Path]) -> None:
+        """Before the first is read: what will be, pictures first, then videos, each in this order."""
+
+    def pictures(self, paths: Sequence[Path]) -> Iterator[PictureReadings]:
+        """In their order."""
+        return self.analyzer.read_files(paths)
 
     def readings(self, path: Path) -> Iterator[PictureReadings]:
         """Its frames; where the video itself fails, the reason comes last."""

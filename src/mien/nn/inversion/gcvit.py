@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mien.core.errors import MienError
-from mien.nn.attention import DropPath, Mlp, SqueezeExcitation, relative_position_index
+from mien.nn.attention import DropPath, Mlp, SqueezeExcitation, attention_weights, relative_position_index
 
 LAYER_SCALE, SQUEEZE = 1e-5, 4
 SIDES = (64, 32, 16, 8)  # of the maps of the four levels, whatever the picture's
@@ -103,13 +103,25 @@ class WindowAttention(nn.Module):
         """Gathers the bias once; from now on changes of the table are not seen."""
         self.fixed_bias = self.bias().detach()
 
+    def _parts(self, windows: Tensor, queries: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values, each [windows, heads, tokens, head]."""
+        joint = self.qkv(windows).unflatten(2, (-1, self.heads, windows.shape[2] // self.heads))
+        *own, k, v = joint.permute(2, 0, 3, 1, 4).unbind(0)
+        return own[0] if queries is None else queries.to(k.dtype), k, v
+
+    def weights(
+        self, windows: Float[Tensor, "windows tokens width"],
+        queries: Float[Tensor, "windows heads tokens head"] | None = None,
+    ) -> Float[Tensor, "windows heads tokens tokens"]:  # fmt: skip
+        """How much each place (third axis) reads from each other one of its window; rows sum to 1."""
+        q, k, _ = self._parts(windows, queries)
+        return attention_weights(q, k, self.bias())
+
     def forward(
         self, windows: Float[Tensor, "windows tokens width"],
         queries: Float[Tensor, "windows heads tokens head"] | None = None,
     ) -> Float[Tensor, "windows tokens width"]:  # fmt: skip
-        joint = self.qkv(windows).unflatten(2, (-1, self.heads, windows.shape[2] // self.heads))
-        *own, k, v = joint.permute(2, 0, 3, 1, 4).unbind(0)
-        q = own[0] if queries is None else queries.to(k.dtype)
+        q, k, v = self._parts(windows, queries)
         out = F.scaled_dot_product_attention(q, k, v, attn_mask=self.bias().to(q.dtype))
         out = out.transpose(1, 2)
         if torch.compiler.is_compiling():  # an exporter takes the kernel apart, and then its axes lie otherwise

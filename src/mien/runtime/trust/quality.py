@@ -103,4 +103,5 @@ def _of_points(points: FacePoints) -> dict[str, float]:
         values["hidden"] = len(hidden) / (SCHEME_68.points - _FIRST_INNER)
     if regions := region_confidence(points):
         values["confidence"] = min(regions.values())
+        values["plausibility"] = float(np.mean(np.asarray(points.confidence)))
     return values

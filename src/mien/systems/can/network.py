@@ -56,6 +56,7 @@ class FaceExpression(System):
 
     name = "can_face_expression"
     config_class = FaceExpressionConfig
+    feature_maps = ("face.encoder.blocks.3", "face.encoder.blocks.2", "face.encoder.blocks.1")
 
     @classmethod
     def default_inputs(cls, config: FaceExpressionConfig) -> dict[str, Input]:

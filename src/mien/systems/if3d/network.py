@@ -31,6 +31,7 @@ from mien.core.options import check_choices, check_rules
 from mien.core.spec import Input, Output, PictureInput
 from mien.nn import fusion
 from mien.nn.ddamfn import DualDirectionHeads, MixedFeatureNet
+from mien.nn.explanation import AttentionMap
 from mien.nn.mobilefacenet import ConvNorm
 from mien.systems.system import System
 
@@ -42,6 +43,12 @@ LEGACY_DROPOUT = {
     "linear": (0.5, 0.0, 0.0, 0.0), "attention": (0.5, 0.0, 0.0, 0.0), "gate": (0.5, 0.4, 0.3, 0.0),
     "spp": (0.5, 0.4, 0.3, 0.0),
 }  # fmt: skip
+
+
+_HEADS_MAP = (
+    "dual-direction heads: the factor, 0..1, that weights each place of the trunk's last map: the largest of the "
+    "heads, mean over channels; a factor is no share, and does not sum to 1"
+)
 
 
 @dataclass(frozen=True)
@@ -158,6 +165,7 @@ class StreamSystem(System):
     """What both systems declare: pictures of one size in, classes and affect out. Subclasses define `streams`."""
 
     variants: ClassVar[dict[str, dict[str, Any]]] = {"base": {}, "small": SMALL}
+    feature_maps = ("trunk.features", "trunk.stages.1", "trunk.stages.0")
 
     @classmethod
     def default_inputs(cls, config: StreamConfig) -> dict[str, Input]:
@@ -177,6 +185,12 @@ class StreamSystem(System):
 
     def forward(self, *pictures: Picture) -> dict[str, Tensor]:
         return self.streams(*pictures).outputs
+
+    @torch.no_grad()
+    def attention_maps(self, *inputs: Picture) -> dict[str, AttentionMap]:
+        """Of the dual-direction heads, on the map of each stream."""
+        found = self.streams(*inputs).attention
+        return {name: AttentionMap(heads.amax(0).mean(1), _HEADS_MAP) for name, heads in found.items()}
 
 
 class Ddamfn(StreamSystem):

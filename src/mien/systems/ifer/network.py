@@ -14,18 +14,26 @@ Where we depart from the released code
 """
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, cast
 
+import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mien.core.options import Rules, check_choices
 from mien.core.spec import Input
+from mien.nn.explanation import AttentionMap, recorded_weights, rollout
 from mien.nn.inversion.encoders import FeatureModulation
+from mien.nn.inversion.gcvit import SIDES, Block, Level
 from mien.systems.ifer.generator import face_input
 from mien.systems.ifer.inversion import SMALL_ENCODER, SMALL_GENERATOR, EncoderConfig
 from mien.systems.system import System
+
+_LEVEL_MAP = (
+    "attention rollout through the blocks of one level of the GC ViT (heads averaged, half of each block its "
+    "residual), mean over all places: level"
+)
 
 
 @dataclass(frozen=True)
@@ -59,6 +67,7 @@ class Ifer(System):
         ("encoder.trunk.levels.3", "encoder.styles", "encoder.structure_conv"),
         ("head",),
     )
+    feature_maps = ("head.style_conv", "head.conv", "encoder.structure_conv")
 
     @classmethod
     def default_inputs(cls, config: IferConfig) -> dict[str, Input]:
@@ -72,6 +81,24 @@ class Ifer(System):
             classes=config.num_classes, structure_channels=config.structure_width, width=config.style,
             pooling=config.pooling,
         )  # fmt: skip
+
+    @torch.no_grad()
+    def attention_maps(self, *inputs: Float[Tensor, "batch 3 size size"]) -> dict[str, AttentionMap]:
+        """Of the encoder's last two levels, whose windows are the whole map; the first two see windows only."""
+        every = [cast(Level, level) for level in self.encoder.trunk.levels]
+        levels = {i: level for i, level in enumerate(every) if level.window == SIDES[i]}
+        blocks: dict[str, nn.Module] = {
+            f"{i}.{n}": cast(Block, block).attention
+            for i, level in levels.items()
+            for n, block in enumerate(level.blocks)
+        }
+        with recorded_weights(blocks) as found:
+            self(*inputs)
+        maps = {}
+        for i in sorted(levels, reverse=True):
+            over = rollout([found[name] for name in blocks if name.startswith(f"{i}.")]).mean(1)
+            maps[f"level_{i}"] = AttentionMap(over.unflatten(1, (SIDES[i], SIDES[i])), f"{_LEVEL_MAP} {i}")
+        return maps
 
     def forward(self, image: Float[Tensor, "batch 3 size size"]) -> dict[str, Tensor]:
         if image.shape[-1] != self.config.encoder_size:

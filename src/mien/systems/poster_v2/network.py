@@ -32,10 +32,17 @@ from mien.core.labels import AFFECT
 from mien.core.options import check_rules
 from mien.core.spec import Input, Output, PictureInput
 from mien.nn.attention import CrossAttention, DropPath, Mlp, TransformerBlock
+from mien.nn.explanation import AttentionMap, recorded_weights, rollout
 from mien.nn.folding import fold_norms, merge_halvings
 from mien.nn.iresnet import IResNet
 from mien.nn.mobilefacenet import Maps, MobileFaceNet
 from mien.systems.system import System
+
+_TRANSFORMER_MAP = (
+    "final transformer: attention rollout of the class token (heads averaged, half of each block its residual), the "
+    "three scales' tokens of a place added up; each token already holds what cross-attention brought to its place"
+)
+_CROSS_MAP = "cross-attention of the landmark stream to the image: mean over heads and over the queries of"
 
 
 @dataclass(frozen=True)
@@ -233,6 +240,8 @@ class PosterV2(System):
         ("vit.norm", "vit.gate", "vit.head", "affect_head"),
     )  # fmt: skip
 
+    feature_maps = ("trunk.stages.2", "trunk.stages.1", "trunk.stages.0", "fusions.2", "fusions.1", "fusions.0")
+
     @classmethod
     def default_inputs(cls, config: PosterV2Config) -> dict[str, Input]:
         if config.color == "grey":
@@ -316,6 +325,26 @@ class PosterV2(System):
         token = self.vit.dropout(self.vit.features(self.tokens(image)))
         affect = {} if self.affect_head is None else {"affect": torch.tanh(self.affect_head(token))}
         return {"expression": self.vit.head(token)} | affect
+
+    @torch.no_grad()
+    def attention_maps(self, *inputs: Float[Tensor, "batch 3 h w"]) -> dict[str, AttentionMap]:
+        """Of the final transformer's class token over the three scales' tokens, and of each scale's cross-attention."""
+        fusions: dict[str, nn.Module] = {
+            f"scale_{i}": cast(CrossFusion, fusion).attention for i, fusion in enumerate(self.fusions)
+        }
+        blocks: dict[str, nn.Module] = {
+            f"block_{i}": cast(TransformerBlock, block).attention for i, block in enumerate(self.vit.blocks)
+        }
+        with recorded_weights(fusions | blocks) as found:
+            self(*inputs)
+        side = self.config.trunk_size // 16
+        read = rollout([found[name] for name in blocks])[:, 0, 1:]
+        maps = {"transformer": AttentionMap(read.unflatten(1, (3, side, side)).sum(1), _TRANSFORMER_MAP)}
+        for level, name in enumerate(fusions):
+            width = self.config.trunk_size // 4 >> level
+            over = found[name].mean((1, 2)).unflatten(1, (width, width))
+            maps[f"cross_{width}"] = AttentionMap(over, f"{_CROSS_MAP} {width} x {width} places")
+        return maps
 
     def load_landmark_net(self, weights: Mapping[str, Tensor]) -> None:
         """Takes the weights of a MobileFaceNet trained alone; its head's are dropped where this network has no head.

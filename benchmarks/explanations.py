@@ -1,0 +1,127 @@
+"""How much the maps of `mien explain` have to do with what the network computes: deletion, and random weights.
+
+    python benchmarks/explanations.py --ferplus FERPLUS [--bundle poster_v2_small_ferplus] [--faces 200]
+
+Deletion: the probability of the most probable class is lost by how much when the brightest fifth of a map is hidden
+(filled with the blurred face), and when the dimmest fifth is; a map of noise loses the same by both. Randomisation
+(Adebayo et al., Sanity Checks for Saliency Maps, NeurIPS 2018): the mean rank correlation of the map with that of the
+same network with fresh weights in the classifier, and in all layers; near 1 would say that the map shows the picture.
+Means over faces of FER2013Valid. Prints a Markdown table.
+"""
+
+import argparse
+import copy
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+
+from mien.core.decode import probabilities
+from mien.core.geometry import crop_of_box
+from mien.media.bundles import bundle_folder
+from mien.media.crop import normalise, prepare
+from mien.runtime.occlusion import hidden, occlusion
+from mien.systems.bundle import load
+from mien.systems.explanation import attention, grad_cam
+from mien.systems.registry import create_model
+from mien.systems.system import System
+from quality import face_box, faces_of
+
+Map = np.ndarray
+Method = Callable[[System, np.ndarray, int], Map]  # of a crop and a class
+SHARE = 0.2
+
+
+class Reader:
+    """Class shares of crops, by the PyTorch network."""
+
+    def __init__(self, system: System) -> None:
+        self.system, self.output = system, next(n for n, o in system.outputs.items() if o.kind == "classes")
+        self.temperature = system.info.temperature(self.output) if system.info else 1.0
+
+    def __call__(self, crops: Sequence[np.ndarray]) -> np.ndarray:
+        image = torch.from_numpy(normalise(np.stack(crops), self.system.picture))
+        with torch.no_grad():
+            return probabilities(self.system(image)[self.output].numpy(), temperature=self.temperature)
+
+
+def methods(system: System) -> Iterator[tuple[str, Method]]:
+    output = Reader(system).output
+    for layer in system.feature_maps:
+        yield (
+            f"Grad-CAM, {layer}",
+            lambda s, crop, c, at=layer: grad_cam(
+                s, normalise(crop[None], s.picture), output=output, index=c, layer=at
+            ),
+        )
+    size = system.picture.size
+    blank = np.zeros((1, 3, size, size), np.float32)
+    for name in system.attention_maps(torch.from_numpy(blank)):
+        yield (
+            f"attention, {name}",
+            lambda s, crop, c, at=name: attention(s, normalise(crop[None], s.picture))[at].weights[0].numpy(),
+        )
+    yield "occlusion", lambda s, crop, c: occlusion(crop, lambda crops: Reader(s)(crops)[:, c].tolist()).drop
+    yield "noise", lambda s, crop, c: np.random.default_rng(int(crop.sum())).random((6, 6))
+
+
+def fifth(found: Map, size: int, *, brightest: bool) -> Map:
+    """1 on the brightest or dimmest fifth of a map at the size of the crop."""
+    large = cv2.resize(found.astype(np.float32), (size, size), interpolation=cv2.INTER_CUBIC)
+    large = large if brightest else -large
+    return (large >= np.quantile(large, 1 - SHARE)).astype(np.float32)
+
+
+def rank_correlation(a: Map, b: Map) -> float:
+    ranks = [np.argsort(np.argsort(each.ravel())) for each in (a, b)]
+    return float(np.corrcoef(*ranks)[0, 1])
+
+
+def fresh(system: System) -> tuple[System, System]:
+    """Copies with fresh weights: in linear layers with as many outputs as there are classes, and everywhere."""
+    torch.manual_seed(0)
+    everywhere = create_model(system.name, inputs=system.inputs, **vars(system.config)).eval()
+    head, count = copy.deepcopy(system), len(system.labels)
+    for module in head.modules():
+        if isinstance(module, torch.nn.Linear) and module.out_features == count:
+            torch.nn.init.normal_(module.weight, std=float(module.weight.std()))
+    return head, everywhere
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--ferplus", type=Path, required=True)
+    parser.add_argument("--bundle", default="poster_v2_small_ferplus")
+    parser.add_argument("--faces", type=int, default=200)
+    given = parser.parse_args()
+    system = load(bundle_folder(given.bundle)).requires_grad_(False)
+    head, everywhere = fresh(system)
+    _, pictures = faces_of("ferplus", str(given.ferplus), "valid", system.labels, given.faces)
+    spec, read = system.picture, Reader(system)
+    crops = [prepare(p, crop_of_box(face_box(*p.shape[1::-1], spec), spec), spec) for p in pictures]
+    shares = read(crops)
+    classes = shares.argmax(1)
+    print(
+        "| map | brightest fifth hidden | dimmest fifth hidden | fresh classifier | fresh network |\n|" + " --- |" * 5
+    )
+    for name, method in methods(system):
+        maps = [method(system, crop, c) for crop, c in zip(crops, classes, strict=True)]
+        drops = []
+        for brightest in (True, False):
+            masks = [fifth(m, crop.shape[0], brightest=brightest) for m, crop in zip(maps, crops, strict=True)]
+            left = read([hidden(crop, mask, "blur") for crop, mask in zip(crops, masks, strict=True)])
+            drops.append(
+                np.mean([before[c] - after[c] for before, after, c in zip(shares, left, classes, strict=True)])
+            )
+        cells = [f"{drop:.3f}" for drop in drops]
+        few = range(0, len(crops), 4 if name == "occlusion" else 1)
+        for other in (head, everywhere) if name != "noise" else ():
+            same = [rank_correlation(maps[i], method(other, crops[i], int(classes[i]))) for i in few]
+            cells.append(f"{np.nanmean(same):.2f}")
+        print(f"| {name} | {' | '.join(cells)} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
