@@ -1,6 +1,7 @@
 """Which faces each detector finds, which it invents, and how long it takes.
 
     python benchmarks/detectors.py --shared ../shared [--weights face_detection_yunet_2023mar.onnx] [--faces 200]
+        [--first-search]
 
 Recall: annotated faces whose box (of 68 points as a detector would frame them, or as annotated) a detection overlaps by
 more than 0.3 of their union; 95 % Wilson intervals. Others are detections that overlap no annotated face: false alarms
@@ -10,6 +11,10 @@ may be in the picture. Processor time of one thread.
 A synthetic person stands before a background of 320 pixels, a head (0.22 m) takes 35 to 70 % of it, and the yaw is
 drawn evenly from the range that is asked for, to either side. Blur, darkness and things before the face come one at a
 time on faces turned by up to 30 degrees.
+
+--first-search: instead, what YuNet's first search at 320 pixels changes against the one at 640 alone: every 7th face of
+300-W enlarged to a longer side of 1280, with the error of the shipped landmark model from either (by the distance of
+the outer eye corners), and small faces of London's set beside a large one.
 """
 
 import argparse
@@ -27,9 +32,11 @@ from mien.core.framing import detector_box, rectangle_of_five
 from mien.core.geometry import intersection_over_union
 from mien.core.records import Box
 from mien.data.readers import open_reader
-from mien.media.detect import Detector, create_detector
+from mien.media.detect import Detection, Detector, YuNetDetector, create_detector
 from mien.media.image import load_image
+from mien.media.yunet import weight_file
 from mien.metrics.significance import wilson_interval
+from mien.runtime.landmarks import Landmarker
 from mien.synthetic.face.expressions import sample_action_units
 from mien.synthetic.people import CLASSES, PeopleOptions, person_of, photograph, scene_of
 from mien.synthetic.picture.background import Background
@@ -199,16 +206,70 @@ def sets(data: Path, count: int) -> Iterator[tuple[str, Iterator[Faces]]]:
     yield "synthetic backgrounds", nobody(count)
 
 
+def first_search(data: Path, weights: Path | None) -> None:
+    detector = YuNetDetector(weight_file(weights), threads=1)
+    ways = {"at 640": lambda p: detector._search(p, 640 / max(p.shape)), "at 320 first": detector}
+    landmarker = Landmarker(threads=1)
+    reader = open_reader("w300", data / "landmarks" / "300w")
+    samples = [sample for split in reader.splits for sample in reader.samples(split)][::7]
+    print("| 300-W, enlarged | found | error | above 10 % | ms |\n| --- | --- | --- | --- | --- |")
+    for name, detect in ways.items():
+        errors, seconds = [], 0.0
+        for sample in samples:
+            pixels, points = load_image(sample.path).pixels, np.asarray(sample.landmarks_px)
+            factor = 1280 / max(pixels.shape)
+            pixels = cv2.resize(pixels, None, fx=factor, fy=factor, interpolation=cv2.INTER_CUBIC)
+            points = (points + 0.5) * factor - 0.5
+            start = time.process_time()
+            found = detect(pixels)
+            seconds += time.process_time() - start
+            true = detector_box(points)
+            if (face := max(found, key=lambda f: intersection_over_union(f.box, true), default=None)) is not None:
+                read = landmarker.read(pixels, face).landmarks_px
+                errors.append(np.linalg.norm(read - points, axis=1).mean() / np.linalg.norm(points[36] - points[45]))
+        above = f"{np.mean(np.array(errors) > 0.1):.1%}"
+        each = f"{1e3 * seconds / len(samples):.1f}"
+        print(f"| {name} | {len(errors)} of {len(samples)} | {np.mean(errors):.2%} | {above} | {each} |", flush=True)
+    print("\n| side of the small face, of the longer side | at 640 | at 320 first |\n| --- | --- | --- |")
+    for part in (32, 24, 20, 16, 12):
+        pictures = list(beside_a_large_one(data / "faces_hq" / "london512", part))
+        hits = [sum(_is_in(place, detect(pixels)) for pixels, place in pictures) for detect in ways.values()]
+        print(f"| 1/{part} | {hits[0]} of {len(pictures)} | {hits[1]} of {len(pictures)} |", flush=True)
+
+
+def beside_a_large_one(folder: Path, part: int) -> Iterator[tuple[np.ndarray, Box]]:
+    """A portrait that fills most of 1280 x 720, and a face of 1280 / part pixels beside it, with where that lies."""
+    rng = np.random.default_rng(part)
+    large, small = (sorted((folder / name).glob("*.jpg"))[:24] for name in ("neutral", "happiness"))
+    for one, other in zip(large, small, strict=False):
+        canvas = np.full((720, 1280, 3), 110, np.uint8)
+        canvas[100:660, 40:600] = cv2.resize(load_image(one).pixels, (560, 560), interpolation=cv2.INTER_AREA)
+        side = round(1280 / part * 512 / 230)  # faces have about 230 of the 512 pixels
+        x, y = int(rng.integers(620, 1280 - side)), int(rng.integers(0, 720 - side))
+        canvas[y : y + side, x : x + side] = cv2.resize(
+            load_image(other).pixels, (side, side), interpolation=cv2.INTER_AREA
+        )
+        yield cv2.GaussianBlur(canvas, (0, 0), 0.7), (x, y, x + side, y + side)
+
+
+def _is_in(place: Box, found: list[Detection]) -> bool:
+    return any(
+        place[0] < (f.box[0] + f.box[2]) / 2 < place[2] and place[1] < (f.box[1] + f.box[3]) / 2 < place[3]
+        for f in found
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shared", type=Path, required=True)
     parser.add_argument("--weights", type=Path, help="of yunet; by default the fetched file")
     parser.add_argument("--faces", type=int, default=200, help="of each synthetic condition")
+    parser.add_argument("--first-search", action="store_true")
     options = parser.parse_args()
     cv2.setNumThreads(1)
-    from mien.media.detect import YuNetDetector
-    from mien.media.yunet import weight_file
-
+    if options.first_search:
+        first_search(options.shared / "data", options.weights)
+        return
     detectors = [create_detector("dlib"), YuNetDetector(weight_file(options.weights), threads=1)]
     print("| faces | dlib found | YuNet found | dlib, others | YuNet, others | dlib ms | YuNet ms |")
     print("| --- | --- | --- | --- | --- | --- | --- |")

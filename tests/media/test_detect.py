@@ -9,6 +9,7 @@ from mien.media.detect import (
     Detection,
     DlibDetector,
     YuNetDetector,
+    _reduced,
     available_detector,
     create_detector,
     in_dlibs_framing,
@@ -168,8 +169,35 @@ def test_a_larger_smallest_face_is_searched_for_in_a_smaller_picture():
     for min_face in (None, 400, 80, 20, 8):
         session = OneFace()
         assert yunet_of(session, min_face=min_face)(np.zeros((800, 1600, 3), np.uint8)) == []
-        sides[min_face] = session.given[0].shape[3]
+        sides[min_face] = session.given[-1].shape[3]
+        assert len(session.given) == (2 if min_face is None else 1)
     assert sides == {None: 640, 400: 160, 80: 640, 20: 1280, 8: 1600}
+
+
+@pytest.mark.parametrize(("side", "searched"), [(60.0, [320]), (40.0, [320, 640])])
+def test_pictures_of_large_faces_alone_are_searched_in_a_quarter_of_the_pixels(side, searched):
+    session = OneFace((1, 1.0))
+    original = session.run
+
+    def sized(names, inputs):
+        found = dict(zip(names, original(names, inputs), strict=True))
+        found["bbox_32"][..., 2:] = np.log(side / 32)
+        return [found[name] for name in names]
+
+    session.run = sized
+    faces = yunet_of(session)(np.zeros((720, 1280, 3), np.uint8))
+    assert [given.shape[3] for given in session.given] == searched
+    assert faces[0].side == pytest.approx(0.915 * side * 1280 / searched[-1], rel=1e-6)
+
+
+def test_a_reduced_picture_knows_its_scale():
+    pixels = np.zeros((301, 1001, 3), np.uint8)
+    pixels[:, 600:608] = 255
+    small, each = _reduced(pixels, (320, 96))
+    assert small.shape == (96, 320, 3) and each == pytest.approx([1000 / 320, 300 / 96])
+    bright = small[..., 0].mean(0)
+    centre = (np.arange(320) + 0.5) @ bright / bright.sum()
+    assert centre * each[0] == pytest.approx(604, abs=0.5)
 
 
 def test_yunet_gives_a_face_once():

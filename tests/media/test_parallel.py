@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from mien.core.errors import MienError
 from mien.media.parallel import Ahead, in_batches, map_ahead
 
 
@@ -112,3 +113,20 @@ def test_of_a_live_source_the_newest_items_wait() -> None:
     with Ahead(items(), 2, newest=True) as ahead:
         assert done.wait(5)
         assert list(ahead)[-2:] == [98, 99]
+
+
+def test_several_items_come_as_they_are_ready_and_the_rest_at_the_end() -> None:
+    with Ahead(iter(range(10)), 4) as ahead:
+        assert ahead.several(4) == [0, 1, 2, 3]
+        assert ahead.several(16) == [4, 5, 6, 7], "as many as may wait"
+        assert ahead.several(4) == [8, 9]
+        assert ahead.several(4) == []
+
+    def failing() -> Iterator[int]:
+        yield 1
+        raise MienError("no more")
+
+    with Ahead(failing(), 4) as ahead:
+        assert ahead.several(4) == [1]
+        with pytest.raises(MienError, match="no more"):
+            ahead.several(4)

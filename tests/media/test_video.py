@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from mien.core.errors import MienError
-from mien.media.video import FrameSelection, frames, video_info
+from mien.media import video
+from mien.media.video import FrameSelection, Place, frames, video_info
 
 av = pytest.importorskip("av")
 
@@ -216,6 +217,25 @@ def test_a_video_goes_on_from_a_frame(tmp_path):
     whole, rest = list(frames(tmp_path / "a.mp4", every=2)), list(frames(tmp_path / "a.mp4", every=2, first=5))
     assert [(f.index, f.timestamp_s) for f in rest] == [(f.index, f.timestamp_s) for f in whole if f.index >= 5]
     assert list(frames(tmp_path / "a.mp4", first=99)) == []
+
+
+@pytest.mark.parametrize("found", [True, False])
+def test_decoding_begins_near_a_known_frame(tmp_path, monkeypatch, found):
+    with av.open(str(tmp_path / "a.mp4"), "w") as container:
+        stream = container.add_stream("libx264", rate=24)
+        stream.width, stream.height, stream.pix_fmt, stream.options = 64, 48, "yuv420p", {"g": "10", "bf": "2"}
+        for number in range(60):
+            picture = np.full((48, 64, 3), 4 * number, np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode())
+    everything = list(frames(tmp_path / "a.mp4"))
+    decoded, time_of = [], video._Decoder.time_of
+    monkeypatch.setattr(video._Decoder, "time_of", lambda self, i, f: decoded.append(i) or time_of(self, i, f))
+    near = Place(46, everything[46].timestamp_s + (0 if found else 0.01))
+    rest = list(frames(tmp_path / "a.mp4", first=47, near=near))
+    assert [(f.index, f.timestamp_s, f.note) for f in rest] == [(f.index, f.timestamp_s, "") for f in everything[47:]]
+    assert all((a.pixels == b.pixels).all() for a, b in zip(rest, everything[47:], strict=True))
+    assert (len(decoded) < 40) == found, "sought where that frame is there, else decoded from the start"
 
 
 def test_info(tmp_path):

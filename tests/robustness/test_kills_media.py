@@ -18,11 +18,15 @@ from robustness.bounded import SEED
 
 KILLS = int(os.environ.get("MIEN_KILLS", "3"))
 Check = Callable[[Path], None]
+# As `python -m mien`, with the state of a video saved every 50 ms instead of every 10 s.
+SAVING = (
+    "import sys, mien.engine.reading.run as run; run.SAVE_EVERY_S = 0.05; import mien.__main__ as m; sys.exit(m.main())"
+)
 pytestmark = pytest.mark.slow
 
 
 def started(words: list[str]) -> "subprocess.Popen[bytes]":
-    return subprocess.Popen([sys.executable, "-m", "mien", *words], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    return subprocess.Popen([sys.executable, "-c", SAVING, *words], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
 
 
 def duration_of(words: list[str]) -> float:
@@ -87,13 +91,13 @@ def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.mark.parametrize("what", ["photos", "video", "tracked video"])
+@pytest.mark.parametrize("what", ["photos", "video", "tracked video", "drawn video"])
 def test_a_table_is_whole_at_any_kill_and_complete_in_the_end(
     what: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     source = str(request.getfixturevalue(what.rsplit(maxsplit=1)[-1]))
-    points = ["--overlay-video"] if what == "tracked video" else ["--landmarks", "no"]
-    options = [*points, "--backend", "onnxruntime", "--threads", "1"]
+    own = {"tracked video": ["--smooth"], "drawn video": ["--overlay-video"]}.get(what, ["--landmarks", "no"])
+    options = [*own, "--backend", "onnxruntime", "--threads", "1"]
     words = ["analyze", source, *options, "--resume"]
     longest_s = duration_of([*words, "--output", str(tmp_path / "whole")])
     whole = rows_of(tmp_path / "whole" / "readings.csv")
@@ -104,6 +108,7 @@ def test_a_table_is_whole_at_any_kill_and_complete_in_the_end(
 
     def in_the_end(output: Path) -> None:
         assert rows_of(output / "readings.csv") == whole
+        assert not (output / "readings.state.npz").exists()
         assert (output / "readings.parquet").is_file() and not (output / "readings.arrows").exists()
         assert names_in(output / "overlays") == names_in(tmp_path / "whole" / "overlays")
 

@@ -111,6 +111,18 @@ class Ahead(Iterator[Item]):
             self._changed.notify_all()
         return found
 
+    def several(self, most: int) -> list[Item]:
+        """The next items, so many (at most as many as may wait) or the last ones; none after the end.
+
+        Raises what the items raised, once those before it were given.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: len(self._waiting) >= min(most, self._count) or self._ended)
+        found = self.ready(most)
+        if not found:
+            next(self, None)
+        return found
+
     def __enter__(self) -> "Ahead[Item]":
         return self
 

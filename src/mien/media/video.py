@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -124,19 +125,37 @@ class FrameSelection:
 ALL_FRAMES = FrameSelection()
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A frame of a video that was read before, by which decoding can begin near it."""
+
+    index: int
+    """As `Frame.index`."""
+    time_s: float
+    """As `Frame.timestamp_s`."""
+
+
 def frames(
-    path: Path | str, *, every: int = 1, first: int = 0, selection: FrameSelection | None = None
-) -> Iterator[Frame]:
+    path: Path | str, *, every: int = 1, first: int = 0, selection: FrameSelection | None = None,
+    near: Place | None = None,
+) -> Iterator[Frame]:  # fmt: skip
     """Every `every`-th frame from frame `first` on (which keep their indices), in the order shown.
 
-    selection: which frames, instead of `every`. A damaged packet loses its own frame only; the next one has a note, and
-    the last one where the video is shorter than it states. Raises MienError for what is no video, for one without a
-    frame that decodes, and for a selection that begins behind its end.
+    selection: which frames, instead of `every`. near: a frame, not behind `first`, that decoding begins about, instead
+    of at the video's start; of videos without times it changes nothing. A damaged packet loses its own frame only; the
+    next one has a note, and the last one where the video is shorter than it states. Raises MienError for what is no
+    video, for one without a frame that decodes, and for a selection that begins behind its end.
     """
     chosen = FrameSelection(every) if selection is None else selection
+    if near is not None and 0 < near.index <= first:
+        with opened_video(Path(path)) as container:
+            decoder = _Decoder(container)
+            if (rest := decoder.sought(near)) is not None:
+                yield from _selected(decoder, chosen, first, str(path), enumerate(rest, near.index))
+                return
     with opened_video(Path(path)) as container:
         decoder = _Decoder(container)
-        yield from _selected(decoder, chosen, first, str(path))
+        yield from _selected(decoder, chosen, first, str(path), enumerate(decoder))
 
 
 def piped_frames(stream: BinaryIO, name: str, chosen: FrameSelection, first: int = 0) -> Iterator[Frame]:
@@ -148,7 +167,8 @@ def piped_frames(stream: BinaryIO, name: str, chosen: FrameSelection, first: int
             if not container.streams.video:
                 raise MienError(f"{name}: no video stream in it.")
             _limit_decoder(container.streams.video[0], Path(name))
-            yield from _selected(_Decoder(container), chosen, first, name)
+            decoder = _Decoder(container)
+            yield from _selected(decoder, chosen, first, name, enumerate(decoder))
     except av.FFmpegError as error:
         reason = getattr(error, "strerror", None) or " ".join(str(error).split())
         raise MienError(
@@ -157,20 +177,24 @@ def piped_frames(stream: BinaryIO, name: str, chosen: FrameSelection, first: int
         ) from error
 
 
-def _selected(decoder: "_Decoder", chosen: FrameSelection, first: int, name: str) -> Iterator[Frame]:
-    """The frames of a decoder that are chosen and not before `first`; as `frames`. name: of what is decoded."""
+def _selected(
+    decoder: "_Decoder", chosen: FrameSelection, first: int, name: str, decoded: Iterator[tuple[int, Any]]
+) -> Iterator[Frame]:
+    """Of the decoder's frames those that are chosen and not before `first`; as `frames`. name: of what is decoded."""
     held: Frame | None = None  # the last frame has the note of the end, so one is always kept back
     before_s: float | None = None
-    for index, frame in enumerate(decoder):
+    for index, frame in decoded:
         time_s = decoder.time_of(index, frame)
         if chosen.is_past(time_s):
             if held is not None:
                 yield held
             return
-        if chosen.picks(index, time_s, before_s) and index >= first:
-            if held is not None:
-                yield held
-            held = Frame(index, time_s, decoder.pixels_of(frame), decoder.note())
+        if chosen.picks(index, time_s, before_s):
+            note = decoder.note()  # of what was damaged before `first`, an earlier frame had it
+            if index >= first:
+                if held is not None:
+                    yield held
+                held = Frame(index, time_s, decoder.pixels_of(frame), note)
         before_s = time_s
     if decoder.decoded == 0:
         raise MienError(f"{name}: no frame of this video can be decoded{decoder.reason}.")
@@ -206,6 +230,29 @@ class _Decoder:
                 self.decoded += 1
                 self._corrupt += bool(frame.is_corrupt)
                 yield frame
+
+    def sought(self, place: Place) -> Iterator[Any] | None:
+        """The frames from that one on, by a search for the keyframe before it; None where it is not found so."""
+        first = next(iter(self), None)
+        if first is None or first.time is None:
+            return None
+        self.time_of(0, first)
+        unit = self.stream.time_base
+        if unit is None:
+            return None
+        try:
+            self.container.seek(round((float(first.time) + place.time_s) / float(unit)), stream=self.stream)
+        except import_av().FFmpegError:
+            return None
+        following = iter(self)
+        for frame in following:
+            if frame.time is None or self.time_of(place.index, frame) > place.time_s + _MOMENT_S:
+                return None
+            if self._last >= place.time_s - _MOMENT_S:
+                self.note()  # what was damaged before it
+                self.decoded = place.index + 1
+                return chain([frame], following)
+        return None
 
     def _packets(self) -> Iterator[Any]:
         try:

@@ -125,6 +125,8 @@ def _session(file: str, _: str, threads: int | None) -> Any:
         content = content.replace(_FIXED, free, 1)
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4  # the outputs' stated sizes are those of 640 x 640
+    # Else its threads go on spinning after a search, on the cores that the networks want then.
+    options.add_session_config_entry("session.force_spinning_stop", "1")
     if threads is not None:
         options.intra_op_num_threads = threads
     return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])

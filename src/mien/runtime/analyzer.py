@@ -8,6 +8,7 @@ import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from functools import cached_property
 from itertools import chain
@@ -37,10 +38,11 @@ from mien.runtime.networks import FaceNetwork, FaceOutput, gives_affect, named_o
 from mien.runtime.readings import FaceReading, ManyReadings, PictureReadings, Readings, with_outputs
 from mien.runtime.smoothing import FaceSmoother
 from mien.runtime.tables import PointColumns, ReadingColumns
-from mien.runtime.tracking.tracker import DETECT_EVERY, FOLLOWED_POINTS, FaceTracker, TrackOptions
+from mien.runtime.tracking.checkpoints import FACES, SMOOTHER, Checkpoints
+from mien.runtime.tracking.tracker import DETECT_EVERY, FOLLOWED_POINTS, BoxTracker, FaceTracker, TrackOptions
 from mien.runtime.trust.assessment import Assessment
 from mien.runtime.trust.columns import TrustColumns
-from mien.runtime.videos import FRAMES_AHEAD, FrameTasks, followed, frame_source, numbered
+from mien.runtime.videos import FRAMES_AHEAD, FrameTasks, cut_out, followed, frame_source, numbered, smoothed
 
 SHIPPED = "poster_v2_small_ferplus"
 NO_FACE = "no face found"
@@ -117,6 +119,7 @@ class Analyzer:
             finer_for=finer_for, detector=detector, weights=weights, min_face=min_face, max_faces=max_faces,
         )  # fmt: skip
         self.tracking = TrackOptions(detect_every, max_faces)
+        self._pool = ThreadPoolExecutor(self.threads, thread_name_prefix="mien-points")
 
     def _landmarker(
         self, wanted: Landmarker | Bundle | bool, backend: str, precision: str, threads: int | None
@@ -201,7 +204,7 @@ class Analyzer:
         if isinstance(picture, list | tuple):
             tasks = [self.finder.task(each, f"picture {number}") for number, each in enumerate(picture)]
             return ManyReadings(read.readings for read in self._stream(tasks, BATCH, None))
-        task = self.finder.task(picture, "")
+        task = self.finder.task(picture, "", alone=True)
         return self._readings([(task, self.finder.find(task))])[0].readings
 
     def read_many(
@@ -247,18 +250,29 @@ class Analyzer:
 
     def read_frames(
         self, source: FrameSource, selection: FrameSelection = ALL_FRAMES, *, first: int = 0,
-        batch_size: int = BATCH, workers: int | None = None,
+        batch_size: int = BATCH, workers: int | None = None, checkpoints: Checkpoints | None = None,
     ) -> Iterator[PictureReadings]:  # fmt: skip
-        """As `read_video`, of any source of frames."""
-        tasks = FrameTasks(self.networks, source, selection, first)
+        """As `read_video`, of any source of frames.
+
+        checkpoints: when a frame leaves the state of the reading after it in `checkpoints.parts`, and a state to go on
+        from: what follows is the same as without the break. Raises MienError for a state of something else.
+        """
+        checkpoints = Checkpoints() if checkpoints is None else checkpoints
+        tasks = FrameTasks(self.networks, source, selection, max(first, checkpoints.first), checkpoints.near)
         if self.follows:
-            stream = self._followed(tasks, batch_size)
+            assert self.landmarks is not None
+            tracker = FaceTracker(self.finder.detect, self.landmarks, self.tracking, beside=self.threads > 1)
+            checkpoints.restore(FACES, tracker)
+            stream = self._followed(tasks, tracker, batch_size, checkpoints)
         else:
-            stream = numbered(self._stream(iter(tasks), batch_size, workers))
+            boxes = BoxTracker()
+            checkpoints.restore(FACES, boxes)
+            stream = numbered(self._stream(iter(tasks), batch_size, workers), boxes, checkpoints)
         if not (self.smooth and (self.landmarks or self.face3d)):
             return stream
         smoother = FaceSmoother()
-        return (read._replace(readings=Readings(smoother(read.readings))) for read in stream)
+        checkpoints.restore(SMOOTHER, smoother)
+        return smoothed(stream, smoother, checkpoints)
 
     @property
     def follows(self) -> bool:
@@ -266,13 +280,16 @@ class Analyzer:
         points = self.landmarks
         return self.tracking.detect_every > 1 and points is not None and points.scheme.points >= FOLLOWED_POINTS
 
-    def _followed(self, tasks: FrameTasks, batch_size: int) -> Iterator[PictureReadings]:
+    def _followed(
+        self, tasks: FrameTasks, tracker: FaceTracker, batch_size: int, checkpoints: Checkpoints
+    ) -> Iterator[PictureReadings]:
         """Decoding, tracking and the other networks side by side, each in a thread of its own."""
-        assert self.landmarks is not None
-        tracker = FaceTracker(self.finder.detect, self.landmarks, self.tracking)
-        with Ahead(followed(tasks, self.finder, tracker), FRAMES_AHEAD) as found:
-            for one in found:
-                yield from self._readings([one, *found.ready(batch_size - 1)])
+        with closing(tracker), Ahead(followed(tasks, tracker, checkpoints), FRAMES_AHEAD) as found:
+            while frames := found.several(batch_size):
+                read = self._readings([(frame.task, cut_out(self.finder, frame)) for frame in frames])
+                for one, frame in zip(read, frames, strict=True):
+                    checkpoints.parts = frame.parts
+                    yield one
 
     def _stream(self, tasks: Iterable[PictureTask], batch_size: int, workers: int | None) -> Iterator[PictureReadings]:
         """In the order of the tasks; at most `batch_size` pictures are held at a time, besides those being read.
@@ -300,9 +317,18 @@ class Analyzer:
             raise error
 
     def _readings(self, ready: Sequence[Ready]) -> list[PictureReadings]:
-        """All their faces through each network at once."""
+        """All their faces through each network at once; the points beside the other networks, in a thread."""
         found = [faces for _, faces in ready]
         count = sum(len(faces.boxes) for faces in found)
+        beside = self.threads > 1 and self.landmarks is not None and any(faces.detections for faces in found)
+        reading = self._pool.submit(self._points, found) if beside else None
+        each = self._outputs_of_faces(found, count)
+        points = self._points(found) if reading is None else reading.result()
+        per_face = iter(zip(each, points, self._faces3d(found, points), strict=True))
+        return [self._picture_readings(task, faces, per_face) for task, faces in ready]
+
+    def _outputs_of_faces(self, found: Sequence[Faces], count: int) -> list[dict[str, Any]]:
+        """Of all faces what the networks give, by output name."""
         each: list[dict[str, Any]] = [{} for _ in range(count)]
         for network, outputs in zip(self.networks, self._named, strict=True):
             crops = [crop for faces in found for crop in faces.crops.get(network.spec, ())] if outputs else []
@@ -312,9 +338,7 @@ class Analyzer:
             for face, own in zip(each, network.read(crops, voices), strict=False):
                 pairs = zip(outputs, network.outputs, strict=True)
                 face |= {output.name: own[name] for output, name in pairs if name in own}
-        points = self._points(found)
-        per_face = iter(zip(each, points, self._faces3d(found, points), strict=True))
-        return [self._picture_readings(task, faces, per_face) for task, faces in ready]
+        return each
 
     def _points(self, found: Sequence[Faces]) -> list[FacePoints | None]:
         """The points of all faces, in pixels of the originals; None for each without a landmark model."""

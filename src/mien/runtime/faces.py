@@ -47,7 +47,7 @@ class PictureTask:
     sounds: Mapping[SoundInput, Sound] = field(default_factory=dict)
     """For each voice that a network takes: the video's sound up to the frame, as long as the network's window."""
     memory: int = 0
-    """Bytes that decoding it takes at most; 0 where it cannot be decoded."""
+    """Bytes that decoding it takes at most; 0 where it cannot be decoded, or is read alone."""
     origin: Any = None
     """What was given, where it is no file: bytes, an array or a Pillow image."""
 
@@ -128,8 +128,9 @@ class FaceFinder:
                 raise
             return Faces(None, note=f"{task.source}: could not be read ({one_line(error)[:200]}).")
 
-    def task(self, picture: Any, name: str) -> PictureTask:
-        """Of anything that is a picture (`Analyzer.read`). name: of what has none of its own.
+    def task(self, picture: Any, name: str, *, alone: bool = False) -> PictureTask:
+        """Of anything that is a picture (`Analyzer.read`). name: of what has none of its own. alone: nothing else is
+        read meanwhile, so that its memory need not be known before.
 
         Raises MienError for what is no picture.
         """
@@ -139,10 +140,10 @@ class FaceFinder:
                 raise MienError(f"{path}: a folder, not a picture. Analyzer.read_many reads folders.")
             if is_video(path):
                 raise MienError(f"{path}: a video, not a picture. Analyzer.read_video reads videos.")
-            return self.file_task(path, str(picture))
+            return self.file_task(path, str(picture), alone=alone)
         if isinstance(picture, bytes | bytearray | memoryview):
             data = bytes(picture)
-            return replace(self.file_task(data, name), origin=data)
+            return replace(self.file_task(data, name, alone=alone), origin=data)
         if isinstance(picture, np.ndarray):
             loaded = picture_of(picture)
             return PictureTask(name, lambda: loaded, memory=loaded.pixels.size, origin=picture)
@@ -156,9 +157,9 @@ class FaceFinder:
             f"got {type(picture).__name__}."
         )
 
-    def file_task(self, path: Path | bytes, source: str | None = None) -> PictureTask:
-        """A file, or the bytes of one. source: what it is called, where that is not its path."""
-        memory = decoding_bytes(path, min_side=None if self.min_face else SEARCH_SIDE)
+    def file_task(self, path: Path | bytes, source: str | None = None, *, alone: bool = False) -> PictureTask:
+        """A file, or the bytes of one. source: what it is called, where that is not its path. alone: as for `task`."""
+        memory = 0 if alone else decoding_bytes(path, min_side=None if self.min_face else SEARCH_SIDE)
         named = source if source is not None or isinstance(path, bytes) else str(path)
         return PictureTask(named or "", lambda: self._load(path), path, memory=memory)
 

@@ -19,7 +19,7 @@ from mien.media.files import atomic_path
 from mien.media.image import Picture, load_image, picture_of_pillow
 from mien.media.tables.columns import Column
 from mien.media.tables.frames import FrameKind, frame_of, installed_kind
-from mien.media.video import frames
+from mien.media.video import Place, frames
 from mien.runtime.face3d.reading import save_mesh
 from mien.runtime.faces import picture_of
 from mien.runtime.networks import FaceOutput, gives_affect
@@ -142,7 +142,8 @@ def picture_again(reading: FaceReading) -> Picture:
         return load_image(reading.origin)
     if reading.timestamp_s is None:
         return load_image(reading.source)
-    found = next(islice(frames(reading.source, first=reading.frame), 1), None)
+    place = Place(reading.frame, reading.timestamp_s)
+    found = next(islice(frames(reading.source, first=reading.frame, near=place), 1), None)
     if found is None:
         raise MienError(f"{reading.source} has no frame {reading.frame} any more.")
     return picture_of(found.pixels)

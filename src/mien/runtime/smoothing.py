@@ -18,6 +18,7 @@ from mien.core.records import Box, FacePoints, Reading
 from mien.runtime.face3d.parameters import camera_in, origin_in_photo
 from mien.runtime.face3d.reading import reading_of
 from mien.runtime.pose import head_pose
+from mien.runtime.tracking.state import State
 from mien.synthetic.faces3d import face_named
 
 CUTOFF_HZ = 2.0  # of a still point
@@ -102,6 +103,31 @@ class FaceSmoother:
                 free = [other for other in free if other is not track]
             smoothed.append(self._filtered(reading, reading.box, track))
         return smoothed
+
+    def state(self) -> State:
+        """After the last frame: with it another smoother goes on as this one would."""
+        tracks = [
+            {"time_s": t.time_s, "box": list(t.box), "number": t.number, "filters": list(t.filters)}
+            for t in self._tracks
+        ]  # fmt: skip
+        arrays = {
+            f"{place} {name} {what}": getattr(known, what)
+            for place, track in enumerate(self._tracks)
+            for name, known in track.filters.items()
+            for what in ("values", "speed")
+        }
+        return State({"now": self._now, "tracks": tracks}, arrays)
+
+    def restore(self, state: State) -> None:
+        """As `state` gave it. Raises LookupError, TypeError or ValueError for what is none."""
+        self._now, self._tracks = float(state.values["now"]), []
+        for place, values in enumerate(state.values["tracks"]):
+            filters = {
+                str(name): OneEuro(state.arrays[f"{place} {name} values"], state.arrays[f"{place} {name} speed"])
+                for name in values["filters"]
+            }
+            x0, y0, x1, y1 = (float(edge) for edge in values["box"])
+            self._tracks.append(_Track(filters, float(values["time_s"]), (x0, y0, x1, y1), values["number"]))
 
     def _filtered(self, reading: AnyReading, box: Box, track: _Track) -> AnyReading:
         step, width = self._now - track.time_s, max(box[2] - box[0], 1e-6)

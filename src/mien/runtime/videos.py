@@ -4,18 +4,21 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from mien.media.image import Picture
 from mien.media.parallel import Ahead
 from mien.media.soundtrack import opened_soundtrack
 from mien.media.streams.source import RATE_HZ, ArrayFrames, Camera, FrameSource, VideoFile
-from mien.media.video import Frame, FrameSelection
+from mien.media.video import Frame, FrameSelection, Place
 from mien.runtime.faces import FaceFinder, Faces, PictureTask, picture_of
 from mien.runtime.networks import FaceNetwork
 from mien.runtime.readings import PictureReadings, Readings
-from mien.runtime.tracking.tracker import BoxTracker, FaceTracker
+from mien.runtime.smoothing import FaceSmoother
+from mien.runtime.tracking.checkpoints import FACES, FRAME, SMOOTHER, Checkpoints, Parts, frame_state
+from mien.runtime.tracking.tracker import BoxTracker, FaceTracker, TrackedFace
 
 FRAMES_AHEAD = 4  # decoded, or tracked, that wait for the next stage
 
@@ -24,9 +27,10 @@ class FrameTasks:
     """The chosen frames of a source as tasks, each with the sounds that the networks ask for. Read once."""
 
     def __init__(
-        self, networks: Sequence[FaceNetwork], source: FrameSource, selection: FrameSelection, first: int = 0
-    ) -> None:
-        self.source, self.selection, self.first = source, selection, first
+        self, networks: Sequence[FaceNetwork], source: FrameSource, selection: FrameSelection, first: int = 0,
+        near: Place | None = None,
+    ) -> None:  # fmt: skip
+        self.source, self.selection, self.first, self.near = source, selection, first, near
         video = isinstance(source, VideoFile)
         self._wanted = {n.voice for n in networks if n.voice is not None} if video else set()
 
@@ -36,7 +40,7 @@ class FrameTasks:
             sounds = {given: track for given, track in opened.items() if track is not None}
             # One frame waits where frames are lost otherwise: what is read next is the latest.
             most = 1 if self.source.live else FRAMES_AHEAD
-            read = self.source.frames(self.selection, self.first)
+            read = self.source.frames(self.selection, self.first, self.near)
             for frame in stack.enter_context(Ahead(read, most, newest=self.source.live)):
                 own = {given: track.until(frame.timestamp_s) for given, track in sounds.items()}
                 yield self._task(frame, own)
@@ -49,31 +53,66 @@ class FrameTasks:
         )
 
 
-def followed(
-    tasks: Iterable[PictureTask], finder: FaceFinder, tracker: FaceTracker
-) -> Iterator[tuple[PictureTask, Faces]]:
+class Followed(NamedTuple):
+    """A frame whose faces were followed."""
+
+    task: PictureTask
+    picture: Picture
+    faces: list[TrackedFace]
+    parts: Parts | None
+    """At a checkpoint."""
+
+
+def followed(tasks: Iterable[PictureTask], tracker: FaceTracker, checkpoints: Checkpoints) -> Iterator[Followed]:
     """The faces of a video's frames, with points and track numbers."""
     for task in tasks:
         picture = task.load()
-        time_s = task.frame / RATE_HZ if task.timestamp_s is None else task.timestamp_s
-        found = tracker(picture.pixels, time_s)
-        faces = finder.cut(task, picture, [face.box for face in found], [face.score for face in found])
-        yield task, replace(faces, points=[f.points for f in found], track_ids=[f.track_id for f in found])
+        faces = tracker(picture.pixels, _time_of(task.frame, task.timestamp_s))
+        parts = _parts(task.frame, task.timestamp_s, tracker) if checkpoints.due() else None
+        yield Followed(task, picture, faces, parts)
 
 
-def numbered(stream: Iterable[PictureReadings]) -> Iterator[PictureReadings]:
+def cut_out(finder: FaceFinder, frame: Followed) -> Faces:
+    """Followed faces as the networks take them."""
+    found = frame.faces
+    faces = finder.cut(frame.task, frame.picture, [face.box for face in found], [face.score for face in found])
+    return replace(faces, points=[f.points for f in found], track_ids=[f.track_id for f in found])
+
+
+def numbered(
+    stream: Iterable[PictureReadings], tracker: BoxTracker, checkpoints: Checkpoints
+) -> Iterator[PictureReadings]:
     """Frames whose faces the detector found each, with the numbers of their tracks."""
-    tracker = BoxTracker()
     for read in stream:
+        checkpoints.parts = None
         if read.picture is None:
             yield read
             continue
         boxes = [reading.box for reading in read.readings if reading.box is not None]
         first = read.readings[0]
-        time_s = first.frame / RATE_HZ if first.timestamp_s is None else first.timestamp_s
-        numbers = iter(tracker(read.picture.pixels, boxes, time_s))
+        numbers = iter(tracker(read.picture.pixels, boxes, _time_of(first.frame, first.timestamp_s)))
         named = [r if r.box is None else replace(r, track_id=next(numbers)) for r in read.readings]
+        checkpoints.parts = _parts(first.frame, first.timestamp_s, tracker) if checkpoints.due() else None
         yield read._replace(readings=Readings(named))
+
+
+def smoothed(
+    stream: Iterable[PictureReadings], smoother: FaceSmoother, checkpoints: Checkpoints
+) -> Iterator[PictureReadings]:
+    """Frames whose points and 3D faces tremble less."""
+    for read in stream:
+        readings = Readings(smoother(read.readings))
+        if checkpoints.parts is not None:
+            checkpoints.parts = {**checkpoints.parts, SMOOTHER: smoother.state()}
+        yield read._replace(readings=readings)
+
+
+def _parts(frame: int, timestamp_s: float | None, tracker: FaceTracker | BoxTracker) -> Parts:
+    return {FRAME: frame_state(frame, timestamp_s), FACES: tracker.state()}
+
+
+def _time_of(frame: int, timestamp_s: float | None) -> float:
+    return frame / RATE_HZ if timestamp_s is None else timestamp_s
 
 
 def frame_source(source: Any) -> FrameSource:

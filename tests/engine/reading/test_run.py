@@ -18,6 +18,7 @@ from mien.core.errors import MienError
 from mien.engine.reading import run as module
 from mien.engine.reading.analyze import analyze
 from mien.media.tables import TableWriter
+from mien.runtime.tracking.state import State
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "runtime"))
 from tiny_bundle import write_tiny_bundle
@@ -146,16 +147,74 @@ def test_a_half_read_video_goes_on_at_its_frame(  # noqa: PLR0917
     assert len(found) == 22 and parquet(tmp_path / "out", "frame") == [int(row["frame"]) for row in found]
 
 
-def test_with_smoothing_a_half_read_video_is_read_anew(
-    video: Path, tmp_path: Path, bundle: str, dots: str, monkeypatch: pytest.MonkeyPatch
+FOLLOWED = {"landmarks": "yes", "smooth": True, "overlay": True}
+
+
+@pytest.mark.parametrize("options", [FOLLOWED, {}], ids=["followed", "detected"])
+def test_a_half_read_video_goes_on_behind_its_saved_state(  # noqa: PLR0917
+    video: Path, tmp_path: Path, bundle: str, dots: str, options: dict, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    options = {"landmarks": "yes", "landmark_bundle": dots, "smooth": True}
+    options = {**options, "landmark_bundle": dots} if options else options
+    run(video, output=tmp_path / "whole", bundle=bundle, **options)
+    monkeypatch.setattr("mien.engine.reading.run.SAVE_EVERY_S", 0.0)
     with monkeypatch.context() as patched, pytest.raises(Stop):
         stop_after(9, patched)
         run(video, output=tmp_path / "out", bundle=bundle, **options)
-    run(video, output=tmp_path / "out", bundle=bundle, resume=True, **options)
-    run(video, output=tmp_path / "whole", bundle=bundle, **options)
-    assert (tmp_path / "out" / "readings.csv").read_bytes() == (tmp_path / "whole" / "readings.csv").read_bytes()
+    assert len(rows(tmp_path / "out")) == 9
+    summary = run(video, output=tmp_path / "out", bundle=bundle, resume=True, **options)
+    assert "video.mp4: read on from frame 8, behind the last saved state; an earlier run had ended at" in summary
+    assert "8 read before" in summary
+    assert contents(tmp_path / "out") == contents(tmp_path / "whole")
+    for column in ("frame", "prob_anger", "track_id"):
+        assert parquet(tmp_path / "out", column) == parquet(tmp_path / "whole", column)
+
+
+@pytest.mark.parametrize("fault", ["none", "damaged", "cut off", "other settings", "other video", "rows lost"])
+def test_a_state_that_does_not_fit_is_named_and_the_video_read_anew(
+    video: Path, tmp_path: Path, bundle: str, fault: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mien.engine.reading.run.SAVE_EVERY_S", 0.0)
+    output = tmp_path / "out"
+    with monkeypatch.context() as patched, pytest.raises(Stop):
+        stop_after(5, patched)
+        run(video, output=output, bundle=bundle)
+    path = output / "readings.state.npz"
+    data = path.read_bytes()
+    if fault == "none":
+        path.unlink()
+    elif fault == "rows lost":
+        lines = (output / "readings.csv").read_bytes().splitlines(keepends=True)
+        (output / "readings.csv").write_bytes(b"".join(lines[:3]))
+    elif fault == "other video":
+        with video.open("ab") as file:
+            file.write(bytes(8))
+    elif fault == "other settings":
+        monkeypatch.setattr("mien.engine.reading.video_state.State.read", lambda _: of_other_settings(path))
+    else:
+        path.write_bytes(b"PK" + data[2:200] if fault == "cut off" else data[:300] + b"x" * 40 + data[340:])
+    summary = run(video, output=output, bundle=bundle, resume=True)
+    reason = {
+        "none": "no state of it was saved", "other settings": "is of other settings", "rows lost": "lacks the rows",
+        "other video": "of the video as it was before it changed",
+    }.get(fault, "no state that can be gone on with")  # fmt: skip
+    assert re.search(rf"video.mp4: read again from its start, since .*{reason}", summary)
+    assert [int(row["frame"]) for row in rows(output)] == list(range(20))
+
+
+def of_other_settings(path: Path) -> State:
+    with np.load(path) as file:
+        stored = json.loads(bytes(file["values"]))["values"]
+    stored["run"]["settings"] = "0" * 64
+    return State(stored, {})
+
+
+def contents(output: Path) -> dict[str, bytes]:
+    """Every file but the Parquet, whose row groups follow the saves, and the description with its own times."""
+    return {
+        str(path.relative_to(output)): path.read_bytes()
+        for path in output.rglob("*")
+        if path.is_file() and path.suffix not in (".parquet",) and path.name != "files.jsonl"
+    }
 
 
 def test_a_run_with_other_options_is_not_resumed(photos: Path, tmp_path: Path, bundle: str, dots: str) -> None:

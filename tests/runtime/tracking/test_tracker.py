@@ -1,6 +1,8 @@
 """Numbers stay with persons who cross, hide and come back after a cut; tracks end where there is no face."""
 
 import sys
+from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +11,8 @@ import pytest
 from mien.core.errors import MienError
 from mien.core.geometry import intersection_over_union
 from mien.core.records import Box
+from mien.runtime.tracking.checkpoints import FACES, Checkpoints
+from mien.runtime.tracking.state import State
 from mien.runtime.tracking.tracker import BoxTracker, CutDetector, FaceTracker, TrackOptions
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -106,3 +110,50 @@ def test_a_cut_is_a_sudden_change_of_the_whole_picture() -> None:
 def test_wrong_options() -> None:
     with pytest.raises(MienError, match="detect_every must be 1"):
         TrackOptions(0)
+
+
+@pytest.mark.parametrize("follow", [True, False])
+def test_a_tracker_goes_on_from_a_stored_state_bit_for_bit(cast: list[Actor], tmp_path: Path, follow: bool) -> None:
+    def tracked(first: int, last: int, before: State | None = None) -> tuple[list[tuple], State]:
+        following, detector = tracker()
+        boxes, found = BoxTracker(), list[tuple]()
+        if before is not None:
+            (following if follow else boxes).restore(before)
+        for index, stage in enumerate(islice(play(cast), first, last), first):
+            detector.stage, time_s = stage, index / RATE_HZ
+            if follow:
+                faces = following(stage.pixels, time_s)
+                found += [(f.track_id, f.box, f.score, f.points and f.points.landmarks_px.tobytes()) for f in faces]
+            else:
+                given = [face.box for face in detector(stage.pixels)]
+                found += zip(boxes(stage.pixels, given, time_s), given, strict=True)
+        return found, (following if follow else boxes).state()
+
+    whole, end = tracked(0, 70)
+    start, state = tracked(0, 43)
+    state.write(tmp_path / "state.npz")
+    rest, end_of_rest = tracked(43, 70, State.read(tmp_path / "state.npz"))
+    assert start + rest == whole and len(rest) > 27
+    assert end_of_rest.values == end.values
+    assert {name: array.tobytes() for name, array in end_of_rest.arrays.items()} == {
+        name: array.tobytes() for name, array in end.arrays.items()
+    }
+
+
+@pytest.mark.parametrize(
+    "spoiled",
+    [
+        {"looks": np.zeros((9, 3), np.float32)},
+        {"points_0": np.zeros((68, 3))},
+        {"looks": np.zeros((0, 320), np.float32)},
+    ],
+)
+def test_a_state_of_something_else_is_refused_in_one_line(cast: list[Actor], spoiled: dict[str, np.ndarray]) -> None:
+    following, detector = tracker()
+    for index, stage in enumerate(islice(play(cast), 2)):
+        detector.stage = stage
+        following(stage.pixels, index / RATE_HZ)
+    state = following.state()
+    parts = {FACES: replace(state, arrays=state.arrays | {f"tracks/{name}": value for name, value in spoiled.items()})}
+    with pytest.raises(MienError, match="no state of faces in it"):
+        Checkpoints(start=parts).restore(FACES, tracker()[0])

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mien.core.records import Reading
+from mien.engine.reading.video_state import VideoState
 from mien.media.tables import read_rows
 
 NAMED = 5  # reasons that the summary names
@@ -77,6 +78,10 @@ class Stored:
     """The last frame of a video that may be half read; None where the last row is of a picture, or of a video's end."""
     rows_before_last: int = 0
     """Before the first row of the last file."""
+    pictures_before_last: int = 0
+    """The same in pictures and frames."""
+    resumed: VideoState | None = None
+    """Where the last file, a half-read video, goes on; None where it does not."""
 
 
 def stored(path: Path, no_face: str, no_voice: str) -> Stored:
@@ -89,6 +94,7 @@ def stored(path: Path, no_face: str, no_voice: str) -> Stored:
         rows = list(group)
         if source != found.last:
             found.rows_before_last, found.last = found.counts.rows, source
+            found.pictures_before_last = found.counts.pictures
         found.sources.add(source)
         found.last_frame = int(frame) if rows[0]["timestamp"] else None
         _add(found.counts, rows, no_face, no_voice)

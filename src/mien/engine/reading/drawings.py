@@ -17,6 +17,7 @@ from mien.media.points import write_pts
 from mien.report.contact_sheet import contact_sheet
 from mien.runtime.overlay import drawn, scaled, thumbnail
 from mien.runtime.readings import PictureReadings
+from mien.runtime.tracking.state import State
 
 PAGE, THUMBNAIL = 48, 320  # pictures on one contact sheet; their side in pixels
 FRAMES_SHOWN = 24  # of a video
@@ -90,6 +91,14 @@ class Drawings:
             with suppress(type(error)):
                 self._video.__exit__(type(error), error, error.__traceback__)
 
+    def state(self) -> State:
+        """Of a video after its last frame: what its sheet of frames holds so far."""
+        return self._frames.state()
+
+    def restore(self, state: State) -> None:
+        """As `state` gave it. Raises MienError for what is none."""
+        self._frames.restore(state)
+
     def end(self) -> None:
         """Draws the last contact sheet."""
         self._write_page(last=True)
@@ -142,6 +151,22 @@ class SampledFrames:
                 caption = f"{read.readings[0].timestamp_s or 0:.2f} s"
                 self.kept.append((caption, thumbnail(read.picture.pixels, read.readings, side=THUMBNAIL)))
         self.count += 1
+
+    def state(self) -> State:
+        """After the last frame."""
+        pictures = {f"{i}": picture for i, (_, picture) in enumerate(self.kept) if picture is not None}
+        return State({"step": self.step, "count": self.count, "captions": [name for name, _ in self.kept]}, pictures)
+
+    def restore(self, state: State) -> None:
+        """As `state` gave it. Raises MienError for what is none."""
+        try:
+            pictures = [(str(name), state.arrays[f"{i}"]) for i, name in enumerate(state.values["captions"])]
+            step, count = max(1, int(state.values["step"])), int(state.values["count"])
+        except (LookupError, TypeError, ValueError) as error:
+            raise MienError("its saved state has no sheet of frames") from error
+        if any(picture.dtype != np.uint8 or picture.shape[2:] != (3,) for _, picture in pictures):
+            raise MienError("its saved state has a damaged sheet of frames")
+        self.kept, self.step, self.count = [*pictures], step, count
 
 
 def _fitted(pixels: np.ndarray, panels: int) -> tuple[np.ndarray, float]:

@@ -16,6 +16,7 @@ TABLE, OVERLAYS, SHEET, POINTS, MESHES = "readings", "overlays", "contact_sheet"
 FOLDERS = (OVERLAYS, POINTS, MESHES)
 REPORT = "report.html"  # of mien report; mien asymmetry's page has the same name
 FILES, LOCK = "files.jsonl", ".mien.lock"
+STATE = f"{TABLE}.state.npz"  # of a half-read video
 LANDMARK_FILES = (".png", ".pts", ".obj", ".html")  # suffixes of what mien landmarks writes
 FORMATTED = r"readings(_openface|_fex|_coco)?\.(csv|json|jsonl)|report\.html"  # of the formats and of mien report
 # Whole names of what mien asymmetry writes.
@@ -63,7 +64,7 @@ class OutputFolder:
             sweep(self.folder / name)
         if not self.overwrite:
             return
-        for path in [*self._listed(), *table_files(self.table), self.folder / FILES]:
+        for path in [*self._listed(), *table_files(self.table), self.folder / FILES, self.folder / STATE]:
             path.unlink(missing_ok=True)
         for name in FOLDERS:
             if any_in(self.folder / name):

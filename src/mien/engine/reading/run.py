@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +14,17 @@ from mien.core.errors import printable as escaped
 from mien.core.records import Reading
 from mien.engine.reading.counts import Counts, Stored, expressions_line, stored
 from mien.engine.reading.drawings import Drawings
-from mien.engine.reading.output_folder import OutputFolder
+from mien.engine.reading.output_folder import STATE, OutputFolder
 from mien.engine.reading.output_names import OutputNames
+from mien.engine.reading.video_state import VideoState, VideoStateFile
 from mien.engine.reading.videos import Videos
 from mien.media.files import printable
-from mien.media.tables import TableWriter
+from mien.media.tables import SAVE_EVERY_S, TableWriter, read_rows
 from mien.runtime.analyzer import NO_FACE, NO_VOICE
 from mien.runtime.readings import PictureReadings
+from mien.runtime.tracking.checkpoints import Checkpoints, Parts
 
+SHEET_OF_FRAMES = "sheet"  # the part of a state that the sheet of a video's frames goes on from
 LINES = 20  # faces that are printed where there is a table of all
 # What a resumed run must have in common with the first, by sidecar key; rows of two versions are not mixed.
 SETTINGS = (
@@ -34,6 +38,8 @@ class PrintedRun:
 
     details: `left_out`, kinds of files that are not read.
     """
+
+    _checkpoints_s: float | None = None  # between two states of a video; None saves none
 
     def __init__(self, videos: Videos, files: list[Path], details: dict[str, Any]) -> None:
         self.videos, self.analyzer, self.files, self.details = videos, videos.analyzer, files, details
@@ -87,10 +93,13 @@ class PrintedRun:
     def _read_all(self, bars: ProgressBars, skipped: Stored) -> None:
         """A half-read video first, so that only the last file of the table can ever be half read."""
         rest = [path for path in self.files if printable(str(path)) not in skipped.sources]
-        self.videos.begin(rest)
+        half = [path for path in rest if skipped.resumed is not None and printable(str(path)) == skipped.resumed.source]
+        self.videos.begin([path for path in rest if path not in half])
+        for path in half:
+            self._read_video(bars, path, skipped)
         self._read_pictures(bars, [path for path in rest if not self.videos.is_video(path)])
         for path in rest:
-            if self.videos.is_video(path):
+            if self.videos.is_video(path) and path not in half:
                 self._read_video(bars, path)
 
     def _read_pictures(self, bars: ProgressBars, pictures: list[Path]) -> None:
@@ -102,12 +111,18 @@ class PrintedRun:
             advance(1)
             del read  # it would hold a picture while the next one is decoded
 
-    def _read_video(self, bars: ProgressBars, path: Path) -> None:
+    def _read_video(self, bars: ProgressBars, path: Path, skipped: Stored | None = None) -> None:
+        """skipped: with the state that it is gone on from."""
         advance = bars.add(printable(path.name), self.videos.source(path).count(self.videos.selection))
-        for read in self.videos.readings(path):
+        advance(skipped.counts.pictures - skipped.pictures_before_last if skipped else 0)
+        start = skipped.resumed.parts if skipped and skipped.resumed else None
+        checkpoints = Checkpoints(self._checkpoints_s, start)
+        for read in self.videos.readings(path, checkpoints):
             self._draw_frame(path, read)
             note = read.picture.note if read.picture else ""
             self._append(read.readings, readable=read.picture is not None, note=note)
+            if checkpoints.parts is not None and read.picture is not None:  # else the video itself failed
+                self._save_state(path, checkpoints.parts)
             advance(1)
         self._end_video(path)
 
@@ -115,6 +130,9 @@ class PrintedRun:
         """The faces of one picture or frame."""
         self.counts.add(readings, readable=readable, note=note)
         self._print(readings)
+
+    def _save_state(self, path: Path, parts: Parts) -> None:
+        """Of a video after a frame whose rows are in the table."""
 
     def _draw(self, path: Path, read: PictureReadings) -> None:
         """Of a picture."""
@@ -143,6 +161,9 @@ class AnalyzeRun(PrintedRun):
         """The video that an earlier start had half read."""
         self.lines: list[str] = []
         """Of the first faces."""
+        self.state = VideoStateFile(output.folder / STATE, [*_settings(self.describe("")), self.analyzer.engine])
+        # The overlay video has all frames, so its video is read again from its start.
+        self._checkpoints_s = None if overlay_video or videos.live else SAVE_EVERY_S
         self.names = OutputNames(files)
         self.drawings = Drawings(
             output, self.names, overlay=overlay, videos=videos if overlay_video else None, points=points, meshes=meshes
@@ -161,6 +182,7 @@ class AnalyzeRun(PrintedRun):
                 with progress_bars() as bars:
                     self._read_all(bars, skipped)
                 self.drawings.end()
+            self.state.remove()
         except BaseException as error:
             live = bool(self.videos.live)
             self.drawings.give_up(error, keep=live and isinstance(error, KeyboardInterrupt))
@@ -213,22 +235,58 @@ class AnalyzeRun(PrintedRun):
             self.table.append([self.columns.row(reading) for reading in readings])
             self._print(readings)
 
+    def _save_state(self, path: Path, parts: Parts) -> None:
+        self.table.save()
+        self.state.save(path, self.table.rows, {**parts, SHEET_OF_FRAMES: self.drawings.state()})
+
     def _resumed(self) -> Stored:
-        """What an earlier start has read; a half-read video is read anew, since tracks go through its frames."""
+        """What an earlier start has read; a half-read video goes on behind its saved state, or is read anew."""
         found = stored(self.table.csv, NO_FACE, NO_VOICE)
         if found.last_frame is not None:
-            self.again = (
-                f"{found.last}: read again from its start; an earlier run had ended at frame {found.last_frame}"
-            )
-            self.table.truncate(found.rows_before_last)
-            found = stored(self.table.csv, NO_FACE, NO_VOICE)
+            found = self._half_read(found)
         self.counts, self.earlier = found.counts, found.counts.pictures
-        if found.sources and not any(printable(str(path)) in found.sources for path in self.files):
+        if found.last and not any(printable(str(path)) in {*found.sources, found.last} for path in self.files):
             raise MienError(
                 f"{self.table.csv} holds none of these files ({found.last}, ...). Name the same inputs, from the same "
                 "folder, or another --output."
             )
         return found
+
+    def _half_read(self, found: Stored) -> Stored:
+        """The table brought to where its last video goes on."""
+        before = f"an earlier run had ended at frame {found.last_frame}"
+        try:
+            half = self._state_of(found)
+        except MienError as error:
+            self.again = f"{found.last}: read again from its start, since {error}; {before}"
+            self.table.truncate(found.rows_before_last)
+            return stored(self.table.csv, NO_FACE, NO_VOICE)
+        self.again = f"{found.last}: read on from frame {half.frame + 1}, behind the last saved state; {before}"
+        self.table.truncate(half.rows)
+        kept = stored(self.table.csv, NO_FACE, NO_VOICE)
+        kept.sources.discard(half.source)
+        kept.resumed = half
+        return kept
+
+    def _state_of(self, found: Stored) -> VideoState:
+        """Of the table's last video. Raises MienError, the reason, where it cannot be gone on from."""
+        if self._checkpoints_s is None:
+            raise MienError("its overlay video is drawn as a whole")
+        path = next((path for path in self.files if printable(str(path)) == found.last), None)
+        if path is None:
+            raise MienError("it is not among the inputs")
+        half = self.state.load(path)
+        row = next(islice(read_rows(self.table.csv), half.rows - 1, None), {}) if half.rows > 0 else {}
+        if not found.rows_before_last < half.rows or (row.get("source"), row.get("frame")) != (
+            half.source,
+            str(half.frame),
+        ):
+            raise MienError("the table lacks the rows up to its saved state")
+        self.videos.check(path, half.parts)
+        if SHEET_OF_FRAMES not in half.parts:
+            raise MienError("its saved state lacks the sheet of frames")
+        self.drawings.restore(half.parts[SHEET_OF_FRAMES])
+        return half
 
     def _check_settings(self) -> None:
         """Raises MienError where a resumed table was read in another way."""

@@ -11,6 +11,7 @@ from mien.media.streams.source import FrameSource, VideoFile
 from mien.media.video import ALL_FRAMES, FrameSelection
 from mien.runtime.analyzer import BATCH, Analyzer
 from mien.runtime.readings import FaceReading, PictureReadings, Readings
+from mien.runtime.tracking.checkpoints import Checkpoints, Parts
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,11 +40,17 @@ class Videos:
         """In their order."""
         return self.analyzer.read_files(paths)
 
-    def readings(self, path: Path) -> Iterator[PictureReadings]:
-        """Its frames; where the video itself fails, the reason comes last."""
+    def check(self, path: Path, start: Parts) -> None:
+        """Raises MienError where the reading of the video cannot go on from there."""
+        self.analyzer.read_frames(self.source(path), self.selection, checkpoints=Checkpoints(start=start))
+
+    def readings(self, path: Path, checkpoints: Checkpoints | None = None) -> Iterator[PictureReadings]:
+        """Its frames; where the video itself fails, the reason comes last. checkpoints: as for the Analyzer."""
         source = self.source(path)
         try:
-            yield from self.analyzer.read_frames(source, self.selection, batch_size=1 if source.live else BATCH)
+            yield from self.analyzer.read_frames(
+                source, self.selection, batch_size=1 if source.live else BATCH, checkpoints=checkpoints
+            )
         except (MienError, OSError, MemoryError) as error:
             failure = FaceReading(str(path), False, model=self.analyzer.model_id, note=one_line(error))
             yield PictureReadings(str(path), None, Readings([failure]))

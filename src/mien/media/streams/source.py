@@ -18,7 +18,7 @@ import numpy as np
 
 from mien.core.errors import MienError
 from mien.core.limits import FRAME_PIXELS
-from mien.media.video import Frame, FrameSelection, frames, piped_frames, video_info
+from mien.media.video import Frame, FrameSelection, Place, frames, piped_frames, video_info
 
 RATE_HZ = 25.0  # of arrays without times
 # First bytes of what FFmpeg reads without going back: JPEGs in a row, YUV4MPEG2, Matroska, MPEG-TS, Ogg, FLV, AVI, NUT.
@@ -37,8 +37,8 @@ class FrameSource(ABC):
         """What the table calls it."""
 
     @abstractmethod
-    def frames(self, selection: FrameSelection, first: int = 0) -> Iterator[Frame]:
-        """Those that are chosen, from index `first` on. Raises MienError where it fails."""
+    def frames(self, selection: FrameSelection, first: int = 0, near: Place | None = None) -> Iterator[Frame]:
+        """Those that are chosen, from index `first` on. near: of media.video.frames. Raises MienError if it fails."""
 
     def count(self, selection: FrameSelection) -> int | None:
         """About how many there are; None where that is unknown."""
@@ -57,9 +57,9 @@ class VideoFile(FrameSource):
         """Its path."""
         return str(self.path)
 
-    def frames(self, selection: FrameSelection, first: int = 0) -> Iterator[Frame]:
+    def frames(self, selection: FrameSelection, first: int = 0, near: Place | None = None) -> Iterator[Frame]:
         """As media.video.frames."""
-        return frames(self.path, first=first, selection=selection)
+        return frames(self.path, first=first, selection=selection, near=near)
 
     def count(self, selection: FrameSelection) -> int | None:
         """From its header; None for one that cannot be read."""
@@ -83,7 +83,7 @@ class Camera(FrameSource):
         """`camera_0`."""
         return f"camera_{self.number}"
 
-    def frames(self, selection: FrameSelection, first: int = 0) -> Iterator[Frame]:
+    def frames(self, selection: FrameSelection, first: int = 0, near: Place | None = None) -> Iterator[Frame]:
         """Until the camera gives no more. Raises MienError for one that cannot be opened, and one that is unplugged."""
         device = _opened_camera(self.number)
         try:
@@ -113,7 +113,7 @@ class PipedVideo(FrameSource):
     name: str = "stdin"
     """What the table calls it."""
 
-    def frames(self, selection: FrameSelection, first: int = 0) -> Iterator[Frame]:
+    def frames(self, selection: FrameSelection, first: int = 0, near: Place | None = None) -> Iterator[Frame]:
         """Until the pipe ends. Raises MienError for what is no video."""
         return piped_frames(self.stream, self.name, selection, first)
 
@@ -131,7 +131,7 @@ class RawFrames(FrameSource):
     name: str = "stdin"
     """What the table calls it."""
 
-    def frames(self, selection: FrameSelection, first: int = 0) -> Iterator[Frame]:
+    def frames(self, selection: FrameSelection, first: int = 0, near: Place | None = None) -> Iterator[Frame]:
         """Until the pipe ends. Raises MienError for a last frame that is not whole, behind those before it."""
         return _chosen(self._pictures(), selection, first)
 
@@ -161,7 +161,7 @@ class ArrayFrames(FrameSource):
     name: str = ""
     """What the table calls it."""
 
-    def frames(self, selection: FrameSelection, first: int = 0) -> Iterator[Frame]:
+    def frames(self, selection: FrameSelection, first: int = 0, near: Place | None = None) -> Iterator[Frame]:
         """Until they end. Raises MienError for what is no frame."""
         return _chosen(self._pictures(), selection, first)
 

@@ -19,6 +19,7 @@ _SIDE, _CELLS, _DIRECTIONS, _COLOUR_CELLS = 48, 6, 8, 4
 _SPEC = PictureInput(size=_SIDE, box_scale=1.5, box_shift=(0.0, 0.05))  # the face with hair and neck
 _COLOUR_UNIT = 12.0  # of a* and b*, 0..255: about the spread of a cell's mean among persons
 _COLOUR_SHARE = 0.5  # of the distance
+FEATURES = _CELLS * _CELLS * _DIRECTIONS + 2 * _COLOUR_CELLS * _COLOUR_CELLS
 Look = Float[np.ndarray, " features"]
 
 

@@ -7,6 +7,7 @@ A track that the detector does not find then has ended: it does not drift on ove
 """
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from typing import NamedTuple
@@ -21,6 +22,7 @@ from mien.core.records import Box, FacePoints
 from mien.media.detect import Detection
 from mien.runtime.landmarks import Landmarker
 from mien.runtime.tracking.appearance import Look, look_of
+from mien.runtime.tracking.state import State
 from mien.runtime.tracking.tracks import CLEAR_GAP_S, CLEAR_OVERLAP, Track, Tracks, entangled, side
 
 DETECT_EVERY = 10  # frames
@@ -74,6 +76,16 @@ class CutDetector:
             self._usual += 0.1 * (change - self._usual)
         return cut
 
+    def state(self) -> State:
+        """After the last frame."""
+        values = {"before_s": self._before_s, "usual": self._usual}
+        return State(values, {} if self._before is None else {"before": self._before})
+
+    def restore(self, state: State) -> None:
+        """As `state` gave it."""
+        self._before = state.arrays.get("before")
+        self._before_s, self._usual = float(state.values["before_s"]), float(state.values["usual"])
+
 
 @dataclass(frozen=True)
 class TrackOptions:
@@ -92,7 +104,8 @@ class TrackOptions:
 class FaceTracker:
     """Called with one frame after another of one video; see the module's text.
 
-    detect: finds the faces of a frame. landmarker: follows them.
+    detect: finds the faces of a frame. landmarker: follows them. beside: the detector looks while they are followed, in
+    a thread of its own, where it is known before that it must.
     """
 
     def __init__(
@@ -100,8 +113,11 @@ class FaceTracker:
         detect: Callable[[Pixels], list[Detection]],
         landmarker: Landmarker,
         options: TrackOptions = TrackOptions(),
+        *,
+        beside: bool = False,
     ) -> None:
         self.detect, self.landmarker, self.options = detect, landmarker, options
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="mien-detector") if beside else None
         self.tracks = Tracks()
         self._is_cut = CutDetector()
         self._since_detection, self._before_s = 0, 0.0
@@ -113,18 +129,37 @@ class FaceTracker:
         self._before_s = time_s
         if cut:
             self.tracks.cut()
+        self._since_detection += 1
+        due = self._since_detection >= self.options.detect_every or not self.tracks.active or not near
+        detecting = self._pool.submit(self.detect, pixels) if due and self._pool is not None else None
         followed = self._followed(pixels, time_s) if near else {}
         doubtful = [track for track in self.tracks.active if track.number not in followed]
-        self._since_detection += 1
-        due = self._since_detection >= self.options.detect_every or not self.tracks.active or bool(doubtful)
         for track in self.tracks.active:
             if track.number in followed:
                 self._place(track, followed[track.number], time_s)
-        if due:
+        if due or doubtful:
             self._since_detection = 0
-            self._look_anew(pixels, time_s, doubtful)
+            detected = self.detect(pixels) if detecting is None else detecting.result()
+            self._look_anew(pixels, detected, time_s, doubtful)
         faces = [TrackedFace(t.number, t.box, t.score, t.points) for t in self.tracks.active]
         return sorted(faces, key=lambda face: (-side(face.box), face.track_id))
+
+    def close(self) -> None:
+        """Ends the detector's thread."""
+        if self._pool is not None:
+            self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def state(self) -> State:
+        """After the last frame: with it another tracker goes on as this one would."""
+        own = State({"since_detection": self._since_detection, "before_s": self._before_s})
+        return State.joined({"own": own, "cut": self._is_cut.state(), "tracks": self.tracks.state()})
+
+    def restore(self, state: State) -> None:
+        """As `state` gave it. Raises LookupError, TypeError or ValueError for what is none."""
+        own = state.part("own").values
+        self._since_detection, self._before_s = int(own["since_detection"]), float(own["before_s"])
+        self._is_cut.restore(state.part("cut"))
+        self.tracks.restore(state.part("tracks"))
 
     def _followed(self, pixels: Pixels, time_s: float) -> dict[int, FacePoints]:
         """By number the points of each active track that is beyond doubt in this frame."""
@@ -143,9 +178,11 @@ class FaceTracker:
         track.move(detector_box(points.landmarks_px), time_s)
         track.points = points
 
-    def _look_anew(self, pixels: Pixels, time_s: float, doubtful: Sequence[Track]) -> None:
-        """With the detector: confirms tracks, ends those that it does not find, begins new ones."""
-        found = sorted(self.detect(pixels), key=lambda face: -face.side)
+    def _look_anew(
+        self, pixels: Pixels, detected: Sequence[Detection], time_s: float, doubtful: Sequence[Track]
+    ) -> None:
+        """With what the detector found: confirms tracks, ends those that are not in it, begins new ones."""
+        found = sorted(detected, key=lambda face: -face.side)
         looks = cache(lambda place: look_of(pixels, found[place].box))
         matched = self.tracks.match([face.box for face in found], looks, time_s, doubtful=doubtful)
         sure = [t for t in self.tracks.active if not any(t is each for each in doubtful)]
@@ -215,3 +252,12 @@ class BoxTracker:
                 track.confirmed_s = time_s
         self.tracks.keep(found)
         return [track.number for track in found]
+
+    def state(self) -> State:
+        """After the last frame."""
+        return State.joined({"cut": self._is_cut.state(), "tracks": self.tracks.state()})
+
+    def restore(self, state: State) -> None:
+        """As `state` gave it."""
+        self._is_cut.restore(state.part("cut"))
+        self.tracks.restore(state.part("tracks"))

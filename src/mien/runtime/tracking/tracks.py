@@ -5,16 +5,17 @@ pair is the distance of appearances plus the distance from where a constant velo
 the appearance alone counts. Pairs of least total cost are chosen (assignment.py). Numbers are never used again.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import count
+from typing import Any
 
 import numpy as np
 
 from mien.core.geometry import intersection_over_union
 from mien.core.records import Box, FacePoints
-from mien.runtime.tracking.appearance import Look, distance
+from mien.runtime.tracking.appearance import FEATURES, Look, distance
 from mien.runtime.tracking.assignment import assigned
+from mien.runtime.tracking.state import State
 
 CLEAR_OVERLAP, CLEAR_GAP_S = 0.3, 0.25  # intersection over union, and time, within which a box alone is enough
 ENTANGLED = 0.2  # of the union of two boxes: which is which needs a second look
@@ -88,7 +89,7 @@ class Tracks:
     def __init__(self) -> None:
         self.active: list[Track] = []
         self.lost: list[Track] = []
-        self._numbers = count()
+        self._next = 0
 
     def cut(self) -> None:
         """The video goes on elsewhere."""
@@ -118,7 +119,8 @@ class Tracks:
 
     def begin(self, box: Box, time_s: float) -> Track:
         """A new track, active."""
-        track = Track(next(self._numbers), box, time_s)
+        track = Track(self._next, box, time_s)
+        self._next += 1
         self.active.append(track)
         return track
 
@@ -130,6 +132,20 @@ class Tracks:
         lost = [track for track in unique.values() if track.number not in here]
         self.lost = sorted(lost, key=lambda track: (track.time_s, track.number))[-KEPT_TRACKS:]
         self.active = [unique[number] for number in sorted(here)]
+
+    def state(self) -> State:
+        """After the last frame."""
+        each = [_track_state(track) for track in (*self.active, *self.lost)]
+        looks = [look for track in (*self.active, *self.lost) for look in track.looks]
+        points = {f"points_{t.number}": t.points.landmarks_px for t in self.active if t.points is not None}
+        values = {"tracks": each, "active": len(self.active), "next": self._next}
+        return State(values, {"looks": np.stack(looks), **points} if looks else dict(points))
+
+    def restore(self, state: State) -> None:
+        """As `state` gave it. Raises LookupError, TypeError or ValueError for what is none."""
+        given, looks = state.values, iter(state.arrays.get("looks", np.zeros((0, FEATURES), np.float32)))
+        tracks = [_stored_track(values, looks, state.arrays) for values in given["tracks"]]
+        self.active, self.lost, self._next = tracks[: given["active"]], tracks[given["active"] :], int(given["next"])
 
     def _clear(
         self, boxes: Sequence[Box], time_s: float, doubtful: Sequence[Track]
@@ -151,6 +167,35 @@ class Tracks:
             if alone and track.number in apart and near[row, places[0]] >= CLEAR_OVERLAP:
                 pairs.append((int(places[0]), track))
         return pairs
+
+
+def _track_state(track: Track) -> dict[str, Any]:
+    return {
+        "number": track.number, "box": list(track.box), "time_s": track.time_s, "score": track.score,
+        "confirmed_s": track.confirmed_s, "velocity": track.velocity.tolist(), "looks": len(track.looks),
+        "since_cut": track.since_cut,
+    }  # fmt: skip
+
+
+def _stored_track(values: Mapping[str, Any], looks: Iterator[Look], arrays: Mapping[str, np.ndarray]) -> Track:
+    """looks: of all tracks, of which it takes its own."""
+    x0, y0, x1, y1 = (float(edge) for edge in values["box"])
+    points = arrays.get(f"points_{values['number']}")
+    if points is not None and points.shape[1:] != (2,):
+        raise ValueError(f"points of shape {list(points.shape)}")
+    return Track(
+        int(values["number"]), (x0, y0, x1, y1), float(values["time_s"]), float(values["score"]),
+        float(values["confirmed_s"]), np.array(values["velocity"], float).reshape(2),
+        [_own(next(looks)) for _ in range(values["looks"])], None if points is None else FacePoints(points),
+        bool(values["since_cut"]),
+    )  # fmt: skip
+
+
+def _own(look: Look) -> Look:
+    """Raises ValueError for what is none."""
+    if look.shape != (FEATURES,):
+        raise ValueError(f"an appearance of shape {list(look.shape)}")
+    return look
 
 
 def entangled(boxes: Sequence[Box], most: float = ENTANGLED) -> list[bool]:

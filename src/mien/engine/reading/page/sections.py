@@ -12,7 +12,6 @@ from mien.core.errors import printable
 from mien.core.licence import Licence
 from mien.engine.reading.page.figures import WINDOW_S, quality_names, shares_of, track_figures
 from mien.engine.reading.page.gather import MOST_TRACKS, MOST_VIDEOS, Best, RunFacts, Source
-from mien.engine.reading.page.thumbnails import LAST_FRAME
 from mien.engine.reading.tables.measures import shown
 from mien.media.bundles import shipped_bundles
 from mien.report import parts
@@ -97,11 +96,9 @@ def _video(video: Source, facts: RunFacts, pictures: Thumbnails) -> Markup:
     best = sorted(video.best.values(), key=lambda each: -video.classes[each.expression])
     faces = [_face(each, pictures[each]) for each in best if each in pictures]
     missing = len(best) - len(faces)
-    why = f"{missing} of its faces are not shown: {printable(video.name)} cannot be read from here, or they come after "
+    why = f"{missing} of its faces are not shown: {printable(video.name)} cannot be read from here."
     figures = [track_figures(track, facts.measures) for track in video.tracks.values()]
-    return macro(
-        TEMPLATE, "video", parts.facts(about), figures, faces, f"{why}frame {LAST_FRAME:,}." if missing else ""
-    )
+    return macro(TEMPLATE, "video", parts.facts(about), figures, faces, why if missing else "")
 
 
 def _track_text(video: Source) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from itertools import groupby
 
 from PIL import Image
 
@@ -9,15 +10,14 @@ from mien.core.errors import MienError
 from mien.core.records import Box
 from mien.engine.reading.page.gather import Best
 from mien.media.image import Picture, load_image
-from mien.media.video import frames
+from mien.media.video import Place, frames
 
 SIDE = 144  # pixels
 MARGIN = 1.7  # side of the cut-out over the larger side of the box
-LAST_FRAME = 9000  # videos are decoded from their start: later frames are not looked for
 
 
 def thumbnails(found: Iterable[Best]) -> dict[Best, Image.Image]:
-    """By face; a video is decoded once, up to its last face."""
+    """By face; of a video each frame is sought."""
     shown: dict[Best, Image.Image] = {}
     by_source: dict[str, list[Best]] = {}
     for best in found:
@@ -34,18 +34,16 @@ def thumbnails(found: Iterable[Best]) -> dict[Best, Image.Image]:
 
 
 def _frames(source: str, wanted: Iterable[Best]) -> Iterator[tuple[Best, Picture]]:
-    by_frame: dict[int, list[Best]] = {}
-    for best in wanted:
-        if best.frame <= LAST_FRAME:
-            by_frame.setdefault(best.frame, []).append(best)
-    if not by_frame:
-        return
-    last = max(by_frame)
-    for frame in frames(source, first=min(by_frame)):
-        for best in by_frame.get(frame.index, ()):
-            yield best, Picture(frame.pixels, 1.0, (frame.pixels.shape[1], frame.pixels.shape[0]))
-        if frame.index >= last:
-            return
+    """Each sought from the keyframe before it."""
+    for (index, time_s), own in groupby(sorted(wanted, key=_place), key=_place):
+        found = next(frames(source, first=index, near=Place(index, time_s)), None)
+        if found is not None and found.index == index:
+            picture = Picture(found.pixels, 1.0, (found.pixels.shape[1], found.pixels.shape[0]))
+            yield from ((best, picture) for best in own)
+
+
+def _place(best: Best) -> tuple[int, float]:
+    return best.frame, best.time_s or 0.0
 
 
 def cut_out(picture: Picture, box: Box | None) -> Image.Image:

@@ -13,6 +13,7 @@ from mien.engine.reading.sharing.task import ReadingTask, Recipe, computed_by, r
 from mien.engine.reading.videos import Videos
 from mien.media.parallel import in_batches
 from mien.runtime.readings import PictureReadings
+from mien.runtime.tracking.checkpoints import Checkpoints
 
 PICTURES = 32  # of one task at most
 
@@ -53,8 +54,11 @@ class SharedReadings(Videos):
             left -= len(found)
             yield from found
 
-    def readings(self, path: Path) -> Iterator[PictureReadings]:
-        """Of the next video."""
+    def readings(self, path: Path, checkpoints: Checkpoints | None = None) -> Iterator[PictureReadings]:
+        """Of the next video; a half-read one, which `begin` was not given, is gone on with by this process."""
+        if checkpoints is not None and checkpoints.start is not None:
+            yield from super().readings(path, checkpoints)
+            return
         _, found = next(self._results[0])
         yield from found
 
