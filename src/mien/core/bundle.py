@@ -32,7 +32,6 @@ from mien.core.trust.calibration import Calibration
 from mien.core.typed import checked, named, shown
 
 FORMAT = 2
-MAX_ADJUST = 2.0
 TRAIN_FACES = "train_faces.npz"  # fingerprints of the faces it was trained on; may be absent
 TRAIN_FACES_NAMES = (TRAIN_FACES, "seen_faces.npz")  # the second in older bundles, the shipped ones among them
 _FILE_NAME, _SHA_256 = re.compile(r"[\w-][\w. -]{0,199}"), re.compile("[0-9a-f]{64}")
@@ -42,12 +41,6 @@ POINT_VALUES: dict[str, tuple[str, tuple[float, float] | None]] = {
     "visible": ("probability", (0.0, 1.0)),
     "depth": ("crop sides", None),
 }
-
-
-def check_logit_adjust(strength: float) -> None:
-    """Raises MienError for a strength out of 0..2."""
-    if not 0 <= strength <= MAX_ADJUST:
-        raise MienError(f"--logit-adjust is a strength in 0..{MAX_ADJUST:g}, such as 0.5; got {strength:g}.")
 
 
 @dataclass(frozen=True)

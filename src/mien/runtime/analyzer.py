@@ -18,12 +18,13 @@ from typing import Any, overload
 import numpy as np
 from PIL import Image
 
-from mien.core.bundle import BundleInfo, check_logit_adjust
+from mien.core.bundle import BundleInfo
 from mien.core.errors import MienError
 from mien.core.face3d import Face3DReading
 from mien.core.labels import AFFECT
 from mien.core.limits import READING_BYTES
 from mien.core.records import Box, FacePoints
+from mien.core.trust.calibration import check_logit_adjust
 from mien.media.bundles import bundle_folder, shipped_folder, shipped_with
 from mien.media.detect import create_detector
 from mien.media.image import Picture, picture_files

@@ -13,7 +13,14 @@ COVERAGES = (0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 0.975, 0.99)
 """Those whose thresholds a bundle holds."""
 USUAL = 0.9
 """The coverage that `mien evaluate` reports."""
+MAX_ADJUST = 2.0  # of a logit adjustment (core.decode)
 NO_LIMIT = 1e6  # an energy that none reaches
+
+
+def check_logit_adjust(strength: float) -> None:
+    """Raises MienError for a strength out of 0..2."""
+    if not 0 <= strength <= MAX_ADJUST:
+        raise MienError(f"--logit-adjust is a strength in 0..{MAX_ADJUST:g}, such as 0.5; got {strength:g}.")
 
 
 @dataclass(frozen=True)

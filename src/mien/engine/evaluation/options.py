@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from mien.core.bundle import check_logit_adjust
+from mien.core.trust.calibration import check_logit_adjust
 
 CropChoice = Literal["data", "landmarks", "detector", "reading", "both", "all"]
 OcularNorm = Literal["outer", "pupil", "bb", "none"]
