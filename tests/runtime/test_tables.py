@@ -119,9 +119,10 @@ GOLDEN_FIRST = [
     "prob_contempt",
 ]  # fmt: skip
 GOLDEN_QUALITY = [f"quality_{name}" for name in (
-    "sharpness", "brightness", "contrast", "size", "cut", "turn", "hidden", "confidence", "energy", "flags",
+    "sharpness", "brightness", "contrast", "size", "cut", "turn", "hidden", "confidence", "plausibility", "energy",
+    "flags",
 )]  # fmt: skip
-"""Since 2026-11-28 before `model`, so that every column of before keeps its name."""
+"""Since 2026-11-28 before `model`, so that every column of before keeps its name; `plausibility` by intention."""
 GOLDEN_LAST = ["pose_pitch", "pose_yaw", "pose_roll", *GOLDEN_QUALITY, "model", "note"]
 
 
@@ -143,7 +144,7 @@ def test_the_cells_of_a_row_never_change(tmp_path: Path) -> None:
     face, frame = (tmp_path / "t.csv").read_text(encoding="utf-8").splitlines()[1:]
     assert face == (
         '"photos/müller, ""a"".jpg",0,,1,,1.250,-2.000,30.500,40.000,0.750,1,anger,0.500000,0.250000,0.125000,0.062500,'
-        "0.031250,0.015625,0.015625," + 10 * "," + "tiny@abababababab,"
+        "0.031250,0.015625,0.015625," + 11 * "," + "tiny@abababababab,"
     )
     assert frame.startswith("video.mp4,30,1.001000,0,4,0.000,0.000,9.000,9.000,,1,anger,0.5")
 
