@@ -173,7 +173,7 @@ def test_a_machine_that_sees_other_things_is_named(photos: Path, bundle: str, mo
     ):
         with pytest.raises(MienError, match=text):
             read_task(wrong)
-    assert task_module._reader.cache_info().maxsize == 1  # one model in memory
+    assert len(task_module._kept) == 1  # one model in memory
 
 
 def test_results_are_handed_on_in_order_and_few_wait() -> None:
