@@ -28,7 +28,7 @@ from inverter.faces import REAL, Faces, normalised, read_pack
 from mien import create_model
 from mien.core.errors import MienError
 from mien.media.files import writable_folder, write_csv, write_text
-from mien.nn.torch_files import read_torch_file
+from mien.nn.files.torch_files import read_torch_file
 from mien.systems.bundle import save_bundle
 from mien.systems.ifer.generation import numbered_z
 from mien.systems.registry import config_dict

@@ -32,7 +32,7 @@ from mien.core.labels import label_set
 from mien.core.records import Batch
 from mien.data.transforms import augmentation
 from mien.media.files import writable_folder, write_csv, write_text
-from mien.nn.torch_files import read_torch_file
+from mien.nn.files.torch_files import read_torch_file
 from mien.systems.bundle import load, save_bundle
 from mien.systems.optim import OptimOptions
 from mien.systems.poster_v2.network import PosterV2

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 
 from mien.core.spec import SoundInput
-from mien.media.audio import Sound
-from mien.media.mel import MelStream, filter_bank, log_mel
+from mien.media.sound.audio import Sound
+from mien.media.sound.mel import MelStream, filter_bank, log_mel
 
 GIVEN, REPEATS = SoundInput(), 40
 

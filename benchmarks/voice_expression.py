@@ -21,8 +21,8 @@ from mien.core.bundle import BundleInfo
 from mien.core.labels import label_set
 from mien.core.spec import FunctionalsInput, Output
 from mien.data.readers import open_reader
-from mien.media.audio import Sound, read_sound, resample
 from mien.media.files import sha256_of, write_text
+from mien.media.sound.audio import Sound, read_sound, resample
 from mien.metrics.expression import balanced_accuracy, confusion_matrix
 from mien.metrics.significance import cluster_weights, percentiles
 from mien.runtime.voice.functionals import RATE_HZ, functionals

@@ -41,7 +41,7 @@ def test_what_reads_faces_never_reaches_torch() -> None:
     """Also where it is installed: in a process of its own, since other tests of this one have imported it."""
     code = (
         "import sys, mien.runtime.analyzer, mien.runtime.tables, mien.runtime.overlay, mien.engine.reading.analyze;"
-        "import mien.runtime.asymmetry.examination, mien.engine.reading.asymmetry_run;"
+        "import mien.runtime.asymmetry.examination, mien.engine.reading.asymmetry.run;"
         "import mien.engine.reading.photo_points;"
         "print([m for m in ('torch', 'lightning', 'pandas', 'matplotlib') if m in sys.modules])"
     )
@@ -53,6 +53,15 @@ def tracked() -> list[Path]:
         pytest.skip("needs a git checkout")
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     return [ROOT / name for name in listed.split("\0") if name and (ROOT / name).is_file()]
+
+
+def test_no_folder_is_crowded() -> None:
+    """Readers are a list by nature; everything else is divided at 16 files."""
+    counts: dict[Path, int] = {}
+    for path in SOURCES:
+        counts[path.parent] = counts.get(path.parent, 0) + (path.name != "__init__.py")
+    crowded = {str(folder.relative_to(ROOT)): count for folder, count in counts.items() if count > 16}
+    assert [folder for folder in crowded if not folder.endswith("data/readers")] == []
 
 
 def test_no_path_of_a_machine_and_no_registry() -> None:

@@ -27,7 +27,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "report": ("mien.engine.reading.page.report:report", "write one page (HTML) on a run: courses, faces"),
     "convert": ("mien.engine.reading.tables.convert:convert", "write a run's table for OpenFace, py-feat, JSON, COCO"),
     "summarize": ("mien.engine.reading.tables.summarize:summarize", "summarize a run by person, condition, time"),
-    "asymmetry": ("mien.engine.reading.asymmetry:asymmetry", "measure left-right asymmetry in photos and videos"),
+    "asymmetry": (
+        "mien.engine.reading.asymmetry.command:asymmetry",
+        "measure left-right asymmetry of faces",
+    ),
     "landmarks": ("mien.engine.reading.landmarks:landmarks", "find the 68 landmarks of faces: overlay, .pts, 3D"),
     "reconstruct": ("mien.engine.reading.reconstruct:reconstruct", "show faces and their reconstruction"),
     "perceive": ("mien.engine.reading.perceive.command:perceive", "show how a voice changes the perceived face"),

@@ -15,8 +15,8 @@ from mien.data.faces import FaceSet
 from mien.data.options import DataOptions
 from mien.data.readers import open_reader
 from mien.data.transforms import Augmentation, generator, scaled_warp
-from mien.media.audio import Sound, read_sound, write_sound
-from mien.media.mel import log_mel
+from mien.media.sound.audio import Sound, read_sound, write_sound
+from mien.media.sound.mel import log_mel
 
 IMAGE = PictureInput(size=64, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
 VOICE = SoundInput(samples=22050, mels=32)

@@ -9,8 +9,8 @@ from mien.core.spec import SoundInput
 from mien.data.faces import FaceSet
 from mien.data.sounds import SoundAugmentation, sound_augmentation
 from mien.data.transforms import generator
-from mien.media.audio import Sound, write_sound
-from mien.media.mel import band_centres_hz, decibels, log_mel, mel_power
+from mien.media.sound.audio import Sound, write_sound
+from mien.media.sound.mel import band_centres_hz, decibels, log_mel, mel_power
 
 GIVEN = SoundInput(rate_hz=16000, samples=16000, fft=512, hop=256, mels=32, high_hz=8000.0)
 TIME = np.arange(12000) / 16000
@@ -104,6 +104,6 @@ def test_batches_follow_from_seed_epoch_and_place(tmp_path):
 
 
 def tone_read(folder):
-    from mien.media.audio import read_sound
+    from mien.media.sound.audio import read_sound
 
     return read_sound(folder / "a.wav")

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from mien.core.errors import MienError
-from mien.media.audio import Sound, read_sound, write_sound
+from mien.media.sound.audio import Sound, read_sound, write_sound
 from mien.media.video import frames, video_info, write_video
 
 av = pytest.importorskip("av")

@@ -8,8 +8,8 @@ import pytest
 
 from mien.core.errors import MienError
 from mien.core.spec import SoundInput
-from mien.media.audio import Sound, resample, resample_blocks
-from mien.media.mel import log_mel
+from mien.media.sound.audio import Sound, resample, resample_blocks
+from mien.media.sound.mel import log_mel
 from mien.media.soundtrack import Soundtrack, _without_gaps, load_sound, opened_soundtrack
 from mien.media.video import frames, write_video
 

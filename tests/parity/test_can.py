@@ -13,7 +13,7 @@ import torch
 from torch.nn import functional as F
 
 from mien.core.spec import SoundInput
-from mien.media.mel import decibels, filter_bank, hann, mel_power, scaled
+from mien.media.sound.mel import decibels, filter_bank, hann, mel_power, scaled
 from mien.nn.vae_gan.context_attention import row_entropy
 from mien.nn.vae_gan.gaussian import divergence_from_prior
 from mien.systems.can.network import divergence_of

@@ -161,7 +161,7 @@ def test_report_of_points(tmp_path: Path) -> None:
 
 
 def test_report_of_asymmetry(tmp_path: Path, portrait: Path) -> None:
-    from mien.engine.reading.asymmetry import asymmetry
+    from mien.engine.reading.asymmetry.command import asymmetry
 
     broken = portrait.with_name(f"broken {FILE_NAME}.png")
     broken.write_bytes(b"no picture")

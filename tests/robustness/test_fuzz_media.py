@@ -53,7 +53,7 @@ def read_video_sound(path: Path) -> None:
 
 
 def read_one_sound(path: Path) -> None:
-    from mien.media.audio import read_sound
+    from mien.media.sound.audio import read_sound
 
     assert np.isfinite(read_sound(path, sample_rate_hz=16000).samples).all()
 

@@ -20,9 +20,9 @@ from mien.core.errors import MienError
 from mien.data.readers import open_reader
 from mien.data.readers.points import PointsInFile
 from mien.media import image
-from mien.media.audio import read_sound
 from mien.media.image import decoding_bytes, load_image
 from mien.media.parallel import Budget
+from mien.media.sound.audio import read_sound
 from mien.runtime import analyzer, faces
 from robustness.bounded import run_bounded
 from robustness.test_fuzz_media import read_one_sound, read_picture, write_video

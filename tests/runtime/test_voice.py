@@ -13,8 +13,8 @@ from mien.core.bundle import BundleInfo
 from mien.core.errors import MienError
 from mien.core.labels import LabelSet
 from mien.core.spec import Output, PictureInput, SoundInput
-from mien.media.audio import Sound
-from mien.media.mel import log_mel
+from mien.media.sound.audio import Sound
+from mien.media.sound.mel import log_mel
 from mien.media.video import frames, write_video
 
 pytest.importorskip("av")

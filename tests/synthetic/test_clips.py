@@ -9,7 +9,7 @@ from mien.core.errors import MienError
 from mien.data.readers import open_reader
 from mien.data.replicas.clips import write_clips
 from mien.data.replicas.people import Plan
-from mien.media.audio import read_sound
+from mien.media.sound.audio import read_sound
 from mien.synthetic.clips import ClipOptions, blinks, onset_apex_offset, video, wander
 from mien.synthetic.people import PeopleOptions, units_of_model
 

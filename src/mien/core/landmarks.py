@@ -6,6 +6,7 @@ stands on the left of an unmirrored picture.
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from jaxtyping import Float
@@ -197,3 +198,26 @@ def to_5(landmarks: Float[np.ndarray, "*batch points dims"]) -> Float[np.ndarray
     points = to_68(landmarks)
     eyes = [points[..., list(group), :].mean(-2) for group in _EYES_68]
     return np.stack([*eyes, points[..., 30, :], points[..., 48, :], points[..., 54, :]], axis=-2)
+
+
+# Which of the 68 points are joined where a face is drawn: jaw, brows, nose, eyes, lips. (indices in order, closed)
+LINES_68: tuple[tuple[tuple[int, ...], bool], ...] = (
+    (tuple(range(17)), False),
+    (tuple(range(17, 22)), False),
+    (tuple(range(22, 27)), False),
+    (tuple(range(27, 31)), False),
+    (tuple(range(31, 36)), False),
+    (tuple(range(36, 42)), True),
+    (tuple(range(42, 48)), True),
+    (tuple(range(48, 60)), True),
+    (tuple(range(60, 68)), True),
+)
+
+
+def edges(lines: tuple[tuple[tuple[int, ...], bool], ...] = LINES_68) -> list[tuple[int, int]]:
+    """Pairs of points that are joined."""
+    joined: list[tuple[int, int]] = []
+    for indices, closed in lines:
+        joined += pairwise(indices)
+        joined += [(indices[-1], indices[0])] if closed else []
+    return joined

@@ -1,6 +1,6 @@
 """Limits for files from others, in one place: what exceeds one is refused in one line, before it costs time or memory.
 
-Limits of YAML stand with its reader (media.yaml_text), those of pickles with theirs (nn.inert_pickle).
+Limits of YAML stand with its reader (media.yaml_text), those of pickles with theirs (nn.files.inert_pickle).
 """
 
 MB = 1 << 20

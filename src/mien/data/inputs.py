@@ -12,10 +12,10 @@ from mien.core.geometry import Crop
 from mien.core.records import Sample
 from mien.core.spec import Input, PictureInput, SoundInput
 from mien.data.sounds import SoundAugmentation
-from mien.media.audio import Sound
 from mien.media.crop import crop_pixels, scaled_crop
 from mien.media.image import Picture, load_image
-from mien.media.mel import log_mel
+from mien.media.sound.audio import Sound
+from mien.media.sound.mel import log_mel
 from mien.media.soundtrack import load_sound
 
 KINDS: dict[str, type[PictureInput] | type[SoundInput]] = {

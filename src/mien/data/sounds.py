@@ -11,8 +11,8 @@ from jaxtyping import Float
 
 from mien.core.options import check_rules, from_plain
 from mien.core.spec import SoundInput
-from mien.media.audio import Sound, resample
-from mien.media.mel import band_centres_hz, decibels, mel_power, scaled, window
+from mien.media.sound.audio import Sound, resample
+from mien.media.sound.mel import band_centres_hz, decibels, mel_power, scaled, window
 
 TILT_FROM_HZ = 1000.0  # whose level a tilt leaves alone
 LEAST_NOISE = 0.01  # of the largest

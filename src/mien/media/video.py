@@ -17,8 +17,8 @@ from jaxtyping import UInt8
 from mien.core.errors import MienError
 from mien.core.extras import install_hint
 from mien.core.limits import FRAME_PIXELS
-from mien.media.audio import Sound
 from mien.media.files import atomic_path
+from mien.media.sound.audio import Sound
 
 if TYPE_CHECKING:
     from av.container import InputContainer

@@ -12,9 +12,9 @@ from typing import Any
 from torch import Tensor, nn
 
 from mien.core.errors import MienError, one_line
-from mien.nn.inert_pickle import Inert
-from mien.nn.module_pickle import module_weights, read_module_pickle
-from mien.nn.torch_files import read_torch_file
+from mien.nn.files.inert_pickle import Inert
+from mien.nn.files.module_pickle import module_weights, read_module_pickle
+from mien.nn.files.torch_files import read_torch_file
 
 __all__ = [
     "Inert", "LoadReport", "compare", "is_optimizer_state", "load_weights", "read_checkpoint", "weight_names",

@@ -18,12 +18,12 @@ from mien.core.geometry import crop_of_box
 from mien.core.limits import FINER_PIXELS
 from mien.core.records import Box, FacePoints
 from mien.core.spec import PictureInput, SoundInput
-from mien.media.audio import Sound
 from mien.media.crop import prepare
 from mien.media.detect import Detection, Detector, create_detector
 from mien.media.files import home_expanded
 from mien.media.image import Picture, decoding_bytes, is_video, load_image, picture_of_pillow
-from mien.media.mel import log_mel
+from mien.media.sound.audio import Sound
+from mien.media.sound.mel import log_mel
 
 # A JPEG is decoded no smaller than this shorter side: the detector searches at most 1.2 megapixels by itself.
 SEARCH_SIDE = 720

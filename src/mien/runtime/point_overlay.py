@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageDraw, ImageFont
 
-from mien.core.face_lines import LINES_68
+from mien.core.landmarks import LINES_68
 from mien.core.records import FacePoints
 
 LINE, DOT, SHADOW = (255, 255, 255), (64, 240, 200), (16, 24, 32)

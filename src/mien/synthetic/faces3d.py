@@ -18,7 +18,7 @@ from mien.core.json_text import parse_json
 from mien.core.options import from_plain
 from mien.media.files import sha256_of, write_text
 from mien.nn.face3d.flame_files import FlameFiles, read_flame
-from mien.nn.numpy_files import read_npz
+from mien.nn.files.numpy_files import read_npz
 from mien.synthetic.face import open_face
 from mien.synthetic.face.files import load_face_model
 

@@ -16,7 +16,7 @@ from mien.data.readers.recordings import middle_frames
 from mien.data.recent import load_picture
 from mien.engine.datasets.prepare import prepare
 from mien.engine.datasets.split import split
-from mien.media.audio import Sound, write_sound
+from mien.media.sound.audio import Sound, write_sound
 from mien.media.video import write_video
 
 pytest.importorskip("av")

@@ -16,7 +16,7 @@ from mien.core.bundle import BundleInfo
 from mien.core.errors import MienError
 from mien.core.records import Box, FacePoints
 from mien.core.spec import Output, PictureInput
-from mien.engine.reading.asymmetry import FaceChoice, asymmetry, named_inputs
+from mien.engine.reading.asymmetry.command import FaceChoice, asymmetry, named_inputs
 from mien.media.detect import Detection
 from mien.media.files import read_info
 from mien.media.video import Frame as VideoFrame
@@ -83,13 +83,13 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def fitted(monkeypatch: pytest.MonkeyPatch) -> None:
-    importlib.import_module("mien.engine.reading.asymmetry_run")
+    importlib.import_module("mien.engine.reading.asymmetry.run")
     monkeypatch.setattr("mien.runtime.asymmetry.examination.FaceReader", Fitted)
 
 
 @pytest.fixture
 def oracle(monkeypatch: pytest.MonkeyPatch) -> None:
-    importlib.import_module("mien.engine.reading.asymmetry_run")  # its annotations name the class that is replaced next
+    importlib.import_module("mien.engine.reading.asymmetry.run")  # its annotations name the class that is replaced next
     monkeypatch.setattr("mien.runtime.asymmetry.examination.FaceReader", Oracle)
 
 
@@ -331,7 +331,7 @@ def test_one_of_several_faces_is_chosen_by_number_and_named() -> None:
 @pytest.mark.usefixtures("oracle")
 def test_the_page_names_the_face_that_was_chosen(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = [Detection(box, 1.0) for box in BOXES]
-    monkeypatch.setattr("mien.engine.reading.asymmetry.create_detector", lambda *_, **__: lambda _: found)
+    monkeypatch.setattr("mien.engine.reading.asymmetry.command.create_detector", lambda *_, **__: lambda _: found)
     summary = asymmetry([str(photos / "rest.png")], output=str(tmp_path), face=1)
     assert "rest.png: 3 faces; measured is face 1, at x " in summary
     assert "rest.png: 3 faces; measured is face 1, at x " in (tmp_path / "report.html").read_text(encoding="utf-8")

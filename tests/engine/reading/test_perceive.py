@@ -21,8 +21,8 @@ from mien.core.decode import probabilities
 from mien.core.errors import MienError
 from mien.engine.reading.perceive.drawings import changed_photo
 from mien.engine.reading.perceive.faces import LargestFace
-from mien.media.audio import Sound, write_sound
-from mien.media.mel import log_mel
+from mien.media.sound.audio import Sound, write_sound
+from mien.media.sound.mel import log_mel
 from mien.runtime.voice.perceiver import Perceived, Perceiver
 
 RATE = SOUND.rate_hz

@@ -42,7 +42,7 @@ def portrait() -> np.ndarray:
 @pytest.fixture(scope="module")
 def video(tmp_path_factory: pytest.TempPathFactory, portrait: np.ndarray) -> Path:
     """Twenty frames in two seconds, with a sound; in the last five nobody."""
-    from mien.media.audio import Sound
+    from mien.media.sound.audio import Sound
     from mien.media.video import write_video
 
     pictures = np.repeat(portrait[None], 20, 0)

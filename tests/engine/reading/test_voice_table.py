@@ -14,8 +14,8 @@ from mien.__main__ import main
 from mien.core.errors import MienError
 from mien.core.spec import FUNCTIONALS
 from mien.engine.reading.voice.table import SHIPPED, hearing_of, read_voices, voice_rows
-from mien.media.audio import Sound
 from mien.media.bundles import bundle_folder
+from mien.media.sound.audio import Sound
 from mien.media.video import write_video
 from mien.runtime.voice.functionals import functionals
 from mien.runtime.voice.network import VoiceNetwork
@@ -107,7 +107,7 @@ def test_the_model_that_ships_is_what_its_card_says(network):
 @pytest.mark.shared
 def test_the_model_that_ships_tells_acted_voices_apart(shared, network):
     """On the actors that it was trained with; the card has those of actors kept aside."""
-    from mien.media.audio import read_sound
+    from mien.media.sound.audio import read_sound
 
     files = sorted((shared / "audio/ravdess_16k").rglob("*.wav"))[::25]
     right = 0

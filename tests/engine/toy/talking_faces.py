@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from mien.data.replicas import write_drawn
-from mien.media.audio import Sound, write_sound
+from mien.media.sound.audio import Sound, write_sound
 from toy.face_voice import VOICE
 
 EXPRESSIONS = ("anger", "disgust", "fear", "happiness", "neutral", "sadness", "surprise")

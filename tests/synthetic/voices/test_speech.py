@@ -193,7 +193,7 @@ def test_expressions_are_heard_as_the_literature_says():
 
 def test_expressions_change_with_what_real_actors_change(shared):
     """RAVDESS, strong intensity: pitch, level, brightness and length against the same actor's neutral voice."""
-    from mien.media.audio import read_sound
+    from mien.media.sound.audio import read_sound
 
     folder = shared / "audio" / "ravdess_16k"
     if not folder.is_dir():

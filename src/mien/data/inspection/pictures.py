@@ -13,9 +13,9 @@ from mien.core.spec import PictureInput
 from mien.data.faces import cut_face
 from mien.data.parallel import cores, parallel_map, stopped
 from mien.data.recent import load_picture, recent_picture
-from mien.media.audio import read_sound
 from mien.media.image import is_video
 from mien.media.parts import part_of
+from mien.media.sound.audio import read_sound
 
 SIDE = 112  # pixels of the crop that light and sharpness are measured in, so that they compare between pictures
 _CHUNK = 200

@@ -21,7 +21,7 @@ from mien import __version__
 from mien.core.errors import MienError
 from mien.data.parallel import parallel_map
 from mien.data.replicas.people import Plan
-from mien.media.audio import Sound, write_sound
+from mien.media.sound.audio import Sound, write_sound
 from mien.media.video import write_video
 from mien.synthetic.clips import Clip, ClipOptions, video
 from mien.synthetic.people import CLASSES, units_of_model

@@ -8,7 +8,7 @@ import numpy as np
 
 from mien.core.labels import label_set
 from mien.data.replicas.face import SAME, Face, Written
-from mien.media.audio import Sound, write_sound
+from mien.media.sound.audio import Sound, write_sound
 from mien.media.video import write_video
 
 FRAMES, RATE_HZ = 8, 25.0  # of a video

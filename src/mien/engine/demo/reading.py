@@ -3,7 +3,7 @@
 from mien.engine.bundles.export import export
 from mien.engine.demo import pictures
 from mien.engine.demo.tour import Tour
-from mien.engine.reading.asymmetry import asymmetry
+from mien.engine.reading.asymmetry.command import asymmetry
 from mien.runtime.analyzer import Analyzer
 from mien.runtime.readings import Readings
 

@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from mien.core.face_lines import edges
-from mien.core.landmarks import SCHEME_68
+from mien.core.landmarks import SCHEME_68, edges
 from mien.core.records import FacePoints
 from mien.media.files import write_text
 from mien.report.page import render

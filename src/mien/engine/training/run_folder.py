@@ -129,7 +129,7 @@ class RunFolder:
 
     def load(self) -> dict[str, Any] | None:
         """The checkpoint; None where none was written yet. Raises MienError for a file that is none of ours."""
-        from mien.nn.torch_files import read_torch_file  # torch.load would run a TorchScript program
+        from mien.nn.files.torch_files import read_torch_file  # torch.load would run a TorchScript program
 
         if not self.checkpoint.is_file():
             return None

@@ -1,8 +1,8 @@
 """NumPy arrays out of pickles, executing nothing: FLAME's model files and landmark embeddings.
 
 These are dicts of arrays, written by Python 2 or 3, in which SciPy's sparse matrices and Chumpy's arrays stand as
-objects of foreign classes. The restricted reader (nn.inert_pickle) leaves every object inert; here its state becomes an
-array.
+objects of foreign classes. The restricted reader (nn.files.inert_pickle) leaves objects inert; here their state becomes
+an array.
 """
 
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from mien.core.errors import MienError, one_line
-from mien.nn.inert_pickle import LIMITS, Budget, Constructor, Inert, PickleError, inert_class, read_pickle
+from mien.nn.files.inert_pickle import LIMITS, Budget, Constructor, Inert, PickleError, inert_class, read_pickle
 
 MOST_BYTES = 2**30
 _KINDS = "fiub"  # of numbers: float, signed, unsigned, bool

@@ -13,8 +13,7 @@ from typing import IO, Any
 import numpy as np
 
 from mien import __version__
-from mien.core.face_lines import edges
-from mien.core.landmarks import scheme_of
+from mien.core.landmarks import edges, scheme_of
 from mien.media.files import atomic_path
 from mien.media.tables.stored import Rows, StoredTable
 from mien.runtime.formats.source import point_columns

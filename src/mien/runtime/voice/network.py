@@ -10,9 +10,9 @@ from mien.core.bundle import BundleInfo
 from mien.core.decode import probabilities
 from mien.core.errors import MienError
 from mien.core.spec import FunctionalsInput, Input, SoundInput
-from mien.media.audio import Sound
 from mien.media.files import read_info
-from mien.media.mel import log_mel
+from mien.media.sound.audio import Sound
+from mien.media.sound.mel import log_mel
 from mien.media.soundtrack import opened_recording
 from mien.runtime.runner import Runner
 from mien.runtime.voice.functionals import functionals

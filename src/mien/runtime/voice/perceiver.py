@@ -10,10 +10,10 @@ from mien.core.bundle import BundleInfo
 from mien.core.decode import probabilities
 from mien.core.errors import MienError
 from mien.core.spec import PictureInput, SoundInput
-from mien.media.audio import Sound
 from mien.media.crop import normalise
 from mien.media.files import read_info
-from mien.media.mel import log_mel
+from mien.media.sound.audio import Sound
+from mien.media.sound.mel import log_mel
 from mien.runtime.networks import VOICE, has_picture_and_voice
 from mien.runtime.runner import Runner
 

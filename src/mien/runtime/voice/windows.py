@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float
 
 from mien.core.errors import MienError
-from mien.media.audio import Sound
+from mien.media.sound.audio import Sound
 
 LEAST_S = 0.3  # of a recording: a syllable
 SILENCE_DB = -65.0  # root mean square, of full scale: below it is what a quiet room or a muted microphone leaves

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from mien.core.errors import MienError, nearest
-from mien.nn.numpy_files import read_npz
+from mien.nn.files.numpy_files import read_npz
 from mien.synthetic.face.model import FaceModel
 from mien.synthetic.face.template import ADULT_METRES
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from mien.core.errors import MienError
 from mien.media.files import atomic_path
-from mien.nn import numpy_files
+from mien.nn.files import numpy_files
 
 CODES, STRUCTURE, FEATURES = "codes", "structure", "features"
 PARTS = (CODES, STRUCTURE, FEATURES)

@@ -9,9 +9,9 @@ from typing import NamedTuple
 import numpy as np
 
 from mien.core.errors import MienError
-from mien.media.audio import Sound, resample
 from mien.media.bundles import bundle_folder
-from mien.media.mel import window as padded
+from mien.media.sound.audio import Sound, resample
+from mien.media.sound.mel import window as padded
 from mien.media.soundtrack import opened_recording
 from mien.runtime.voice.network import VoiceNetwork
 from mien.runtime.voice.perceiver import WAYS, Perceived, Perceiver

@@ -11,7 +11,7 @@ from markupsafe import Markup
 from PIL import Image
 
 from mien.core.bundle import BundleInfo
-from mien.engine.reading.asymmetry_plots import sides_figure
+from mien.engine.reading.asymmetry.plots import sides_figure
 from mien.report import parts
 from mien.report.page import Section, macro, write_page
 from mien.report.svg import Scene

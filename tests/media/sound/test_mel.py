@@ -7,8 +7,8 @@ import pytest
 
 from mien.core.errors import MienError
 from mien.core.spec import SoundInput
-from mien.media.audio import Sound
-from mien.media.mel import MelStream, filter_bank, hann, log_mel, mel_power, window
+from mien.media.sound.audio import Sound
+from mien.media.sound.mel import MelStream, filter_bank, hann, log_mel, mel_power, window
 
 GIVEN = SoundInput()
 

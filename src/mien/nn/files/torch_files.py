@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from mien.core.errors import MienError, one_line
-from mien.nn.inert_pickle import Budget, Constructor, Inert, PickleError, inert_class, read_pickle, refuse_key
+from mien.nn.files.inert_pickle import Budget, Constructor, Inert, PickleError, inert_class, read_pickle, refuse_key
 
 # PyTorch's layout of an archive's directory: no comment, nothing before, between or behind.
 _END, _END64, _LOCATOR64 = b"PK\x05\x06", b"PK\x06\x06", b"PK\x06\x07"

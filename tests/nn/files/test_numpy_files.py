@@ -8,7 +8,7 @@ import pytest
 
 from mien.core.errors import MienError
 from mien.core.limits import ARRAY_BYTES
-from mien.nn.numpy_files import read_npy, read_npz
+from mien.nn.files.numpy_files import read_npy, read_npz
 
 
 def header(shape: tuple[int, ...], *, dtype: str = "'<f8'") -> bytes:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mien.core.errors import MienError
-from mien.media.audio import Sound, read_sound, resample, write_sound
+from mien.media.sound.audio import Sound, read_sound, resample, write_sound
 from shape_checks import unchecked
 
 

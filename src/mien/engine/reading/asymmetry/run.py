@@ -7,7 +7,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from mien.core.errors import MienError
 from mien.core.errors import printable as escaped
-from mien.engine.reading.asymmetry_report import write_report
+from mien.engine.reading.asymmetry.report import write_report
 from mien.media.files import printable
 from mien.media.image import is_video, load_image
 from mien.media.video import frames

@@ -11,8 +11,8 @@ from typing import Any
 from torch import Tensor
 
 from mien.core.errors import MienError, one_line
-from mien.nn.inert_pickle import LIMITS, Budget, Constructor, Inert, PickleError, read_pickle
-from mien.nn.torch_files import lookup, read_storage
+from mien.nn.files.inert_pickle import LIMITS, Budget, Constructor, Inert, PickleError, read_pickle
+from mien.nn.files.torch_files import lookup, read_storage
 
 MOST_BYTES = 4 * 2**30
 

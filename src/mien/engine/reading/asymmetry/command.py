@@ -70,7 +70,7 @@ def asymmetry(
             measure against the change that errors make. By default two folders are compared and files are not.
         threads: CPU threads; by default one for each core.
     """
-    from mien.engine.reading.asymmetry_run import examined, rated, written
+    from mien.engine.reading.asymmetry.run import examined, rated, written
     from mien.engine.reading.inputs import bundle_of, positive
     from mien.engine.reading.output_folder import ASYMMETRY_FILES, earlier_results, one_run
     from mien.runtime.asymmetry.examination import FaceReader

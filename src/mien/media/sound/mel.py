@@ -13,7 +13,7 @@ from jaxtyping import Float
 
 from mien.core.errors import MienError
 from mien.core.spec import SoundInput
-from mien.media.audio import Sound
+from mien.media.sound.audio import Sound
 
 _FLOOR, _RANGE_DB = 1e-10, 100.0
 _BANDS_AT_ONCE = 16

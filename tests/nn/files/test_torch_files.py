@@ -13,8 +13,8 @@ from torch import nn
 
 from mien.core.errors import MienError
 from mien.engine.training.run_folder import RunFolder
-from mien.nn.inert_pickle import LIMITS
-from mien.nn.torch_files import read_torch_file
+from mien.nn.files.inert_pickle import LIMITS
+from mien.nn.files.torch_files import read_torch_file
 from mien.nn.weights import Inert, read_checkpoint
 from shape_checks import unchecked
 
