@@ -1,8 +1,10 @@
 """Fixtures that every room uses: where the shared data are, and how many threads a test may take."""
 
+import gc
 import os
 import sys
 import tempfile
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -30,6 +32,17 @@ os.environ["MIEN_CACHE"] = _CACHE.name
 SHARED = Path(os.environ.get("MIEN_SHARED", Path(__file__).parents[2] / "shared"))
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """What is imported and collected lives as long as the process: the garbage collector need never search it."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
 def pytest_report_header() -> str:
     return "" if CHECKED else "annotations are not checked: beartype is missing, or MIEN_CHECK_SHAPES is 0"
 
@@ -47,6 +60,31 @@ def shared() -> Path:
 def parity() -> Path:
     """The folder of stored outputs of the published implementations."""
     return Path(__file__).parent / "parity"
+
+
+@pytest.fixture(scope="session")
+def _loaded() -> dict[Any, Any]:
+    return {}
+
+
+@pytest.fixture
+def networks_loaded_once(_loaded: dict[Any, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A network of one SHA-256 and one setting is loaded once by each worker, not by each command: OpenVINO compiles
+    the two that `mien analyze` takes for 0.9 s. tests/runtime loads each anew."""
+    from mien.media.files import sha256_of
+    from mien.runtime import runner
+
+    def once(load: Any) -> Any:
+        def loaded(path: Path, *settings: Any) -> Any:
+            key = (load.__name__, sha256_of(path), settings)
+            if key not in _loaded:
+                _loaded[key] = load(path, *settings)
+            return _loaded[key]
+
+        return loaded
+
+    for name in ("_load_openvino", "_load_onnxruntime"):
+        monkeypatch.setattr(runner, name, once(getattr(runner, name)))
 
 
 @pytest.hookimpl(optionalhook=True)

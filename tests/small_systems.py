@@ -23,7 +23,7 @@ POSTER: dict[str, Any] = {
 IF3D: dict[str, Any] = {
     "input_size": 32, "widths": [8, 8, 16], "depths": [1, 1, 1], "features": 16, "heads": 2, "mlp": [16],
 }  # fmt: skip
-PARFACE: dict[str, Any] = {"size": 128, "width": 0.125, "latent": 12}
+PARFACE: dict[str, Any] = {"size": 128, "width": 0.125, "latent": 12, "head_layers": 2}  # heat maps of 64 pixels
 SMIRK: dict[str, Any] = {"input_size": 32}
 CAN: dict[str, Any] = {"size": 32, "width": 0.125, "latent": 16}
 STYLEGAN2: dict[str, Any] = {"size": 16, "style": 8, "mapping_layers": 2, "most_channels": 8}
@@ -56,7 +56,13 @@ SMALL = {
     "parface": Small({**PARFACE, "uncertainty": True}, "landmarks", "landmarks", ANEW),
     "parface_3d": Small(PARFACE, "depth", "landmarks", ANEW, data="people"),
     "parface_small": Small({**PARFACE, "visibility": True}, "landmarks_encoder", "landmarks", ANEW, data="people"),
-    "parface_small_3d": Small({**PARFACE, "visibility": True}, "depth", "landmarks", ANEW, data="people"),
+    "parface_small_3d": Small(
+        {**PARFACE, "visibility": True, "uncertainty": True, "depth_latent": True},  # every part that there is
+        "depth",
+        "landmarks",
+        ANEW,
+        data="people",
+    ),
     "parface_autoencoder": Small(
         PARFACE,
         "self_supervised",
@@ -82,9 +88,9 @@ SMALL = {
     "ifer_small": Small({**ASIT, "pooling": "attention"}, "expression", "expression", ANEW),
 }
 
-# Made small, each is another system but for a default or an output more.
+# Made small, each is another system but for a default or an output more or less.
 ALIKE = {
-    "poster_v2": "poster_v2_small", "poster_v2_landmarks": "poster_v2_landmarks_small",
+    "parface": "parface_small_3d", "poster_v2": "poster_v2_small", "poster_v2_landmarks": "poster_v2_landmarks_small",
     "parface_small": "parface_small_3d", "parface_3d": "parface_small_3d", "ddamfn_small": "ddamfn",
     "if3d_small": "if3d", "smirk": "smirk_small", "can_product": "can", "stylegan2_small": "stylegan2",
     "ifer_small": "ifer", "asit": "asit_small",

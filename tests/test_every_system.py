@@ -15,6 +15,7 @@ import pytest
 import mien
 from mien.__main__ import main
 from mien.core.errors import MienError
+from mien.media.files import read_info
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("lightning")
@@ -25,6 +26,18 @@ POINTERS = [name for name in DISTINCT if SMALL[name].reads == "landmarks"]
 RENDERED = [name for name in DISTINCT if SMALL[name].reads == "expression of photo and render"]
 PICTURES = [name for name in DISTINCT if SMALL[name].reads == "picture"]
 HEARERS = [name for name in DISTINCT if SMALL[name].reads == "heard expression"]
+# Tracing a network takes seconds to half a minute, so one that is exported by another test is not exported here.
+EXPORTED_ELSEWHERE = {
+    "poster_v2_small": "tests/test_commands.py: the tour trains it, exports it and reads with it",
+    "poster_v2_landmarks_small": "tests/engine/bundles/test_export.py, on both runtimes",
+    "ddamfn": "if3d, which has two of its trunks, its heads and its classifier",
+    "ifer": "tests/engine/reading/test_invert.py (asit, which has its encoder) and tests/nn/inversion (its head)",
+}
+pytestmark = pytest.mark.usefixtures("networks_loaded_once")
+
+
+def exported(names: list[str]) -> list[str]:
+    return [name for name in names if name not in EXPORTED_ELSEWHERE]
 
 
 def test_every_registered_system_is_tested_here() -> None:
@@ -62,14 +75,16 @@ def talking_faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def runs(faces: Path, people: Path, talking_faces: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """name -> run folder, fitted by the command for two epochs when first asked for."""
+    """name -> run folder, fitted by the command when first asked for: two epochs, one where it is like another."""
     runs: dict[str, Path] = {}
     roots = {"drawn": faces, "people": people, "manifest": talking_faces}
 
     def run(name: str) -> Path:
         if name not in runs:
             folder = tmp_path_factory.mktemp("runs") / name
-            assert main(["fit", *fit_words(name, roots[SMALL[name].data], folder)]) == 0
+            epochs = 2 if name in DISTINCT else 1
+            words = fit_words(name, roots[SMALL[name].data], folder, **{"trainer.epochs": epochs})
+            assert main(["fit", *words]) == 0
             runs[name] = folder
         return runs[name]
 
@@ -212,7 +227,7 @@ def test_evaluate_measures_pictures(name: str, runs: Any, faces: Path, tmp_path:
     assert "<html" in (tmp_path / "out" / "report.html").read_text("utf-8")
 
 
-@pytest.mark.parametrize("name", READERS)
+@pytest.mark.parametrize("name", exported(READERS))
 def test_export_then_analyze_without_the_weights_beside(name: str, runs: Any, faces: Path, tmp_path: Path) -> None:
     pytest.importorskip("onnx")
     bundle = tmp_path / "reading"
@@ -241,11 +256,22 @@ def test_a_network_that_needs_renders_is_exported_and_refused_for_photos_alone(
     assert "render" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("name", POINTERS)
-def test_export_then_landmarks_and_asymmetry_without_the_weights_beside(name: str, runs: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", exported(POINTERS))
+def test_export_then_landmarks_and_asymmetry_without_the_weights_beside(
+    name: str, runs: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The network of parface_small_3d has every option, so each part of ParFace-Net is exported here."""
     pytest.importorskip("onnx")
-    bundle = tmp_path / "reading"
-    assert main(["export", str(runs(name)), "--output", str(bundle)]) == 0
+    run, bundle = runs(name), tmp_path / "reading"
+    capsys.readouterr()
+    assert main(["export", str(run), "--output", str(bundle)]) == 0
+    output = capsys.readouterr().out
+    assert "landmarks within" in output and "the same points on 100%" in output
+    assert f"mien analyze PHOTO --landmark-bundle {bundle}" in output
+    system = mien.load(run / "bundle")
+    assert read_info(bundle).outputs == system.outputs
+    if name == "parface_small_3d":
+        assert list(system.outputs) == ["landmarks", "sigma", "visible", "depth", "latent"]
     pictures = _portraits(tmp_path / "pictures")
     options = ["--bundle", str(bundle), "--threads", "1"]
     assert main(["landmarks", str(pictures), *options, "--output", str(tmp_path / "points")]) == 0

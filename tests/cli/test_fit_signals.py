@@ -25,7 +25,7 @@ def test_a_terminated_training_is_saved_and_goes_on(tmp_path: Path, capsys: pyte
     from mien.__main__ import main
     from mien.data.replicas import write_drawn
 
-    faces, run = write_drawn(tmp_path / "faces", faces=140, size=32, test_share=0.25), tmp_path / "run"
+    faces, run = write_drawn(tmp_path / "faces", faces=56, size=32, test_share=0.25), tmp_path / "run"
     command = [sys.executable, "-m", "mien", "fit", f"--output={run}", *SMALL, f"--data.root={faces}"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     for _ in range(3000):  # on a busy machine

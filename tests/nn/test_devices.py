@@ -82,7 +82,9 @@ def inputs_of(system, batch):
 
 
 @unchecked()
-@pytest.mark.parametrize(("name", "bf16"), [(name, bool(number % 2)) for number, name in enumerate(DISTINCT)])
+@pytest.mark.parametrize(
+    ("name", "bf16"), [(name, bool(number % 2)) for number, name in enumerate([*DISTINCT, "parface"])]
+)
 def test_a_step_and_a_forward_pass_stay_on_one_device(name, bf16, monkeypatch):
     without_a_driver(monkeypatch)
     sam = 0.0 if name in ADVERSARIAL else 0.05

@@ -73,8 +73,8 @@ def rows_of(path: Path) -> list[dict[str, str]]:
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("photos")
     faces = [Image.fromarray(portrait(SEED, number)[0]).resize((256, 256)) for number in range(4)]
-    for number in range(24):
-        faces[number % 4].resize((200 + number, 200 + number)).save(folder / f"{number:02d}.jpg")
+    for number in range(14):
+        faces[number % 4].resize((140 + number, 140 + number)).save(folder / f"{number:02d}.jpg")
     return folder
 
 
@@ -85,9 +85,9 @@ def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     from mien.media.video import write_video
 
-    face = np.asarray(Image.fromarray(portrait(SEED, 0)[0]).resize((256, 256)))
+    face = np.asarray(Image.fromarray(portrait(SEED, 0)[0]).resize((160, 160)))
     path = tmp_path_factory.mktemp("video") / "video.mp4"
-    write_video(path, np.stack([np.roll(face, shift % 9, 1) for shift in range(48)]), rate_hz=25)
+    write_video(path, np.stack([np.roll(face, shift % 9, 1) for shift in range(28)]), rate_hz=25)
     return path
 
 

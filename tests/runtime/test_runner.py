@@ -153,3 +153,26 @@ def test_logits_that_are_not_numbers_are_refused(tmp_path: Path) -> None:
     run = Runner(bundle, backend="onnxruntime")  # zeros times anything is zero
     with pytest.raises(MienError, match="not finite"):
         run(images(1))
+
+
+def test_a_file_is_checked_once_by_a_process_and_another_file_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checked = []
+    monkeypatch.setattr(runner, "_within_limits", set())
+    monkeypatch.setattr(runner, "check_graph", lambda path, inputs: checked.append((path.parent.name, inputs)))
+    one, other = (write_tiny_bundle(tmp_path / name, seed=seed) for seed, name in enumerate(("one", "other")))
+    for bundle in (one, one, other, one):
+        Runner(bundle, backend="onnxruntime", threads=1)
+    assert checked == [(name, {"image": (1, 3, 64, 64)}) for name in ("one", "other")]
+
+
+def test_a_file_beyond_the_limits_is_refused_each_time(tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path, inputs: object) -> None:
+        raise MienError("too much")
+
+    monkeypatch.setattr(runner, "_within_limits", set())
+    monkeypatch.setattr(runner, "check_graph", refuse)
+    for _ in range(2):
+        with pytest.raises(MienError, match="too much"):
+            Runner(tiny_bundle, backend="onnxruntime", threads=1)

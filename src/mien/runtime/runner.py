@@ -32,6 +32,7 @@ from mien.media.files import INFO_FILE, read_info, sha256_of
 from mien.media.parallel import cores
 from mien.media.policy import require_allowed
 from mien.runtime.backends import import_onnxruntime, import_openvino
+from mien.runtime.graph.call import Shape
 from mien.runtime.graph.grouping import LARGEST, TRIED_AFTER, Arrays, Forward, Grouped
 from mien.runtime.graph.limits import check_graph
 from mien.runtime.graph.prelu import without_prelu
@@ -68,7 +69,8 @@ class Runner:
             raise MienError(f"No precision {precision!r}.{nearest(precision, PRECISIONS)}")
         path = _verified_model(self.folder, self.info)
         self._ports: dict[str, Input | Control] = {**self.info.network_inputs, **self.info.controls}
-        check_graph(path, {name: (1, *about.shape) for name, about in self._ports.items()})
+        shapes = tuple((name, (1, *about.shape)) for name, about in self._ports.items())
+        _check_graph_once(path, self.info.files[MODEL_FILE], shapes)
         only_classes = all(output.kind == "classes" for output in self.info.outputs.values())
         if precision == "auto" and (not only_classes or path.stat().st_size < LARGE_BYTES):
             precision = "fp32"
@@ -189,6 +191,17 @@ def _verified_model(folder: Path, info: BundleInfo) -> Path:
             f"{path} is damaged or changed: SHA-256 {found[:12]}; {INFO_FILE} says {info.files[MODEL_FILE][:12]}."
         )
     return path
+
+
+_within_limits: set[tuple[str, tuple[tuple[str, Shape], ...]]] = set()
+"""SHA-256 and input shapes of the graphs that this process has found to be within the limits."""
+
+
+def _check_graph_once(path: Path, digest: str, shapes: tuple[tuple[str, Shape], ...]) -> None:
+    """`check_graph` for a file with that SHA-256, unless one with the same was checked before: it takes 0.1 s."""
+    if (digest, shapes) not in _within_limits:
+        check_graph(path, dict(shapes))
+        _within_limits.add((digest, shapes))
 
 
 def _thread_count(threads: int | None) -> int:

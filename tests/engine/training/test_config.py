@@ -68,6 +68,16 @@ def test_broken_files_are_reported(tmp_path):
         parse_fit([str(tmp_path / "y.yaml")])
 
 
+@pytest.fixture
+def unfilled(monkeypatch):
+    """Networks of published size are built without drawing their weights: hundreds of millions of random numbers."""
+    import torch
+
+    for name in ("uniform_", "normal_", "trunc_normal_", "kaiming_uniform_", "kaiming_normal_", "xavier_uniform_"):
+        monkeypatch.setattr(torch.nn.init, name, lambda tensor, *_, **__: tensor)
+
+
+@pytest.mark.usefixtures("unfilled")
 @pytest.mark.parametrize("name", list_configs())
 def test_every_config_that_mien_brings_is_whole(name):
     from mien.core.options import from_plain

@@ -1,5 +1,6 @@
 """Encoders: a picture's code is its own whatever stands beside it, windows by hand, options, gradients."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -7,6 +8,7 @@ from mien.core.errors import MienError
 from mien.nn.inversion.encoders import SMALL_ENCODER, AsitEncoder, CodePooling, FeatureModulation
 from mien.nn.inversion.gcvit import Level, from_windows, sine_positions, windows_of
 from mien.nn.inversion.style_heads import codes_by_scale
+from shape_checks import unchecked
 
 TINY = {"width": 8, "depths": (2, 2, 2, 2), "heads": (1, 2, 2, 4), "head_width": 16, "outputs": 12,
         "structure_channels": 20, "styles": 10, "size": 64, "drop_path": 0.0}  # fmt: skip
@@ -130,3 +132,25 @@ def test_frozen_biases_give_the_same():
     want = encoder(pictures).codes
     encoder.trunk.freeze_biases()
     torch.testing.assert_close(encoder(pictures).codes, want)
+
+
+@torch.no_grad()
+@pytest.mark.filterwarnings("ignore:# The axis name")  # both inputs have the same batch
+def test_the_head_gives_the_same_as_onnx(tmp_path):
+    """IFER is ASIT's encoder and this head; tests/engine/reading/test_invert.py exports the encoder."""
+    runtime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    torch.manual_seed(0)
+    head = FeatureModulation(classes=3, structure_channels=4, width=6, pooling="attention").eval()
+    head.pool.query.normal_()
+    given, batch = (torch.randn(3, 10, 6), torch.randn(3, 4, 4, 4)), {0: torch.export.Dim("batch", min=1)}
+    with unchecked():
+        torch.onnx.export(
+            head, given, tmp_path / "head.onnx", dynamo=True, verbose=False, dynamic_shapes=(batch, batch),
+            input_names=["codes", "structure"], external_data=False,
+        )  # fmt: skip
+    session = runtime.InferenceSession(tmp_path / "head.onnx", providers=["CPUExecutionProvider"])
+    for some in (1, 3):
+        codes, structure = (each[:some] for each in given)
+        (got,) = session.run(None, {"codes": codes.numpy(), "structure": structure.numpy()})
+        np.testing.assert_allclose(got, head(codes, structure).numpy(), rtol=1e-4, atol=1e-5)

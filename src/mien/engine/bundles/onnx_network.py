@@ -5,6 +5,7 @@ import io
 import logging
 import warnings
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -193,9 +194,16 @@ def _check_faces(spec: PictureInput, count: int = CHECKED) -> np.ndarray:
     """float32 [count, 3, size, size]: synthetic people, cut out and normalised as the system asks."""
     crops = []
     for number in range(count):
-        pixels, truth = portrait(0, number)
-        crops.append(prepare(pixels, crop_of_box(POINT_BOXES[spec.point_box](truth.landmarks_px), spec), spec))
+        pixels, points_px = _check_face(number)
+        crops.append(prepare(pixels, crop_of_box(POINT_BOXES[spec.point_box](points_px), spec), spec))
     return normalise(np.stack(crops), spec)
+
+
+@lru_cache(maxsize=CHECKED)
+def _check_face(number: int) -> tuple[np.ndarray, np.ndarray]:
+    """A synthetic portrait and its points in pixels; drawn once for all exports of a process."""
+    pixels, truth = portrait(0, number)
+    return pixels, truth.landmarks_px
 
 
 def _quietly() -> Any:
