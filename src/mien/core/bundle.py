@@ -10,9 +10,6 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-import numpy as np
-
-from mien.core.decode import adjusted_logits
 from mien.core.errors import MienError
 from mien.core.json_text import parse_json
 from mien.core.labels import LabelSet
@@ -78,14 +75,6 @@ class BundleInfo:
     def temperature(self, output: str) -> float:
         """Of an output of classes."""
         return self.temperatures.get(output, 1.0)
-
-    def adjusted_logits(self, output: str, logits: np.ndarray, strength: float) -> np.ndarray:
-        """Of an output of classes (core.decode.adjusted_logits), by its own prior and temperature; at 0 as they are."""
-        if not strength:
-            return logits
-        return adjusted_logits(
-            logits, self.prior(output), strength=strength, temperature=self.temperature(output)
-        )  # fmt: skip
 
     def prior(self, output: str) -> tuple[float, ...]:
         """Share of each class of an output in training. Raises MienError where the bundle does not state it."""

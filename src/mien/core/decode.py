@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float
 
+from mien.core.bundle import BundleInfo
 from mien.core.errors import MienError
 
 
@@ -27,6 +28,15 @@ def adjusted_logits(
     is Bayes' rule for faces among which all classes are equally frequent, 0 changes nothing.
     """
     return np.asarray(logits, np.float64) - strength * temperature * np.log(np.asarray(prior))
+
+
+def adjusted_by(
+    info: BundleInfo, output: str, logits: Float[np.ndarray, "*batch classes"], strength: float
+) -> np.ndarray:
+    """Logits of an output of classes, adjusted by the bundle's own prior and temperature; at strength 0 as they are."""
+    if not strength:
+        return logits
+    return adjusted_logits(logits, info.prior(output), strength=strength, temperature=info.temperature(output))
 
 
 def energies(logits: Float[np.ndarray, "*batch classes"]) -> Float[np.ndarray, "*batch"]:

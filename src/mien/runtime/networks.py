@@ -12,7 +12,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from mien.core.bundle import BundleInfo
-from mien.core.decode import energies, probabilities
+from mien.core.decode import adjusted_by, energies, probabilities
 from mien.core.errors import MienError
 from mien.core.labels import AFFECT
 from mien.core.spec import Input, Output, OutputKind, PictureInput, SoundInput
@@ -108,7 +108,7 @@ class FaceNetwork:
     def _decoded(self, name: str, output: Output, values: np.ndarray) -> Any:
         """One for each face: {name: number} of classes and values, an array of the rest."""
         if output.kind == "classes":
-            adjusted = self.info.adjusted_logits(name, values, self.logit_adjust)
+            adjusted = adjusted_by(self.info, name, values, self.logit_adjust)
             shares = probabilities(adjusted, temperature=self.info.temperature(name))
             found = [ClassShares(zip(output.names, row.tolist(), strict=True)) for row in shares]
             for each, energy in zip(found, energies(values).tolist(), strict=True):

@@ -119,7 +119,8 @@ def test_a_step_that_was_interrupted_is_resumed(options, tmp_path, monkeypatch):
 
 
 def test_a_chain_is_no_config_and_a_config_no_chain(capsys):
-    assert list_chains() == ["can/chain", "if3d/chain", "if3d/small/chain"] and "can/chain" not in list_configs()
+    assert list_chains() == ["can/chain", "can/small/chain", "if3d/chain", "if3d/small/chain"]
+    assert "can/chain" not in list_configs()
     with pytest.raises(MienError, match=r"can/chain is a chain of runs: mien chain can/chain"):
         resolve(["can/chain"], {})
     with pytest.raises(MienError, match=r"1a_face\.yaml is no chain: .* mien brings: can/chain, if3d/chain"):

@@ -33,6 +33,7 @@ class Checkpoints:
     parts: Parts | None = field(default=None, init=False)
     """The state after the frame that was given last; None where it is not time for one."""
     _last: float = field(default_factory=time.monotonic, init=False)
+    """When the latest state was given, by the monotonic clock."""
 
     @property
     def first(self) -> int:

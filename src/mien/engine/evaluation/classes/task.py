@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from mien.core.bundle import BundleInfo
+from mien.core.decode import adjusted_by
 from mien.core.labels import LabelSet
 from mien.engine.evaluation.by_group import Statistic
 from mien.engine.evaluation.classes.comparison import compare_predictions
@@ -49,7 +50,7 @@ class ClassTask(SharedPassTask):
         strength = job.options.logit_adjust
         predictions = ClassPredictions(
             labels_of(job.info, job.output), tuple(found.keys), np.array([sample.expression for sample in samples]),
-            job.info.adjusted_logits(job.output, found.array("logits"), strength), job.info.temperature(job.output),
+            adjusted_by(job.info, job.output, found.array("logits"), strength), job.info.temperature(job.output),
             None if strength else job.info.calibration.get(job.output), strength,
         )  # fmt: skip
         return predictions, score_classes(predictions, job.bootstrap) + group_scores(

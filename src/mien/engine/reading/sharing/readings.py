@@ -29,6 +29,7 @@ class SharedReadings(Videos):
     recipe: Recipe | None = None
     """How they are read."""
     _results: list[Iterator[tuple[int, list[PictureReadings]]]] = field(default_factory=list)
+    """Of the tasks that were handed out, in one iterator."""
 
     @property
     def described(self) -> dict[str, Any]:
