@@ -123,7 +123,7 @@ def test_a_chain_is_no_config_and_a_config_no_chain(capsys):
     assert "can/chain" not in list_configs()
     with pytest.raises(MienError, match=r"can/chain is a chain of runs: mien chain can/chain"):
         resolve(["can/chain"], {})
-    with pytest.raises(MienError, match=r"1a_face\.yaml is no chain: .* mien brings: can/chain, can/small/chain, if3d/chain"):
+    with pytest.raises(MienError, match=r"1a_face\.yaml is no chain: .*: can/chain, can/small/chain, if3d/chain"):
         read_chain("can/1a_face")
     assert find_config("can/chain").is_file()
     assert main(["chain", "--help"]) == 0

@@ -38,7 +38,7 @@ class VoiceOptions:
     """Epochs over which that weight rises from 0."""
     features: float = 1.0
     """Weight of the difference in the discriminator's features, for encoder and decoder. With 0 and a feature_share of
-    1 there is no discriminator: a plain variational autoencoder, at a third of the time of a step."""
+    1 there is no discriminator: a plain variational autoencoder, whose step takes 0.6 of the time."""
     feature_share: float = 0.95
     """Share of the feature loss in the decoder's loss, in 0..1; the rest is adversarial. Released: 1, which leaves the
     decoder without any adversarial gradient."""
