@@ -254,7 +254,7 @@ def test_the_box_of_a_face_moves_steadily_through_a_video(portrait, bundle, tmp_
     moved = finder.follow(np.roll(portrait, 12, axis=1))
     alone = finder(np.roll(portrait, 12, axis=1))
     assert first and moved and alone and first.box and moved.box and alone.box
-    assert first.crop.shape == (SIDE, SIDE, 3) and first.photo.shape == (256, 256, 3)  # the same crop, larger
+    assert first.crop.shape == (SIDE, SIDE, 3) and first.photo.shape == (224, 224, 3)  # the same crop, larger
     small = cv2.resize(first.photo, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
     assert np.abs(small.astype(float) - first.crop).mean() < 6
     assert 0 < moved.box[0] - first.box[0] < 0.5 * (alone.box[0] - first.box[0])

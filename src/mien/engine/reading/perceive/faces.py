@@ -13,7 +13,7 @@ from mien.media.detect import create_detector
 
 STEADINESS = 0.7  # share of the box before, from frame to frame; a box that jumps starts anew
 JUMP = 0.35  # of a side
-PHOTO = 256  # pixels
+PHOTO = 224  # pixels: a panel of the sheet, so that five have readable captions
 
 
 class FoundFace(NamedTuple):
