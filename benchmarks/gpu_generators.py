@@ -41,6 +41,7 @@ def generator_256(bench: Bench, *, batch: int) -> Iterator[Row]:
         ("ours, fp32", lambda c: lean(c).image, False),
         ("ours, fp32, TF32", lambda c: lean(c).image, True),
         ("ours, bf16", lambda c: half(c.bfloat16()).image, False),
+        ("ours, bf16, graph", lambda c: half(c.bfloat16()).image, False),
         ("ours, bf16, compiled", lambda c: compiled(c.bfloat16()).image, False),
     ]
     with torch.no_grad():
@@ -73,8 +74,9 @@ def _compared(
     first, want = None, None
     for name, network, allowed in variants:
         with tf32(allowed):
-            got = network(given).float()
-            row = bench.row(f"{what}, {name}", partial(network, given), pictures=len(given), first=first)
+            got, run = network(given).float(), partial(network, given)
+            run = bench.graph(run) if name.endswith("graph") else run
+            row = bench.row(f"{what}, {name}", run, pictures=len(given), first=first)
         first, want = first or row["ms"], got if want is None else want
         off = float((got - want).abs().max() / want.abs().max())
         yield row | {"note": f"off by {off:.1e} of the largest value"}
@@ -98,6 +100,7 @@ def asit_forward(bench: Bench, *, batch: int) -> Iterator[Row]:
         ("ours, fp32", lambda x: ours(x).codes, False),
         ("ours, fp32, TF32", lambda x: ours(x).codes, True),
         ("ours, bf16", lambda x: half(x.bfloat16()).codes, False),
+        ("ours, bf16, graph", lambda x: half(x.bfloat16()).codes, False),
         ("ours, bf16, compiled", lambda x: compiled(x.bfloat16()).codes, False),
     ]
     yield from _compared(bench, variants, image, what="forward")
@@ -126,10 +129,13 @@ def can_steps(bench: Bench) -> Iterator[Row]:
 
 def _steps(bench: Bench, system: str, stage: str, *, batch: int, system_options: dict[str, Any]) -> Iterator[Row]:
     first: float | None = None
-    for half in (False, True):
-        step = own_step(bench, system, stage, half=half, batch=batch, system_options=system_options)
+    plans: list[tuple[str, Row]] = [
+        ("fp32", {}), ("bf16", {"bf16": True}), ("bf16, graph", {"bf16": True, "cuda_graph": True})
+    ]  # fmt: skip
+    for precision, step_options in plans[: 2 if bench.dry else 3]:
+        step = own_step(bench, system, stage, step_options=step_options, batch=batch, system_options=system_options)
         with tf32(False):
-            name = f"{system}, {stage}, {'bf16' if half else 'fp32'}"
+            name = f"{system}, {stage}, {precision}"
             row = bench.row(name, step, pictures=batch, first=first)
         first = first or row["ms"]
         yield row

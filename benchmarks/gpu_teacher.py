@@ -18,12 +18,14 @@ import argparse
 import json
 import time
 import traceback
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from gpu_run import START, Budget, CheckpointWriter, device_of, machine, parsed, parser_of, run_program, say, scores_of
 from mien import create_model
@@ -56,7 +58,6 @@ from teacher.faces import (
 
 LANDMARK_SHARE = 0.12  # of the minutes
 REPORT_S = 30.0  # kept for what comes after training
-COMPILE_LIMIT_S = 90.0
 LOG_S, CHECKPOINT_S = 5.0, 60.0
 MIX_UNTIL, MIX_PROBABILITY = 0.8, 0.5  # share of the run; then faces are as they are
 OFTEN = 0.6  # share of the run from which every epoch is validated, and not every third one
@@ -87,7 +88,7 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--landmarks", help="bundle of the network's stage 0, instead of training it")
     parser.add_argument("--network", choices=NETWORKS, default="poster_v2")
     parser.add_argument("--teacher", type=Path, help="output of the run whose probabilities are learned too")
-    parser.add_argument("--no-compile", action="store_true", help="leave torch.compile out")
+    parser.add_argument("--sam-rho", type=float, default=0.0, help="length of SAM's climb (0: no SAM)")
     return parsed(parser, given)
 
 
@@ -137,7 +138,8 @@ def begin(options: argparse.Namespace, pack: Pack, run: Run, state: dict[str, An
     named = create_model(options.network, labels=labels, **NETWORKS[options.network])
     network = stages.SupervisedPosterV2(named.config, inputs=named.inputs, outputs=named.outputs)
     common = {"seed": options.seed, "bf16": device.type == "cuda"}
-    stage = stages.build(stages.ExpressionTeacher, network, device, OPTIM, **common)
+    optim = replace(OPTIM, sam_rho=options.sam_rho)
+    stage = stages.build(stages.ExpressionTeacher, network, device, optim, **common)
     stage.steps_per_epoch = max(1, len(pack.train.of(TRAIN)) // options.batch)
     if state is None:
         stage.start_from("network", landmark_network(options, pack, run))
@@ -149,10 +151,6 @@ def begin(options: argparse.Namespace, pack: Pack, run: Run, state: dict[str, An
         say(f"goes on from step {stage.position.step} of {options.checkpoint}")
     stage.begin()
     run.scores["weights"] = sum(p.numel() for p in network.parameters())
-    if not options.no_compile:
-        batch = batch_of(pack.train.of(TRAIN), stage, options, recipe=RECIPE)
-        run.scores["compile"] = stages.fastest(stage, batch, limit_s=COMPILE_LIMIT_S)
-        say(f"compile: {run.scores['compile']}")
     left = 60 * options.minutes - REPORT_S - (time.monotonic() - START)
     budget = Budget(max(left, 1.0), options.steps)
     if state is not None:
@@ -199,12 +197,17 @@ def landmark_network(options: argparse.Namespace, pack: Pack, run: Run) -> Any:
     return stage.evaluated
 
 
+@lru_cache(maxsize=1)
+def order_of(count: int, seed: int, device: torch.device) -> Tensor:
+    """An epoch's order. Made on the CPU, so that it is the same on every device; copied once."""
+    return torch.randperm(count, generator=torch.Generator().manual_seed(seed)).to(device)
+
+
 def batch_of(faces: Faces, stage: Any, options: argparse.Namespace, *, recipe: Any) -> TorchBatch:
     """The batch of the stage's next step: which faces and how they are altered follow from seed and step alone."""
     device, position, size = faces.pixels.device, stage.position, stage.system.config.trunk_size
-    order = torch.Generator().manual_seed(step_seed(options.seed, position.epoch, 2))
-    places = torch.randperm(len(faces), generator=order)
-    places = places[position.batch * options.batch :][: options.batch].to(device)
+    places = order_of(len(faces), step_seed(options.seed, position.epoch, 2), device)
+    places = places[position.batch * options.batch :][: options.batch]
     generator = torch.Generator(device).manual_seed(step_seed(options.seed, position.step, 1))
     chosen = faces.take(places)
     image = lit(warped(chosen.pixels, random_warps(recipe, len(chosen), generator), size), recipe, generator)

@@ -5,12 +5,8 @@ follows the share of the run that is done, which the loop sets, so that a run of
 """
 
 import math
-import signal
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -119,102 +115,6 @@ def build(
     bf16: bool,
     **options: Any,
 ) -> Any:
-    """The stage on the device, not begun."""
-    step = StepOptions(seed=seed, bf16=bf16)
+    """The stage on the device, not begun. On a GPU its passes are CUDA graphs: hundreds of small kernels each."""
+    step = StepOptions(seed=seed, bf16=bf16, cuda_graph=device.type == "cuda")
     return kind(system, options=options, optim=optim, step=step, epochs=1).to(device)
-
-
-def fastest(stage: ExpressionTeacher, batch: TorchBatch, *, limit_s: float) -> dict[str, Any]:
-    """Compiles the image stream where that is faster; leaves weights and statistics as they are. What was measured.
-
-    A compiler that fails or takes longer than `limit_s` leaves the network as it was.
-    """
-    network: Any = stage.system
-    with untouched(network):
-        eager = seconds_per_pass(stage, batch)
-        start = time.perf_counter()
-        try:
-            with time_limit(limit_s):
-                compile_parts(network)
-                one_pass(stage, batch)
-                compiled, error = seconds_per_pass(stage, batch), ""
-        except Exception as failure:  # whatever the compiler raises, training goes on without it
-            compiled, error = math.inf, f"{type(failure).__name__}: {failure}".splitlines()[0][:300]
-        took = time.perf_counter() - start
-    if compiled >= eager:
-        undo_compile(network)
-    return {"eager_s": eager, "compiled_s": compiled if error == "" else None, "took_s": took,
-            "compiled": compiled < eager, "error": error}  # fmt: skip
-
-
-def compile_parts(network: SupervisedPosterV2) -> None:
-    """The stem and the residual units of the image stream, in place: most of the time, and few graphs, since the units
-    of a width are alike. A copy made before stays as it is."""
-    import torch._dynamo
-
-    torch._dynamo.config.recompile_limit = 64  # the graphs of all widths are those of one function
-    network.trunk.stem = torch.compile(network.trunk.stem)  # type: ignore[method-assign]
-    for unit in _units(network):
-        unit.compile()
-
-
-def undo_compile(network: SupervisedPosterV2) -> None:
-    network.trunk.__dict__.pop("stem", None)
-    for unit in _units(network):
-        unit._compiled_call_impl = None
-    torch._dynamo.reset()
-
-
-def _units(network: SupervisedPosterV2) -> list[Any]:
-    return [unit for units in network.trunk.stages for unit in cast(nn.Sequential, units)]
-
-
-def one_pass(stage: ExpressionTeacher, batch: TorchBatch) -> None:
-    """Forward and backward."""
-    stage.train()
-    with torch.autocast(stage.device.type, torch.bfloat16, enabled=stage.step_options.bf16):
-        terms = stage.loss_terms(batch)
-    torch.stack([term.float() for term in terms.values()]).sum().backward()
-
-
-def seconds_per_pass(stage: ExpressionTeacher, batch: TorchBatch, *, repeats: int = 5) -> float:
-    """After two that do not count."""
-    for number in range(repeats + 2):
-        if number == 2:
-            synchronize(stage.device)
-            start = time.perf_counter()
-        one_pass(stage, batch)
-    synchronize(stage.device)
-    return (time.perf_counter() - start) / repeats
-
-
-def synchronize(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-
-
-@contextmanager
-def time_limit(seconds: float) -> Iterator[None]:
-    """Raises TimeoutError in the main thread when the block takes longer."""
-
-    def stop(*_: Any) -> None:
-        raise TimeoutError(f"longer than {seconds:.0f} s")
-
-    former = signal.signal(signal.SIGALRM, stop)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, former)
-
-
-@contextmanager
-def untouched(module: nn.Module) -> Iterator[None]:
-    """Weights and BatchNorm statistics are the same after the block as before it; gradients are dropped."""
-    kept = {name: value.clone() for name, value in module.state_dict().items()}
-    try:
-        yield
-    finally:
-        module.load_state_dict(kept)
-        module.zero_grad(set_to_none=True)

@@ -64,7 +64,7 @@ def pack(sets: Path) -> Pack:
 
 def options_of(sets: Path, output: Path, *more: str) -> Any:
     given = ["--data", str(sets / "pack.npz"), "--output", str(output), "--network", "poster_v2_small", "--steps", "4"]
-    return gpu_teacher.arguments([*given, "--landmark-steps", "2", "--batch", "20", "--no-compile", *more])
+    return gpu_teacher.arguments([*given, "--landmark-steps", "2", "--batch", "20", *more])
 
 
 @pytest.fixture(scope="module")
@@ -257,21 +257,6 @@ def test_a_run_that_diverged_goes_on_at_half_the_rate(
     monkeypatch.setattr(stages.ExpressionTeacher, "check_finite", once)
     assert gpu_teacher.train(options_of(sets, tmp_path / "out"))
     assert calls[:2] == [2, 2] and factors[:2] == [1, 0.5]
-
-
-def test_a_compiler_that_fails_changes_nothing(pack: Pack, sets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    network = gpu_teacher.create_model("poster_v2_small", labels="ferplus")
-    network = stages.SupervisedPosterV2(network.config, inputs=network.inputs, outputs=network.outputs)
-    stage = stages.build(stages.ExpressionTeacher, network, CPU, gpu_teacher.OPTIM, seed=0, bf16=False)
-    stage.begin()
-    before = {name: value.clone() for name, value in network.state_dict().items()}
-    batch = gpu_teacher.batch_of(pack.train.of(TRAIN), stage, options_of(sets, sets), recipe=gpu_teacher.RECIPE)
-    slow = "for _ in range(50): __import__('time').sleep(0.1)"
-    monkeypatch.setattr(stages, "compile_parts", lambda network: exec(slow))
-    found = stages.fastest(stage, batch, limit_s=0.3)
-    assert not found["compiled"] and "TimeoutError" in found["error"] and found["took_s"] < 3
-    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
-    assert all(parameter.grad is None for parameter in network.parameters())
 
 
 def test_every_face_comes_once_an_epoch_and_differs_the_next_time(pack: Pack, sets: Path) -> None:

@@ -3,12 +3,14 @@ gradients within 1e-2 of their length, in bf16 within 2e-2 of the largest; compi
 
 import copy
 import math
+import re
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 import mien
+from mien.core.errors import MienError
 from mien.core.spec import PictureInput
 from mien.systems.optim import OptimOptions
 
@@ -165,6 +167,31 @@ def test_compiled_steps(bf16: bool, device: str) -> None:
     wanted, step = moved("poster_v2", device, optim=SAM, bf16=bf16)
     assert losses == pytest.approx(wanted, rel=BF16 if bf16 else FP32)
     assert apart(change, step) < (0.2 if bf16 else GRADIENT)
+
+
+REFUSED = r"cannot be recorded|calls its network twice|does not call its network as a whole"
+
+
+@pytest.mark.parametrize("optim", [SGD, SAM], ids=["plain", "sam"])
+@pytest.mark.parametrize("name", SMALL)
+def test_steps_of_a_cuda_graph(name: str, optim: OptimOptions, device: str) -> None:
+    """They are those of the usual passes."""
+    try:
+        losses, change = moved(name, device, optim=optim, steps=3, cuda_graph=device == "cuda")
+    except MienError as error:
+        assert re.search(REFUSED, str(error))
+        pytest.skip(str(error))
+    wanted, step = moved(name, device, optim=optim, steps=3)
+    assert losses == pytest.approx(wanted, rel=FP32)
+    assert apart(change, step) < GRADIENT
+
+
+@pytest.mark.parametrize("parts", [1, 2])
+def test_steps_of_a_cuda_graph_in_bf16(parts: int, device: str) -> None:
+    options = {"optim": SAM, "steps": 3, "bf16": True, "parts": parts}
+    losses, change = moved("poster_v2", device, cuda_graph=device == "cuda", **options)
+    wanted, step = moved("poster_v2", device, **options)
+    assert losses == pytest.approx(wanted, rel=BF16) and apart(change, step) < 0.2
 
 
 def test_the_average_and_a_fused_optimiser_follow_the_cpus(device: str) -> None:

@@ -114,6 +114,8 @@ class StepOptions:
     """Memory layout of pictures and convolutions."""
     compile: bool = False
     """Compile the network with torch.compile."""
+    cuda_graph: bool = False
+    """Record the network's forward and backward passes as CUDA graphs and replay them; on a GPU only."""
     freeze_batch_norm: bool = False
     """BatchNorm normalises with the statistics that it came with, and does not change them."""
     mixing: Mixing = field(default_factory=Mixing)

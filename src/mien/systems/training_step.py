@@ -9,7 +9,7 @@ that was stopped needs no generator state to go on exactly.
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import lightning as L
 import numpy as np
@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from mien.core.errors import MienError
+from mien.nn.cuda_graph import GraphedNetwork
 from mien.nn.sam import SAM, frozen_batch_norm
 from mien.systems.frozen import FrozenNetwork
 from mien.systems.losses import LossMeter
@@ -35,6 +36,8 @@ from mien.systems.step import (
     step_seed,
 )
 from mien.systems.system import System
+
+_Pairs = tuple[list[Tensor], list[Tensor]]  # averages, and what they are averages of
 
 
 class TrainingStep(L.LightningModule):
@@ -59,10 +62,19 @@ class TrainingStep(L.LightningModule):
         self._resumed_optimizers: list[dict[str, Any]] = []
         # In a tuple: registered once only.
         self._network = (torch.compile(system, dynamic=False) if step.compile else system,)
+        self._graphed: GraphedNetwork | None = None
+        self._averaged: tuple[_Pairs, _Pairs] | None = None  # of real and of whole numbers; finding them takes 3 ms
 
     def forward(self, *inputs: Tensor) -> dict[str, Tensor]:
-        """The outputs of the network that is trained, compiled where that was asked for."""
-        return self._network[0](*inputs)
+        """The outputs of the network that is trained, compiled or replayed where that was asked for."""
+        network = self._network[0]
+        if not (self.step_options.cuda_graph and self.training and torch.is_grad_enabled() and inputs[0].is_cuda):
+            return network(*inputs)
+        if self._graphed is None or len(inputs[0]) > self._graphed.batch:
+            self._graphed = None  # its memory first
+            self._graphed = GraphedNetwork(cast(nn.Module, network), inputs, bf16=self.step_options.bf16)
+            self._seed()
+        return self._graphed(*inputs) if self._graphed.fits(inputs) else network(*inputs)
 
     # What a stage defines
 
@@ -138,6 +150,11 @@ class TrainingStep(L.LightningModule):
             if not isinstance(objective.when, Every) or objective.when(self.position.step, {}):
                 self._descend(objective, optimizer, batch)
         self._shared = {}
+        if self.step_options.cuda_graph and self._graphed is None and self.device.type == "cuda":
+            raise MienError(
+                "trainer.cuda_graph: this stage does not call its network as a whole, so nothing was recorded. "
+                "Leave it out."
+            )
         if self.ema is not None:
             self._average(self.ema)
         self.update_companions()
@@ -235,14 +252,18 @@ class TrainingStep(L.LightningModule):
         """EMA over the weights and BatchNorm's statistics; whole numbers (its counter) are copied, and in the first
         step everything. AveragedModel's own update would wait for the device to read `n_averaged`, twice a step."""
         weight = 1 - ema_decay(self.optim_options, step=self.position.step) if self.position.step else 1.0
-        tensors = ([*module.parameters(), *module.buffers()] for module in (ema.module, self.system))
-        pairs = list(zip(*tensors, strict=True))
-        real = [pair for pair in pairs if pair[0].is_floating_point()]
-        whole = [pair for pair in pairs if not pair[0].is_floating_point()]
-        torch._foreach_lerp_([a for a, _ in real], [c for _, c in real], weight)
+        if self._averaged is None:
+            self._averaged = _by_kind(ema.module, self.system)
+        (real_averages, real), (whole_averages, whole) = self._averaged
+        torch._foreach_lerp_(real_averages, real, weight)
         if whole:
-            torch._foreach_copy_([a for a, _ in whole], [c for _, c in whole])
+            torch._foreach_copy_(whole_averages, whole)
         ema.n_averaged += 1
+
+    def _apply(self, function: Any, recurse: bool = True) -> Self:
+        """What moves a module to another device makes new buffers."""
+        self._averaged = self._graphed = None
+        return super()._apply(function, recurse)
 
     def transfer_batch_to_device(self, batch: TorchBatch, device: torch.device, dataloader_idx: int) -> TorchBatch:
         moved: TorchBatch = batch.map(lambda value: value.to(device, non_blocking=True))
@@ -311,3 +332,11 @@ class TrainingStep(L.LightningModule):
                 optimizer.load_state_dict(state)
             self._resumed_optimizers = []
         self.losses.to(self.device)
+
+
+def _by_kind(average: nn.Module, network: nn.Module) -> tuple[_Pairs, _Pairs]:
+    """Parameters and buffers of both, side by side: real numbers, whole numbers."""
+    mine, its = ([*module.parameters(), *module.buffers()] for module in (average, network))
+    chosen = [[i for i, value in enumerate(mine) if value.is_floating_point() == real] for real in (True, False)]
+    real, whole = (([mine[i] for i in places], [its[i] for i in places]) for places in chosen)
+    return real, whole

@@ -444,4 +444,6 @@ def test_a_gpu_that_is_not_there_is_refused_in_one_line(toy, faces, tmp_path, mo
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
     with pytest.raises(MienError, match=r"--trainer.device cuda .*needs 1 GPU on .*finds 0.*--trainer.device cpu\.$"):
         fit_command([*words, "--trainer.device=cuda"])
+    with pytest.raises(MienError, match=r"--trainer.cuda_graph needs a GPU"):
+        fit_command([*words, "--trainer.cuda_graph=true"])
     assert not (tmp_path / "run").exists()

@@ -87,6 +87,9 @@ class TrainerOptions:
     """Minutes between checkpoints within an epoch; 0 for none by time."""
     compile: bool = False
     """Compile the network with torch.compile."""
+    cuda_graph: bool = False
+    """Record the network's passes on the first batch as CUDA graphs and replay them: faster where a GPU waits for the
+    processor to launch many small kernels. A smaller batch, such as an epoch's last one, runs as usual."""
     freeze_batch_norm: bool = False
     """BatchNorm keeps the statistics that it came with: for fine-tuning on few images."""
     channels_last: bool = True

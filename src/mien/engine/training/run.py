@@ -208,8 +208,10 @@ def _train(
 
 
 def _check_device(options: TrainerOptions) -> None:
-    """Raises MienError where this machine has fewer GPUs than processes are to run on them."""
+    """Raises MienError where this machine has fewer GPUs than processes are to run on them, or none for CUDA graphs."""
     wanted, found = processes(options.devices, options.nodes)[0], torch.cuda.device_count()
+    if options.cuda_graph and (options.device == "cpu" or not found):
+        raise MienError("--trainer.cuda_graph needs a GPU; this run is on the CPU. Leave it out.")
     if options.device == "cpu" or (options.device == "auto" and not found) or found >= wanted:
         return
     why = "" if torch.backends.cuda.is_built() else f" PyTorch {torch.__version__} is built without CUDA."

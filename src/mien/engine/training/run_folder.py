@@ -24,7 +24,7 @@ from mien.systems.bundle_folder import previous_bundle, restore_bundle
 
 # What may change when a run goes on: nothing here moves a weight.
 FREE_OF_TRAINER = (
-    "epochs", "patience", "seeds", "soup", "device", "devices", "nodes", "compile", "progress",
+    "epochs", "patience", "seeds", "soup", "device", "devices", "nodes", "compile", "cuda_graph", "progress",
     "checkpoint_steps", "checkpoint_minutes",
 )  # fmt: skip
 # split_file is a path, and what leaks and fold change is seen by the hash of the faces.

@@ -114,7 +114,7 @@ def _step_options(config: FitConfig) -> Any:
     mixing = Mixing(data.mixup, data.cutmix, data.mix_prob, data.mix_switch_prob, data.mix_off_epoch)
     return StepOptions(
         seed=trainer.seed, parts=trainer.accumulate, bf16=trainer.precision == "bf16", legacy=config.legacy,
-        channels_last=trainer.channels_last, compile=trainer.compile,
+        channels_last=trainer.channels_last, compile=trainer.compile, cuda_graph=trainer.cuda_graph,
         freeze_batch_norm=trainer.freeze_batch_norm, mixing=mixing,
     )  # fmt: skip
 
