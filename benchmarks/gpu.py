@@ -12,9 +12,9 @@ in this process. What a section measures stands in gpu_sections.py and gpu_gener
 import argparse
 import contextlib
 import json
+import multiprocessing
 import os
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -95,21 +95,22 @@ def run_apart(name: str, seconds: float, folder: Path, show: Callable[[list[Foun
     """Runs it in a process of its own, with what it starts, for at most so many seconds. Returns its state."""
     rows, log = folder / f"{name}.jsonl", folder / f"{name}.log"
     rows.unlink(missing_ok=True)
-    command = [sys.executable, __file__, "--section", name, "--output", str(folder)]
     began = time.monotonic()
-    with log.open("wb") as errors:
-        process = subprocess.Popen(command, stdout=errors, stderr=errors, start_new_session=True)
-        while process.poll() is None and time.monotonic() - began < seconds:
-            time.sleep(0.5)
-            show(_rows(rows))
-        stopped = process.poll() is None
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)  # its workers too
-        process.wait()
+    # Forked: to import PyTorch and Lightning again takes ten seconds of the GPU's time. This process asks for no CUDA.
+    process = multiprocessing.get_context("fork").Process(target=child, args=(name, folder, log))
+    process.start()
+    while process.is_alive() and time.monotonic() - began < seconds:
+        process.join(0.5)
+        show(_rows(rows))
+    stopped = process.is_alive()
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)  # its workers too
+    process.kill()
+    process.join()
     found = _rows(rows)
     state = found.pop()["state"] if found and "state" in found[-1] else ""
     show(found)
-    words = log.read_text(errors="replace").strip().splitlines() or [f"exit code {process.returncode}"]
+    words = log.read_text(errors="replace").strip().splitlines() or [f"exit code {process.exitcode}"]
     state = state or (f"stopped after {seconds:.0f} s, its share" if stopped else f"failed: {words[-1][:300]}")
     for path in (rows, log):
         if path is rows or state == "done":
@@ -123,8 +124,13 @@ def _rows(path: Path) -> list[Found]:
     return [json.loads(line) for line in lines if line.endswith("\n")]
 
 
-def child(name: str, folder: Path) -> None:
-    """One section; every row is a line of NAME.jsonl, and the last line is its state."""
+def child(name: str, folder: Path, log: Path) -> None:
+    """One section in a process group of its own; every row is a line of NAME.jsonl, and the last line is its state."""
+    os.setsid()
+    errors = log.open("w", buffering=1, encoding="utf-8")
+    for stream in (1, 2):
+        os.dup2(errors.fileno(), stream)
+    sys.stdout = sys.stderr = errors
     with (folder / f"{name}.jsonl").open("a", encoding="utf-8") as file:
 
         def keep(row: Found) -> None:
@@ -167,12 +173,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--only", nargs="*", choices=list(SECTIONS), help="these sections, in the order given")
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
     parser.add_argument("--dry-run", action="store_true", help="each section once, at tiny sizes")
-    parser.add_argument("--section", choices=list(SECTIONS), help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     options.output.mkdir(parents=True, exist_ok=True)
-    if options.section:
-        child(options.section, options.output)
-        return 0
     if options.device == "cpu" and not options.dry_run:
         parser.error("--device cpu goes with --dry-run: its times say nothing of a GPU")
     report = Report(options.output)

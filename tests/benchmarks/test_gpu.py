@@ -1,7 +1,9 @@
 """The GPU benchmark runs on the CPU, tiny: each section once, failures and missing systems by name."""
 
 import json
+import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -67,24 +69,26 @@ def test_what_is_missing_is_named(monkeypatch):
 
 def test_a_section_that_takes_longer_than_its_share_is_stopped(monkeypatch, tmp_path):
     """Its rows stay; what it started goes with it."""
-    script = tmp_path / "slow.py"
-    script.write_text(
-        "import sys, time, pathlib\n"
-        "folder = pathlib.Path(sys.argv[sys.argv.index('--output') + 1])\n"
-        '(folder / \'slow.jsonl\').write_text(\'{"what": "kept", "ms": 1.0}\\n{"half\')\n'
-        "time.sleep(60)\n"
-    )
-    monkeypatch.setattr(gpu, "__file__", str(script))
+
+    def slow(bench):
+        started = subprocess.Popen(["sleep", "60"])
+        yield {"what": "kept", "pid": started.pid}
+        time.sleep(60)
+
+    sections(monkeypatch, slow=slow)
     seen = []
-    state = gpu.run_apart("slow", 4, tmp_path, seen.append)
-    assert state.startswith("stopped after 4 s")
-    assert seen[-1] == [{"what": "kept", "ms": 1.0}]
+    state = gpu.run_apart("slow", 1, tmp_path, seen.append)
+    assert state.startswith("stopped after 1 s") and [row["what"] for row in seen[-1]] == ["kept"]
+    status = Path(f"/proc/{seen[-1][0]['pid']}/status")
+    assert not status.exists() or "zombie" in status.read_text()
 
 
 def test_a_section_that_dies_leaves_its_last_words(monkeypatch, tmp_path):
-    script = tmp_path / "dies.py"
-    script.write_text("raise SystemExit('no driver')\n")
-    monkeypatch.setattr(gpu, "__file__", str(script))
+    def dies(bench):
+        raise SystemExit("no driver")
+        yield
+
+    sections(monkeypatch, dies=dies)
     assert gpu.run_apart("dies", 30, tmp_path, lambda rows: None).startswith("failed: no driver")
 
 
