@@ -1,11 +1,11 @@
 """Faces of picture pairs as a face recogniser takes them: 112 pixels, aligned by five points."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol, runtime_checkable
 
 import cv2
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Float, UInt8
 
 from mien.core.errors import MienError
 from mien.core.framing import template_crop
@@ -16,14 +16,12 @@ from mien.media.crop import prepare
 from mien.media.detect import create_detector
 from mien.runtime.landmarks import Landmarker
 
-if TYPE_CHECKING:
-    from mien.nn.mtcnn.cascade import Mtcnn
-
 SIDE = 112
 Metric = Callable[[np.ndarray, np.ndarray], np.ndarray]
 Pixels = UInt8[np.ndarray, "height width 3"]
 
 
+@runtime_checkable
 class Aligner(Protocol):
     """Finds a picture's face and cuts it out."""
 
@@ -58,13 +56,13 @@ class OwnPoints:
 class MtcnnPoints:
     """MTCNN's face of the best score by MTCNN's points, as pSp aligns it: bilinear samples, black outside."""
 
-    def __init__(self, mtcnn: "Mtcnn") -> None:
-        self._mtcnn, self.name = mtcnn, "MTCNN as published" if mtcnn.options.legacy else "MTCNN"
+    def __init__(self, find: Callable[[Pixels], Float[np.ndarray, "faces 5 2"]], name: str = "MTCNN") -> None:
+        self._find, self.name = find, name
 
     def crop(self, pixels: Pixels) -> Crop | None:
-        faces = self._mtcnn(pixels)
+        faces = self._find(pixels)
         try:
-            return template_crop(faces.landmarks_px[0], size=SIDE) if len(faces.scores) else None
+            return template_crop(faces[0], size=SIDE) if len(faces) else None
         except MienError:  # five points in one place
             return None
 

@@ -128,12 +128,12 @@ class NetworkMetrics:
         paths = files_in(Path(files.mtcnn).expanduser())
         for name, path in paths.items():
             self._note(f"mtcnn {name}", TITLES[name], path)
-        return {
-            "_mtcnn" + ("_published" if legacy else ""): AlignedFaces(
-                MtcnnPoints(mtcnn_of(paths, CascadeOptions(legacy=legacy))), skip=True
-            )
-            for legacy in ((False, True) if self.legacy else (False,))
-        }
+        found: dict[str, AlignedFaces | None] = {}
+        for legacy in (False, True) if self.legacy else (False,):
+            mtcnn = mtcnn_of(paths, CascadeOptions(legacy=legacy))
+            ends, name = ("_mtcnn_published", "MTCNN as published") if legacy else ("_mtcnn", "MTCNN")
+            found[ends] = AlignedFaces(MtcnnPoints(_points_of(mtcnn), name), skip=True)
+        return found
 
     def _frechet(self, files: NetworkFiles) -> None:
         path = _file("fid", files.inception, "--inception")
@@ -212,6 +212,10 @@ def _of_tensors(network: Callable[[Any, Any], Any]) -> Metric:
 def _cosine(embed: Callable[[Any], Any]) -> Metric:
     """Of embeddings of length 1."""
     return _of_tensors(lambda a, b: (embed(a) * embed(b)).sum(1))
+
+
+def _points_of(mtcnn: Callable[[np.ndarray], Any]) -> Callable[[np.ndarray], np.ndarray]:
+    return lambda pixels: np.asarray(mtcnn(pixels).landmarks_px)
 
 
 def _features(network: Callable[[Any], Any]) -> Callable[[np.ndarray], np.ndarray]:
