@@ -208,9 +208,10 @@ def test_identity_by_mtcnn_leaves_out_pairs_without_a_face_and_names_its_files(
     found = json.loads((tmp_path / "out" / "metrics.json").read_text("utf-8"))
     (run,) = found["runs"]
     scores = {score["metric"]: score for score in run["scores"]}
-    assert list(scores)[:2] == ["id@ir_101_mtcnn", "id@ir_101_mtcnn_published"]
-    assert all(scores[name]["value"] == pytest.approx(1, abs=1e-4) and scores[name]["n"] == 1 for name in list(scores)[:2])
-    assert run["left_out"] == {name: ["b", "c"] for name in list(scores)[:2]}
+    names = list(scores)[:2]
+    assert names == ["id@ir_101_mtcnn", "id@ir_101_mtcnn_published"]
+    assert all(scores[name]["value"] == pytest.approx(1, abs=1e-4) and scores[name]["n"] == 1 for name in names)
+    assert run["left_out"] == {name: ["b", "c"] for name in names}
     assert "id (MTCNN): no face was found in 1 of 3 true pictures (c): left out" in run["notes"][0]
     assert "id (MTCNN as published): no face was found in 1 of 3 rebuilt pictures (b): left out" in run["notes"][3]
     assert read == [["pnet.npy", "rnet.npy", "onet.pt"]] * 2  # pSp's where both are there

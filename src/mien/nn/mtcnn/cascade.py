@@ -1,7 +1,7 @@
 """Mtcnn: a picture to the boxes and five points of its faces.
 
-Zhang et al., IEEE SPL 23(10), 2016, section II, with the settings of pSp's `mtcnn_pytorch`, which e4e, ReStyle and
-HyperStyle measure identity with. Two faults of that code are mended, and come back with `legacy`:
+Zhang et al., IEEE SPL 23(10), 2016, section II, with the settings of pSp's `mtcnn_pytorch`, which ReStyle and
+HyperStyle measure identity with. Two faults of that code are corrected; `legacy` keeps them:
 - P-Net's softmax runs over a row of windows (see `PNet`).
 - Cutting a square out at the picture's edge shortens the box that offsets and points are then measured in, though the
   network saw the whole square.

@@ -45,8 +45,8 @@ def compare_images(
         recogniser: file of ArcFace's IR-SE50 (model_ir_se50.pth), for id@ir_se50.
         curricular: file of CurricularFace's IR-101 (CurricularFace_Backbone.pth), for id@ir_101.
         id_crop: points cuts each face out by five points found in it, 112 pixels; mtcnn does so by MTCNN's points, as
-            pSp, e4e and ReStyle measure identity; ffhq takes the fixed crop that the identity loss takes, of pictures
-            aligned as FFHQ's.
+            pSp, ReStyle and HyperStyle measure identity; ffhq takes the fixed crop that the identity loss takes, of
+            pictures aligned as FFHQ's.
         mtcnn: folder of MTCNN's files: pnet.npy, rnet.npy and onet.npy of pSp, or facenet-pytorch's .pt files.
         inception: file of FID's Inception (pt_inception-2015-12-05-6726825d.pth).
         bootstrap: bootstrap resamples for the confidence intervals; 0 leaves them out.
