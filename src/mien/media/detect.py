@@ -247,7 +247,8 @@ def in_dlibs_framing(box: Float[np.ndarray, "4"]) -> Box:
 
 def without_doubles(faces: list[Detection]) -> list[Detection]:
     """The best score first, without those that share more than half of the smaller area with a better one."""
-    boxes, scores = np.array([face.box for face in faces]).reshape(-1, 4), np.array([face.score for face in faces])
+    boxes = np.array([face.box for face in faces], float).reshape(-1, 4)
+    scores = np.array([face.score for face in faces], float)
     return [faces[place] for place in non_maximum_suppression(boxes, scores, most=0.5, over="smaller")]
 
 
