@@ -46,6 +46,15 @@ def test_nll_and_brier_agree_with_scikit_learn() -> None:
     assert ours == pytest.approx(theirs)
 
 
+def test_nll_and_brier_worked_by_hand() -> None:
+    chances, truth = np.array([[0.7, 0.2, 0.1], [0.5, 0.25, 0.25]]), np.array([0, 2])
+    assert calibration.brier(chances, truth) == pytest.approx(((0.09 + 0.04 + 0.01) + (0.25 + 0.0625 + 0.5625)) / 2)
+    assert calibration.nll(np.log(chances), truth) == pytest.approx((np.log(1 / 0.7) + np.log(4)) / 2)
+    warmer = np.sqrt([0.5, 0.25])  # at a temperature of 2 a chance becomes its root, over their sum
+    found = calibration.nll(np.log(chances[1:]), truth[1:], temperature=2)
+    assert found == pytest.approx(np.log((warmer[0] + 2 * warmer[1]) / warmer[1]))
+
+
 def test_extremes() -> None:
     one_hot = np.eye(3)
     assert calibration.ece(one_hot, np.arange(3)) == 0

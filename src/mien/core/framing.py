@@ -24,7 +24,8 @@ _MIDDLE = 256 * np.sqrt(2) / 363
 
 # Eyes, nose tip and mouth corners in shares of the side: the 112-pixel template that ArcFace (Deng et al., CVPR 2019)
 # and its successors align to.
-FIVE_POINTS = (np.array([[38.29, 51.70], [73.53, 51.50], [56.03, 71.74], [41.55, 92.37], [70.73, 92.20]]) + 0.5) / 112
+_ARCFACE_PX = [[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]]
+FIVE_POINTS = (np.array(_ARCFACE_PX) + 0.5) / 112
 
 
 def box_of(landmarks_px: Float[np.ndarray, "points 2"]) -> Box:

@@ -6,6 +6,7 @@ between the two kinds exactly; resizing a picture with it agrees with Pillow's a
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float
@@ -131,7 +132,22 @@ def intersection_over_union(a: Box, b: Box) -> float:
     return common / union if union > 0 else 0.0
 
 
-def intersection_over_smaller(a: Box, b: Box) -> float:
-    """Area in common over the smaller area, 0..1: 1 where one box lies in the other. 0 where one has no area."""
-    smaller = min(area(a), area(b))
-    return intersection(a, b) / smaller if smaller > 0 else 0.0
+def non_maximum_suppression(
+    boxes: Float[np.ndarray, "boxes 4"], scores: Float[np.ndarray, " boxes"], *, most: float,
+    over: Literal["union", "smaller"] = "union",
+) -> list[int]:  # fmt: skip
+    """Places of the boxes that share no more than `most` with a better one that is kept; the best score first.
+
+    over: what an area in common is divided by. Of equal scores the first is the better one.
+    """
+    boxes = np.asarray(boxes, float)
+    areas = np.maximum(boxes[:, 2:] - boxes[:, :2], 0).prod(1)
+    left, kept = np.argsort(-np.asarray(scores), kind="stable"), []
+    while len(left):
+        best, left = left[0], left[1:]
+        kept.append(int(best))
+        low, high = np.maximum(boxes[best, :2], boxes[left, :2]), np.minimum(boxes[best, 2:], boxes[left, 2:])
+        common = np.maximum(high - low, 0).prod(1)
+        whole = areas[best] + areas[left] - common if over == "union" else np.minimum(areas[best], areas[left])
+        left = left[common <= most * whole]
+    return kept

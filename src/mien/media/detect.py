@@ -19,7 +19,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from mien.core.errors import MienError, nearest
-from mien.core.geometry import intersection_over_smaller
+from mien.core.geometry import non_maximum_suppression
 from mien.core.records import Box
 from mien.media.yunet import SHA256, YuNet, fetched_file, weight_file
 
@@ -247,11 +247,9 @@ def in_dlibs_framing(box: Float[np.ndarray, "4"]) -> Box:
 
 def without_doubles(faces: list[Detection]) -> list[Detection]:
     """The best score first, without those that share more than half of the smaller area with a better one."""
-    kept: list[Detection] = []
-    for face in sorted(faces, key=lambda f: -f.score):
-        if all(intersection_over_smaller(face.box, other.box) <= 0.5 for other in kept):
-            kept.append(face)
-    return kept
+    boxes = np.array([face.box for face in faces], float).reshape(-1, 4)
+    scores = np.array([face.score for face in faces], float)
+    return [faces[place] for place in non_maximum_suppression(boxes, scores, most=0.5, over="smaller")]
 
 
 def _only_small(sides: list[float]) -> bool:

@@ -14,8 +14,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from mien.core.errors import MienError
-from mien.core.geometry import intersection_over_union
-from mien.core.records import Box
+from mien.core.geometry import non_maximum_suppression
 from mien.media.files import cache_folder, sha256_of
 
 FILE = "face_detection_yunet_2023mar.onnx"
@@ -65,7 +64,7 @@ class YuNet:
         parts = [self._decoded(found, stride, padded.shape[1] // stride, min_score) for stride in STRIDES]
         boxes, points, scores = (np.concatenate(values) for values in zip(*parts, strict=True))
         best = np.argsort(-scores, kind="stable")[:_MOST]
-        kept = best[_apart(boxes[best])]
+        kept = best[non_maximum_suppression(boxes[best], scores[best], most=_OVERLAP)]
         return boxes[kept], points[kept], scores[kept]
 
     @staticmethod
@@ -86,20 +85,6 @@ class YuNet:
 @cache
 def _outputs() -> tuple[str, ...]:
     return tuple(f"{name}_{stride}" for name in ("cls", "obj", "bbox", "kps") for stride in STRIDES)
-
-
-def _apart(boxes: Float[np.ndarray, "faces 4"]) -> list[int]:
-    """Places of those that no better one overlaps; the best come first."""
-    kept: list[int] = []
-    for place, box in enumerate(boxes):
-        if all(intersection_over_union(_plain(box), _plain(boxes[other])) <= _OVERLAP for other in kept):
-            kept.append(place)
-    return kept
-
-
-def _plain(box: np.ndarray) -> Box:
-    x0, y0, x1, y1 = box.tolist()
-    return x0, y0, x1, y1
 
 
 def _checked(file: Path) -> str:

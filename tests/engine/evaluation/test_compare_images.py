@@ -4,6 +4,7 @@ import csv
 import hashlib
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -132,7 +133,92 @@ def test_identity_names_its_network_and_counts_pictures_without_a_face(
     assert [score["metric"] for score in run["scores"]] == ["id@ir_se50", "id@ir_101"]
     assert [score["n"] for score in run["scores"]] == [2, 2] and "1 of 3 pairs" in run["scores"][0]["note"]
     assert found["networks"]["id@ir_101"]["network"] == "CurricularFace IR-101"
-    assert "no face was found in 1 of 3 true" in run["notes"][0] and "1 of 3 rebuilt" in run["notes"][1]
+    assert "no face was found in 1 of 3 true pictures (2)" in run["notes"][0] and "1 of 3 rebuilt" in run["notes"][1]
     rows = list(csv.DictReader((tmp_path / "out" / "pictures.csv").open(encoding="utf-8")))
     assert float(rows[0]["id@ir_101"]) == pytest.approx(1) and rows[2]["id@ir_101"] == ""
     assert float(rows[1]["id@ir_101"]) < 0.99
+
+
+TEMPLATE = np.array(
+    [[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]]
+)
+
+
+def test_points_of_mtcnn_bring_a_face_onto_the_template() -> None:
+    from mien.engine.evaluation.images.identity import MtcnnPoints
+
+    pixels = np.random.default_rng(0).integers(0, 256, (240, 260, 3), dtype=np.uint8)
+
+    def face(points: np.ndarray) -> np.ndarray:
+        aligner = MtcnnPoints(lambda given: np.stack([points, points + 30]))  # the second has a lower score
+        crop = aligner.crop(pixels)
+        assert crop is not None
+        return aligner.cut(pixels, crop)
+
+    for found, wanted in (
+        (face(TEMPLATE + [10, 20]), pixels[20:132, 10:122]),
+        (face(2 * TEMPLATE), pixels[:224:2, :224:2]),  # samples, not means
+        (face(np.stack([120 - TEMPLATE[:, 1], TEMPLATE[:, 0]], 1)), np.rot90(pixels[:112, 9:121])),
+    ):
+        assert np.abs(found.astype(int) - wanted).max() <= 1
+    outside = face(TEMPLATE - [30, 0])
+    assert not outside[:, :29].any() and np.abs(outside[:, 31:].astype(int) - pixels[:112, 1:82]).max() <= 1
+    assert MtcnnPoints(lambda given: np.ones((1, 5, 2))).crop(pixels) is None
+    assert MtcnnPoints(lambda given: np.empty((0, 5, 2))).crop(pixels) is None
+
+
+def test_identity_by_mtcnn_leaves_out_pairs_without_a_face_and_names_its_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch = pytest.importorskip("torch")
+    import mien.nn.losses.auxiliary
+    import mien.nn.mtcnn.files
+    import mien.nn.weights
+
+    yellow, red, grey = (np.full((120, 120, 3), color, np.uint8) for color in ((255, 255, 0), (255, 0, 0), 200))
+    for folder, pictures in (("rebuilt", (yellow, grey, red)), ("truth", (red, red, grey))):
+        (tmp_path / folder).mkdir()
+        for name, picture in zip("abc", pictures, strict=True):
+            Image.fromarray(picture).save(tmp_path / folder / f"{name}.png")
+    (tmp_path / "101.pth").write_bytes(b"recogniser")
+    (tmp_path / "mtcnn").mkdir()
+    for name in ("pnet.npy", "rnet.npy", "onet.pt", "pnet.pt"):
+        (tmp_path / "mtcnn" / name).write_bytes(name.encode())
+    read: list[list[str]] = []
+
+    def mtcnn_of(files, options):
+        """Finds a face in pictures that are not grey."""
+        read.append([path.name for path in files.values()])
+        points = TEMPLATE[None] + 4 * options.legacy
+        return lambda pixels: SimpleNamespace(landmarks_px=points[: int(np.ptp(pixels) > 0)])
+
+    monkeypatch.setattr(mien.nn.weights, "read_checkpoint", lambda path: {})
+    monkeypatch.setattr(mien.nn.mtcnn.files, "mtcnn_of", mtcnn_of)
+    monkeypatch.setattr(
+        mien.nn.losses.auxiliary, "recogniser_of",
+        lambda contents, which: lambda face: torch.nn.functional.normalize(face.mean((2, 3)), dim=1),
+    )  # fmt: skip
+    words = ["compare-images", str(tmp_path / "rebuilt"), str(tmp_path / "truth"), "--metrics", "id", "--legacy"]
+    words += ["--id-crop", "mtcnn", "--curricular", str(tmp_path / "101.pth"), "--bootstrap", "0"]
+    assert main(words) == 2
+    assert "--mtcnn DIR" in capsys.readouterr().err
+    words += ["--mtcnn", str(tmp_path / "mtcnn")]
+    assert main([*words, "--output", str(tmp_path / "out")]) == 0
+    found = json.loads((tmp_path / "out" / "metrics.json").read_text("utf-8"))
+    (run,) = found["runs"]
+    scores = {score["metric"]: score for score in run["scores"]}
+    names = list(scores)[:2]
+    assert names == ["id@ir_101_mtcnn", "id@ir_101_mtcnn_published"]
+    # (1, 1, -1) and (1, -1, -1) have the cosine 1/3.
+    assert all(scores[name]["value"] == pytest.approx(1 / 3) and scores[name]["n"] == 1 for name in names)
+    assert run["left_out"] == {name: ["b", "c"] for name in names}
+    assert "id (MTCNN): no face was found in 1 of 3 true pictures (c): left out" in run["notes"][0]
+    assert "id (MTCNN as published): no face was found in 1 of 3 rebuilt pictures (b): left out" in run["notes"][3]
+    assert read == [["pnet.npy", "rnet.npy", "onet.pt"]] * 2  # pSp's where both are there
+    assert found["networks"]["mtcnn onet"]["sha256"] == hashlib.sha256(b"onet.pt").hexdigest()
+    assert found["networks"]["mtcnn pnet"]["network"] == "MTCNN's P-Net"
+    assert main([word.replace("mtcnn", "points") if word == "mtcnn" else word for word in words]) == 2
+    assert "--mtcnn is for --id-crop mtcnn; here --id-crop is points" in capsys.readouterr().err
+    (tmp_path / "mtcnn" / "rnet.npy").unlink()
+    assert main(words) == 2
+    assert "has no rnet.npy (pSp's MTCNN) and no rnet.pt" in capsys.readouterr().err

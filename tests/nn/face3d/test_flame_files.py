@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from mien.core.errors import MienError
-from mien.nn.face3d.array_pickles import read_arrays
 from mien.nn.face3d.flame_files import FlameFiles, read_flame, read_landmarks
+from mien.nn.files.array_pickles import read_arrays
 
 scipy_sparse = pytest.importorskip("scipy.sparse")
 VERTICES, TRIANGLES = 40, 60

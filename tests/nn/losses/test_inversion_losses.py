@@ -60,6 +60,24 @@ def test_lpips(backbone):
         Lpips({k: v for k, v in weights.items() if k.startswith("lin")}, backbone=backbone)
 
 
+def test_lpips_by_hand():
+    """All taps at the picture itself: (3, 4, 0) and (0, 0, 2) have the directions (.6, .8, 0) and (0, 0, 1)."""
+    net = Lpips(lpips_weights("alex"))
+    net.features, net.taps = torch.nn.Sequential(*(torch.nn.Identity() for _ in range(5))), (0, 1, 2, 3, 4)
+    heads = [1.0, 2.0, 0.5], [0.0, 0.0, 3.0], *([0.0, 0.0, 0.0] for _ in range(3))
+    net.heads = torch.nn.ParameterList(torch.tensor(head) for head in heads)
+    net.requires_grad_(False)
+
+    def picture(*rows):
+        return torch.tensor(rows).T[None, :, :, None] * net.scale + net.centre
+
+    first, second = picture([3.0, 4.0, 0.0], [-1.0, 0.0, 1.0]), picture([0.0, 0.0, 2.0], [-1.0, 0.0, 1.0])
+    layers = net.by_layer(first, second)  # the second row is the same in both: a mean over two places
+    wanted = torch.tensor([[(0.36 + 2 * 0.64 + 0.5) / 2, 3 / 2, 0, 0, 0]])
+    torch.testing.assert_close(layers, wanted, atol=1e-5, rtol=0)
+    assert net(first, second).item() == pytest.approx(1.07 + 1.5, abs=1e-5)
+
+
 def test_face_crop_by_hand():
     rows = torch.arange(256.0).view(1, 1, 256, 1).expand(1, 3, 256, 256)
     crop = face_crop(rows)

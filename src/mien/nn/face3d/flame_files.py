@@ -15,7 +15,7 @@ from jaxtyping import Float, Int
 
 from mien.core.errors import MienError, one_line
 from mien.core.face3d import JOINTS, Face3D
-from mien.nn.face3d.array_pickles import read_arrays
+from mien.nn.files.array_pickles import read_arrays
 from mien.nn.files.numpy_files import read_npy, read_npz
 
 NEEDED = ("f", "v_template", "shapedirs", "posedirs", "J_regressor", "kintree_table", "weights")

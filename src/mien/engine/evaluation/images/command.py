@@ -20,7 +20,8 @@ def compare_images(
     lpips_heads: str = "",
     recogniser: str = "",
     curricular: str = "",
-    id_crop: Literal["points", "ffhq"] = "points",
+    id_crop: Literal["points", "mtcnn", "ffhq"] = "points",
+    mtcnn: str = "",
     inception: str = "",
     bootstrap: int = 2000,
     seed: int = 0,
@@ -36,14 +37,17 @@ def compare_images(
         metrics: names of metrics, by commas: l2, psnr, ssim, ms_ssim, lpips, id, fid.
         output: folder for metrics.json, metrics.md and pictures.csv.
         resize: side to which all pictures are reduced or enlarged before; 0 takes them as they are.
-        legacy: also give PSNR and SSIM as ASIT's release computes them, which are not comparable with any other.
+        legacy: also give PSNR and SSIM as ASIT's release computes them, which are not comparable with any other, and id
+            with the faults of the published MTCNN code.
         lpips_network: backbone of LPIPS.
         lpips_backbone: file of its ImageNet weights, as torchvision has them.
         lpips_heads: file of its linear heads, as the authors of LPIPS released them.
         recogniser: file of ArcFace's IR-SE50 (model_ir_se50.pth), for id@ir_se50.
         curricular: file of CurricularFace's IR-101 (CurricularFace_Backbone.pth), for id@ir_101.
-        id_crop: points cuts each face out by five points found in it, 112 pixels; ffhq takes the fixed crop that the
-            identity loss takes, of pictures aligned as FFHQ's.
+        id_crop: points cuts each face out by five points found in it, 112 pixels; mtcnn does so by MTCNN's points, as
+            pSp, ReStyle and HyperStyle measure identity; ffhq takes the fixed crop that the identity loss takes, of
+            pictures aligned as FFHQ's.
+        mtcnn: folder of MTCNN's files: pnet.npy, rnet.npy and onet.npy of pSp, or facenet-pytorch's .pt files.
         inception: file of FID's Inception (pt_inception-2015-12-05-6726825d.pth).
         bootstrap: bootstrap resamples for the confidence intervals; 0 leaves them out.
         seed: seed of the resampling.
@@ -60,7 +64,7 @@ def compare_images(
     if bootstrap < 0 or seed < 0 or not (resize == 0 or 8 <= resize <= 4096):
         raise MienError("--bootstrap and --seed must be at least 0, --resize 0 or in 8..4096.")
     names = [name.strip() for name in metrics.split(",") if name.strip()]
-    files = NetworkFiles(lpips_network, lpips_backbone, lpips_heads, recogniser, curricular, inception, id_crop)
+    files = NetworkFiles(lpips_network, lpips_backbone, lpips_heads, recogniser, curricular, inception, id_crop, mtcnn)
     runs = {folder: paired(folder, folders[-1]) for folder in folders[:-1]}
     looking, drawn = networks_of(names, legacy=legacy, files=files), Bootstrap(bootstrap, seed)
     found = [

@@ -9,7 +9,6 @@ import numpy as np
 
 from mien.cli.progress import tracked
 from mien.core.errors import MienError, nearest
-from mien.engine.evaluation.images.identity import AlignedFaces
 from mien.engine.evaluation.images.networks import Metric, NetworkFiles, NetworkMetrics
 from mien.engine.evaluation.images.pairs import Pair
 from mien.engine.evaluation.options import Bootstrap
@@ -60,9 +59,10 @@ def measured(
     notes = [f"resized to {resize} pixels before measuring"] if resize else []
     if lossy := sum(pair.rebuilt.suffix.lower() in LOSSY for pair in pairs):
         notes.append(f"{lossy} of {len(pairs)} rebuilt pictures are JPEG, whose own errors are measured too: use PNG")
-    notes += _on_faces(looking.faces, len(pairs))
+    stems = [pair.stem for pair in pairs]
+    notes += [note for faces in looking.faces for note in faces.notes(stems)]
     notes += [f"{score.metric}: {score.note}" for score in scores if score.note]
-    return Measured(folder, [pair.stem for pair in pairs], columns, scores, notes, looking.networks)
+    return Measured(folder, stems, columns, scores, notes, looking.networks)
 
 
 def networks_of(names: Sequence[str], *, legacy: bool, files: NetworkFiles) -> NetworkMetrics:
@@ -75,7 +75,7 @@ def networks_of(names: Sequence[str], *, legacy: bool, files: NetworkFiles) -> N
             raise MienError(f"No metric {name!r}.{nearest(name, KNOWN)} There are {', '.join(KNOWN)}.")
     if not names and not legacy:
         raise MienError(f"--metrics names none; there are {', '.join(KNOWN)}.")
-    looking = NetworkMetrics()
+    looking = NetworkMetrics(legacy=legacy)
     for name in names:
         if name in WITH_NETWORKS:
             looking.add(name, files)
@@ -115,19 +115,6 @@ def _means(columns: dict[str, np.ndarray], bootstrap: Bootstrap) -> list[Score]:
         else:
             found[name] = Score(name, None, note="no pair has a value")
     return [found[name] for name in columns]
-
-
-def _on_faces(faces: AlignedFaces | None, count: int) -> list[str]:
-    if faces is None:
-        return []
-    notes = []
-    if faces.without:
-        notes.append(f"id: no face was found in {faces.without} of {count} true pictures; --id-crop ffhq needs none")
-    if faces.as_truth:
-        notes.append(
-            f"id: no face was found in {faces.as_truth} of {count} rebuilt pictures; cut out as their true ones"
-        )
-    return notes
 
 
 def _pair_of(pair: Pair, resize: int) -> tuple[np.ndarray, np.ndarray]:

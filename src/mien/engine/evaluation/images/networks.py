@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from mien.core.errors import MienError
-from mien.engine.evaluation.images.identity import AlignedFaces
+from mien.engine.evaluation.images.identity import AlignedFaces, MtcnnPoints, OwnPoints
 from mien.engine.evaluation.scores import Score
 from mien.media.files import required_file, sha256_of
 from mien.metrics.frechet import Moments, frechet_distance
@@ -37,22 +37,26 @@ class NetworkFiles:
     """CurricularFace IR-101."""
     inception: str = ""
     """Inception of 2015-12-05."""
-    id_crop: Literal["points", "ffhq"] = "points"
+    id_crop: Literal["points", "mtcnn", "ffhq"] = "points"
     """How id cuts faces out."""
+    mtcnn: str = ""
+    """Folder of MTCNN's three files."""
 
 
 @dataclass(eq=False)
 class NetworkMetrics:
     """The metrics that were asked for, and what they look through."""
 
+    legacy: bool = False
+    """Whether identity is also measured as published, faults of the alignment included."""
     pairs: dict[str, Metric] = field(default_factory=dict)
     """Of a pair of pictures [1, 3, height, width] in 0..1, by the name that carries the protocol."""
     sets: "dict[str, FrechetDistance]" = field(default_factory=dict)
     """Of all pictures together."""
     networks: dict[str, dict[str, str]] = field(default_factory=dict)
     """{metric: {network, file, sha256}}, for the table and its sidecar."""
-    faces: AlignedFaces | None = None
-    """Which faces id found."""
+    faces: list[AlignedFaces] = field(default_factory=list)
+    """Which faces id found, by each way to align them."""
 
     def add(self, name: str, files: NetworkFiles) -> None:
         """One of lpips, id and fid. Raises MienError, by the name of the metric, where its file is not there."""
@@ -62,8 +66,8 @@ class NetworkMetrics:
         """Begins another folder of pictures, through the same networks."""
         for whole in self.sets.values():
             whole.restart()
-        if self.faces is not None:
-            self.faces.restart()
+        for faces in self.faces:
+            faces.restart()
 
     def _lpips(self, files: NetworkFiles) -> None:
         backbone = _file("lpips", files.lpips_backbone, "--lpips-backbone")
@@ -93,15 +97,43 @@ class NetworkMetrics:
         from mien.nn.losses.inversion import IdentityLoss
         from mien.nn.weights import read_checkpoint
 
-        aligned = self.faces = AlignedFaces() if files.id_crop == "points" else None
+        alignments = self._alignments(files)
+        self.faces = [aligned for aligned in alignments.values() if aligned]
         for which, path in paths.items():
             recogniser = recogniser_of(read_checkpoint(path), which)  # type: ignore[arg-type]
-            name = f"id@{which}" + ("" if aligned else "_ffhq_crop")
-            if aligned is None:
-                self.pairs[name] = _cosine(IdentityLoss(recogniser).embed)
-            else:
-                self.pairs[name] = aligned.metric(_cosine(recogniser))
-            self._note(name, RECOGNISERS[which], path)
+            for suffix, aligned in alignments.items():
+                name = f"id@{which}{suffix}"
+                if aligned is None:
+                    self.pairs[name] = _cosine(IdentityLoss(recogniser).embed)
+                else:
+                    self.pairs[name] = aligned.metric(_cosine(recogniser))
+                self._note(name, RECOGNISERS[which], path)
+
+    def _alignments(self, files: NetworkFiles) -> dict[str, AlignedFaces | None]:
+        """By what the metric's name ends in; None is the fixed crop."""
+        if files.mtcnn and files.id_crop != "mtcnn":
+            raise MienError(f"--mtcnn is for --id-crop mtcnn; here --id-crop is {files.id_crop}. State one of the two.")
+        if files.id_crop == "points":
+            return {"": AlignedFaces(OwnPoints())}
+        if files.id_crop == "ffhq":
+            return {"_ffhq_crop": None}
+        if not files.mtcnn:
+            raise MienError(
+                "--id-crop mtcnn needs the folder of MTCNN's pnet, rnet and onet and none is named: --mtcnn DIR "
+                "(pSp's .npy files or facenet-pytorch's .pt files)."
+            )
+        from mien.nn.mtcnn.cascade import CascadeOptions
+        from mien.nn.mtcnn.files import TITLES, files_in, mtcnn_of
+
+        paths = files_in(Path(files.mtcnn).expanduser())
+        for name, path in paths.items():
+            self._note(f"mtcnn {name}", TITLES[name], path)
+        found: dict[str, AlignedFaces | None] = {}
+        for legacy in (False, True) if self.legacy else (False,):
+            mtcnn = mtcnn_of(paths, CascadeOptions(legacy=legacy))
+            ends, name = ("_mtcnn_published", "MTCNN as published") if legacy else ("_mtcnn", "MTCNN")
+            found[ends] = AlignedFaces(MtcnnPoints(_points_of(mtcnn), name), skip=True)
+        return found
 
     def _frechet(self, files: NetworkFiles) -> None:
         path = _file("fid", files.inception, "--inception")
@@ -180,6 +212,10 @@ def _of_tensors(network: Callable[[Any, Any], Any]) -> Metric:
 def _cosine(embed: Callable[[Any], Any]) -> Metric:
     """Of embeddings of length 1."""
     return _of_tensors(lambda a, b: (embed(a) * embed(b)).sum(1))
+
+
+def _points_of(mtcnn: Callable[[np.ndarray], Any]) -> Callable[[np.ndarray], np.ndarray]:
+    return lambda pixels: np.asarray(mtcnn(pixels).landmarks_px)
 
 
 def _features(network: Callable[[Any], Any]) -> Callable[[np.ndarray], np.ndarray]:

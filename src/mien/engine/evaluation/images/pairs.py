@@ -32,8 +32,9 @@ def paired(rebuilt: str, truth: str) -> list[Pair]:
     for missing, where in ((ours.keys() - theirs.keys(), truth), (theirs.keys() - ours.keys(), rebuilt)):
         if missing:
             raise MienError(
-                f"{len(missing)} of {len(ours | theirs)} names have no picture in {where}: {_named(sorted(missing))}. "
-                "Pictures are paired by name without the ending; take out what is not to be measured."
+                f"{len(missing)} of {len(ours | theirs)} names have no picture in {where}: "
+                f"{some_names(sorted(missing))}. Pictures are paired by name without the ending; take out what is not "
+                "to be measured."
             )
     return [Pair(stem, ours[stem], theirs[stem]) for stem in sorted(ours)]
 
@@ -49,5 +50,6 @@ def _by_stem(folder: str) -> dict[str, Path]:
     return found
 
 
-def _named(stems: Sequence[str]) -> str:
+def some_names(stems: Sequence[str]) -> str:
+    """The first of them."""
     return ", ".join(stems[:SOME]) + (", ..." if len(stems) > SOME else "")

@@ -17,10 +17,10 @@ BETTER = {"l2": "lower", "lpips": "lower", "fid": "lower"}  # the others: higher
 
 def summary(found: Sequence[Measured]) -> str:
     """A line for each metric of each folder, then the notes."""
-    lines = []
+    lines, width = [], max(18, *(len(score.metric) for run in found for score in run.scores))
     for run in found:
         lines.append(f"{run.folder}: {len(run.stems)} pictures")
-        lines += [f"  {score.metric:18} {_value(score)}" for score in run.scores]
+        lines += [f"  {score.metric:{width}} {_value(score)}" for score in run.scores]
         lines += [f"  note: {note}" for note in run.notes]
     lines += [f"network of {note}" for note in notes_on(found[0].networks)]
     return "\n".join(lines)
@@ -40,10 +40,10 @@ def markdown(found: Sequence[Measured]) -> str:
 
 
 def write_tables(folder: Path, found: Sequence[Measured], *, truth: str, resize: int) -> None:
-    """metrics.json (means with their 95 % intervals; the networks' files), metrics.md, pictures.csv (every pair)."""
+    """metrics.json (means, intervals, pairs left out, the networks' files), metrics.md, pictures.csv (every pair)."""
     runs = [
         {"rebuilt": run.folder, "pictures": len(run.stems), "scores": [asdict(score) for score in run.scores],
-         "notes": run.notes}
+         "left_out": _left_out(run), "notes": run.notes}
         for run in found
     ]  # fmt: skip
     about = {"truth": truth, "resize": resize, "networks": found[0].networks, "runs": runs}
@@ -56,6 +56,12 @@ def write_tables(folder: Path, found: Sequence[Measured], *, truth: str, resize:
         for i, stem in enumerate(run.stems)
     )
     write_csv(folder / "pictures.csv", ["rebuilt", "picture", *names], rows)
+
+
+def _left_out(run: Measured) -> dict[str, list[str]]:
+    """{metric: names of the pairs that it has no value of}, of the metrics with such pairs."""
+    found = {name: [run.stems[i] for i in np.flatnonzero(np.isnan(values))] for name, values in run.columns.items()}
+    return {name: stems for name, stems in found.items() if stems}
 
 
 def _cell(value: float) -> str:

@@ -1,6 +1,6 @@
-"""NumPy arrays out of pickles, executing nothing: FLAME's model files and landmark embeddings.
+"""NumPy arrays out of pickles, executing nothing: FLAME's model files and landmark embeddings, MTCNN's .npy files.
 
-These are dicts of arrays, written by Python 2 or 3, in which SciPy's sparse matrices and Chumpy's arrays stand as
+These are dicts of arrays, written by Python 2 or 3, in which SciPy's sparse matrices and Chumpy's arrays may stand as
 objects of foreign classes. The restricted reader (nn.files.inert_pickle) leaves objects inert; here their state becomes
 an array.
 """
