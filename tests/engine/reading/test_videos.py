@@ -10,9 +10,12 @@ import numpy as np
 import pytest
 
 from mien.core.errors import MienError
+from mien.engine.reading import run as module
 from mien.engine.reading.analyze import analyze
 from mien.engine.reading.inputs import live_sources, seconds
 from mien.media.streams import source as sources
+from mien.media.tables import TableWriter
+from mien.media.video import _Decoder
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "runtime"))
 from tiny_bundle import write_tiny_bundle
@@ -51,6 +54,16 @@ def video(tmp_path_factory: pytest.TempPathFactory, portrait: np.ndarray) -> Pat
     tone = np.sin(np.arange(2 * RATE) / RATE * 2 * np.pi * 300).astype(np.float32) * 0.5
     write_video(path, pictures, rate_hz=10, sound=Sound(tone, RATE))
     return path
+
+
+@pytest.fixture(scope="module")
+def drawn_whole(video: Path, bundle: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The output of a run with an overlay video, in segments of six frames, that nobody stopped."""
+    folder = tmp_path_factory.mktemp("drawn") / "out"
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(module, "SEGMENT_FRAMES", 6)
+        run(video, output=folder, bundle=bundle, overlay_video=True)
+    return folder
 
 
 def run(*inputs: Path | str, output: Path, bundle: str, **options) -> str:
@@ -101,29 +114,44 @@ def test_a_video_with_labelled_faces_keeps_times_and_sound(video: Path, tmp_path
         assert float(sound.duration * sound.time_base) == pytest.approx(1.5, abs=0.25)
 
 
-def test_a_run_that_stops_leaves_no_half_video_and_goes_on_to_a_whole_one(
-    video: Path, tmp_path: Path, bundle: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from mien.media.tables import TableWriter
-    from mien.media.video import frames
+def packets(path: Path) -> list[tuple[str, int, int, bytes]]:
+    with av.open(str(path)) as container:
+        found = container.demux()
+        return [(packet.stream.type, packet.pts, packet.dts, bytes(packet)) for packet in found if packet.size]
 
+
+@pytest.mark.parametrize(("stop", "first"), [(3, None), (8, 6), (20, 18)])
+def test_a_run_that_stops_goes_on_to_the_same_overlay_video(
+    *, video: Path, drawn_whole: Path, tmp_path: Path, bundle: str, monkeypatch: pytest.MonkeyPatch, stop: int,
+    first: int | None,
+) -> None:  # fmt: skip
+    """stop: rows that are written when Ctrl-C comes. first: the frame it goes on from; None is the video's start."""
     append, count = TableWriter.append, [0]
 
     def stopping(self: TableWriter, table_rows: list) -> None:
         append(self, table_rows)
         count[0] += 1
-        if count[0] == 8:
+        if count[0] == stop:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(TableWriter, "append", stopping)
-    with pytest.raises(KeyboardInterrupt):
-        run(video, output=tmp_path / "out", bundle=bundle, overlay_video=True)
-    assert list((tmp_path / "out").glob("overlays/*")) == [] and len(rows(tmp_path / "out")) == 8
-    monkeypatch.undo()
-    said = run(video, output=tmp_path / "out", bundle=bundle, overlay_video=True, resume=True)
-    assert "video.mp4: read again from its start, since its overlay video is drawn as a whole; an earlier run" in said
-    assert "had ended at frame 7" in said
-    assert len(rows(tmp_path / "out")) == len(list(frames(tmp_path / "out" / "overlays" / "video.mp4"))) == 20
+    monkeypatch.setattr(module, "SEGMENT_FRAMES", 6)
+    options = {"bundle": bundle, "overlay_video": True}
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt) as stopped:
+        patched.setattr(TableWriter, "append", stopping)
+        run(video, output=tmp_path / "out", **options)
+    goes_on = f"goes on from frame {first} of {video}, behind" if first else f"reads {video} again from its start"
+    assert goes_on in stopped.value.__notes__[0]
+    assert list((tmp_path / "out").glob("overlays/*")) == [] and len(rows(tmp_path / "out")) == stop
+
+    decoded = []
+    pixels_of = _Decoder.pixels_of
+    monkeypatch.setattr(_Decoder, "pixels_of", lambda *given: decoded.append(1) or pixels_of(*given))
+    said = run(video, output=tmp_path / "out", resume=True, **options)
+    assert (f"read on from frame {first}, behind" if first else "read again from its start, since no state") in said
+    assert len(decoded) == 20 - (first or 0)
+    assert rows(tmp_path / "out") == rows(drawn_whole)
+    assert packets(tmp_path / "out" / "overlays" / "video.mp4") == packets(drawn_whole / "overlays" / "video.mp4")
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {path.name for path in drawn_whole.iterdir()}
 
 
 class Device:
