@@ -1,6 +1,5 @@
 """Videos through `mien analyze`: chosen frames, tracks, videos with labelled faces, cameras, pipes, wrong options."""
 
-import csv
 import io
 import json
 import sys
@@ -8,38 +7,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from analyzed import rows, run
 
 from mien.core.errors import MienError
 from mien.engine.reading import run as module
-from mien.engine.reading.analyze import analyze
 from mien.engine.reading.inputs import live_sources, seconds
 from mien.media.streams import source as sources
 from mien.media.tables import TableWriter
-from mien.media.video import _Decoder
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "runtime"))
-from tiny_bundle import write_tiny_bundle
-from tiny_points import frontal_face, steady_frame, write_point_bundle
+from mien.media.video.decoder import Decoder
 
 av = pytest.importorskip("av")
 RATE = 8000
-
-
-@pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return str(write_tiny_bundle(tmp_path_factory.mktemp("bundle")))
-
-
-@pytest.fixture(scope="module")
-def dots(tmp_path_factory: pytest.TempPathFactory) -> str:
-    face = frontal_face()
-    dots = write_point_bundle(tmp_path_factory.mktemp("dots"), {"landmarks": face[:, :2]}, **steady_frame(face))
-    return str(dots)
-
-
-@pytest.fixture(scope="module")
-def portrait() -> np.ndarray:
-    return pytest.importorskip("skimage.data").astronaut()[40:240, 120:320]
 
 
 @pytest.fixture(scope="module")
@@ -64,16 +42,6 @@ def drawn_whole(video: Path, bundle: str, tmp_path_factory: pytest.TempPathFacto
         patched.setattr(module, "SEGMENT_FRAMES", 6)
         run(video, output=folder, bundle=bundle, overlay_video=True)
     return folder
-
-
-def run(*inputs: Path | str, output: Path, bundle: str, **options) -> str:
-    options = {"backend": "onnxruntime", "threads": 1, "landmarks": "no"} | options
-    return analyze([str(item) for item in inputs], output=str(output), bundle=[bundle], **options)
-
-
-def rows(output: Path) -> list[dict[str, str]]:
-    with (output / "readings.csv").open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
 
 
 def test_chosen_frames_are_read_and_recorded(video: Path, tmp_path: Path, bundle: str) -> None:
@@ -144,8 +112,8 @@ def test_a_run_that_stops_goes_on_to_the_same_overlay_video(
     assert list((tmp_path / "out").glob("overlays/*")) == [] and len(rows(tmp_path / "out")) == stop
 
     decoded = []
-    pixels_of = _Decoder.pixels_of
-    monkeypatch.setattr(_Decoder, "pixels_of", lambda *given: decoded.append(1) or pixels_of(*given))
+    pixels_of = Decoder.pixels_of
+    monkeypatch.setattr(Decoder, "pixels_of", lambda *given: decoded.append(1) or pixels_of(*given))
     said = run(video, output=tmp_path / "out", resume=True, **options)
     assert (f"read on from frame {first}, behind" if first else "read again from its start, since no state") in said
     assert len(decoded) == 20 - (first or 0)

@@ -17,7 +17,7 @@ from jaxtyping import UInt8
 from mien.core.errors import MienError
 from mien.media.files import sweep
 from mien.media.streams.writer import TICKS, VideoWriter, video_like, video_writer
-from mien.media.video import import_av, opened_video
+from mien.media.video.container import import_av, opened_video
 
 SUFFIX = ".nut"
 # Without macroblock trees, of which the same pictures give other bits in every tenth run; for that the files are larger
@@ -125,10 +125,11 @@ class SegmentedVideo:
         for number, segment in enumerate(self.segments):
             with opened_video(self._path(number)) as container:
                 packets = [packet for packet in container.demux(container.streams.video[0]) if packet.size]
-            shift = segment.first - min(packet.pts for packet in packets)
-            times = [*before, *sorted(packet.pts + shift for packet in packets)]
-            for packet, decoded in zip(packets, times, strict=False):
-                packet.pts, packet.dts = packet.pts + shift, decoded
+            stored = [packet.pts or 0 for packet in packets]
+            shift = segment.first - min(stored)
+            times = [*before, *sorted(time + shift for time in stored)]
+            for packet, shown, decoded in zip(packets, stored, times, strict=False):
+                packet.pts, packet.dts = shown + shift, decoded
                 yield packet
             before = times[-_REORDERED:]
 

@@ -13,7 +13,8 @@ import numpy as np
 from jaxtyping import UInt8
 
 from mien.media.files import atomic_path
-from mien.media.video import ffmpeg_name, first_time_s, import_av, opened_video
+from mien.media.video import first_time_s
+from mien.media.video.container import ffmpeg_name, import_av, opened_video
 
 SOUND_HZ = 44_100
 LEAD_S = 0.2  # of sound before pictures in the file, so that players find both together
