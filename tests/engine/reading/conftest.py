@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+sys.path.insert(0, str(Path(__file__).parent))  # for `analyzed`
 sys.path.insert(0, str(Path(__file__).parents[2] / "runtime"))
 from tiny_bundle import write_tiny_bundle
 from tiny_points import frontal_face, steady_frame, write_point_bundle
