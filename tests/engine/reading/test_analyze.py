@@ -16,6 +16,7 @@ from mien.engine.reading.drawings import SampledFrames
 from shape_checks import unchecked
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "runtime"))
+from tiny_bundle import write_tiny_bundle
 from tiny_points import frontal_face, write_point_bundle
 
 

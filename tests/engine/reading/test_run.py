@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from analyzed import rows
 from PIL import Image
+from tiny_bundle import write_tiny_bundle
 
 from mien.core.errors import MienError
 from mien.engine.reading import run as module
