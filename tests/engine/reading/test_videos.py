@@ -120,6 +120,10 @@ def test_a_run_that_stops_goes_on_to_the_same_overlay_video(
     assert rows(tmp_path / "out") == rows(drawn_whole)
     assert packets(tmp_path / "out" / "overlays" / "video.mp4") == packets(drawn_whole / "overlays" / "video.mp4")
     assert {path.name for path in (tmp_path / "out").iterdir()} == {path.name for path in drawn_whole.iterdir()}
+    again = run(video, output=tmp_path / "out", resume=True, **options)  # nothing is left to do
+    assert (
+        "20 read before" in again and len(decoded) == 20 - (first or 0) and rows(tmp_path / "out") == rows(drawn_whole)
+    )
 
 
 class Device:

@@ -168,6 +168,8 @@ class AnalyzeRun(PrintedRun):
         self._in_segments = overlay_video
         self._half: tuple[Path, int | None] | None = None
         """The video under way, and the frame of its last saved state."""
+        self._complete = False
+        """Whether an earlier start had ended by itself, so that its last video is whole."""
         self.names = OutputNames(files)
         self.drawings = Drawings(
             output, self.names, overlay=overlay, videos=videos if overlay_video else None, points=points, meshes=meshes
@@ -266,7 +268,7 @@ class AnalyzeRun(PrintedRun):
     def _resumed(self) -> Stored:
         """What an earlier start has read; a half-read video goes on behind its saved state, or is read anew."""
         found = stored(self.table.csv, NO_FACE, NO_VOICE)
-        if found.last_frame is not None:
+        if found.last_frame is not None and not self._complete:
             found = self._half_read(found)
         self.counts, self.earlier = found.counts, found.counts.pictures
         if found.last and not any(printable(str(path)) in {*found.sources, found.last} for path in self.files):
@@ -318,6 +320,7 @@ class AnalyzeRun(PrintedRun):
             before = json.loads(path.read_text(encoding="utf-8"))
         except ValueError as error:
             raise MienError(f"{path} is damaged ({error}). Name another --output.") from error
+        self._complete = before.get("state") == "complete"
         for name, old, new in zip(
             ("model", "points", "3D face", *SETTINGS), _settings(before), _settings(self.describe("")), strict=True
         ):
