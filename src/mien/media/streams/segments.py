@@ -20,8 +20,8 @@ from mien.media.streams.writer import TICKS, VideoWriter, video_like, video_writ
 from mien.media.video.container import import_av, opened_video
 
 SUFFIX = ".nut"
-# Without macroblock trees, of which the same pictures give other bits in every tenth run; for that the files are larger
-# by a twentieth.
+# Without macroblock trees, of which the same pictures give other bits now and then; for that the files are a
+# tenth larger.
 _X264 = {"crf": "24", "preset": "veryfast", "x264-params": "mbtree=0"}
 _REORDERED = 2  # pictures that are decoded before one that is shown before them: x264's B-frames refer to B-frames
 
