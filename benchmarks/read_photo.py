@@ -80,7 +80,7 @@ def parts_of(analyzer, photo: str, clock: Callable[[], float]) -> dict[str, floa
     detect, _ = timed(lambda: finder._detector(picture.scale)(picture.pixels), clock)
     faces = finder.find(task)
     crop, cut = timed(lambda: finder.cut(task, faces.picture, faces.boxes, faces.scores), clock)
-    points, _ = timed(lambda: analyzer._points([faces]), clock)
+    points, _ = timed(lambda: analyzer.reader.points([faces]), clock)
     expression, _ = timed(lambda: network.read(cut.crops[network.spec]), clock)
     return {"decode": decode, "detect": detect, "crop": crop, "points": points, "expression": expression}
 

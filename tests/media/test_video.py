@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from mien.core.errors import MienError
-from mien.media import video
 from mien.media.video import FrameSelection, Place, frames, video_info
+from mien.media.video.decoder import Decoder
 
 av = pytest.importorskip("av")
 
@@ -229,8 +229,8 @@ def test_decoding_begins_near_a_known_frame(tmp_path, monkeypatch, found):
             container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
         container.mux(stream.encode())
     everything = list(frames(tmp_path / "a.mp4"))
-    decoded, time_of = [], video._Decoder.time_of
-    monkeypatch.setattr(video._Decoder, "time_of", lambda self, i, f: decoded.append(i) or time_of(self, i, f))
+    decoded, time_of = [], Decoder.time_of
+    monkeypatch.setattr(Decoder, "time_of", lambda self, i, f: decoded.append(i) or time_of(self, i, f))
     near = Place(46, everything[46].timestamp_s + (0 if found else 0.01))
     rest = list(frames(tmp_path / "a.mp4", first=47, near=near))
     assert [(f.index, f.timestamp_s, f.note) for f in rest] == [(f.index, f.timestamp_s, "") for f in everything[47:]]

@@ -18,9 +18,10 @@ from robustness.bounded import SEED
 
 KILLS = int(os.environ.get("MIEN_KILLS", "3"))
 Check = Callable[[Path], None]
-# As `python -m mien`, with the state of a video saved every 50 ms instead of every 10 s.
+# As `python -m mien`, with the state of a video saved every 50 ms instead of every 10 s, or every 5 frames, not 250.
 SAVING = (
-    "import sys, mien.engine.reading.run as run; run.SAVE_EVERY_S = 0.05; import mien.__main__ as m; sys.exit(m.main())"
+    "import sys, mien.engine.reading.run as run; run.SAVE_EVERY_S = 0.05; run.SEGMENT_FRAMES = 5; "
+    "import mien.__main__ as m; sys.exit(m.main())"
 )
 pytestmark = pytest.mark.slow
 
@@ -111,6 +112,10 @@ def test_a_table_is_whole_at_any_kill_and_complete_in_the_end(
         assert not (output / "readings.state.npz").exists()
         assert (output / "readings.parquet").is_file() and not (output / "readings.arrows").exists()
         assert names_in(output / "overlays") == names_in(tmp_path / "whole" / "overlays")
+        assert names_in(output) == names_in(tmp_path / "whole")
+        if what == "drawn video":
+            drawn = [folder / "overlays" / "video.mp4" for folder in (output, tmp_path / "whole")]
+            assert drawn[0].read_bytes() == drawn[1].read_bytes()
 
     killed(words, tmp_path / "killed", longest_s, so_far=so_far, in_the_end=in_the_end)
 

@@ -25,6 +25,7 @@ from mien.media.image import decoding_bytes, load_image
 from mien.media.parallel import Budget
 from mien.media.sound.audio import read_sound
 from mien.runtime import analyzer, faces
+from mien.runtime.analyzer import batches
 from robustness.bounded import run_bounded
 from robustness.test_fuzz_media import read_one_sound, read_picture, write_video
 
@@ -188,7 +189,7 @@ def test_pictures_are_read_within_one_budget(tmp_path: Path, monkeypatch: pytest
         return picture
 
     monkeypatch.setattr(faces, "load_image", counted)
-    monkeypatch.setattr(analyzer, "READING_BYTES", 3 * small)
+    monkeypatch.setattr(batches, "READING_BYTES", 3 * small)
     reader = analyzer.Analyzer(backend="onnxruntime", threads=1, landmarks=False)
     for read in reader.read_files(sorted(tmp_path.iterdir()), workers=4):
         assert read.picture is not None
@@ -199,6 +200,23 @@ def test_pictures_are_read_within_one_budget(tmp_path: Path, monkeypatch: pytest
 def test_memory_of_large_pictures_goes_back_when_they_are_freed() -> None:
     """glibc keeps blocks of less than 32 MB for later: a process that has read large pictures would stay large."""
     assert Image.core.get_block_size() > 32 * limits.MB
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts the page faults of Linux")
+def test_photos_take_the_pages_of_those_before(tmp_path: Path) -> None:
+    """In a process of its own, in which nothing large was freed before: a photo has 1,700 pages of 4 kB, twice."""
+    Image.new("RGB", (1000, 1000)).save(tmp_path / "a.jpg")
+    code = (
+        "import resource, sys; from mien.media.image import load_image\n"
+        "def faults(): return resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
+        "for _ in range(3): load_image(sys.argv[1])\n"
+        "before = faults()\n"
+        "for _ in range(4): load_image(sys.argv[1])\n"
+        "print(faults() - before)"
+    )
+    words = [sys.executable, "-c", code, str(tmp_path / "a.jpg")]
+    found = subprocess.run(words, capture_output=True, text=True, check=True).stdout
+    assert int(found) < 4 * 700
 
 
 def wav(
@@ -253,10 +271,11 @@ def test_sounds_of_hours_are_refused_without_being_held(tmp_path: Path) -> None:
 def test_videos_of_more_than_8k_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     av = pytest.importorskip("av")
     from mien.media import video
+    from mien.media.video import container
 
     write_video(av, tmp_path / "a.mp4", "libx264")
     assert len(list(video.frames(tmp_path / "a.mp4"))) == 12
-    monkeypatch.setattr(video, "FRAME_PIXELS", 3000)
+    monkeypatch.setattr(container, "FRAME_PIXELS", 3000)
     with pytest.raises(MienError, match=r"more than 0\.003 million pixels"):
         next(video.frames(tmp_path / "a.mp4"))
 

@@ -12,7 +12,7 @@ from mien.core.decode import probabilities
 from mien.core.errors import MienError
 from mien.core.geometry import crop_of_box
 from mien.media.crop import normalise, prepare
-from mien.runtime import analyzer as module
+from mien.runtime.analyzer import models
 from mien.runtime.runner import Runner
 from shape_checks import unchecked
 
@@ -203,7 +203,7 @@ def test_mistakes_in_the_options_are_reported_at_once(tiny_bundle: Path, monkeyp
         Analyzer(tiny_bundle, detector="yunet")
     with pytest.raises(MienError, match="above 0"):
         Analyzer(tiny_bundle, min_face=-3)
-    monkeypatch.setattr(module, "SHIPPED", "absent")
+    monkeypatch.setattr(models, "SHIPPED", "absent")
     with pytest.raises(MienError, match=r"has no absent\. Name a bundle"):
         Analyzer()
 

@@ -19,6 +19,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import cv2
 import numpy as np
 from jaxtyping import UInt8
 from PIL import ExifTags, Image
@@ -45,6 +46,9 @@ logging.getLogger("PIL").addHandler(logging.NullHandler())
 # Blocks of 16 MB, Pillow's own choice, stay with the process when a large picture is freed: glibc keeps what is below
 # 32 MB for later. Small pictures take what they need.
 Image.core.set_block_size(64 * MB)
+# glibc gives memory back where more than twice the largest block that was ever freed lies idle: at first hardly any,
+# and each photo of a megapixel and more takes fresh pages, 7 of its 12 ms of decoding. After this it keeps up to 32 MB.
+np.empty(16 * MB, np.uint8)
 
 PICTURES = (
     ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".jp2",
@@ -331,11 +335,17 @@ def _scaled(values: np.ndarray, highest: float) -> UInt8[np.ndarray, "height wid
     return np.clip(values + 0.5, 0, 255).astype(np.uint8)
 
 
-def save_png(path: Path, picture: UInt8[np.ndarray, "height width 3"] | Image.Image) -> None:
-    """RGB, written whole or not at all."""
-    image = picture if isinstance(picture, Image.Image) else Image.fromarray(picture)
+def save_png(
+    path: Path, picture: UInt8[np.ndarray, "height width 3"] | UInt8[np.ndarray, "height width"] | Image.Image
+) -> None:
+    """RGB or grey, written whole or not at all; an array by OpenCV, which takes a ninth of Pillow's time."""
     with atomic_path(path) as temporary:
-        image.save(temporary, format="PNG")
+        if isinstance(picture, Image.Image):
+            picture.save(temporary, format="PNG")
+            return
+        done, content = cv2.imencode(".png", np.ascontiguousarray(picture[..., ::-1]) if picture.ndim == 3 else picture)
+        assert done
+        temporary.write_bytes(content.tobytes())
 
 
 def is_video(path: Path | str) -> bool:

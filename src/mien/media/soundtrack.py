@@ -17,7 +17,8 @@ from mien.core.limits import SOUND_BYTES, SOUND_LEVEL, SOUND_RATE_HZ
 from mien.core.spec import SoundInput
 from mien.media.image import is_video
 from mien.media.sound.audio import Sound, read_sound, resample_blocks
-from mien.media.video import first_time_s, opened_video
+from mien.media.video import first_time_s
+from mien.media.video.container import opened_video
 
 if TYPE_CHECKING:
     from av.container import InputContainer

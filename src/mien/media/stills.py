@@ -8,7 +8,8 @@ from pathlib import Path
 from mien.core.errors import MienError
 from mien.media.image import Picture, is_video, load_image
 from mien.media.parts import Span
-from mien.media.video import Frame, frames, opened_video, stated_duration_s
+from mien.media.video import Frame, frames
+from mien.media.video.container import opened_video, stated_duration_s
 
 
 def load_still(

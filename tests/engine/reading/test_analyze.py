@@ -1,6 +1,5 @@
 """`mien analyze`: what lies in the output folder, whatever lies in the input."""
 
-import csv
 import json
 import re
 import sys
@@ -8,22 +7,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from analyzed import rows, run
 from PIL import Image
 
 from mien.core.errors import MienError
 from mien.core.trust.calibration import Calibration
-from mien.engine.reading.analyze import analyze
 from mien.engine.reading.drawings import SampledFrames
 from shape_checks import unchecked
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "runtime"))
 from tiny_bundle import write_tiny_bundle
 from tiny_points import frontal_face, write_point_bundle
-
-
-@pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return str(write_tiny_bundle(tmp_path_factory.mktemp("bundle")))
 
 
 @pytest.fixture(scope="module")
@@ -45,16 +39,6 @@ def photos(tmp_path: Path) -> Path:
     (tmp_path / "photos" / "empty.jpg").touch()
     (tmp_path / "photos" / "text.jpg").write_text("hello")
     return tmp_path / "photos"
-
-
-def rows(output: Path) -> list[dict[str, str]]:
-    with (output / "readings.csv").open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def run(*inputs, output: Path, bundle: str, **options) -> str:
-    options = {"backend": "onnxruntime", "threads": 1, "landmarks": "no"} | options
-    return analyze([str(item) for item in inputs], output=str(output), bundle=[bundle], **options)
 
 
 def test_a_folder_gives_tables_overlays_and_a_contact_sheet(photos: Path, tmp_path: Path, bundle: str) -> None:

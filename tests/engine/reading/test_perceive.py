@@ -33,11 +33,6 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_context_bundle(tmp_path_factory.mktemp("bundles") / "hand")
 
 
-@pytest.fixture(scope="module")
-def portrait() -> np.ndarray:
-    return pytest.importorskip("skimage.data").astronaut()[40:240, 120:320]
-
-
 @pytest.fixture
 def face(tmp_path: Path) -> Path:
     """A grey square that is a face where the detector is none."""

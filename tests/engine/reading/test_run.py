@@ -1,6 +1,5 @@
 """Runs of `mien analyze` that are stopped, resumed and given files that nobody should have: no row lost or doubled."""
 
-import csv
 import json
 import os
 import re
@@ -9,37 +8,22 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
+import analyzed
 import numpy as np
 import pytest
+from analyzed import rows
 from PIL import Image
+from tiny_bundle import write_tiny_bundle
 
 from mien.core.errors import MienError
 from mien.engine.reading import run as module
-from mien.engine.reading.analyze import analyze
 from mien.media.tables import TableWriter
 from mien.runtime.tracking.state import State
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "runtime"))
-from tiny_bundle import write_tiny_bundle
-from tiny_points import frontal_face, write_point_bundle
-
-
-@pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return str(write_tiny_bundle(tmp_path_factory.mktemp("bundle")))
-
-
-@pytest.fixture(scope="module")
-def dots(tmp_path_factory: pytest.TempPathFactory) -> str:
-    face = frontal_face()
-    return str(write_point_bundle(tmp_path_factory.mktemp("dots"), {"landmarks": face[:, :2]}))
-
-
-@pytest.fixture(scope="module")
-def portrait() -> np.ndarray:
-    return pytest.importorskip("skimage.data").astronaut()[40:240, 120:320]
+run = partial(analyzed.run, overlay=False)
 
 
 @pytest.fixture(scope="module")
@@ -88,16 +72,6 @@ def whole_video(given_photos: Path, video: Path, bundle: str, tmp_path_factory: 
     output = tmp_path_factory.mktemp("whole") / "video"
     run(given_photos / "00.png", video, output=output, bundle=bundle)
     return output
-
-
-def run(*inputs: Path | str, output: Path, bundle: str, **options) -> str:
-    options = {"backend": "onnxruntime", "threads": 1, "landmarks": "no", "overlay": False} | options
-    return analyze([str(item) for item in inputs], output=str(output), bundle=[bundle], **options)
-
-
-def rows(output: Path) -> list[dict[str, str]]:
-    with (output / "readings.csv").open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
 
 
 def parquet(output: Path, column: str) -> list:

@@ -9,9 +9,11 @@ import sys
 import time
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
+import analyzed
 import numpy as np
 import pytest
 from PIL import Image
@@ -19,16 +21,13 @@ from PIL import Image
 from mien.__main__ import main
 from mien.core.errors import MienError
 from mien.data.parallel import shared_out
-from mien.engine.reading.analyze import analyze
 from mien.engine.reading.sharing import readings as module
 from mien.engine.reading.sharing import task as task_module
 from mien.engine.reading.sharing.task import ReadingTask, Recipe, computed_by, read_task
 from mien.media.video import ALL_FRAMES
 from mien.runtime.analyzer import Analyzer
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "runtime"))
-from tiny_bundle import write_tiny_bundle
-
+run = partial(analyzed.run, overlay=False)
 needs_ray = pytest.mark.skipif(find_spec("ray") is None, reason="needs ray: pip install '.[cluster]'")
 
 
@@ -62,16 +61,6 @@ class LastFirst:
         return pickle.loads(pickle.dumps(found))
 
 
-@pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return str(write_tiny_bundle(tmp_path_factory.mktemp("bundle")))
-
-
-@pytest.fixture(scope="module")
-def portrait() -> np.ndarray:
-    return pytest.importorskip("skimage.data").astronaut()[40:240, 120:320]
-
-
 @pytest.fixture
 def photos(tmp_path: Path, portrait: np.ndarray) -> Path:
     """Nine pictures, the fourth with two faces, the fifth with none, the sixth broken, the last a link to nothing."""
@@ -86,11 +75,6 @@ def photos(tmp_path: Path, portrait: np.ndarray) -> Path:
     (tmp_path / "photos" / "8.png").unlink()
     (tmp_path / "photos" / "8.png").symlink_to("nothing.png")
     return tmp_path / "photos"
-
-
-def run(*inputs: Path | str, output: Path | None, bundle: str, **options) -> str:
-    options = {"backend": "onnxruntime", "threads": 1, "landmarks": "no", "overlay": False} | options
-    return analyze([str(item) for item in inputs], output=output and str(output), bundle=[bundle], **options)
 
 
 def shared(monkeypatch: pytest.MonkeyPatch, executor: LastFirst) -> None:

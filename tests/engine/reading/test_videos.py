@@ -1,6 +1,5 @@
 """Videos through `mien analyze`: chosen frames, tracks, videos with labelled faces, cameras, pipes, wrong options."""
 
-import csv
 import io
 import json
 import sys
@@ -8,35 +7,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from analyzed import rows, run
 
 from mien.core.errors import MienError
-from mien.engine.reading.analyze import analyze
+from mien.engine.reading import run as module
 from mien.engine.reading.inputs import live_sources, seconds
 from mien.media.streams import source as sources
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "runtime"))
-from tiny_bundle import write_tiny_bundle
-from tiny_points import frontal_face, steady_frame, write_point_bundle
+from mien.media.tables import TableWriter
+from mien.media.video.decoder import Decoder
 
 av = pytest.importorskip("av")
 RATE = 8000
-
-
-@pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return str(write_tiny_bundle(tmp_path_factory.mktemp("bundle")))
-
-
-@pytest.fixture(scope="module")
-def dots(tmp_path_factory: pytest.TempPathFactory) -> str:
-    face = frontal_face()
-    dots = write_point_bundle(tmp_path_factory.mktemp("dots"), {"landmarks": face[:, :2]}, **steady_frame(face))
-    return str(dots)
-
-
-@pytest.fixture(scope="module")
-def portrait() -> np.ndarray:
-    return pytest.importorskip("skimage.data").astronaut()[40:240, 120:320]
 
 
 @pytest.fixture(scope="module")
@@ -53,14 +34,14 @@ def video(tmp_path_factory: pytest.TempPathFactory, portrait: np.ndarray) -> Pat
     return path
 
 
-def run(*inputs: Path | str, output: Path, bundle: str, **options) -> str:
-    options = {"backend": "onnxruntime", "threads": 1, "landmarks": "no"} | options
-    return analyze([str(item) for item in inputs], output=str(output), bundle=[bundle], **options)
-
-
-def rows(output: Path) -> list[dict[str, str]]:
-    with (output / "readings.csv").open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
+@pytest.fixture(scope="module")
+def drawn_whole(video: Path, bundle: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The output of a run with an overlay video, in segments of six frames, that nobody stopped."""
+    folder = tmp_path_factory.mktemp("drawn") / "out"
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(module, "SEGMENT_FRAMES", 6)
+        run(video, output=folder, bundle=bundle, overlay_video=True)
+    return folder
 
 
 def test_chosen_frames_are_read_and_recorded(video: Path, tmp_path: Path, bundle: str) -> None:
@@ -101,29 +82,48 @@ def test_a_video_with_labelled_faces_keeps_times_and_sound(video: Path, tmp_path
         assert float(sound.duration * sound.time_base) == pytest.approx(1.5, abs=0.25)
 
 
-def test_a_run_that_stops_leaves_no_half_video_and_goes_on_to_a_whole_one(
-    video: Path, tmp_path: Path, bundle: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from mien.media.tables import TableWriter
-    from mien.media.video import frames
+def packets(path: Path) -> list[tuple[str, int, int, bytes]]:
+    with av.open(str(path)) as container:
+        found = container.demux()
+        return [(packet.stream.type, packet.pts, packet.dts, bytes(packet)) for packet in found if packet.size]
 
+
+@pytest.mark.parametrize(("stop", "first"), [(3, None), (8, 6), (20, 18)])
+def test_a_run_that_stops_goes_on_to_the_same_overlay_video(
+    *, video: Path, drawn_whole: Path, tmp_path: Path, bundle: str, monkeypatch: pytest.MonkeyPatch, stop: int,
+    first: int | None,
+) -> None:  # fmt: skip
+    """stop: rows that are written when Ctrl-C comes. first: the frame it goes on from; None is the video's start."""
     append, count = TableWriter.append, [0]
 
     def stopping(self: TableWriter, table_rows: list) -> None:
         append(self, table_rows)
         count[0] += 1
-        if count[0] == 8:
+        if count[0] == stop:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(TableWriter, "append", stopping)
-    with pytest.raises(KeyboardInterrupt):
-        run(video, output=tmp_path / "out", bundle=bundle, overlay_video=True)
-    assert list((tmp_path / "out").glob("overlays/*")) == [] and len(rows(tmp_path / "out")) == 8
-    monkeypatch.undo()
-    said = run(video, output=tmp_path / "out", bundle=bundle, overlay_video=True, resume=True)
-    assert "video.mp4: read again from its start, since its overlay video is drawn as a whole; an earlier run" in said
-    assert "had ended at frame 7" in said
-    assert len(rows(tmp_path / "out")) == len(list(frames(tmp_path / "out" / "overlays" / "video.mp4"))) == 20
+    monkeypatch.setattr(module, "SEGMENT_FRAMES", 6)
+    options = {"bundle": bundle, "overlay_video": True}
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt) as stopped:
+        patched.setattr(TableWriter, "append", stopping)
+        run(video, output=tmp_path / "out", **options)
+    goes_on = f"goes on from frame {first} of {video}, behind" if first else f"reads {video} again from its start"
+    assert goes_on in stopped.value.__notes__[0]
+    assert list((tmp_path / "out").glob("overlays/*")) == [] and len(rows(tmp_path / "out")) == stop
+
+    decoded = []
+    pixels_of = Decoder.pixels_of
+    monkeypatch.setattr(Decoder, "pixels_of", lambda *given: decoded.append(1) or pixels_of(*given))
+    said = run(video, output=tmp_path / "out", resume=True, **options)
+    assert (f"read on from frame {first}, behind" if first else "read again from its start, since no state") in said
+    assert len(decoded) == 20 - (first or 0)
+    assert rows(tmp_path / "out") == rows(drawn_whole)
+    assert packets(tmp_path / "out" / "overlays" / "video.mp4") == packets(drawn_whole / "overlays" / "video.mp4")
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {path.name for path in drawn_whole.iterdir()}
+    again = run(video, output=tmp_path / "out", resume=True, **options)  # nothing is left to do
+    assert (
+        "20 read before" in again and len(decoded) == 20 - (first or 0) and rows(tmp_path / "out") == rows(drawn_whole)
+    )
 
 
 class Device:

@@ -1,6 +1,5 @@
 """What `mien analyze` draws and writes beside its table: overlays, contact sheets, sheets of video frames, points."""
 
-from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import cv2
@@ -10,15 +9,18 @@ from PIL import Image
 from mien.core.errors import MienError
 from mien.engine.reading.output_folder import MESHES, OVERLAYS, POINTS, SHEET, OutputFolder
 from mien.engine.reading.output_names import OutputNames
-from mien.engine.reading.video_overlay import DrawnVideo, drawn_video
+from mien.engine.reading.video_overlay import DrawnVideo, drawn_video, restored_video
 from mien.engine.reading.videos import Videos
 from mien.media.files import atomic_path, printable
 from mien.media.points import write_pts
 from mien.report.contact_sheet import contact_sheet
 from mien.runtime.overlay import drawn, scaled, thumbnail
 from mien.runtime.readings import PictureReadings
+from mien.runtime.tracking.checkpoints import Parts
 from mien.runtime.tracking.state import State
 
+# Parts of a state: what the sheet of a video's frames, and the video of them, go on from.
+SHEET_OF_FRAMES, DRAWN_VIDEO = "sheet", "drawn"
 PAGE, THUMBNAIL = 48, 320  # pictures on one contact sheet; their side in pixels
 FRAMES_SHOWN = 24  # of a video
 JPEG_SIDE = 65_500  # pixels; libjpeg writes no more
@@ -39,7 +41,7 @@ class Drawings:
         self._page: list[tuple[str, np.ndarray | None]] = []
         self._pages = output.sheets() if output.resume else 0
         self._frames = SampledFrames(FRAMES_SHOWN)
-        self._videos, self._video = videos, ExitStack()
+        self._videos = videos
         self._drawn_video: DrawnVideo | None = None
         self._video_path: Path | None = None
 
@@ -65,43 +67,53 @@ class Drawings:
             self._frames.offer(read)
         if self._videos is not None and read.picture is not None:
             if self._drawn_video is None:
-                target = self.output.new_file(OVERLAYS, f"{self.names.stem(path)}.mp4")
-                video = drawn_video(target, self._videos.source(path), self._videos.selection, read)
-                self._drawn_video = self._video.enter_context(video)
+                source, selection = self._videos.source(path), self._videos.selection
+                self._drawn_video = drawn_video(self._target(path), self.output.segments, source, selection, read)
             self._drawn_video.frame(read)
 
     def end_video(self, path: Path) -> None:
         """Draws the sheet of the video's frames, and ends the video of them."""
-        self._video.close()
+        if self._drawn_video is not None:
+            self._drawn_video.end()
         self._drawn_video = self._video_path = None
         if self._frames.kept:
-            from mien.report.contact_sheet import contact_sheet
-
             sheet = contact_sheet(self._frames.kept)
             write_jpeg(sheet, self.output.new_file(OVERLAYS, f"{self.names.stem(path)}.jpg"))
         self._frames = SampledFrames(FRAMES_SHOWN)
 
     def give_up(self, error: BaseException, *, keep: bool = False) -> None:
-        """The run ends before its video does. keep: the video so far is kept, else none of it is, since half a video
-        would look like a whole one."""
+        """The run ends before its video does. keep: the video so far is whole, else it stays in segments up to the last
+        `state`, since half a video would look like a whole one."""
         if keep and self._video_path is not None:
             self.end_video(self._video_path)
         elif self._drawn_video is not None:
+            self._drawn_video.abandon(error)
             self._drawn_video = None
-            with suppress(type(error)):
-                self._video.__exit__(type(error), error, error.__traceback__)
 
-    def state(self) -> State:
-        """Of a video after its last frame: what its sheet of frames holds so far."""
-        return self._frames.state()
+    def state(self) -> dict[str, State]:
+        """Of a video after its last frame: what its sheet of frames and the video of them hold so far."""
+        drawn = {} if self._drawn_video is None else {DRAWN_VIDEO: self._drawn_video.state()}
+        return {SHEET_OF_FRAMES: self._frames.state(), **drawn}
 
-    def restore(self, state: State) -> None:
-        """As `state` gave it. Raises MienError for what is none."""
-        self._frames.restore(state)
+    def restore(self, path: Path, parts: Parts) -> None:
+        """As `state` gave them, of that video. Raises MienError, the reason, where it cannot go on from there."""
+        if SHEET_OF_FRAMES not in parts:
+            raise MienError("its saved state lacks the sheet of frames")
+        if self._videos is not None and DRAWN_VIDEO not in parts:
+            raise MienError("its saved state lacks the overlay video")
+        frames = SampledFrames(FRAMES_SHOWN)
+        frames.restore(parts[SHEET_OF_FRAMES])
+        if self._videos is not None:
+            source = self._videos.source(path)
+            self._drawn_video = restored_video(self._target(path), self.output.segments, source, parts[DRAWN_VIDEO])
+        self._frames = frames
 
     def end(self) -> None:
         """Draws the last contact sheet."""
         self._write_page(last=True)
+
+    def _target(self, path: Path) -> Path:
+        return self.output.new_file(OVERLAYS, f"{self.names.stem(path)}.mp4")
 
     def _drawn(self, path: Path, read: PictureReadings) -> np.ndarray | None:
         """Writes the overlay; the thumbnail."""

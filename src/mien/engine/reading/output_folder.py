@@ -10,6 +10,7 @@ from typing import IO
 
 from mien.core.errors import MienError
 from mien.media.files import sweep
+from mien.media.streams.segments import remove_segments
 from mien.media.tables import table_files
 
 TABLE, OVERLAYS, SHEET, POINTS, MESHES = "readings", "overlays", "contact_sheet", "points", "meshes"
@@ -17,6 +18,7 @@ FOLDERS = (OVERLAYS, POINTS, MESHES)
 REPORT = "report.html"  # of mien report; mien asymmetry's page has the same name
 FILES, LOCK = "files.jsonl", ".mien.lock"
 STATE = f"{TABLE}.state.npz"  # of a half-read video
+SEGMENTS = f"{TABLE}.segments"  # folder of the overlay video of a half-read video
 LANDMARK_FILES = (".png", ".pts", ".obj", ".html")  # suffixes of what mien landmarks writes
 FORMATTED = r"readings(_openface|_fex|_coco)?\.(csv|json|jsonl)|report\.html"  # of the formats and of mien report
 # Whole names of what mien asymmetry writes.
@@ -39,6 +41,7 @@ class OutputFolder:
         self.folder, self.resume, self.overwrite, self.suffixes = folder, resume, overwrite, suffixes
         self.table = folder / TABLE
         """Of the table, without suffix."""
+        self.segments = folder / SEGMENTS
         self._lock = ExitStack()
         self._list: IO[str] | None = None
 
@@ -60,10 +63,11 @@ class OutputFolder:
         Of a killed run that is gone on with, only the half files.
         """
         sweep(self.folder, TABLE, SHEET)
-        for name in FOLDERS:
+        for name in (*FOLDERS, SEGMENTS):
             sweep(self.folder / name)
         if not self.overwrite:
             return
+        remove_segments(self.segments)
         for path in [*self._listed(), *table_files(self.table), self.folder / FILES, self.folder / STATE]:
             path.unlink(missing_ok=True)
         for name in FOLDERS:

@@ -19,12 +19,13 @@ from mien.engine.reading.output_names import OutputNames
 from mien.engine.reading.video_state import VideoState, VideoStateFile
 from mien.engine.reading.videos import Videos
 from mien.media.files import printable
+from mien.media.streams.segments import remove_segments
 from mien.media.tables import SAVE_EVERY_S, TableWriter, read_rows
 from mien.runtime.analyzer import NO_FACE, NO_VOICE
 from mien.runtime.readings import PictureReadings
 from mien.runtime.tracking.checkpoints import Checkpoints, Parts
 
-SHEET_OF_FRAMES = "sheet"  # the part of a state that the sheet of a video's frames goes on from
+SEGMENT_FRAMES = 250  # of a video that is drawn whole, between two states: x264's own distance of key frames
 LINES = 20  # faces that are printed where there is a table of all
 # What a resumed run must have in common with the first, by sidecar key; rows of two versions are not mixed.
 SETTINGS = (
@@ -38,8 +39,6 @@ class PrintedRun:
 
     details: `left_out`, kinds of files that are not read.
     """
-
-    _checkpoints_s: float | None = None  # between two states of a video; None saves none
 
     def __init__(self, videos: Videos, files: list[Path], details: dict[str, Any]) -> None:
         self.videos, self.analyzer, self.files, self.details = videos, videos.analyzer, files, details
@@ -116,7 +115,7 @@ class PrintedRun:
         advance = bars.add(printable(path.name), self.videos.source(path).count(self.videos.selection))
         advance(skipped.counts.pictures - skipped.pictures_before_last if skipped else 0)
         start = skipped.resumed.parts if skipped and skipped.resumed else None
-        checkpoints = Checkpoints(self._checkpoints_s, start)
+        checkpoints = self._checkpoints(start)
         for read in self.videos.readings(path, checkpoints):
             self._draw_frame(path, read)
             note = read.picture.note if read.picture else ""
@@ -130,6 +129,10 @@ class PrintedRun:
         """The faces of one picture or frame."""
         self.counts.add(readings, readable=readable, note=note)
         self._print(readings)
+
+    def _checkpoints(self, start: Parts | None) -> Checkpoints:
+        """Where a video is gone on from, and when its states are saved."""
+        return Checkpoints(start=start)
 
     def _save_state(self, path: Path, parts: Parts) -> None:
         """Of a video after a frame whose rows are in the table."""
@@ -162,8 +165,11 @@ class AnalyzeRun(PrintedRun):
         self.lines: list[str] = []
         """Of the first faces."""
         self.state = VideoStateFile(output.folder / STATE, [*_settings(self.describe("")), self.analyzer.engine])
-        # The overlay video has all frames, so its video is read again from its start.
-        self._checkpoints_s = None if overlay_video or videos.live else SAVE_EVERY_S
+        self._in_segments = overlay_video
+        self._half: tuple[Path, int | None] | None = None
+        """The video under way, and the frame of its last saved state."""
+        self._complete = False
+        """Whether an earlier start had ended by itself, so that its last video is whole."""
         self.names = OutputNames(files)
         self.drawings = Drawings(
             output, self.names, overlay=overlay, videos=videos if overlay_video else None, points=points, meshes=meshes
@@ -183,11 +189,12 @@ class AnalyzeRun(PrintedRun):
                     self._read_all(bars, skipped)
                 self.drawings.end()
             self.state.remove()
+            remove_segments(self.output.segments)
         except BaseException as error:
             live = bool(self.videos.live)
             self.drawings.give_up(error, keep=live and isinstance(error, KeyboardInterrupt))
             if isinstance(error, KeyboardInterrupt):
-                rest = "" if live else " The same command with --resume goes on from there."
+                rest = "" if live else f" The same command with --resume {self._rest()}."
                 error.add_note(
                     f"{self.counts.pictures} pictures and frames, {self.counts.faces} faces are saved in "
                     f"{self.output.table}.csv.{rest}"
@@ -211,6 +218,15 @@ class AnalyzeRun(PrintedRun):
         lines = [*self.lines, *more, *again, super().summary(seconds), *self.drawings.failed[:5]]
         return "\n".join([*lines, f"{self.output.table}.csv (.parquet; columns in .json)"])
 
+    def _rest(self) -> str:
+        """What a resumed run does."""
+        if self._half is None:
+            return "goes on from there"
+        path, frame = self._half
+        if frame is None:
+            return f"reads {path} again from its start, since no state of it was saved yet"
+        return f"goes on from frame {frame + 1} of {path}, behind its last saved state"
+
     def _table(self) -> TableWriter:
         return TableWriter(self.output.table, self.columns.columns, describe=self.describe, resume=self.output.resume)
 
@@ -223,10 +239,12 @@ class AnalyzeRun(PrintedRun):
 
     def _draw_frame(self, path: Path, read: PictureReadings) -> None:
         if read.picture is not None:
+            self._half = (path, None) if self._half is None else self._half
             self.drawings.frame(path, read)
 
     def _end_video(self, path: Path) -> None:
         self.drawings.end_video(path)
+        self._half = None
 
     def _append(self, readings: Sequence[Reading], *, readable: bool = True, note: str = "") -> None:
         """The rows of one picture or frame: all of them or none, whatever signal comes."""
@@ -235,14 +253,22 @@ class AnalyzeRun(PrintedRun):
             self.table.append([self.columns.row(reading) for reading in readings])
             self._print(readings)
 
+    def _checkpoints(self, start: Parts | None) -> Checkpoints:
+        if self.videos.live:
+            return Checkpoints()
+        if self._in_segments:
+            return Checkpoints(start=start, every_frames=SEGMENT_FRAMES)
+        return Checkpoints(SAVE_EVERY_S, start)
+
     def _save_state(self, path: Path, parts: Parts) -> None:
         self.table.save()
-        self.state.save(path, self.table.rows, {**parts, SHEET_OF_FRAMES: self.drawings.state()})
+        self.state.save(path, self.table.rows, {**parts, **self.drawings.state()})
+        self._half = path, Checkpoints(start=parts).first - 1
 
     def _resumed(self) -> Stored:
         """What an earlier start has read; a half-read video goes on behind its saved state, or is read anew."""
         found = stored(self.table.csv, NO_FACE, NO_VOICE)
-        if found.last_frame is not None:
+        if found.last_frame is not None and not self._complete:
             found = self._half_read(found)
         self.counts, self.earlier = found.counts, found.counts.pictures
         if found.last and not any(printable(str(path)) in {*found.sources, found.last} for path in self.files):
@@ -270,8 +296,6 @@ class AnalyzeRun(PrintedRun):
 
     def _state_of(self, found: Stored) -> VideoState:
         """Of the table's last video. Raises MienError, the reason, where it cannot be gone on from."""
-        if self._checkpoints_s is None:
-            raise MienError("its overlay video is drawn as a whole")
         path = next((path for path in self.files if printable(str(path)) == found.last), None)
         if path is None:
             raise MienError("it is not among the inputs")
@@ -283,9 +307,8 @@ class AnalyzeRun(PrintedRun):
         ):
             raise MienError("the table lacks the rows up to its saved state")
         self.videos.check(path, half.parts)
-        if SHEET_OF_FRAMES not in half.parts:
-            raise MienError("its saved state lacks the sheet of frames")
-        self.drawings.restore(half.parts[SHEET_OF_FRAMES])
+        self.drawings.restore(path, half.parts)
+        self._half = path, half.frame
         return half
 
     def _check_settings(self) -> None:
@@ -297,6 +320,7 @@ class AnalyzeRun(PrintedRun):
             before = json.loads(path.read_text(encoding="utf-8"))
         except ValueError as error:
             raise MienError(f"{path} is damaged ({error}). Name another --output.") from error
+        self._complete = before.get("state") == "complete"
         for name, old, new in zip(
             ("model", "points", "3D face", *SETTINGS), _settings(before), _settings(self.describe("")), strict=True
         ):

@@ -3,7 +3,7 @@
 Needs PyAV: the extra `video`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from fractions import Fraction
 from pathlib import Path
@@ -13,12 +13,14 @@ import numpy as np
 from jaxtyping import UInt8
 
 from mien.media.files import atomic_path
-from mien.media.video import ffmpeg_name, first_time_s, import_av, opened_video
+from mien.media.video import first_time_s
+from mien.media.video.container import ffmpeg_name, import_av, opened_video
 
 SOUND_HZ = 44_100
 LEAD_S = 0.2  # of sound before pictures in the file, so that players find both together
 _PIECE = 4096  # samples that are written at once
 TICKS = 90_000  # of a second, as times of pictures are written
+CRF_18 = {"crf": "18"}  # x264's quality, lower is better
 COPIED = ("aac", "mp3", "ac3", "eac3", "alac", "opus", "flac")  # sounds that an .mp4 holds as they are
 
 
@@ -26,25 +28,41 @@ class VideoWriter:
     """Pictures, each with its time, and a sound, on their way into a video. RGB, with even sides."""
 
     def __init__(
-        self, container: Any, *, size: tuple[int, int], rate_hz: float, sound_rate_hz: int | None = None,
-        sound_like: Any = None, crf: int = 18,
+        self, container: Any, *, size: tuple[int, int] | None = None, rate_hz: float = 25.0, pictures_like: Any = None,
+        sound_rate_hz: int | None = None, sound_like: Any = None, x264: Mapping[str, str] = CRF_18, after: int = -1,
     ) -> None:  # fmt: skip
-        """sound_rate_hz: of samples that come, mono. sound_like: the stream whose packets come instead."""
+        """size: of pictures that are encoded, with x264's options. pictures_like, sound_like: the stream whose packets
+        come instead. sound_rate_hz: of samples that come, mono. after: time of the picture before the first, in ticks.
+        """
         self._container, self._av = container, import_av()
-        self._stream = container.add_stream("libx264", rate=Fraction(rate_hz).limit_denominator(1001))
-        self._stream.width, self._stream.height, self._stream.pix_fmt = *size, "yuv420p"
-        self._stream.options = {"crf": str(crf), "preset": "veryfast"} if sound_like or crf != 18 else {"crf": "18"}
-        self._stream.codec_context.time_base = Fraction(1, TICKS)
-        self._last, self._samples = -1, 0
+        self._last, self._samples = after, 0
+        self._stream = (
+            self._encoder(size, rate_hz, x264)
+            if size is not None
+            else container.add_stream_from_template(pictures_like)
+        )
+        self._encodes = size is not None
         self._voice = container.add_stream("aac", rate=sound_rate_hz) if sound_rate_hz is not None else None
         self._copied = container.add_stream_from_template(sound_like) if sound_like is not None else None
 
-    def picture(self, pixels: UInt8[np.ndarray, "height width 3"], time_s: float) -> None:
-        """A time that is not after the one before is moved behind it."""
+    def _encoder(self, size: tuple[int, int], rate_hz: float, options: Mapping[str, str]) -> Any:
+        stream = self._container.add_stream("libx264", rate=Fraction(rate_hz).limit_denominator(1001))
+        stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
+        stream.options, stream.codec_context.time_base = dict(options), Fraction(1, TICKS)
+        return stream
+
+    def picture(self, pixels: UInt8[np.ndarray, "height width 3"], time_s: float) -> int:
+        """Its time in ticks; one that is not after the one before is moved behind it."""
         frame = self._av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
         self._last = max(self._last + 1, round(time_s * TICKS))
         frame.pts, frame.time_base = self._last, Fraction(1, TICKS)
         self._container.mux(self._stream.encode(frame))
+        return self._last
+
+    def picture_packet(self, packet: Any) -> None:
+        """An encoded picture, with its times from the video's first."""
+        packet.stream = self._stream
+        self._container.mux(packet)
 
     def sound(self, samples: np.ndarray) -> None:
         """The samples that follow."""
@@ -63,26 +81,22 @@ class VideoWriter:
 
     def finish(self) -> None:
         """What the encoders still hold."""
-        self._container.mux(self._stream.encode())
+        if self._encodes:
+            self._container.mux(self._stream.encode())
         if self._voice is not None and self._samples:
             self._container.mux(self._voice.encode())
 
 
 @contextmanager
-def video_writer(
-    path: Path | str, *, size: tuple[int, int], rate_hz: float, sound_rate_hz: int | None = None,
-    sound_like: Any = None, crf: int = 18,
-) -> Iterator[VideoWriter]:  # fmt: skip
-    """A video that is written as it comes: H.264, with a sound as AAC, in an .mp4; whole in the end or not there.
+def video_writer(path: Path | str, **options: Any) -> Iterator[VideoWriter]:
+    """A video that is written as it comes: H.264, with a sound as AAC, in an .mp4 (or a .nut, which keeps the times of
+    pictures to the tick); whole in the end or not there.
 
-    size: (width, height), even. rate_hz: of pictures, on average. Others as for VideoWriter; crf: x264's quality, lower
-    is better.
+    options: as for VideoWriter: size (width, height), even; rate_hz of pictures, on average.
     """
-    av = import_av()
-    with atomic_path(Path(path)) as temporary, av.open(ffmpeg_name(temporary), "w", format="mp4") as container:
-        writer = VideoWriter(
-            container, size=size, rate_hz=rate_hz, sound_rate_hz=sound_rate_hz, sound_like=sound_like, crf=crf
-        )
+    av, path = import_av(), Path(path)
+    with atomic_path(path) as temporary, av.open(ffmpeg_name(temporary), "w", format=path.suffix[1:]) as container:
+        writer = VideoWriter(container, **options)
         yield writer
         writer.finish()
 
@@ -133,16 +147,16 @@ class CopiedSound:
 
 @contextmanager
 def video_like(
-    path: Path, source: Path | None, *, size: tuple[int, int], rate_hz: float, start_s: float = 0.0, crf: int = 23
-) -> Iterator[tuple[VideoWriter, SoundAhead | CopiedSound | None]]:
+    path: Path, source: Path | None, *, start_s: float = 0.0, **options: Any
+) -> Iterator[tuple[VideoWriter, SoundAhead | CopiedSound | None]]:  # fmt: skip
     """A video of new pictures with the sound of `source`: copied where an .mp4 holds it, else encoded anew, mono.
 
-    start_s: the time in `source`, from its first frame, that becomes time 0. None is no sound.
+    start_s: the time in `source`, from its first frame, that becomes time 0. None is no sound. options: of pictures, as
+    for VideoWriter.
     """
     with ExitStack() as stack:
         container = stack.enter_context(opened_video(source)) if source is not None else None
         stream = container.streams.audio[0] if container is not None and container.streams.audio else None
-        options: dict[str, Any] = {"size": size, "rate_hz": rate_hz, "crf": crf}
         if source is None or container is None or stream is None:
             yield stack.enter_context(video_writer(path, **options)), None
         elif stream.codec_context is not None and stream.codec_context.name in COPIED:

@@ -30,10 +30,14 @@ class Checkpoints:
     """Seconds of the clock between two; None for none at all."""
     start: Parts | None = None
     """To go on from; None is the video's start."""
+    every_frames: int | None = None
+    """Frames between two, instead of seconds: then they come at the same frames in every run."""
     parts: Parts | None = field(default=None, init=False)
     """The state after the frame that was given last; None where it is not time for one."""
     _last: float = field(default_factory=time.monotonic, init=False)
     """When the latest state was given, by the monotonic clock."""
+    _frames: int = field(default=0, init=False)
+    """Since the latest state."""
 
     @property
     def first(self) -> int:
@@ -56,7 +60,10 @@ class Checkpoints:
         return value
 
     def due(self) -> bool:
-        """Whether it is time for one; then the next is due so much later."""
+        """Whether it is time for one after one more frame; then the next is due so much later."""
+        if self.every_frames is not None:
+            self._frames = (self._frames + 1) % self.every_frames
+            return self._frames == 0
         now = time.monotonic()
         if self.every_s is None or now - self._last < self.every_s:
             return False

@@ -165,7 +165,7 @@ class StreamSystem(System):
     """What both systems declare: pictures of one size in, classes and affect out. Subclasses define `streams`."""
 
     variants: ClassVar[dict[str, dict[str, Any]]] = {"base": {}, "small": SMALL}
-    feature_maps = ("trunk.features", "trunk.stages.1", "trunk.stages.0")
+    feature_maps = ("trunk.stages.1", "trunk.stages.0", "trunk.features")
 
     @classmethod
     def default_inputs(cls, config: StreamConfig) -> dict[str, Input]:

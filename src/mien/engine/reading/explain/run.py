@@ -17,7 +17,8 @@ from mien.core.geometry import Crop, crop_of_box
 from mien.engine.reading.explain.method import Explanation, Face, Method, explained_output, per_cent
 from mien.engine.reading.output_names import OutputNames
 from mien.media.crop import crop_pixels
-from mien.media.files import atomic_path, printable, write_text
+from mien.media.files import printable, write_text
+from mien.media.image import save_png
 from mien.media.tables import Column, write_table
 from mien.report.panels import heat_over, panels
 from mien.runtime.analyzer import Analyzer
@@ -107,8 +108,7 @@ class ExplainRun:
                 "probability": found.base, "x": x, "y": y, **found.values, "model": self.network.info.model_id,
             }
         )  # fmt: skip
-        with atomic_path(target) as temporary:
-            _sheet(face, found).save(temporary, format="PNG")
+        save_png(target, _sheet(face, found))
         return f"{reading.source}  face {reading.face_id}: {found.sentence}"
 
     def _shown(self, reading: FaceReading, crop: Crop) -> Face:

@@ -16,8 +16,8 @@ from mien.core.records import Box
 from mien.core.spec import PictureInput
 from mien.media.crop import prepare
 from mien.media.detect import Detection, Detector, create_detector
-from mien.media.files import atomic_path, printable, write_text
-from mien.media.image import load_image
+from mien.media.files import printable, write_text
+from mien.media.image import load_image, save_png
 from mien.runtime.face3d.drawing import draw
 from mien.runtime.face3d.meshes import write_glb, write_obj
 from mien.runtime.face3d.regressor import Regressor
@@ -124,8 +124,8 @@ def _write(
     """The parameters last: a face is done when they are there."""
     folder, options, face = Path(task.options.folder), task.options, regressor.face
     crop, posed = prepare(pixels, found.crop, PictureInput(size=options.size)), found.vertices(face)
-    _write_png(folder / PHOTOS / f"{stem}.png", np.ascontiguousarray(crop[..., ::-1]))
-    _write_png(folder / RENDERS / f"{stem}.png", draw(face, found, vertices=posed))
+    save_png(folder / PHOTOS / f"{stem}.png", crop)
+    save_png(folder / RENDERS / f"{stem}.png", draw(face, found, vertices=posed))
     note = f"3D face {face.name} ({face.licence}), by mien with {regressor.model_id}"
     ahead = found.vertices(face, posed=False) if options.obj or options.glb else face.template
     if options.obj:
@@ -140,10 +140,3 @@ def _write(
         "expression_names": list(face.expression_names[: len(found.expression)]),
     }  # fmt: skip
     write_text(folder / PARAMETERS / f"{stem}.json", json.dumps(values) + "\n")
-
-
-def _write_png(path: Path, pixels: np.ndarray) -> None:
-    done, encoded = cv2.imencode(".png", pixels)
-    assert done
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(encoded.tobytes())
