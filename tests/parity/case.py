@@ -14,7 +14,6 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 import fill  # noqa: E402
 
-
 MOST_KEPT = 320_000_000  # bytes of drawn tensors: POSTER V2 has 230, ASIT's 1,200 are drawn for one test
 _kept: dict[tuple, np.ndarray] = {}
 

@@ -2,12 +2,15 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from mien.nn.weights import LoadReport
+
+Network = TypeVar("Network", bound=nn.Module)
 _DRAWN_IN_PLACE = {
     Tensor.uniform_, Tensor.normal_, nn.init.uniform_, nn.init.normal_, nn.init.trunc_normal_, nn.init.kaiming_uniform_,
     nn.init.kaiming_normal_, nn.init.xavier_uniform_, nn.init.xavier_normal_,
@@ -42,3 +45,14 @@ def without_initialisation() -> Iterator[None]:
     """
     with _Zeros():
         yield
+
+
+def built_and_loaded(build: Callable[[], Network], load: Callable[[Network], LoadReport]) -> tuple[Network, LoadReport]:
+    """A network and the report of what `load` put into it. Its weights are drawn only where the file lacks some."""
+    with without_initialisation():
+        network = build()
+    report = load(network)
+    if network.state_dict().keys() - set(report.matched):
+        network = build()
+        report = load(network)
+    return network, report
