@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from mien.core.errors import MienError
+from mien.media import detect as detect_module
 from mien.media.detect import (
     Detection,
     DlibDetector,
@@ -116,6 +117,28 @@ def test_auto_takes_what_is_there(tmp_path, monkeypatch):
     fetched_file().parent.mkdir()
     fetched_file().touch()
     assert available_detector("auto") == "yunet" and available_detector("dlib") == "dlib"
+
+
+def test_dlibs_detector_is_unpacked_once_where_a_cache_is_named(tmp_path, monkeypatch, dlib, portrait):
+    library, wanted = pytest.importorskip("dlib"), [(face.box, face.score) for face in dlib(portrait)]
+    monkeypatch.setenv("MIEN_CACHE", str(tmp_path / "cache"))
+    unpack, calls = library.get_frontal_face_detector, []
+    monkeypatch.setattr(library, "get_frontal_face_detector", lambda: calls.append(1) or unpack())
+
+    def detect():
+        detect_module._frontal_detector.cache_clear()
+        return [(face.box, face.score) for face in DlibDetector()(portrait)]
+
+    assert detect() == detect() == wanted and len(calls) == 1
+    (kept,) = (tmp_path / "cache").iterdir()
+    kept.write_bytes(kept.read_bytes()[:-1] + b"x")  # damaged: not read, written again
+    assert detect() == wanted and len(calls) == 2
+    assert detect() == wanted and len(calls) == 2
+    monkeypatch.setenv("MIEN_CACHE", str(kept))  # a file is no folder: it works all the same
+    assert detect() == wanted and len(calls) == 3
+    monkeypatch.delenv("MIEN_CACHE")
+    assert detect() == wanted and len(calls) == 4
+    detect_module._frontal_detector.cache_clear()
 
 
 class OneFace:

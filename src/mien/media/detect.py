@@ -9,6 +9,9 @@ A network is shown faces as its crop was calibrated, on dlib's boxes; YuNet's ar
 """
 
 import copy
+import os
+import tempfile
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -21,6 +24,7 @@ from jaxtyping import Float, UInt8
 from mien.core.errors import MienError, nearest
 from mien.core.geometry import non_maximum_suppression
 from mien.core.records import Box
+from mien.media.files import cache_folder, sha256_of
 from mien.media.yunet import SHA256, YuNet, fetched_file, weight_file
 
 DETECTORS = ("dlib", "yunet", "auto")
@@ -167,7 +171,27 @@ def _frontal_detector() -> Any:
     """To be copied, which takes 1 ms; dlib takes 600 ms to unpack it. It keeps state while it searches."""
     import dlib
 
-    return dlib.get_frontal_face_detector()
+    # Analysis writes nothing below the home folder: unpacked it is kept only where the user names a folder.
+    folder = cache_folder() if os.environ.get("MIEN_CACHE") else None
+    if folder is None:
+        return dlib.get_frontal_face_detector()
+    start = f"dlib-{dlib.__version__}-frontal-"
+    for path in folder.glob(f"{start}*.svm"):
+        if sha256_of(path).startswith(path.stem.removeprefix(start)):
+            return dlib.fhog_object_detector(str(path))
+    detector = dlib.get_frontal_face_detector()
+    with suppress(OSError, RuntimeError):  # where it cannot be written, the next process takes its time again
+        _keep(detector, folder, start)
+    return detector
+
+
+def _keep(detector: Any, folder: Path, start: str) -> None:
+    """Unpacked, its hash in its name, so that a damaged file is not read."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder) as temporary:
+        new = Path(temporary) / "detector.svm"
+        detector.save(str(new))
+        new.replace(folder / f"{start}{sha256_of(new)[:16]}.svm")
 
 
 class YuNetDetector:

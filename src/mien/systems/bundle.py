@@ -22,6 +22,7 @@ from mien.media import files
 from mien.media.bundles import bundle_folder, bundle_name, shipped_names
 from mien.media.files import sha256_of
 from mien.media.policy import require_allowed
+from mien.nn.initialisation import without_initialisation
 from mien.systems.bundle_folder import previous_bundle, replace_bundle
 from mien.systems.registry import SYSTEMS, config_dict, system_from_info
 
@@ -128,7 +129,7 @@ def load(folder: Path | str) -> "System":
     except (SafetensorError, OSError) as error:
         raise MienError(f"{path}: not a safetensors file ({error}).") from error
     stored = sum(value.numel() for value in state.values())
-    with named(str(path.parent / DESCRIPTION)):
+    with named(str(path.parent / DESCRIPTION)), without_initialisation():
         system = system_from_info(info, weights=4 * stored + SPARE)
     check_state(system, state, where=str(path))
     system.load_state_dict(state)

@@ -49,9 +49,8 @@ def prepare(
         min_face: side in pixels of the smallest face; smaller ones are listed as failures.
         encoding: jpeg without chroma subsampling, or png, which is lossless and three times as large.
         quality: quality of jpeg, up to 100.
-        workers: processes; by default one for each core.
+        workers: processes; by default one for each core, and none for fewer than 100 pictures.
     """
-    from mien.data.parallel import cores
     from mien.data.preparation.face_crop import Preparation
     from mien.data.readers import open_reader
     from mien.engine.datasets.prepare_run import PrepareRun
@@ -63,4 +62,4 @@ def prepare(
         raise MienError(f"--workers must be at least 1; got {workers}.")
     opened = open_reader(name, root, **(reader or {}))
     run = PrepareRun(opened, home_expanded(output), how, shards=format == "shards", options=reader or {})
-    return run.through(workers or cores())
+    return run.through(workers)

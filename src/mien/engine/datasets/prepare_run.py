@@ -12,7 +12,7 @@ from mien import __version__
 from mien.cli.progress import progress_bar
 from mien.cli.text import columns
 from mien.core.errors import MienError
-from mien.data.parallel import parallel_map
+from mien.data.parallel import cores, parallel_map
 from mien.data.preparation.face_crop import Preparation
 from mien.data.preparation.prepared import PARTS, Part, parts_of, write_part, write_tables
 from mien.data.readers import Reader
@@ -21,6 +21,7 @@ from mien.engine.reading.output_folder import LOCK, one_run
 from mien.media.files import sha256_of, write_text
 
 NOTE = "prepared.json"
+MANY_PICTURES = 100  # from here on processes are worth their start of half a second each
 MANY = 0.1  # share of failures from which a word on the detector is due
 
 
@@ -38,7 +39,7 @@ class PrepareRun:
         self.parts = parts_of(self.splits, folder, how, labels=reader.labels, shards=shards)
         self.note = self._note(options)
 
-    def through(self, workers: int) -> str:
+    def through(self, workers: int | None) -> str:
         """Prepares what is left to do. Returns the summary."""
         before = _state_of(self.folder)
         _refuse_other(self.folder, before, self.note)
@@ -50,7 +51,7 @@ class PrepareRun:
         with one_run(self.folder):
             return self._finished(workers)
 
-    def _finished(self, workers: int) -> str:
+    def _finished(self, workers: int | None) -> str:
         self._work([part for part in self.parts if not part.is_done()], workers)
         counts = write_tables(self.folder, self.parts, self.splits, self.reader.labels)
         note: dict[str, Any] = {"state": "complete", "counts": counts, "failures": _reasons(self.folder)}
@@ -61,11 +62,12 @@ class PrepareRun:
         _clear(self.folder / PARTS)
         return self._summary(note)
 
-    def _work(self, parts: list[Part], workers: int) -> None:
+    def _work(self, parts: list[Part], workers: int | None) -> None:
         _sweep(self.folder)
-        total = sum(len(part.samples) for part in self.parts)
+        total, left = (sum(len(part.samples) for part in each) for each in (self.parts, parts))
+        workers = workers or (cores() if left >= MANY_PICTURES else 1)
         with progress_bar("preparing faces", total) as advance:
-            advance(total - sum(len(part.samples) for part in parts))
+            advance(total - left)
             for position, _ in parallel_map(write_part, parts, workers=workers):
                 advance(len(parts[position].samples))
 

@@ -18,6 +18,7 @@ from typing import Any, Literal
 from torch import Tensor
 
 from mien.core.errors import MienError
+from mien.nn.initialisation import built_and_loaded
 from mien.nn.vae_gan.vae_gan import VaeGan
 from mien.nn.weights import LoadReport, compare, weights_of
 from mien.systems.can.autoencoders import FaceVaeGan, VoiceVaeGan
@@ -123,9 +124,13 @@ def converted(checkpoint: Mapping[str, Any], **options: Any) -> tuple[Released, 
     where a name is missing, unknown or of another shape.
     """
     layout, described = describe(checkpoint)
-    network = create_model(SYSTEMS[layout], **({"legacy": True} | described | options))
-    assert isinstance(network, Released)
-    return network.eval(), load_official(network, checkpoint)
+
+    def build() -> Released:
+        network = create_model(SYSTEMS[layout], **({"legacy": True} | described | options))
+        assert isinstance(network, Released)
+        return network.eval()
+
+    return built_and_loaded(build, lambda network: load_official(network, checkpoint))
 
 
 def load_official(network: Released, checkpoint: Mapping[str, Any]) -> LoadReport:

@@ -13,6 +13,7 @@ from typing import Any, cast
 from torch import Tensor
 
 from mien.core.errors import MienError, nearest
+from mien.nn.initialisation import built_and_loaded
 from mien.nn.resnet_ae import SIZES, ResNetEncoder, resnet18_names
 from mien.nn.weights import LoadReport, compare, weights_of
 from mien.systems.parface.network import ParFace
@@ -157,10 +158,16 @@ def converted(
     for name in ("heads", "discriminators"):
         if lacking := [value for value in options.get(name, ()) if value not in described[name]]:
             raise MienError(f"{name} asks for {lacking[0]!r}, which this released file does not have.")
-    network = create_model("parface", **({"legacy": True} | described | options))
-    assert isinstance(network, ParFace)
-    parts = [part for part in network.parts() if part in PARTS]
-    return network.eval(), load_official(network, checkpoint, parts=parts)
+
+    def build() -> ParFace:
+        network = create_model("parface", **({"legacy": True} | described | options))
+        assert isinstance(network, ParFace)
+        return network.eval()
+
+    def load(network: ParFace) -> LoadReport:
+        return load_official(network, checkpoint, parts=[part for part in network.parts() if part in PARTS])
+
+    return built_and_loaded(build, load)
 
 
 def to_official(network: ParFace) -> dict[str, Tensor]:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from mien.core.errors import MienError
 from mien.nn.attention import CrossAttention, relative_position_index
+from mien.nn.initialisation import without_initialisation
 from mien.nn.iresnet import IResNet
 from mien.nn.mobilefacenet import MobileFaceNet
 from mien.nn.weights import LoadReport, compare, load_weights, weights_of
@@ -233,7 +234,8 @@ def network_from_official(checkpoint: Mapping[str, Any], **options: Any) -> nn.M
     weights, ours = weights_of(checkpoint), from_official(checkpoint)
     layout = _layout_of(weights)
     if layout.what != "POSTER V2":
-        block = _built(layout, weights, device=str(next(iter(weights.values())).device))
+        with without_initialisation():
+            block = _built(layout, weights, device=str(next(iter(weights.values())).device))
         load_weights(block, ours, where=layout.what)
         return block.eval()
     width = len(ours["vit.head.bias"])
@@ -244,7 +246,8 @@ def network_from_official(checkpoint: Mapping[str, Any], **options: Any) -> nn.M
             f"This released POSTER V2 tells {width} classes apart; num_classes {asked} is more. Leave it out."
         )
     options = {"legacy": True, "head_width": width} | options
-    network = create_model("poster_v2", **options)
+    with without_initialisation():
+        network = create_model("poster_v2", **options)
     assert isinstance(network, PosterV2)
     if not network.config.legacy:
         ours = {name: value for name, value in ours.items() if not name.startswith("landmark_net.head.")}

@@ -42,9 +42,8 @@ def render(
         detector: face detector; none takes the whole photo as the face, for crops.
         detector_weights: weight file of yunet, instead of the fetched one.
         min_face: side in pixels of the smallest face to detect; smaller is slower.
-        workers: processes; by default one for each core.
+        workers: processes; by default one for each core, and none for fewer than 16 photos.
     """
-    from mien.data.parallel import cores
     from mien.engine.reading.inputs import bundle_of, files_of
     from mien.engine.reading.render.run import RenderRun
     from mien.engine.reading.render.task import RenderOptions
@@ -64,4 +63,4 @@ def render(
         detector_weights, min_face,
     )  # fmt: skip
     run = RenderRun(files_of(inputs, folder, videos=False), folder, options, by_folder=labels == "folders")
-    return run.through(workers or cores())
+    return run.through(workers)

@@ -12,7 +12,7 @@ import numpy as np
 from mien import __version__
 from mien.cli.progress import progress_bar
 from mien.core.errors import MienError
-from mien.data.parallel import parallel_map
+from mien.data.parallel import cores, parallel_map
 from mien.data.splits import SPLIT_NAMES
 from mien.engine.reading.output_folder import one_run
 from mien.engine.reading.output_names import OutputNames
@@ -30,6 +30,7 @@ from mien.media.files import atomic_path, printable, sweep, write_csv, write_tex
 NOTE, MANIFEST, FAILURES, ARRAYS, DONE = "render.json", "manifest.csv", "failures.csv", "parameters.npz", "done.jsonl"
 ROWS = ("camera", "pose", "shape", "expression", "jaw", "lids")
 SPLITS = ("train", "valid", "test")
+MANY_PHOTOS = 16  # a photo takes a tenth of a second, the start of a process two or three
 
 
 class RenderRun:
@@ -41,7 +42,7 @@ class RenderRun:
         names = OutputNames(self.files)
         self.tasks = [PhotoTask(path, _plain(names.stem(path)), options) for path in self.files]
 
-    def through(self, workers: int) -> str:
+    def through(self, workers: int | None) -> str:
         """Renders what is left to do, then writes the tables. Returns the summary.
 
         Raises MienError for a folder of another command or of other options, and where no photo has a face.
@@ -53,7 +54,8 @@ class RenderRun:
             self._work([task for task in self.tasks if str(task.path) not in done], workers, done)
             return self._tables(done)
 
-    def _work(self, tasks: Sequence[PhotoTask], workers: int, done: dict[str, Rendered]) -> None:
+    def _work(self, tasks: Sequence[PhotoTask], workers: int | None, done: dict[str, Rendered]) -> None:
+        workers = workers or (cores() if len(tasks) >= MANY_PHOTOS else 1)
         for name in (PHOTOS, RENDERS, PARAMETERS):
             sweep(self.folder / name)
         with progress_bar("rendering faces", len(self.tasks)) as advance, self._log() as log:
