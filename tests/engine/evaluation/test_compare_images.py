@@ -165,6 +165,7 @@ def test_points_of_mtcnn_bring_a_face_onto_the_template() -> None:
     assert not outside[:, :29].any() and np.abs(outside[:, 31:].astype(int) - pixels[:112, 1:82]).max() <= 1
     assert MtcnnPoints(lambda given: np.ones((1, 5, 2))).crop(pixels) is None
     assert MtcnnPoints(lambda given: np.empty((0, 5, 2))).crop(pixels) is None
+    assert MtcnnPoints(lambda given: np.full((1, 5, 2), np.inf)).crop(pixels) is None
 
 
 def test_identity_by_mtcnn_leaves_out_pairs_without_a_face_and_names_its_files(

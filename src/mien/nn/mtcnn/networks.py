@@ -29,7 +29,7 @@ class PNet(nn.Module):
     """P-Net, of a picture of any size: a value for each window of 12 pixels at a stride of 2.
 
     legacy: the softmax of pSp's code, which runs over a row of windows instead of over face and background. A window
-    scores high where its row has no other face, and at most 1 over the number of windows where nothing stands out.
+    scores high where nothing else in its row looks more like a face, whatever it shows.
     """
 
     def __init__(self, *, legacy: bool = False) -> None:

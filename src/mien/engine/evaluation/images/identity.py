@@ -62,7 +62,7 @@ class MtcnnPoints:
     def crop(self, pixels: Pixels) -> Crop | None:
         faces = self._find(pixels)
         try:
-            return template_crop(faces[0], size=SIDE) if len(faces) else None
+            return template_crop(faces[0], size=SIDE) if len(faces) and np.isfinite(faces[0]).all() else None
         except MienError:  # five points in one place
             return None
 
