@@ -214,8 +214,8 @@ def test_photos_take_the_pages_of_those_before(tmp_path: Path) -> None:
         "for _ in range(4): load_image(sys.argv[1])\n"
         "print(faults() - before)"
     )
-    words = [sys.executable, "-c", code, str(tmp_path / "a.jpg")]
-    found = subprocess.run(words, capture_output=True, text=True, check=True).stdout
+    command = [sys.executable, "-c", code, str(tmp_path / "a.jpg")]
+    found = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert int(found) < 4 * 700
 
 
