@@ -202,23 +202,6 @@ def test_memory_of_large_pictures_goes_back_when_they_are_freed() -> None:
     assert Image.core.get_block_size() > 32 * limits.MB
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="counts the page faults of Linux")
-def test_photos_take_the_pages_of_those_before(tmp_path: Path) -> None:
-    """In a process of its own, in which nothing large was freed before: a photo has 1,700 pages of 4 kB, twice."""
-    Image.new("RGB", (1000, 1000)).save(tmp_path / "a.jpg")
-    code = (
-        "import resource, sys; from mien.media.image import load_image\n"
-        "def faults(): return resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
-        "for _ in range(3): load_image(sys.argv[1])\n"
-        "before = faults()\n"
-        "for _ in range(4): load_image(sys.argv[1])\n"
-        "print(faults() - before)"
-    )
-    words = [sys.executable, "-c", code, str(tmp_path / "a.jpg")]
-    found = subprocess.run(words, capture_output=True, text=True, check=True).stdout
-    assert int(found) < 4 * 700
-
-
 def wav(
     *, rate: int = 8000, channels: int = 1, bits: int = 16, block: int = 2, riff: int | None = None,
     data: int | None = None, tag: int = 1, first: bytes = b"",

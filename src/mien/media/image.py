@@ -46,9 +46,6 @@ logging.getLogger("PIL").addHandler(logging.NullHandler())
 # Blocks of 16 MB, Pillow's own choice, stay with the process when a large picture is freed: glibc keeps what is below
 # 32 MB for later. Small pictures take what they need.
 Image.core.set_block_size(64 * MB)
-# glibc gives memory back where more than twice the largest block that was ever freed lies idle: at first hardly any,
-# and each photo of a megapixel and more takes fresh pages, 7 of its 12 ms of decoding. After this it keeps up to 32 MB.
-np.empty(16 * MB, np.uint8)
 
 PICTURES = (
     ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".jp2",

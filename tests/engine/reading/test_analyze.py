@@ -225,7 +225,7 @@ def test_an_interrupted_run_says_what_is_saved_and_how_to_go_on(
     bundle: str, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
     from mien.__main__ import main
-    from mien.engine.reading.run import PrintedRun
+    from mien.engine.reading.printed_run import PrintedRun
 
     def stop(self: PrintedRun, *_: object) -> None:
         raise KeyboardInterrupt

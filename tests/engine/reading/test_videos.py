@@ -114,8 +114,8 @@ def test_a_run_that_stops_goes_on_to_the_same_overlay_video(
     decoded = []
     pixels_of = Decoder.pixels_of
     monkeypatch.setattr(Decoder, "pixels_of", lambda *given: decoded.append(1) or pixels_of(*given))
-    said = run(video, output=tmp_path / "out", resume=True, **options)
-    assert (f"read on from frame {first}, behind" if first else "read again from its start, since no state") in said
+    printed = run(video, output=tmp_path / "out", resume=True, **options)
+    assert (f"read on from frame {first}, behind" if first else "read again from its start, since no state") in printed
     assert len(decoded) == 20 - (first or 0)
     assert rows(tmp_path / "out") == rows(drawn_whole)
     assert packets(tmp_path / "out" / "overlays" / "video.mp4") == packets(drawn_whole / "overlays" / "video.mp4")

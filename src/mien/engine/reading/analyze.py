@@ -117,7 +117,8 @@ def analyze(
     )
     from mien.engine.reading.output_folder import OutputFolder
     from mien.engine.reading.page.report import write_report_of
-    from mien.engine.reading.run import AnalyzeRun, PrintedRun
+    from mien.engine.reading.printed_run import PrintedRun
+    from mien.engine.reading.run import AnalyzeRun
     from mien.engine.reading.sharing.readings import shared_readings
     from mien.engine.reading.tables.convert import write_formats_of
     from mien.engine.reading.videos import Videos, video_details
