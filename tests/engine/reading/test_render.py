@@ -127,11 +127,13 @@ def test_few_photos_start_no_processes_and_many_are_handed_to_them(tmp_path, mon
 
     def map_of(function, tasks, *, workers):
         found.append((workers, pickle.loads(pickle.dumps((function, tasks))) == (function, tasks)))
-        return iter(())
+        return enumerate(map(function, tasks))
 
     monkeypatch.setattr(run, "parallel_map", map_of)
     cv2.imwrite(str(tmp_path / "grey.png"), np.full((200, 200, 3), 128, np.uint8))
     for number, more in enumerate(([], ["--workers", "3"], [])):
-        main(["render", str(tmp_path / "grey.png"), "--output", str(tmp_path / str(number)), *more])
+        assert (
+            main(["render", str(tmp_path / "grey.png"), "--output", str(tmp_path / str(number)), *more]) == 2
+        )  # no face
         monkeypatch.setattr(run, "MANY_PHOTOS", 1)
     assert found == [(1, True), (3, True), (cores(), True)]
