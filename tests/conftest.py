@@ -35,14 +35,12 @@ SHARED = Path(os.environ.get("MIEN_SHARED", Path(__file__).parents[2] / "shared"
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Iterator[None]:
-    """What is imported and collected lives as long as the process: the garbage collector need never search it. Later it
-    searches after 10,000 new objects instead of 700; exporting a network takes a tenth less so."""
+    """What is imported and collected lives as long as the process: the garbage collector need never search it."""
     gc.disable()
     try:
         return (yield)
     finally:
         gc.freeze()
-        gc.set_threshold(10_000, 10, 10)
         gc.enable()
 
 

@@ -14,19 +14,6 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 import fill  # noqa: E402
 
-MOST_KEPT = 320_000_000  # bytes of drawn tensors: POSTER V2 has 230, ASIT's 1,200 are drawn for one test
-_kept: dict[tuple, np.ndarray] = {}
-
-
-def drawn(name, how, salt):
-    key = salt + name, *how["shape"], how["dtype"], how.get("rule")
-    if key not in _kept:
-        values = fill.fill(name, how["shape"], how["dtype"], salt, how.get("rule"))
-        if values.nbytes + sum(value.nbytes for value in _kept.values()) > MOST_KEPT:
-            _kept.clear()
-        _kept[key] = values
-    return _kept[key]
-
 
 class Case:
     """`Case("poster", "ir50")` is the folder poster/ir50; every tolerance is the one that the case states.
@@ -42,9 +29,7 @@ class Case:
         self.want = np.load(self.folder / "case.npz")
 
     def weights(self, salt=""):
-        """Of one name, shape and rule a tensor is the same in every case, so cases that follow each other share it."""
-        keys = json.loads((self.folder / "keys.json").read_text())["keys"]
-        return {name: torch.from_numpy(drawn(name, how, salt).copy()).to(self.device) for name, how in keys.items()}
+        return {k: torch.from_numpy(v).to(self.device) for k, v in fill.state_dict(self.folder, salt).items()}
 
     def input(self, name):
         draw = self.meta["inputs"][name]

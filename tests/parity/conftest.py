@@ -10,15 +10,6 @@ import torch
 sys.path.insert(0, str(Path(__file__).parent))
 from case import Case
 
-from mien.nn.initialisation import without_initialisation
-
-
-@pytest.fixture(autouse=True)
-def _nothing_is_drawn():
-    """A case brings every number, so what a network would draw first are zeros: ASIT's 295 million took 2.7 s."""
-    with without_initialisation():
-        yield
-
 
 @pytest.fixture(params=["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
 def device(request, monkeypatch):

@@ -162,7 +162,8 @@ def test_inversion_discriminator():
         for hook in hooks:
             hook.remove()
     check_all(case, outputs)
-    ours = {f"model_k.{theirs}": net.key.state_dict()[our] for our, theirs in discriminator_names(net.key).items()}
+    own = net.key.state_dict()
+    ours = {f"model_k.{theirs}": own[our] for our, theirs in discriminator_names(net.key).items()}
     case.check("key_weights_sum_after", torch.stack([ours[name].sum() for name in case.meta["tensors"]]))
 
 

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import pickle
 from pathlib import Path
 
 import cv2
@@ -9,7 +10,9 @@ import numpy as np
 import pytest
 
 from mien.__main__ import main
+from mien.data.parallel import cores
 from mien.data.readers import open_reader
+from mien.engine.reading.render import run
 from mien.synthetic.face.open_face import open_face
 from mien.synthetic.people import unframed_portrait
 
@@ -117,3 +120,20 @@ def test_a_folder_of_something_else_is_left_alone(photos, tmp_path, capsys):
     (tmp_path / "mine.txt").write_text("mine")
     assert main(["render", str(photos), "--output", str(tmp_path)]) == 2
     assert "is not empty, and no render.json" in capsys.readouterr().err
+
+
+def test_few_photos_start_no_processes_and_many_are_handed_to_them(tmp_path, monkeypatch):
+    found = []
+
+    def map_of(function, tasks, *, workers):
+        found.append((workers, pickle.loads(pickle.dumps((function, tasks))) == (function, tasks)))
+        return enumerate(map(function, tasks))
+
+    monkeypatch.setattr(run, "parallel_map", map_of)
+    cv2.imwrite(str(tmp_path / "grey.png"), np.full((200, 200, 3), 128, np.uint8))
+    for number, more in enumerate(([], ["--workers", "3"], [])):
+        assert (
+            main(["render", str(tmp_path / "grey.png"), "--output", str(tmp_path / str(number)), *more]) == 2
+        )  # no face
+        monkeypatch.setattr(run, "MANY_PHOTOS", 1)
+    assert found == [(1, True), (3, True), (cores(), True)]

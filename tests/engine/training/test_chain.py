@@ -54,8 +54,9 @@ def test_can_is_trained_by_one_command_and_goes_on(options, tmp_path, monkeypatc
     assert list(state) == list(read_chain("can/chain").steps) and state["face"] == faces
     can, face = load(output / "context" / "bundle"), load(output / "face" / "bundle")
     assert can.info.provenance["init"].startswith(f"face {faces}, voice {state['voice']}, classifier ")
+    own = can.face.encoder.state_dict()
     for name, value in face.face.encoder.state_dict().items():
-        assert value.equal(can.face.encoder.state_dict()[name]), name
+        assert value.equal(own[name]), name
     with pytest.raises(MienError, match=r"step face: .* was begun with data.batch_size 16, not 8"):
         chain("can/chain", **(options | {"data.batch_size": 8}))
     shown = capsys.readouterr().out

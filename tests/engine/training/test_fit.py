@@ -259,8 +259,9 @@ def test_a_network_is_fine_tuned_on_pictures_cut_out_as_it_knows_them(tiny, face
     (second,) = fit_command([*words, *tuned, "--input.box_scale=1.1", f"--output={tmp_path / '1'}"])
     start, end = load(first.bundle), load(second.bundle)
     assert (end.picture.box_scale, end.picture.box_shift) == (1.1, (0.0, 0.1))
-    norms = [name for name in start.state_dict() if "running" in name]
-    assert norms and all(torch.equal(start.state_dict()[name], end.state_dict()[name]) for name in norms)
+    before, after = start.state_dict(), end.state_dict()
+    norms = [name for name in before if "running" in name]
+    assert norms and all(torch.equal(before[name], after[name]) for name in norms)
     assert not torch.equal(start.trunk.stem_conv.weight, end.trunk.stem_conv.weight)
 
 

@@ -75,7 +75,8 @@ def test_classes_of_another_ifer_go_over_by_name():
 
 
 def released(network, names, prefix):
-    return {prefix + theirs: network.state_dict()[ours].clone() for ours, theirs in names.items()}
+    own = network.state_dict()
+    return {prefix + theirs: own[ours].clone() for ours, theirs in names.items()}
 
 
 def test_released_files_become_the_three_systems(tmp_path):

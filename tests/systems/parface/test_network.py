@@ -305,7 +305,8 @@ def test_imagenet_weights_fill_what_they_fit():
     torch.manual_seed(0)
     net = ResNetEncoder(size=256, outputs=9)
     names = resnet18_names(net)
-    theirs = {name: torch.full_like(net.state_dict()[ours], 0.5) for ours, name in names.items()}
+    own = net.state_dict()
+    theirs = {name: torch.full_like(own[ours], 0.5) for ours, name in names.items()}
     theirs = {name: value for name, value in theirs.items() if not name.startswith(("layer0.", "layer1.0.downsample"))}
     theirs["fc.weight"], theirs["fc.bias"] = torch.zeros(1000, 512), torch.zeros(1000)  # 1000 classes
     filled = {names[name] for name in load_resnet18(net, theirs)}

@@ -51,7 +51,8 @@ def test_other_sizes_are_recognised_and_come_back(size):
     assert (found["size"], found["points"]) == (size, 98)
     back = network_from_official(to_checkpoint(net))
     assert back.config.size == size and back.outputs["landmarks"].scheme == "98"
-    assert all(torch.equal(value, net.state_dict()[name]) for name, value in back.state_dict().items())
+    own = net.state_dict()
+    assert all(torch.equal(value, own[name]) for name, value in back.state_dict().items())
 
 
 def test_the_activation_must_be_stated_where_the_file_cannot_tell(whole, self_supervised):

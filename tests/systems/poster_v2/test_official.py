@@ -66,7 +66,8 @@ def test_whole_checkpoint_file_with_module_prefix(tmp_path, network, released):
     torch.save(content, tmp_path / "checkpoint.pth")
     read = network_from_official(read_checkpoint(tmp_path / "checkpoint.pth"))
     assert read.config.legacy and not read.training
-    assert all(torch.equal(v, read.state_dict()[k]) for k, v in network.state_dict().items())
+    found = read.state_dict()
+    assert all(torch.equal(v, found[k]) for k, v in network.state_dict().items())
 
 
 def test_what_is_dropped_is_named(released):
@@ -76,7 +77,8 @@ def test_what_is_dropped_is_named(released):
 
 
 def test_slim_files_without_what_never_runs_are_fine(released):
-    slim = {k: v for k, v in released.items() if k not in convert(released)[1].dropped}
+    dropped = convert(released)[1].dropped
+    slim = {k: v for k, v in released.items() if k not in dropped}
     assert len(slim) == 720
     assert from_official(slim).keys() == from_official(released).keys()
 
@@ -127,7 +129,8 @@ def test_ir50_in_both_layouts(arrange):
     theirs = arrange(to_official(trunk))
     assert ("body.20.res_layer.0.weight" in theirs) == (arrange is flat)
     read, report = network_from_official(theirs), convert(theirs)[1]
-    assert all(torch.equal(v, read.state_dict()[k]) for k, v in trunk.state_dict().items())
+    found = read.state_dict()
+    assert all(torch.equal(v, found[k]) for k, v in trunk.state_dict().items())
     assert len(report.matched) == len(trunk.state_dict()) and not report.missing
     assert all(k.startswith(("output_layer.", "body.21.")) for k in report.dropped)
 
@@ -181,8 +184,9 @@ def test_a_best_file_is_explained_and_rescued(tmp_path, network, released):
     images = [picture(4), picture(4) * 0.5]
     report = rescue.rescue_best(content, rescued, images)
     assert not rescued.training and len(report.matched) == 252
+    found = dict(rescued.named_parameters())
     for name, value in network.named_parameters():
-        assert torch.equal(dict(rescued.named_parameters())[name], value), name
+        assert torch.equal(found[name], value), name
     stem = torch.cat([rescued.trunk.stem_conv(batch) for batch in images])  # all of them weigh the same
     torch.testing.assert_close(rescued.trunk.stem_norm.running_mean, stem.mean((0, 2, 3)), rtol=1e-3, atol=1e-5)
 

@@ -149,7 +149,8 @@ def _without_ones(tensor: Tensor) -> list[int]:
 
 def generator_to_official(generator: Generator) -> dict[str, Tensor]:
     """The state dict in the released layout, shapes, filters and order: what its `load_state_dict` takes strictly."""
-    theirs = {released: generator.state_dict()[ours] for ours, released in generator_names(generator).items()}
+    own = generator.state_dict()
+    theirs = {released: own[ours] for ours, released in generator_names(generator).items()}
     for name in [name for name in theirs if re.fullmatch(r"convs\.\d*[02468]\.conv\.weight", name)]:
         theirs[name.replace("weight", "blur.kernel")] = fir_kernel(gain=4.0)
     for name in [name for name in theirs if re.fullmatch(r"to_rgbs\.\d+\.bias", name)]:
