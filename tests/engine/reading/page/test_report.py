@@ -17,9 +17,9 @@ from mien.engine.reading.page.gather import OPEN_TRACKS, gather
 from mien.engine.reading.page.report import report
 from mien.engine.reading.page.thumbnails import SIDE, cut_out
 from mien.engine.reading.tables.measures import Measures
-from mien.engine.reading.tables.moments import Course
 from mien.media.image import Picture
 from mien.media.tables.stored import open_table
+from mien.metrics.moments import Course
 from stored_run import face, layout, missing, write_run
 
 HOSTILE = "<script>alert(1)</script>.mp4"

@@ -9,10 +9,10 @@ import pytest
 from mien.__main__ import main
 from mien.core.errors import MienError
 from mien.engine.reading.tables.groups import read_groups
-from mien.engine.reading.tables.moments import MOST_BINS, Course, Moments
 from mien.engine.reading.tables.summarize import seconds_of, summarize
 from mien.engine.reading.tables.summary import GroupTotals, Part
 from mien.media.tables import read_rows
+from mien.metrics.moments import Moments
 from stored_run import CLASSES, face, layout, missing, write_run
 
 
@@ -116,16 +116,6 @@ def test_intervals_cover_the_true_mean() -> None:
     assert 86 <= hits <= 99
 
 
-def test_a_course_of_any_length_has_few_bins() -> None:
-    course, values = Course(1), np.arange(10_000.0)
-    for start in range(0, 10_000, 700):
-        course.add(values[start : start + 700] / 5, values[start : start + 700, None])
-    assert MOST_BINS / 2 <= course.bins <= MOST_BINS and course.moments.count.sum() == 10_000
-    assert np.nansum(course.moments.sum) == values.sum() and course.width_s == 2.0
-    assert course.moments.least[0, 0] == 0 and course.moments.largest[: course.bins].max() == 9999
-    assert course.moments.mean[100, 0] == pytest.approx(values[(values / 5 // 2) == 100].mean())
-
-
 @pytest.mark.parametrize(("text", "seconds"), [("1s", 1), ("500ms", 0.5), ("2min", 120), ("1.5", 1.5), ("1h", 3600)])
 def test_durations(text: str, seconds: float) -> None:
     assert seconds_of(text) == seconds
@@ -167,16 +157,3 @@ def test_what_is_given_is_never_replaced(run: Path, tmp_path: Path) -> None:
     with pytest.raises(MienError, match="would replace the table"):
         summarize(str(table), output=str(tmp_path), overwrite=True)
     assert (people.read_bytes(), table.read_bytes()) == held
-
-
-def test_rows_one_by_one_are_rows_together() -> None:
-    values = np.random.default_rng(0).normal(size=(9, 3))
-    values[2, 1] = np.nan
-    together, alone = Moments(2, 3), Moments(2, 3)
-    bins = np.arange(9) % 2
-    together.add(bins, values)
-    for i in range(9):
-        alone.add(bins[i : i + 1], values[i : i + 1])
-    for name in ("count", "sum", "squares", "least", "largest"):
-        assert np.allclose(getattr(together, name), getattr(alone, name)), name
-    assert np.allclose(together.sd[0, 0], values[::2, 0].std(ddof=1))

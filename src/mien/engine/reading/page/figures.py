@@ -7,7 +7,7 @@ from jaxtyping import Float
 
 from mien.engine.reading.page.gather import RunFacts, Track
 from mien.engine.reading.tables.measures import ASYMMETRY, Measures, shown
-from mien.engine.reading.tables.moments import Course
+from mien.metrics.moments import Course
 from mien.report.courses import Lane, course_figure, plane_figure, shares_figure
 from mien.report.svg import Scene
 

@@ -10,9 +10,9 @@ import numpy as np
 from mien.core.records import Box
 from mien.engine.reading.tables.groups import Groups
 from mien.engine.reading.tables.measures import Measures, stretches
-from mien.engine.reading.tables.moments import Course, Moments
 from mien.engine.reading.tables.summary import GroupMeasure, GroupTotals, Part
 from mien.media.tables.stored import Rows, StoredTable
+from mien.metrics.moments import Course, Moments
 from mien.runtime.formats.source import tracked
 from mien.runtime.tables import TRACK
 

@@ -14,8 +14,8 @@ from jaxtyping import Float
 from mien.core.errors import MienError
 from mien.engine.reading.tables.groups import Groups
 from mien.engine.reading.tables.measures import Measures, stretches
-from mien.engine.reading.tables.moments import Moments
 from mien.media.tables.stored import StoredTable
+from mien.metrics.moments import Moments
 from mien.metrics.significance import bootstrap_means, percentiles
 from mien.runtime.formats.source import TRACK, tracked
 

@@ -12,9 +12,9 @@ import numpy as np
 from jaxtyping import Float
 
 from mien.engine.reading.tables.measures import ASYMMETRY, Measures, shown
-from mien.engine.reading.tables.moments import Moments
 from mien.engine.reading.tables.summary import GroupMeasure, GroupTotals, Part
 from mien.media.files import atomic_path, csv_writer, printable, write_text
+from mien.metrics.moments import Moments
 from mien.report.courses import Lane, course_figure, shares_figure
 from mien.report.svg import Scene
 
