@@ -35,7 +35,8 @@ class GraphedNetwork:
         self._parameters = [p for p in network.parameters() if p.requires_grad]
         self._pool = torch.cuda.graph_pool_handle()
         self._forward, self._backward = torch.cuda.CUDAGraph(), torch.cuda.CUDAGraph()
-        with unchanged_buffers(network), torch.autocast("cuda", torch.bfloat16, enabled=bf16, cache_enabled=False):
+        device = inputs[0].device.type
+        with unchanged_buffers(network), torch.autocast(device, torch.bfloat16, enabled=bf16, cache_enabled=False):
             self._warm_up(network)
             try:
                 self._record(network)
