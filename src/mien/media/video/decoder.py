@@ -20,6 +20,7 @@ class Decoder:
     def __init__(self, container: "InputContainer") -> None:
         self.container, self.stream = container, container.streams.video[0]
         self.stream.thread_type = "AUTO"
+        self._av = import_av()  # kept: a generator that nobody ended is closed when Python no longer imports
         self.decoded = 0
         """Frames so far."""
         self.reason = ""
@@ -51,7 +52,7 @@ class Decoder:
             return None
         try:
             self.container.seek(round((float(first.time) + place.time_s) / float(unit)), stream=self.stream)
-        except import_av().FFmpegError:
+        except self._av.FFmpegError:
             return None
         following = iter(self)
         for frame in following:
@@ -66,7 +67,7 @@ class Decoder:
     def _packets(self) -> Iterator[Any]:
         try:
             yield from self.container.demux(self.stream)
-        except import_av().FFmpegError as error:
+        except self._av.FFmpegError as error:
             if not self.decoded:
                 raise
             self._damage(error)
@@ -75,9 +76,9 @@ class Decoder:
     def _decode(self, packet: Any) -> list[Any]:
         try:
             return list(self.stream.decode(packet))
-        except import_av().EOFError:
+        except self._av.EOFError:
             return []
-        except import_av().FFmpegError as error:
+        except self._av.FFmpegError as error:
             self._damage(error)
             return []
 
