@@ -37,7 +37,7 @@ def write_videos(shared: Path, folder: Path, seconds: float) -> dict[tuple[str, 
     found = {}
     for (name, faces), size in wanted.items():
         found[name, faces] = folder / f"{name}_{faces}.mp4"
-        with video_writer(found[name, faces], size=size, rate_hz=24.0, crf=23) as video:
+        with video_writer(found[name, faces], size=size, rate_hz=24.0, x264={"crf": "23"}) as video:
             for frame in frames(shared / VIDEO, selection=FrameSelection(end_s=seconds)):
                 video.picture(_picture(frame.pixels, size, faces), frame.timestamp_s)
     return found
