@@ -82,6 +82,7 @@ def published_step(batch: int, *, size: int, width: float) -> Callable[[], None]
         encoder.step()
         for optimizer in everything:
             optimizer.zero_grad()
+        # Times 0 as released, so that the backward pass goes through the discriminator all the same.
         (decoder_features - 0.0 * sum(gates)).backward(retain_graph=True)
         decoder.step()
         discriminator.zero_grad()

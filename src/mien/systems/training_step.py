@@ -150,7 +150,9 @@ class TrainingStep(L.LightningModule):
             if not isinstance(objective.when, Every) or objective.when(self.position.step, {}):
                 self._descend(objective, optimizer, batch)
         self._shared = {}
-        if self.step_options.cuda_graph and self._graphed is None and self.device.type == "cuda":
+        # In the first step, since later ones may leave an objective out.
+        recorded = self._graphed is not None or self.device.type != "cuda"
+        if self.step_options.cuda_graph and not recorded and self.position.step == 0:
             raise MienError(
                 "trainer.cuda_graph: this stage does not call its network as a whole, so nothing was recorded. "
                 "Leave it out."
