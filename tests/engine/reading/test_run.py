@@ -19,6 +19,7 @@ from PIL import Image
 from tiny_bundle import write_tiny_bundle
 
 from mien.core.errors import MienError
+from mien.engine.reading import drawings
 from mien.engine.reading import run as module
 from mien.media.tables import TableWriter
 from mien.runtime.tracking.state import State
@@ -126,6 +127,73 @@ def test_a_complete_run_accepts_new_pictures(photos: Path, tmp_path: Path, bundl
     assert "5 read before" in summary
     again = run(photos, output=tmp_path / "out", bundle=bundle, resume=True)
     assert len(rows(tmp_path / "out")) == 13 and "0 pictures in" in again
+
+
+@pytest.fixture(scope="module", params=[5, 48])
+def sheets(
+    request: pytest.FixtureRequest, given_photos: Path, tmp_path_factory: pytest.TempPathFactory, bundle: str
+) -> tuple[int, dict[str, np.ndarray]]:
+    """So many pictures on a sheet, and the sheets of an uninterrupted run of twelve."""
+    output = tmp_path_factory.mktemp("sheets")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(drawings, "PAGE", request.param)
+        run(given_photos, output=output, bundle=bundle, overlay=True)
+    return request.param, sheets_of(output)
+
+
+def sheets_of(output: Path) -> dict[str, np.ndarray]:
+    return {path.name: np.asarray(Image.open(path)).astype(np.int16) for path in output.glob("contact_sheet*.jpg")}
+
+
+@pytest.mark.parametrize("at", [1, 6, 8, 12])
+def test_the_contact_sheets_of_a_resumed_run_show_every_picture(  # noqa: PLR0917
+    given_photos: Path, sheets: tuple[int, dict[str, np.ndarray]], tmp_path: Path, bundle: str, at: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    page, whole = sheets
+    assert set(whole) == ({"contact_sheet.jpg"} if page == 48 else {f"contact_sheet_00{n}.jpg" for n in (1, 2, 3)})
+    monkeypatch.setattr(drawings, "PAGE", page)
+    with monkeypatch.context() as patched, pytest.raises(Stop):
+        stop_after(at, patched, whole=False)
+        run(given_photos, output=tmp_path / "out", bundle=bundle, overlay=True)
+    run(given_photos, output=tmp_path / "out", bundle=bundle, overlay=True, resume=True)
+    found = sheets_of(tmp_path / "out")
+    assert set(found) == set(whole)
+    for name, sheet in whole.items():  # thumbnails of overlays are not the thumbnails of pictures, bit for bit
+        assert sheet.shape == found[name].shape and np.abs(sheet - found[name]).mean() < 3
+
+
+def test_a_kill_between_the_last_row_and_the_contact_sheet_loses_no_sheet(
+    given_photos: Path, tmp_path: Path, bundle: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = drawings.write_jpeg
+
+    def stop(picture: np.ndarray, path: Path) -> None:
+        """The sheet is listed and not there."""
+        if path.name.startswith("contact_sheet"):
+            raise Stop
+        write(picture, path)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(drawings, "write_jpeg", stop)
+        for resume in (False, True):
+            with pytest.raises(Stop):
+                run(given_photos, output=tmp_path, bundle=bundle, overlay=True, resume=resume, limit=4)
+            assert len(rows(tmp_path)) == 5 and sheets_of(tmp_path) == {}
+    run(given_photos, output=tmp_path, bundle=bundle, overlay=True, resume=True, limit=4)
+    assert set(sheets_of(tmp_path)) == {"contact_sheet.jpg"}
+
+
+def test_more_pictures_than_a_sheet_holds_leave_no_sheet_of_fewer(
+    given_photos: Path, tmp_path: Path, bundle: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(drawings, "PAGE", 5)
+    for limit, names in (
+        (3, {"contact_sheet.jpg"}),
+        (12, {f"contact_sheet_00{number}.jpg" for number in (1, 2, 3)}),
+    ):
+        run(given_photos, output=tmp_path / "out", bundle=bundle, overlay=True, resume=True, limit=limit)
+        assert set(sheets_of(tmp_path / "out")) == names
 
 
 @pytest.mark.parametrize("at", [1, 7, 20])

@@ -70,8 +70,8 @@ class Stored:
 
     counts: Counts = field(default_factory=Counts)
     """Of all its rows."""
-    sources: set[str] = field(default_factory=set)
-    """Files that need no second reading, as the table names them; the last one may be half read."""
+    sources: dict[str, None] = field(default_factory=dict)
+    """Files that need no second reading, as the table names them and in its order; the last one may be half read."""
     last: str = ""
     """The file of the last row."""
     last_frame: int | None = None
@@ -95,7 +95,7 @@ def stored(path: Path, no_face: str, no_voice: str) -> Stored:
         if source != found.last:
             found.rows_before_last, found.last = found.counts.rows, source
             found.pictures_before_last = found.counts.pictures
-        found.sources.add(source)
+        found.sources[source] = None
         found.last_frame = int(frame) if rows[0]["timestamp"] else None
         _add(found.counts, rows, no_face, no_voice)
     return found

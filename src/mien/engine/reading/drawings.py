@@ -1,5 +1,6 @@
 """What `mien analyze` draws and writes beside its table: overlays, contact sheets, sheets of video frames, points."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -39,7 +40,9 @@ class Drawings:
         self.failed: list[str] = []
         """Pictures that could not be drawn, with the reason."""
         self._page: list[tuple[str, np.ndarray | None]] = []
-        self._pages = output.sheets() if output.resume else 0
+        self._resumed = 0
+        """Pictures of the page that an earlier start has read."""
+        self._pages = 0
         self._frames = SampledFrames(FRAMES_SHOWN)
         self._videos = videos
         self._drawn_video: DrawnVideo | None = None
@@ -50,14 +53,23 @@ class Drawings:
         self._write_faces(path, read, video=False)
         if not self.overlay:
             return
+        small = None
         try:
-            self._page.append((printable(path.name), self._drawn(path, read)))
+            small = self._drawn(path, read)
         except (ValueError, OSError, MemoryError) as error:
             if isinstance(error, MienError):  # the folder cannot be written
                 raise
             self.failed.append(f"{path}: not drawn ({error})")
+        self._page.append((printable(path.name), small))
         if len(self._page) == PAGE:
             self._write_page(last=False)
+
+    def resume(self, pictures: Sequence[Path]) -> None:
+        """Goes on behind these pictures, in the table's order: the sheet under way begins with their overlays."""
+        if self.overlay:
+            self._pages = len(pictures) // PAGE
+            self._page = [(printable(path.name), self._thumbnail(path)) for path in pictures[self._pages * PAGE :]]
+            self._resumed = len(self._page)
 
     def frame(self, path: Path, read: PictureReadings) -> None:
         """Of a video."""
@@ -128,6 +140,15 @@ class Drawings:
         write_jpeg(small if tiny else drawn(pixels, readings, own=pixels is not read.picture.pixels), target)
         return small
 
+    def _thumbnail(self, path: Path) -> np.ndarray | None:
+        """Of its overlay; None where it has none."""
+        try:
+            with Image.open(self.output.folder / OVERLAYS / f"{self.names.stem(path)}.jpg") as image:
+                image.thumbnail((THUMBNAIL, THUMBNAIL), Image.Resampling.BILINEAR)
+                return np.asarray(image.convert("RGB"))
+        except (ValueError, OSError):
+            return None
+
     def _write_faces(self, path: Path, read: PictureReadings, *, video: bool) -> None:
         """Points and meshes of each face."""
         for face in read.readings if self.points or self.meshes else []:
@@ -144,8 +165,11 @@ class Drawings:
         self._pages += 1
         alone = last and self._pages == 1
         name = f"{SHEET}.jpg" if alone else f"{SHEET}_{self._pages:03d}.jpg"
-        write_jpeg(contact_sheet(self._page), self.output.new_file(name))
-        self._page = []
+        if len(self._page) > self._resumed or not (self.output.folder / name).is_file():
+            write_jpeg(contact_sheet(self._page), self.output.new_file(name))
+        if not alone:
+            self.output.remove_file(f"{SHEET}.jpg")  # of an earlier start that had fewer pictures
+        self._page, self._resumed = [], 0
 
 
 class SampledFrames:

@@ -92,9 +92,10 @@ class OutputFolder:
         self._list.flush()
         return self.folder.joinpath(*parts)
 
-    def sheets(self) -> int:
-        """Contact sheets that an earlier start of this run has written."""
-        return len({path for path in self._listed() if path.parent == self.folder})
+    def remove_file(self, *parts: str) -> None:
+        """Of that path, where this run or an earlier start of it has listed it."""
+        if list(parts) in self._listed_parts():
+            self.folder.joinpath(*parts).unlink(missing_ok=True)
 
     def _listed(self) -> Iterator[Path]:
         """The files that files.jsonl names and this command writes; nothing else, whatever stands in it."""

@@ -162,6 +162,8 @@ class AnalyzeRun(PrintedRun):
                 f"{self.table.csv} holds none of these files ({found.last}, ...). Name the same inputs, from the same "
                 "folder, or another --output."
             )
+        pictures = {printable(str(path)): path for path in self.files if not self.videos.is_video(path)}
+        self.drawings.resume([pictures[source] for source in found.sources if source in pictures])
         return found
 
     def _half_read(self, found: Stored) -> Stored:
@@ -176,7 +178,7 @@ class AnalyzeRun(PrintedRun):
         self.again = f"{found.last}: read on from frame {half.frame + 1}, behind the last saved state; {before}"
         self.table.truncate(half.rows)
         kept = stored(self.table.csv, NO_FACE, NO_VOICE)
-        kept.sources.discard(half.source)
+        kept.sources.pop(half.source, None)
         kept.resumed = half
         return kept
 
