@@ -11,6 +11,7 @@ eager, as a share of the largest logit.
 import argparse
 import tempfile
 import time
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -19,11 +20,27 @@ import torch
 
 import poster_v2_torch as torch_benchmark
 from mien import create_model
-from mien.engine.bundles.export import export
+from mien.engine.export.command import DESCRIPTION, MODEL, export
+from mien.engine.export.int8 import quantise
+from mien.media.files import read_info, sha256_of, write_text
+from mien.runtime.runner import Runner
 from mien.systems.bundle import save_bundle
 from poster_v2_runner import pictures, runners
 
 SIZE = 112
+
+
+def inputs(batch: int) -> dict[str, np.ndarray]:
+    return {"image": pictures(batch, SIZE), "render": pictures(batch, SIZE)[..., ::-1].copy()}
+
+
+def in_int8(folder: Path, threads: int) -> Runner:
+    """The exported network as `mien export --int8` computes it, its ranges those of other random pictures."""
+    quantise(folder / "bundle" / MODEL, folder / "bundle" / MODEL, [inputs(32)])
+    info = read_info(folder / "bundle")
+    files = info.files | {MODEL: sha256_of(folder / "bundle" / MODEL)}
+    write_text(folder / "bundle" / DESCRIPTION, replace(info, files=files).to_json())
+    return Runner(folder / "bundle", threads=threads, backend="onnxruntime")
 
 
 def main() -> None:
@@ -48,8 +65,9 @@ def main() -> None:
         save_bundle(Path(folder) / "bundle", network)
         export(f"{folder}/bundle")
         variants = {"eager fp32": eager} | dict(runners(Path(folder) / "bundle", args.threads))
+        variants["onnxruntime int8"] = in_int8(Path(folder), args.threads)
         for batch in args.batches:
-            given = {"image": pictures(batch, SIZE), "render": pictures(batch, SIZE)[..., ::-1].copy()}
+            given = inputs(batch)
             runs = {name: partial(run, given) for name, run in variants.items()}
             found = {name: run() for name, run in runs.items()}
             wanted = found["eager fp32"]

@@ -43,7 +43,7 @@ def shortest_ms(work: Callable[[], object], repeats: int) -> float:
 
 def random_bundle(system: str, folder: Path) -> Path:
     from mien import create_model
-    from mien.engine.bundles.export import export
+    from mien.engine.export.command import export
     from mien.systems.bundle import save_bundle
 
     save_bundle(folder, create_model(system))

@@ -20,7 +20,7 @@ import torch
 
 import poster_v2_torch as torch_benchmark
 from mien.core.errors import MienError
-from mien.engine.bundles.export import export
+from mien.engine.export.command import export
 from mien.runtime.runner import Runner
 from mien.systems.bundle import save_bundle
 

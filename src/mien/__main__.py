@@ -39,7 +39,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "directions": ("mien.engine.reading.invert.directions_command:directions", "find directions in a code space"),
     "render": ("mien.engine.reading.render.command:render", "render the 3D face of each photo, with its parameters"),
     "explain": ("mien.engine.reading.explain.command:explain", "show which parts of a face move its expression"),
-    "export": ("mien.engine.bundles.export:export", "export a bundle's network to ONNX"),
+    "export": ("mien.engine.export.command:export", "export a bundle's network to ONNX"),
     "data list": ("mien.engine.datasets.list:list_data", "list supported data sets, layouts, class orders"),
     "data check": ("mien.engine.datasets.check:check", "check counts, unreadable and duplicate pictures"),
     "data stats": ("mien.engine.datasets.stats:stats", "sizes, brightness, class balance, subjects"),

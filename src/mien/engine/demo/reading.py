@@ -1,8 +1,8 @@
 """The steps of the tour that read: the network just trained reads drawings, the models that ship read photographs."""
 
-from mien.engine.bundles.export import export
 from mien.engine.demo import pictures
 from mien.engine.demo.tour import Tour
+from mien.engine.export.command import export
 from mien.engine.reading.asymmetry.command import asymmetry
 from mien.runtime.analyzer import Analyzer
 from mien.runtime.readings import Readings

@@ -4,6 +4,7 @@ import contextlib
 import io
 import logging
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -32,22 +33,20 @@ CHECKED = 16  # samples that the exported network is compared on
 class Agreement:
     """How an exported network compares with the original."""
 
-    main: str
-    """The compared output."""
     kind: str
-    """Of the compared output."""
-    difference: float
-    """The largest of any output, in the unit `of_what`."""
+    """Of the main output."""
     same: float
     """Share of the check's pictures given the same class; without classes, of those within the tolerance of reading."""
-
-    @property
-    def of_what(self) -> str:
-        return {"points": "sides of the crop"}.get(self.kind, "share of the largest")
+    furthest: str
+    """The output that differs most."""
+    difference: float
+    """By how much, in the unit `of_what`."""
+    of_what: str
+    """Unit of the difference."""
 
     @property
     def agreement(self) -> str:
-        return f"the same {'class' if self.kind == 'classes' else self.kind} on {self.same:.0%}"
+        return f"the same {'class' if self.kind == 'classes' else self.kind} on {100 * self.same:.3g}%"
 
 
 def write_onnx(system: System, path: Path) -> None:
@@ -133,24 +132,33 @@ def compare(system: System, path: Path) -> Agreement:
     inputs = _check_inputs(system)
     with torch.inference_mode():
         found = system.eval()(*(torch.from_numpy(inputs[name]) for name in _ports(system)))
-    wanted = {name: value.numpy() for name, value in found.items()}
     session = import_onnxruntime().InferenceSession(str(path), providers=["CPUExecutionProvider"])
     names = [output.name for output in session.get_outputs()]
+    wanted = {name: found[name].numpy() for name in names}
     # One by one and together: the batch must be free.
     single = [session.run(names, {k: v[i : i + 1] for k, v in inputs.items()}) for i in range(CHECKED)]
     alone = {name: np.concatenate([outputs[k] for outputs in single]) for k, name in enumerate(names)}
     together = dict(zip(names, session.run(names, inputs), strict=True))
-    differences = [
-        _difference(system.outputs[name], got[name], wanted[name]) for got in (alone, together) for name in names
-    ]
-    main = names[0]
-    kind = system.outputs[main].kind
+    found = (agreement(got, wanted, system.outputs) for got in (alone, together))
+    return max(found, key=lambda each: each.difference)
+
+
+def agreement(
+    got: Mapping[str, np.ndarray], wanted: Mapping[str, np.ndarray], outputs: Mapping[str, Output], *,
+    same_point: float = SAME_POINT,
+) -> Agreement:  # fmt: skip
+    """Of outputs by name, [samples, ...]. same_point: in sides of the crop; of other numbers, in their unit."""
+    main = next(iter(wanted))
+    kind = outputs[main].kind
     if kind == "classes":
-        same = (alone[main].argmax(1) == wanted[main].argmax(1)).mean()
+        same = (got[main].argmax(1) == wanted[main].argmax(1)).mean()
     else:
-        apart = np.abs(alone[main] - wanted[main]).reshape(CHECKED, -1)
-        same = (np.quantile(apart, 1 - TIED, axis=1) <= SAME_POINT).mean()
-    return Agreement(main, kind, max(differences), float(same))
+        apart = np.abs(got[main] - wanted[main]).reshape(len(got[main]), -1)
+        same = (np.quantile(apart, 1 - TIED, axis=1) <= same_point).mean()
+    differences = {name: _difference(outputs[name], got[name], wanted[name]) for name in wanted}
+    furthest = max(differences, key=lambda name: differences[name])
+    unit = "sides of the crop" if outputs[furthest].kind == "points" else "share of the largest"
+    return Agreement(kind, float(same), furthest, differences[furthest], unit)
 
 
 def _check_inputs(system: System) -> dict[str, np.ndarray]:

@@ -1,23 +1,28 @@
 """Export: the ONNX file answers as the network does, or it is not written."""
 
 import json
+import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from mien.core.errors import MienError
 from mien.core.spec import Output
+from mien.data.options import DataOptions
 from shape_checks import unchecked
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("onnxscript")
 
 from mien import create_model  # noqa: E402
-from mien.engine.bundles import export as module  # noqa: E402
-from mien.engine.bundles import onnx_network  # noqa: E402
-from mien.engine.bundles.export import export  # noqa: E402
+from mien.engine.export import command as module  # noqa: E402
+from mien.engine.export import onnx_network  # noqa: E402
+from mien.engine.export.command import export  # noqa: E402
+from mien.engine.export.int8 import calibration_faces  # noqa: E402
 from mien.runtime.runner import Runner  # noqa: E402
 from mien.systems.bundle import load, save_bundle  # noqa: E402
 from small_systems import CAN  # noqa: E402
@@ -53,7 +58,7 @@ def bundle(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_the_exported_network_gives_what_the_bundle_gives(bundle: Path) -> None:
     output = export(str(bundle))
-    assert "MB, expression within" in output and "the same class on 100%" in output
+    assert re.search(r"MB, (expression|latent) within \d", output) and "the same class on 100%" in output
     x = np.random.default_rng(0).normal(0, 1, (5, 3, 32, 32)).astype(np.float32)
     with torch.inference_mode():
         wanted = load(bundle)(torch.from_numpy(x))["expression"].numpy()
@@ -77,10 +82,72 @@ def test_a_bundle_for_reading_only_names_what_lies_in_it(bundle: Path, tmp_path:
 
 def test_a_network_that_differs_is_not_written(bundle: Path) -> None:
     before = (bundle / "system.json").read_text()
-    with pytest.raises(MienError, match=r"differs from the original: by .* Nothing was written"):
+    with pytest.raises(MienError, match=r"differs from the original: \w+ by .* Nothing was written"):
         export(str(bundle), tolerance=-1.0)
     assert not (bundle / "model.onnx").exists() and (bundle / "system.json").read_text() == before
     assert sorted(path.name for path in bundle.iterdir()) == ["README.md", "model.safetensors", "system.json"]
+
+
+@pytest.fixture(scope="module")
+def faces(tmp_path_factory: pytest.TempPathFactory) -> DataOptions:
+    """56 smooth pictures in two classes."""
+    root, rng = tmp_path_factory.mktemp("faces"), np.random.default_rng(0)
+    for number in range(56):
+        (root / "train" / ("happiness", "sadness")[number % 2]).mkdir(parents=True, exist_ok=True)
+        picture = Image.fromarray(rng.integers(0, 255, (5, 5, 3), dtype=np.uint8)).resize((32, 32))
+        picture.save(root / "train" / ("happiness", "sadness")[number % 2] / f"{number}.png")
+    return DataOptions("image_folder", root=str(root))
+
+
+def test_a_network_in_integers_reads_nearly_the_same(bundle: Path, faces: DataOptions, tmp_path: Path) -> None:
+    output = export(str(bundle), int8=True, output=str(tmp_path / "small"), data=faces)
+    assert re.search(r"the same class on [\d.]+% of 24 other faces", output)
+    card = (tmp_path / "small" / "README.md").read_text()
+    assert card.startswith(
+        "# a card\n\n**Computed in 8-bit integers, ranges from 32 faces of image_folder, split train. "
+    )
+    assert not (bundle / "model.onnx").exists()
+    whole, small = bundle_of_model(bundle, tmp_path), tmp_path / "small"
+    assert (small / "model.onnx").stat().st_size < 0.5 * (whole / "model.onnx").stat().st_size
+    x = calibration_faces(load(bundle).info, faces, "train")[1][0]["image"]
+    wanted = Runner(whole, backend="onnxruntime", threads=1)(x)
+    for backend in ("onnxruntime", "openvino"):
+        if backend == "openvino":
+            pytest.importorskip("openvino")
+        run = Runner(small, backend=backend, precision="fp32", threads=1)
+        got = run(x)
+        assert 0 < np.abs(got - wanted).max() < 0.15 * np.abs(wanted).max()
+        np.testing.assert_array_equal(run(x[:1]), got[:1])
+    assert run.info.provenance["int8"].startswith("8-bit integers")
+    assert run.info.provenance["exported_from"] == load(bundle).info.model_id
+
+
+def bundle_of_model(bundle: Path, folder: Path) -> Path:
+    export(str(bundle), output=str(folder / "whole"))
+    return folder / "whole"
+
+
+def test_integers_that_differ_too_much_and_too_few_faces_are_refused(
+    bundle: Path, faces: DataOptions, tmp_path: Path
+) -> None:
+    output = str(tmp_path / "small")
+    few = tmp_path / "few" / "train" / "happiness"
+    shutil.copytree(Path(faces.root) / "train" / "happiness", few)
+    for options, reason in (
+        ({"data": faces, "tolerance": 1e-6}, r"differs from the original: \w+ by .* \(accepted: 1e-06\)"),
+        ({"data": replace(faces, root=str(tmp_path / "few"))}, r"has 28 readable faces; --int8 needs 32"),
+        ({"data": replace(faces, root=str(tmp_path / "absent"))}, "no folder"),
+        ({"data": faces, "half": True}, "name one of them"),
+        ({"data": faces, "split": "nights"}, "nights"),
+        ({}, "Name a data set"),
+    ):
+        with pytest.raises(MienError, match=reason):
+            export(str(bundle), int8=True, output=output, **options)
+        assert not Path(output).exists()
+    with pytest.raises(MienError, match="name a folder for it"):
+        export(str(bundle), int8=True, data=faces)
+    with pytest.raises(MienError, match="Add --int8"):
+        export(str(bundle), data=faces)
 
 
 def test_mistakes_are_one_line(bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,7 +182,7 @@ def test_a_network_of_points_keeps_all_its_outputs(tmp_path: Path) -> None:
     info = save_bundle(tmp_path / "bundle", system)
     onnx_network.write_onnx(system.eval(), tmp_path / "bundle" / "model.onnx")
     found = onnx_network.compare(system, tmp_path / "bundle" / "model.onnx")
-    assert found.main == "landmarks" and found.difference < 1e-5 and found.same == 1.0
+    assert found.kind == "points" and found.difference < 1e-5 and found.same == 1.0
     module._describe(info, tmp_path / "bundle", tmp_path / "bundle")
     images = np.random.default_rng(0).normal(0, 1, (5, 3, 32, 32)).astype(np.float32)
     with torch.inference_mode():
