@@ -11,8 +11,8 @@ Every film is 960 x 540 at 25 frames a second, and of all but the demo videos th
 - crossings: two photographs cross, one in front of the other.
 
 Trembling is the standard deviation of a point about the mean of the frames before and after (times the root of 2/3:
-white noise has its own), of the error where there is a truth, in % of the distance of the outer eye corners. Lost
-frames are those in which nothing stands at a face that is not hidden.
+white noise has its own), of the error where there is a truth, in % of the largest distance of the outer eye corners.
+Lost frames are those in which nothing stands at a face that is not hidden.
 """
 
 import argparse
@@ -219,6 +219,15 @@ def corners(points: Points) -> float:
     return float(np.linalg.norm(points[36] - points[45]))
 
 
+def eye_distances(truth: list[dict[int, Points | None]]) -> dict[int, float]:
+    """By person, where they are largest: a turned face is not smaller."""
+    found: dict[int, float] = {}
+    for each in truth:
+        for person, points in each.items():
+            found[person] = max(found.get(person, 0.0), corners(points) if points is not None else 0.0)
+    return found
+
+
 def measure(analyzer: object, film: Film, found: Found) -> None:
     from mien.media.streams.source import ArrayFrames
 
@@ -229,6 +238,7 @@ def measure(analyzer: object, film: Film, found: Found) -> None:
     found.processor_s += time.process_time() - start
     found.frames += len(frames)
     numbers: dict[int, set[int]] = {}
+    units = eye_distances(film.truth)
     for i, (read, truth) in enumerate(zip(reads, film.truth, strict=True)):
         left = [r for r in read.readings if r.success and r.points is not None]
         hidden = any(points is None for points in truth.values())
@@ -237,14 +247,14 @@ def measure(analyzer: object, film: Film, found: Found) -> None:
                 continue
             found.faces += 1
             away = [float(np.linalg.norm(r.points.landmarks_px - points, axis=1).mean()) for r in left]
-            away = [each / corners(points) for each in away]
+            away = [each / units[person] for each in away]
             if not away or min(away) > 0.5:
                 found.lost += 1
                 continue
             reading = left.pop(int(np.argmin(away)))
             numbers.setdefault(person, set()).add(reading.track_id)
             found.errors.append(100 * min(away))
-            error = 100 * (reading.points.landmarks_px - points) / corners(points)
+            error = 100 * (reading.points.landmarks_px - points) / units[person]
             probabilities = np.array(list(reading.probabilities.values()))
             courses.setdefault(person, []).append((i, error, probabilities, reading.track_id))
         found.extra += 0 if hidden else len(left)
