@@ -17,9 +17,9 @@ from mien.runtime.tracking.tracker import DETECT_EVERY
 SPEC = PictureInput(size=32)
 
 
-def face_at(x: float, y: float, *, side: float, confidence: float = 0.8) -> FacePoints:
+def face_at(x: float, y: float, *, side: float) -> FacePoints:
     grid = np.stack(np.meshgrid(np.linspace(-0.5, 0.5, 17), np.linspace(-0.5, 0.5, 4)), -1).reshape(68, 2)
-    return FacePoints(grid * side + (x, y), confidence=np.full(68, confidence))
+    return FacePoints(grid * side + (x, y))
 
 
 def located(pixels: np.ndarray, boxes: list[tuple[float, float, float, float]]) -> Faces:
@@ -42,14 +42,12 @@ def test_a_detector_that_trembles_does_not_move_the_crop() -> None:
     np.testing.assert_array_equal(one.crops[SPEC], other.crops[SPEC])
 
 
-def test_unsure_points_leave_the_detectors_box_and_the_largest_face_comes_first() -> None:
+def test_points_elsewhere_leave_the_detectors_box_and_the_largest_face_comes_first() -> None:
     pixels = np.zeros((300, 600, 3), np.uint8)
     boxes = [(100.0, 100.0, 180.0, 180.0), (300.0, 100.0, 370.0, 170.0), (400.0, 100.0, 460.0, 160.0)]
-    unsure, small, large = (
-        face_at(140, 140, side=300, confidence=0.4), face_at(335, 135, side=40), face_at(430, 130, side=90)
-    )  # fmt: skip
-    (faces,) = read_so([located(pixels, boxes)], [unsure, small, large])
-    assert faces.points == [large, unsure, small] and faces.boxes[1] == boxes[0]
+    astray, small, large = face_at(140, 140, side=300), face_at(335, 135, side=60), face_at(430, 130, side=90)
+    (faces,) = read_so([located(pixels, boxes)], [astray, small, large])
+    assert faces.points == [large, astray, small] and faces.boxes[1] == boxes[0]
     assert faces.scores == pytest.approx([0.8, 1.0, 0.9])
 
 

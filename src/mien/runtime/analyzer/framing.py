@@ -8,13 +8,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from mien.core.framing import detector_box
+from mien.core.geometry import intersection_over_union
 from mien.core.records import Box, FacePoints
 from mien.media.detect import Detection
 from mien.runtime.analyzer.batches import Ready
 from mien.runtime.faces import FaceFinder, Faces, PictureTask
-from mien.runtime.tracking.tracker import is_sure
 from mien.runtime.tracking.tracks import side
 
+SAME_FACE = 0.4  # of the union of the boxes; of turned faces the two have less in common than of frontal ones
 Points = list[FacePoints | None]
 
 
@@ -36,5 +37,6 @@ def _about_points(finder: FaceFinder, task: PictureTask, faces: Faces, points: I
 
 
 def _box_about(points: FacePoints | None, found: Detection) -> Box:
-    """In the detector's framing about points that are sure of themselves, else the detector's."""
-    return found.box if points is None or not is_sure(points) else detector_box(points.landmarks_px)
+    """In the detector's framing about the points; the detector's where they are not of its face."""
+    box = found.box if points is None else detector_box(points.landmarks_px)
+    return box if intersection_over_union(box, found.box) >= SAME_FACE else found.box

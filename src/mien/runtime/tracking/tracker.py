@@ -174,7 +174,7 @@ class FaceTracker:
         return {
             track.number: points
             for track, points, box, close in zip(active, found, boxes, crowded, strict=True)
-            if not close and is_sure(points) and intersection_over_union(box, track.expected(time_s)) >= JUMP
+            if not close and _is_sure(points) and intersection_over_union(box, track.expected(time_s)) >= JUMP
         }
 
     def _place(self, track: Track, points: FacePoints, time_s: float) -> None:
@@ -224,7 +224,7 @@ class FaceTracker:
                 track.remember(looks(place))
 
 
-def is_sure(points: FacePoints) -> bool:
+def _is_sure(points: FacePoints) -> bool:
     """Whether the points look like a face's: by their stated confidence, where the network states any."""
     return points.confidence is None or float(points.confidence.mean()) >= SURE
 
