@@ -207,6 +207,15 @@ def test_frames_are_chosen_by_their_times(tmp_path):
     assert indices == [4, 5, 8, 13, 18]
 
 
+def test_a_damaged_time_does_not_end_the_reading(tmp_path, monkeypatch):
+    write_video(tmp_path / "a.mkv", times=list(range(0, 1200, 100)))
+    time_of = Decoder.time_of
+    monkeypatch.setattr(Decoder, "time_of", lambda self, i, frame: 30.0 if i == 3 else time_of(self, i, frame))
+    read = list(frames(tmp_path / "a.mkv", selection=FrameSelection(end_s=0.8)))
+    assert [frame.index for frame in read] == [0, 1, 2, 4, 5, 6, 7]
+    assert [frame.index for frame in frames(tmp_path / "a.mkv")] == list(range(12))
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
