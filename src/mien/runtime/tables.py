@@ -24,9 +24,9 @@ from mien.runtime.trust.columns import TrustColumns
 
 CROPS = (
     "Each network reads its own crop of a face: its box, shifted by box_shift and enlarged by box_scale (shares of its "
-    "side), brought to size x size pixels as its inputs say. The box is the detector's; in a video with landmarks it is "
-    "computed from these, in the detector's framing. Landmarks are read a second time in a crop "
-    "around the points found first, turned upright."
+    "side), brought to size x size pixels as its inputs say. The box is the detector's, in a video with landmarks that "
+    "about them in the detector's framing. Landmarks are read a second time in a crop around the points found first, "
+    "turned upright."
 )
 FRAME_OF_REFERENCE = (
     "Pixels of the upright picture (after EXIF rotation; of a video after its display matrix, with square pixels), at "
