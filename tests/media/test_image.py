@@ -1,6 +1,7 @@
 """Any file to upright RGB pixels, or one line that says why not."""
 
 import io
+import os
 import struct
 import zlib
 from pathlib import Path
@@ -341,8 +342,6 @@ def test_a_tiff_is_turned_once(tmp_path: Path, orientation: int) -> None:
 
 
 def test_pipes_and_links_in_circles_are_one_line(tmp_path: Path) -> None:
-    import os
-
     os.mkfifo(tmp_path / "pipe.jpg")
     (tmp_path / "loop.jpg").symlink_to(tmp_path / "loop.jpg")
     (tmp_path / "nothing.jpg").symlink_to(tmp_path / "absent.jpg")
@@ -359,3 +358,42 @@ def test_kinds_that_are_not_read_are_counted(tmp_path: Path) -> None:
     assert left_out([tmp_path]) == {".heic": 2, ".cr2": 1, ".heif": 1}
     assert left_out([tmp_path, tmp_path / "b.HEIC"]) == {".heic": 2, ".cr2": 1, ".heif": 1}
     assert left_out([str(tmp_path / "*.heic"), tmp_path / "a.jpg"]) == {".heic": 1}
+
+
+@pytest.mark.parametrize("suffix", ["gif", "png", "webp", "tif"])
+def test_only_the_first_of_several_pictures_is_read_and_the_note_says_so(tmp_path: Path, suffix: str) -> None:
+    first, second = (Image.fromarray(np.full((20, 30, 3), shade, np.uint8)) for shade in (40, 200))
+    first.save(tmp_path / f"one.{suffix}")
+    first.save(tmp_path / f"two.{suffix}", save_all=True, append_images=[second])
+    assert load_image(tmp_path / f"one.{suffix}").note == ""
+    read = load_image(tmp_path / f"two.{suffix}")
+    assert abs(int(read.pixels.mean()) - 40) < 5
+    assert read.note == "the first of several pictures in this file, the others are not read"
+
+
+def test_a_transport_stream_is_a_video_and_typescript_is_none(tmp_path: Path) -> None:
+    (tmp_path / "film.ts").write_bytes((b"G@" + bytes(186)) * 4)
+    (tmp_path / "code.ts").write_text("Good code, " * 100)
+    assert picture_files([tmp_path], videos=True) == [tmp_path / "film.ts"] and is_video(tmp_path / "film.ts")
+    with pytest.raises(MienError, match="no pictures"):
+        picture_files([tmp_path])
+    (tmp_path / "film.jpg").write_bytes(b"\x1aE\xdf\xa3" + bytes(40))
+    with pytest.raises(MienError, match=r"a video whose name is no video's. Rename it: .mp4"):
+        load_image(tmp_path / "film.jpg")
+
+
+def test_a_folder_that_cannot_be_listed_is_not_left_out_in_silence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed, listed = tmp_path / "closed", os.scandir
+    closed.mkdir()
+    (tmp_path / "a.jpg").touch()
+
+    def scandir(path: str) -> object:
+        if Path(path) == closed:
+            raise PermissionError(13, "Permission denied", path)
+        return listed(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    assert picture_files([tmp_path]) == [tmp_path / "a.jpg", closed]
+    assert picture_files([closed]) == [closed]

@@ -169,6 +169,23 @@ def test_a_video_that_is_cut_short_says_so_in_its_last_frame(tmp_path):
     assert re.search(r"the video is cut short: [\d.]+ s of the [\d.]+ s that its header states", last.note)
 
 
+def test_frames_that_an_edit_list_hides_are_not_missing(tmp_path):
+    write_video(tmp_path / "a.mp4", times=list(range(-500, 500, 100)))
+    read = list(frames(tmp_path / "a.mp4"))
+    assert [round(frame.timestamp_s, 2) for frame in read] == [0.0, 0.1, 0.2, 0.3, 0.4]
+    assert video_info(tmp_path / "a.mp4").frames == 10 and not any(frame.note for frame in read)
+
+
+def test_parts_that_a_transport_stream_lacks_are_noted(tmp_path):
+    write_video(tmp_path / "a.ts", times=list(range(0, 1200, 100)))
+    assert not any(frame.note for frame in frames(tmp_path / "a.ts"))
+    content = (tmp_path / "a.ts").read_bytes()
+    of_video = [at for at in range(0, len(content), 188) if content[at + 1 : at + 3] == b"\x41\x00"]
+    (tmp_path / "b.ts").write_bytes(content[: of_video[9]] + content[of_video[9] + 188 :])
+    read = list(frames(tmp_path / "b.ts"))
+    assert len(read) < 12 and [frame.note for frame in read if frame.note] == ["1 damaged packet before it"]
+
+
 def test_frames_are_chosen_by_their_times(tmp_path):
     """Of a variable rate: 10 a second, a gap, 25 a second."""
     times = [*range(0, 500, 100), *range(900, 1500, 40)]
@@ -188,6 +205,15 @@ def test_frames_are_chosen_by_their_times(tmp_path):
         chosen(start_s=2.0)
     indices = [frame.index for frame in frames(tmp_path / "a.mkv", selection=FrameSelection(rate_hz=5.0), first=3)]
     assert indices == [4, 5, 8, 13, 18]
+
+
+def test_a_damaged_time_does_not_end_the_reading(tmp_path, monkeypatch):
+    write_video(tmp_path / "a.mkv", times=list(range(0, 1200, 100)))
+    time_of = Decoder.time_of
+    monkeypatch.setattr(Decoder, "time_of", lambda self, i, frame: 30.0 if i == 3 else time_of(self, i, frame))
+    read = list(frames(tmp_path / "a.mkv", selection=FrameSelection(end_s=0.8)))
+    assert [frame.index for frame in read] == [0, 1, 2, 4, 5, 6, 7]
+    assert [frame.index for frame in frames(tmp_path / "a.mkv")] == list(range(12))
 
 
 @pytest.mark.parametrize(

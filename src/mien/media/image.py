@@ -55,9 +55,18 @@ PICTURES = (
 UNREAD_KINDS = (
     ".heic", ".heif", ".hif", ".cr2", ".cr3", ".crw", ".nef", ".nrw", ".arw", ".srf", ".sr2", ".dng", ".raf", ".orf",
     ".rw2", ".pef", ".srw", ".x3f", ".3fr", ".erf", ".kdc", ".mrw", ".raw", ".jxl", ".jxr", ".psd", ".tga", ".exr",
-    ".hdr", ".ico", ".svg", ".vob", ".ogv", ".mxf", ".rm", ".rmvb", ".asf", ".divx", ".insv", ".lrv",
+    ".hdr", ".ico", ".svg", ".rm", ".rmvb", ".insv", ".lrv",
 )  # fmt: skip
-VIDEOS = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".flv", ".3gp", ".mts", ".m2ts")
+VIDEOS = (
+    ".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".flv", ".3gp", ".mts", ".m2ts", ".m2v",
+    ".vob", ".ogv", ".mxf", ".asf", ".divx", ".y4m",
+)  # fmt: skip
+_TRANSPORT_STREAM, _PACKET = b"G", 188  # what each packet of a .ts begins with; the name is TypeScript's too
+# First bytes of videos, for whoever names one by an extension that is no video's.
+_VIDEO_STARTS = (
+    b"\x1aE\xdf\xa3", b"OggS", b"FLV", b"\0\0\1\xba", b"\0\0\0\1", b"YUV4MPEG2", b"G@",
+    b"0&\xb2u\x8ef\xcf\x11",
+)  # fmt: skip
 # Only these decoders are tried: no PostScript, no PDF, nothing that starts a program. JPEG includes MPO.
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "JPEG2000", "PPM", "AVIF")
 _STRIP_PIXELS = 1 << 18
@@ -184,7 +193,9 @@ def _decoded(image: Image.Image, path: Path, factor: int, note: str) -> Picture:
             # Only now: Pillow brings some kinds (TIFF) upright by itself while it loads them, and then forgets the tag.
             turn = _orientation(image)
             size = image.size if factor == 1 else size
-            return Picture(_pixels(image, turn), 1 / factor, size[::-1] if turn in _TURNED else size, note)
+            pixels = _pixels(image, turn)
+            note = "; ".join(filter(None, [note, _others(image)]))
+            return Picture(pixels, 1 / factor, size[::-1] if turn in _TURNED else size, note)
     # Decoders raise nearly anything on damaged files: OSError, SyntaxError, ValueError, struct.error, MemoryError, ...
     except Exception as error:
         raise MienError(f"{path}: damaged or cut short ({one_line(error)}). Copy or export it anew.") from error
@@ -200,7 +211,7 @@ def _open(file: Metered, path: Path) -> Image.Image:
         raise MienError(f"{path}: the file is empty (0 bytes).")
     factory = _decoder(start)
     if factory is None:
-        raise MienError(f"{path}: {_no_picture(start)}. Known: {', '.join(_FORMATS)}.")
+        raise MienError(f"{path}: {_no_picture(start)}.")
     try:
         file.seek(0)
         return factory(file, str(path))
@@ -222,11 +233,14 @@ def _decoder(start: bytes) -> Callable[[Any, str], Image.Image] | None:
 
 
 def _no_picture(start: bytes) -> str:
+    known = f"Known: {', '.join(_FORMATS)}"
     if start[4:12] in (b"ftypheic", b"ftypheix", b"ftypmif1", b"ftyphevc"):
-        return "a HEIC picture, which is not read here; export it as JPEG"
+        return f"a HEIC picture, which is not read here; export it as JPEG. {known}"
+    if start.startswith(_VIDEO_STARTS) or start[4:8] == b"ftyp" or start[8:12] == b"AVI ":
+        return f"a video whose name is no video's. Rename it: {', '.join(VIDEOS)}, .ts"
     if start.lstrip()[:1] == b"<":
-        return "not a picture but a web page or XML"
-    return f"not a picture (it begins with {start[:12]!r})"
+        return f"not a picture but a web page or XML. {known}"
+    return f"not a picture (it begins with {start[:12]!r}). {known}"
 
 
 def _reduction(
@@ -263,6 +277,17 @@ def _count_scans(image: Image.Image, file: BinaryIO, path: Path) -> None:
     most = min(SCANS, max(20, SCANNED_PIXELS // (image.width * image.height)))
     if scans > most:
         raise MienError(f"{path}: a JPEG in {scans:,} scans, of which {most} are read. Export it anew.")
+
+
+def _others(image: Image.Image) -> str:
+    """A note on the pictures behind the first one of a file; what JPEGs have there are previews and depth."""
+    if image.format in ("JPEG", "MPO"):
+        return ""
+    try:
+        several = bool(getattr(image, "is_animated", False))  # looks for a second one in GIF
+    except Exception:  # the rest of the file is damaged, which the first picture does not need
+        return ""
+    return "the first of several pictures in this file, the others are not read" if several else ""
 
 
 def _pixel_count(image: Image.Image, factor: int) -> int:
@@ -346,8 +371,19 @@ def save_png(
 
 
 def is_video(path: Path | str) -> bool:
-    """By its extension, in any case."""
-    return Path(path).suffix.lower() in VIDEOS
+    """By its extension, in any case; a .ts by its content."""
+    return Path(path).suffix.lower() in VIDEOS or _is_transport_stream(Path(path))
+
+
+def _is_transport_stream(path: Path) -> bool:
+    if path.suffix.lower() != ".ts" or not path.is_file():
+        return False
+    try:
+        with path.open("rb") as file:
+            start = file.read(2 * _PACKET + 1)
+    except OSError:
+        return False
+    return start[::_PACKET] == 3 * _TRANSPORT_STREAM
 
 
 def picture_files(inputs: Sequence[Path | str], *, videos: bool = False) -> list[Path]:
@@ -393,25 +429,31 @@ def _matches(item: Path, extensions: tuple[str, ...]) -> Iterator[Path]:
         for name in glob.glob(str(item), recursive=True):  # noqa: PTH207 (Path.glob wants relative patterns)
             if Path(name).is_dir():
                 yield from _walk(Path(name), extensions)
-            elif _wanted(name, extensions):
+            elif _wanted(Path(name), extensions):
                 yield Path(name)
 
 
 def _walk(folder: Path, extensions: tuple[str, ...]) -> Iterator[Path]:
-    """Files below a folder; a folder reached twice, as through a link to its parent, is entered once."""
+    """Files below a folder; a folder reached twice, as through a link to its parent, is entered once.
+
+    A folder that cannot be listed is given itself: reading it gives the reason.
+    """
     entered: set[str] = set()
-    for where, folders, names in os.walk(folder, followlinks=True):
+    refused: list[Path] = []
+    for where, folders, names in os.walk(folder, followlinks=True, onerror=lambda e: refused.append(Path(e.filename))):
         entered.add(os.path.realpath(where))
         folders[:] = [
             name
             for name in sorted(folders)
             if is_own_folder(name) and os.path.realpath(Path(where, name)) not in entered
         ]
-        yield from (Path(where, name) for name in names if _wanted(name, extensions))
+        yield from (Path(where, name) for name in names if _wanted(Path(where, name), extensions))
+    yield from refused
 
 
-def _wanted(name: str, extensions: tuple[str, ...]) -> bool:
-    return not Path(name).name.startswith(".") and Path(name).suffix.lower() in extensions
+def _wanted(path: Path, extensions: tuple[str, ...]) -> bool:
+    known = path.suffix.lower() in extensions or (".mp4" in extensions and _is_transport_stream(path))
+    return known and not path.name.startswith(".")
 
 
 def _nothing(item: Path, videos: bool) -> str:

@@ -99,12 +99,18 @@ class FaceFinder:
 
     def find(self, task: PictureTask) -> Faces:
         """Raises MienError for a file that cannot be read."""
+        located = self.locate(task)
+        assert located.picture is not None
+        picture = self._finer(task, located.picture, located.boxes)
+        return replace(self.cut(task, picture, located.boxes, located.scores), detections=located.detections)
+
+    def locate(self, task: PictureTask) -> Faces:
+        """Where they are, nothing is cut out. Raises MienError for a file that cannot be read."""
         picture = task.load()
         found = sorted(self._detector(picture.scale)(picture.pixels), key=lambda face: -face.side)[: self.max_faces]
         found = [face.scaled(1 / picture.scale, 1 / picture.scale) for face in found]
-        boxes = [face.box for face in found]
-        faces = self.cut(task, self._finer(task, picture, boxes), boxes, [face.score for face in found])
-        return replace(faces, detections=found)
+        boxes, scores = [face.box for face in found], [face.score for face in found]
+        return Faces(picture, boxes, scores, note=picture.note, detections=found)
 
     def cut(self, task: PictureTask, picture: Picture, boxes: list[Box], scores: list[float]) -> Faces:
         """The faces in these boxes, in pixels of the original."""
@@ -117,10 +123,10 @@ class FaceFinder:
         """What this thread's detector finds in a frame of a video."""
         return self._detector(1.0)(pixels)
 
-    def attempt(self, task: PictureTask) -> Faces:
-        """As `find`; what cannot be read is a note, so that no file stops the others."""
+    def attempt(self, task: PictureTask, *, cut: bool = True) -> Faces:
+        """As `find`, or `locate`; what cannot be read is a note, so that no file stops the others."""
         try:
-            return self.find(task)
+            return self.find(task) if cut else self.locate(task)
         except MienError as error:
             return Faces(None, note=str(error))
         except Exception as error:  # an unforeseen one, of a decoder or the detector

@@ -23,9 +23,10 @@ from mien.runtime.networks import FaceOutput
 from mien.runtime.trust.columns import TrustColumns
 
 CROPS = (
-    "Each network reads its own crop of a face: the detector's box, shifted by box_shift and enlarged by box_scale "
-    "(shares of its side), brought to size x size pixels as its inputs say. Landmarks are read a second time in a crop "
-    "around the points found first, turned upright."
+    "Each network reads its own crop of a face: its box, shifted by box_shift and enlarged by box_scale (shares of its "
+    "side), brought to size x size pixels as its inputs say. The box is the detector's, in a video with landmarks that "
+    "about them in the detector's framing. Landmarks are read a second time in a crop around the points found first, "
+    "turned upright."
 )
 FRAME_OF_REFERENCE = (
     "Pixels of the upright picture (after EXIF rotation; of a video after its display matrix, with square pixels), at "
@@ -53,7 +54,7 @@ _FIRST = (
         TRACK, "integer", "", "0..",
         "number of the person's face within its video, the same in all frames, by appearance; empty for a picture",
     ),
-    Column("box_x0", "number", "pixels", "", "left edge of the detector's box", _PIXELS),
+    Column("box_x0", "number", "pixels", "", "left edge of the box of the face", _PIXELS),
     Column("box_y0", "number", "pixels", "", "upper edge", _PIXELS),
     Column("box_x1", "number", "pixels", "", "right edge", _PIXELS),
     Column("box_y1", "number", "pixels", "", "lower edge", _PIXELS),

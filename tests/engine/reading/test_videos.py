@@ -66,6 +66,8 @@ def test_followed_faces_have_one_number_and_end_with_the_face(
     for found in (every, tracked):
         assert [row["track_id"] for row in found] == ["0"] * 15 + [""] * 5
     assert json.loads((tmp_path / "tracked" / "readings.json").read_text())["detect_every"] == 10
+    with pytest.raises(MienError, match=r"was read with detect_every 10, this run has 1"):
+        run(video, output=tmp_path / "tracked", bundle=bundle, detect_every=1, resume=True, **options)
 
 
 def test_a_video_with_labelled_faces_keeps_times_and_sound(video: Path, tmp_path: Path, bundle: str) -> None:

@@ -22,7 +22,7 @@ def analyze(
     fps: float | None = None,
     start: str | None = None,
     end: str | None = None,
-    detect_every: int = 10,
+    detect_every: int | None = None,
     max_faces: int | None = None,
     stdin_frames: str | None = None,
     with_: str = "",
@@ -69,7 +69,7 @@ def analyze(
         start: of a video, read from this time on: seconds, or minutes:seconds.
         end: of a video, read up to this time.
         detect_every: of a video, the detector looks at one frame in so many at least, and landmarks follow each face in
-            between; 1 is every frame, slower.
+            between; 1 is every frame. By default 1 with yunet, and 10 with dlib, which is slower.
         max_faces: largest number of faces in a picture or frame, the largest ones; by default all.
         stdin_frames: what comes through standard input (-) is raw RGB frames, 8 bits a channel:
             WIDTHxHEIGHT@RATE, such as 640x360@25.
@@ -153,7 +153,7 @@ def analyze(
             "backend": backend, "precision": precision, "threads": threads, "smooth": smooth,
             "affect": extras["affect"], "face3d": face3d_bundle or extras["face3d"],
             "landmarks": landmarks_for(bundles, landmarks, landmark_bundle),
-            "detect_every": positive(detect_every, "detect-every") or 1,
+            "detect_every": positive(detect_every, "detect-every"),
             "max_faces": positive(max_faces, "max-faces"), "coverage": coverage, "abstain": abstain,
             "logit_adjust": logit_adjust,
         }  # fmt: skip

@@ -110,12 +110,16 @@ def _selected(
     """Of the decoder's frames those that are chosen and not before `first`; as `frames`. name: of what is decoded."""
     held: Frame | None = None  # the last frame has the note of the end, so one is always kept back
     before_s: float | None = None
+    past = 0  # frames in a row behind the end: a damaged one may state any time
     for index, frame in decoded:
         time_s = decoder.time_of(index, frame)
-        if chosen.is_past(time_s):
+        past = past + 1 if chosen.is_past(time_s) else 0
+        if past > 1:
             if held is not None:
                 yield held
             return
+        if past:
+            continue
         if chosen.picks(index, time_s, before_s):
             note = decoder.note()  # of what was damaged before `first`, an earlier frame had it
             if index >= first:

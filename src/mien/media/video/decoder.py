@@ -31,6 +31,8 @@ class Decoder:
         self._last = 0.0
         self._damaged = 0
         self._corrupt = 0
+        self._incomplete: list[int] = []  # times of packets that the container knows to lack parts
+        self._trimmed = False
         aspect = self.stream.sample_aspect_ratio
         self._aspect = float(aspect) if aspect else 1.0
 
@@ -39,7 +41,9 @@ class Decoder:
             for frame in self._decode(packet):
                 self.decoded += 1
                 self._corrupt += bool(frame.is_corrupt)
+                self._count_incomplete(frame.pts)
                 yield frame
+        self._count_incomplete(None)
 
     def sought(self, place: Place) -> Iterator[Any] | None:
         """The frames from that one on, by a search for the keyframe before it; None where it is not found so."""
@@ -74,6 +78,9 @@ class Decoder:
             yield None  # the frames that the decoder still holds
 
     def _decode(self, packet: Any) -> list[Any]:
+        if packet is not None:
+            self._incomplete += [packet.pts or 0] if packet.is_corrupt else []
+            self._trimmed |= packet.is_discard  # an edit list: decoded, and not shown
         try:
             return list(self.stream.decode(packet))
         except self._av.EOFError:
@@ -81,6 +88,12 @@ class Decoder:
         except self._av.FFmpegError as error:
             self._damage(error)
             return []
+
+    def _count_incomplete(self, time: int | None) -> None:
+        """Those up to that time, in units of the stream; None for all: the decoder gives frames later than packets."""
+        before = len(self._incomplete)
+        self._incomplete = [] if time is None else [each for each in self._incomplete if each > time]
+        self._damaged += before - len(self._incomplete)
 
     def _damage(self, error: Exception) -> None:
         self._damaged += 1
@@ -98,7 +111,7 @@ class Decoder:
         stated = stated_duration_s(self.stream, self.container)
         rate = float(self.stream.average_rate or 25)
         end = self._last + 1 / rate
-        missing = self.stream.frames - self.decoded if self.stream.frames else 0
+        missing = self.stream.frames - self.decoded if self.stream.frames and not self._trimmed else 0
         # A container's length is that of its longest stream, which may be the sound.
         alone = self.stream.duration is not None or len(self.container.streams) == 1
         if stated and stated - end > max(1.0 if alone else 2.0, 2 / rate, 0.0 if alone else 0.05 * stated):

@@ -7,6 +7,7 @@ network gets its own crop of each face, as its own PictureInput says.
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any, overload
 
@@ -15,13 +16,14 @@ from PIL import Image
 
 from mien.core.errors import MienError
 from mien.core.trust.calibration import check_logit_adjust
-from mien.media.detect import create_detector
+from mien.media.detect import available_detector, create_detector
 from mien.media.image import picture_files
 from mien.media.parallel import Ahead
 from mien.media.streams.source import FrameSource, VideoFile
 from mien.media.video import ALL_FRAMES, FrameSelection
 from mien.runtime.analyzer.batches import BATCH, in_batches
 from mien.runtime.analyzer.face_reader import NO_FACE, NO_VOICE, FaceReader
+from mien.runtime.analyzer.framing import framed
 from mien.runtime.analyzer.models import Bundle, Models, shipped_bundle
 from mien.runtime.face3d.regressor import Regressor
 from mien.runtime.faces import FaceFinder, PictureTask
@@ -53,11 +55,12 @@ class Analyzer:
     the points. smooth: of a video, points and 3D faces with less trembling (see smoothing.py). arrays: keeps the
     vectors and pictures that the networks give, in `Reading.arrays`. detect_every: of a video, every frame of which
     the detector looks at one in so many at least; in between the landmarks follow each face (runtime.tracking); 1,
-    and any number without landmarks, has it look at all. max_faces: of a picture or frame, the largest. coverage: of
-    prediction sets (`Reading.expression_set`), such as 0.9; abstain: with a set of more classes than this, or a picture
-    with a quality flag, `Reading.expression` is None and `abstained` says why. logit_adjust: divides the
-    probabilities by the classes' shares in training, to this power, 0..2: rare expressions are found more often,
-    common ones less. One object may be used from many threads; a face has the same numbers alone and among others.
+    and any number without landmarks, has it look at all; None is 1 with yunet, 10 with dlib. max_faces: of a picture or
+    frame, the largest. coverage: of prediction sets (`Reading.expression_set`), such as 0.9; abstain: with a set of
+    more classes than this, or a picture with a quality flag, `Reading.expression` is None and `abstained` says why.
+    logit_adjust: divides the probabilities by the classes' shares in training, to this power, 0..2: rare expressions
+    are found more often, common ones less. One object may be used from many threads; a face has the same numbers alone
+    and among others. In a video with landmarks, each frame's faces are cut out about their points.
     Raises MienError for a bundle or a detector that cannot be used, and for a bundle that adds nothing to what the
     others read.
     """
@@ -77,7 +80,7 @@ class Analyzer:
         face3d: Regressor | Bundle | bool = False,
         smooth: bool = False,
         arrays: bool = False,
-        detect_every: int = DETECT_EVERY,
+        detect_every: int | None = None,
         max_faces: int | None = None,
         coverage: float | None = None,
         abstain: int | None = None,
@@ -102,6 +105,7 @@ class Analyzer:
             [network.spec for network in reading],
             finer_for=finer_for, detector=detector, weights=weights, min_face=min_face, max_faces=max_faces,
         )  # fmt: skip
+        detect_every = DETECT_EVERY[available_detector(detector, weights)] if detect_every is None else detect_every
         self.tracking = TrackOptions(detect_every, max_faces)
         self.reader = FaceReader(
             models, self.assessment, threads=self.threads, smoothing=FaceSmoother.settings if smooth else None
@@ -195,7 +199,8 @@ class Analyzer:
         else:
             boxes = BoxTracker()
             checkpoints.restore(FACES, boxes)
-            stream = numbered(self._stream(iter(tasks), batch_size, workers), boxes, checkpoints)
+            read = self._framed if self._points_frame else self._stream
+            stream = numbered(read(iter(tasks), batch_size, workers), boxes, checkpoints)
         if not (self.smooth and (self.landmarks or self.face3d)):
             return stream
         smoother = FaceSmoother()
@@ -205,12 +210,26 @@ class Analyzer:
     @property
     def follows(self) -> bool:
         """Whether the faces of a video are followed by their points, so that a frame depends on those before it."""
-        points = self.landmarks
-        return self.tracking.detect_every > 1 and points is not None and points.scheme.points >= FOLLOWED_POINTS
+        return self.tracking.detect_every > 1 and self._points_frame
+
+    @property
+    def _points_frame(self) -> bool:
+        """Whether the points cover a face, so that a video's faces are cut out about them."""
+        return self.landmarks is not None and self.landmarks.scheme.points >= FOLLOWED_POINTS
 
     def _stream(self, tasks: Iterable[PictureTask], batch_size: int, workers: int | None) -> Iterator[PictureReadings]:
         find, read = self.finder.attempt, self.reader.read
         return in_batches(tasks, find, read, batch_size=batch_size, workers=workers or self.threads)
+
+    def _framed(self, tasks: Iterable[PictureTask], batch_size: int, workers: int | None) -> Iterator[PictureReadings]:
+        """Decoding, detection, the points, and the other networks side by side."""
+        located = in_batches(
+            tasks, partial(self.finder.attempt, cut=False), partial(framed, self.finder, self.reader.points),
+            batch_size=min(batch_size, 2 * FRAMES_AHEAD), workers=workers or self.threads,
+        )  # fmt: skip
+        with Ahead(located, min(batch_size, FRAMES_AHEAD)) as found:
+            while ready := found.several(batch_size):
+                yield from self.reader.read(ready)
 
     def _followed(
         self, tasks: FrameTasks, tracker: FaceTracker, batch_size: int, checkpoints: Checkpoints

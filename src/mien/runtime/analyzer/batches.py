@@ -4,21 +4,22 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import chain
+from typing import TypeVar
 
 from mien.core.limits import READING_BYTES
 from mien.runtime.faces import Faces, PictureTask
-from mien.runtime.readings import PictureReadings
 
 BATCH = 16  # pictures, and faces, through the networks at once
 Ready = tuple[PictureTask, Faces]
 Find = Callable[[PictureTask], Faces]
-Read = Callable[[Sequence[Ready]], list[PictureReadings]]
+Read = TypeVar("Read")
 
 
 def in_batches(
-    tasks: Iterable[PictureTask], find: Find, read: Read, *, batch_size: int, workers: int
-) -> Iterator[PictureReadings]:
-    """Their readings in order: `find` runs in `workers` threads, `read` on what it found in several pictures.
+    tasks: Iterable[PictureTask], find: Find, read: Callable[[Sequence[Ready]], list[Read]], *,
+    batch_size: int, workers: int,
+) -> Iterator[Read]:  # fmt: skip
+    """What `read` gives of them, in order: `find` runs in `workers` threads, `read` on what it found in several.
 
     At most `batch_size` pictures are held at a time, besides those being read; fewer where they are so large that they
     would exceed READING_BYTES; a picture of more is read alone. Raises what the tasks raise, behind the pictures before

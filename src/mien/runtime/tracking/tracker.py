@@ -25,7 +25,10 @@ from mien.runtime.tracking.appearance import Look, look_of
 from mien.runtime.tracking.state import State
 from mien.runtime.tracking.tracks import CLEAR_GAP_S, CLEAR_OVERLAP, Track, Tracks, entangled, side
 
-DETECT_EVERY = 10  # frames
+DETECT_EVERY = {
+    "dlib": 10,
+    "yunet": 1,
+}  # frames, by detector: YuNet costs less than following, which waits for each frame
 FOLLOWED_POINTS = 68  # of a landmark scheme that covers the face, as its box needs
 FOLLOW_GAP_S = 0.15  # frames further apart are searched by the detector, each of them
 SURE = 0.65  # mean confidence of the points below which the detector looks: faces 0.72 and more, background up to 0.62
@@ -91,7 +94,7 @@ class CutDetector:
 class TrackOptions:
     """How a video's faces are tracked."""
 
-    detect_every: int = DETECT_EVERY
+    detect_every: int = 10
     """The detector looks at every N-th frame at least; with 1 at all, and nothing is followed by points."""
     max_faces: int | None = None
     """At most so many faces in a frame: those that are tracked, then the largest."""
