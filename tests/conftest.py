@@ -29,6 +29,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Fingerprints of test pictures have no place in the user's own cache.
 _CACHE = tempfile.TemporaryDirectory(prefix="mien-tests-")
 os.environ["MIEN_CACHE"] = _CACHE.name
+from mien.cli.memory import keep_freed_memory  # noqa: E402 (after the checks were installed)
+
+keep_freed_memory()
 
 SHARED = Path(os.environ.get("MIEN_SHARED", Path(__file__).parents[2] / "shared"))
 
