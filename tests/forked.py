@@ -4,6 +4,7 @@
 forked process is killed, ends and prints as any other; what it shares with the next one is the seed of `hash`.
 """
 
+import gc
 import multiprocessing
 import os
 import runpy
@@ -40,6 +41,7 @@ def ready() -> None:
 
 
 def _run(script: str, arguments: list[str], streams: list[str]) -> None:
+    gc.freeze()  # what was imported before the fork is neither searched nor, by that, copied page by page
     os.setsid()
     signal.signal(signal.SIGHUP, signal.SIG_DFL)  # a background job's parent may ignore both
     signal.signal(signal.SIGINT, signal.default_int_handler)
