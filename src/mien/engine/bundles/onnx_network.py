@@ -1,7 +1,6 @@
 """A network as ONNX: written, its weights halved, and compared with the original."""
 
 import contextlib
-import gc
 import io
 import logging
 import warnings
@@ -58,7 +57,7 @@ def write_onnx(system: System, path: Path) -> None:
 
     free_batch = {0: torch.export.Dim("batch", min=1, max=65536)}
     shapes = {name: about.shape for name, about in _ports(system).items()}
-    with _quietly(), _rules_of_one_output(), _without_collection():
+    with _quietly(), _rules_of_one_output():
         program = torch.onnx.export(
             _with_outputs_in_order(system),
             tuple(torch.zeros(2, *shape) for shape in shapes.values()),
@@ -212,14 +211,13 @@ def _check_face(number: int) -> tuple[np.ndarray, np.ndarray]:
 def _rules_of_one_output() -> Iterator[None]:
     """Inside, onnxscript leaves out the rule that makes a Split of two Slices of the halves of an axis.
 
-    It looks for the second Slice from every node, whatever that is, in the whole graph: a quarter of the export of
-    ASIT.
-    No network of mien halves an axis so.
+    From every node, whatever that is, it looks for the second Slice in the whole graph: a quarter of the export of
+    ASIT. It changes no network of mien. Versions of onnxscript that keep their rules elsewhere try it.
     """
     from onnxscript import rewriter
 
     every = getattr(rewriter, "_DEFAULT_REWRITE_RULES", ())
-    kept = tuple(rule for rule in every if getattr(rule._target_pattern, "has_single_output_node", True))
+    kept = tuple(rule for rule in every if _has_one_output(rule))
     if kept:
         rewriter._DEFAULT_REWRITE_RULES = kept
     try:
@@ -229,16 +227,8 @@ def _rules_of_one_output() -> Iterator[None]:
             rewriter._DEFAULT_REWRITE_RULES = every
 
 
-@contextlib.contextmanager
-def _without_collection() -> Iterator[None]:
-    """Inside, the garbage collector rests: what tracing makes stays until the end, and searching it takes a tenth."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
+def _has_one_output(rule: Any) -> bool:
+    return bool(getattr(getattr(rule, "_target_pattern", None), "has_single_output_node", True))
 
 
 def _quietly() -> Any:
