@@ -1,9 +1,10 @@
-"""Scripts in processes of their own that need not import the trainer: each is forked from one that has imported it.
+"""Scripts in processes of their own that need not import what they run: each is forked from one that has imported it.
 
-`import lightning` takes five seconds of computing, most of a short training. A forked process is killed, ends and
-prints as any other; what it shares with the next one is the seed of `hash`.
+`import lightning` takes five seconds of computing, most of a short training, and what reads faces half a second. A
+forked process is killed, ends and prints as any other; what it shares with the next one is the seed of `hash`.
 """
 
+import gc
 import multiprocessing
 import os
 import runpy
@@ -16,11 +17,18 @@ from functools import cache
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
 
+# What a training and a reading import before and at their first step. Nothing of it may start a thread, as onnxruntime
+# does: a forked process would be without it.
+PRELOADED = (
+    "lightning", "mien.engine.training.run", "mien.engine.training.setup", "mien.report.training", "safetensors.torch",
+    "mien.engine.reading.run", "dlib",
+)  # fmt: skip
+
 
 @cache
 def _context() -> ForkServerContext:
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["lightning", "torch.utils.tensorboard"])
+    context.set_forkserver_preload(["torch.utils.tensorboard", *PRELOADED])
     first = context.Process(target=int)  # when it has ended, all is imported
     first.start()
     first.join()
@@ -33,6 +41,7 @@ def ready() -> None:
 
 
 def _run(script: str, arguments: list[str], streams: list[str]) -> None:
+    gc.freeze()  # what was imported before the fork is neither searched nor, by that, copied page by page
     os.setsid()
     signal.signal(signal.SIGHUP, signal.SIG_DFL)  # a background job's parent may ignore both
     signal.signal(signal.SIGINT, signal.default_int_handler)

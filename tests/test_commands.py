@@ -459,7 +459,7 @@ def test_the_tour_leaves_what_is_not_its_own(tmp_path: Path, capsys: pytest.Capt
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("networks_loaded_once")
+@pytest.mark.usefixtures("loaded_and_found_once")
 def test_the_tour_ends_with_a_report_that_stands_alone(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

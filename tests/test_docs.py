@@ -215,7 +215,7 @@ def snippets(page: Path) -> list[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("networks_loaded_once")
+@pytest.mark.usefixtures("loaded_and_found_once")
 @pytest.mark.parametrize("page", [page for page in PAGES if to_run(page) or snippets(page)], ids=name_of)
 def test_commands_and_snippets_run(
     page: Path, everything: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -33,7 +33,7 @@ EXPORTED_ELSEWHERE = {
     "ddamfn": "if3d, which has two of its trunks, its heads and its classifier",
     "ifer": "tests/engine/reading/test_invert.py (asit, which has its encoder) and tests/nn/inversion (its head)",
 }
-pytestmark = pytest.mark.usefixtures("networks_loaded_once")
+pytestmark = pytest.mark.usefixtures("loaded_and_found_once")
 
 
 def exported(names: list[str]) -> list[str]:

@@ -26,7 +26,7 @@ def test_the_notebook_is_small_and_has_no_outputs() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("networks_loaded_once")
+@pytest.mark.usefixtures("loaded_and_found_once")
 def test_every_cell_runs_in_order(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

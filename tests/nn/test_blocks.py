@@ -6,6 +6,8 @@ from torch import nn
 
 from mien.core.errors import MienError
 from mien.nn.attention import CrossAttention, DropPath, TransformerBlock, relative_position_index
+from mien.nn.ddamfn import DualDirectionHead, MixedFeatureNet
+from mien.nn.face3d.mobilenet import MobileNetV3Minimal
 from mien.nn.folding import fold_norms, merge_halvings
 from mien.nn.iresnet import IResNet
 from mien.nn.mobilefacenet import MobileFaceNet
@@ -69,18 +71,28 @@ def test_drop_path_drops_whole_samples_and_keeps_the_mean():
     assert torch.equal(drop.eval()(torch.ones(5, 3)), torch.ones(5, 3))
 
 
-@pytest.mark.parametrize("build", [IResNet, lambda: MobileFaceNet(points=0)], ids=["iresnet", "mobilefacenet"])
-def test_folding_changes_nothing_but_speed(build):
+@pytest.mark.parametrize(
+    ("build", "folded", "left"),
+    [
+        (IResNet, 24, 21),  # a unit's first norm is in front of its convolution
+        (lambda: MobileFaceNet(points=0), 48, 0),
+        (lambda: MobileNetV3Minimal("small"), 34, 0),
+        (lambda: MixedFeatureNet(size=32, widths=(8, 8, 16), depths=(1, 1, 1), features=16), 21, 0),
+        (lambda: DualDirectionHead(8), 3, 0),
+    ],
+    ids=["iresnet", "mobilefacenet", "mobilenetv3", "mixed features", "dual directions"],
+)
+def test_folding_changes_nothing_but_speed(build, folded, left):
     torch.manual_seed(0)
     net = scramble(build()).eval()
-    x = torch.randn(1, 3, 112, 112)
+    x = torch.randn(1, 8, 7, 7) if isinstance(net, DualDirectionHead) else torch.randn(1, 3, 112, 112)
     with torch.no_grad():
         before = net(x)
         count = fold_norms(net)
         for a, b in zip(before, net(x), strict=True):
             torch.testing.assert_close(b, a, rtol=1e-4, atol=1e-4 * a.abs().max().item())
     norms = sum(isinstance(m, nn.BatchNorm2d) for m in net.modules())
-    assert (count, norms) == ((24, 21) if isinstance(net, IResNet) else (48, 0))
+    assert (count, norms) == (folded, left)
 
 
 @pytest.mark.parametrize("side", [4, 12, 28])

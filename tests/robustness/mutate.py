@@ -123,14 +123,11 @@ def places(value: Any, at: Path = ()) -> Iterator[Path]:
 
 
 def replaced(document: Any, at: Path, value: Any) -> Any:
-    """A copy of the document with another value at a place."""
+    """The document with another value at a place; what is beside the way to it is shared."""
     if not at:
         return value
-    copy = deepcopy(document)
-    inner = copy
-    for key in at[:-1]:
-        inner = inner[key]
-    inner[at[-1]] = value
+    copy = document.copy()
+    copy[at[0]] = replaced(document[at[0]], at[1:], value)
     return copy
 
 

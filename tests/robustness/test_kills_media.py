@@ -4,8 +4,6 @@ import csv
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,27 +11,25 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from forked import Forked, ready
 from mien.synthetic.people import portrait
 from robustness.bounded import SEED
 
 KILLS = int(os.environ.get("MIEN_KILLS", "3"))
 Check = Callable[[Path], None]
-# As `python -m mien`, with the state of a video saved every 50 ms instead of every 10 s, or every 5 frames, not 250.
-SAVING = (
-    "import sys, mien.engine.reading.run as run; run.SAVE_EVERY_S = 0.05; run.SEGMENT_FRAMES = 5; "
-    "import mien.__main__ as m; sys.exit(m.main())"
-)
 pytestmark = pytest.mark.slow
 
 
-def started(words: list[str]) -> "subprocess.Popen[bytes]":
-    return subprocess.Popen([sys.executable, "-c", SAVING, *words], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+def started(words: list[str]) -> Forked:
+    """`mien` with these arguments, saving often."""
+    return Forked(Path(__file__).with_name("saving_often.py"), *words)
 
 
 def duration_of(words: list[str]) -> float:
+    ready()
     start = time.monotonic()
-    process = started(words)
-    assert process.communicate() and process.returncode == 0
+    done = started(words).finished()
+    assert done.returncode == 0, done.stderr
     return time.monotonic() - start
 
 
@@ -45,17 +41,13 @@ def killed(words: list[str], folder: Path, longest_s: float, *, so_far: Check, i
     moments, kills, place = random.Random(SEED), 0, 0
     while True:
         output = folder / str(place)
-        process = started([*words, "--output", str(output)])
-        try:
-            errors = process.communicate(timeout=moments.uniform(0.3, 1) * longest_s if kills < KILLS else None)[1]
-        except subprocess.TimeoutExpired:
-            process.kill()
-            errors = process.communicate()[1]
+        alive_s = moments.uniform(0.3, 1) * longest_s if kills < KILLS else 300
+        process = started([*words, "--output", str(output)]).finished(seconds=alive_s)
         if process.returncode == -signal.SIGKILL:
             kills += 1
             so_far(output)
             continue
-        assert process.returncode == 0, errors
+        assert process.returncode == 0, process.stderr
         in_the_end(output)
         place += 1
         if kills == KILLS:

@@ -7,6 +7,7 @@ import types
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import MISSING, fields, is_dataclass
+from functools import cache
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from mien.core.errors import MienError, nearest
@@ -141,11 +142,14 @@ def _plain(value: Any) -> Any:
     raise _WrongType
 
 
+_hints = cache(get_type_hints)  # of the few classes that files and options have, each read often
+
+
 def _dataclass(value: Any, kind: Any, key: str) -> Any:
     """Built from a mapping, each of its fields checked; fields that are not in it keep their defaults."""
     if isinstance(value, kind):
         return value
-    hints = get_type_hints(kind)
+    hints = _hints(kind)
     if not isinstance(value, Mapping):
         such = _inner(key, next(iter(hints)))
         raise MienError(f"{key or 'the whole'} has fields of its own (such as {such}); got {shown(value)}.")

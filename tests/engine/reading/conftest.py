@@ -13,8 +13,8 @@ from tiny_points import frontal_face, steady_frame, write_point_bundle
 
 
 @pytest.fixture(autouse=True)
-def _networks(networks_loaded_once: None) -> None:
-    """The tests of tests/runtime load each anew."""
+def _networks(loaded_and_found_once: None) -> None:
+    """Commands share networks and found faces."""
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
+from mien.cli.memory import keep_freed_memory
 from mien.cli.text import plain_console
 from mien.core.errors import MienError
 from mien.data.datamodule import FaceDataModule
@@ -73,6 +74,7 @@ class FitResult:
 def fit_config(config: FitConfig) -> list[FitResult]:
     """Trains as the config says: once, or once for each of its seeds."""
     _check_device(config.trainer)
+    keep_freed_memory()
     console = plain_console(soft_wrap=True, quiet=not _is_first_process())
     config = replace(
         config, output=config.output or f"runs/{config.system.name}/{config.stage.name}_{config.data.name}"

@@ -32,6 +32,7 @@ from mien.core.spec import Input, Output, PictureInput
 from mien.nn import fusion
 from mien.nn.ddamfn import DualDirectionHeads, MixedFeatureNet
 from mien.nn.explanation import AttentionMap
+from mien.nn.folding import folded
 from mien.nn.mobilefacenet import ConvNorm
 from mien.systems.system import System
 
@@ -185,6 +186,9 @@ class StreamSystem(System):
 
     def forward(self, *pictures: Picture) -> dict[str, Tensor]:
         return self.streams(*pictures).outputs
+
+    def for_inference(self) -> nn.Module:
+        return folded(self)
 
     @torch.no_grad()
     def attention_maps(self, *inputs: Picture) -> dict[str, AttentionMap]:

@@ -30,6 +30,7 @@ from mien.nn.face3d.flame import Flame, landmark_model
 from mien.nn.face3d.mobilenet import MobileNetV3Minimal, pooled
 from mien.nn.face3d.render import project
 from mien.nn.face3d.smirk import FIRST_SCALE, JAW_TURN, FaceParameters, SmirkEncoder
+from mien.nn.folding import folded
 from mien.synthetic.faces3d import face_named
 from mien.systems.system import System
 
@@ -190,6 +191,9 @@ class Smirk(System):
 
     def forward(self, image: Photo) -> dict[str, Tensor]:
         return self.outputs_of(self.parameters_of_face(image))
+
+    def for_inference(self) -> nn.Module:
+        return folded(self)
 
     def outputs_of(self, found: FaceParameters) -> dict[str, Tensor]:
         """The parameters by name, with the landmarks where there is a face."""
