@@ -121,7 +121,7 @@ def _of_samples(samples: Sequence[Sample], column: str) -> dict[str, str | None]
     return {key: None if value is None else str(value) for key, value in values.items()}
 
 
-def _value(cell: str) -> str:
+def _named(cell: str) -> str:
     return "" if cell.strip() in MISSING else cell.strip()
 
 
@@ -137,7 +137,7 @@ def _of_table(samples: Sequence[Sample], column: str, table: str) -> dict[str, s
     others = [name for name in present if name != place]
     if column not in others:
         raise MienError(f"--by {column}: {path} has the columns {', '.join(others) or 'of paths alone'}.")
-    named = {str(row[place]).replace("\\", "/"): _value(row[column]) for row in rows}
+    named = {str(row[place]).replace("\\", "/"): _named(row[column]) for row in rows}
     found = {sample.key: _cell(named, sample) for sample in samples}
     if not any(value is not None for value in found.values()):
         raise MienError(f"--groups: {path} names none of these {len(samples):,} faces, such as {samples[0].key!r}.")
