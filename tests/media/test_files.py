@@ -19,6 +19,7 @@ from mien.media.files import (
     write_csv,
     write_text,
 )
+from mien.media.image import picture_files
 
 
 def test_a_file_appears_when_the_block_ends_with_its_suffix_kept(tmp_path):
@@ -126,3 +127,9 @@ def test_every_name_is_read_back_from_a_csv(tmp_path: Path) -> None:
     with (tmp_path / "a.csv").open(encoding="utf-8", newline="") as file:
         assert list(csv.reader(file)) == [["name", "number"], *([name, str(n)] for n, name in enumerate(names))]
     assert (tmp_path / "a.csv").read_bytes().startswith(b'name,number\n"a\rb",0\n')
+
+
+def test_an_empty_path_is_not_the_folder_one_is_in() -> None:
+    for used in (home_expanded, writable_folder, lambda path: picture_files([path])):
+        with pytest.raises(MienError, match="A path is empty"):
+            used("")

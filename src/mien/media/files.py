@@ -133,7 +133,7 @@ def writable_folder(path: Path | str) -> Path:
 
     Raises MienError for a path that is a file, and for a folder that cannot be made or written.
     """
-    folder = Path(path)
+    folder = home_expanded(path)
     if folder.is_file():
         raise MienError(f"Cannot write --output {folder}: it is a file; a folder is needed.")
     try:
@@ -156,9 +156,12 @@ def refuse_existing(paths: Iterable[Path], *, overwrite: bool) -> None:
 def home_expanded(path: Path | str) -> Path:
     """The path with a leading `~` or `~/` replaced by the home folder; `~draft.jpg` is a file's own name.
 
-    Raises MienError where the user has no home folder.
+    Raises MienError where the user has no home folder, and for an empty text, which pathlib takes for the folder that
+    the user is in.
     """
     text = os.fspath(path)
+    if not text:
+        raise MienError("A path is empty: name a file or a folder; the folder that you are in is `.`.")
     if text != "~" and not text.startswith(("~/", f"~{os.sep}")):
         return Path(path)
     try:
