@@ -11,7 +11,7 @@ import numpy as np
 
 from mien.core.errors import MienError
 from mien.data.readers.reader import Reader
-from mien.media.tables.given import MISSING, delimiter_of
+from mien.media.csv_text import MISSING, delimiter_of
 
 Column = Sequence[Any]
 _AT_A_TIME = 10_000

@@ -15,8 +15,8 @@ from mien.core.errors import MienError, nearest
 from mien.core.records import Sample
 from mien.engine.evaluation.options import Bootstrap
 from mien.engine.evaluation.scores import Score
+from mien.media.csv_text import MISSING, given_rows
 from mien.media.files import home_expanded, write_csv
-from mien.media.tables.given import MISSING, given_rows
 from mien.metrics.significance import percentiles
 
 COLUMNS = ("subject", "clip", "affected", "voice_expression")

@@ -11,8 +11,8 @@ import numpy as np
 
 from mien.core.errors import MienError
 from mien.engine.study.make import RATINGS, TRIALS
+from mien.media.csv_text import given_rows
 from mien.media.files import home_expanded, writable_folder, write_csv, write_text
-from mien.media.tables.given import given_rows
 from mien.metrics.agreement import alpha_interval, krippendorff_alpha
 from mien.metrics.significance import cluster_weights, percentiles
 

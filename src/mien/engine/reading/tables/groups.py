@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 from mien.core.errors import MienError, nearest
-from mien.media.tables.given import given_rows
+from mien.media.csv_text import given_rows
 
 ALL = "all"  # the one group without --groups
 Key = tuple[str, str]  # source, track ("" where tracks are not told apart)
