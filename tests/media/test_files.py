@@ -9,11 +9,13 @@ from pathlib import Path
 import pytest
 
 from mien.core.errors import MienError
+from mien.data.options import DataOptions
 from mien.media.files import (
     atomic_path,
     cache_folder,
     home_expanded,
     is_own_folder,
+    refuse_inside,
     sha256_of,
     writable_folder,
     write_csv,
@@ -133,3 +135,13 @@ def test_an_empty_path_is_not_the_folder_one_is_in() -> None:
     for used in (home_expanded, writable_folder, lambda path: picture_files([path])):
         with pytest.raises(MienError, match="A path is empty"):
             used("")
+
+
+def test_what_lies_inside_a_data_set_is_refused(tmp_path: Path) -> None:
+    refuse_inside(tmp_path / "runs", tmp_path / "faces")
+    with pytest.raises(MienError, match="lies inside the data set"):
+        refuse_inside(tmp_path / "other" / ".." / "faces" / "run", tmp_path / "faces")
+    for output in (tmp_path / "faces", tmp_path / "faces" / "run"):
+        with pytest.raises(MienError, match="lies inside the data set"):
+            DataOptions(name="image_folder", root=str(tmp_path / "faces")).refuse_inside(str(output))
+    DataOptions(name="manifest", root=str(tmp_path)).refuse_inside(str(tmp_path / "run"))  # has a list of its faces

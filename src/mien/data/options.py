@@ -141,6 +141,13 @@ class DataOptions:
                 f"{', '.join(given)} {clause} no effect on an evaluation. It takes {used}: leave the others out."
             )
 
+    def refuse_inside(self, output: str) -> None:
+        """Raises MienError for an output among class folders of any name, where it would be a class of the next run."""
+        if self.name == "image_folder" and self.root:
+            from mien.media.files import refuse_inside
+
+            refuse_inside(output, self.root)
+
     def open(self, *, evaluation: bool = False) -> Reader:
         """The reader, opened once by one DataOptions. Raises MienError when no name or root was given."""
         opened: dict[bool, Reader] = self.__dict__.setdefault("_opened", {})

@@ -128,6 +128,12 @@ def _hexadecimal(surrogate: str) -> str:
     return f"%{code - 0xDC00:02X}" if 0xDC80 <= code <= 0xDCFF else f"%u{code:04X}"
 
 
+def refuse_inside(output: Path | str, root: Path | str) -> None:
+    """Raises MienError for an output in the folder of a data set, of which it would be a part from then on."""
+    if home_expanded(output).resolve().is_relative_to(home_expanded(root).resolve()):
+        raise MienError(f"--output {output} lies inside the data set {root}, which is never written to. Name another.")
+
+
 def writable_folder(path: Path | str) -> Path:
     """The folder, made where it is missing, once a file could be written into it: tried before the work, not after it.
 

@@ -67,6 +67,8 @@ class Manifest(Reader):
         for name in ("manifest.parquet", "manifest.csv"):
             if (root / name).is_file():
                 return root / name
+        if not root.exists():
+            raise self.error(f"no file or folder {root}.")
         raise self.error(f"no manifest.csv or manifest.parquet under {root}. Name the table itself as the root.")
 
     def _prepared(self) -> dict[str, LabelSet | None]:
