@@ -142,7 +142,7 @@ class FaceFinder:
         Raises MienError for what is no picture.
         """
         if isinstance(picture, str | os.PathLike):
-            path = home_expanded(Path(picture))
+            path = home_expanded(picture)
             if "://" in str(picture):
                 raise MienError(f"{picture}: an address. Nothing is downloaded: save the picture, and name its file.")
             if os.path.isdir(path):  # noqa: PTH112 (Path.is_dir raises for names that are too long)
