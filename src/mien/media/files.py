@@ -159,7 +159,7 @@ def refuse_existing(paths: Iterable[Path], *, overwrite: bool) -> None:
         raise MienError(f"{there} exists. Add --overwrite to replace it, or name another --output.")
 
 
-def home_expanded(path: Path | str) -> Path:
+def home_expanded(path: os.PathLike[Any] | str) -> Path:
     """The path with a leading `~` or `~/` replaced by the home folder; `~draft.jpg` is a file's own name.
 
     Raises MienError where the user has no home folder, and for an empty text, which pathlib takes for the folder that
