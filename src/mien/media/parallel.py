@@ -55,7 +55,7 @@ def checked_count(count: int, option: str) -> int:
     """A number of threads or processes. Raises MienError, with the option, for one that is not within 1..COUNT."""
     count = checked(count, int, key=option)
     if not 1 <= count <= COUNT:
-        raise MienError(f"{option} must be at least 1 and at most {COUNT:,}; got {count}.")
+        raise MienError(f"{option} must be at {'least 1' if count < 1 else f'most {COUNT:,}'}; got {count}.")
     return count
 
 
