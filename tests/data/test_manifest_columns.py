@@ -58,6 +58,9 @@ def test_offset_and_length_name_a_picture_inside_a_file(tmp_path: Path) -> None:
     ("header", "row", "message"),
     [
         ("path,expression,valence", "a.png,anger,-2", "row 2: valence lies in -1..1; got -2"),
+        ("path,expression", ",anger", "row 2: path names the picture's file; got ''"),
+        ("path,expression,key", "a.png,anger,k\na.png,anger,k", "'k' is the key of several rows"),
+        ("path,expression,x0,y0,x1,y1", "a.png,anger,,0,4,4", "row 2: column 'x0' holds '', not a number"),
         ("path,expression,landmarks", "a.png,anger,1 2 3", "row 2: landmarks are pairs"),
         ("path,expression,landmarks", "a.png,anger,one two", "row 2: landmarks are numbers"),
         ("path,expression,offset", "a.png,anger,3", "a part of a file needs all of offset, length"),
@@ -81,3 +84,49 @@ def test_a_prepared_table_keeps_the_order_of_its_classes(tmp_path: Path) -> None
     (tmp_path / "prepared.json").write_text("{", encoding="utf-8")
     with pytest.raises(MienError, match="damaged"):
         open_reader("manifest", path)
+
+
+@pytest.mark.parametrize("sign", [";", "\t"])
+def test_cells_are_separated_as_the_header_is(tmp_path: Path, sign: str) -> None:
+    path = table(tmp_path, f"path{sign}label", f"a.png{sign}a,b", f"b.png{sign}c")
+    assert open_reader("manifest", path).labels.classes == ("a,b", "c")
+
+
+@pytest.mark.parametrize("cell", ["NA", "NaN", "<NA>", "null", ""])
+def test_what_says_that_there_is_no_value_is_none(tmp_path: Path, cell: str) -> None:
+    header = "path,label,subject,valence,x0,y0,x1,y1"
+    path = table(tmp_path, header, f"a.png,{','.join([cell] * 7)}", "b.png,fear,anna,0.5,0,0,4,4")
+    reader = open_reader("manifest", path)
+    first, second = reader.samples("all")
+    assert reader.labels.classes == ("fear",) and second.subject == "anna"
+    assert (first.expression, first.subject, first.valence, first.box) == (None, None, None, None)
+
+
+def test_valence_and_arousal_need_no_class(tmp_path: Path) -> None:
+    path = table(tmp_path, "path,valence,arousal", "a.png,0.5,-0.5", "b.png,,")
+    reader = open_reader("manifest", path)
+    assert reader.labels is None and [each.valence for each in reader.samples("all")] == [0.5, None]
+
+
+def test_paths_of_windows_are_found(tmp_path: Path) -> None:
+    (tmp_path / "faces").mkdir()
+    _png(tmp_path / "faces" / "c.png", 3)
+    (sample,) = open_reader("manifest", table(tmp_path, "path,label", r"faces\c.png,fear")).samples("all")
+    assert sample.path.is_file() and sample.key == "faces/c.png"
+
+
+def test_parquet_has_each_name_once_and_nan_is_no_class(tmp_path: Path) -> None:
+    import arro3.core
+    import arro3.io
+
+    _png(tmp_path / "a.png", 10)
+    path = tmp_path / "manifest.parquet"
+    for names, message in ((["path", "label"], ""), (["label", "label"], "'label' twice")):
+        columns = [arro3.core.Array(["a.png"] * 2, arro3.core.DataType.string())]
+        columns.append(arro3.core.Array(np.array([1.0, np.nan])))
+        arro3.io.write_parquet(arro3.core.Table.from_arrays(columns, names=names), str(path))
+        if message:
+            with pytest.raises(MienError, match=message):
+                open_reader("manifest", path)
+        else:
+            assert [each.expression for each in open_reader("manifest", path).samples("all")] == [0, None]

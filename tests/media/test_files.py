@@ -9,16 +9,19 @@ from pathlib import Path
 import pytest
 
 from mien.core.errors import MienError
+from mien.data.options import DataOptions
 from mien.media.files import (
     atomic_path,
     cache_folder,
     home_expanded,
     is_own_folder,
+    refuse_inside,
     sha256_of,
     writable_folder,
     write_csv,
     write_text,
 )
+from mien.media.image import picture_files
 
 
 def test_a_file_appears_when_the_block_ends_with_its_suffix_kept(tmp_path):
@@ -126,3 +129,19 @@ def test_every_name_is_read_back_from_a_csv(tmp_path: Path) -> None:
     with (tmp_path / "a.csv").open(encoding="utf-8", newline="") as file:
         assert list(csv.reader(file)) == [["name", "number"], *([name, str(n)] for n, name in enumerate(names))]
     assert (tmp_path / "a.csv").read_bytes().startswith(b'name,number\n"a\rb",0\n')
+
+
+def test_an_empty_path_is_not_the_folder_one_is_in() -> None:
+    for used in (home_expanded, writable_folder, lambda path: picture_files([path])):
+        with pytest.raises(MienError, match="A path is empty"):
+            used("")
+
+
+def test_what_lies_inside_a_data_set_is_refused(tmp_path: Path) -> None:
+    refuse_inside(tmp_path / "runs", tmp_path / "faces")
+    with pytest.raises(MienError, match="lies inside the data set"):
+        refuse_inside(tmp_path / "other" / ".." / "faces" / "run", tmp_path / "faces")
+    for output in (tmp_path / "faces", tmp_path / "faces" / "run"):
+        with pytest.raises(MienError, match="lies inside the data set"):
+            DataOptions(name="image_folder", root=str(tmp_path / "faces")).refuse_inside(str(output))
+    DataOptions(name="manifest", root=str(tmp_path)).refuse_inside(str(tmp_path / "run"))  # has a list of its faces

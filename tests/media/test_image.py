@@ -99,6 +99,7 @@ def test_floats_and_long_integers(tmp_path):
         "unit": (grey / 255).astype(np.float32),
         "bytes": grey.astype(np.float32),
         "ints": grey.astype(np.int32) * 257,
+        "byte_ints": grey.astype(np.int32),
     }.items():
         Image.fromarray(values).save(tmp_path / f"{name}.tif")
         assert np.abs(load_image(tmp_path / f"{name}.tif").pixels[..., 0].astype(int) - grey).max() <= 1, name

@@ -52,3 +52,8 @@ def test_what_does_not_compare_is_refused(metric) -> None:
         metric(TRUTH[:0], TRUTH[:0])
     with pytest.raises(MienError, match="NaN or infinite"):
         metric(np.array([0.0, np.nan]), np.zeros(2))
+
+
+def test_constant_lists_have_no_ccc_whatever_their_mean_is_rounded_to() -> None:
+    with pytest.raises(MienError, match="all values are the same"):
+        affect.ccc(np.full(3, 0.1), np.full(3, 0.1))

@@ -114,3 +114,12 @@ def test_sides_are_mirror_images(points: int) -> None:
     found = alignment.sides(points)
     assert scheme_of(points).mirror[list(found["right"])].tolist() == list(found["left"])
     assert not set(found["right"]) & set(found["left"])
+
+
+def test_a_point_that_is_no_number_is_no_success() -> None:
+    with pytest.raises(MienError, match="NaN"):
+        alignment.failure_rate(np.array([np.nan, 0.01]), threshold=0.1)
+    with pytest.raises(MienError, match="NaN"):
+        alignment.nme(
+            np.full((1, 68, 2), np.nan), np.random.default_rng(0).random((1, 68, 2)), normaliser="interocular"
+        )

@@ -91,3 +91,10 @@ def test_refusals() -> None:
         calibration.fit_temperature(logits, np.array([1, 0]))
     with pytest.raises(MienError, match="as many labels"), unchecked():
         calibration.ece(logits, np.array([0]))
+
+
+@pytest.mark.parametrize(("logits", "truth"), [([[np.nan, 0.0]], [0]), ([[0.0, 1.0]], [2]), ([[0.0, 1.0]], [-1])])
+def test_what_is_no_number_or_no_class_is_refused(logits: list, truth: list) -> None:
+    for metric in (calibration.nll, calibration.ece, calibration.brier, calibration.fit_temperature):
+        with pytest.raises(MienError, match=r"NaN|Labels lie"):
+            metric(np.array(logits), np.array(truth))

@@ -1,6 +1,7 @@
 """From a picture to readings: the same face reads the same in every format, and one broken file stops nothing."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -177,10 +178,51 @@ def test_one_broken_file_alone_is_an_error(analyzer: Analyzer, mixed: Path) -> N
 
 
 @unchecked()
-@pytest.mark.parametrize("wrong", [np.zeros((4, 4, 3)), np.zeros((4, 4, 4), np.uint8), np.zeros((0, 4, 3), np.uint8)])
-def test_arrays_that_are_no_rgb_picture_are_refused(analyzer: Analyzer, wrong: np.ndarray) -> None:
-    with pytest.raises(MienError, match=r"A picture is uint8 \[height, width, 3\], RGB; got"):
+@pytest.mark.parametrize(
+    ("wrong", "hint"),
+    [
+        (np.zeros((4, 4, 3)), "255 \\* pixels"),
+        (np.zeros((4, 4, 3), np.uint16), "pixels / 257"),
+        (np.zeros((4, 4, 4), np.uint8), "fourth channel"),
+        (np.zeros((4, 4, 1), np.uint8), "pixels\\[..., 0\\]"),
+        (np.zeros((0, 4, 3), np.uint8), ""),
+    ],
+)
+def test_arrays_that_are_no_rgb_picture_are_refused(analyzer: Analyzer, wrong: np.ndarray, hint: str) -> None:
+    with pytest.raises(MienError, match=rf"A picture is uint8 \[height, width, 3\], RGB; got.*{hint}"):
         analyzer.read(wrong)
+
+
+def test_what_ended_in_a_crash_or_a_traceback_is_one_line(analyzer: Analyzer, astronaut: np.ndarray) -> None:
+    with pytest.raises(MienError, match="limit is 100 million"):
+        analyzer.read(np.broadcast_to(np.uint8(3), (20_000, 20_000, 3)))  # no memory of its own
+    with pytest.raises(MienError, match="name too long"):
+        analyzer.read("x" * 300)
+    with pytest.raises(MienError, match="Nothing is downloaded"):
+        analyzer.read("https://example.org/a.jpg")
+    matrix = np.asmatrix(astronaut[..., 0])
+    assert analyzer.read(matrix)[0].box == analyzer.read(np.asarray(matrix))[0].box
+
+
+@unchecked()
+@pytest.mark.parametrize("source", [None, 1.5, b"video.mp4", np.zeros((4, 4, 3), np.uint8)])
+def test_what_is_no_stream_is_refused(analyzer: Analyzer, source: Any) -> None:
+    with pytest.raises(MienError, match="A stream is the path of a video"):
+        next(analyzer.stream(source))
+
+
+@unchecked()
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"bundle": 3}, {"detector": None}, {"min_face": "a"}, {"threads": 1.5}, {"threads": 10**9}, {"landmarks": 3},
+        {"affect": 3}, {"face3d": 3}, {"detect_every": 1.5}, {"max_faces": 1.5}, {"coverage": "a"},
+        {"logit_adjust": "a"}, {"weights": "absent.onnx"},
+    ],
+)  # fmt: skip
+def test_options_of_another_type_are_one_line(tiny_bundle: Path, options: dict[str, Any]) -> None:
+    with pytest.raises(MienError):
+        Analyzer(**{"bundle": tiny_bundle, **options})
 
 
 def test_leaving_early_ends_the_threads(analyzer: Analyzer, mixed: Path) -> None:
@@ -244,3 +286,23 @@ def test_video_frames_carry_their_own_times(analyzer: Analyzer, astronaut: np.nd
     assert [reading.timestamp_s for reading in first] == pytest.approx([0, 0.2, 0.4, 0.6], abs=1e-3)
     assert [reading.success for reading in first] == [True, True, False, True]
     assert all(reading.source.endswith("v.mp4") for reading in first)
+
+
+def test_a_network_that_gives_nan_gives_no_expression(
+    tiny_bundle: Path, astronaut: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = Runner.outputs
+    monkeypatch.setattr(
+        Runner, "outputs", lambda self, *given: {n: np.full_like(v, np.nan) for n, v in read(self, *given).items()}
+    )
+    (reading,) = Analyzer(tiny_bundle, landmarks=False).read(astronaut)
+    assert reading.success and reading.expression is None and not reading.probabilities
+    assert reading.note == "expression: the model gives no finite numbers"
+    assert "nan" not in str(reading.to_dict()).lower()
+
+
+def test_a_copy_of_an_analyzer_reads_the_same(analyzer: Analyzer, astronaut: np.ndarray) -> None:
+    import pickle
+
+    copied = pickle.loads(pickle.dumps(analyzer))
+    assert copied.read(astronaut)[0].to_dict() == analyzer.read(astronaut)[0].to_dict()

@@ -15,6 +15,7 @@ from mien.core.spec import PictureInput
 from mien.media.detect import Detection
 from mien.media.points import read_pts, write_pts
 from mien.runtime.landmarks import Landmarker, confidence_of, decode, five_crop, near, next_crop, scaled_points
+from shape_checks import unchecked
 
 PICTURE = np.full((200, 300, 3), 90, np.uint8)
 BOX = (100.0, 40.0, 180.0, 130.0)
@@ -181,3 +182,17 @@ def test_the_model_that_ships_finds_the_astronaut(astronaut) -> None:
         assert np.linalg.norm(face.landmarks_px[index] - place) < 5, index
     pitch, yaw, roll = np.degrees(face.pose_rad)
     assert abs(yaw) < 10 and abs(pitch) < 15 and abs(roll) < 8
+
+
+@unchecked()
+@pytest.mark.parametrize("pixels", [np.zeros((8, 8, 3)), np.zeros((8, 8, 4), np.uint8), "a.jpg", None])
+def test_pixels_of_another_kind_are_refused(bundle: Path, pixels) -> None:
+    with pytest.raises(MienError, match="A picture is"):
+        Landmarker(bundle).read(pixels)
+
+
+@unchecked()
+@pytest.mark.parametrize("box", [(0, 0, np.inf, 5), (-1e9, -1e9, 1e9, 1e9), (1, 2, 3), "abcd"])
+def test_boxes_that_bound_nothing_are_refused(bundle: Path, box) -> None:
+    with pytest.raises(MienError, match="face box"):
+        Landmarker(bundle).read(np.zeros((8, 8, 3), np.uint8), box)

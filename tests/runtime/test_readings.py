@@ -88,7 +88,7 @@ def test_in_a_list_a_broken_file_is_a_reading_that_says_why(whole: Analyzer, pho
         (".", "a folder, not a picture. Analyzer.read_many reads folders"),
         ("video.MP4", "a video, not a picture. Analyzer.read_video reads videos"),
         (np.zeros((2, 9, 9, 3), np.uint8), "Pass several pictures as a list"),
-        (np.zeros((9, 9, 3), np.float32), r"RGB; got float32 \[9, 9, 3\]. Of values in 0..1: \(255 \* pixels\)"),
+        (np.zeros((9, 9, 3), np.float32), r"RGB; got float32 \[9, 9, 3\]. Convert it: \(255 \* pixels\)"),
         (np.zeros((9, 9, 4), np.uint8), r"Leave out the fourth channel"),
         (np.zeros((3, 9, 9), np.uint8), r"transpose\(1, 2, 0\)"),
     ],

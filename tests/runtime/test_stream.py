@@ -46,7 +46,7 @@ def test_frames_of_a_program_are_read_as_they_come(following: Analyzer, astronau
 
 
 def test_what_is_no_frame_is_refused(following: Analyzer) -> None:
-    with pytest.raises(MienError, match="A frame is an array uint8"):
+    with pytest.raises(MienError, match="Frame 0: A picture is uint8"):
         list(following.stream([np.zeros((4, 4), np.float32)]))
     with pytest.raises(MienError, match="no such file"):
         list(following.stream("nothing.mp4"))

@@ -12,7 +12,9 @@ import numpy as np
 from jaxtyping import Float
 
 from mien.core.errors import MienError
+from mien.core.limits import SIDE
 from mien.core.spec import PictureInput
+from mien.core.typed import shown
 
 Box = tuple[float, float, float, float]  # x0, y0, x1, y1 in pixels of the picture; x to the right, y down
 
@@ -71,9 +73,14 @@ def crop_of_picture(width: int, height: int, spec: PictureInput) -> Crop:
 
 def crop_of_box(box: Box, spec: PictureInput, *, roll_rad: float = 0.0) -> Crop:
     """The crop that frames a detector's box as the data set's pictures are framed (box_scale, box_shift)."""
-    x0, y0, x1, y1 = box
+    try:
+        x0, y0, x1, y1 = (float(edge) for edge in box)
+    except (TypeError, ValueError):
+        raise MienError(f"A face box is four numbers, x0, y0, x1, y1; got {shown(box)}.") from None
     if not (x1 > x0 and y1 > y0):
         raise MienError(f"A face box needs x1 > x0 and y1 > y0; got {box}.")
+    if max(x1, y1, -x0, -y0) > SIDE:
+        raise MienError(f"The edges of a face box lie within {SIDE:,} pixels; got {box}.")
     mean_side = (x1 - x0 + y1 - y0) / 2
     dx, dy = spec.box_shift
     cos, sin = np.cos(roll_rad), np.sin(roll_rad)

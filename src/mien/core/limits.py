@@ -49,5 +49,7 @@ PAIRS = 5_000_000
 COLUMNS = 10_000
 CLASSES, SPLITS = 10_000, 1000
 """Names of classes, and of splits, that are taken from a table or from folders."""
+COUNT = 1024
+"""Threads or processes that are asked for."""
 EDGE = 100_000
 """Pixels from the origin to an edge of a face's box; a JPEG's sides end at 65,535."""

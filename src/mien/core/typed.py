@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import MISSING, fields, is_dataclass
 from functools import cache
+from numbers import Integral, Real
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from mien.core.errors import MienError, nearest
@@ -117,12 +118,13 @@ def _inner(key: str, name: str) -> str:
 
 def _simple(value: Any, kind: type) -> Any:
     """None, bool, int, float or str."""
-    if kind is float and isinstance(value, int | float) and not isinstance(value, bool):
-        if abs(value) <= LARGEST_INT or (isinstance(value, float) and math.isfinite(value)):
-            return float(value)
-    elif kind is int and isinstance(value, int) and not isinstance(value, bool):
-        if abs(value) <= LARGEST_INT:
-            return value
+    if kind is float and isinstance(value, Real) and not isinstance(value, bool):
+        number = float(value) if not isinstance(value, int) or abs(value) <= LARGEST_INT else math.inf
+        if math.isfinite(number):
+            return number
+    elif kind is int and isinstance(value, Integral) and not isinstance(value, bool):
+        if abs(whole := int(value)) <= LARGEST_INT:
+            return whole
     elif kind is str and isinstance(value, os.PathLike):
         return os.fspath(value)
     elif isinstance(value, kind) and kind in (bool, str, type(None)):

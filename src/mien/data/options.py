@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 from mien.core.errors import MienError, nearest
+from mien.core.limits import COUNT
 from mien.core.options import at_least, check_rules
 from mien.core.typed import shown
 
@@ -118,8 +119,8 @@ class DataOptions:
                     f"data.{name}: no {shown(getattr(self, name))}.{nearest(str(getattr(self, name)), known)}"
                 )
         rules = at_least(self, 1, "batch_size") | at_least(self, -1, "fold", "order_seed")
-        rules |= at_least(self, 0, "eval_batch_size", "workers", "limit", "seed", "mix_off_epoch")
-        most = {"mixup": MAX_BETA, "cutmix": MAX_BETA, "mix_prob": 1, "mix_switch_prob": 1}
+        rules |= at_least(self, 0, "eval_batch_size", "limit", "seed", "mix_off_epoch")
+        most = {"workers": COUNT, "mixup": MAX_BETA, "cutmix": MAX_BETA, "mix_prob": 1, "mix_switch_prob": 1}
         rules |= {name: (0 <= getattr(self, name) <= highest, f"in 0..{highest}") for name, highest in most.items()}
         check_rules(self, "data.", rules | {"val_fraction": (0 < self.val_fraction < 1, "between 0 and 1")})
 
@@ -139,6 +140,13 @@ class DataOptions:
             raise MienError(
                 f"{', '.join(given)} {clause} no effect on an evaluation. It takes {used}: leave the others out."
             )
+
+    def refuse_inside(self, output: str) -> None:
+        """Raises MienError for an output among class folders of any name, where it would be a class of the next run."""
+        if self.name == "image_folder" and self.root:
+            from mien.media.files import refuse_inside
+
+            refuse_inside(output, self.root)
 
     def open(self, *, evaluation: bool = False) -> Reader:
         """The reader, opened once by one DataOptions. Raises MienError when no name or root was given."""

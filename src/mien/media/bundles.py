@@ -6,6 +6,7 @@ from pathlib import Path
 
 from mien.core.bundle import BundleInfo
 from mien.core.errors import MienError, nearest
+from mien.core.typed import checked
 from mien.media.files import INFO_FILE, read_info
 
 
@@ -40,7 +41,7 @@ def bundle_folder(bundle: str | Path) -> Path:
 
     Raises MienError for anything else, with the nearest name.
     """
-    path = Path(bundle)
+    path = Path(checked(bundle, str, key="A bundle"))
     for folder in (path, path / "bundle", shipped_folder() / path):
         if (folder / INFO_FILE).is_file():
             return folder

@@ -24,6 +24,7 @@ from jaxtyping import Float, UInt8
 from mien.core.errors import MienError, nearest
 from mien.core.geometry import non_maximum_suppression
 from mien.core.records import Box
+from mien.core.typed import checked
 from mien.media.files import cache_folder, sha256_of
 from mien.media.yunet import SHA256, YuNet, fetched_file, weight_file
 
@@ -89,8 +90,10 @@ def create_detector(
 
     weights: YuNet's file, by default the one that `mien weights fetch yunet` got.
     """
-    name = available_detector(name, weights)
+    name = available_detector(checked(name, str, key="detector"), weights)
     if name == "dlib":
+        if weights is not None:
+            raise MienError(f"dlib's detector takes no weights; got {weights}. They are those of --detector yunet.")
         return DlibDetector(min_face=min_face, min_score=_DLIB_SCORE if min_score is None else min_score)
     if name == "yunet":
         score = _YUNET_SCORE if min_score is None else min_score
@@ -282,5 +285,6 @@ def _only_small(sides: list[float]) -> bool:
 
 
 def _check_min_face(min_face: float | None) -> None:
+    min_face = checked(min_face, float | None, key="min_face")
     if min_face is not None and not min_face > 0:
         raise MienError(f"min_face is a side in pixels, above 0; got {min_face}.")

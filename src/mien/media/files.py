@@ -128,12 +128,18 @@ def _hexadecimal(surrogate: str) -> str:
     return f"%{code - 0xDC00:02X}" if 0xDC80 <= code <= 0xDCFF else f"%u{code:04X}"
 
 
+def refuse_inside(output: Path | str, root: Path | str) -> None:
+    """Raises MienError for an output in the folder of a data set, of which it would be a part from then on."""
+    if home_expanded(output).resolve().is_relative_to(home_expanded(root).resolve()):
+        raise MienError(f"--output {output} lies inside the data set {root}, which is never written to. Name another.")
+
+
 def writable_folder(path: Path | str) -> Path:
     """The folder, made where it is missing, once a file could be written into it: tried before the work, not after it.
 
     Raises MienError for a path that is a file, and for a folder that cannot be made or written.
     """
-    folder = Path(path)
+    folder = home_expanded(path)
     if folder.is_file():
         raise MienError(f"Cannot write --output {folder}: it is a file; a folder is needed.")
     try:
@@ -153,12 +159,15 @@ def refuse_existing(paths: Iterable[Path], *, overwrite: bool) -> None:
         raise MienError(f"{there} exists. Add --overwrite to replace it, or name another --output.")
 
 
-def home_expanded(path: Path | str) -> Path:
+def home_expanded(path: os.PathLike[Any] | str) -> Path:
     """The path with a leading `~` or `~/` replaced by the home folder; `~draft.jpg` is a file's own name.
 
-    Raises MienError where the user has no home folder.
+    Raises MienError where the user has no home folder, and for an empty text, which pathlib takes for the folder that
+    the user is in.
     """
     text = os.fspath(path)
+    if not text:
+        raise MienError("A path is empty: name a file or a folder; the folder that you are in is `.`.")
     if text != "~" and not text.startswith(("~/", f"~{os.sep}")):
         return Path(path)
     try:

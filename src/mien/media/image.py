@@ -159,6 +159,40 @@ def picture_of_pillow(image: Image.Image) -> Picture:
         raise MienError(f"{name}: damaged or cut short ({one_line(error)}). Copy or export it anew.") from error
 
 
+def picture_of_array(pixels: Any, note: str = "") -> Picture:
+    """A Picture of an array. Raises MienError unless it is uint8 [height, width, 3], or [height, width] for grey."""
+    if not isinstance(pixels, np.ndarray):
+        raise MienError(f"A picture is an array uint8 [height, width, 3], RGB; got {type(pixels).__name__}.")
+    pixels = np.asarray(pixels)  # a subclass, such as a matrix, has other rules for shapes
+    kind = f"{pixels.dtype} {list(pixels.shape)}"
+    size = pixels.shape[1::-1]
+    if pixels.dtype != np.uint8 or pixels.ndim not in (2, 3) or pixels.shape[2:] not in ((), (3,)) or pixels.size == 0:
+        raise MienError(f"A picture is uint8 [height, width, 3], RGB; got {kind}.{_array_hint(pixels)}")
+    if max(size) > SIDE or size[0] * size[1] > PIXELS:
+        raise MienError(f"A picture of {size[0]} x {size[1]} pixels; the limit is {PIXELS / 1e6:.3g} million.")
+    pixels = np.repeat(pixels[..., None], 3, axis=2) if pixels.ndim == 2 else np.ascontiguousarray(pixels)
+    return Picture(pixels, 1.0, size, note)
+
+
+def _array_hint(pixels: np.ndarray) -> str:
+    """How such an array becomes a picture."""
+    if pixels.ndim == 4:
+        return " Pass several pictures as a list."
+    if pixels.ndim == 3 and pixels.shape[2] == 4:
+        return " Leave out the fourth channel: pixels[..., :3]."
+    if pixels.ndim == 3 and pixels.shape[2] == 1:
+        return " Of one channel: pixels[..., 0]."
+    if pixels.ndim == 3 and pixels.shape[0] == 3:
+        return " Bring the channels last: pixels.transpose(1, 2, 0)."
+    hints = {
+        "f": "(255 * pixels).round().astype('uint8') where the values lie in 0..1, pixels.astype('uint8') in 0..255",
+        "b": "255 * pixels.astype('uint8')",
+        "u": "(pixels / 257).round().astype('uint8') of 16 bits",
+        "i": "pixels.astype('uint8') where the values lie in 0..255",
+    }
+    return f" Convert it: {hints[pixels.dtype.kind]}." if pixels.ndim in (2, 3) and pixels.dtype.kind in hints else ""
+
+
 @contextmanager
 def _opened(path: Path | bytes, span: Span | None = None) -> Iterator[tuple[BinaryIO, Path]]:
     """The picture's bytes, and what it is called in an error."""
@@ -332,6 +366,8 @@ def _eight_bit(image: Image.Image) -> Image.Image:
     """The picture as L or RGB of 8 bits."""
     if image.mode in ("L", "RGB") and "transparency" not in image.info:
         return image
+    if image.mode == "La":  # Pillow makes no other kind of it
+        image = image.convert("LA")
     if image.has_transparency_data:
         image = image.convert("RGBA")
         white = Image.new("RGBA", image.size, "white")
@@ -346,12 +382,12 @@ def _highest(image: Image.Image) -> float:
 def _scaled(values: np.ndarray, highest: float) -> UInt8[np.ndarray, "height width"]:
     """Divided by 257 where they are integers below 65536, by 2^24 above; floats times 255 where none exceeds 1.
 
-    highest: of the whole picture.
+    highest: of the whole picture. Integers of 32 bits that reach 255 at most are grey levels of 8 bits already.
     """
-    whole = np.issubdtype(values.dtype, np.integer)
+    whole, wide = np.issubdtype(values.dtype, np.integer), values.dtype.itemsize > 2
     values = np.nan_to_num(values.astype(np.float32))
     if whole:
-        values /= 257 if highest <= 65535 else 2**24
+        values /= (1 if wide and highest <= 255 else 257) if highest <= 65535 else 2**24
     elif highest <= 1:
         values *= 255
     return np.clip(values + 0.5, 0, 255).astype(np.uint8)
@@ -386,13 +422,14 @@ def _is_transport_stream(path: Path) -> bool:
     return start[::_PACKET] == 3 * _TRANSPORT_STREAM
 
 
-def picture_files(inputs: Sequence[Path | str], *, videos: bool = False) -> list[Path]:
+def picture_files(inputs: Path | str | Sequence[Path | str], *, videos: bool = False) -> list[Path]:
     """The pictures (and videos) meant by files, folders and glob patterns: sorted, each file once.
 
     A file named outright is taken whatever its extension; folders are searched to the bottom, also through links, and
     they and patterns give files with a known extension that do not begin with a dot. Raises MienError for an input
     that gives nothing.
     """
+    inputs = [inputs] if isinstance(inputs, str | os.PathLike) else inputs
     if not inputs:
         raise MienError("No input: name pictures, folders or patterns such as 'photos/*.jpg'.")
     extensions = PICTURES + VIDEOS if videos else PICTURES

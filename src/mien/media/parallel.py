@@ -9,6 +9,10 @@ from itertools import islice
 from threading import Condition, Thread
 from typing import Any, TypeVar, cast
 
+from mien.core.errors import MienError
+from mien.core.limits import COUNT
+from mien.core.typed import checked
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 _MOST_THREADS = 8  # more do not decode faster
@@ -45,6 +49,14 @@ class Budget:
                 with self._changed:
                     self._taken -= amount
                     self._changed.notify_all()
+
+
+def checked_count(count: int, option: str) -> int:
+    """A number of threads or processes. Raises MienError, with the option, for one that is not within 1..COUNT."""
+    count = checked(count, int, key=option)
+    if not 1 <= count <= COUNT:
+        raise MienError(f"{option} must be at {'least 1' if count < 1 else f'most {COUNT:,}'}; got {count}.")
+    return count
 
 
 def cores() -> int:

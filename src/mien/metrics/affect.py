@@ -18,6 +18,8 @@ def ccc(predicted: Values, truth: Values) -> float:
     Lin, Biometrics 45(1), 1989. Undefined where all values of both lists are one and the same.
     """
     predicted, truth = _checked(predicted, truth)
+    if np.ptp(np.concatenate([predicted, truth])) == 0:  # a mean may be rounded, so that a variance is not 0
+        raise MienError("The CCC is undefined: all values are the same.")
     covariance = ((predicted - predicted.mean()) * (truth - truth.mean())).mean()
     apart = predicted.var() + truth.var() + (predicted.mean() - truth.mean()) ** 2
     return _ratio(2 * covariance, apart, "CCC", "all values are the same")

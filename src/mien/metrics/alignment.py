@@ -123,8 +123,12 @@ def _check_points(predicted: Points, truth: Points) -> None:
             f"The NME needs two equal lists [faces, points, 2], not empty; "
             f"got {np.shape(predicted)} and {np.shape(truth)}."
         )
+    if not np.isfinite(predicted).all():
+        raise MienError("The NME is undefined: a predicted point is NaN or infinite.")
 
 
 def _check(face_errors: np.ndarray, threshold: float) -> None:
     if len(face_errors) == 0 or not threshold > 0:
         raise MienError(f"Needs at least one face and a threshold above 0; got {len(face_errors)} and {threshold}.")
+    if np.isnan(face_errors).any():  # is not above a threshold, and would count as a success
+        raise MienError("Errors of faces compare with a threshold where they are numbers; one is NaN.")

@@ -111,3 +111,7 @@ def _check(values: Probabilities, truth: Labels) -> None:
         raise MienError(
             f"Calibration needs [samples, classes] and as many labels; got {values.shape} and {len(truth)}."
         )
+    if not np.isfinite(values).all():
+        raise MienError("Calibration needs numbers; one is NaN or infinite. Did the training diverge?")
+    if min(truth) < 0 or max(truth) >= values.shape[1]:
+        raise MienError(f"Labels lie in 0..{values.shape[1] - 1}; one is {min(truth)} or {max(truth)}.")

@@ -22,6 +22,8 @@ class Moments:
     def add(self, features: Features) -> None:
         """Chan, Golub and LeVeque, 1979: what both parts have about their own means, and the step between these."""
         features = np.asarray(features, np.float64)
+        if not len(features):
+            return
         centred = features - (mean := features.mean(0))
         step, count = mean - self.mean, self.count + len(features)
         self._scatter += centred.T @ centred + np.outer(step, step) * (self.count * len(features) / count)

@@ -21,7 +21,14 @@ from mien.core.spec import PictureInput, SoundInput
 from mien.media.crop import prepare
 from mien.media.detect import Detection, Detector, create_detector
 from mien.media.files import home_expanded
-from mien.media.image import Picture, decoding_bytes, is_video, load_image, picture_of_pillow
+from mien.media.image import (
+    Picture,
+    decoding_bytes,
+    is_video,
+    load_image,
+    picture_of_array,
+    picture_of_pillow,
+)
 from mien.media.sound.audio import Sound
 from mien.media.sound.mel import log_mel
 
@@ -141,8 +148,10 @@ class FaceFinder:
         Raises MienError for what is no picture.
         """
         if isinstance(picture, str | os.PathLike):
-            path = home_expanded(Path(picture))
-            if path.is_dir():
+            path = home_expanded(picture)
+            if "://" in str(picture):
+                raise MienError(f"{picture}: an address. Nothing is downloaded: save the picture, and name its file.")
+            if os.path.isdir(path):  # noqa: PTH112 (Path.is_dir raises for names that are too long)
                 raise MienError(f"{path}: a folder, not a picture. Analyzer.read_many reads folders.")
             if is_video(path):
                 raise MienError(f"{path}: a video, not a picture. Analyzer.read_video reads videos.")
@@ -151,7 +160,7 @@ class FaceFinder:
             data = bytes(picture)
             return replace(self.file_task(data, name, alone=alone), origin=data)
         if isinstance(picture, np.ndarray):
-            loaded = picture_of(picture)
+            loaded = picture_of_array(picture)
             return PictureTask(name, lambda: loaded, memory=loaded.pixels.size, origin=picture)
         if isinstance(picture, Image.Image):
             source = str(getattr(picture, "filename", "") or name)
@@ -196,30 +205,6 @@ class FaceFinder:
         most = max(FINER_PIXELS, picture.pixels.size // 3)
         finer = load_image(task.path, min_side=min(wanted, *picture.size), max_pixels=most)
         return replace(finer, note=picture.note)
-
-
-def picture_of(pixels: np.ndarray, note: str = "") -> Picture:
-    """A Picture of an array. Raises MienError unless it is uint8 [height, width, 3], or [height, width] for grey."""
-    if pixels.ndim == 2:
-        pixels = np.repeat(pixels[..., None], 3, axis=2)
-    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.size == 0:
-        raise MienError(
-            f"A picture is uint8 [height, width, 3], RGB; got {pixels.dtype} {list(pixels.shape)}.{_array_hint(pixels)}"
-        )
-    return Picture(np.ascontiguousarray(pixels), 1.0, (pixels.shape[1], pixels.shape[0]), note)
-
-
-def _array_hint(pixels: np.ndarray) -> str:
-    """How such an array becomes a picture."""
-    if pixels.ndim == 4:
-        return " Pass several pictures as a list."
-    if pixels.dtype != np.uint8 and pixels.ndim == 3 and pixels.shape[2] == 3:
-        return " Of values in 0..1: (255 * pixels).round().astype('uint8')."
-    if pixels.ndim == 3 and pixels.shape[2] == 4:
-        return " Leave out the fourth channel: pixels[..., :3]."
-    if pixels.ndim == 3 and pixels.shape[0] == 3:
-        return " Bring the channels last: pixels.transpose(1, 2, 0)."
-    return ""
 
 
 def scaled_box(box: Box, factor: float) -> Box:

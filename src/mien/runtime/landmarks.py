@@ -18,10 +18,12 @@ from mien.core.geometry import Crop, crop_of_box, crop_of_picture
 from mien.core.landmarks import LandmarkScheme, scheme_of
 from mien.core.records import Box, FacePoints
 from mien.core.spec import PictureInput
+from mien.core.typed import checked
 from mien.media.bundles import bundle_folder, shipped_folder
 from mien.media.crop import normalise, prepare
 from mien.media.detect import Detection
 from mien.media.files import read_info
+from mien.media.image import picture_of_array
 from mien.runtime.networks import require_picture_only
 from mien.runtime.pose import head_pose
 from mien.runtime.runner import MODEL_FILE, Outputs, Runner
@@ -49,6 +51,7 @@ class Landmarker:
         self, bundle: str | Path | Runner | None = None, *, backend: str = "auto", precision: str = "auto",
         threads: int | None = None, passes: int = PASSES,
     ) -> None:  # fmt: skip
+        passes = checked(passes, int, key="passes")
         if passes < 1:
             raise MienError(f"passes must be 1 or more; got {passes}.")
         self._runner = bundle if isinstance(bundle, Runner) else _runner_of(bundle, threads, backend, precision)
@@ -71,16 +74,16 @@ class Landmarker:
         """What computes: `onnxruntime fp32`, ..."""
         return f"{self._runner.backend} {self._runner.precision}"
 
-    def read(self, pixels: Pixels, box: Box | Detection | None = None) -> FacePoints:
+    def read(self, pixels: np.ndarray, box: Box | Detection | None = None) -> FacePoints:
         """The points of the face in that box (edge coordinates of these pixels); None: the picture is the face.
 
         A detection with five points is framed by them, and read once where that frames it well enough. Raises MienError
-        for a box without an area.
+        for a box without an area, and for pixels that are no picture (as `Analyzer.read`).
         """
-        return self.read_many([(pixels, box)])[0]
+        return self.read_many([(picture_of_array(pixels).pixels, box)])[0]
 
     def read_many(self, faces: Sequence[tuple[AnyPixels, Box | Detection | None]]) -> list[FacePoints]:
-        """As `read` for many, through the network in batches."""
+        """As `read` for many, of pixels that are RGB already, through the network in batches."""
         found: list[FacePoints] = []
         for start in range(0, len(faces), _BATCH):
             some = faces[start : start + _BATCH]

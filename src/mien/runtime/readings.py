@@ -16,12 +16,11 @@ from mien.core.errors import MienError
 from mien.core.labels import AFFECT
 from mien.core.records import Affect, Reading
 from mien.media.files import atomic_path
-from mien.media.image import Picture, load_image, picture_of_pillow
+from mien.media.image import Picture, load_image, picture_of_array, picture_of_pillow
 from mien.media.tables.columns import Column
 from mien.media.tables.frames import FrameKind, frame_of, installed_kind
 from mien.media.video import Place, frames
 from mien.runtime.face3d.reading import save_mesh
-from mien.runtime.faces import picture_of
 from mien.runtime.networks import FaceOutput, gives_affect
 from mien.runtime.overlay import draw, scaled
 from mien.runtime.tables import ReadingColumns
@@ -129,13 +128,15 @@ def to_table(readings: Iterable[Any], kind: FrameKind = "auto") -> Any:
         assert reading.columns is not None
         columns |= {column.name: column for column in reading.columns.columns}
         rows.append(reading.columns.row(reading))
+    if not rows:
+        raise MienError("to_table takes one reading at least: the columns of a table are those of its readings.")
     return frame_of(list(columns.values()), {name: [row.get(name) for row in rows] for name in columns}, kind)
 
 
 def picture_again(reading: FaceReading) -> Picture:
     """The picture of a reading: from memory, its file, or its video's frame. Raises MienError where it is gone."""
     if isinstance(reading.origin, np.ndarray):
-        return picture_of(reading.origin)
+        return picture_of_array(reading.origin)
     if isinstance(reading.origin, Image.Image):
         return picture_of_pillow(reading.origin)
     if reading.origin is not None:
@@ -146,7 +147,14 @@ def picture_again(reading: FaceReading) -> Picture:
     found = next(islice(frames(reading.source, first=reading.frame, near=place), 1), None)
     if found is None:
         raise MienError(f"{reading.source} has no frame {reading.frame} any more.")
-    return picture_of(found.pixels)
+    return picture_of_array(found.pixels)
+
+
+def finite_outputs(given: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
+    """What the networks gave of a face without the classes and values that are NaN or infinite, and a note of these."""
+    broken = [n for n, each in given.items() if isinstance(each, dict) and not np.isfinite(list(each.values())).all()]
+    kept = {name: value for name, value in given.items() if name not in broken}
+    return kept, f"{' and '.join(broken)}: the model gives no finite numbers" if broken else ""
 
 
 def with_outputs(face: FaceReading, given: Mapping[str, Any], outputs: Sequence[FaceOutput]) -> FaceReading:

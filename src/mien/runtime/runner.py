@@ -29,7 +29,7 @@ from mien.core.extras import install_hint
 from mien.core.spec import Control, Input, Output
 from mien.media.bundles import bundle_name
 from mien.media.files import INFO_FILE, read_info, sha256_of
-from mien.media.parallel import cores
+from mien.media.parallel import checked_count, cores
 from mien.media.policy import require_allowed
 from mien.runtime.backends import import_onnxruntime, import_openvino
 from mien.runtime.graph.call import Shape
@@ -205,9 +205,7 @@ def _check_graph_once(path: Path, digest: str, shapes: tuple[tuple[str, Shape], 
 
 
 def _thread_count(threads: int | None) -> int:
-    if threads is not None and threads < 1:
-        raise MienError(f"--threads must be at least 1; got {threads}.")
-    return threads or cores()
+    return cores() if threads is None else checked_count(threads, "--threads")
 
 
 def _load_onnxruntime(path: Path, threads: int, workers: int, precision: str) -> tuple[Forward, Grouping, str]:

@@ -8,12 +8,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mien.media.image import Picture
+from mien.core.errors import MienError
+from mien.media.image import Picture, picture_of_array
 from mien.media.parallel import Ahead
 from mien.media.soundtrack import opened_soundtrack
 from mien.media.streams.source import RATE_HZ, ArrayFrames, Camera, FrameSource, VideoFile
 from mien.media.video import Frame, FrameSelection, Place
-from mien.runtime.faces import FaceFinder, Faces, PictureTask, picture_of
+from mien.runtime.faces import FaceFinder, Faces, PictureTask
 from mien.runtime.networks import FaceNetwork
 from mien.runtime.readings import PictureReadings, Readings
 from mien.runtime.smoothing import FaceSmoother
@@ -46,7 +47,7 @@ class FrameTasks:
                 yield self._task(frame, own)
 
     def _task(self, frame: Frame, sounds: dict[Any, Any]) -> PictureTask:
-        picture = picture_of(frame.pixels, frame.note)
+        picture = picture_of_array(frame.pixels, frame.note)
         origin = None if isinstance(self.source, VideoFile) else frame.pixels
         return PictureTask(
             self.source.name, lambda: picture, None, frame.index, frame.timestamp_s, sounds, picture.pixels.size, origin
@@ -119,6 +120,13 @@ def frame_source(source: Any) -> FrameSource:
     """A path is a video, a whole number a camera, anything else frames of a program."""
     if isinstance(source, str | Path):
         return VideoFile(Path(source))
-    if isinstance(source, int | np.integer):
+    if isinstance(source, int | np.integer) and not isinstance(source, bool):
         return Camera(int(source))
+    single = isinstance(source, np.ndarray) and source.ndim < 4 and source.shape[2:] in ((), (3,), (4,))
+    if single or isinstance(source, bytes | dict) or not isinstance(source, Iterable):
+        kind = f"an array {list(source.shape)}" if single else type(source).__name__
+        raise MienError(
+            "A stream is the path of a video, the number of a camera, or frames: arrays, or pairs of an array and its "
+            f"time; got {kind}.{' Analyzer.read reads one picture.' if single else ''}"
+        )
     return ArrayFrames(source)

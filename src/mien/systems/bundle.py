@@ -17,7 +17,7 @@ from mien.core.bundle import TRAIN_FACES_NAMES, BundleInfo
 from mien.core.errors import MienError, nearest
 from mien.core.licence import Licence
 from mien.core.trust.calibration import Calibration
-from mien.core.typed import named
+from mien.core.typed import checked, named
 from mien.media import files
 from mien.media.bundles import bundle_folder, bundle_name, shipped_names
 from mien.media.files import sha256_of
@@ -112,7 +112,7 @@ def load(folder: Path | str) -> "System":
     folder: of the bundle, a run folder with `bundle/` in it, or the name of a bundle that ships (`mien.list_models`).
     Raises MienError for a folder that is not a bundle, is incomplete or was changed, and for weights that do not fit.
     """
-    folder = _named(Path(folder))
+    folder = _named(Path(checked(folder, str, key="A bundle")))
     info, path = read_info(folder), _in_place(folder) / WEIGHTS
     require_allowed(bundle_name(folder), info.licence)
     if not path.is_file():

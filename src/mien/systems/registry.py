@@ -9,6 +9,7 @@ from mien.core.errors import MienError, nearest, one_line
 from mien.core.extras import imported, missing_text
 from mien.core.labels import LabelSet, label_set
 from mien.core.spec import Input, Output
+from mien.core.typed import checked
 from mien.media.bundles import shipped_names
 from mien.systems.config import MOST_WEIGHTS, bounded_network, config_from
 
@@ -84,7 +85,7 @@ def create_model(
     inputs: by name, where they differ from the system's own. Raises MienError for an unknown name or option, and where
     labels and num_classes disagree.
     """
-    found = system_class(name)
+    found = system_class(checked(name, str, key="The name of a system"))
     given = _label_sets(labels)
     has_count = any(field.name == "num_classes" for field in fields(found.config_class))
     if has_count and len({len(order) for order in given.values()}) == 1:

@@ -259,8 +259,11 @@ def test_refusals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = folder_of_faces(tmp_path / "set")
     with pytest.raises(MienError, match="no split 'valid'"):
         evaluate("cafe", data=options(root), split="valid", output=str(tmp_path / "out"))
+    with pytest.raises(MienError, match="lies inside the data set"):
+        evaluate("cafe", data=options(root), output=str(root / "test/anger/run"))
+    (tmp_path / "file").touch()
     with pytest.raises(MienError, match="is a file; a folder is needed"):
-        evaluate("cafe", data=options(root), output=str(root / "test/anger/anger_00.png"))
+        evaluate("cafe", data=options(root), output=str(tmp_path / "file"))
     for path in root.rglob("*.png"):
         path.write_bytes(b"")
     with pytest.raises(MienError, match="None of the 40 pictures could be read"):

@@ -95,5 +95,17 @@ def test_arrays_have_their_own_times_or_25_a_second() -> None:
     timed = ArrayFrames([(grey, 0.0), (grey, 0.5), (grey, 0.9), (grey, 2.0)])
     chosen = FrameSelection(rate_hz=1.0)
     assert [frame.timestamp_s for frame in timed.frames(chosen)] == [0.0, 2.0]
-    with pytest.raises(MienError, match="A frame is an array uint8"):
+    with pytest.raises(MienError, match="Frame 0: A picture is an array uint8"):
         list(ArrayFrames(["a.jpg"]).frames(ALL_FRAMES))
+
+
+@pytest.mark.parametrize("times", [[-1.0], [float("nan")], [1.0, 0.5], [None]])
+def test_times_that_no_video_has_are_refused(times: list) -> None:
+    frames = [(np.zeros((2, 2, 3), np.uint8), time_s) for time_s in times]
+    with pytest.raises(MienError, match="time"):
+        list(ArrayFrames(frames).frames(ALL_FRAMES))
+
+
+def test_a_camera_has_a_number() -> None:
+    with pytest.raises(MienError, match=r"within 0\.\.999; got -1"):
+        next(Camera(-1).frames(ALL_FRAMES))

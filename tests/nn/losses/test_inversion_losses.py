@@ -123,6 +123,12 @@ def test_code_norm_by_hand():
     assert code_norm(codes, codes[0]).item() == 2.5
 
 
+def test_codes_at_the_mean_have_a_gradient():
+    codes = torch.zeros(2, 3, 4, requires_grad=True)
+    code_norm(codes).backward()
+    assert codes.grad is not None and codes.grad.eq(0).all()
+
+
 def test_the_encoder_gets_a_gradient_and_as_released_none():
     score = torch.tensor([[0.5], [-0.5]], requires_grad=True)
     assert inversion_loss(score).item() == pytest.approx((0.25 + 2.25) / 2)

@@ -43,8 +43,9 @@ def test_short_recordings(count, expected):
 def test_what_is_too_short_silent_or_clipped():
     with pytest.raises(MienError, match=r"voice.wav: 0.29 s of sound; at least 0.3 s"):
         windows(np.ones(29, np.float32))
-    silent, quiet, clipped = np.zeros(200), np.full(200, 0.01), np.r_[np.ones(2), np.full(198, 0.1)]
+    silent, quiet, clipped = np.zeros(200), np.tile([0.01, -0.01], 100), np.r_[np.ones(2), np.full(198, 0.1)]
     assert [windows(each.astype(np.float32))[0].silent for each in (silent, quiet, clipped)] == [True, False, False]
+    assert windows(np.full(200, 0.5, np.float32))[0].silent  # an offset is no sound
     assert windows(silent.astype(np.float32))[0].note == "silent (-120 dB of full scale)"
     assert windows(clipped.astype(np.float32))[0].note == "clipped: 1.0% of the samples at full scale"
     assert (

@@ -22,6 +22,8 @@ def calibrated(
     n = len(truth)
     if n < 1 or len(probabilities) != n:
         raise MienError(f"A calibration needs faces, each with a label; got {len(probabilities)} and {n}.")
+    if not np.isfinite(probabilities).all():
+        raise MienError("A calibration needs probabilities that are numbers; one is NaN or infinite.")
     of_truth = np.sort(probabilities[np.arange(n), truth])
     thresholds = {}
     for coverage in COVERAGES:

@@ -14,6 +14,7 @@ from mien.data.faces import cut_face
 from mien.data.parallel import cores, parallel_map, stopped
 from mien.data.recent import load_picture, recent_picture
 from mien.media.image import is_video
+from mien.media.parallel import checked_count
 from mien.media.parts import part_of
 from mien.media.sound.audio import read_sound
 
@@ -54,7 +55,8 @@ def inspect(
     """Facts in the order of the samples. With a spec the faces are cut out and measured, else the files are hashed."""
     chunks = [_Chunk(samples[i : i + _CHUNK], spec) for i in range(0, len(samples), _CHUNK)]
     found: list[list[Facts]] = [[] for _ in chunks]
-    workers = 1 if len(samples) < _ALONE else workers or cores()
+    workers = cores() if workers is None else checked_count(workers, "--workers")
+    workers = 1 if len(samples) < _ALONE else workers
     for position, facts in parallel_map(_facts_of, chunks, workers=workers):
         found[position] = facts
         advance(len(facts))

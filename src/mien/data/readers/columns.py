@@ -1,6 +1,7 @@
 """A table's columns by name, from CSV and from Parquet: the file side of `manifest`."""
 
 import csv
+import math
 from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
@@ -10,11 +11,13 @@ import numpy as np
 
 from mien.core.errors import MienError
 from mien.data.readers.reader import Reader
+from mien.media.csv_text import MISSING, delimiter_of
 
 Column = Sequence[Any]
 _AT_A_TIME = 10_000
 _LISTS = ("landmarks", "landmark_depth", "landmark_visible")
 # Few words that stand in many rows: kept once each.
+_NAMES = ("path", "key")  # of which any text is one
 _REPEATED = ("expression", "label", "split", "subject", "clip")
 
 
@@ -22,7 +25,9 @@ def read_csv(reader: Reader, path: Path) -> dict[str, Column]:
     """Columns of words. Raises the reader's error for rows of another length than the header, and for bad UTF-8."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = csv.reader(file)
+            sign = delimiter_of(file.readline())
+            file.seek(0)
+            rows = csv.reader(file, delimiter=sign)
             header = [name.strip() for name in next((row for row in rows if row), [])]
             if not header:
                 raise reader.error(f"{path} is empty.")
@@ -44,13 +49,16 @@ def _columns(reader: Reader, path: Path, rows: Any, header: list[str]) -> dict[s
             if len(row) != len(header):
                 raise reader.error(f"{path}, row {number}: {len(row)} fields where the header has {len(header)}.")
         for name, column in zip(header, zip(*block, strict=True), strict=bool(block)):
-            columns[name] += map(unique.setdefault, column, column) if name in _REPEATED else column
+            cells: Sequence[str] = column
+            if name not in _NAMES and not MISSING.isdisjoint(column):
+                cells = ["" if cell in MISSING else cell for cell in column]
+            columns[name] += map(unique.setdefault, cells, cells) if name in _REPEATED else cells
         first += len(block)
     return dict(columns)
 
 
-def read_parquet(path: Path) -> dict[str, Column]:
-    """Columns of a Parquet file by arro3 (base install). Raises MienError when it is not one."""
+def read_parquet(reader: Reader, path: Path) -> dict[str, Column]:
+    """Columns of a Parquet file by arro3 (base install). Raises MienError when it is not one, and for doubled names."""
     import arro3.io  # a CSV is read without it, on machines for training that lack it
 
     with path.open("rb") as file:
@@ -62,13 +70,15 @@ def read_parquet(path: Path) -> dict[str, Column]:
         raise
     except BaseException as error:  # arro3 panics on damaged files, and a panic is no Exception
         raise MienError(f"{path}: damaged Parquet file ({str(error).splitlines()[0][:80]}).") from error
-    return {name: _rows(name, table.column(name)) for name in table.column_names}
+    header = [name.strip() for name in table.column_names]
+    reader.check_header(path, header)
+    return {name: _rows(name, table.column(given)) for name, given in zip(header, table.column_names, strict=True)}
 
 
 def _rows(name: str, column: Any) -> Column:
     if name in _LISTS:
         return _lists(column)
-    values = list(column.to_pylist())
+    values = [None if isinstance(value, float) and math.isnan(value) else value for value in column.to_pylist()]
     unique: dict[Any, Any] = {}
     return list(map(unique.setdefault, values, values)) if name in _REPEATED else values
 

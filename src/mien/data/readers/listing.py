@@ -37,13 +37,15 @@ class Listing:
         """The path as it lies on disk, None where it does not.
 
         A name that differs in the case of its extension only (`a.JPG`), or in how Unicode composes its letters, as
-        copying to and from macOS makes it, is the same name.
+        copying to and from macOS makes it, is the same name. A path of Windows is one whose signs are `/` here.
         """
         folder, _, name = path.rpartition("/")
         names = self._names.get(folder)
         if name in (self.names(folder) if names is None else names):
             return path
         other = self._other_spelling(folder).get(_folded(name))
+        if other is None and "\\" in path:
+            return self.find(path.replace("\\", "/"))
         return None if other is None else f"{folder}/{other}" if folder else other
 
     def place(self, path: str | None) -> Path | None:

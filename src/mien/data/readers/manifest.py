@@ -67,6 +67,8 @@ class Manifest(Reader):
         for name in ("manifest.parquet", "manifest.csv"):
             if (root / name).is_file():
                 return root / name
+        if not root.exists():
+            raise self.error(f"no file or folder {root}.")
         raise self.error(f"no manifest.csv or manifest.parquet under {root}. Name the table itself as the root.")
 
     def _prepared(self) -> dict[str, LabelSet | None]:
@@ -84,7 +86,7 @@ class Manifest(Reader):
 
     def _load(self) -> dict[str, Column]:
         if self.table.suffix.lower() in (".parquet", ".pq"):
-            return read_parquet(self.table)
+            return read_parquet(self, self.table)
         return read_csv(self, self.table)
 
     def _check_columns(self, given: LabelSet | None, *, unlabelled: bool) -> list[str]:
@@ -97,7 +99,7 @@ class Manifest(Reader):
         found = [by_name.get(SYNONYMS.get(name, name)) for name in given.classes] if given else []
         if found and all(found):
             return [name for name in found if name]
-        if "expression" not in self._columns and not unlabelled and "landmarks" not in self._columns:
+        if not unlabelled and self._columns.keys().isdisjoint(("expression", "landmarks", "valence", "arousal")):
             raise self.error(
                 f"{self.table} has no column 'expression'.{nearest('expression', self._columns)} "
                 "For one column a class, name their order with labels or classes."
@@ -131,7 +133,7 @@ class Manifest(Reader):
         if "split" in self._columns:
             means = self._split_names()
             rows = [row for row, cell in enumerate(self._columns["split"]) if means[cell] == split]
-        listing, listed = Listing(self.root), [str(path).strip() for path in self._columns["path"]]
+        listing, listed = Listing(self.root), self._paths()
         paths = [listed[row] for row in rows]
         places = map(listing.place, self.on_disk(paths, listing, listed_in=self.table))
         columns = (
@@ -147,6 +149,13 @@ class Manifest(Reader):
             Sample(key, place, split, *rest) for key, place, *rest in zip(*columns, strict=True) if place is not None
         ]
 
+    def _paths(self) -> list[str]:
+        """Of all rows. Raises MienError for a cell without a name."""
+        for row, cell in enumerate(cells := self._columns["path"]):
+            if not isinstance(cell, str) or not cell.strip():
+                raise self._bad(row, f"path names the picture's file; got {cell!r}.")
+        return [cell.strip() for cell in cells]
+
     def _keys(self, listed: list[str], rows: Sequence[int]) -> list[str]:
         """The column, else the path; a path's second face is `#2`, counted over all splits."""
         names = [path.replace("\\", "/") for path in listed] if any("\\" in path for path in listed) else listed
@@ -155,7 +164,11 @@ class Manifest(Reader):
             for i, path in enumerate(listed):
                 uses[path] += 1
                 names[i] += f"#{uses[path]}" if uses[path] > 1 else ""
-        return [given or names[row] for given, row in zip(self._texts("key", rows), rows, strict=True)]
+        keys = [given or names[row] for given, row in zip(self._texts("key", rows), rows, strict=True)]
+        if "key" in self._columns and len(set(keys)) < len(keys):
+            twice = next(key for key, times in Counter(keys).items() if times > 1)
+            raise self.error(f"{self.table}: {twice!r} is the key of several rows; each face has its own.")
+        return keys
 
     def _each(self, column: str, rows: Sequence[int], read: Callable[[int], Any]) -> Iterable[Any]:
         """What `read` makes of each row; None for all where there is no such column."""
@@ -298,7 +311,7 @@ class Manifest(Reader):
             raise self._bad(row, f"{name} are {rule}; got {str(given)[:40]!r}.") from None
 
     def _box(self, row: int) -> Box | None:
-        if not self._given(row, "x0"):
+        if not any(self._given(row, name) for name in _BOX):
             return None
         x0, y0, x1, y1 = (self._number(row, name) for name in _BOX)
         if not (x1 > x0 and y1 > y0):

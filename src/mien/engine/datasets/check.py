@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mien.core.errors import MienError
-from mien.media.files import home_expanded, writable_folder
+from mien.media.files import home_expanded, refuse_inside, writable_folder
 
 if TYPE_CHECKING:
     from mien.core.records import Sample
@@ -85,8 +85,7 @@ def folder_for(output: str | None, reader: "Reader") -> Path | None:
     if output is None:
         return None
     folder = home_expanded(output)
-    if folder.resolve().is_relative_to(reader.root.resolve()):
-        raise MienError(f"--output {folder} lies inside the data set {reader.root}, which is never written to.")
+    refuse_inside(folder, reader.root)
     return writable_folder(folder)
 
 

@@ -2,8 +2,8 @@
 
 from typing import Any, Literal
 
-from mien.core.errors import MienError
 from mien.media.files import home_expanded
+from mien.media.parallel import checked_count
 
 
 def prepare(
@@ -58,8 +58,8 @@ def prepare(
     how = Preparation(
         size, detector, detector_weights, align, own_boxes, box_scale, box_shift_y, fit, min_face, encoding, quality
     )
-    if workers is not None and workers < 1:
-        raise MienError(f"--workers must be at least 1; got {workers}.")
+    if workers is not None:
+        checked_count(workers, "--workers")
     opened = open_reader(name, root, **(reader or {}))
     run = PrepareRun(opened, home_expanded(output), how, shards=format == "shards", options=reader or {})
     return run.through(workers)

@@ -18,7 +18,7 @@ from mien.data.preparation.prepared import PARTS, Part, parts_of, write_part, wr
 from mien.data.readers import Reader
 from mien.data.splits import split_hash
 from mien.engine.reading.output_folder import LOCK, one_run
-from mien.media.files import sha256_of, write_text
+from mien.media.files import refuse_inside, sha256_of, write_text
 
 NOTE = "prepared.json"
 MANY_PICTURES = 100  # from here on processes are worth their start of half a second each
@@ -32,7 +32,7 @@ class PrepareRun:
         self, reader: Reader, folder: Path, how: Preparation, *, shards: bool, options: dict[str, Any]
     ) -> None:
         self.reader, self.folder, self.how, self.shards = reader, folder, how, shards
-        _refuse_inside(folder, reader.root)
+        refuse_inside(folder, reader.root)
         self.splits = {split: reader.samples(split) for split in reader.splits}
         if not any(sample.has_picture for samples in self.splits.values() for sample in samples):
             raise reader.error("these are voices alone: there is no face to prepare. Train on the set as it is.")
@@ -95,11 +95,6 @@ class PrepareRun:
         summary = f"{columns(rows)}\n{failures or 'no failures'}{': failures.csv' if failures else ''}"
         notes = "".join(f"\nnote: {text}" for text in self.reader.notes)
         return f"{summary}{_advice(note)}{notes}\nTrain on it: --data.name manifest --data.root {self.folder}"
-
-
-def _refuse_inside(folder: Path, root: Path) -> None:
-    if folder.resolve().is_relative_to(root.resolve()):
-        raise MienError(f"--output {folder} lies inside the data set {root}, which is never written to. Name another.")
 
 
 def _state_of(folder: Path) -> dict[str, Any]:

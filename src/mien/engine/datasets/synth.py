@@ -14,6 +14,7 @@ from mien.data.parallel import cores
 from mien.data.replicas import Layout, Written, faces_of, layout_named
 from mien.engine.datasets.synth_people import make
 from mien.media.files import home_expanded
+from mien.media.parallel import checked_count
 
 
 def synth(
@@ -71,9 +72,7 @@ def synth(
 
 def _workers(given: int | None, shots: int) -> int | None:
     """Few pictures are drawn sooner than processes start."""
-    if given is not None and given < 1:
-        raise MienError(f"--workers must be at least 1; got {given}.")
-    return given or (1 if shots < 300 else None)
+    return checked_count(given, "--workers") if given is not None else 1 if shots < 300 else None
 
 
 @contextmanager

@@ -4,7 +4,6 @@ Groups come from the data set (subject, clip, affected, voice_expression) or fro
 numeric column of many values is divided at its quartiles.
 """
 
-import csv
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -16,6 +15,7 @@ from mien.core.errors import MienError, nearest
 from mien.core.records import Sample
 from mien.engine.evaluation.options import Bootstrap
 from mien.engine.evaluation.scores import Score
+from mien.media.csv_text import MISSING, given_rows
 from mien.media.files import home_expanded, write_csv
 from mien.metrics.significance import percentiles
 
@@ -121,15 +121,15 @@ def _of_samples(samples: Sequence[Sample], column: str) -> dict[str, str | None]
     return {key: None if value is None else str(value) for key, value in values.items()}
 
 
+def _named(cell: str) -> str:
+    return "" if cell.strip() in MISSING else cell.strip()
+
+
 def _of_table(samples: Sequence[Sample], column: str, table: str) -> dict[str, str | None]:
     path = home_expanded(table)
     if not path.is_file():
         raise MienError(f"--groups: there is no file {path}.")
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.DictReader(file))
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise MienError(f"--groups: {path} is no CSV in UTF-8 ({error}).") from error
+    rows = list(given_rows(path, "--groups"))
     present = [name for name in (rows[0] if rows else {}) if name]
     place = next((name for name in PATHS if name in present), None)
     if place is None:
@@ -137,7 +137,7 @@ def _of_table(samples: Sequence[Sample], column: str, table: str) -> dict[str, s
     others = [name for name in present if name != place]
     if column not in others:
         raise MienError(f"--by {column}: {path} has the columns {', '.join(others) or 'of paths alone'}.")
-    named = {str(row[place]).replace("\\", "/"): str(row[column] or "").strip() for row in rows}
+    named = {str(row[place]).replace("\\", "/"): _named(row[column]) for row in rows}
     found = {sample.key: _cell(named, sample) for sample in samples}
     if not any(value is not None for value in found.values()):
         raise MienError(f"--groups: {path} names none of these {len(samples):,} faces, such as {samples[0].key!r}.")

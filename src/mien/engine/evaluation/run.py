@@ -86,6 +86,7 @@ class Plan:
 
 def run(options: EvaluationOptions, output: str) -> dict[str, Evaluation]:
     """By output of the first bundle. Raises MienError for what cannot be opened, measured, compared or written."""
+    options.data.refuse_inside(output)
     folder = writable_folder(Path(output))
     plans = [Plan(name, open_predictor(name, runner=options.runner, device=options.device)) for name in options.bundles]
     for plan in plans:

@@ -71,6 +71,13 @@ class SharedPass:
 
     def _keep(self, keys: list[str], inputs: Arrays, wanted: Mapping[str, set[str]]) -> None:
         outputs = self.predictor.outputs(inputs)
+        for name, values in outputs.items():
+            finite = np.isfinite(values).reshape(len(keys), -1).all(1)
+            if not finite.all():
+                raise MienError(
+                    f"{name} of {keys[int(finite.argmin())]} is not finite (NaN or infinite), so nothing can be "
+                    "measured: the network diverged in training, or its weights are damaged."
+                )
         for output, found in self._collected.items():
             places = [i for i, key in enumerate(keys) if key in wanted[output]]
             if places:

@@ -11,8 +11,8 @@ import numpy as np
 
 from mien.core.errors import MienError
 from mien.engine.study.make import RATINGS, TRIALS
+from mien.media.csv_text import given_rows
 from mien.media.files import home_expanded, writable_folder, write_csv, write_text
-from mien.media.tables import read_rows
 from mien.metrics.agreement import alpha_interval, krippendorff_alpha
 from mien.metrics.significance import cluster_weights, percentiles
 
@@ -160,7 +160,7 @@ def _read(path: Path) -> list[Rating]:
     if not path.is_file():
         raise MienError(f"{path}: {'a folder; name its CSV files' if path.is_dir() else 'no such file'}.")
     found = []
-    for number, row in enumerate(read_rows(path), 2):
+    for number, row in enumerate(given_rows(path), 2):
         if missing := [name for name in (*TRIALS, *RATINGS) if name not in row]:
             raise MienError(f"{path}: no column {missing[0]!r}. Take the tables that mien study make wrote.")
         values = {

@@ -151,6 +151,8 @@ def _fit_once(config: FitConfig, console: Console, *, whole: Path | None = None)
     """whole: the folder of the command's run, where this one is a part of it."""
     _quiet_lightning()
     run = RunFolder(Path(config.output))
+    if not config.resume:
+        config.data.refuse_inside(config.output)
     stage, data = build(config)
     if _is_first_process():
         run.begin(config, epochs_are_free=_epochs_are_free(stage))

@@ -18,9 +18,12 @@ import numpy as np
 
 from mien.core.errors import MienError
 from mien.core.limits import FRAME_PIXELS
+from mien.core.typed import checked, named
+from mien.media.image import picture_of_array
 from mien.media.video import Frame, FrameSelection, Place, frames, piped_frames, video_info
 
 RATE_HZ = 25.0  # of arrays without times
+CAMERAS = 1000
 # First bytes of what FFmpeg reads without going back: JPEGs in a row, YUV4MPEG2, Matroska, MPEG-TS, Ogg, FLV, AVI, NUT.
 _VIDEOS = (b"\xff\xd8\xff", b"YUV4MPEG2", b"\x1aE\xdf\xa3", b"G@", b"OggS", b"FLV", b"RIFF", b"nut/")
 
@@ -166,19 +169,18 @@ class ArrayFrames(FrameSource):
         return _chosen(self._pictures(), selection, first)
 
     def _pictures(self) -> Iterator[tuple[np.ndarray, float]]:
+        latest_s = 0.0
         for index, item in enumerate(self.arrays):
             pixels, time_s = item if isinstance(item, tuple) and len(item) == 2 else (item, index / self.rate_hz)
-            shape = pixels.shape if isinstance(pixels, np.ndarray) and pixels.dtype == np.uint8 else ()
-            if len(shape) not in (2, 3) or 0 in shape or shape[2:] not in ((), (3,)):
-                kind = (
-                    f"{pixels.dtype} {list(pixels.shape)}" if isinstance(pixels, np.ndarray) else type(pixels).__name__
-                )
+            time_s = checked(time_s, float, key=f"The time of frame {index}, in seconds,")
+            if time_s < latest_s:
                 raise MienError(
-                    "A frame is an array uint8 [height, width, 3] in RGB, or [height, width], or a pair of it and its "
-                    f"time in seconds; got {kind}."
+                    f"Frame {index}: times begin at 0 and do not fall; got {time_s:g}, {latest_s:g} before."
                 )
-            pixels = np.repeat(pixels[..., None], 3, axis=2) if len(shape) == 2 else pixels
-            yield pixels, float(time_s)
+            latest_s = time_s
+            with named(f"Frame {index}"):
+                picture = picture_of_array(pixels)
+            yield picture.pixels, time_s
 
 
 def raw_frames(spelling: str, stream: BinaryIO) -> RawFrames:
@@ -222,6 +224,8 @@ def _read_whole(stream: BinaryIO, size: int) -> bytes:
 
 def _opened_camera(number: int) -> Any:
     """Raises MienError where there is none of that number."""
+    if not 0 <= number < CAMERAS:  # OpenCV dies of a negative number
+        raise MienError(f"A camera's number lies within 0..{CAMERAS - 1}; got {number}.")
     logging = getattr(getattr(cv2, "utils", None), "logging", None)
     before = logging.setLogLevel(logging.LOG_LEVEL_SILENT) if logging else None  # its warnings are no use to anybody
     try:

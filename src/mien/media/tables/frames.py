@@ -11,6 +11,7 @@ import numpy as np
 from arro3.core import Table
 
 from mien.core.errors import MienError
+from mien.core.typed import checked
 from mien.media.tables.arrow import ArrowFormat
 from mien.media.tables.columns import Column
 from mien.media.tables.stored import StoredTable, open_table
@@ -28,7 +29,7 @@ def read_table(path: str | Path, kind: FrameKind = "auto", *, columns: Sequence[
     MienError for what is no table of mien's, an unknown column or kind, and a package that is not installed.
     """
     kind = installed_kind(kind)
-    table = open_table(path)
+    table = open_table(checked(path, str, key="A table"))
     names = [column.name for column in table.columns] if columns is None else list(columns)
     table.require(*names)
     wanted = [column for name in names for column in table.columns if column.name == name]

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mien.core.errors import MienError
+from mien.core.typed import checked
 
 MOMENT_S = 1e-4  # times are rounded by containers: the frame at 1.9999997 s is that of 2 s
 
@@ -23,6 +24,7 @@ class FrameSelection:
     """Up to this time, the frame at it left out."""
 
     def __post_init__(self) -> None:
+        checked(self.every, int, key="every")
         if self.every < 1:
             raise MienError(f"every must be 1 (all frames) or more; got {self.every}.")
         if self.rate_hz is not None and not 0 < self.rate_hz < np.inf:

@@ -57,9 +57,13 @@ class MocoLoss(nn.Module):
 
 
 def code_norm(codes: Float[Tensor, "batch styles width"], mean: Tensor | None = None) -> Float[Tensor, ""]:
-    """Mean over the batch of the length of all codes of a picture together, measured from `mean` where given."""
+    """Mean over the batch of the length of all codes of a picture together, measured from `mean` where given.
+
+    Its gradient is 0 where codes are the mean, as they are before the first step of an encoder that begins there.
+    """
     offset = codes if mean is None else codes - mean
-    return offset.flatten(1).square().sum(1).sqrt().mean()
+    squares = offset.flatten(1).square().sum(1)
+    return (torch.where(squares > 0, squares, 1.0).sqrt() * (squares > 0)).mean()
 
 
 def same_picture_loss(same: Float[Tensor, "batch 1"], inverted: Float[Tensor, "batch 1"]) -> Float[Tensor, ""]:

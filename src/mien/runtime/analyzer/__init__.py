@@ -16,9 +16,10 @@ from PIL import Image
 
 from mien.core.errors import MienError
 from mien.core.trust.calibration import check_logit_adjust
+from mien.core.typed import checked
 from mien.media.detect import available_detector, create_detector
 from mien.media.image import picture_files
-from mien.media.parallel import Ahead
+from mien.media.parallel import Ahead, checked_count
 from mien.media.streams.source import FrameSource, VideoFile
 from mien.media.video import ALL_FRAMES, FrameSelection
 from mien.runtime.analyzer.batches import BATCH, in_batches
@@ -86,6 +87,16 @@ class Analyzer:
         abstain: int | None = None,
         logit_adjust: float = 0.0,
     ) -> None:
+        self._given: dict[str, Any] = {
+            "bundle": bundle, "detector": detector, "weights": weights, "min_face": min_face, "backend": backend,
+            "precision": precision, "threads": threads, "landmarks": landmarks, "affect": affect, "face3d": face3d,
+            "smooth": smooth, "arrays": arrays, "detect_every": detect_every, "max_faces": max_faces,
+            "coverage": coverage, "abstain": abstain, "logit_adjust": logit_adjust,
+        }  # fmt: skip
+        logit_adjust = checked(logit_adjust, float, key="logit_adjust")
+        coverage, abstain = checked(coverage, float | None, key="coverage"), checked(abstain, int | None, key="abstain")
+        max_faces = checked(max_faces, int | None, key="max_faces")
+        detect_every = checked(detect_every, int | None, key="detect_every")
         _check_adjustment(logit_adjust, coverage)
         create_detector(detector, weights=weights, min_face=min_face)  # a mistake in its options is an error now
         self.models = Models(
@@ -110,6 +121,10 @@ class Analyzer:
         self.reader = FaceReader(
             models, self.assessment, threads=self.threads, smoothing=FaceSmoother.settings if smooth else None
         )
+
+    def __reduce__(self) -> tuple[Any, tuple[()]]:
+        """A copy, and one that another process gets, loads its networks anew."""
+        return partial(type(self), **self._given), ()
 
     def __repr__(self) -> str:
         return f"Analyzer({self.model_id}, {self.engine}, {self.threads} threads)"
@@ -140,7 +155,7 @@ class Analyzer:
         return self.reader.read([(task, self.finder.find(task))])[0].readings
 
     def read_many(
-        self, inputs: Sequence[str | Path], *, batch_size: int = BATCH, workers: int | None = None
+        self, inputs: str | Path | Sequence[str | Path], *, batch_size: int = BATCH, workers: int | None = None
     ) -> Iterator[PictureReadings]:
         """The pictures of files, folders and patterns, in the order of their names, as they are ready.
 
@@ -219,7 +234,8 @@ class Analyzer:
 
     def _stream(self, tasks: Iterable[PictureTask], batch_size: int, workers: int | None) -> Iterator[PictureReadings]:
         find, read = self.finder.attempt, self.reader.read
-        return in_batches(tasks, find, read, batch_size=batch_size, workers=workers or self.threads)
+        workers = self.threads if workers is None else checked_count(workers, "workers")
+        return in_batches(tasks, find, read, batch_size=batch_size, workers=workers)
 
     def _framed(self, tasks: Iterable[PictureTask], batch_size: int, workers: int | None) -> Iterator[PictureReadings]:
         """Decoding, detection, the points, and the other networks side by side."""

@@ -16,7 +16,7 @@ from mien.runtime.face3d.reading import SIZE, Face3DColumns, reading_of
 from mien.runtime.face3d.regressor import Regressor
 from mien.runtime.faces import Faces, PictureTask, scaled_box
 from mien.runtime.landmarks import scaled_points
-from mien.runtime.readings import FaceReading, PictureReadings, Readings, with_outputs
+from mien.runtime.readings import FaceReading, PictureReadings, Readings, finite_outputs, with_outputs
 from mien.runtime.tables import PointColumns, ReadingColumns
 from mien.runtime.trust.assessment import Assessment
 from mien.runtime.trust.columns import TrustColumns
@@ -105,9 +105,11 @@ class FaceReader:
         readings, note = Readings(), "; ".join(filter(None, [faces.note, self._missing_voice(faces)]))
         for number, (box, score) in enumerate(zip(faces.boxes, faces.scores, strict=True)):
             given, points, solid = next(per_face)
+            given, broken = finite_outputs(given)
             why_not = f"no 3D face: {solid}" if isinstance(solid, MienError) else ""
+            notes = filter(None, [note, broken, why_not])
             face = replace(
-                none, success=True, face_id=number, box=box, score=score, note="; ".join(filter(None, [note, why_not])),
+                none, success=True, face_id=number, box=box, score=score, note="; ".join(notes),
                 track_id=None if faces.track_ids is None else faces.track_ids[number], points=points,
                 face3d=solid if isinstance(solid, Face3DReading) else None,
             )  # fmt: skip

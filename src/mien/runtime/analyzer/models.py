@@ -7,6 +7,7 @@ from typing import Any
 from mien.core.bundle import BundleInfo
 from mien.core.errors import MienError
 from mien.core.labels import AFFECT
+from mien.core.typed import checked
 from mien.media.bundles import bundle_folder, shipped_folder, shipped_with
 from mien.runtime.face3d.regressor import Regressor
 from mien.runtime.landmarks import Landmarker, shipped_landmarks
@@ -39,7 +40,7 @@ class Models:
         own = next((network.runner for network in self.networks if network.gives_points), None)
         if isinstance(wanted, Landmarker):
             return wanted
-        if wanted is False or (wanted is True and own is None and shipped_landmarks() is None):
+        if wanted in (False, None) or (wanted is True and own is None and shipped_landmarks() is None):
             return None
         if wanted is True and own is not None:
             return Landmarker(own)
@@ -50,9 +51,11 @@ class Models:
 
     def _regressor(self, wanted: Regressor | Bundle | bool, threads: int | None) -> Regressor | None:
         """Reads faces in 3D; a fit takes the points that are read in any case, where they have depths."""
-        if isinstance(wanted, Regressor) or wanted is False:
-            return wanted or None
-        given = None if wanted is True else wanted
+        if isinstance(wanted, Regressor):
+            return wanted
+        if wanted in (False, None):
+            return None
+        given = None if isinstance(wanted, bool) else wanted
         return Regressor(given, threads=threads, landmarker=self.solid_landmarks)
 
     @property
@@ -98,7 +101,7 @@ def _affect_network(
     them does. Raises MienError for a bundle that does not give them, and where none ships."""
     if wanted is False or (wanted is True and any(gives_affect(n.outputs.values()) for n in networks)):
         return []
-    folder = shipped_with(values=AFFECT) if wanted is True else bundle_folder(str(wanted))
+    folder = shipped_with(values=AFFECT) if wanted is True else bundle_folder(wanted)
     if folder is None:
         raise MienError(
             "No model of valence and arousal ships with this copy. Name a bundle that gives them: --bundle."
@@ -112,7 +115,8 @@ def _affect_network(
 def _folders(bundle: Bundle | Sequence[Bundle] | None) -> list[Path]:
     if bundle is None:
         return [shipped_bundle()]
-    folders = [bundle_folder(each) for each in ([bundle] if isinstance(bundle, str | Path) else bundle)]
+    bundle = [bundle] if isinstance(bundle, str | Path) else bundle
+    folders = [bundle_folder(each) for each in checked(bundle, list[str], key="bundle")]
     if not folders:
         raise MienError("No bundle: name one folder or more, or None for the model that ships.")
     for folder in folders:

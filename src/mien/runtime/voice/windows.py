@@ -39,8 +39,8 @@ class VoiceWindow:
 
     @property
     def level_db(self) -> float:
-        """Root mean square in decibels of full scale, at least -120."""
-        power = float(np.square(self.sound.samples, dtype=np.float64).mean())
+        """Root mean square about the mean in decibels of full scale, at least -120; an offset is no sound."""
+        power = float(self.sound.samples.var(dtype=np.float64))
         return 10 * float(np.log10(max(power, 1e-12)))
 
     @property

@@ -66,6 +66,25 @@ def test_every_source_counts_once_whatever_its_length(run: Path, tmp_path: Path)
     assert "whole sources" in json.loads((tmp_path / "summary.json").read_text())["intervals"]
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (b"source,c\nw\xfctend.jpg,x\n", "not UTF-8"),
+        (b"source,c,c\na,x,y\n", "'c' twice"),
+        (b"source,c\na\n", "row 2: 1 fields where the header has 2"),
+    ],
+)
+def test_a_damaged_table_of_groups_is_one_line(tmp_path: Path, text: bytes, message: str) -> None:
+    (tmp_path / "groups.csv").write_bytes(text)
+    with pytest.raises(MienError, match=message):
+        read_groups(str(tmp_path / "groups.csv"), "c", "")
+
+
+def test_groups_may_be_separated_by_semicolons(tmp_path: Path) -> None:
+    (tmp_path / "groups.csv").write_text("\ufeffsource;c\na.jpg;x, y\n", encoding="utf-8")
+    assert read_groups(str(tmp_path / "groups.csv"), "c", "").rows["a.jpg", ""]["c"] == "x, y"
+
+
 def test_groups_come_from_a_csv_of_names(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "out"
     options = ["--groups", str(groups_csv(tmp_path)), "--by", "condition", "--output", str(out)]

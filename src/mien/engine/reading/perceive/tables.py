@@ -21,7 +21,7 @@ def window_columns(classes: Classes) -> list[Column]:
         Column("success", "integer", meaning="1 where it was read, 0 for a silent one"),
         _seconds("start_s", "of the window that was read"), _seconds("end_s", "of the window that was read"),
         _seconds("from_s", "beginning of the time that it stands for"), _seconds("to_s", "end of that time"),
-        Column("level_db", unit="dB of full scale", meaning="root mean square", csv_format=".1f"),
+        Column("level_db", unit="dB of full scale", meaning="root mean square about the mean", csv_format=".1f"),
         *_expression_columns(classes), *_CHANGES, Column("note", "text"),
     ]  # fmt: skip
 

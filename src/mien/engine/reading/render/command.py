@@ -4,6 +4,7 @@ from typing import Literal
 
 from mien.core.errors import MienError
 from mien.media.files import home_expanded
+from mien.media.parallel import checked_count
 
 LEAST_SIZE, MOST_SIZE = 32, 1024
 
@@ -53,8 +54,8 @@ def render(
 
     if not LEAST_SIZE <= size <= MOST_SIZE:
         raise MienError(f"--size must be in {LEAST_SIZE}..{MOST_SIZE}; got {size}.")
-    if workers is not None and workers < 1:
-        raise MienError(f"--workers must be at least 1; got {workers}.")
+    if workers is not None:
+        checked_count(workers, "--workers")
     folder = writable_folder(home_expanded(output))
     found = shipped_regressor(face) if bundle is None else None if bundle == FIT else bundle_of(bundle)
     options = RenderOptions(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 from mien.core.errors import MienError, nearest
-from mien.media.tables import read_rows
+from mien.media.csv_text import given_rows
 
 ALL = "all"  # the one group without --groups
 Key = tuple[str, str]  # source, track ("" where tracks are not told apart)
@@ -54,7 +54,7 @@ def read_groups(path: str | None, by: str, unit: str) -> Groups:
     if not Path(path).is_file():
         raise MienError(f"--groups {path}: no such file.")
     rows: dict[Key, Mapping[str, str]] = {}
-    for number, row in enumerate(read_rows(path), 2):
+    for number, row in enumerate(given_rows(path, "--groups"), 2):
         _check_columns(path, row, ("source", *columns, *((unit,) if unit else ())))
         key = (row["source"], (row.get("track_id") or "").strip())
         if key in rows:
