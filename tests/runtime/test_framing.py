@@ -9,9 +9,10 @@ from mien.core.framing import detector_box
 from mien.core.records import FacePoints
 from mien.core.spec import PictureInput
 from mien.media.detect import DETECTORS, Detection
+from mien.media.image import picture_of_array
 from mien.runtime.analyzer import Analyzer
 from mien.runtime.analyzer.framing import framed
-from mien.runtime.faces import FaceFinder, Faces, PictureTask, picture_of
+from mien.runtime.faces import FaceFinder, Faces, PictureTask
 from mien.runtime.tracking.tracker import DETECT_EVERY
 
 SPEC = PictureInput(size=32)
@@ -24,7 +25,7 @@ def face_at(x: float, y: float, *, side: float) -> FacePoints:
 
 def located(pixels: np.ndarray, boxes: list[tuple[float, float, float, float]]) -> Faces:
     found = [Detection(box, 1.0 - 0.1 * number) for number, box in enumerate(boxes)]
-    return Faces(picture_of(pixels), boxes, [face.score for face in found], detections=found)
+    return Faces(picture_of_array(pixels), boxes, [face.score for face in found], detections=found)
 
 
 def read_so(ready: list[Faces], points: list[FacePoints | None]) -> list[Faces]:
