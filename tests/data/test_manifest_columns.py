@@ -60,7 +60,7 @@ def test_offset_and_length_name_a_picture_inside_a_file(tmp_path: Path) -> None:
         ("path,expression,valence", "a.png,anger,-2", "row 2: valence lies in -1..1; got -2"),
         ("path,expression", ",anger", "row 2: path names the picture's file; got ''"),
         ("path,expression,key", "a.png,anger,k\na.png,anger,k", "'k' is the key of several rows"),
-        ("path,expression,x0,y0,x1,y1", "a.png,anger,,0,4,4", "row 2: column 'x0' holds '', not a number"),
+        ("path,expression,x0,y0,x1,y1", "a.png,anger,,0,4,4", "row 2: a box needs x0, y0, x1, y1; without a value: x0"),
         ("path,expression,landmarks", "a.png,anger,1 2 3", "row 2: landmarks are pairs"),
         ("path,expression,landmarks", "a.png,anger,one two", "row 2: landmarks are numbers"),
         ("path,expression,offset", "a.png,anger,3", "a part of a file needs all of offset, length"),

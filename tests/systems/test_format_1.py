@@ -1,5 +1,6 @@
 """Bundles of format 1, as they were before networks declared their inputs and outputs, are read for ever."""
 
+import json
 import shutil
 from importlib import resources
 from pathlib import Path
@@ -14,9 +15,13 @@ FORMAT_1 = Path(__file__).parents[1] / "core" / "format_1"
 
 
 def in_format_1(name: str, folder: Path) -> Path:
-    """A copy of the bundle that ships, described as it was described then."""
+    """A copy of the bundle that ships, described as one of its name was then; its files may be newer ones."""
     shutil.copytree(BUNDLES / name, folder)
-    shutil.copy(FORMAT_1 / f"{name}.json", folder / "system.json")
+    then, now = (json.loads(path.read_text()) for path in (FORMAT_1 / f"{name}.json", folder / "system.json"))
+    then["files"] = {file: digest for file, digest in now["files"].items() if file.startswith("model.")}
+    if "temperature" in then and now["temperatures"]:
+        then["temperature"] = now["temperatures"]["expression"]
+    (folder / "system.json").write_text(json.dumps(then))
     return folder
 
 

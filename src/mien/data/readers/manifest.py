@@ -311,8 +311,11 @@ class Manifest(Reader):
             raise self._bad(row, f"{name} are {rule}; got {str(given)[:40]!r}.") from None
 
     def _box(self, row: int) -> Box | None:
-        if not any(self._given(row, name) for name in _BOX):
+        missing = [name for name in _BOX if not self._given(row, name)]
+        if len(missing) == len(_BOX):
             return None
+        if missing:
+            raise self._bad(row, f"a box needs {', '.join(_BOX)}; without a value: {', '.join(missing)}.")
         x0, y0, x1, y1 = (self._number(row, name) for name in _BOX)
         if not (x1 > x0 and y1 > y0):
             raise self._bad(row, f"a box needs x1 > x0 and y1 > y0; got {(x0, y0, x1, y1)}.")

@@ -132,8 +132,8 @@ def _check(found: "Agreement", source: Path, tolerance: float, *, least: float) 
 def _summary(folder: Path, found: "Agreement", of: str) -> str:
     megabytes = (folder / MODEL).stat().st_size / 1e6
     return (
-        f"{folder / MODEL}: {megabytes:.1f} MB, {found.furthest} within {found.difference:.1e} of the original "
-        f"({found.of_what}), {found.agreement}{of}."
+        f"{folder / MODEL}: {megabytes:.1f} MB, every output within {found.difference:.1e} of the original "
+        f"({found.furthest}: {found.of_what}), {found.agreement}{of}."
     )
 
 
