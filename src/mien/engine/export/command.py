@@ -68,7 +68,8 @@ def export(
         from mien.engine.evaluation.run_data import with_data_of_run
 
         return _export_int8(source, folder, with_data_of_run(bundle, data), split, tolerance or 0.25)
-    from mien.engine.export.onnx_network import compare, halve_weights, write_onnx
+    from mien.engine.export.onnx_network import compare, write_onnx
+    from mien.nn.files.onnx_file import halve_weights
     from mien.systems.bundle import load
 
     system = load(source)

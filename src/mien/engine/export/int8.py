@@ -19,7 +19,8 @@ from mien.data.framing import framed
 from mien.data.options import DataOptions
 from mien.engine.bundles.inputs import prefetch, prepare_inputs
 from mien.engine.evaluation.data import EvaluationData
-from mien.engine.export.onnx_network import Agreement, agreement, strip_notes
+from mien.engine.export.onnx_network import Agreement, agreement
+from mien.nn.files.onnx_file import strip_notes
 from mien.runtime.backends import import_onnxruntime
 from mien.runtime.runner import Runner
 

@@ -1,4 +1,4 @@
-"""A network as ONNX: written, its weights halved, and compared with the original."""
+"""A network as ONNX: written, and compared with the original."""
 
 import contextlib
 import io
@@ -17,12 +17,12 @@ from mien.core.framing import POINT_BOXES
 from mien.core.geometry import crop_of_box
 from mien.core.spec import Control, Input, Output, PictureInput, VectorInput
 from mien.media.crop import normalise, prepare
+from mien.nn.files.onnx_file import strip_notes
 from mien.runtime.backends import import_onnxruntime
 from mien.synthetic.people import portrait
 from mien.systems.system import System
 
 OPSET = 20  # the first with Gelu and LayerNormalization as one node each; ONNX Runtime 1.18 and OpenVINO 2024 read it
-SMALL = 1024  # values below which halving a weight saves nothing worth a node
 # A heat map of noise may have two peaks of one height, of which rounding chooses: so many points may be elsewhere.
 TIED = 0.02
 SAME_POINT = 1e-3  # sides of the crop
@@ -93,36 +93,6 @@ def _with_outputs_in_order(system: System) -> Any:
             return tuple(outputs[name] for name in names)
 
     return InOrder().eval()
-
-
-def strip_notes(path: Path) -> None:
-    """Takes out what the exporter notes at each node: stack traces, that is paths of the machine it ran on."""
-    import onnx
-
-    model = onnx.load(str(path))
-    for noted in (model, model.graph, *model.graph.node, *model.graph.value_info, *model.graph.initializer):
-        del noted.metadata_props[:]
-        noted.doc_string = ""
-    onnx.save(model, str(path))
-
-
-def halve_weights(path: Path) -> None:
-    """Stores the network's larger weights in fp16, each behind a cast that the runtimes carry out once, on loading."""
-    import onnx
-
-    model = onnx.load(str(path))
-    casts = []
-    for weight in model.graph.initializer:
-        if weight.data_type != onnx.TensorProto.FLOAT or np.prod(weight.dims) < SMALL:
-            continue
-        name, values = weight.name, onnx.numpy_helper.to_array(weight)
-        weight.CopyFrom(onnx.numpy_helper.from_array(values.astype(np.float16), f"{name}_half"))
-        casts.append(onnx.helper.make_node("Cast", [f"{name}_half"], [name], to=onnx.TensorProto.FLOAT))
-    nodes = [*casts, *model.graph.node]
-    del model.graph.node[:]
-    model.graph.node.extend(nodes)
-    onnx.checker.check_model(model)
-    onnx.save(model, str(path))
 
 
 def compare(system: System, path: Path) -> Agreement:
