@@ -135,6 +135,7 @@ def test_integers_that_differ_too_much_and_too_few_faces_are_refused(
     shutil.copytree(Path(faces.root) / "train" / "happiness", few)
     for options, reason in (
         ({"data": faces, "tolerance": 1e-6}, r"differs from the original: \w+ by .* \(accepted: 1e-06\)"),
+        ({"data": faces, "tolerance": 0.0}, r"\(accepted: 0\)"),
         ({"data": replace(faces, root=str(tmp_path / "few"))}, r"has 28 readable faces; --int8 needs 32"),
         ({"data": replace(faces, root=str(tmp_path / "absent"))}, "no folder"),
         ({"data": faces, "half": True}, "name one of them"),

@@ -67,7 +67,9 @@ def export(
     if int8:
         from mien.engine.evaluation.run_data import with_data_of_run
 
-        return _export_int8(source, folder, with_data_of_run(bundle, data), split, tolerance or 0.25)
+        return _export_int8(
+            source, folder, with_data_of_run(bundle, data), split, 0.25 if tolerance is None else tolerance
+        )
     from mien.engine.export.onnx_network import compare, write_onnx
     from mien.nn.files.onnx_file import halve_weights
     from mien.systems.bundle import load
@@ -79,7 +81,7 @@ def export(
         if half:
             halve_weights(path)
         found = compare(system, path)
-        _check(found, source, tolerance or 1e-3, least=1.0)
+        _check(found, source, 1e-3 if tolerance is None else tolerance, least=1.0)
     _describe(system.info, source, folder)
     return _summary(folder, found, "") + _how_to_read(system.info, found.kind, folder)
 
