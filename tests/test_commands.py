@@ -119,7 +119,7 @@ def test_asking_what_there_is_is_no_mistake(args: list[str], capsys: pytest.Capt
         (["analyze", "nowhere.jpg", "--output", "out"], "nowhere.jpg"),
         (["export", "nowhere"], "nowhere is not a bundle"),
         (["data", "check", "rafbd", "--root", "x"], "No data set reader 'rafbd'. Did you mean 'rafdb'?"),
-        (["data", "check", "drawn"], "mien data check needs --root"),
+        (["data", "check", "drawn"], "Name the folder of the data set: --root DIR of drawn"),
         (["weights", "verify", "nowhere"], "nowhere is not a bundle"),
         (["weights", "convert", "x.pth"], "mien weights convert needs --output"),
         (["weights", "convert", "x.pth", "--output", "o"], "No weight file at x.pth."),

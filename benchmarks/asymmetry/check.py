@@ -1,13 +1,24 @@
-"""Do the ranges hold, are healthy faces not clear, are palsies found? On people who were kept out of the fit."""
+"""Do the ranges hold, are healthy faces not clear, are palsies found? On people who were kept out of the fit.
 
+    python benchmarks/asymmetry/readings.py people --readings READINGS --count 1200 --seed 4107
+    python benchmarks/asymmetry/check.py READINGS
+
+tests the fit that ships, as it is, on synthetic people of a seed that it never saw (`fit.py` tests its own in folds).
+"""
+
+import argparse
+from pathlib import Path
 from typing import Any
 
 import fit as fitting
 import numpy as np
-from table import Table
+from table import Table, load_table
 
+from mien.media.files import read_info
 from mien.runtime.asymmetry.measures import BY_NAME, DEFINITIONS
+from mien.runtime.asymmetry.significance.errors import ERRORS_FILE, load_errors
 from mien.runtime.asymmetry.significance.headline import MEASURES
+from mien.runtime.landmarks import shipped_landmarks
 
 REGIONS = ("brow", "eye", "mouth")
 SHOWN_BY = {"brow": ("brow_raise",), "eye": ("eyes_closed_gently", "eyes_closed_tightly"),
@@ -165,3 +176,36 @@ def _print_repeats(people: Table, neutral: Table, smile: Table, repeats: Table) 
         f"repeats: {len(first)} pairs; the true change lies in its 90 % range in {share} of measures; error of a "
         f"change over independent errors {np.mean(factors):.2f} on average"
     )
+
+
+def shipped(people: Table, *, mirrored: bool) -> None:
+    """Prints the coverage of the shipped ranges, and which palsies the shipped limits find."""
+    folder = shipped_landmarks()
+    assert folder is not None
+    model = load_errors(folder / ERRORS_FILE, mirrored=mirrored, files=read_info(folder).files)
+    assert model is not None
+    moved = people.facts["task"] != "rest"
+    coverage, found = {}, {}
+    for name, fitted in model.measures.items():
+        corrected, half_90, _ = fitting.halves(fitted, people, name, model.conditions)
+        coverage[name] = float((np.abs(corrected - people.true[name][:, 0]) <= half_90).mean())
+        found[name] = {"excess": fitting.excess(fitted, people, name, model.conditions, moved=moved)}
+    low, high = min(coverage, key=coverage.__getitem__), max(coverage, key=coverage.__getitem__)
+    print(
+        f"\n{'mirrored' if mirrored else 'single'}: {100 * np.mean(list(coverage.values())):.1f} % of the true "
+        f"differences of {len(people)} pictures in their 90 % range; from {100 * coverage[low]:.1f} ({low}) to "
+        f"{100 * coverage[high]:.1f} % ({high})"
+    )
+    found_palsies(people, found, model.face_limit)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("readings", type=Path)
+    options = parser.parse_args()
+    for mirrored in (True, False):
+        shipped(load_table(options.readings, "people", mirrored=mirrored), mirrored=mirrored)
+
+
+if __name__ == "__main__":
+    main()

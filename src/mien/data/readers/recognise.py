@@ -18,7 +18,7 @@ def looks_like(root: Path) -> list[str]:
 
 
 def named_set(name: str, root: str) -> tuple[str, str]:
-    """(reader, folder) of a data set that is named by its reader and folder, or by its folder alone.
+    """(reader, folder) of a data set that is named by its reader and folder, or by its folder or table alone.
 
     A folder whose layout is not recognised is taken for one folder a class. Raises MienError without a folder.
     """
@@ -26,8 +26,10 @@ def named_set(name: str, root: str) -> tuple[str, str]:
 
     if root:
         return name, root
+    if name not in READERS and Path(name).is_file():
+        return "manifest", name
     if name in READERS or not Path(name).is_dir():
-        known = f"--root DIR of {name}" if name in READERS else f"{name} is no folder and no reader; name one"
+        known = f"--root DIR of {name}" if name in READERS else f"{name} is no folder, no table and no reader; name one"
         raise MienError(f"Name the folder of the data set: {known}. `mien data list` prints the readers.")
     return next(iter(looks_like(Path(name))), "image_folder"), name
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def check(
     name: str,
     *,
-    root: str,
+    root: str = "",
     output: str | None = None,
     reader: dict[str, Any] | None = None,
     decode: bool = True,
@@ -29,8 +29,9 @@ def check(
     Unreadable pictures are listed, and the exit code is then 2.
 
     Args:
-        name: reader of the data set; `mien data list` prints all.
-        root: folder of the data set; for manifest, the table.
+        name: reader of the data set (`mien data list` prints all), or its folder, where its layout is recognised or has
+            one folder for each class, or its table.
+        root: folder of the data set, where `name` is a reader; for manifest, the table.
         output: folder for check.json, problems.csv and contact.png, a sheet of faces of each class.
         reader: options of the reader, such as --reader.majority strict.
         decode: decode every picture; false only counts, and searches for no duplicates.
@@ -42,8 +43,10 @@ def check(
     from mien.data.inspection.published import count, nearest_release
     from mien.data.readers import open_reader
     from mien.data.readers.reader import printable
+    from mien.data.readers.recognise import named_set
     from mien.engine.datasets.findings import Findings, counts_table, describe, look
 
+    name, root = named_set(name, root)
     opened = open_reader(name, root, **{"missing": "skip", **(reader or {})})
     folder = folder_for(output, opened)
     splits = {split: opened.samples(split) for split in opened.splits}

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def leaks(
     name: str,
     *,
-    root: str,
+    root: str = "",
     against: str = "",
     output: str | None = None,
     overwrite: bool = False,
@@ -30,8 +30,9 @@ def leaks(
     was trained on. leaks.html shows the pairs and is not for sharing.
 
     Args:
-        name: reader of the data set; `mien data list` prints all.
-        root: folder of the data set; for manifest, the table.
+        name: reader of the data set (`mien data list` prints all), or its folder, where its layout is recognised or has
+            one folder for each class, or its table.
+        root: folder of the data set, where `name` is a reader; for manifest, the table.
         against: another data set as NAME=DIR, or a bundle (folder, run folder or the name of one that ships).
         output: folder for leaks.csv and leaks.html; by default leaks, and leaks-OTHER with --against OTHER.
         overwrite: replace the leaks.csv and leaks.html of an earlier run.
@@ -43,12 +44,14 @@ def leaks(
     """
     from mien.data.leakage.leaks import find_leaks, summary
     from mien.data.options import DataOptions
+    from mien.data.readers.recognise import named_set
     from mien.engine.datasets.leaks_page import by_sides, write_leaks_page, write_table
     from mien.media.files import refuse_existing
 
     other = Path(against.partition("=")[0]).name
     folder = Path(output or (f"leaks-{other}" if other else "leaks"))
     refuse_existing([folder / "leaks.csv", folder / "leaks.html"], overwrite=overwrite)
+    name, root = named_set(name, root)
     opened = DataOptions(name=name, root=root, reader=reader or {}, split_file=split_file, fold=fold).open()
     sides = {split: opened.samples(split) for split in opened.splits}
     if against and "=" in against:

@@ -9,7 +9,7 @@ from mien.media.parallel import checked_count
 def prepare(
     name: str,
     *,
-    root: str,
+    root: str = "",
     output: str,
     reader: dict[str, Any] | None = None,
     size: int = 224,
@@ -31,8 +31,9 @@ def prepare(
     Train on it with --data.name manifest --data.root OUTPUT. The same command continues an interrupted run.
 
     Args:
-        name: reader of the data set; `mien data list` prints all.
-        root: folder of the data set; for manifest, the table.
+        name: reader of the data set (`mien data list` prints all), or its folder, where its layout is recognised or has
+            one folder for each class, or its table.
+        root: folder of the data set, where `name` is a reader; for manifest, the table.
         output: new folder, outside of the data set.
         reader: options of the reader, such as --reader.majority strict.
         size: side of a crop in pixels.
@@ -53,6 +54,7 @@ def prepare(
     """
     from mien.data.preparation.face_crop import Preparation
     from mien.data.readers import open_reader
+    from mien.data.readers.recognise import named_set
     from mien.engine.datasets.prepare_run import PrepareRun
 
     how = Preparation(
@@ -60,6 +62,7 @@ def prepare(
     )
     if workers is not None:
         checked_count(workers, "--workers")
+    name, root = named_set(name, root)
     opened = open_reader(name, root, **(reader or {}))
     run = PrepareRun(opened, home_expanded(output), how, shards=format == "shards", options=reader or {})
     return run.through(workers)

@@ -33,9 +33,9 @@ def split(
     Subjects, clips and near-duplicates stay in one part; classes are stratified. Use the file with --data.split_file.
 
     Args:
-        name: reader of the data set (`mien data list` prints all), or its folder: of one folder for each class, or of
-            a layout that is recognised.
-        root: folder of the data set, where `name` is a reader.
+        name: reader of the data set (`mien data list` prints all), or its folder, where its layout is recognised or has
+            one folder for each class, or its table.
+        root: folder of the data set, where `name` is a reader; for manifest, the table.
         output: CSV file to write.
         overwrite: replace the file where it exists; scores of models that were trained with it do not hold any more.
         parts: names and shares of the parts; train=.8,valid=.1,test=.1 by default.

@@ -15,6 +15,7 @@ from mien.data.inspection.pictures import SIDE, Facts, inspect
 from mien.data.inspection.published import count
 from mien.data.inspection.statistics import describe
 from mien.data.readers import Reader, open_reader
+from mien.data.readers.recognise import named_set
 from mien.engine.datasets.check import folder_for
 from mien.engine.datasets.stats_plots import stats_figure
 from mien.media.files import write_text
@@ -23,7 +24,7 @@ from mien.media.files import write_text
 def stats(
     name: str,
     *,
-    root: str,
+    root: str = "",
     output: str | None = None,
     reader: dict[str, Any] | None = None,
     box_scale: float = 1.18,
@@ -37,8 +38,9 @@ def stats(
     Brightness and sharpness are measured in the face crop, at 112 pixels, so that data sets compare.
 
     Args:
-        name: reader of the data set; `mien data list` prints all.
-        root: folder of the data set; for manifest, the table.
+        name: reader of the data set (`mien data list` prints all), or its folder, where its layout is recognised or has
+            one folder for each class, or its table.
+        root: folder of the data set, where `name` is a reader; for manifest, the table.
         output: folder for stats.json and stats.png.
         reader: options of the reader, such as --reader.majority strict.
         box_scale: side of the crop in sides of the face's box, where the data set has boxes.
@@ -47,6 +49,7 @@ def stats(
         seed: seed of that sample.
         workers: processes; by default one for each core.
     """
+    name, root = named_set(name, root)
     opened = open_reader(name, root, **(reader or {}))
     folder = folder_for(output, opened)
     splits = {split: opened.samples(split) for split in opened.splits}

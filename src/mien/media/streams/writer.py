@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from mien.media.files import atomic_path
-from mien.media.video import first_time_s
+from mien.media.video import first_time_s, frame_of
 from mien.media.video.container import ffmpeg_name, import_av, opened_video
 
 SOUND_HZ = 44_100
@@ -53,7 +53,7 @@ class VideoWriter:
 
     def picture(self, pixels: UInt8[np.ndarray, "height width 3"], time_s: float) -> int:
         """Its time in ticks; one that is not after the one before is moved behind it."""
-        frame = self._av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
+        frame = frame_of(pixels)
         self._last = max(self._last + 1, round(time_s * TICKS))
         frame.pts, frame.time_base = self._last, Fraction(1, TICKS)
         self._container.mux(self._stream.encode(frame))

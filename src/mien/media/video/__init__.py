@@ -180,10 +180,18 @@ def write_video(
         stream.options = {"crf": "18"}
         voice = container.add_stream("aac", rate=sound.sample_rate_hz) if sound is not None else None
         for pixels in pictures:
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")))
+            container.mux(stream.encode(frame_of(pixels)))
         container.mux(stream.encode())
         if sound is not None and voice is not None:
             frame = av.AudioFrame.from_ndarray(sound.samples[None], format="fltp", layout="mono")
             frame.sample_rate, frame.pts = sound.sample_rate_hz, 0  # without a time the encoder's delay would stay in
             container.mux(voice.encode(frame))
             container.mux(voice.encode())
+
+
+def frame_of(pixels: UInt8[np.ndarray, "height width 3"]) -> Any:
+    """PyAV's frame of RGB pixels, as H.264 takes it.
+
+    The encoder would convert it too, on several threads, with other chroma in one of hundreds of small frames.
+    """
+    return import_av().VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24").reformat(format="yuv420p")
