@@ -22,7 +22,7 @@ from mien.core.records import Sample
 from mien.data.leakage.contamination import TrainFaces, train_faces
 from mien.data.leakage.duplicates import grey_or_blank, near_duplicates
 from mien.data.leakage.fingerprints import fingerprints_of
-from mien.media.image import picture_files
+from mien.media.listing import picture_files
 
 CORRELATION = 0.97
 

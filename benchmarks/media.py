@@ -27,7 +27,8 @@ from mien.core.records import Sample
 from mien.core.spec import PictureInput
 from mien.media.crop import normalise, prepare
 from mien.media.detect import DlibDetector
-from mien.media.image import load_image, picture_files
+from mien.media.image import load_image
+from mien.media.listing import picture_files
 
 SPEC = PictureInput(size=224)
 BATCH = 32

@@ -16,7 +16,7 @@ from typing import Any
 from mien.core.records import Sample
 from mien.data.leakage.duplicates import candidates, groups, near_duplicates
 from mien.data.leakage.fingerprints import fingerprints_of
-from mien.media.image import picture_files
+from mien.media.listing import picture_files
 
 
 def main() -> None:

@@ -25,7 +25,8 @@ import numpy as np
 from mien.core.geometry import fit_similarity
 from mien.core.records import FacePoints
 from mien.media.files import atomic_path
-from mien.media.image import load_image, picture_files
+from mien.media.image import load_image
+from mien.media.listing import picture_files
 from mien.runtime.asymmetry.examination import FaceReader, box_around
 from mien.runtime.asymmetry.mirror import read_mirrored
 from mien.runtime.asymmetry.quality import sharpness

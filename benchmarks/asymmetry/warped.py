@@ -19,7 +19,8 @@ import numpy as np
 
 from mien.core.errors import MienError
 from mien.core.landmarks import SCHEME_68
-from mien.media.image import load_image, picture_files
+from mien.media.image import load_image
+from mien.media.listing import picture_files
 from mien.runtime.asymmetry.examination import Examination, FaceReader, examine_picture
 from mien.runtime.asymmetry.frame import Method
 from mien.runtime.asymmetry.static import FaceMeasures, analyse

@@ -28,7 +28,7 @@ from mien.data.faces import prepare_face
 from mien.data.options import DataOptions
 from mien.data.selection import select_for_evaluation, select_for_training
 from mien.media.files import atomic_path
-from mien.media.image import picture_files
+from mien.media.listing import picture_files
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from teacher.faces import HELD_OUT, MARGIN, SIDE, TRAIN, UNUSED, VERSION

@@ -16,7 +16,8 @@ from mien.media.detect import (
     in_dlibs_framing,
     without_doubles,
 )
-from mien.media.image import load_image, picture_files
+from mien.media.image import load_image
+from mien.media.listing import picture_files
 from mien.media.yunet import YuNet, fetched_file
 
 ASTRONAUT = (179, 83, 267, 171)  # dlib's own box at the picture's own size

@@ -21,7 +21,7 @@ from mien.media.files import (
     write_csv,
     write_text,
 )
-from mien.media.image import picture_files
+from mien.media.listing import picture_files
 
 
 def test_a_file_appears_when_the_block_ends_with_its_suffix_kept(tmp_path):

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from PIL import ExifTags, Image
 
 from mien.core.errors import MienError
-from mien.media.image import is_video, left_out, load_image, picture_files
+from mien.media.image import load_image
+from mien.media.listing import is_video, left_out, picture_files
 
 
 def smooth(width: int = 96, height: int = 64) -> np.ndarray:

@@ -10,8 +10,8 @@ from mien.core.errors import MienError
 from mien.core.spec import SoundInput
 from mien.media.sound.audio import Sound, resample, resample_blocks
 from mien.media.sound.mel import log_mel
-from mien.media.soundtrack import Soundtrack, _without_gaps, load_sound, opened_soundtrack
 from mien.media.video import frames, write_video
+from mien.media.video.soundtrack import Soundtrack, _without_gaps, load_sound, opened_soundtrack
 
 RATE = 1000
 GIVEN = SoundInput(rate_hz=RATE, samples=100, fft=16, hop=16, mels=2, high_hz=500.0)

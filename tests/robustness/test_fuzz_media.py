@@ -45,7 +45,7 @@ def read_video(path: Path) -> None:
 
 def read_video_sound(path: Path) -> None:
     from mien.core.spec import SoundInput
-    from mien.media.soundtrack import opened_soundtrack
+    from mien.media.video.soundtrack import opened_soundtrack
 
     with opened_soundtrack(path, SoundInput()) as track:
         for time_s in (0.0, 0.4, 3.0) if track is not None else ():

@@ -16,7 +16,7 @@ from mien.media.crop import crop_pixels, scaled_crop
 from mien.media.image import Picture, load_image
 from mien.media.sound.audio import Sound
 from mien.media.sound.mel import log_mel
-from mien.media.soundtrack import load_sound
+from mien.media.video.soundtrack import load_sound
 
 KINDS: dict[str, type[PictureInput] | type[SoundInput]] = {
     "image": PictureInput,

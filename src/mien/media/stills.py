@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mien.core.errors import MienError
-from mien.media.image import Picture, is_video, load_image
+from mien.media.image import Picture, load_image
+from mien.media.listing import is_video
 from mien.media.parts import Span
 from mien.media.video import Frame, frames
 from mien.media.video.container import opened_video, stated_duration_s

@@ -12,7 +12,7 @@ from mien.data.options import DataOptions
 from mien.data.readers import open_reader
 from mien.data.readers.listing import folder_names, is_picture, walk
 from mien.data.selection import select_for_evaluation, select_for_training
-from mien.media.image import PICTURES, picture_files
+from mien.media.listing import PICTURES, picture_files
 
 SYSTEM = ("__MACOSX", "@eaDir", "$RECYCLE.BIN", ".AppleDouble", "System Volume Information", "lost+found", "#recycle")
 

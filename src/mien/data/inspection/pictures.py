@@ -13,7 +13,7 @@ from mien.core.spec import PictureInput
 from mien.data.faces import cut_face
 from mien.data.parallel import cores, parallel_map, stopped
 from mien.data.recent import load_picture, recent_picture
-from mien.media.image import is_video
+from mien.media.listing import is_video
 from mien.media.parallel import checked_count
 from mien.media.parts import part_of
 from mien.media.sound.audio import read_sound

@@ -29,7 +29,7 @@ from mien.data.leakage.alignment import SIDE, move_bases, tangents
 from mien.data.leakage.fingerprint_store import Store
 from mien.data.parallel import cores, parallel_map
 from mien.data.recent import load_picture
-from mien.media.image import is_video
+from mien.media.listing import is_video
 from mien.media.parallel import map_ahead
 from mien.media.parts import read_bytes
 

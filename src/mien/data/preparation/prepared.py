@@ -32,7 +32,7 @@ from mien.data.preparation.face_crop import CutError, Face, Preparation, cut, en
 from mien.data.readers.reader import printable
 from mien.data.recent import Recent
 from mien.media.files import atomic_path, write_csv, write_text
-from mien.media.image import PICTURES
+from mien.media.listing import PICTURES
 from mien.media.tables.arrow import arrow_errors
 
 PARTS, TABLE, FAILURES = "parts", "manifest.parquet", "failures.csv"

@@ -9,7 +9,7 @@ from pathlib import Path
 from mien.core.errors import MienError
 from mien.data.splits import SPLIT_NAMES
 from mien.media.files import is_own_folder
-from mien.media.image import PICTURES, UNREAD_KINDS
+from mien.media.listing import PICTURES, UNREAD_KINDS
 
 PICTURE_SUFFIXES = frozenset(PICTURES)
 _UNREADABLE_SUFFIXES = frozenset(UNREAD_KINDS)

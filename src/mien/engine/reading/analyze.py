@@ -124,7 +124,7 @@ def analyze(
     from mien.engine.reading.videos import Videos, video_details
     from mien.engine.reading.voice.table import hearing_of, read_voices
     from mien.media.detect import available_detector, detector_version
-    from mien.media.image import left_out
+    from mien.media.listing import left_out
     from mien.media.video import FrameSelection
     from mien.runtime.analyzer import Analyzer
     from mien.runtime.formats import formats_of

@@ -9,7 +9,7 @@ from pathlib import Path
 from mien.core.errors import MienError, nearest
 from mien.media.bundles import bundle_folder
 from mien.media.files import read_info
-from mien.media.image import picture_files
+from mien.media.listing import picture_files
 from mien.media.streams.source import Camera, FrameSource, PipedVideo, raw_frames, video_in_pipe
 from mien.runtime.landmarks import shipped_landmarks
 

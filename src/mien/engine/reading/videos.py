@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from mien.core.errors import MienError, one_line
-from mien.media.image import is_video
+from mien.media.listing import is_video
 from mien.media.streams.source import FrameSource, VideoFile
 from mien.media.video import ALL_FRAMES, FrameSelection
 from mien.runtime.analyzer import BATCH, Analyzer

@@ -30,7 +30,7 @@ def make(*, faces: str, voices: str, output: str, raters: int = 16, seed: int = 
         raters: number of raters; a multiple of the number of expressions is balanced.
         seed: of the assignment of faces, expressions and recordings to the squares.
     """
-    from mien.media.image import picture_files
+    from mien.media.listing import picture_files
 
     shown = picture_files([str(home_expanded(faces))], videos=False)
     heard = voices_by_expression(home_expanded(voices))

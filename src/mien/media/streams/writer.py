@@ -164,7 +164,7 @@ def video_like(
             packets = (packet for packet in container.demux(stream) if packet.pts is not None and packet.size)
             yield video, CopiedSound(video, packets, first_time_s(source) + start_s)
         else:
-            from mien.media.soundtrack import opened_recording
+            from mien.media.video.soundtrack import opened_recording
 
             video = stack.enter_context(video_writer(path, **options, sound_rate_hz=SOUND_HZ))
             recording = stack.enter_context(opened_recording(source, rate_hz=SOUND_HZ))

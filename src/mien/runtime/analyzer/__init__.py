@@ -18,7 +18,7 @@ from mien.core.errors import MienError
 from mien.core.trust.calibration import check_logit_adjust
 from mien.core.typed import checked
 from mien.media.detect import available_detector, create_detector
-from mien.media.image import picture_files
+from mien.media.listing import picture_files
 from mien.media.parallel import Ahead, checked_count
 from mien.media.streams.source import FrameSource, VideoFile
 from mien.media.video import ALL_FRAMES, FrameSelection

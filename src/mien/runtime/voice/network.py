@@ -13,7 +13,7 @@ from mien.core.spec import FunctionalsInput, Input, SoundInput
 from mien.media.files import read_info
 from mien.media.sound.audio import Sound
 from mien.media.sound.mel import log_mel
-from mien.media.soundtrack import opened_recording
+from mien.media.video.soundtrack import opened_recording
 from mien.runtime.runner import Runner
 from mien.runtime.voice.functionals import functionals
 from mien.runtime.voice.windows import VoiceWindow, voice_windows

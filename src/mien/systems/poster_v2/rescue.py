@@ -13,7 +13,8 @@ from mien.core.errors import MienError
 from mien.core.geometry import crop_of_picture
 from mien.core.spec import PictureInput
 from mien.media.crop import normalise, prepare
-from mien.media.image import load_image, picture_files
+from mien.media.image import load_image
+from mien.media.listing import picture_files
 from mien.nn.weights import LoadReport, compare, is_optimizer_state
 from mien.systems.poster_v2.network import PosterV2
 from mien.systems.poster_v2.official_names import LAYOUTS, parameter_names

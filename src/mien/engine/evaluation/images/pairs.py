@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mien.core.errors import MienError
-from mien.media.image import picture_files
+from mien.media.listing import picture_files
 
 SOME = 3  # names in a message
 

@@ -168,7 +168,7 @@ def _place(box: Sequence[float]) -> str:
 
 def named_inputs(inputs: Sequence[str], task: str | None) -> list[tuple[str, Path]]:
     """(task, file) of each input: stated before `=`, else by `task`, else by the end of its name, else ""."""
-    from mien.media.image import picture_files
+    from mien.media.listing import picture_files
     from mien.runtime.asymmetry.tasks import TASKS, task_of
 
     if task is not None:

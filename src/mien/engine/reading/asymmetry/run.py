@@ -9,7 +9,8 @@ from mien.core.errors import MienError
 from mien.core.errors import printable as escaped
 from mien.engine.reading.asymmetry.report import write_report
 from mien.media.files import printable
-from mien.media.image import is_video, load_image
+from mien.media.image import load_image
+from mien.media.listing import is_video
 from mien.media.video import frames
 from mien.runtime.asymmetry.examination import (
     Examination,

@@ -48,7 +48,7 @@ def perceive(
     from mien.engine.reading.perceive.source import PerceiveOptions, opened_networks
     from mien.engine.reading.perceive.still import perceive_still
     from mien.engine.reading.perceive.video import perceive_video
-    from mien.media.image import is_video
+    from mien.media.listing import is_video
 
     if not 0 <= strength <= 2:
         raise MienError(f"--strength must be in 0..2; got {strength:g}.")

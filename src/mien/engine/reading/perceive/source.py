@@ -12,7 +12,7 @@ from mien.core.errors import MienError
 from mien.media.bundles import bundle_folder
 from mien.media.sound.audio import Sound, resample
 from mien.media.sound.mel import window as padded
-from mien.media.soundtrack import opened_recording
+from mien.media.video.soundtrack import opened_recording
 from mien.runtime.voice.network import VoiceNetwork
 from mien.runtime.voice.perceiver import WAYS, Perceived, Perceiver
 from mien.runtime.voice.windows import VoiceWindow, voice_windows

@@ -22,10 +22,10 @@ from mien.engine.reading.perceive.tables import (
     window_columns,
     window_row,
 )
-from mien.media.soundtrack import opened_recording
 from mien.media.streams.writer import SOUND_HZ, SoundAhead, video_writer
 from mien.media.tables import TableWriter
 from mien.media.video import Frame, frames, video_info
+from mien.media.video.soundtrack import opened_recording
 from mien.runtime.voice.perceiver import Perceived
 
 VIDEO = "perceived.mp4"

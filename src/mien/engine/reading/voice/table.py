@@ -10,7 +10,7 @@ from typing import Any
 from mien.core.errors import MienError
 from mien.media.bundles import bundle_folder
 from mien.media.files import printable, read_info
-from mien.media.image import is_video
+from mien.media.listing import is_video
 from mien.media.tables import TableWriter
 from mien.media.tables.columns import Column
 from mien.runtime.voice.network import VoiceNetwork, VoiceReading, mean_of, voice_input

@@ -15,7 +15,7 @@ from jaxtyping import Float
 from mien.core.errors import MienError
 from mien.core.limits import SOUND_BYTES, SOUND_LEVEL, SOUND_RATE_HZ
 from mien.core.spec import SoundInput
-from mien.media.image import is_video
+from mien.media.listing import is_video
 from mien.media.sound.audio import Sound, read_sound, resample_blocks
 from mien.media.video import first_time_s
 from mien.media.video.container import opened_video
