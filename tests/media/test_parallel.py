@@ -1,5 +1,7 @@
 """Threads that work ahead keep the order, hold few results, and stop."""
 
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -130,3 +132,22 @@ def test_several_items_come_as_they_are_ready_and_the_rest_at_the_end() -> None:
         assert ahead.several(4) == [1]
         with pytest.raises(MienError, match="no more"):
             ahead.several(4)
+
+
+def test_a_program_that_ends_with_a_thread_ahead_closes_the_items() -> None:
+    program = """
+from mien.media.parallel import Ahead
+
+def items():
+    try:
+        while True:
+            yield 1
+    finally:
+        print("closed")
+
+kept = Ahead(items(), 2)
+next(kept)
+raise SystemExit(3)
+"""
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (3, "closed\n", "")

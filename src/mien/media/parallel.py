@@ -1,5 +1,6 @@
 """Threads that work ahead: for decoding and reading files, which leave Python's lock while they wait and compute."""
 
+import atexit
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -8,6 +9,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from itertools import islice
 from threading import Condition, Thread
 from typing import Any, TypeVar, cast
+from weakref import WeakSet
 
 from mien.core.errors import MienError
 from mien.core.limits import COUNT
@@ -104,6 +106,7 @@ class Ahead(Iterator[Item]):
         self._error: BaseException | None = None
         self._thread = Thread(target=self._work, name="mien-ahead", daemon=True)
         self._thread.start()
+        _AT_WORK.add(self)
 
     def __next__(self) -> Item:
         with self._changed:
@@ -144,6 +147,7 @@ class Ahead(Iterator[Item]):
             self._waiting.clear()
             self._changed.notify_all()
         self._thread.join(timeout=1)  # it may wait for a pipe or a camera that gives nothing
+        _AT_WORK.discard(self)
 
     def _work(self) -> None:
         error = None
@@ -172,6 +176,17 @@ class Ahead(Iterator[Item]):
             self._waiting.append(item)
             self._changed.notify_all()
             return not self._stopped
+
+
+_AT_WORK: WeakSet[Ahead[Any]] = WeakSet()
+
+
+@atexit.register
+def _end_all() -> None:
+    """A thread that computes outside of Python when the interpreter ends aborts the process (of a program that ends
+    with a stream that it did not use up)."""
+    for each in list(_AT_WORK):
+        each.__exit__()
 
 
 def in_batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
