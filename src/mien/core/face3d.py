@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
+from mien.core.equality import SameNumbers
 from mien.core.errors import MienError
 from mien.core.geometry import Crop
 
@@ -165,7 +166,7 @@ class Face3D:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class FaceInCrop:
+class FaceInCrop(SameNumbers):
     """One face as its photo shows it."""
 
     crop: Crop
@@ -213,7 +214,7 @@ def pixels_of(
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Face3DReading:
+class Face3DReading(SameNumbers):
     """The 3D face of one face of a photo, as a model read it."""
 
     parameters: FaceInCrop

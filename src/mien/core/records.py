@@ -12,6 +12,7 @@ from typing import Any, Generic, Literal, Protocol, TypeVar, runtime_checkable
 import numpy as np
 from jaxtyping import Bool, Float
 
+from mien.core.equality import SameNumbers
 from mien.core.errors import MienError
 from mien.core.face3d import Face3DReading
 from mien.core.geometry import Box
@@ -142,7 +143,7 @@ class Batch(Generic[ArrayT]):
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
-class FacePoints:
+class FacePoints(SameNumbers):
     """The points of one face, as a model found them."""
 
     landmarks_px: Float[np.ndarray, "points 2"]
