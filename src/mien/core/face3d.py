@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from mien.core.equality import SameNumbers
 from mien.core.errors import MienError
 from mien.core.geometry import Crop
+from mien.core.typed import SameNumbers
 
 JOINTS = 5  # root, neck, jaw, left eye, right eye
 JAW = 2

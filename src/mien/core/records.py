@@ -12,12 +12,12 @@ from typing import Any, Generic, Literal, Protocol, TypeVar, runtime_checkable
 import numpy as np
 from jaxtyping import Bool, Float
 
-from mien.core.equality import SameNumbers
 from mien.core.errors import MienError
 from mien.core.face3d import Face3DReading
 from mien.core.geometry import Box
 from mien.core.trust.agreement import Agreement
 from mien.core.trust.quality import FaceQuality
+from mien.core.typed import SameNumbers
 
 ArrayT = TypeVar("ArrayT")
 

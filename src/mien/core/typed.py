@@ -1,4 +1,7 @@
-"""Values checked against the types that a signature or a dataclass names: options of a command, fields of a file."""
+"""Values checked against the types that a signature or a dataclass names: options of a command, fields of a file.
+
+And dataclasses with arrays that are equal where their numbers are.
+"""
 
 import math
 import os
@@ -10,6 +13,8 @@ from dataclasses import MISSING, fields, is_dataclass
 from functools import cache
 from numbers import Integral, Real
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+import numpy as np
 
 from mien.core.errors import MienError, nearest
 
@@ -162,3 +167,24 @@ def _dataclass(value: Any, kind: Any, key: str) -> Any:
         elif field.default is MISSING and field.default_factory is MISSING:
             raise MienError(f"{_inner(key, field.name)} is missing; it must be {description(hints[field.name])}.")
     return kind(**found)
+
+
+class SameNumbers:
+    """A dataclass with arrays: equal to one of its kind with the same values. Numbers that are missing (NaN) are the
+    same as well. It has no hash, since arrays can be changed."""
+
+    __slots__ = ()
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and all(
+            _same(getattr(self, each.name), getattr(other, each.name))
+            for each in fields(self)  # type: ignore[arg-type]
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def _same(one: Any, other: Any) -> bool:
+    if isinstance(one, np.ndarray) and isinstance(other, np.ndarray):
+        return np.array_equal(one, other, equal_nan=True)
+    return bool(type(one) is type(other) and one == other)
