@@ -132,6 +132,7 @@ def everything(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def write_pictures(folder: Path) -> None:
+    from mien.media.sound.audio import Sound, write_sound
     from mien.media.video import write_video
     from mien.synthetic.people import unframed_portrait
 
@@ -145,6 +146,9 @@ def write_pictures(folder: Path) -> None:
         Image.fromarray(pixels).save(folder / f"{name}.jpg", quality=95)
     for name in ("video.mp4", "smile.mp4"):
         write_video(folder / name, np.stack([rest] * 6 + [smile] * 8 + [rest] * 6), rate_hz=20)
+    times = np.arange(32_000) / 16_000
+    hum = 0.05 * np.cos(2 * np.pi * 150 * times[:, None] * np.arange(1, 8)).sum(1)
+    write_sound(folder / "speech.wav", Sound(hum.astype(np.float32), 16_000))
 
 
 def write_data_sets(folder: Path) -> None:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from mien.runtime.analyzer import Analyzer
     from mien.runtime.landmarks import Landmarker
     from mien.runtime.readings import to_table
+    from mien.runtime.voice.network import VoiceAnalyzer
     from mien.systems.bundle import load
     from mien.systems.registry import create_model, list_models
 
@@ -20,12 +21,16 @@ _LAZY = {
     "Analyzer": "mien.runtime.analyzer",
     "Landmarker": "mien.runtime.landmarks",
     "read_table": "mien.media.tables.frames",
+    "VoiceAnalyzer": "mien.runtime.voice.network",
     "to_table": "mien.runtime.readings",
     "load": "mien.systems.bundle",
     "create_model": "mien.systems.registry",
     "list_models": "mien.systems.registry",
 }
-__all__ = ["Analyzer", "Landmarker", "__version__", "create_model", "list_models", "load", "read_table", "to_table"]
+__all__ = [
+    "Analyzer", "Landmarker", "VoiceAnalyzer", "__version__", "create_model", "list_models", "load", "read_table",
+    "to_table",
+]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

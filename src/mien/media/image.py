@@ -254,6 +254,8 @@ def _no_picture(start: bytes) -> str:
         return f"a HEIC picture, which is not read here; export it as JPEG. {known}"
     if start.startswith(_VIDEO_STARTS) or start[4:8] == b"ftyp" or start[8:12] == b"AVI ":
         return f"a video whose name is no video's. Rename it: {', '.join(VIDEOS)}, .ts"
+    if start.startswith((b"fLaC", b"ID3", b".snd")) or start[8:12] in (b"WAVE", b"AIFF", b"AIFC"):
+        return "a sound, not a picture. `mien analyze` reads its voice, in Python mien.VoiceAnalyzer"
     if start.lstrip()[:1] == b"<":
         return f"not a picture but a web page or XML. {known}"
     return f"not a picture (it begins with {start[:12]!r}). {known}"

@@ -1,4 +1,4 @@
-"""Which pictures and videos files, folders and patterns mean; which kinds are read.
+"""Which pictures, videos and sounds files, folders and patterns mean; which kinds are read.
 
 By extension, except for what is named outright.
 """
@@ -27,12 +27,21 @@ VIDEOS = (
     ".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".flv", ".3gp", ".mts", ".m2ts", ".m2v",
     ".vob", ".ogv", ".mxf", ".asf", ".divx", ".y4m",
 )  # fmt: skip
+SOUNDS = (
+    ".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".m4a", ".aac", ".wma", ".amr", ".aif", ".aiff", ".aifc", ".au",
+    ".caf", ".w64",
+)  # fmt: skip
 _TRANSPORT_STREAM, _PACKET = b"G", 188  # what each packet of a .ts begins with; the name is TypeScript's too
 
 
 def is_video(path: Path | str) -> bool:
     """By its extension, in any case; a .ts by its content."""
     return Path(path).suffix.lower() in VIDEOS or _is_transport_stream(Path(path))
+
+
+def is_sound(path: Path | str) -> bool:
+    """By its extension, in any case."""
+    return Path(path).suffix.lower() in SOUNDS
 
 
 def _is_transport_stream(path: Path) -> bool:
@@ -46,8 +55,10 @@ def _is_transport_stream(path: Path) -> bool:
     return start[::_PACKET] == 3 * _TRANSPORT_STREAM
 
 
-def picture_files(inputs: Path | str | Sequence[Path | str], *, videos: bool = False) -> list[Path]:
-    """The pictures (and videos) meant by files, folders and glob patterns: sorted, each file once.
+def picture_files(
+    inputs: Path | str | Sequence[Path | str], *, videos: bool = False, sounds: bool = False
+) -> list[Path]:
+    """The pictures (and videos and sounds) meant by files, folders and glob patterns: sorted, each file once.
 
     A file named outright is taken whatever its extension; folders are searched to the bottom, also through links, and
     they and patterns give files with a known extension that do not begin with a dot. Raises MienError for an input
@@ -56,13 +67,13 @@ def picture_files(inputs: Path | str | Sequence[Path | str], *, videos: bool = F
     inputs = [inputs] if isinstance(inputs, str | os.PathLike) else inputs
     if not inputs:
         raise MienError("No input: name pictures, folders or patterns such as 'photos/*.jpg'.")
-    extensions = PICTURES + VIDEOS if videos else PICTURES
+    extensions = PICTURES + (VIDEOS if videos else ()) + (SOUNDS if sounds else ())
     found: dict[str, Path] = {}
     for item in inputs:
         path = home_expanded(item)
         matches = sorted(_matches(path, extensions))
         if not matches:
-            raise MienError(_nothing(path, videos))
+            raise MienError(_nothing(path, extensions))
         for match in matches:
             found.setdefault(os.path.realpath(match), match)
     return sorted(found.values())
@@ -117,11 +128,11 @@ def _wanted(path: Path, extensions: tuple[str, ...]) -> bool:
     return known and not path.name.startswith(".")
 
 
-def _nothing(item: Path, videos: bool) -> str:
-    kinds = "pictures or videos" if videos else "pictures"
+def _nothing(item: Path, extensions: tuple[str, ...]) -> str:
+    more = [name for name, some in (("videos", VIDEOS), ("sounds", SOUNDS)) if some[0] in extensions]
+    kinds = " or ".join(filter(None, [", ".join(["pictures", *more[:-1]]), *more[-1:]]))
     if item.is_dir():
-        known = " ".join(PICTURES + VIDEOS if videos else PICTURES)
-        return f"{item}: no {kinds} in this folder or below it. Known: {known}."
+        return f"{item}: no {kinds} in this folder or below it. Known: {' '.join(extensions)}."
     if glob.has_magic(str(item)):
         return f"{item}: the pattern matches no {kinds}."
     if not item.parent.is_dir():

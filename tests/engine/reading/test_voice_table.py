@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +14,12 @@ pytest.importorskip("soxr")
 from mien.__main__ import main
 from mien.core.errors import MienError
 from mien.core.spec import FUNCTIONALS
-from mien.engine.reading.voice.table import SHIPPED, hearing_of, read_voices, voice_rows
+from mien.engine.reading.voice.table import hearing_of, read_voices, voice_rows
 from mien.media.bundles import bundle_folder
-from mien.media.sound.audio import Sound
+from mien.media.sound.audio import Sound, write_sound
 from mien.media.video import write_video
 from mien.runtime.voice.functionals import functionals
-from mien.runtime.voice.network import VoiceNetwork
+from mien.runtime.voice.network import SHIPPED, VoiceAnalyzer
 
 RATE = 16_000
 
@@ -29,8 +30,8 @@ def hum(seconds: float, hz: float = 150.0) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def network() -> VoiceNetwork:
-    return VoiceNetwork(bundle_folder(SHIPPED), threads=1)
+def network() -> VoiceAnalyzer:
+    return VoiceAnalyzer(bundle_folder(SHIPPED), threads=1)
 
 
 @pytest.fixture
@@ -67,7 +68,7 @@ def test_a_row_a_window_joined_by_time(network, videos, tmp_path):
     assert "mean over 3 of 6 windows" in lines[0] and "nothing to read (no sound in it)" in lines[1]
     described = json.loads((tmp_path / "out/voice.json").read_text(encoding="utf-8"))
     assert described["state"] == "complete" and "CC BY-NC-SA" in described["provenance"]["licence"]
-    assert read_voices(videos[:1], network, None) == lines[:1] and read_voices(videos, None, None) == []
+    assert read_voices(videos[:1], network, None) == lines[:1]
     assert "no video" in read_voices([tmp_path / "photo.jpg"], network, None)[0]
 
 
@@ -99,7 +100,7 @@ def test_the_model_that_ships_is_what_its_card_says(network):
     scores = network.info.provenance["actors_kept_aside"]
     assert f"{100 * scores['accuracy'][0]:.1f} %" in card and "CC BY-NC-SA 4.0" in card and scores["accuracy"][0] >= 0.6
     assert network.given.shape == (FUNCTIONALS,)
-    loud, quiet = (network.read(Sound((gain * hum(1.5)).astype(np.float32), RATE)) for gain in (1.0, 0.02))
+    loud, quiet = (network.read_window(Sound((gain * hum(1.5)).astype(np.float32), RATE)) for gain in (1.0, 0.02))
     for name, value in loud["expression"].items():
         assert quiet["expression"][name] == pytest.approx(value, abs=1e-3)
 
@@ -112,7 +113,48 @@ def test_the_model_that_ships_tells_acted_voices_apart(shared, network):
     files = sorted((shared / "audio/ravdess_16k").rglob("*.wav"))[::25]
     right = 0
     for path in files:
-        found = network.read(read_sound(path, sample_rate_hz=RATE))["expression"]
+        found = network.read_window(read_sound(path, sample_rate_hz=RATE))["expression"]
         right += max(found, key=found.__getitem__) == network.classes[int(path.stem.split("-")[2]) - 1]
     assert right / len(files) > 0.6 and functionals(read_sound(files[0]).samples).shape == (FUNCTIONALS,)
     assert len(list(voice_rows(files[0], network))) == 1
+
+
+def test_sounds_alone_are_read_without_a_face_network(tmp_path, capsys):
+    write_sound(tmp_path / "speech.wav", Sound(hum(5.0), RATE))
+    (tmp_path / "broken.wav").write_bytes(b"RIFF")
+    out = ["--output", str(tmp_path / "out")]
+    assert main(["analyze", str(tmp_path / "speech.wav"), str(tmp_path / "broken.wav"), *out]) == 0
+    printed = capsys.readouterr().out
+    assert "speech.wav: voice: " in printed and "mean over 2 of 2 windows" in printed and "broken.wav" in printed
+    rows = list(csv.DictReader((tmp_path / "out/voice.csv").open(encoding="utf-8")))
+    assert [row["success"] for row in rows] == ["0", "1", "1"] and not (tmp_path / "out/readings.csv").exists()
+    for wrong, message in (
+        ([], r"holds the results of an earlier run \(voice\.csv\)"),
+        (["--overwrite", "--report"], "--report is about faces, and only sounds were named"),
+    ):
+        assert main(["analyze", str(tmp_path / "speech.wav"), *out, *wrong]) == 2
+        assert re.search(message, capsys.readouterr().err)
+    assert main(["analyze", str(tmp_path / "broken.wav")]) == 2
+    assert "Nothing could be read: " in capsys.readouterr().err
+
+
+def test_of_a_folder_sounds_are_taken_where_voices_are_read(videos, tmp_path, capsys):
+    write_sound(tmp_path / "speech.wav", Sound(hum(2.0), RATE))
+    command = ["analyze", str(tmp_path), "--landmarks", "no", "--every", "16"]
+    assert main([*command, "--with", "voice"]) == 0
+    assert "speech.wav: voice: " in capsys.readouterr().out
+    main(command)
+    assert "voice" not in capsys.readouterr().out
+
+
+def test_the_voice_analyzer_reads_files_and_sounds(tmp_path):
+    analyzer = VoiceAnalyzer(threads=1)
+    sound = np.concatenate([hum(4.0), np.zeros(4 * RATE, np.float32)])
+    write_sound(tmp_path / "speech.wav", Sound(sound, RATE))
+    of_file, of_array = analyzer.read(tmp_path / "speech.wav"), analyzer.read(Sound(sound, RATE))
+    assert [each.label.split()[0] for each in of_file] == [each.label.split()[0] for each in of_array]
+    first, last = of_file[0], of_file[-1]
+    assert first.expression == max(first.probabilities, key=first.probabilities.__getitem__)
+    assert sum(first.probabilities.values()) == pytest.approx(1, abs=1e-5)
+    assert (last.expression, last.probabilities) == (None, {}) and "silent" in repr(last)
+    assert analyzer.read(Sound(sound[::2].copy(), RATE // 2))[0].window.end_s == pytest.approx(3.5)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mien.core.errors import MienError
-from mien.media.sound.audio import Sound, read_sound, resample, write_sound
+from mien.media.sound.audio import Sound, opened_sound, read_sound, resample, write_sound
 from shape_checks import unchecked
 
 
@@ -138,3 +138,19 @@ def test_what_cannot_be_written_is_refused_and_nothing_is_left(tmp_path, samples
     with pytest.raises(MienError, match=r"\.wav, \.flac, \.ogg; got 'a\.mp3'"):
         write_sound(tmp_path / "a.mp3", tone())
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("suffix", [".wav", ".flac"])
+def test_blocks_are_the_whole_and_may_be_longer_than_it(tmp_path, monkeypatch, suffix):
+    if suffix == ".flac":
+        pytest.importorskip("soundfile")
+    write_sound(tmp_path / f"a{suffix}", tone(seconds=1.0))
+    monkeypatch.setattr("mien.media.sound.audio._BLOCK", 1000)
+    monkeypatch.setattr("mien.media.sound.audio.SOUND_BYTES", 60_000)
+    with opened_sound(tmp_path / f"a{suffix}") as (rate, blocks):
+        read = [block.copy() for block in blocks]
+    assert rate == 16_000 and {len(block) for block in read} == {1000}
+    with pytest.raises(MienError, match="Cut it into parts"):
+        read_sound(tmp_path / f"a{suffix}")
+    monkeypatch.setattr("mien.media.sound.audio.SOUND_BYTES", 64_000)
+    assert np.array_equal(np.concatenate(read), read_sound(tmp_path / f"a{suffix}").samples)

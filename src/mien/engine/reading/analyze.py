@@ -1,4 +1,5 @@
-"""`mien analyze`: a line for each face of photos, folders and videos; on request a table and labelled pictures."""
+"""`mien analyze`: a line for each face of photos, folders and videos, and for each voice; on request tables and
+labelled pictures."""
 
 import time
 from contextlib import ExitStack
@@ -49,12 +50,13 @@ def analyze(
 ) -> str:
     """Read faces in photos, folders and videos: prints a line for each face; --output writes a table and pictures.
 
-    Without --output nothing is written. With it the lines of the first faces are printed, and all are in the table.
+    Recordings of a voice are read too, into voice.csv. Without --output nothing is written. With it the lines of the
+    first faces are printed, and all are in the table.
 
     Args:
-        inputs: files, folders, patterns such as 'photos/*.jpg', videos; 0 is the first camera; - takes names from
-            standard input, one a line, or a video (Matroska, MPEG-TS, YUV4MPEG2, JPEGs in a row, ...), known by its
-            first bytes.
+        inputs: files, folders, patterns such as 'photos/*.jpg', videos, sounds (those of folders with --with voice); 0
+            is the first camera; - takes names from standard input, one a line, or a video (Matroska, MPEG-TS,
+            YUV4MPEG2, JPEGs in a row, ...), known by its first bytes.
         output: folder for readings.csv, readings.parquet, readings.json, overlays/ and contact_sheet.jpg; by default
             nothing is written.
         bundle: folder of a bundle with model.onnx; repeat it to run several on the same faces. By default the model
@@ -122,9 +124,9 @@ def analyze(
     from mien.engine.reading.sharing.readings import shared_readings
     from mien.engine.reading.tables.convert import write_formats_of
     from mien.engine.reading.videos import Videos, video_details
-    from mien.engine.reading.voice.table import hearing_of, read_voices
+    from mien.engine.reading.voice.table import hearing_of, read_voices, read_voices_alone
     from mien.media.detect import available_detector, detector_version
-    from mien.media.listing import left_out
+    from mien.media.listing import is_sound, is_video, left_out
     from mien.media.video import FrameSelection
     from mien.runtime.analyzer import Analyzer
     from mien.runtime.formats import formats_of
@@ -145,9 +147,18 @@ def analyze(
         raise MienError(f"--resume reads the rest of files; {next(iter(live))} cannot be read again.")
     folder = None if output is None else writable_folder(output)
     with ExitStack() as stack:
-        out = folder and stack.enter_context(OutputFolder(folder, resume=resume, overwrite=overwrite))
-        files = [*live, *(files_of(named, folder) if named or not live else [])][: positive(limit, "limit")]
+        out = None
+        if folder is not None:
+            out = stack.enter_context(OutputFolder(folder, resume=resume, overwrite=overwrite))
         bundles, hearing = hearing_of(bundles_of(bundle), wanted=extras["voice"], threads=threads)
+        named_files = files_of(named, folder, sounds=hearing is not None) if named or not live else []
+        everything = [*live, *named_files][: positive(limit, "limit")]
+        heard = [path for path in everything if path not in live and (is_sound(path) or is_video(path))]
+        files = [path for path in everything if path in live or not is_sound(path)]
+        if hearing is None and len(files) < len(everything):
+            _, hearing = hearing_of(None, wanted=True, threads=threads)
+        if hearing is not None and not files:
+            return "\n".join(read_voices_alone(heard, hearing, out, refused=needing))
         options: dict[str, Any] = {
             "bundle": bundles, "detector": finder, "weights": detector_weights, "min_face": min_face,
             "backend": backend, "precision": precision, "threads": threads, "smooth": smooth,
@@ -180,5 +191,5 @@ def analyze(
         run.read()
         summary = run.summary(time.perf_counter() - started)
         made = [*write_formats_of(out, wanted), *([write_report_of(out)] if report else [])] if out else []
-        voices = read_voices([path for path in files if path not in live], hearing, folder)
+        voices = [] if hearing is None else read_voices(heard, hearing, folder)
         return "\n".join([summary, *voices, *made])

@@ -16,9 +16,12 @@ from mien.runtime.landmarks import shipped_landmarks
 EXTRAS = ("affect", "face3d", "voice")  # further readings of a face, and of the sound of videos
 
 
-def files_of(inputs: Sequence[str], output: Path | None, *, videos: bool = True) -> list[Path]:
-    """What is to be read; what lies in the output folder is ours, from an earlier time."""
-    found = picture_files(list(_named(inputs)), videos=videos)
+def files_of(inputs: Sequence[str], output: Path | None, *, videos: bool = True, sounds: bool = False) -> list[Path]:
+    """What is to be read; what lies in the output folder is ours, from an earlier time.
+
+    sounds: take those of folders and patterns too.
+    """
+    found = picture_files(list(_named(inputs)), videos=videos, sounds=sounds)
     if output is None:
         return found
     own = Path(os.path.realpath(output))  # Path.resolve raises for a link to itself

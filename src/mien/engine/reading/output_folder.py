@@ -13,7 +13,8 @@ from mien.media.files import sweep
 from mien.media.streams.segments import remove_segments
 from mien.media.tables import table_files
 
-TABLE, OVERLAYS, SHEET, POINTS, MESHES = "readings", "overlays", "contact_sheet", "points", "meshes"
+TABLE, VOICES = "readings", "voice"
+OVERLAYS, SHEET, POINTS, MESHES = "overlays", "contact_sheet", "points", "meshes"
 FOLDERS = (OVERLAYS, POINTS, MESHES)
 REPORT = "report.html"  # of mien report; mien asymmetry's page has the same name
 FILES, LOCK = "files.jsonl", ".mien.lock"
@@ -68,7 +69,7 @@ class OutputFolder:
         if not self.overwrite:
             return
         remove_segments(self.segments)
-        for path in [*self._listed(), *table_files(self.table), self.folder / FILES, self.folder / STATE]:
+        for path in [*self._listed(), *self._tables(), self.folder / FILES, self.folder / STATE]:
             path.unlink(missing_ok=True)
         for name in FOLDERS:
             if any_in(self.folder / name):
@@ -76,6 +77,12 @@ class OutputFolder:
                     f"{self.folder / name} holds files that no run has listed in {FILES}, which --overwrite leaves "
                     "alone. Move them, or name another --output."
                 )
+
+    def _tables(self) -> Iterator[Path]:
+        """The files of an earlier run's tables; commands with files beside their table read no voices."""
+        yield from table_files(self.table)
+        if not self.suffixes:
+            yield from table_files(self.folder / VOICES)
 
     def new_file(self, *parts: str) -> Path:
         """The path of a file that is about to be written; it is listed first, so that a kill leaves none unlisted.
@@ -131,7 +138,7 @@ class OutputFolder:
             raise MienError(
                 f"{self.folder} holds the results of another command ({there[0].name}). Name another --output."
             )
-        earlier = [path for path in table_files(self.table) if path.exists()]
+        earlier = [path for path in self._tables() if path.exists()]
         earlier += [self.folder / name for name in FOLDERS if any_in(self.folder / name)]
         earlier += sorted(self.folder.glob(f"{SHEET}*.jpg")) + [path for path in self._listed() if path.is_file()]
         if earlier and not (self.resume or self.overwrite):

@@ -4,8 +4,8 @@ import importlib
 import struct
 import wave
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
-from itertools import count
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -40,24 +40,61 @@ class Sound:
 def read_sound(path: Path | str, *, sample_rate_hz: int | None = None) -> Sound:
     """The mean of a file's channels, resampled where a rate is asked for.
 
-    PCM WAV is read without extras. Raises MienError for what is no sound, holds none, or holds values that are no
-    numbers.
+    PCM WAV is read without extras. Raises MienError as `opened_sound`, for a file without a sample, and for one beyond
+    SOUND_BYTES (core.limits).
     """
     path = Path(path)
+    with opened_sound(path, most=SOUND_BYTES) as (rate, blocks):
+        samples = [*blocks]
+    if not samples:
+        raise MienError(f"{path}: a sound without a single sample.")
+    sound = Sound(np.concatenate(samples), rate)
+    return sound if sample_rate_hz is None else resample(sound, sample_rate_hz)
+
+
+@contextmanager
+def opened_sound(path: Path, *, most: int | None = None) -> Iterator[tuple[int, Iterator[Float[np.ndarray, " _"]]]]:
+    """A file's rate in Hz and the mean of its channels block by block, none of them empty: memory holds one block.
+
+    most: bytes that all channels may take in float32. Raises MienError for what is no sound, and, as it is read, for
+    values that are no numbers and for more than `most`.
+    """
     if not path.is_file():
         raise MienError(f"{path}: {'a folder, not a sound' if path.is_dir() else 'no such file'}.")
     if path.stat().st_size == 0:
         raise MienError(f"{path}: the file is empty (0 bytes).")
-    channels, rate = _read_pcm(path) or _read_any(path)
-    if not len(channels):
-        raise MienError(f"{path}: a sound without a single sample.")
-    if not (np.abs(channels) <= SOUND_LEVEL).all():  # also NaN
-        raise MienError(
-            f"{path}: holds values that are no numbers (NaN or infinity), or beyond {SOUND_LEVEL:,.0f} times full "
-            "scale."
-        )
-    sound = Sound(np.ascontiguousarray(channels.mean(axis=1, dtype=np.float64), dtype=np.float32), rate)
-    return sound if sample_rate_hz is None else resample(sound, sample_rate_hz)
+    with ExitStack() as stack:
+        file = _opened_pcm(path, stack) or _opened_any(path, stack)
+        _check_size(path, file, file.frames, most)
+        yield file.rate_hz, _mono(path, file, most)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _File:
+    """An opened sound."""
+
+    channels: int
+    """At least 1."""
+    rate_hz: int
+    """Samples of a channel a second."""
+    frames: int
+    """Samples of each channel; 0 where only reading tells."""
+    blocks: Iterator[np.ndarray]
+    """float32 [samples, channels]."""
+
+
+def _mono(path: Path, file: _File, most: int | None) -> Iterator[Float[np.ndarray, " _"]]:
+    frames = 0
+    for block in file.blocks:
+        if not (np.abs(block) <= SOUND_LEVEL).all():  # also NaN
+            raise MienError(
+                f"{path}: holds values that are no numbers (NaN or infinity), or beyond {SOUND_LEVEL:,.0f} times full "
+                "scale."
+            )
+        frames += len(block)
+        _check_size(path, file, frames, most)
+        if len(block):
+            yield np.ascontiguousarray(block.mean(axis=1, dtype=np.float64), dtype=np.float32)
 
 
 def resample(sound: Sound, sample_rate_hz: int) -> Sound:
@@ -115,33 +152,38 @@ def _write_pcm(path: Path, whole: np.ndarray, sample_rate_hz: int) -> None:
         file.writeframes(whole.tobytes())
 
 
-def _read_pcm(path: Path) -> tuple[np.ndarray, int] | None:
-    """float32 [samples, channels] and the rate; None where it is not WAV of whole numbers."""
+def _opened_pcm(path: Path, stack: ExitStack) -> _File | None:
+    """None where it is not WAV of whole numbers."""
     try:
-        with wave.open(str(path), "rb") as file:
-            width, channels, rate = file.getsampwidth(), file.getnchannels(), file.getframerate()
-            held = path.stat().st_size // (width * channels)  # chunks may state more than the file has
-            frames = min(file.getnframes(), held)
-            _check_size(path, channels, rate, frames)
-            data = file.readframes(frames)
+        file = stack.enter_context(wave.open(str(path), "rb"))  # noqa: SIM115 (the stack closes it)
+        width, channels, rate = file.getsampwidth(), file.getnchannels(), file.getframerate()
+        held = path.stat().st_size // (width * channels)  # chunks may state more than the file has
     except (wave.Error, EOFError, RuntimeError, struct.error):
         return None
-    data = data[: len(data) - len(data) % (width * channels)]  # a file cut short ends with its last whole sample
     if width not in (1, 2, 3, 4):
         return None
-    return _scaled(data, width).reshape(-1, channels), rate
+    return _File(channels, rate, min(file.getnframes(), held), _pcm_blocks(file, width * channels, width))
 
 
-def _check_size(path: Path, channels: int, rate_hz: int, frames: int) -> None:
+def _pcm_blocks(file: wave.Wave_read, frame: int, width: int) -> Iterator[np.ndarray]:
+    """frame: bytes of a sample of all channels. A file cut short ends with its last whole sample."""
+    with suppress(wave.Error, EOFError, RuntimeError, struct.error):
+        while data := file.readframes(_BLOCK):
+            data = data[: len(data) - len(data) % frame]
+            yield _scaled(data, width).reshape(-1, frame // width)
+
+
+def _check_size(path: Path, file: _File, frames: int, most: int | None) -> None:
     """Raises MienError for a sound beyond the limits."""
+    channels, rate_hz = file.channels, file.rate_hz
     if not (1 <= channels <= SOUND_CHANNELS and 1 <= rate_hz <= SOUND_RATE_HZ):
         raise MienError(
             f"{path}: a sound of {channels:,} channels at {rate_hz:,} Hz; 1 to {SOUND_CHANNELS} at up to "
             f"{SOUND_RATE_HZ:,} Hz are read."
         )
-    if frames * channels * 4 > SOUND_BYTES:
+    if most is not None and frames * channels * 4 > most:
         raise MienError(
-            f"{path}: a sound of more than {SOUND_BYTES // channels // rate_hz // 240:,} minutes, which is the most at "
+            f"{path}: a sound of more than {most // channels // rate_hz // 240:,} minutes, which is the most at "
             f"{rate_hz:,} Hz with {channels} channels. Cut it into parts."
         )
 
@@ -157,26 +199,31 @@ def _scaled(data: bytes, width: int) -> np.ndarray:
     return (np.frombuffer(data, f"<i{width}") / 2.0 ** (8 * width - 1)).astype(np.float32)
 
 
-def _read_any(path: Path) -> tuple[np.ndarray, int]:
+def _opened_any(path: Path, stack: ExitStack) -> _File:
     soundfile = _extra("soundfile", f"Reading {path.name} (not plain WAV)")
-    try:
+    with _readable(path, soundfile):
         # absolute: the name "-" would be the standard input
-        with soundfile.SoundFile(str(path.absolute())) as file:
-            return np.concatenate(list(_blocks(file, path))), int(file.samplerate)
-    except MienError:
-        raise
+        file = stack.enter_context(soundfile.SoundFile(str(path.absolute())))
+        return _File(file.channels, int(file.samplerate), 0, _blocks(path, soundfile, file))
+
+
+def _blocks(path: Path, soundfile: ModuleType, file: Any) -> Iterator[np.ndarray]:
+    """As far as it goes: the length in its header may be anything."""
+    block = np.zeros((_BLOCK, 0), np.float32)
+    while len(block) == _BLOCK:
+        with _readable(path, soundfile):
+            block = file.read(_BLOCK, dtype="float32", always_2d=True)
+        yield block
+
+
+@contextmanager
+def _readable(path: Path, soundfile: ModuleType) -> Iterator[None]:
+    """What soundfile raises as MienError."""
+    try:
+        yield
     except (soundfile.LibsndfileError, RuntimeError, ValueError, TypeError) as error:  # .raw has no header
         reason = " ".join(str(error).split()).removeprefix(f"Error opening {str(path.absolute())!r}: ")
         raise MienError(f"{path}: not a sound that can be read, or damaged ({reason.rstrip('.')}).") from error
-
-
-def _blocks(file: Any, path: Path) -> Iterator[np.ndarray]:
-    """Block by block, as far as it goes: the length in its header may be anything."""
-    for frames in count(0, _BLOCK):
-        _check_size(path, file.channels, file.samplerate, frames)
-        yield (block := file.read(_BLOCK, dtype="float32", always_2d=True))
-        if len(block) < _BLOCK:
-            return
 
 
 def _extra(name: str, what: str) -> ModuleType:

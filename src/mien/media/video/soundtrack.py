@@ -16,7 +16,7 @@ from mien.core.errors import MienError
 from mien.core.limits import SOUND_BYTES, SOUND_LEVEL, SOUND_RATE_HZ
 from mien.core.spec import SoundInput
 from mien.media.listing import is_video
-from mien.media.sound.audio import Sound, read_sound, resample_blocks
+from mien.media.sound.audio import Sound, opened_sound, read_sound, resample_blocks
 from mien.media.video import first_time_s
 from mien.media.video.container import opened_video
 
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 Block = Float[np.ndarray, " _"]  # mono samples
 _CONTAINERS = (".m4a", ".aac", ".wma", ".amr")  # sounds that soundfile does not read
-_BLOCK = 1 << 16  # samples of a sound file
 _SILENCE_S = 1.0  # at most so much is filled in at a time
 _LONGEST_GAP_S = 3600.0  # more is a wrong time, not silence
 _GAP_S = 0.1  # two packets further apart have silence between them; less is how their times are rounded
@@ -91,16 +90,15 @@ class Recording:
 
 @contextmanager
 def opened_recording(path: Path | str, *, rate_hz: int) -> Iterator[Recording | None]:
-    """The sound of a file, block by block: memory holds one block of a video, or a sound file as a whole.
+    """The sound of a file, block by block: memory holds one block.
 
     Of a video time 0 is its first frame, as in `Frame.timestamp_s`; None where it has no sound. Raises MienError for
-    what is neither a video nor a sound, and for a sound file beyond the limits of `read_sound`.
+    what is neither a video nor a sound.
     """
     path = Path(path)
     if not (is_video(path) or path.suffix.lower() in _CONTAINERS):
-        sound = read_sound(path)
-        blocks = (sound.samples[i : i + _BLOCK] for i in range(0, len(sound.samples), _BLOCK))
-        yield Recording(sound.sample_rate_hz, resample_blocks(blocks, sound.sample_rate_hz, rate_hz))
+        with opened_sound(path) as (own_hz, blocks):
+            yield Recording(own_hz, resample_blocks(blocks, own_hz, rate_hz))
         return
     with opened_video(path, pictures=False) as container:
         start_s = first_time_s(path) if container.streams.video else 0.0

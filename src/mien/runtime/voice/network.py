@@ -1,6 +1,7 @@
-"""VoiceNetwork: a bundle that reads the voice alone, window by window."""
+"""VoiceAnalyzer: what a voice expresses, window by window."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,14 +11,16 @@ from mien.core.bundle import BundleInfo
 from mien.core.decode import probabilities
 from mien.core.errors import MienError
 from mien.core.spec import FunctionalsInput, Input, SoundInput
+from mien.media.bundles import bundle_folder
 from mien.media.files import read_info
-from mien.media.sound.audio import Sound
+from mien.media.sound.audio import Sound, resample_blocks
 from mien.media.sound.mel import log_mel
-from mien.media.video.soundtrack import opened_recording
+from mien.media.video.soundtrack import Recording, opened_recording
 from mien.runtime.runner import Runner
 from mien.runtime.voice.functionals import functionals
 from mien.runtime.voice.windows import VoiceWindow, voice_windows
 
+SHIPPED = "voice_expression_ravdess"
 Heard = dict[str, dict[str, float]]
 
 
@@ -30,21 +33,39 @@ class VoiceReading:
     outputs: Heard
     """Classes (as probabilities) and values by the network's output; empty of a silent window."""
 
+    def __repr__(self) -> str:
+        return f"VoiceReading({self.window.from_s:.2f} to {self.window.to_s:.2f} s: {self.label})"
+
     @property
-    def expression(self) -> dict[str, float]:
-        """Class to probability of the first output; empty of a silent window."""
+    def probabilities(self) -> dict[str, float]:
+        """Of the first output, by class name; empty of a silent window."""
         return next(iter(self.outputs.values()), {})
 
+    @property
+    def expression(self) -> str | None:
+        """The most probable class of the first output; None of a silent window."""
+        found = self.probabilities
+        return max(found, key=lambda name: found[name]) if found else None
 
-class VoiceNetwork:
-    """A bundle whose only input is a sound.
+    @property
+    def label(self) -> str:
+        """`anger 52 %`, or why nothing was read."""
+        name = self.expression
+        return self.window.note if name is None else f"{name} {100 * self.probabilities[name]:.0f} %"
 
-    bundle: its folder. hop_s: seconds between two windows; half a window by default. Raises MienError for a bundle that
+
+class VoiceAnalyzer:
+    """Reads voices with a bundle whose only input is a sound.
+
+    bundle: its folder, or the name of one that ships; None is the voice model that ships with mien, which is not for
+    commercial use. hop_s: seconds between two windows; half a window by default. Raises MienError for a bundle that
     cannot be used, that takes something else, and that gives no classes.
     """
 
-    def __init__(self, bundle: str | Path, *, threads: int | None = None, hop_s: float | None = None) -> None:
-        folder = Path(bundle)
+    def __init__(
+        self, bundle: str | Path | None = None, *, threads: int | None = None, hop_s: float | None = None
+    ) -> None:
+        folder = bundle_folder(SHIPPED if bundle is None else bundle)
         info = read_info(folder)
         given = voice_input(info.inputs)
         if given is None or not info.outputs_of("classes"):
@@ -59,13 +80,41 @@ class VoiceNetwork:
         """What a reading holds, by name."""
         self.hop_s = given.samples / given.rate_hz / 2 if hop_s is None else hop_s
 
+    def __repr__(self) -> str:
+        window_s = self.given.samples / self.given.rate_hz
+        return f"VoiceAnalyzer({self.info.model_id}, windows of {window_s:.2f} s every {self.hop_s:.2f} s)"
+
     @property
     def classes(self) -> tuple[str, ...]:
         """Of the first output."""
         return next(output.names for output in self.info.outputs_of("classes").values())
 
-    def read(self, sound: Sound) -> Heard:
-        """Of one window at the network's rate."""
+    def read(self, source: Path | str | Sound) -> list[VoiceReading]:
+        """All windows of a sound or of a video's sound in order; none of a video without sound.
+
+        Raises MienError for what cannot be read.
+        """
+        return list(self.stream(source))
+
+    def stream(self, source: Path | str | Sound) -> Iterator[VoiceReading]:
+        """As `read`, one after the other: memory holds one window."""
+        rate = self.given.rate_hz
+        with (
+            nullcontext(_recording(source, rate))
+            if isinstance(source, Sound)
+            else opened_recording(source, rate_hz=rate) as recording
+        ):
+            if recording is None:
+                return
+            name = "the sound" if isinstance(source, Sound) else str(source)
+            windows = voice_windows(
+                recording.blocks, rate_hz=rate, samples=self.given.samples, hop_s=self.hop_s, name=name
+            )
+            for window in windows:
+                yield VoiceReading(window, {} if window.silent else self.read_window(window.sound))
+
+    def read_window(self, sound: Sound) -> Heard:
+        """Of one window at the network's rate. Raises MienError for another rate."""
         prepared = prepare_voice(sound, self.given)
         found = self.runner.outputs(prepared[None])
         decoded: Heard = {}
@@ -76,20 +125,9 @@ class VoiceNetwork:
             decoded[name] = dict(zip(output.names, values[0].tolist(), strict=True))
         return decoded
 
-    def read_file(self, path: Path | str) -> Iterator[VoiceReading]:
-        """The windows of a video or a sound in order; none of a video without sound. Memory holds one window.
 
-        Raises MienError for what cannot be read.
-        """
-        rate = self.given.rate_hz
-        with opened_recording(path, rate_hz=rate) as recording:
-            if recording is None:
-                return
-            windows = voice_windows(
-                recording.blocks, rate_hz=rate, samples=self.given.samples, hop_s=self.hop_s, name=str(path)
-            )
-            for window in windows:
-                yield VoiceReading(window, {} if window.silent else self.read(window.sound))
+def _recording(sound: Sound, rate_hz: int) -> Recording:
+    return Recording(sound.sample_rate_hz, resample_blocks(iter([sound.samples]), sound.sample_rate_hz, rate_hz))
 
 
 def voice_input(inputs: Mapping[str, Input]) -> SoundInput | FunctionalsInput | None:

@@ -13,7 +13,7 @@ from mien.media.bundles import bundle_folder
 from mien.media.sound.audio import Sound, resample
 from mien.media.sound.mel import window as padded
 from mien.media.video.soundtrack import opened_recording
-from mien.runtime.voice.network import VoiceNetwork
+from mien.runtime.voice.network import VoiceAnalyzer
 from mien.runtime.voice.perceiver import WAYS, Perceived, Perceiver
 from mien.runtime.voice.windows import VoiceWindow, voice_windows
 
@@ -43,7 +43,7 @@ class Networks(NamedTuple):
 
     perceiver: Perceiver
     """Face with voice."""
-    voice: VoiceNetwork | None
+    voice: VoiceAnalyzer | None
     """The voice alone; None where the perceiver's own output is taken."""
 
     @property
@@ -74,7 +74,7 @@ class Heard(NamedTuple):
 
 def opened_networks(bundle: str, voice_bundle: str | None, *, threads: int | None) -> Networks:
     """Raises MienError for a bundle that cannot be used."""
-    voice = None if voice_bundle is None else VoiceNetwork(bundle_folder(voice_bundle), threads=threads)
+    voice = None if voice_bundle is None else VoiceAnalyzer(voice_bundle, threads=threads)
     return Networks(Perceiver(bundle_folder(bundle), threads=threads), voice)
 
 
@@ -98,7 +98,7 @@ def _heard(window: VoiceWindow, networks: Networks) -> Heard:
         return Heard(window, None, {})
     given, alone = networks.perceiver.voice, {}
     if networks.voice is not None:
-        found = networks.voice.read(resample(window.sound, networks.voice.given.rate_hz))
+        found = networks.voice.read_window(resample(window.sound, networks.voice.given.rate_hz))
         alone = next(iter(found.values()))
     mel = networks.perceiver.heard(Sound(padded(window.sound, given), given.rate_hz))
     return Heard(window, mel, alone)
