@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from mien.core.errors import MienError
-from mien.nn.weights import Inert, compare, load_weights, read_checkpoint, weights_of
+from mien.nn.weights import Inert, compare, load_weights, read_checkpoint, require_finite, weights_of
 
 
 class Hostile:
@@ -183,3 +183,15 @@ def test_other_shapes_and_names_are_named():
     assert report.unexpected == ("extra",) and report.mismatched == ("weight (4, 3) for (2, 3)",)
     with pytest.raises(MienError, match=r"unexpected: extra; of another shape: weight \(4, 3\) for \(2, 3\)"):
         report.require("test")
+
+
+def test_every_wrapper_of_several_processes_is_taken_off():
+    assert set(weights_of({"state_dict": {"module.module.weight": torch.zeros(1)}})) == {"weight"}
+
+
+def test_weights_that_are_no_numbers_are_refused():
+    net = nn.Sequential(linear(), nn.BatchNorm1d(2))
+    require_finite(net, "a.pth")
+    net[1].running_var[1] = float("nan")  # type: ignore[index]
+    with pytest.raises(MienError, match=r"a\.pth: 1\.running_var holds numbers that are not finite"):
+        require_finite(net, "a.pth")

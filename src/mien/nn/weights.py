@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from mien.core.errors import MienError, one_line
@@ -71,7 +72,7 @@ def is_optimizer_state(content: Mapping[str, Any]) -> bool:
 
 
 def weights_of(content: Mapping[str, Any], *, where: str = "This checkpoint") -> dict[str, Tensor]:
-    """The tensors by name: out of their container, and without the `module.` that DataParallel puts before each name.
+    """The tensors by name: out of their container, and without each `module.` that DataParallel puts before the names.
 
     Raises MienError where there are none, and for an optimiser's state, which holds no model.
     """
@@ -88,7 +89,7 @@ def weights_of(content: Mapping[str, Any], *, where: str = "This checkpoint") ->
     if not tensors or len(tensors) < len(content):
         strange = [str(name) for name, value in content.items() if not isinstance(value, Tensor)]
         raise MienError(f"{where} is not a dict of weights: no tensor under {_some(strange) or 'any name'}.")
-    if all(name.startswith("module.") for name in tensors):
+    while all(name.startswith("module.") for name in tensors):
         tensors = {name.removeprefix("module."): value for name, value in tensors.items()}
     return tensors
 
@@ -99,6 +100,13 @@ def weight_names(content: Mapping[str, Any]) -> frozenset[str]:
         return frozenset(weights_of(content))
     except MienError:
         return frozenset()
+
+
+def require_finite(network: nn.Module, where: str) -> None:
+    """Raises MienError, with the first name, where a weight or a statistic is NaN or infinite."""
+    for name, value in network.state_dict().items():
+        if value.is_floating_point() and not torch.isfinite(value).all():
+            raise MienError(f"{where}: {name} holds numbers that are not finite (NaN or infinity). Fetch it again.")
 
 
 @dataclass(frozen=True)

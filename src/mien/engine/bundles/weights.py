@@ -94,7 +94,7 @@ def convert(
         raise MienError("mien weights convert needs FILES: the released files. See mien weights convert --help.")
     if not output:
         raise MienError("mien weights convert needs --output OUTPUT: folder of the bundle.")
-    from mien.nn.weights import read_checkpoint
+    from mien.nn.weights import read_checkpoint, require_finite
     from mien.systems.bundle import save_bundle
 
     name = system or _default_system()
@@ -103,6 +103,7 @@ def convert(
     check_files(name, contents)
     with named(files[0]) if len(files) == 1 else nullcontext():
         network, report = official_module(name).convert(contents, own_options)
+    require_finite(network, " and ".join(files))
     provenance = _provenance(contents, report)
     info = save_bundle(output, network, provenance=provenance, card=_card(network, provenance))
     return "\n".join([*report, f"bundle {output}  {info.model_id}, {_outputs_text(network)}"])
