@@ -39,7 +39,8 @@ from mien.runtime.graph.prelu import without_prelu
 
 MODEL_FILE = "model.onnx"
 BACKENDS, PRECISIONS = ("auto", "onnxruntime", "openvino"), ("auto", "fp32", "bf16")
-_COMPILED_AFTER = 128  # groups of a size: they save about what OpenVINO's compiling for that size takes
+# OpenVINO compiles for each size of group, which takes about what 128 groups save, and 50 to 80 MB.
+_COMPILED_AFTER, _COMPILED_SAVES = 128, 0.15
 LARGE_BYTES = 50_000_000  # model.onnx from here on is computed in bf16 by itself
 Outputs = Arrays
 Grouping = Callable[[int], Forward | None]  # what runs a group of that many samples
@@ -78,7 +79,9 @@ class Runner:
         self._large = path.stat().st_size >= LARGE_BYTES
         self._workers = 1 if self._large else self.threads
         one, grouping, self.precision = load(path, self.threads, self._workers, precision)
-        self._run = Grouped(one, grouping, after=_COMPILED_AFTER if self.backend == "openvino" else TRIED_AFTER)
+        compiles = self.backend == "openvino"
+        after, worth = (_COMPILED_AFTER, _COMPILED_SAVES) if compiles else (TRIED_AFTER, 0.0)
+        self._run = Grouped(one, grouping, after=after, worth=worth)
         self._pool = ThreadPoolExecutor(self._workers, thread_name_prefix="mien-network")
         self._shapes = self._checked_outputs()
         self.info = with_outputs_found(self.info, self._shapes)
@@ -233,7 +236,7 @@ def _load_onnxruntime(path: Path, threads: int, workers: int, precision: str) ->
 
 
 def _load_openvino(path: Path, threads: int, workers: int, precision: str) -> tuple[Forward, Grouping, str]:
-    """As `_load_onnxruntime`; further threads wait. A model is compiled for each size of group, 0.3 s."""
+    """As `_load_onnxruntime`; further threads wait. A model is compiled for the largest group too, 0.3 s."""
     core = import_openvino().Core()
     capable = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     if precision == "bf16" and not capable:
@@ -251,7 +254,7 @@ def _load_openvino(path: Path, threads: int, workers: int, precision: str) -> tu
         return _compiled(core.compile_model(model, "CPU", settings), workers)
 
     try:
-        return sized(1), sized, used
+        return sized(1), lambda count: sized(count) if count == LARGEST else None, used
     except Exception as error:
         raise MienError(f"{path} is not a network that OpenVINO can load: {_one_line(error)}") from error
 

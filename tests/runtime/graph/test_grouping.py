@@ -1,6 +1,9 @@
 """Grouping: one run for several samples only where that gives the bits of each by itself."""
 
+import time
+
 import numpy as np
+import pytest
 
 from mien.runtime.graph.grouping import TRIED_AFTER, Arrays, Grouped
 
@@ -53,3 +56,18 @@ def test_a_library_that_takes_one_sample_only_is_asked_once() -> None:
     for _ in range(TRIED_AFTER + 3):
         assert (run(samples(2))["logits"] == network(samples(2))["logits"]).all()
     assert asked == [2]
+
+
+@pytest.mark.parametrize(("seconds", "kept"), [(0.0, [2]), (0.05, [])])
+def test_what_takes_memory_is_kept_where_it_saves_time(seconds: float, kept: list[int]) -> None:
+    def alone(arrays: Arrays) -> Arrays:
+        time.sleep(0.005)
+        return network(arrays)
+
+    def together(arrays: Arrays) -> Arrays:
+        time.sleep(seconds)
+        return network(arrays)
+
+    run = Grouped(alone, lambda _: together, after=1, worth=0.15)
+    assert (run(samples(2))["logits"] == network(samples(2))["logits"]).all()
+    assert run.sizes == kept
