@@ -86,6 +86,15 @@ class FaceDataModule(L.LightningDataModule):
         )  # fmt: skip
         return self._loader(faces, sampler, self.options.batch_size, drop_last=self.options.drop_last)
 
+    def plain_batches(self) -> Iterator[TorchBatch]:
+        """Every training sample once, in order and not augmented; in each process all of them."""
+        options = self.options
+        faces = FaceSet(
+            self.selection.train, self.inputs, labels=self.labels, seed=options.seed_of_order, on_broken=options.on_broken
+        )
+        for batch in faces.numpy_batches(options.eval_batch_size or options.batch_size):
+            yield batch.map(torch.from_numpy)
+
     def val_dataloader(self) -> "FaceLoader":
         return self._evaluation_loader("val", self.selection.val)
 

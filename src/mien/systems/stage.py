@@ -3,7 +3,7 @@
 How a batch becomes a step is the same for all stages (training_step.py).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -64,6 +64,7 @@ class Stage(TrainingStep):
         self.options = self.options_from(options)
         self.class_counts: tuple[int, ...] = ()  # training samples of each class; set by who brings the data, like
         self.validation_samples: Sequence[Sample] = ()
+        self.class_names: tuple[str, ...] = ()  # of the data, also for a stage that needs no labels
         self.scores: dict[str, float] = {}  # of the last validation
         self.predictions: Predictions = {}  # in the last validation
         self.constant_scores: dict[str, float] = {}  # what `constant` reaches on the same samples
@@ -113,6 +114,11 @@ class Stage(TrainingStep):
     def needs_init(self, role: str) -> str:
         """Why this stage cannot do without a bundle in that role, or nothing. `--init random` overrules it."""
         return ""
+
+    def begin(self, batches: Callable[[], Iterable[TorchBatch]]) -> None:
+        """Once, before the first step of a new run, for what follows from the training samples and is not learned in
+        steps. batches: every training sample once, in the data's order, not augmented. A resumed run goes on from its
+        checkpoint instead, in which what is set here must therefore stand: weights and buffers of the system do."""
 
     def load_weights(self, state: Mapping[str, Tensor]) -> None:
         """Strictly loads these weights into the system; the average starts at the first step."""

@@ -9,6 +9,7 @@ import torch
 import mien
 from mien.core.errors import MienError
 from mien.core.records import Batch
+from mien.nn.vae_gan.context_attention import ContextAttention
 from mien.systems.can.recognition import Context, FaceClassifier
 from mien.systems.can.reconstruction import FaceReconstruction, VoiceReconstruction
 from mien.systems.can.stages import STAGES
@@ -27,7 +28,8 @@ def ready(stage):
 
 
 def stage_of(
-    kind, *, system=None, name="can", legacy=False, system_options=None, parts=1, bf16=False, lr=None, **options
+    kind, *, system=None, name="can", legacy=False, system_options=None, parts=1, bf16=False, lr=None,
+    ready_now=True, **options
 ):
     torch.manual_seed(0)
     if system is None:
@@ -37,7 +39,8 @@ def stage_of(
         name=kind.default_optim.name, lr=lr, momentum=0.0, schedule="constant"
     )  # fmt: skip
     step = StepOptions(legacy=legacy, channels_last=False, parts=parts, bf16=bf16)
-    return ready(kind(system, options=options, optim=optim, step=step, epochs=5))
+    stage = kind(system, options=options, optim=optim, step=step, epochs=5)
+    return ready(stage) if ready_now else stage
 
 
 def batch(count=8, seed=1):
@@ -164,6 +167,59 @@ def test_parts_and_bf16_run():
         stage = stage_of(FaceReconstruction, **more)
         stage.training_step(batch(), 0)
         stage.check_finite()
+
+
+def test_codes_of_voices_can_be_made_to_tell_classes_apart():
+    options = {"features": 0.0, "feature_share": 1.0, "classes": 2.0}
+    stage = stage_of(VoiceReconstruction, ready_now=False, system_options={"discriminator": False}, lr=1e-2, **options)
+    stage.class_names = tuple("abcdefg")
+    stage, voices, found = ready(stage), batch(14), []
+    assert list(stage.companions()) == ["head"] and not any("head" in name for name in stage.system.state_dict())
+    for _ in range(30):
+        stage.training_step(voices, 0)
+        found.append(float(stage.losses.latest["classes"]))
+    assert found[0] == pytest.approx(2 * np.log(7), abs=1e-3)  # the layer begins at 0
+    assert found[-1] < 0.7 * found[0] and stage.monitor == "cross_entropy"
+    stage.system.eval()
+    with torch.no_grad():
+        assert {"cross_entropy", "accuracy"} <= set(stage.validate(stage.predict(stage.system, voices), []))
+        voices.expression = None
+        assert "classes" not in stage.encoder_terms(voices, stage.shared(voices))
+        with pytest.raises(MienError, match="the validation has none"):
+            stage.validate(stage.predict(stage.system, voices), [])
+
+
+def test_classes_need_data_with_classes():
+    with pytest.raises(MienError, match="data without any"):
+        stage_of(VoiceReconstruction, classes=1.0)
+
+
+def test_a_fixed_classifier_is_heard_through_the_code_alone():
+    stage, faces = stage_of(Context, lr=1e-2, kl=0.0, shift=0.1, fixed_classifier=True), batch(14)
+    before, moved = state_of(stage.system), changed
+    for _ in range(3):
+        stage.training_step(faces, 0)
+    assert moved(before, stage.system) == {"att_mean", "att_log_variance", "voice_classifier"}
+    assert "--init.classifier BUNDLE of stage 2" in stage.needs_init("classifier")
+    codes, drawn = stage._drawn(faces)
+    length = (codes.fused.mean - codes.face.mean).square().sum(1).mean()
+    torch.testing.assert_close(stage._divergence(codes), {"shift": 0.05 * length})
+
+
+def test_the_query_learns_from_the_first_step_where_values_begin_as_keys():
+    """Drawn apart, keys and values do not vary together: the shift is the same whatever the voice asks."""
+    found, random = {}, torch.Generator().manual_seed(3)
+    face, one, other = (torch.randn(8, 256, generator=random) for _ in range(3))
+    for aligned in (False, True):
+        torch.manual_seed(0)
+        attention = ContextAttention(256)
+        if aligned:
+            attention.value.load_state_dict(attention.key.state_dict())
+        found[aligned] = (attention.shift(face, one) - attention.shift(face, other)).square().mean().item()
+    assert found[True] > 20 * found[False]
+    for legacy in (False, True):
+        system = stage_of(Context, legacy=legacy).system
+        assert torch.equal(system.att_mean.value.weight, system.att_mean.key.weight) is not legacy
 
 
 @pytest.mark.parametrize("name", ["can", "can_product"])

@@ -163,6 +163,8 @@ def _fit_once(config: FitConfig, console: Console, *, whole: Path | None = None)
         history = History(**state["history"])
         data.load_state_dict(state["faces"])
         stage.resume(state)
+    else:
+        stage.begin(data.plain_batches)
     console.print(_summary(config, stage, data, history), highlight=False)
     if stage.position.epoch < stage.epochs and not history.exhausted(config.trainer.patience):
         _train(

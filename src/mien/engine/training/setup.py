@@ -41,6 +41,8 @@ def build(config: FitConfig) -> tuple[Stage, FaceDataModule]:
     data.setup("fit")
     stage.class_counts = tuple(int(n) for n in data.class_counts) if labels is not None else ()
     stage.validation_samples = data.selection.val
+    known = labels if kind.needs_labels else config.data.open().labels
+    stage.class_names = known.classes if known is not None else ()
     return stage, data
 
 

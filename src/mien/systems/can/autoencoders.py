@@ -60,31 +60,40 @@ class VaeGanConfig(CodeConfig):
     def rules(self) -> Rules:
         return super().rules() | {"feature_level": (1 <= self.feature_level <= 3, "in 1..3")}
 
-    def network(self, *, channels: int) -> VaeGan:
+    def network(self, *, channels: int, principal: bool = False) -> VaeGan:
         return VaeGan(
             channels=channels, shape=(self.size, self.size), latent=self.latent, width=self.width,
-            level=self.feature_level, discriminator=self.discriminator,
+            level=self.feature_level, discriminator=self.discriminator, principal=principal,
         )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class FaceVaeGanConfig(VaeGanConfig):
+    """The same for faces."""
+
+    principal: bool = False
+    """Add a linear autoencoder of principal components, which the stage fits to the training faces before it begins;
+    the convolutions learn what it lacks. Published: none."""
 
 
 class FaceVaeGan(System):
     """image [batch, 3, size, size] in 0..1 to `picture`, decoded from the mean of its code, and `latent`, that mean."""
 
     name = "can_face"
-    config_class = VaeGanConfig
+    config_class = FaceVaeGanConfig
 
     @classmethod
-    def default_inputs(cls, config: VaeGanConfig) -> dict[str, Input]:
+    def default_inputs(cls, config: FaceVaeGanConfig) -> dict[str, Input]:
         return {"image": picture_input(config.size)}
 
     @classmethod
-    def default_outputs(cls, config: VaeGanConfig) -> dict[str, Output]:
+    def default_outputs(cls, config: FaceVaeGanConfig) -> dict[str, Output]:
         return {"picture": Output("picture"), "latent": Output("vector")}
 
-    def __init__(self, config: VaeGanConfig, *, inputs: Mapping[str, Input], outputs: Mapping[str, Output]) -> None:
+    def __init__(self, config: FaceVaeGanConfig, *, inputs: Mapping[str, Input], outputs: Mapping[str, Output]) -> None:
         super().__init__(config, inputs=inputs, outputs=outputs)
         check_shapes(self, image=(3, config.size, config.size))
-        self.face = config.network(channels=3)
+        self.face = config.network(channels=3, principal=config.principal)
 
     @property
     def vae_gan(self) -> VaeGan:

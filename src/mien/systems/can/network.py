@@ -42,6 +42,8 @@ class FaceExpressionConfig(CodeConfig):
 
     num_classes: int = 7
     """Number of expressions."""
+    principal: bool = False
+    """The face's autoencoder has a linear path of principal components, as that of stage 1 (published: none)."""
     whole: bool = False
     """Keep the autoencoder's decoder and discriminator, which no output needs."""
     legacy: bool = False
@@ -74,7 +76,7 @@ class FaceExpression(System):
         shape = (config.size, config.size)
         self.face = VaeGan(
             channels=3, shape=shape, latent=config.latent, width=config.width, decoder=config.whole,
-            discriminator=config.whole,
+            discriminator=config.whole, principal=config.principal,
         )  # fmt: skip
         self.classifier = nn.Linear(config.latent, config.num_classes)
 
@@ -98,6 +100,8 @@ class CanConfig(CodeConfig):
 
     num_classes: int = 7
     """Number of expressions."""
+    principal: bool = False
+    """The face's autoencoder has a linear path of principal components, as that of stage 1 (published: none)."""
     fusion: Literal["attention", "product", "face", "voice"] = "attention"
     """What is classified: attention (the face's code, shifted by the voice), product (of experts, the published
     baseline), face or voice (the baseline's code of one alone)."""
@@ -169,7 +173,7 @@ class Can(System):
         check_shapes(self, image=(3, *shape), voice=(1, *shape))
         wanted: dict[str, Any] = {"shape": shape, "latent": config.latent, "width": config.width}
         wanted["discriminator"] = config.whole
-        self.face = VaeGan(channels=3, **wanted)
+        self.face = VaeGan(channels=3, principal=config.principal, **wanted)
         self.voice = VaeGan(channels=1, decoder=config.whole, **wanted)
         self.att_mean: ContextAttention | None = None
         self.att_log_variance: ContextAttention | None = None

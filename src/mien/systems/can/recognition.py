@@ -43,12 +43,22 @@ class ContextOptions(ClassifierOptions):
 
     kl: float = 1e-5
     """Weight of the divergence between the face's code and the shifted one."""
+    shift: float = 0.0
+    """Weight of half the squared length of the shift, in standard deviations of the codes' prior (published: 0). The
+    divergence counts each number by the face's own certainty of it, so that it is cheapest where nothing is seen of
+    it."""
+    fixed_classifier: bool = False
+    """The head of stage 2, which `init.classifier` brings, stays as it is, for both and for the face alone: then the
+    voice can only be heard by moving the code to where a face of that expression lies (published: false)."""
+    aligned: bool = True
+    """The values of the attention on the mean begin as its keys. Drawn apart, as published, the two do not vary
+    together, and the query, which alone knows the voice, has nearly no gradient. legacy: apart."""
     attention_decay: float = 0.0
     """Weight decay of the attention modules."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_rules(self, "stage.options.", at_least(self, 0, "kl", "attention_decay"))
+        check_rules(self, "stage.options.", at_least(self, 0, "kl", "shift", "attention_decay"))
 
 
 class Recognition(ClassStage):
@@ -120,7 +130,8 @@ class Recognition(ClassStage):
 
     def check_same(self, role: str, other: System) -> None:
         """Raises MienError where the codes of the two networks are not of one kind."""
-        for name in SAME:
+        names = SAME if isinstance(other, VoiceVaeGan) else (*SAME, "principal")
+        for name in names:
             theirs, ours = getattr(other.config, name), getattr(self.system.config, name)
             if theirs != ours:
                 raise MienError(
@@ -191,6 +202,16 @@ class Context(Recognition):
     def system_name(cls, name: str) -> str:
         return name if name in ("can", "can_product") else Can.name
 
+    def __init__(self, system: System, **rest: Any) -> None:
+        super().__init__(system, **rest)
+        if self.options.aligned and not self.step_options.legacy and self.system.att_mean is not None:
+            self.system.att_mean.value.load_state_dict(self.system.att_mean.key.state_dict())
+
+    def needs_init(self, role: str) -> str:
+        if role == "classifier" and self.options.fixed_classifier:
+            return "The classifier stays as it is and must come trained: --init.classifier BUNDLE of stage 2."
+        return super().needs_init(role)
+
     def trained(self) -> Sequence[nn.Module]:
         return [*self._attention(), *self._heads()]
 
@@ -199,7 +220,8 @@ class Context(Recognition):
 
     def _heads(self) -> list[nn.Module]:
         system = self.system
-        found = (system.classifier, system.face_classifier, system.voice_classifier)
+        of_face = () if self.options.fixed_classifier else (system.classifier, system.face_classifier)
+        found = (*of_face, system.voice_classifier)
         return [head for head in found if head is not None]
 
     def objectives(self) -> list[Objective]:
@@ -238,9 +260,13 @@ class Context(Recognition):
         return codes, codes.fused.sample(self.noise(codes.fused.mean))
 
     def _divergence(self, codes: Codes) -> dict[str, Tensor]:
-        if not (self._attention() and self.options.kl):
+        if not self._attention():
             return {}
-        return {"kl": self.options.kl * divergence_of(codes).mean()}
+        terms = {"kl": self.options.kl * divergence_of(codes).mean()} if self.options.kl else {}
+        if self.options.shift:
+            moved = (codes.fused.mean - codes.face.mean).square().sum(1)
+            terms["shift"] = self.options.shift * moved.mean() / 2
+        return terms
 
     def predict(self, system: nn.Module, batch: TorchBatch) -> Predictions:
         assert isinstance(system, Can)

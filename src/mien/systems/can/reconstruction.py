@@ -4,7 +4,7 @@ Blume et al., GCPR 2024; Larsen et al., Autoencoding beyond pixels using a learn
 released code can train the VAE-GAN of faces only.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
@@ -25,6 +25,8 @@ from mien.systems.optim import OptimOptions
 from mien.systems.stage import Objective, ParameterGroup, Predictions, Stage, TorchBatch
 from mien.systems.system import System
 
+SMOOTHING = 0.1  # of the classes' targets
+_WEIGHTS = ("kl", "kl_warmup", "features", "pixels", "structure", "classes", "equilibrium", "margin")
 GATE_TERMS = ("bce_real", "bce_reconstruction")
 
 
@@ -46,6 +48,10 @@ class VoiceOptions:
     """Weight of the mean squared difference of pixels, for encoder and decoder (released: 0)."""
     structure: float = 0.0
     """Weight of 1 minus the contrast and structure of SSIM, for encoder and decoder (released: 0)."""
+    classes: float = 0.0
+    """Weight of the cross-entropy of a linear layer on the means of the codes, so that they tell the classes of the
+    data apart; of batches whose samples all have a class. The layer is not kept (released: 0). The epoch is then
+    chosen by it."""
     equilibrium: float = 0.68
     """Cross-entropy of the discriminator that the gates hold it about."""
     margin: float = 0.35
@@ -53,7 +59,7 @@ class VoiceOptions:
     equilibrium - margin, the decoder while both are at most equilibrium + margin; both step where neither would."""
 
     def __post_init__(self) -> None:
-        rules = at_least(self, 0, "kl", "kl_warmup", "features", "pixels", "structure", "equilibrium", "margin")
+        rules = at_least(self, 0, *_WEIGHTS)
         rules["feature_share"] = (0 <= self.feature_share <= 1, "in 0..1")
         check_rules(self, "stage.options.", rules)
 
@@ -128,6 +134,9 @@ class Reconstruction(Stage):
                 f"The stage {self.name} trains a discriminator, which this network has not: "
                 "--system.options.discriminator true."
             )
+        self.head: nn.Linear | None = None  # of the classes
+        if self.options.classes:
+            self.monitor = "cross_entropy"
         if self.optim_options.sam_rho:
             raise MienError(f"The stage {self.name} plays two networks against each other: --optim.sam_rho 0.")
 
@@ -142,6 +151,22 @@ class Reconstruction(Stage):
 
     def start_from(self, role: str, other: System) -> None:
         self.load_weights(other.state_dict())
+
+    def companions(self) -> Mapping[str, nn.Module]:
+        return {} if self._head() is None else {"head": self.head}
+
+    def _head(self) -> nn.Linear | None:
+        """Of the classes, which are known when the data are; it begins at 0. Raises MienError without classes."""
+        if self.options.classes and self.head is None:
+            if not self.class_names:
+                raise MienError(
+                    f"stage.options.classes is the weight of the data's classes; {self.name} got data without any. "
+                    "Leave it out."
+                )
+            self.head = nn.Linear(self.system.config.latent, len(self.class_names)).to(self.device)
+            nn.init.zeros_(self.head.weight)
+            nn.init.zeros_(self.head.bias)
+        return self.head
 
     # The passes
 
@@ -183,6 +208,8 @@ class Reconstruction(Stage):
     def objectives(self) -> list[Objective]:
         net = self.network
         groups = {name: [ParameterGroup([*getattr(net, name).parameters()])] for name in ("encoder", "decoder")}
+        if (head := self._head()) is not None:
+            groups["encoder"].append(ParameterGroup([*head.parameters()]))
         if not self.options.adversarial:
             return [Objective("autoencoder", self.encoder_terms, [*groups["encoder"], *groups["decoder"]])]
         own = [ParameterGroup([*self.discriminator.parameters()])]
@@ -199,6 +226,10 @@ class Reconstruction(Stage):
             terms = {"features": options.features * _squared(*shared.features[::-1]), **terms}
         if options.kl:
             terms["kl"] = self._kl_weight() * divergence_from_prior(shared.code).mean()
+        if (head := self._head()) is not None and batch.expression is not None:
+            logits = head(shared.code.mean)
+            smooth = F.cross_entropy(logits, batch.expression, label_smoothing=SMOOTHING)
+            terms["classes"] = self.options.classes * smooth
         return terms
 
     def _kl_weight(self) -> float:
@@ -265,6 +296,10 @@ class Reconstruction(Stage):
         code = net.encode(real)
         picture = net.decode(code.mean).float().clamp(0, 1)
         found = self.scores_of(picture, real) | {"divergence": divergence_from_prior(code)}
+        if (head := self._head()) is not None and batch.expression is not None:
+            logits = head(code.mean.float())
+            found["cross_entropy"] = F.cross_entropy(logits, batch.expression, reduction="none")
+            found["accuracy"] = logits.argmax(1) == batch.expression
         return {name: value.float().cpu().numpy() for name, value in found.items()}
 
     def scores_of(self, picture: Tensor, real: Tensor) -> dict[str, Tensor]:
@@ -273,6 +308,8 @@ class Reconstruction(Stage):
         return {"squared_error": difference.square().mean(1), "abs_error": 255 * difference.abs().mean(1)}
 
     def validate(self, predictions: Predictions, samples: Sequence[Sample]) -> dict[str, float]:
+        if self.options.classes and self.monitor not in predictions:
+            raise MienError("stage.options.classes chooses the epoch by samples with a class; the validation has none.")
         return {name: float(values.mean()) for name, values in predictions.items()}
 
 
@@ -288,11 +325,24 @@ class FaceReconstruction(Reconstruction):
 
     def __init__(self, system: System, **rest: Any) -> None:
         super().__init__(system, **rest)
+        self._started = False  # from another run's network
         self.vgg: FrozenNetwork | None = None
         if self.options.perceptual:
             file, spec = reconstruction.vgg19_file(self.options.vgg), system.picture
             weights = reconstruction.vgg19_weights(file)
             self.vgg = FrozenNetwork(reconstruction.Perceptual(weights, mean=spec.mean, std=spec.std), file)
+
+    def start_from(self, role: str, other: System) -> None:
+        super().start_from(role, other)
+        self._started = True
+
+    def begin(self, batches: Callable[[], Iterable[TorchBatch]]) -> None:
+        """Fits the linear path, where there is one, and lets the convolutions begin at nothing beside it; what came
+        from another run stays as it is."""
+        if self.network.principal is None or self._started:
+            return
+        self.network.principal.fit(batch.image for batch in batches())
+        self.network.begin_at_principal(pixels=self.options.pixels, kl=self.options.kl)
 
     def frozen(self) -> Mapping[str, FrozenNetwork]:
         return {} if self.vgg is None else {"vgg": self.vgg}

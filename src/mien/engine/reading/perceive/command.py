@@ -10,7 +10,7 @@ def perceive(
     *,
     face: str,
     voice: str | None = None,
-    bundle: str,
+    bundle: str | None = None,
     output: str,
     voice_bundle: str | None = None,
     hop_s: float | None = None,
@@ -32,7 +32,7 @@ def perceive(
     Args:
         face: photo or video with a face; of several faces the largest.
         voice: sound or video with a voice; by default the video's own.
-        bundle: folder of a bundle of a context network (can) with model.onnx.
+        bundle: folder of a bundle of a context network (can) with model.onnx; by default the one that ships.
         output: folder of the results.
         voice_bundle: folder of a bundle that reads the voice alone, in place of the network's own output for it.
         hop_s: seconds between two windows of the voice; by default a quarter of the network's window.

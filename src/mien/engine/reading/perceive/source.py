@@ -9,12 +9,12 @@ from typing import NamedTuple
 import numpy as np
 
 from mien.core.errors import MienError
-from mien.media.bundles import bundle_folder
+from mien.media.bundles import bundle_folder, shipped_with
 from mien.media.sound.audio import Sound, resample
 from mien.media.sound.mel import window as padded
 from mien.media.video.soundtrack import opened_recording
 from mien.runtime.voice.network import VoiceAnalyzer
-from mien.runtime.voice.perceiver import WAYS, Perceived, Perceiver
+from mien.runtime.voice.perceiver import PERCEIVED, PLAIN, WAYS, Perceived, Perceiver
 from mien.runtime.voice.windows import VoiceWindow, voice_windows
 
 ORDER = ("face", "voice", "both")
@@ -72,10 +72,13 @@ class Heard(NamedTuple):
     """Expression of the voice by the network for it alone; empty without one."""
 
 
-def opened_networks(bundle: str, voice_bundle: str | None, *, threads: int | None) -> Networks:
-    """Raises MienError for a bundle that cannot be used."""
+def opened_networks(bundle: str | None, voice_bundle: str | None, *, threads: int | None) -> Networks:
+    """bundle: None for the one that ships. Raises MienError for a bundle that cannot be used."""
     voice = None if voice_bundle is None else VoiceAnalyzer(voice_bundle, threads=threads)
-    return Networks(Perceiver(bundle_folder(bundle), threads=threads), voice)
+    folder = shipped_with(WAYS["both"], PERCEIVED, PLAIN) if bundle is None else bundle_folder(bundle)
+    if folder is None:
+        raise MienError("No context network ships with this mien: --bundle BUNDLE.")
+    return Networks(Perceiver(folder, threads=threads), voice)
 
 
 def heard_windows(options: PerceiveOptions, networks: Networks) -> Iterator[Heard]:
