@@ -121,3 +121,11 @@ def test_the_lean_network_keeps_the_path():
     expected, found = system(*inputs), system.for_inference()(*inputs)
     for name, value in expected.items():
         torch.testing.assert_close(found[name], value, atol=1e-4, rtol=1e-3)
+
+
+def test_a_component_is_of_luminance_or_of_colour():
+    random = torch.Generator().manual_seed(1)
+    red = torch.rand(40, 1, 1, 1, generator=random) * torch.tensor([1.0, -0.5, 0.2])[:, None, None]
+    path = fitted(faces() + 0.2 * red)  # colour that varies apart from the waves, which are grey
+    luminance, colour = path.components.split((32 * 32, 2 * 8 * 8), 1)
+    assert ((luminance.norm(dim=1) > 1e-3) ^ (colour.norm(dim=1) > 1e-3))[:6].all() and colour.norm() > 0.1

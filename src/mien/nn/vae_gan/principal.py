@@ -67,19 +67,35 @@ class PrincipalPath(nn.Module):
 
     @torch.no_grad()
     def fit(self, pictures: Iterable[Float[Tensor, "batch 3 h w"]]) -> None:
-        """To the principal components of these pictures; the same pictures in the same order give the same bits."""
-        latent, size = self.components.shape
-        count, total = 0, torch.zeros(size, dtype=torch.float64)
-        products = torch.zeros(size, size, dtype=torch.float64)
+        """To the principal components of these pictures; the same pictures in the same order give the same bits.
+
+        Those of luminance and those of colour are found apart, and the largest of both are kept: what is learned from
+        grey pictures then says nothing of colour.
+        """
+        spans = (slice(0, math.prod(self.shape)), slice(math.prod(self.shape), len(self.mean)))
+        count, total = 0, torch.zeros_like(self.mean, dtype=torch.float64)
+        products = [total.new_zeros(span.stop - span.start, span.stop - span.start) for span in spans]
         for batch in pictures:
             numbers = self.numbers(batch).double()
             count += len(numbers)
             total += numbers.sum(0)
-            products.addmm_(numbers.T, numbers)
+            for product, span in zip(products, spans, strict=True):
+                product.addmm_(numbers[:, span].T, numbers[:, span])
         mean = total / max(1, count)
-        covariance = products / max(1, count) - torch.outer(mean, mean)
-        variances, directions = torch.linalg.eigh(covariance)  # the largest last
-        variances, directions = variances.flip(0)[:latent], directions.T.flip(0)[:latent]
+        variances, directions = [], []
+        for product, span in zip(products, spans, strict=True):
+            values, vectors = torch.linalg.eigh(product / max(1, count) - torch.outer(mean[span], mean[span]))
+            variances.append(values)
+            directions.append(F.pad(vectors.T, (span.start, len(mean) - span.stop)))
+        self._keep(mean, torch.cat(variances), torch.cat(directions))
+
+    def _keep(
+        self, mean: Float[Tensor, " numbers"], variances: Float[Tensor, " found"],
+        directions: Float[Tensor, "found numbers"],
+    ) -> None:  # fmt: skip
+        """The components of the largest variances; the largest number of each is positive."""
+        order = variances.sort(descending=True, stable=True).indices[: len(self.variances)]
+        variances, directions = variances[order], directions[order]
         variances = variances.clamp(min=LEAST_SHARE * max(float(variances[0]), 1e-12))
         largest = directions.gather(1, directions.abs().argmax(1, keepdim=True))
         self.mean.copy_(mean)
