@@ -69,8 +69,8 @@ class PrincipalPath(nn.Module):
     def fit(self, pictures: Iterable[Float[Tensor, "batch 3 h w"]]) -> None:
         """To the principal components of these pictures; the same pictures in the same order give the same bits.
 
-        Those of luminance and those of colour are found apart, and the largest of both are kept: what is learned from
-        grey pictures then says nothing of colour.
+        Those of luminance and those of colour are found apart, and the largest of both are kept. Colour counts from
+        grey: its numbers in the code of a grey picture are 0, and what is learned from grey pictures says nothing of it.
         """
         spans = (slice(0, math.prod(self.shape)), slice(math.prod(self.shape), len(self.mean)))
         count, total = 0, torch.zeros_like(self.mean, dtype=torch.float64)
@@ -82,6 +82,7 @@ class PrincipalPath(nn.Module):
             for product, span in zip(products, spans, strict=True):
                 product.addmm_(numbers[:, span].T, numbers[:, span])
         mean = total / max(1, count)
+        mean[spans[1]] = 0
         variances, directions = [], []
         for product, span in zip(products, spans, strict=True):
             values, vectors = torch.linalg.eigh(product / max(1, count) - torch.outer(mean[span], mean[span]))
