@@ -135,6 +135,22 @@ def test_colours_by_hand() -> None:
     assert np.abs(turned.astype(int) - crop).max() <= 1
 
 
+def test_light_is_smooth_and_as_strong_as_documented() -> None:
+    crop, lit = np.full((33, 33, 3), 100, np.uint8), []
+    for i in range(200):
+        rng = generator(0, 0, i)
+        lit.append(augmentation("none", light=0.2)(crop, rng).crop)
+    logarithm = np.log(np.array(lit)[..., 0] / 100)
+    assert all((picture[..., 0] == picture[..., 2]).all() for picture in lit)
+    for place in (0, 16, 32):  # the values that are drawn
+        assert abs(logarithm[:, place, place].std() - 0.2) < 0.04 and abs(logarithm[:, place, place].mean()) < 0.05
+    assert np.abs(np.diff(logarithm, axis=1)).max() < 0.12
+    shifted = augmentation("none", light=0.2, shift=0.2), augmentation("none", shift=0.2)
+    ramp = np.arange(33 * 33 * 3, dtype=np.uint8).reshape(33, 33, 3)
+    one, other = (each(ramp, generator(0, 0, 7)) for each in shifted)
+    assert one.mirrored == other.mirrored and not (one.crop == other.crop).all()
+
+
 def test_noise_is_grey_and_as_strong_as_documented() -> None:
     crop = np.full((64, 64, 3), 128, np.uint8)
     noisy = [Augmentation(noise=0.1)._noisy(crop, generator(0, 0, i)).astype(int) for i in range(200)]

@@ -72,6 +72,9 @@ class Augmentation:
     """Largest hue rotation to either side, in turns of the chromatic plane, 0..1."""
     gamma: float = 0.0
     """Gamma exponent within exp(-x) .. exp(x)."""
+    light: float = 0.0
+    """Standard deviation of the logarithm of a smooth random light over the face, 0..2: 3 x 3 values, cubic between
+    them."""
     blur: float = 0.0
     """Largest standard deviation of Gaussian blur, in crop sides."""
     noise: float = 0.0
@@ -94,7 +97,7 @@ class Augmentation:
             in_range = 1e-4 <= low <= high <= 100
             check_rules(self, "Augmentation.", {name: (in_range, "a range (low, high) in 0.0001..100")})
         most = dict.fromkeys(("brightness", "contrast", "saturation", "hue", "shift", "noise", "flip"), 1)
-        most |= {"erase_probability": 1, "rotation_deg": 360, "shear_deg": 80, "blur": 1, "gamma": 10}
+        most |= {"erase_probability": 1, "rotation_deg": 360, "shear_deg": 80, "blur": 1, "gamma": 10, "light": 2}
         rules = {name: (0 <= getattr(self, name) <= highest, f"in 0..{highest}") for name, highest in most.items()}
         rules["erase_count"] = (1 <= self.erase_count <= 1000, "in 1..1000")
         rules["border"] = (self.border in ("reflect", "black"), "'reflect' or 'black'")
@@ -113,6 +116,7 @@ class Augmentation:
         Every option has its own place in the random stream: changing one leaves the others.
         """
         apart = beside(rng).random(2) if self.scale_apart or self.shear_deg else None
+        light = beside(rng, 3).standard_normal((3, 3), np.float32) if self.light else None
         u = rng.random(12)
         matrix, mirrored = self.warp(u, len(crop), apart=apart)
         if render is not None:
@@ -121,6 +125,8 @@ class Augmentation:
         if landmarks_px is not None:
             landmarks_px = _warped_points(landmarks_px, matrix, mirrored)
         crop = self._coloured(crop, u[5:10])
+        if light is not None:
+            crop = _lit(crop, self.light * light)
         if self.blur and (sigma := u[10] * self.blur * len(crop)) > 0.2:
             crop = cv2.GaussianBlur(crop, (0, 0), sigma)
         holes = self._holes(rng, u[11], len(crop))
@@ -205,6 +211,15 @@ class Augmentation:
 def generator(seed: int, epoch: int, index: int) -> np.random.Generator:
     """The random stream of one face in one epoch: Philox, whose key is (seed, epoch and index)."""
     return np.random.Generator(np.random.Philox(key=(seed << 64) | (epoch << 40) | index))
+
+
+def _lit(crop: np.ndarray, logarithm: Float[np.ndarray, "3 3"]) -> np.ndarray:
+    """The crop times the light, whose logarithm is given at the corners, the middles of the edges and the centre."""
+    rows = np.linspace(0, 2, len(crop), dtype=np.float32)
+    x, y = np.meshgrid(rows, rows)
+    field = np.exp(cv2.remap(logarithm, x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE))
+    lit = crop * (field[..., None] if crop.ndim == 3 else field)
+    return np.clip(lit + np.float32(0.5), 0, 255).astype(np.uint8)
 
 
 def beside(rng: np.random.Generator, number: int = 1) -> np.random.Generator:
