@@ -27,6 +27,13 @@ def _png(path: Path, value: int) -> bytes:
     return content
 
 
+def test_a_voice_may_express_something_else(tmp_path: Path) -> None:
+    (tmp_path / "v.wav").write_bytes(b"")
+    path = table(tmp_path, "path,expression,voice,voice_expression", "a.png,anger,v.wav,fear", "b.png,fear,v.wav,")
+    first, second = open_reader("manifest", path).samples("all")
+    assert first.voice == tmp_path / "v.wav" and (first.voice_expression, second.voice_expression) == ("fear", None)
+
+
 def test_every_column_reaches_its_sample(tmp_path: Path) -> None:
     path = table(
         tmp_path,

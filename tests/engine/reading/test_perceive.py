@@ -24,6 +24,7 @@ from mien.engine.reading.perceive.faces import LargestFace
 from mien.media.sound.audio import Sound, write_sound
 from mien.media.sound.mel import log_mel
 from mien.runtime.voice.perceiver import Perceived, Perceiver
+from mien.synthetic.people import portrait
 
 RATE = SOUND.rate_hz
 
@@ -88,6 +89,31 @@ def test_a_face_with_a_voice_has_the_numbers_worked_by_hand(run, face, tmp_path)
     assert np.diff(middles).min() > 0 and middles[0] == pytest.approx(0.45 * 255, abs=1)
     run("--face", face, "--voice", heard, "--detector", "none", output="again")
     assert (tmp_path / "again/windows.csv").read_bytes() == (tmp_path / "out/windows.csv").read_bytes()
+
+
+def test_the_network_that_ships_is_the_default_and_follows_the_voice(tmp_path, capsys):
+    """Whatever the voices are: another voice, another picture; at strength 0 none at all."""
+    pixels, truth = portrait(0, 0)
+    Image.fromarray(pixels).save(tmp_path / "face.png")
+    rate = 22050
+    low = voice(tmp_path / "low.wav", tone(2.0, level=0.1, rate=rate, seed=1))
+    high = voice(tmp_path / "high.wav", Sound(tone(2.0, rate=rate, seed=2).samples[::3].repeat(2), rate))
+    words, found = ["perceive", "--face", str(tmp_path / "face.png"), "--detector", "none"], {}
+    for name, heard, more in (("low", low, []), ("high", high, []), ("none", low, ["--strength", "0"])):
+        assert main([*words, "--voice", str(heard), "--output", str(tmp_path / name), *more]) == 0
+        found[name] = rows(tmp_path / name / "windows.csv")[0]
+    assert "model can@" in capsys.readouterr().out
+    assert float(found["none"]["shift"]) == 0 == float(found["none"]["change"])
+    assert min(float(found[name]["shift"]) for name in ("low", "high")) > 0.01
+    assert found["low"]["prob_face_anger"] == found["high"]["prob_face_anger"]
+    assert found["low"]["prob_both_anger"] != found["high"]["prob_both_anger"]
+
+
+def test_without_a_network_that_ships_one_must_be_named(face, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("mien.engine.reading.perceive.source.shipped_with", lambda *outputs: None)
+    heard = voice(tmp_path / "v.wav", tone(0.75))
+    code = main(["perceive", "--face", str(face), "--voice", str(heard), "--output", str(tmp_path / "out")])
+    assert code == 2 and capsys.readouterr().err.strip().endswith("No context network ships with this mien: --bundle BUNDLE.")
 
 
 def test_strength_and_draws(run, face, tmp_path):
