@@ -36,4 +36,5 @@ def _used_by(info: "BundleInfo") -> str:
 def _says(info: "BundleInfo") -> str:
     """What a bundle's outputs are: the class names, or how many where they are numbered."""
     named = (output.names for output in info.outputs_of("classes", "values", "points").values())
-    return "; ".join(", ".join(names) if len(names) <= 16 else f"{len(names)} points" for names in named)
+    said = [", ".join(names) if len(names) <= 16 else f"{len(names)} points" for names in named]
+    return "; ".join(dict.fromkeys(said))
