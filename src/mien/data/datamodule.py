@@ -90,8 +90,9 @@ class FaceDataModule(L.LightningDataModule):
         """Every training sample once, in order and not augmented; in each process all of them."""
         options = self.options
         faces = FaceSet(
-            self.selection.train, self.inputs, labels=self.labels, seed=options.seed_of_order, on_broken=options.on_broken
-        )
+            self.selection.train, self.inputs, labels=self.labels, seed=options.seed_of_order,
+            on_broken=options.on_broken,
+        )  # fmt: skip
         for batch in faces.numpy_batches(options.eval_batch_size or options.batch_size):
             yield batch.map(torch.from_numpy)
 

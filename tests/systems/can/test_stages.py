@@ -28,8 +28,17 @@ def ready(stage):
 
 
 def stage_of(
-    kind, *, system=None, name="can", legacy=False, system_options=None, parts=1, bf16=False, lr=None,
-    ready_now=True, **options
+    kind,
+    *,
+    system=None,
+    name="can",
+    legacy=False,
+    system_options=None,
+    parts=1,
+    bf16=False,
+    lr=None,
+    ready_now=True,
+    **options,
 ):
     torch.manual_seed(0)
     if system is None:
@@ -201,7 +210,7 @@ def test_a_fixed_classifier_is_heard_through_the_code_alone():
         stage.training_step(faces, 0)
     assert moved(before, stage.system) == {"att_mean", "att_log_variance", "voice_classifier"}
     assert "--init.classifier BUNDLE of stage 2" in stage.needs_init("classifier")
-    codes, drawn = stage._drawn(faces)
+    codes, _ = stage._drawn(faces)
     length = (codes.fused.mean - codes.face.mean).square().sum(1).mean()
     torch.testing.assert_close(stage._divergence(codes), {"shift": 0.05 * length})
 

@@ -4,9 +4,10 @@ path (below the table's folder, or absolute); expression, or label (a class name
 probabilities a class (without expression the highest counts); split, subject, clip, frame (of its video, from 0);
 affected (R or L: the person's own side that a palsy weakens); voice, render (paths of a sound and of a rendered face
 that belong to the picture); voice_expression (what the voice expresses, where that may be another class); x0, y0, x1,
-y1 (the face's box in picture pixels, edges); valence, arousal; landmarks (`x y x y ...` in picture pixels, pixel centres at whole numbers; in
-Parquet a list), landmark_depth (one a point, in picture pixels, larger is nearer), landmark_visible (1 or 0); offset,
-length (bytes of the picture inside the file, such as a shard); key (the face's own name). Other columns are ignored. A
+y1 (the face's box in picture pixels, edges); valence, arousal; landmarks (`x y x y ...` in picture pixels, pixel
+centres at whole numbers; in Parquet a list), landmark_depth (one a point, in picture pixels, larger is nearer),
+landmark_visible (1 or 0); offset, length (bytes of the picture inside the file, such as a shard); key (the face's own
+name). Other columns are ignored. A
 picture may have several rows; without a key their keys are the path and `#2`, `#3`, ...
 """
 
@@ -32,8 +33,8 @@ _SPAN = ("offset", "length")
 _POINTS = ("landmarks", "landmark_depth", "landmark_visible")
 _FILES = ("voice", "render")
 _OPTIONAL = (
-    "expression", "split", "subject", "clip", "frame", "affected", "key", "voice_expression", "valence", "arousal", *_FILES, *_POINTS,
-    *_SPAN, *_BOX,
+    "expression", "split", "subject", "clip", "frame", "affected", "key", "voice_expression", "valence", "arousal",
+    *_FILES, *_POINTS, *_SPAN, *_BOX,
 )  # fmt: skip
 PREPARED = "prepared.json"  # what `mien data prepare` writes beside its table; says the order of the classes
 

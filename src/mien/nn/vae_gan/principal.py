@@ -70,7 +70,8 @@ class PrincipalPath(nn.Module):
         """To the principal components of these pictures; the same pictures in the same order give the same bits.
 
         Those of luminance and those of colour are found apart, and the largest of both are kept. Colour counts from
-        grey: its numbers in the code of a grey picture are 0, and what is learned from grey pictures says nothing of it.
+        grey: its numbers in the code of a grey picture are 0, and what is learned from grey pictures says nothing of
+        it.
         """
         spans = (slice(0, math.prod(self.shape)), slice(math.prod(self.shape), len(self.mean)))
         count, total = 0, torch.zeros_like(self.mean, dtype=torch.float64)

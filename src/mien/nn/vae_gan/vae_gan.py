@@ -55,6 +55,6 @@ class VaeGan(nn.Module):
         that are best for these weights of the loss. What the last layers have learned is lost."""
         assert self.principal is not None and self.decoder is not None
         for layer in (self.encoder.mean, self.encoder.log_variance, self.decoder.picture_conv):
-            layer.weight.zero_()
-            layer.bias.zero_()
+            for values in layer.parameters():
+                values.zero_()
         self.encoder.log_variance.bias.copy_(self.principal.log_variance(pixels=pixels, kl=kl))

@@ -153,7 +153,8 @@ class Reconstruction(Stage):
         self.load_weights(other.state_dict())
 
     def companions(self) -> Mapping[str, nn.Module]:
-        return {} if self._head() is None else {"head": self.head}
+        head = self._head()
+        return {} if head is None else {"head": head}
 
     def _head(self) -> nn.Linear | None:
         """Of the classes, which are known when the data are; it begins at 0. Raises MienError without classes."""
