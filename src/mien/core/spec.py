@@ -90,6 +90,9 @@ class SoundInput:
     """Lower edge of the lowest band."""
     high_hz: float = 11025.0
     """Upper edge of the highest band; at most half the rate."""
+    limit_hz: float = 0.0
+    """Highest frequency that is heard, where that is below the highest band: of what a network learned from recordings
+    at 16 kHz, 8000. 0 for none."""
     padding: Literal["zeros", "repeat"] = "zeros"
     """What follows a recording that is shorter than the window: silence, or the recording again."""
 
@@ -108,9 +111,15 @@ class SoundInput:
                 ),
                 "low_hz": (0 <= self.low_hz < self.high_hz, "at least 0 and below high_hz"),
                 "high_hz": (self.high_hz <= self.rate_hz / 2, "at most half of rate_hz"),
+                "limit_hz": (self.limit_hz >= 0, "at least 0"),
                 "padding": (self.padding in ("zeros", "repeat"), "'zeros' or 'repeat'"),
             },
         )
+
+    @property
+    def heard_hz(self) -> float:
+        """Highest frequency that has an effect."""
+        return min(self.high_hz, self.limit_hz or self.high_hz)
 
     @property
     def frames(self) -> int:

@@ -8,7 +8,7 @@ import pytest
 from mien.core.errors import MienError
 from mien.core.spec import SoundInput
 from mien.media.sound.audio import Sound
-from mien.media.sound.mel import MelStream, filter_bank, hann, log_mel, mel_power, window
+from mien.media.sound.mel import MelStream, band_centres_hz, filter_bank, hann, log_mel, mel_power, window
 
 GIVEN = SoundInput()
 
@@ -88,3 +88,14 @@ def test_the_transform_is_numpys() -> None:
         frames = np.lib.stride_tricks.sliding_window_view(padded, fft)[::20]
         power = np.abs(np.fft.rfft(frames * hann(fft), axis=1)) ** 2 @ filter_bank(given)
         np.testing.assert_allclose(mel_power(samples.astype(np.float32), given), power.T, rtol=1e-4)
+
+
+def test_above_a_limit_nothing_is_heard() -> None:
+    """As in a recording at twice the limit, whatever lies above; below it nothing changes."""
+    limited = replace(GIVEN, limit_hz=4000.0)
+    noise = np.random.default_rng(0).normal(0, 0.1, GIVEN.samples).astype(np.float32)
+    whole, cut = mel_power(noise, GIVEN), mel_power(noise, limited)
+    centres = band_centres_hz(GIVEN)
+    assert not cut[centres > 4300].any() and whole[centres > 4300].all()
+    np.testing.assert_array_equal(cut[centres < 3700], whole[centres < 3700])
+    assert (limited.heard_hz, GIVEN.heard_hz) == (4000.0, GIVEN.high_hz)

@@ -148,12 +148,12 @@ def band_centres_hz(given: SoundInput) -> Float[np.ndarray, " mels"]:
 
 @lru_cache(maxsize=8)
 def filter_bank(given: SoundInput) -> Float[np.ndarray, "frequencies mels"]:
-    """Triangles that reach from one band's centre to the next one's, equally far apart in mel."""
+    """Triangles that reach from one band's centre to the next one's, equally far apart in mel; 0 above the limit."""
     frequencies = np.linspace(0, given.rate_hz // 2, given.fft // 2 + 1)
     edges = _to_hz(np.linspace(_to_mel(given.low_hz), _to_mel(given.high_hz), given.mels + 2))
     rising = (frequencies[:, None] - edges[None, :-2]) / np.diff(edges)[None, :-1]
     falling = (edges[None, 2:] - frequencies[:, None]) / np.diff(edges)[None, 1:]
-    return np.maximum(np.minimum(rising, falling), 0)
+    return np.maximum(np.minimum(rising, falling), 0) * (frequencies <= given.heard_hz)[:, None]
 
 
 def _to_mel(hz: float) -> float:

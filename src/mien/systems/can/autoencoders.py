@@ -32,6 +32,9 @@ class CodeConfig:
     """Length of a code."""
     width: float = 1.0
     """Factor of every channel count, above 0 and at most 4; counts are rounded to multiples of 8."""
+    limit_hz: float = 0.0
+    """Highest frequency of the voice that is heard; 0 for all. 8000 where training recordings have 16 kHz: what lies
+    above is silent in them and not in others."""
 
     def __post_init__(self) -> None:
         check_choices(self, "can: ")
@@ -42,6 +45,7 @@ class CodeConfig:
         return {
             "size": (self.size >= 32 and self.size % 32 == 0, "a multiple of 32"),
             "latent": (self.latent >= 1, "at least 1"),
+            "limit_hz": (self.limit_hz >= 0, "at least 0"),
             "width": (0 < self.width <= 4, "above 0 and at most 4"),
         }
 
@@ -117,7 +121,7 @@ class VoiceVaeGan(System):
 
     @classmethod
     def default_inputs(cls, config: VaeGanConfig) -> dict[str, Input]:
-        return {"voice": sound_input(config.size)}
+        return {"voice": sound_input(config)}
 
     @classmethod
     def default_outputs(cls, config: VaeGanConfig) -> dict[str, Output]:
@@ -145,9 +149,9 @@ def picture_input(size: int) -> PictureInput:
     return PictureInput(size=size, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
 
 
-def sound_input(size: int) -> SoundInput:
-    """The shortest window with so many frames, and as many bands: 3.77 s for 128."""
-    return SoundInput(samples=(size - 1) * HOP, mels=size)
+def sound_input(config: CodeConfig) -> SoundInput:
+    """The shortest window with as many frames as the size, and as many bands: 3.77 s for 128."""
+    return SoundInput(samples=(config.size - 1) * HOP, mels=config.size, limit_hz=config.limit_hz)
 
 
 def check_shapes(system: System, **shapes: tuple[int, ...]) -> None:

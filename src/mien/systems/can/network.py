@@ -149,7 +149,7 @@ class Can(System):
 
     @classmethod
     def default_inputs(cls, config: CanConfig) -> dict[str, Input]:
-        return {"image": picture_input(config.size), "voice": sound_input(config.size)}
+        return {"image": picture_input(config.size), "voice": sound_input(config)}
 
     @classmethod
     def default_outputs(cls, config: CanConfig) -> dict[str, Output]:

@@ -73,7 +73,7 @@ def sound_notes(heard: list[Heard], options: PerceiveOptions, networks: Networks
         found.append(f"{silent} of {len(heard)} windows are silent and were left out")
     if clipped:
         found.append(f"{clipped} of {len(heard)} windows are clipped, which sounds like more effort than there was")
-    wanted, rate = 2 * networks.perceiver.voice.high_hz, recorded_rate_hz(options.voice)
+    wanted, rate = 2 * networks.perceiver.voice.heard_hz, recorded_rate_hz(options.voice)
     if rate < 0.95 * wanted:
         found.append(
             f"recorded at {rate} Hz: nothing above {rate / 2:.0f} Hz can be heard, and the network knows up to "
