@@ -22,7 +22,7 @@ from shape_checks import unchecked
 SHIPPED = sorted((Path(mien.runtime.__file__).parent / "bundles").glob("*/system.json"))
 FORMAT_1 = sorted((Path(__file__).parent / "format_1").glob("*.json"))
 FREE = ("config", "provenance")  # plain values of any kind; the network's own config is checked when it is built
-OPTIONAL = {"format", "licence", "temperature", "temperatures", "files", "provenance", "calibration"}
+OPTIONAL = {"format", "licence", "temperature", "temperatures", "files", "provenance", "calibration", "controls"}
 
 
 def every_kind() -> dict[str, Any]:

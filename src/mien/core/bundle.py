@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from mien.core.errors import MienError
 from mien.core.json_text import parse_json
@@ -28,6 +28,7 @@ from mien.core.spec import (
 from mien.core.trust.calibration import Calibration
 from mien.core.typed import checked, named, shown
 
+Kind = TypeVar("Kind", Calibration, Control)
 FORMAT = 2
 TRAIN_FACES = "train_faces.npz"  # fingerprints of the faces it was trained on; may be absent
 TRAIN_FACES_NAMES = (TRAIN_FACES, "seen_faces.npz")  # the second in older bundles, the shipped ones among them
@@ -158,7 +159,7 @@ class _Format2:
     temperatures: dict[str, float] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
     provenance: dict[str, Any] = field(default_factory=dict)
-    controls: dict[str, Control] = field(default_factory=dict)
+    controls: dict[str, Any] = field(default_factory=dict)
     licence: Licence | None = None
     calibration: dict[str, Any] = field(default_factory=dict)
 
@@ -192,17 +193,24 @@ def _from_format_2(values: Any) -> BundleInfo:
     if isinstance(values, dict) and values.get("licence", ...) is None:  # a field that is there says something
         raise MienError("licence must have fields of its own (such as licence.use); got None.")
     stored: _Format2 = checked(values, _Format2, key="")
-    calibration: dict[str, Calibration] = {}
-    for name, given in stored.calibration.items():
-        key = f"calibration.{name if name.isprintable() and len(name) < 80 else shown(name)}"
-        with named(key):
-            calibration[name] = checked(given, Calibration, key=key)
+    calibration = _each(stored.calibration, Calibration, "calibration")
+    controls = _each(stored.controls, Control, "controls")
     return BundleInfo(
         stored.system, stored.config,
         {name: input_from_dict(given, key=f"inputs.{name}") for name, given in stored.inputs.items()},
         {name: Output.from_dict(given, key=f"outputs.{name}") for name, given in stored.outputs.items()},
-        stored.temperatures, stored.files, stored.provenance, stored.controls, stored.licence, calibration,
+        stored.temperatures, stored.files, stored.provenance, controls, stored.licence, calibration,
     )  # fmt: skip
+
+
+def _each(values: Mapping[str, Any], kind: type[Kind], where: str) -> dict[str, Kind]:
+    """Each by its name. Raises MienError that states both."""
+    found: dict[str, Kind] = {}
+    for name, given in values.items():
+        key = f"{where}.{name if name.isprintable() and len(name) < 80 else shown(name)}"
+        with named(key):
+            found[name] = checked(given, kind, key=key)
+    return found
 
 
 def _from_format_1(stored: _Format1) -> BundleInfo:
