@@ -140,7 +140,8 @@ def test_every_node_of_the_shipped_networks(path: Path, monkeypatch: pytest.Monk
     options = import_onnxruntime().SessionOptions()
     options.graph_optimization_level = import_onnxruntime().GraphOptimizationLevel.ORT_DISABLE_ALL
     session = import_onnxruntime().InferenceSession(model.SerializeToString(), options, ["CPUExecutionProvider"])
-    inputs = {name: (1, *about.shape) for name, about in read_info(path.parent).inputs.items()}
+    info = read_info(path.parent)
+    inputs = {name: (1, *about.shape) for name, about in [*info.inputs.items(), *info.controls.items()]}
     values = session.run(names, {name: np.zeros(shape, np.float32) for name, shape in inputs.items()})
     wanted, found, compute = dict(zip(names, map(np.shape, values), strict=True)), {}, limits._outputs
 
