@@ -95,10 +95,12 @@ class PrincipalPath(nn.Module):
         self, mean: Float[Tensor, " numbers"], variances: Float[Tensor, " found"],
         directions: Float[Tensor, "found numbers"],
     ) -> None:  # fmt: skip
-        """The components of the largest variances; the largest number of each is positive."""
+        """The components of the largest variances; the largest number of each is positive. Those without variance, of
+        which there are some where pictures are fewer than numbers, are 0."""
         order = variances.sort(descending=True, stable=True).indices[: len(self.variances)]
         variances, directions = variances[order], directions[order]
-        variances = variances.clamp(min=LEAST_SHARE * max(float(variances[0]), 1e-12))
+        varies = variances > LEAST_SHARE * max(float(variances[0]), 1e-12)
+        directions, variances = directions * varies[:, None], torch.where(varies, variances, 1.0)
         largest = directions.gather(1, directions.abs().argmax(1, keepdim=True))
         self.mean.copy_(mean)
         self.components.copy_(directions * largest.sign() * variances.sqrt()[:, None])
