@@ -291,4 +291,4 @@ def test_a_system_of_the_voice_alone_needs_no_picture(talking_faces, evaluated, 
     assert torch_scores["accuracy"]["value"] == onnx_scores["accuracy"]["value"] > 0.5  # a pitch for each class
     command = ["analyze", talking_faces / "test", "--bundle", tmp_path / "run", "--output", tmp_path / "readings"]
     code, out, _ = run(*command)  # the face model that ships reads the pictures
-    assert code == 0 and "no video among the inputs, so there is no voice to read" in out
+    assert code == 0 and "no video and no sound among the inputs, so there is no voice to read" in out

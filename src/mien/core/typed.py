@@ -14,8 +14,6 @@ from functools import cache
 from numbers import Integral, Real
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-import numpy as np
-
 from mien.core.errors import MienError, nearest
 
 LARGEST_INT = 2**63 - 1
@@ -185,6 +183,8 @@ class SameNumbers:
 
 
 def _same(one: Any, other: Any) -> bool:
+    import numpy as np  # what states options is imported without it
+
     if isinstance(one, np.ndarray) and isinstance(other, np.ndarray):
         return np.array_equal(one, other, equal_nan=True)
     return bool(type(one) is type(other) and one == other)

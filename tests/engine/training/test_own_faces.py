@@ -78,7 +78,7 @@ def test_data_split_takes_a_folder(flat, tmp_path, capsys) -> None:
     assert "--data.split_file" in capsys.readouterr().out
     assert "# data: image_folder" in (tmp_path / "split.csv").read_text("utf-8")
     assert main(["data", "split", "no_such_folder"]) == 2
-    assert "no_such_folder is no folder and no reader" in capsys.readouterr().err
+    assert "no_such_folder is no folder, no table and no reader" in capsys.readouterr().err
 
 
 @pytest.mark.slow
