@@ -151,3 +151,76 @@ raise SystemExit(3)
 """
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert (ended.returncode, ended.stdout, ended.stderr) == (3, "closed\n", "")
+
+
+def ended(program: str) -> tuple[int, str, str]:
+    """Its exit code, and what it printed."""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60)
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_a_pool_works_on_after_the_main_thread_has_ended() -> None:
+    program = """
+import threading, time
+from mien.media.parallel import Pool, map_ahead
+
+def later():
+    time.sleep(0.3)
+    print(Pool(2, "later").submit(pow, 2, 5).result(), list(map_ahead(abs, [-1, -2])))
+
+threading.Thread(target=later).start()
+"""
+    assert ended(program) == (0, "32 [1, 2]\n", "")
+
+
+def test_the_end_of_a_program_waits_for_a_call_in_a_daemon_thread_and_begins_no_other() -> None:
+    program = """
+import sys, threading, time
+from mien.media.parallel import finished_at_exit
+
+@finished_at_exit
+def call():
+    begun.set()
+    time.sleep(0.3)
+    print("finished", flush=True)
+
+def work():
+    while True:
+        call()
+
+begun = threading.Event()
+threading.Thread(target=work, daemon=True).start()
+begun.wait()
+sys.exit(3)
+"""
+    assert ended(program) == (3, "finished\n", "")
+
+
+def test_a_copied_process_has_pools_of_its_own_and_does_not_wait_for_what_is_not_copied() -> None:
+    program = """
+import os, time
+from mien.core.errors import MienError
+from mien.media.parallel import Ahead, Pool
+
+def slow():
+    while True:
+        time.sleep(0.2)
+        yield 1
+
+pool = Pool(1, "both")
+pool.submit(time.sleep, 0.5)
+waiting = pool.submit(abs, -1)
+ahead = Ahead(slow(), 1)
+if os.fork() == 0:
+    print(pool.submit(abs, -3).result(), flush=True)
+    for wait in (waiting.result, ahead.__next__):
+        try:
+            wait()
+        except MienError as error:
+            print(error, flush=True)
+    os._exit(0)
+os.wait()
+print(next(ahead), waiting.result())
+"""
+    why = "A stream that is being read does not go on in a copied process (fork); begin it there."
+    assert ended(program) == (0, f"3\n{why}\n{why}\n1 1\n", "")

@@ -1,6 +1,8 @@
 """The runner: the same logits on every backend and batch, and one line for each thing that can be wrong."""
 
+import copy
 import json
+import multiprocessing
 from pathlib import Path
 
 import numpy as np
@@ -176,3 +178,18 @@ def test_a_file_beyond_the_limits_is_refused_each_time(tiny_bundle: Path, monkey
     for _ in range(2):
         with pytest.raises(MienError, match="too much"):
             Runner(tiny_bundle, backend="onnxruntime", threads=1)
+
+
+@pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
+def test_copies_and_copied_processes_load_the_network_anew(tiny_bundle: Path, backend: str) -> None:
+    pytest.importorskip(backend)
+    used, x = Runner(tiny_bundle, backend=backend, threads=2), images(3)
+    expected = used(x)
+    assert np.array_equal(copy.deepcopy(used)(x), expected)
+    fork = multiprocessing.get_context("fork")
+    found = fork.SimpleQueue()
+    child = fork.Process(target=lambda: found.put(used(x)), daemon=True)
+    child.start()
+    child.join(60)
+    assert child.exitcode == 0
+    assert np.array_equal(found.get(), expected)

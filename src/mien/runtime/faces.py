@@ -23,6 +23,7 @@ from mien.media.detect import Detection, Detector, create_detector
 from mien.media.files import home_expanded
 from mien.media.image import Picture, decoding_bytes, load_image, picture_of_array, picture_of_pillow
 from mien.media.listing import is_video
+from mien.media.parallel import finished_at_exit
 from mien.media.sound.audio import Sound
 from mien.media.sound.mel import log_mel
 
@@ -98,6 +99,7 @@ class FaceFinder:
         self._detectors = local()
         self._detector(1.0)  # a mistake in its options is an error now
 
+    @finished_at_exit
     def find(self, task: PictureTask) -> Faces:
         """Raises MienError for a file that cannot be read."""
         located = self.locate(task)
@@ -120,6 +122,7 @@ class FaceFinder:
         voices = {given: log_mel(sound, given) for given, sound in task.sounds.items()} if boxes else {}
         return Faces(picture, boxes, scores, crops, picture.note, voices)
 
+    @finished_at_exit
     def detect(self, pixels: np.ndarray) -> list[Detection]:
         """What this thread's detector finds in a frame of a video."""
         return self._detector(1.0)(pixels)

@@ -13,11 +13,13 @@ expression model and 7.9 instead of 9.3 with the small landmark model on ONNX Ru
 8.6).
 """
 
+import os
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from queue import SimpleQueue
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -29,7 +31,7 @@ from mien.core.extras import install_hint
 from mien.core.spec import Control, Input, Output
 from mien.media.bundles import bundle_name
 from mien.media.files import INFO_FILE, read_info, sha256_of
-from mien.media.parallel import checked_count, cores
+from mien.media.parallel import Pool, begins_anew_in_copies, checked_count, cores, finished_at_exit
 from mien.media.policy import require_allowed
 from mien.runtime.backends import import_onnxruntime, import_openvino
 from mien.runtime.graph.call import Shape
@@ -75,22 +77,27 @@ class Runner:
         only_classes = all(output.kind == "classes" for output in self.info.outputs.values())
         if precision == "auto" and (not only_classes or path.stat().st_size < LARGE_BYTES):
             precision = "fp32"
-        load = _load_openvino if self.backend == "openvino" else _load_onnxruntime
         self._large = path.stat().st_size >= LARGE_BYTES
         self._workers = 1 if self._large else self.threads
-        one, grouping, self.precision = load(path, self.threads, self._workers, precision)
-        compiles = self.backend == "openvino"
-        after, worth = (_COMPILED_AFTER, _COMPILED_SAVES) if compiles else (TRIED_AFTER, 0.0)
-        self._run = Grouped(one, grouping, after=after, worth=worth)
-        self._pool = ThreadPoolExecutor(self._workers, thread_name_prefix="mien-network")
+        self.precision = precision
+        self._networks = [self._loaded(path)]
+        self._process, self._loading = os.getpid(), Lock()
+        begins_anew_in_copies(self)
+        self._pool = Pool(self._workers, "mien-network")
         self._shapes = self._checked_outputs()
         self.info = with_outputs_found(self.info, self._shapes)
         self.names, self.main = tuple(self._shapes), next(iter(self.info.outputs))
+
+    def __reduce__(self) -> tuple[Any, tuple[()]]:
+        """A copy, and one that another process gets, loads its network anew."""
+        again = partial(type(self), threads=self.threads, backend=self.backend, precision=self.precision)
+        return partial(again, self.folder), ()
 
     def __call__(self, inputs: np.ndarray | Mapping[str, np.ndarray]) -> Float[np.ndarray, "n *output"]:
         """The main output. Raises MienError as `outputs` does."""
         return self.outputs(inputs)[self.main]
 
+    @finished_at_exit
     def outputs(self, inputs: np.ndarray | Mapping[str, np.ndarray]) -> Outputs:
         """Raises MienError for missing inputs and other shapes, and when an output is not finite."""
         arrays = self._checked_inputs(inputs)
@@ -134,8 +141,28 @@ class Runner:
         size = 1 if self._large else min(LARGEST, -(-count // self._workers))
         groups = [{n: values[i : i + size] for n, values in inputs.items()} for i in range(0, count, size)]
         side_by_side = self._workers > 1 and len(groups) > 1
-        parts = list((self._pool.map if side_by_side else map)(self._run, groups))
+        parts = list((self._pool.map if side_by_side else map)(self._network(), groups))
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+    def _loaded(self, path: Path) -> Grouped:
+        load = _load_openvino if self.backend == "openvino" else _load_onnxruntime
+        one, grouping, self.precision = load(path, self.threads, self._workers, self.precision)
+        compiles = self.backend == "openvino"
+        after, worth = (_COMPILED_AFTER, _COMPILED_SAVES) if compiles else (TRIED_AFTER, 0.0)
+        return Grouped(one, grouping, after=after, worth=worth)
+
+    def forked(self) -> None:
+        """In a copied process: the next forward loads the network, whose threads were not copied."""
+        self._loading = Lock()
+
+    def _network(self) -> Grouped:
+        """Those of other processes are kept: to be freed they would wait for their threads."""
+        if self._process != os.getpid():
+            with self._loading:
+                if self._process != os.getpid():
+                    self._networks.append(self._loaded(_verified_model(self.folder, self.info)))
+                    self._process = os.getpid()
+        return self._networks[-1]
 
     def _checked_outputs(self) -> dict[str, tuple[int, ...]]:
         """The shapes for one sample, by output, from blank inputs through the network.

@@ -1,5 +1,6 @@
 """The voices of videos beside their faces, by the voice model that ships."""
 
+import copy
 import csv
 import json
 import re
@@ -158,3 +159,8 @@ def test_the_voice_analyzer_reads_files_and_sounds(tmp_path):
     assert sum(first.probabilities.values()) == pytest.approx(1, abs=1e-5)
     assert (last.expression, last.probabilities) == (None, {}) and "silent" in repr(last)
     assert analyzer.read(Sound(sound[::2].copy(), RATE // 2))[0].window.end_s == pytest.approx(3.5)
+
+
+def test_a_voice_analyzer_can_be_copied_and_gives_equal_readings(network: VoiceAnalyzer) -> None:
+    sound = Sound(hum(1.0), RATE)
+    assert copy.deepcopy(network).read(sound) == network.read(sound) != network.read(Sound(hum(1.0, 200.0), RATE))

@@ -16,6 +16,7 @@ from jaxtyping import Float
 from mien.core.errors import MienError
 from mien.core.extras import install_hint
 from mien.core.limits import SOUND_BYTES, SOUND_CHANNELS, SOUND_LEVEL, SOUND_RATE_HZ
+from mien.core.typed import SameNumbers
 from mien.media.files import atomic_path
 
 _WRITTEN = {".wav": "WAV", ".flac": "FLAC", ".ogg": "OGG"}
@@ -24,7 +25,7 @@ _BLOCK = 1 << 16  # samples of each channel
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Sound:
+class Sound(SameNumbers):
     """A mono recording."""
 
     samples: Float[np.ndarray, "samples"]

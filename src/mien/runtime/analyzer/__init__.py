@@ -19,7 +19,7 @@ from mien.core.trust.calibration import check_logit_adjust
 from mien.core.typed import checked
 from mien.media.detect import available_detector, create_detector
 from mien.media.listing import picture_files
-from mien.media.parallel import Ahead, checked_count
+from mien.media.parallel import Ahead, checked_count, finished_at_exit
 from mien.media.streams.source import FrameSource, VideoFile
 from mien.media.video import ALL_FRAMES, FrameSelection
 from mien.runtime.analyzer.batches import BATCH, in_batches
@@ -140,6 +140,7 @@ class Analyzer:
     @overload
     def read(self, picture: list[Any] | tuple[Any, ...]) -> ManyReadings: ...
 
+    @finished_at_exit
     def read(self, picture: Any) -> Readings | ManyReadings:
         """Every face, largest first; one Reading with success False where there is none.
 

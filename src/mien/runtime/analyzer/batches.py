@@ -2,11 +2,12 @@
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from itertools import chain
 from typing import TypeVar
 
 from mien.core.limits import READING_BYTES
+from mien.media.parallel import Pool
 from mien.runtime.faces import Faces, PictureTask
 
 BATCH = 16  # pictures, and faces, through the networks at once
@@ -26,7 +27,7 @@ def in_batches(
     it.
     """
     ready: list[Ready] = []
-    pool = ThreadPoolExecutor(workers, thread_name_prefix="mien-read")
+    pool = Pool(workers, "mien-read")
     ahead: deque[tuple[PictureTask, Future[Faces]]] = deque()
     failures: list[Exception] = []
     try:

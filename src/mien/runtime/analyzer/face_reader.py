@@ -1,7 +1,6 @@
 """Faces that were found and cut out, through the networks at once, into readings."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
@@ -10,6 +9,7 @@ from mien.core.errors import MienError
 from mien.core.face3d import Face3DReading
 from mien.core.records import Box, FacePoints
 from mien.media.image import Picture
+from mien.media.parallel import Pool, finished_at_exit
 from mien.runtime.analyzer.batches import Ready
 from mien.runtime.analyzer.models import Models
 from mien.runtime.face3d.reading import SIZE, Face3DColumns, reading_of
@@ -35,7 +35,7 @@ class FaceReader:
     ) -> None:
         self.models, self.assessment, self._smoothing = models, assessment, smoothing
         self._beside = threads > 1
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="mien-points")
+        self._pool = Pool(threads, "mien-points")
 
     @cached_property
     def columns(self) -> ReadingColumns:
@@ -45,6 +45,7 @@ class FaceReader:
         solid = Face3DColumns(found.face.name, found.model_id, self._smoothing) if found else None
         return ReadingColumns(models.infos, models.outputs, points, solid, TrustColumns(self.assessment))
 
+    @finished_at_exit
     def read(self, ready: Sequence[Ready]) -> list[PictureReadings]:
         """All their faces through each network at once; the points beside the other networks, in a thread."""
         found = [faces for _, faces in ready]

@@ -7,7 +7,6 @@ A track that the detector does not find then has ended: it does not drift on ove
 """
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from typing import NamedTuple
@@ -20,6 +19,7 @@ from mien.core.framing import detector_box
 from mien.core.geometry import intersection_over_union
 from mien.core.records import Box, FacePoints
 from mien.media.detect import Detection
+from mien.media.parallel import Pool
 from mien.runtime.landmarks import Landmarker
 from mien.runtime.tracking.appearance import Look, look_of
 from mien.runtime.tracking.state import State
@@ -120,7 +120,7 @@ class FaceTracker:
         beside: bool = False,
     ) -> None:
         self.detect, self.landmarker, self.options = detect, landmarker, options
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="mien-detector") if beside else None
+        self._pool = Pool(1, "mien-detector") if beside else None
         self.tracks = Tracks()
         self._is_cut = CutDetector()
         self._since_detection, self._before_s = 0, 0.0

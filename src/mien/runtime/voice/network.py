@@ -11,6 +11,7 @@ from mien.core.bundle import BundleInfo
 from mien.core.decode import probabilities
 from mien.core.errors import MienError
 from mien.core.spec import FunctionalsInput, Input, SoundInput
+from mien.core.typed import SameNumbers
 from mien.media.bundles import bundle_folder
 from mien.media.files import read_info
 from mien.media.sound.audio import Sound, resample_blocks
@@ -25,7 +26,7 @@ Heard = dict[str, dict[str, float]]
 
 
 @dataclass(frozen=True, eq=False)
-class VoiceReading:
+class VoiceReading(SameNumbers):
     """What a network reads in one window of a recording."""
 
     window: VoiceWindow

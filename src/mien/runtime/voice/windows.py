@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Float
 
 from mien.core.errors import MienError
+from mien.core.typed import SameNumbers
 from mien.media.sound.audio import Sound
 
 LEAST_S = 0.3  # of a recording: a syllable
@@ -21,7 +22,7 @@ _FULL_SCALE = 0.999
 
 
 @dataclass(frozen=True, eq=False)
-class VoiceWindow:
+class VoiceWindow(SameNumbers):
     """A part of a recording that a network reads at once."""
 
     number: int
