@@ -152,6 +152,11 @@ def test_a_used_folder_is_refused_or_cleaned_and_never_mixed(photo: Path, tmp_pa
         main_error(["analyze", str(tmp_path / "next.jpg"), "--output", str(out), "--overwrite"])
     with pytest.raises(MienError, match="holds the results of another command"):
         main_error(["asymmetry", str(tmp_path / "next.jpg"), "--output", str(out), "--overwrite"])
+    (tmp_path / "table").mkdir()
+    (tmp_path / "table" / "readings.csv").write_text("of mien analyze")
+    with pytest.raises(MienError, match=r"holds the results of another command \(readings\.csv\)"):
+        run(tmp_path / "next.jpg", output=tmp_path / "table", bundle=small, overwrite=True)
+    assert (tmp_path / "table" / "readings.csv").is_file()
     (tmp_path / "own").mkdir()
     (tmp_path / "own" / "next.pts").write_text("my own annotation")
     with pytest.raises(MienError, match=r"next\.pts is there and was not written by this command"):

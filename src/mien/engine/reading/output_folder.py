@@ -132,6 +132,7 @@ class OutputFolder:
         listed = [parts[0] for parts in self._listed_parts() if len(parts) == 1 and parts[0] != REPORT]
         alone = [name for name in listed if name.endswith(LANDMARK_FILES)]
         foreign = [] if self.suffixes else [self.folder / name for name in alone]
+        foreign += table_files(self.table) if self.suffixes else ()
         own = set(self._listed())
         foreign += [p for p in self.folder.iterdir() if re.fullmatch(ASYMMETRY_FILES, p.name) and p not in own]
         if there := [path for path in foreign if path.is_file()]:
