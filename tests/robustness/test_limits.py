@@ -221,7 +221,7 @@ SOUNDS = {
     "bits.wav": (wav(bits=65535), "damaged"), "no_channels.wav": (wav(channels=0), "damaged"),
     "first.wav": (wav(first=b"data" + struct.pack("<I", 8) + bytes(8)), "damaged"),
     "nan.wav": (wav(tag=3, bits=32, block=4).replace(wav()[44:48], b"\0\0\xc0\x7f", 1), "no numbers"),
-    "slow.wav": (wav(rate=1), "hours of sound"),
+    "slow.wav": (wav(rate=1), "at 1 Hz; 1 to 64 at 100"),
 }  # fmt: skip
 
 

@@ -34,7 +34,8 @@ FRAME_PIXELS = 36_000_000
 """Of one frame: 8K has 33 million."""
 SOUND_BYTES = 256 * MB
 """Of one sound decoded to 32-bit numbers, all channels: 12 minutes at 44,100 Hz in stereo, 70 at 16,000 in one."""
-SOUND_CHANNELS, SOUND_RATE_HZ = 64, 768_000
+SOUND_CHANNELS, SOUND_LEAST_RATE_HZ, SOUND_RATE_HZ = 64, 100, 768_000
+"""Samples of a channel a second: at 1 Hz a file of 100 kB would be a day of sound, 4 GB at 16,000 Hz."""
 SOUND_LEVEL = 65_536.0
 """Of a sample, full scale being 1: recordings in numbers of 16 bits that were stored as floats reach half of it."""
 

@@ -164,3 +164,27 @@ def test_the_voice_analyzer_reads_files_and_sounds(tmp_path):
 def test_a_voice_analyzer_can_be_copied_and_gives_equal_readings(network: VoiceAnalyzer) -> None:
     sound = Sound(hum(1.0), RATE)
     assert copy.deepcopy(network).read(sound) == network.read(sound) != network.read(Sound(hum(1.0, 200.0), RATE))
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        (Sound(np.full(RATE, np.nan, np.float32), RATE), "no numbers"),
+        (Sound(np.zeros(RATE, np.float32), 0), "sample_rate_hz is a whole number, 100 to 768,000; got 0"),
+    ],
+)
+def test_what_is_no_sound_is_refused_in_one_line(network: VoiceAnalyzer, source: Sound, message: str) -> None:
+    with pytest.raises(MienError, match=message):
+        network.read(source)
+
+
+@pytest.mark.parametrize("hop_s", [0.0, -1.0, float("nan"), 1e9])
+def test_windows_begin_a_hundredth_of_a_second_apart_at_least(hop_s: float) -> None:
+    with pytest.raises(MienError, match="hop_s"):
+        VoiceAnalyzer(hop_s=hop_s)
+
+
+def test_a_sound_of_one_sample_a_second_is_refused(network: VoiceAnalyzer, tmp_path: Path) -> None:
+    write_sound(tmp_path / "slow.wav", Sound(hum(4.0), 1))
+    with pytest.raises(MienError, match="at 1 Hz; 1 to 64 at 100 to 768,000 Hz are read"):
+        network.read(tmp_path / "slow.wav")

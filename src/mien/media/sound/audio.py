@@ -15,7 +15,7 @@ from jaxtyping import Float
 
 from mien.core.errors import MienError
 from mien.core.extras import install_hint
-from mien.core.limits import SOUND_BYTES, SOUND_CHANNELS, SOUND_LEVEL, SOUND_RATE_HZ
+from mien.core.limits import SOUND_BYTES, SOUND_CHANNELS, SOUND_LEAST_RATE_HZ, SOUND_LEVEL, SOUND_RATE_HZ
 from mien.core.typed import SameNumbers
 from mien.media.files import atomic_path
 
@@ -36,6 +36,21 @@ class Sound(SameNumbers):
     @property
     def duration_s(self) -> float:
         return len(self.samples) / self.sample_rate_hz
+
+
+def check_sound(sound: Sound) -> None:
+    """Raises MienError for samples and a rate that no file could have."""
+    samples, rate = sound.samples, sound.sample_rate_hz
+    if not (isinstance(samples, np.ndarray) and samples.ndim == 1 and np.issubdtype(samples.dtype, np.floating)):
+        kind = f"{samples.dtype} {list(samples.shape)}" if isinstance(samples, np.ndarray) else type(samples).__name__
+        raise MienError(f"The samples of a Sound are an array of floats, [samples], full scale -1..1; got {kind}.")
+    if not (isinstance(rate, int | np.integer) and SOUND_LEAST_RATE_HZ <= rate <= SOUND_RATE_HZ):
+        raise MienError(f"sample_rate_hz is a whole number, {SOUND_LEAST_RATE_HZ} to {SOUND_RATE_HZ:,}; got {rate}.")
+    if not (np.abs(samples) <= SOUND_LEVEL).all():  # also NaN
+        raise MienError(
+            f"The sound holds values that are no numbers (NaN or infinity), or beyond {SOUND_LEVEL:,.0f} times full "
+            "scale."
+        )
 
 
 def read_sound(path: Path | str, *, sample_rate_hz: int | None = None) -> Sound:
@@ -177,10 +192,10 @@ def _pcm_blocks(file: wave.Wave_read, frame: int, width: int) -> Iterator[np.nda
 def _check_size(path: Path, file: _File, frames: int, most: int | None) -> None:
     """Raises MienError for a sound beyond the limits."""
     channels, rate_hz = file.channels, file.rate_hz
-    if not (1 <= channels <= SOUND_CHANNELS and 1 <= rate_hz <= SOUND_RATE_HZ):
+    if not (1 <= channels <= SOUND_CHANNELS and SOUND_LEAST_RATE_HZ <= rate_hz <= SOUND_RATE_HZ):
         raise MienError(
-            f"{path}: a sound of {channels:,} channels at {rate_hz:,} Hz; 1 to {SOUND_CHANNELS} at up to "
-            f"{SOUND_RATE_HZ:,} Hz are read."
+            f"{path}: a sound of {channels:,} channels at {rate_hz:,} Hz; 1 to {SOUND_CHANNELS} at "
+            f"{SOUND_LEAST_RATE_HZ} to {SOUND_RATE_HZ:,} Hz are read."
         )
     if most is not None and frames * channels * 4 > most:
         raise MienError(

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float
 
 from mien.core.errors import MienError
-from mien.core.limits import SOUND_BYTES, SOUND_LEVEL, SOUND_RATE_HZ
+from mien.core.limits import SOUND_BYTES, SOUND_LEAST_RATE_HZ, SOUND_LEVEL, SOUND_RATE_HZ
 from mien.core.spec import SoundInput
 from mien.media.listing import is_video
 from mien.media.sound.audio import Sound, opened_sound, read_sound, resample_blocks
@@ -150,7 +150,7 @@ def _blocks(container: "InputContainer", start_s: float, rate_hz: int) -> Iterat
         return
     frames = _frames(container, container.streams.audio[0])
     first = next(frames, None)
-    if first is None or not 1 <= first.sample_rate <= SOUND_RATE_HZ:
+    if first is None or not SOUND_LEAST_RATE_HZ <= first.sample_rate <= SOUND_RATE_HZ:
         return
     rate = first.sample_rate
     yield from resample_blocks(_without_gaps(_timed(first, frames, start_s), rate), rate, rate_hz)

@@ -11,10 +11,10 @@ from mien.core.bundle import BundleInfo
 from mien.core.decode import probabilities
 from mien.core.errors import MienError
 from mien.core.spec import FunctionalsInput, Input, SoundInput
-from mien.core.typed import SameNumbers
+from mien.core.typed import SameNumbers, checked
 from mien.media.bundles import bundle_folder
 from mien.media.files import read_info
-from mien.media.sound.audio import Sound, resample_blocks
+from mien.media.sound.audio import Sound, check_sound, resample_blocks
 from mien.media.sound.mel import log_mel
 from mien.media.video.soundtrack import Recording, opened_recording
 from mien.runtime.runner import Runner
@@ -22,6 +22,7 @@ from mien.runtime.voice.functionals import functionals
 from mien.runtime.voice.windows import VoiceWindow, voice_windows
 
 SHIPPED = "voice_expression_ravdess"
+LEAST_HOP_S, LONGEST_HOP_S = 0.01, 3600.0
 Heard = dict[str, dict[str, float]]
 
 
@@ -74,6 +75,9 @@ class VoiceAnalyzer:
                 f"{folder} takes {' and '.join(info.inputs)} and gives {info.gives}; to read a voice, name a bundle "
                 "that takes a voice alone and gives classes."
             )
+        hop_s = checked(hop_s, float | None, key="hop_s")
+        if hop_s is not None and not LEAST_HOP_S <= hop_s <= LONGEST_HOP_S:
+            raise MienError(f"hop_s is {LEAST_HOP_S:g} to {LONGEST_HOP_S:,g} seconds; got {hop_s:g}.")
         self.given: SoundInput | FunctionalsInput = given
         self.runner = Runner(folder, threads=threads)
         self.info: BundleInfo = self.runner.info
@@ -99,6 +103,10 @@ class VoiceAnalyzer:
 
     def stream(self, source: Path | str | Sound) -> Iterator[VoiceReading]:
         """As `read`, one after the other: memory holds one window."""
+        if isinstance(source, Sound):
+            check_sound(source)
+        elif not isinstance(source, str | Path):
+            raise MienError(f"A voice is read from a path or a Sound; got {type(source).__name__}.")
         rate = self.given.rate_hz
         with (
             nullcontext(_recording(source, rate))
