@@ -195,3 +195,10 @@ def test_weights_that_are_no_numbers_are_refused():
     net[1].running_var[1] = float("nan")  # type: ignore[index]
     with pytest.raises(MienError, match=r"a\.pth: 1\.running_var holds numbers that are not finite"):
         require_finite(net, "a.pth")
+
+
+def test_complex_weights_and_folders_are_refused(tmp_path):
+    with pytest.raises(MienError, match=r"complex or quantised\): b"):
+        weights_of({"a": torch.zeros(2), "b": torch.zeros(2, dtype=torch.complex64)})
+    with pytest.raises(MienError, match="is a folder, not a weight file"):
+        read_checkpoint(tmp_path)

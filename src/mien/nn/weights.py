@@ -34,7 +34,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     """
     path = Path(path)
     if not path.is_file():
-        raise MienError(f"No weight file at {path}.")
+        raise MienError(f"{path} is a folder, not a weight file." if path.is_dir() else f"No weight file at {path}.")
     with path.open("rb") as file:
         head = file.read(16)
     if not head:
@@ -86,6 +86,8 @@ def weights_of(content: Mapping[str, Any], *, where: str = "This checkpoint") ->
             content = content[key]
             break
     tensors = {str(name): value.detach() for name, value in content.items() if isinstance(value, Tensor)}
+    if strange := [name for name, value in tensors.items() if value.is_complex() or value.is_quantized]:
+        raise MienError(f"{where} holds numbers that no weight is (complex or quantised): {_some(strange)}.")
     if not tensors or len(tensors) < len(content):
         strange = [str(name) for name, value in content.items() if not isinstance(value, Tensor)]
         raise MienError(f"{where} is not a dict of weights: no tensor under {_some(strange) or 'any name'}.")
