@@ -217,3 +217,14 @@ def test_a_table_of_voices_is_no_table_of_faces(tmp_path: Path) -> None:
         converted("coco", tmp_path)
     with pytest.raises(MienError, match="has no column"):
         converted("openface", tmp_path)
+
+
+def test_a_cell_that_is_no_number_is_named(tmp_path: Path) -> None:
+    write_run(tmp_path, [face("a.jpg")], layout())
+    (tmp_path / "readings.parquet").unlink()
+    lines = [line.split(",") for line in (tmp_path / "readings.csv").read_text(encoding="utf-8").splitlines()]
+    lines[1][lines[0].index("box_x1")] = "abc"
+    (tmp_path / "readings.csv").write_text("\n".join(",".join(line) for line in lines), encoding="utf-8")
+    for name in ("coco", "jsonl"):
+        with pytest.raises(MienError, match="column box_x1 holds 'abc'"):
+            converted(name, tmp_path)

@@ -6,7 +6,7 @@ Memory holds one batch (ROW_GROUP rows), however long the table is.
 import contextlib
 import csv
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
@@ -212,7 +212,7 @@ class _CsvRows:
         return [row[place] for row in self.cells]
 
     def numbers(self, name: str) -> np.ndarray:
-        return np.array([float(cell) if cell else np.nan for cell in self._cells(name)])
+        return np.array(self._converted(name, float, np.nan))
 
     def texts(self, name: str) -> list[str | None]:
         return [cell or None for cell in self._cells(name)]
@@ -220,7 +220,24 @@ class _CsvRows:
     def plain(self, column: Column) -> list[Any]:
         convert: Any = {"text": str, "integer": int, "number": float, "numbers": _number_list}[column.kind]
         empty: Any = [] if column.kind == "numbers" else None  # as the writer has it in Parquet
-        return [convert(cell) if cell else empty for cell in self._cells(column.name)]
+        return self._converted(column.name, convert, empty)
+
+    def _converted(self, name: str, convert: Callable[[str], Any], empty: Any) -> list[Any]:
+        """Raises MienError with the cell that is no number."""
+        cells = self._cells(name)
+        try:
+            return [convert(cell) if cell else empty for cell in cells]
+        except ValueError:
+            bad = next(cell for cell in cells if cell and not _converts(cell, convert))
+            raise MienError(f"The table's column {name} holds {bad[:40]!r}, which is no number as it has.") from None
+
+
+def _converts(cell: str, convert: Callable[[str], Any]) -> bool:
+    try:
+        convert(cell)
+    except ValueError:
+        return False
+    return True
 
 
 def _number_list(cell: str) -> list[float]:

@@ -176,3 +176,9 @@ def test_what_is_given_is_never_replaced(run: Path, tmp_path: Path) -> None:
     with pytest.raises(MienError, match="would replace the table"):
         summarize(str(table), output=str(tmp_path), overwrite=True)
     assert (people.read_bytes(), table.read_bytes()) == held
+
+
+def test_a_table_without_rows_says_so(tmp_path: Path) -> None:
+    write_run(tmp_path, [], layout())
+    with pytest.raises(MienError, match="has no rows, so there is nothing to summarize"):
+        summarize(str(tmp_path))

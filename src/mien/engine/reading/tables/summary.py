@@ -173,9 +173,13 @@ class GroupTotals:
 
     def measures(self) -> Iterator[GroupMeasure]:
         """Of each group, in the order in which they came. Raises MienError where no source is in a group."""
+        if not self._sums and not self.unknown:
+            raise MienError("The table has no rows, so there is nothing to summarize.")
         if not self._sums:
-            first = f", such as {self.unknown[0]!r}" if self.unknown else ""
-            raise MienError(f"--groups names none of the table's sources{first}. Its column source holds file names.")
+            raise MienError(
+                f"--groups names none of the table's sources, such as {self.unknown[0]!r}. Its column source holds "
+                "file names."
+            )
         for group, units in self._sums.items():
             sums = np.stack(list(units.values()))
             means = np.divide(sums[:, 0], sums[:, 1], out=np.full_like(sums[:, 0], np.nan), where=sums[:, 1] > 0)
