@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from mien.core.errors import MienError
     from mien.media.tables.frames import read_table
     from mien.runtime.analyzer import Analyzer
     from mien.runtime.landmarks import Landmarker
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 _LAZY = {
     "Analyzer": "mien.runtime.analyzer",
     "Landmarker": "mien.runtime.landmarks",
+    "MienError": "mien.core.errors",
     "read_table": "mien.media.tables.frames",
     "VoiceAnalyzer": "mien.runtime.voice.network",
     "to_table": "mien.runtime.readings",
@@ -28,8 +30,8 @@ _LAZY = {
     "list_models": "mien.systems.registry",
 }
 __all__ = [
-    "Analyzer", "Landmarker", "VoiceAnalyzer", "__version__", "create_model", "list_models", "load", "read_table",
-    "to_table",
+    "Analyzer", "Landmarker", "MienError", "VoiceAnalyzer", "__version__", "create_model", "list_models", "load",
+    "read_table", "to_table",
 ]  # fmt: skip
 
 

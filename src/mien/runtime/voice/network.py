@@ -95,7 +95,7 @@ class VoiceAnalyzer:
         return next(output.names for output in self.info.outputs_of("classes").values())
 
     def read(self, source: Path | str | Sound) -> list[VoiceReading]:
-        """All windows of a sound or of a video's sound in order; none of a video without sound.
+        """All windows of a sound or of a video's sound in order, each with its samples; none of a video without sound.
 
         Raises MienError for what cannot be read.
         """
