@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 
 import mien.runtime
+from mien.core.errors import MienError
 from mien.media.files import sha256_of
 from robustness.bounded import SEED, run_bounded, seconds_of_fuzzing, within
 from robustness.mutate import mutated, mutated_document
