@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from mien.core.errors import MienError
-from mien.media.video import FrameSelection, Place, frames, video_info
+from mien.media.video import FrameSelection, Place, frame_of, frames, video_info
 from mien.media.video.decoder import Decoder
 
 av = pytest.importorskip("av")
@@ -331,3 +331,9 @@ def test_a_real_video(shared):
     read = list(frames(path, every=24))
     assert read[0].pixels.shape[1::-1] == info.size
     assert all(b.timestamp_s > a.timestamp_s for a, b in itertools.pairwise(read))
+
+
+def test_frames_are_converted_before_they_are_encoded():
+    """The encoder would do it on several threads, which gives small frames other chroma now and then."""
+    frame = frame_of(np.zeros((24, 26, 3), np.uint8))
+    assert (frame.format.name, frame.width, frame.height) == ("yuv420p", 26, 24)

@@ -7,8 +7,8 @@ that belong to the picture); voice_expression (what the voice expresses, where t
 y1 (the face's box in picture pixels, edges); valence, arousal; landmarks (`x y x y ...` in picture pixels, pixel
 centres at whole numbers; in Parquet a list), landmark_depth (one a point, in picture pixels, larger is nearer),
 landmark_visible (1 or 0); offset, length (bytes of the picture inside the file, such as a shard); key (the face's own
-name). Other columns are ignored. A
-picture may have several rows; without a key their keys are the path and `#2`, `#3`, ...
+name). Other columns are ignored. A picture may have several rows; without a key their keys are the path and `#2`, `#3`,
+...
 """
 
 import difflib

@@ -24,12 +24,11 @@ def models() -> str:
 
 def _used_by(info: "BundleInfo") -> str:
     """The option that takes it."""
-    from mien.runtime.networks import has_picture_and_voice
-    from mien.runtime.voice.perceiver import PERCEIVED, PLAIN
+    from mien.runtime.voice.perceiver import can_perceive
 
     if "model.onnx" not in info.files:
         return "fit --init"
-    if has_picture_and_voice(info.inputs) and {PERCEIVED, PLAIN} <= info.outputs.keys():
+    if can_perceive(info):
         return "perceive --bundle"
     return "analyze --landmark-bundle" if info.outputs_of("points") else "analyze --bundle"
 

@@ -143,12 +143,12 @@ def _summary(folder: Path, found: "Agreement", of: str) -> str:
 def _how_to_read(info: BundleInfo, kind: str, folder: Path) -> str:
     """A line on the command that reads with it; empty for a network that none does."""
     from mien.runtime.networks import has_picture_and_voice, has_picture_only
-    from mien.runtime.voice.perceiver import PERCEIVED, PLAIN
+    from mien.runtime.voice.perceiver import can_perceive
 
     option = _READS_WITH.get(kind, "")
     if option and has_picture_only(info.inputs):
         return f"\nRead pictures with it: mien analyze PHOTO {option} {folder}"
-    if has_picture_and_voice(info.inputs) and {PERCEIVED, PLAIN} <= info.outputs.keys():
+    if can_perceive(info):
         return f"\nPerceive faces with it: mien perceive --face PHOTO --voice SOUND --bundle {folder} --output DIR"
     if kind in ("classes", "values") and has_picture_and_voice(info.inputs):
         return f"\nRead videos with it: mien analyze VIDEO {option} {folder}"

@@ -9,10 +9,10 @@ from mien.core.errors import MienError
 from mien.core.labels import label_set
 from mien.engine.study.design import Trial, plan
 from mien.media.files import home_expanded, is_own_folder, printable, writable_folder, write_csv, write_text
+from mien.media.listing import SOUNDS, is_sound, picture_files
 
 TRIALS = ("rater", "trial", "face", "voice", "voice_expression")
 RATINGS = ("expression", "valence", "arousal")
-SOUNDS = (".wav", ".flac", ".ogg", ".mp3", ".m4a")
 _RAVDESS = re.compile(r"\d\d-\d\d-(0[1-8])-\d\d-\d\d-\d\d-\d{2,4}")
 
 
@@ -30,8 +30,6 @@ def make(*, faces: str, voices: str, output: str, raters: int = 16, seed: int = 
         raters: number of raters; a multiple of the number of expressions is balanced.
         seed: of the assignment of faces, expressions and recordings to the squares.
     """
-    from mien.media.listing import picture_files
-
     shown = picture_files([str(home_expanded(faces))], videos=False)
     heard = voices_by_expression(home_expanded(voices))
     folder = writable_folder(home_expanded(output))
@@ -65,7 +63,7 @@ def voices_by_expression(folder: Path) -> dict[str, list[Path]]:
     found: dict[str, list[Path]] = {}
     for path in sorted(folder.rglob("*")):
         inside = path.relative_to(folder).parts
-        if path.suffix.lower() in SOUNDS and all(is_own_folder(part) for part in inside) and path.is_file():
+        if is_sound(path) and all(is_own_folder(part) for part in inside) and path.is_file():
             found.setdefault(_expression(path, folder), []).append(path)
     if not found:
         raise MienError(f"--voices {folder}: no sounds in it ({', '.join(SOUNDS)}).")

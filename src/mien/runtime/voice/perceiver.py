@@ -44,6 +44,12 @@ class Perceived:
         return np.abs(self.perceived.astype(float) - self.plain).mean(2) / 255
 
 
+def can_perceive(info: BundleInfo) -> bool:
+    """Whether the bundle takes a face and a voice, and draws the face with the voice and without it."""
+    drawn = {name for name, output in info.outputs.items() if output.kind == "picture"}
+    return has_picture_and_voice(info.inputs) and {PERCEIVED, PLAIN} <= drawn and WAYS["both"] in info.outputs
+
+
 class Perceiver:
     """A bundle of a context network.
 
@@ -53,8 +59,7 @@ class Perceiver:
     def __init__(self, bundle: str | Path, *, threads: int | None = None) -> None:
         folder = Path(bundle)
         info = read_info(folder)
-        drawn = {name for name, output in info.outputs.items() if output.kind == "picture"}
-        if not (has_picture_and_voice(info.inputs) and {PERCEIVED, PLAIN} <= drawn and WAYS["both"] in info.outputs):
+        if not can_perceive(info):
             raise MienError(
                 f"{folder} is a {info.system}, which takes {' and '.join(info.inputs)} and gives "
                 f"{', '.join(info.outputs)}; to perceive, name a context network (can) that gives "
