@@ -4,16 +4,22 @@
     python benchmarks/face3d.py photos --root datasets/300w --split-file split.csv
     python benchmarks/face3d.py people --bundle runs/smirk/bundle
     python benchmarks/face3d.py train --root people    # mien data synth people --faces 4400 --pictures 2 --size 112
+    python benchmarks/face3d.py points --root lfw/Image/aligned --table lfw.csv
 
 people: persons of another seed than any training. Mean distance of a vertex of the shown face without pose, in mm,
 after a similarity, beside those of the mean face and of the mean of all people's parameters; correlation of action
 units with their truth. train: the weights of runtime/face3d/point_regression.py, from the part `train` of a folder of
 synthetic people, in boxes that are off as a detector's are. photos: inter-ocular NME of the 3D face's projected
-landmarks beside that of the landmark model, on the part `valid` of the split, in boxes about a detector's.
+landmarks beside that of the landmark model, on the part `valid` of the split, in boxes about a detector's. points: a
+table (`--data.name manifest`) of the landmarks that the landmark model finds in pictures of one face each, with which
+SMIRK is trained as published: on photographs whose points a network found; faces of which it is unsure are left out.
 """
 
 import argparse
+import csv
+import os
 import sys
+from pathlib import Path
 
 import numpy as np
 
@@ -35,6 +41,7 @@ from mien.synthetic.faces3d import face_named
 from mien.synthetic.people import PeopleOptions, portrait
 from mien.synthetic.picture.camera import turn
 
+SURE = 0.6  # least mean probability that a point is right, for a face to be trained on
 UNITS = ("AU1", "AU2", "AU4", "AU6", "AU9", "AU12", "AU15", "AU25")
 
 
@@ -113,17 +120,38 @@ def train(root: str) -> None:
     print(f"{FILE}: {len(rows)} faces")
 
 
+def points(root: str, table: str, count: int) -> None:
+    landmarker, files = Landmarker(threads=1), sorted(Path(root).rglob("*.[jp][pn]g"))
+    if len(files) > count > 0:
+        files = [files[i] for i in sorted(np.random.default_rng(0).permutation(len(files))[:count])]
+    below, kept = Path(table).resolve().parent, 0
+    with atomic_path(Path(table)) as temporary, temporary.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["path", "landmarks", "split"])
+        for path in files:
+            found = landmarker.read(load_image(path).pixels)
+            if found.confidence is not None and found.confidence.mean() >= SURE:
+                row = " ".join(f"{value:.2f}" for value in found.landmarks_px.ravel())
+                writer.writerow([os.path.relpath(path.resolve(), below), row, "train"])
+                kept += 1
+    print(f"{table}: {kept} of {len(files)} pictures")
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=("people", "photos", "train"))
-    parser.add_argument("--count", type=int, default=200)
+    parser.add_argument("what", choices=("people", "photos", "train", "points"))
+    parser.add_argument("--count", type=int, default=200, help="of people; of pictures whose points are looked for")
     parser.add_argument("--seed", type=int, default=90)
     parser.add_argument("--root", default="datasets/300w")
     parser.add_argument("--split-file", default="split.csv")
+    parser.add_argument("--table", default="points.csv")
     parser.add_argument("--bundle")
     given = parser.parse_args()
     if given.what == "train":
         train(given.root)
+        sys.exit()
+    if given.what == "points":
+        points(given.root, given.table, given.count)
         sys.exit()
     chosen = Regressor(given.bundle or FIT, threads=1)
     if given.what == "people":

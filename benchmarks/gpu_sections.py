@@ -28,7 +28,7 @@ from mien.core.spec import Input, PictureInput
 from mien.data.datamodule import FaceDataModule
 from mien.data.options import DataOptions
 from mien.engine.training.loop import ResumableData
-from mien.media.parallel import cores
+from mien.media.parallel.limits import cores
 from mien.nn.losses.reconstruction import _vgg19_layers
 from mien.synthetic.drawn import draw_face
 from mien.systems.optim import OptimOptions

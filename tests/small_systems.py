@@ -75,6 +75,7 @@ SMALL = {
     "if3d_small": Small({**IF3D, "fusion": "spp"}, "expression", "expression of photo and render", data="people"),
     "smirk": Small(SMIRK, "pretrain", "landmarks", data="people"),
     "smirk_small": Small(SMIRK, "pretrain", "landmarks", data="people"),
+    "smirk_points": Small(SMIRK, "pretrain", "landmarks", data="people"),
     "can": Small(CAN, "context", "heard expression", ANEW, data="manifest"),
     "can_product": Small(CAN, "context", "heard expression", ANEW, data="manifest"),
     "can_face": Small(CAN, "face_reconstruction", "picture"),
@@ -92,7 +93,8 @@ SMALL = {
 ALIKE = {
     "parface": "parface_small_3d", "poster_v2": "poster_v2_small", "poster_v2_landmarks": "poster_v2_landmarks_small",
     "parface_small": "parface_small_3d", "parface_3d": "parface_small_3d", "ddamfn_small": "ddamfn",
-    "if3d_small": "if3d", "smirk": "smirk_small", "can_product": "can", "stylegan2_small": "stylegan2",
+    "if3d_small": "if3d", "smirk": "smirk_small", "smirk_points": "smirk_small",
+    "can_product": "can", "stylegan2_small": "stylegan2",
     "ifer_small": "ifer", "asit": "asit_small",
 }  # fmt: skip
 DISTINCT = [name for name in SMALL if name not in ALIKE]

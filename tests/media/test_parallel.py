@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from mien.core.errors import MienError
-from mien.media.parallel import Ahead, in_batches, map_ahead
+from mien.media.parallel.ahead import Ahead, in_batches, map_ahead
 
 
 def test_results_come_in_order_whatever_takes_longer() -> None:
@@ -136,7 +136,7 @@ def test_several_items_come_as_they_are_ready_and_the_rest_at_the_end() -> None:
 
 def test_a_program_that_ends_with_a_thread_ahead_closes_the_items() -> None:
     program = """
-from mien.media.parallel import Ahead
+from mien.media.parallel.ahead import Ahead
 
 def items():
     try:
@@ -162,7 +162,8 @@ def ended(program: str) -> tuple[int, str, str]:
 def test_a_pool_works_on_after_the_main_thread_has_ended() -> None:
     program = """
 import threading, time
-from mien.media.parallel import Pool, map_ahead
+from mien.media.parallel.ahead import map_ahead
+from mien.media.parallel.threads import Pool
 
 def later():
     time.sleep(0.3)
@@ -176,7 +177,7 @@ threading.Thread(target=later).start()
 def test_the_end_of_a_program_waits_for_a_call_in_a_daemon_thread_and_begins_no_other() -> None:
     program = """
 import sys, threading, time
-from mien.media.parallel import finished_at_exit
+from mien.media.parallel.threads import finished_at_exit
 
 @finished_at_exit
 def call():
@@ -200,7 +201,8 @@ def test_a_copied_process_has_pools_of_its_own_and_does_not_wait_for_what_is_not
     program = """
 import os, time
 from mien.core.errors import MienError
-from mien.media.parallel import Ahead, Pool
+from mien.media.parallel.ahead import Ahead
+from mien.media.parallel.threads import Pool
 
 def slow():
     while True:

@@ -22,7 +22,7 @@ from mien.data.readers import open_reader
 from mien.data.readers.points import PointsInFile
 from mien.media import image
 from mien.media.image import decoding_bytes, load_image
-from mien.media.parallel import Budget
+from mien.media.parallel.limits import Budget
 from mien.media.sound.audio import read_sound
 from mien.runtime import analyzer, faces
 from mien.runtime.analyzer import batches

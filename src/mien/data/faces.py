@@ -23,7 +23,7 @@ from mien.data.sounds import SoundAugmentation
 from mien.data.transforms import Augmentation, Augmented, beside, erase, generator
 from mien.media.crop import crop_pixels, normalise
 from mien.media.image import Picture
-from mien.media.parallel import map_ahead
+from mien.media.parallel.ahead import map_ahead
 from mien.synthetic.face.open_face import mirror
 
 log = logging.getLogger(__name__)

@@ -20,7 +20,7 @@ import cv2
 
 from mien.core.errors import MienError
 from mien.media.image import DECODING
-from mien.media.parallel import cores
+from mien.media.parallel.limits import cores
 
 __all__ = ["Executor", "cores", "parallel_map", "shared_out", "stopped"]
 

@@ -34,7 +34,7 @@ from mien.core.limits import (
 )
 from mien.media.files import atomic_path
 from mien.media.listing import VIDEOS
-from mien.media.parallel import Budget
+from mien.media.parallel.limits import Budget
 from mien.media.parts import Metered, Span, jpeg_scans, part_of
 
 # Pillow warns of damaged metadata, which a picture can be read without; damaged pixels raise.

@@ -23,7 +23,7 @@ from mien.media.detect import Detection, Detector, create_detector
 from mien.media.files import home_expanded
 from mien.media.image import Picture, decoding_bytes, load_image, picture_of_array, picture_of_pillow
 from mien.media.listing import is_video
-from mien.media.parallel import finished_at_exit
+from mien.media.parallel.threads import finished_at_exit
 from mien.media.sound.audio import Sound
 from mien.media.sound.mel import log_mel
 

@@ -31,7 +31,8 @@ from mien.core.extras import install_hint
 from mien.core.spec import Control, Input, Output
 from mien.media.bundles import bundle_name
 from mien.media.files import INFO_FILE, read_info, sha256_of
-from mien.media.parallel import Pool, begins_anew_in_copies, checked_count, cores, finished_at_exit
+from mien.media.parallel.limits import checked_count, cores
+from mien.media.parallel.threads import Pool, begins_anew_in_copies, finished_at_exit
 from mien.media.policy import require_allowed
 from mien.runtime.backends import import_onnxruntime, import_openvino
 from mien.runtime.graph.call import Shape

@@ -10,7 +10,7 @@ import numpy as np
 
 from mien.core.errors import MienError
 from mien.media.image import Picture, picture_of_array
-from mien.media.parallel import Ahead
+from mien.media.parallel.ahead import Ahead
 from mien.media.streams.source import RATE_HZ, ArrayFrames, Camera, FrameSource, VideoFile
 from mien.media.video import Frame, FrameSelection, Place
 from mien.media.video.soundtrack import opened_soundtrack

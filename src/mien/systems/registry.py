@@ -34,6 +34,7 @@ SYSTEMS: dict[str, tuple[str, str]] = {
     "if3d_small": ("mien.systems.if3d.network:If3D", "small"),
     "smirk": ("mien.systems.smirk.network:Smirk", "base"),
     "smirk_small": ("mien.systems.smirk.network:Smirk", "small"),
+    "smirk_points": ("mien.systems.smirk.network:Smirk", "points"),
     "can": ("mien.systems.can.network:Can", "base"),
     "can_product": ("mien.systems.can.network:Can", "product"),
     "can_face": ("mien.systems.can.autoencoders:FaceVaeGan", "base"),

@@ -14,7 +14,7 @@ from mien.data.faces import cut_face
 from mien.data.parallel import cores, parallel_map, stopped
 from mien.data.recent import load_picture, recent_picture
 from mien.media.listing import is_video
-from mien.media.parallel import checked_count
+from mien.media.parallel.limits import checked_count
 from mien.media.parts import part_of
 from mien.media.sound.audio import read_sound
 

@@ -32,7 +32,7 @@ from mien.data.leakage.fingerprints import (
 )
 from mien.data.parallel import cores, parallel_map
 from mien.data.splits import joined
-from mien.media.parallel import map_ahead
+from mien.media.parallel.ahead import map_ahead
 
 Limits = tuple[tuple[float, float], ...]
 ROUGH = 0.55  # cosine of two codes from which moved versions are considered

@@ -30,7 +30,7 @@ from mien.data.leakage.fingerprint_store import Store
 from mien.data.parallel import cores, parallel_map
 from mien.data.recent import load_picture
 from mien.media.listing import is_video
-from mien.media.parallel import map_ahead
+from mien.media.parallel.ahead import map_ahead
 from mien.media.parts import read_bytes
 
 VERSION = 2  # part of every key of the store: raise it when a fingerprint of the same picture would differ

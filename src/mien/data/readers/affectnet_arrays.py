@@ -19,7 +19,8 @@ from mien.data.readers.affectnet_lists import CODES
 from mien.data.readers.index_cache import kept
 from mien.data.readers.points import PointsInFile
 from mien.data.readers.reader import Reader, file_names, is_picture
-from mien.media.parallel import cores, map_ahead
+from mien.media.parallel.ahead import map_ahead
+from mien.media.parallel.limits import cores
 
 _KINDS = ("exp", "val", "aro")
 _MAGIC = b"\x93NUMPY\x01"

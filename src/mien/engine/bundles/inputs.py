@@ -10,7 +10,7 @@ from mien.core.errors import MienError
 from mien.core.records import Sample
 from mien.core.spec import Input
 from mien.data.faces import FaceSet
-from mien.media.parallel import in_batches, map_ahead
+from mien.media.parallel.ahead import in_batches, map_ahead
 
 Item = TypeVar("Item")
 Prepared = TypeVar("Prepared")

@@ -3,7 +3,7 @@
 from typing import Any, Literal
 
 from mien.media.files import home_expanded
-from mien.media.parallel import checked_count
+from mien.media.parallel.limits import checked_count
 
 
 def prepare(

@@ -14,7 +14,7 @@ from mien.data.parallel import cores
 from mien.data.replicas import Layout, Written, faces_of, layout_named
 from mien.engine.datasets.synth_people import make
 from mien.media.files import home_expanded
-from mien.media.parallel import checked_count
+from mien.media.parallel.limits import checked_count
 
 
 def synth(

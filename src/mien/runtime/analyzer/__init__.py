@@ -19,7 +19,9 @@ from mien.core.trust.calibration import check_logit_adjust
 from mien.core.typed import checked
 from mien.media.detect import available_detector, create_detector
 from mien.media.listing import picture_files
-from mien.media.parallel import Ahead, checked_count, finished_at_exit
+from mien.media.parallel.ahead import Ahead
+from mien.media.parallel.limits import checked_count
+from mien.media.parallel.threads import finished_at_exit
 from mien.media.streams.source import FrameSource, VideoFile
 from mien.media.video import ALL_FRAMES, FrameSelection
 from mien.runtime.analyzer.batches import BATCH, in_batches

@@ -7,7 +7,7 @@ from itertools import chain
 from typing import TypeVar
 
 from mien.core.limits import READING_BYTES
-from mien.media.parallel import Pool
+from mien.media.parallel.threads import Pool
 from mien.runtime.faces import Faces, PictureTask
 
 BATCH = 16  # pictures, and faces, through the networks at once

@@ -9,7 +9,7 @@ from mien.core.errors import MienError
 from mien.core.face3d import Face3DReading
 from mien.core.records import Box, FacePoints
 from mien.media.image import Picture
-from mien.media.parallel import Pool, finished_at_exit
+from mien.media.parallel.threads import Pool, finished_at_exit
 from mien.runtime.analyzer.batches import Ready
 from mien.runtime.analyzer.models import Models
 from mien.runtime.face3d.reading import SIZE, Face3DColumns, reading_of

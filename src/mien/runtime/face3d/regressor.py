@@ -16,7 +16,7 @@ from mien.media.detect import Detection
 from mien.media.files import read_info
 from mien.runtime.face3d.parameters import placed
 from mien.runtime.face3d.point_regression import PointRegression, fit_of
-from mien.runtime.landmarks import Landmarker, next_crop
+from mien.runtime.landmarks import Landmarker, crop_of_points, next_crop
 from mien.runtime.networks import require_picture_only
 from mien.runtime.runner import Outputs, Runner
 from mien.synthetic.face import open_face
@@ -71,12 +71,16 @@ class Regressor:
     ) -> FaceInCrop:
         """The face in that box (None: the picture is the face), in an upright crop of that side around it.
 
-        points: of the landmarker that was given, where they are known; a fit then does not look for them again. Raises
-        MienError for points that no face can be fitted to.
+        points: of the landmarker that was given, where they are known; a fit then does not look for them again, and a
+        network reads the face once, cut out by them, instead of twice. Raises MienError for points that no face can be
+        fitted to.
         """
         if self._runner is None:
             return self._fit(points or self._landmarker.read(pixels, place), size=size)
         spec = self._runner.info.picture
+        if points is not None:
+            crop = crop_of_points(points.landmarks_px, spec)
+            return self._in_crop(self._outputs(pixels, crop), crop, size=size)
         height, width = pixels.shape[:2]
         box = place.box if isinstance(place, Detection) else place
         crop = crop_of_picture(width, height, spec) if box is None else crop_of_box(box, spec)

@@ -19,7 +19,7 @@ from mien.core.framing import detector_box
 from mien.core.geometry import intersection_over_union
 from mien.core.records import Box, FacePoints
 from mien.media.detect import Detection
-from mien.media.parallel import Pool
+from mien.media.parallel.threads import Pool
 from mien.runtime.landmarks import Landmarker
 from mien.runtime.tracking.appearance import Look, look_of
 from mien.runtime.tracking.state import State

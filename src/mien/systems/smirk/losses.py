@@ -18,9 +18,14 @@ def row_of(found: FaceParameters) -> Row:
     return torch.cat([found.shape, found.expression, found.jaw, found.lids], dim=1)
 
 
-def vertex_metric(face: Face3D, *, shapes: int, expressions: int) -> Float[np.ndarray, "parameters parameters"]:
+def vertex_metric(
+    face: Face3D, *, shapes: int, expressions: int, similarity: float = 1.0
+) -> Float[np.ndarray, "parameters parameters"]:
     """G, so that d' G d is the mean squared distance in mm of the shown vertices of two faces whose rows differ by d:
-    exact for shape and expression, linear about the mean face for jaw and lids. float32."""
+    exact for shape and expression, linear about the mean face for jaw and lids. float32.
+
+    similarity: share that counts of what moving, turning and scaling the mean face would take away.
+    """
     seen = np.unique(face.render_triangles)
     count = shapes + expressions + JAW_AND_LIDS
     steps = _STEP * np.eye(count, dtype=np.float32)
@@ -29,8 +34,17 @@ def vertex_metric(face: Face3D, *, shapes: int, expressions: int) -> Float[np.nd
     )[:, seen]
     mean = face.vertices(np.zeros((1, 0), np.float32), np.zeros((1, 0), np.float32))[:, seen]
     moved = 1000 * ((rows - mean) / _STEP).reshape(count, -1).astype(np.float64)
-    metric: np.ndarray = moved @ moved.T / len(seen)
+    alike = moved @ _similarities(mean[0].astype(np.float64)).T
+    metric: np.ndarray = (moved @ moved.T - (1 - similarity) * alike @ alike.T) / len(seen)
     return metric.astype(np.float32)
+
+
+def _similarities(vertices: Float[np.ndarray, "vertices 3"]) -> Float[np.ndarray, "7 coordinates"]:
+    """Orthonormal displacements that move, turn or scale these vertices."""
+    centred, axes = vertices - vertices.mean(0), np.eye(3)
+    fields = [np.broadcast_to(axis, centred.shape) for axis in axes]
+    fields += [np.cross(axis, centred) for axis in axes] + [centred]
+    return np.linalg.qr(np.stack([field.ravel() for field in fields], 1))[0].T
 
 
 def vertex_distance(predicted: Row, truth: Row, metric: Float[Tensor, "parameters parameters"]) -> Float[Tensor, ""]:

@@ -12,8 +12,9 @@ Where we depart from the released code
   FLAME 2020, whose files need a registration.
 - The 68 landmarks and their depths are outputs beside the parameters, so that the network can be trained, evaluated and
   used as a landmark model. With `face: none` it gives the parameters alone, as released.
-- `encoder: shared` gives all parameters from one small network. Its bounds pass the gradient on, so that a lid that is
-  wrongly open or shut still learns; the three published encoders keep their bounds, which do not.
+- `encoder: shared` gives all parameters from one small network, and `encoder: points` from one that looks for the 68
+  points first. Their bounds pass the gradient on, so that a lid that is wrongly open or shut still learns; the three
+  published encoders keep their bounds, which do not.
 """
 
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ from mien.core.options import check_choices, check_rules
 from mien.core.spec import Input, Output, PictureInput
 from mien.nn.face3d.flame import Flame, landmark_model
 from mien.nn.face3d.mobilenet import MobileNetV3Minimal, pooled
+from mien.nn.face3d.point_encoder import PointEncoder
 from mien.nn.face3d.render import project
 from mien.nn.face3d.smirk import FIRST_SCALE, JAW_TURN, FaceParameters, SmirkEncoder
 from mien.nn.folding import folded
@@ -51,12 +53,13 @@ class SmirkConfig:
     """Number of shape parameters; 0 for all that the face has."""
     expressions: int = 0
     """Number of expression parameters; 0 for all that the face has."""
-    encoder: Literal["three", "shared"] = "three"
-    """three: MobileNetV3 small for the pose, large for shape and for expression, as published; shared: one network."""
+    encoder: Literal["three", "shared", "points"] = "three"
+    """three: MobileNetV3 small for the pose, large for shape and for expression, as published; shared: one network;
+    points: one network that looks for the 68 points first, and reads the parameters from them (needs a face)."""
     backbone: Literal["small", "large"] = "small"
-    """Of the shared encoder; without effect with three."""
+    """Of the shared encoder; without effect with the others."""
     input_size: int = 224
-    """Side of the input picture, in pixels, at least 32."""
+    """Side of the input picture, in pixels, at least 32; with points a multiple of 16."""
 
     def __post_init__(self) -> None:
         check_choices(self, "smirk: ")
@@ -67,7 +70,11 @@ class SmirkConfig:
             self,
             "smirk: ",
             {
-                "input_size": (self.input_size >= 32, "at least 32"),
+                "input_size": (
+                    self.input_size >= 32 and (self.encoder != "points" or self.input_size % 16 == 0),
+                    "at least 32" + (", and with encoder points a multiple of 16" if self.encoder == "points" else ""),
+                ),
+                "encoder": (counted or self.encoder != "points", "'three' or 'shared' with face none"),
                 "shapes": (least <= self.shapes <= MOST_PARAMETERS, rule),
                 "expressions": (least <= self.expressions <= MOST_PARAMETERS, rule),
             },
@@ -91,31 +98,55 @@ class SmirkConfig:
 UNITS = (0.1, 0.5, 0.01, 0.3, 0.1, 0.2, 0.05)
 
 
-class SharedEncoder(nn.Module):
-    """One network from a photo to FaceParameters; begins at the mean face, seen from the front."""
+class AllParameters(nn.Module):
+    """The numbers of one last layer, near 0 at first, as FaceParameters: the mean face, seen from the front."""
 
     units: Tensor
 
-    def __init__(self, backbone: str, *, shapes: int, expressions: int) -> None:
+    def __init__(self, *, shapes: int, expressions: int) -> None:
         super().__init__()
-        self.encoder = MobileNetV3Minimal(backbone)
         self.sizes = (3, 3, shapes, expressions, 2, 3)
-        self.layer = nn.Linear(self.encoder.features, sum(self.sizes))
         counts = (3, 1, 2, shapes, expressions, 2, 3)
         units = torch.cat([torch.full((n,), unit) for n, unit in zip(counts, UNITS, strict=True)])
         self.register_buffer("units", units, persistent=False)
-        nn.init.zeros_(self.layer.bias)
-        with torch.no_grad():
-            self.layer.weight.mul_(0.1)
 
-    def forward(self, photo: Photo) -> FaceParameters:
-        found = self.layer(pooled(self.encoder(photo))) * self.units
-        pose, camera, shape, expression, lids, jaw = found.split(self.sizes, dim=1)
+    def forward(self, numbers: Float[Tensor, "batch parameters"]) -> FaceParameters:
+        pose, camera, shape, expression, lids, jaw = (numbers * self.units).split(self.sizes, dim=1)
         camera = torch.cat([FIRST_SCALE + camera[:, :1], camera[:, 1:]], dim=1)
         turned = _bounded(jaw[:, 1:], -JAW_TURN, JAW_TURN)
         opened = _bounded(jaw[:, :1], 0.0, 1.0)
         lids = _bounded(lids, 0.0, 1.0)
         return FaceParameters(pose, camera, shape, expression, lids, torch.cat([opened, turned], dim=1))
+
+
+class SharedEncoder(AllParameters):
+    """One network from a photo to FaceParameters."""
+
+    def __init__(self, backbone: str, *, shapes: int, expressions: int) -> None:
+        super().__init__(shapes=shapes, expressions=expressions)
+        self.encoder = MobileNetV3Minimal(backbone)
+        self.layer = nn.Linear(self.encoder.features, sum(self.sizes))
+        nn.init.zeros_(self.layer.bias)
+        with torch.no_grad():
+            self.layer.weight.mul_(0.1)
+
+    def forward(self, photo: Photo) -> FaceParameters:
+        return super().forward(self.layer(pooled(self.encoder(photo))))
+
+
+class PointsFirst(AllParameters):
+    """A PointEncoder's numbers as FaceParameters; `with_points` gives its points too."""
+
+    def __init__(self, mean_points: Float[Tensor, "68 2"], *, shapes: int, expressions: int) -> None:
+        super().__init__(shapes=shapes, expressions=expressions)
+        self.encoder = PointEncoder(sum(self.sizes), mean_points=mean_points)
+
+    def forward(self, photo: Photo) -> FaceParameters:
+        return self.with_points(photo)[0]
+
+    def with_points(self, photo: Photo) -> tuple[FaceParameters, Float[Tensor, "batch 68 2"]]:
+        numbers, points = self.encoder(photo)
+        return super().forward(numbers), points
 
 
 def _bounded(x: Tensor, low: float, high: float) -> Tensor:
@@ -141,6 +172,13 @@ class LandmarkLayer(nn.Module):
         depth = -points[..., 2] / 2
         return (points[..., :2] + 1) / 2, depth - depth.mean(1, keepdim=True)
 
+    @torch.no_grad()
+    def of_mean_face(self, *, shapes: int, expressions: int) -> Float[Tensor, "68 2"]:
+        """Landmarks of the mean face, seen from the front, in crop sides."""
+        parameters = AllParameters(shapes=shapes, expressions=expressions)
+        points: Tensor = self(parameters(torch.zeros(1, sum(parameters.sizes))))[0]
+        return points[0]
+
 
 class Smirk(System):
     """image [batch, 3, size, size], RGB in 0..1, to `landmarks` and `depth`, and the parameters `pose`, `camera`,
@@ -148,7 +186,11 @@ class Smirk(System):
 
     name = "smirk"
     config_class = SmirkConfig
-    variants: ClassVar[dict[str, dict[str, Any]]] = {"base": {}, "small": {"encoder": "shared", "input_size": 112}}
+    variants: ClassVar[dict[str, dict[str, Any]]] = {
+        "base": {},
+        "small": {"encoder": "shared", "input_size": 112},
+        "points": {"encoder": "points", "input_size": 112},
+    }
     config: SmirkConfig
 
     @classmethod
@@ -175,19 +217,30 @@ class Smirk(System):
 
     def __init__(self, config: SmirkConfig, **rest: Any) -> None:
         super().__init__(config, **rest)
-        shapes, expressions = config.counts
-        self.encoder: nn.Module = (
-            SmirkEncoder(shapes=shapes, expressions=expressions)
-            if config.encoder == "three"
-            else SharedEncoder(config.backbone, shapes=shapes, expressions=expressions)
-        )
         face = config.face3d
         self.landmarks = None if face is None else LandmarkLayer(face)
+        self.encoder = self._encoder()
+
+    def _encoder(self) -> nn.Module:
+        config, (shapes, expressions) = self.config, self.config.counts
+        if config.encoder == "three":
+            return SmirkEncoder(shapes=shapes, expressions=expressions)
+        if config.encoder == "shared":
+            return SharedEncoder(config.backbone, shapes=shapes, expressions=expressions)
+        assert self.landmarks is not None
+        mean_points = self.landmarks.of_mean_face(shapes=shapes, expressions=expressions)
+        return PointsFirst(mean_points, shapes=shapes, expressions=expressions)
 
     def parameters_of_face(self, image: Photo) -> FaceParameters:
         """What the face in the photo is."""
         found: FaceParameters = self.encoder(image)
         return found
+
+    def face_and_points(self, image: Photo) -> tuple[FaceParameters, Tensor | None]:
+        """The same, and the points that it was read from [batch, 68, 2] in crop sides, where it was."""
+        if isinstance(self.encoder, PointsFirst):
+            return self.encoder.with_points(image)
+        return self.parameters_of_face(image), None
 
     def forward(self, image: Photo) -> dict[str, Tensor]:
         return self.outputs_of(self.parameters_of_face(image))

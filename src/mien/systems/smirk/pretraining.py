@@ -4,7 +4,8 @@ Where we depart from the released script
 - The truth of shape and expression is exact, from synthetic people; photographs contribute their 68 landmarks.
   Released: photographs alone, with landmarks found by two networks, MICA's estimate of the shape, and a prior of
   expression 0.
-- Shape and expression are compared by what they do to the vertices, beside the parameters themselves.
+- Shape and expression are compared by what they do to the vertices, beside the parameters themselves; what a
+  similarity would take away counts little, since one photo does not show it.
 - All parts learn at one rate. Released: the encoders at a quarter of it.
 
 Stage 2 stands in synthesis.py.
@@ -41,10 +42,15 @@ class PretrainOptions:
 
     landmarks: float = 0.2
     """Wing loss of the 68 landmarks, in hundredths of the crop's side."""
+    points: float = 0.2
+    """The same of the points that an encoder finds first (encoder: points); without effect with others."""
     depth: float = 0.1
     """Wing loss of their depths, where the data have them."""
     vertices: float = 0.3
     """Mean squared distance of a vertex from its true place without pose, in mm, where the truth is known."""
+    similarity: float = 0.1
+    """Share that counts in `vertices` of what a similarity of the face would take away, 0..1: a photo does not show how
+    large and how far away a head is. 1 for the plain distance."""
     expression: float = 10.0
     """Mean squared error of expression, jaw and eyelids, where the truth is known."""
     prior: float = 0.05
@@ -54,8 +60,9 @@ class PretrainOptions:
 
     def __post_init__(self) -> None:
         check_choices(self, "stage.options.")
-        weights = ("landmarks", "depth", "vertices", "expression", "prior")
-        check_rules(self, "stage.options.", at_least(self, 0, *weights))
+        weights = ("landmarks", "points", "depth", "vertices", "expression", "prior")
+        rules = at_least(self, 0, *weights) | {"similarity": (0 <= self.similarity <= 1, "in 0..1")}
+        check_rules(self, "stage.options.", rules)
 
 
 class Pretrain(Stage):
@@ -86,16 +93,19 @@ class Pretrain(Stage):
             face.shape_count, face.expression_count
         )  # fmt: skip
         self.shapes, self.split_at = shapes, (shapes, shapes + expressions)
-        metric = losses.vertex_metric(face, shapes=shapes, expressions=expressions)
+        metric = losses.vertex_metric(face, shapes=shapes, expressions=expressions, similarity=self.options.similarity)
         self.register_buffer("metric", torch.from_numpy(metric), persistent=False)
 
     def loss_terms(self, batch: TorchBatch, shared: Any = None) -> dict[str, Tensor]:
-        return self.parameter_terms(self.system.parameters_of_face(batch.image), batch)
+        found, points = self.system.face_and_points(batch.image)
+        return self.parameter_terms(found, points, batch)
 
-    def parameter_terms(self, found: FaceParameters, batch: TorchBatch) -> dict[str, Tensor]:
-        """What landmarks, the truth and the prior say of the parameters."""
+    def parameter_terms(self, found: FaceParameters, points: Tensor | None, batch: TorchBatch) -> dict[str, Tensor]:
+        """What landmarks, the truth and the prior say of the parameters, and of the points that were found first."""
         options = self.options
         terms = self._landmark_terms(self.system.outputs_of(found), batch)
+        if points is not None:
+            terms["points"] = options.points * _distance(points, landmarks_of(batch))
         truth = batch.face3d if self.known_truth else None
         if truth is not None:
             row = losses.row_of(found).float()
@@ -106,9 +116,8 @@ class Pretrain(Stage):
         return {name: value for name, value in terms.items() if getattr(options, name)}
 
     def _landmark_terms(self, outputs: Mapping[str, Tensor], batch: TorchBatch) -> dict[str, Tensor]:
-        truth, options = landmarks_of(batch), self.options
-        apart = HUNDREDTHS * (outputs["landmarks"].float() - truth)
-        terms = {"landmarks": options.landmarks * wing(apart).sum(-1).mean()}
+        options = self.options
+        terms = {"landmarks": options.landmarks * _distance(outputs["landmarks"], landmarks_of(batch))}
         if batch.depth is not None:
             terms["depth"] = options.depth * wing(HUNDREDTHS * (outputs["depth"].float() - batch.depth)).mean()
         return terms
@@ -162,6 +171,11 @@ class Pretrain(Stage):
     def start_from(self, role: str, other: System) -> None:
         """Every weight, from encoders of the same face and sizes. Raises MienError for others."""
         self.load_weights(other.state_dict())
+
+
+def _distance(points: Tensor, truth: Tensor) -> Tensor:
+    """Wing loss of points in crop sides, mean over the points."""
+    return wing(HUNDREDTHS * (points.float() - truth)).sum(-1).mean()
 
 
 def landmarks_of(batch: TorchBatch) -> Tensor:

@@ -89,6 +89,8 @@ class Passes(NamedTuple):
     photo: Tensor
     """In 0..1."""
     found: FaceParameters
+    points: Tensor | None
+    """That the encoder found first, where it does."""
     removed: Tensor
     """bool [batch, size, size]: the area around the face that the generator does not see."""
     marks: Marks
@@ -172,7 +174,7 @@ class Synthesis(Pretrain):
 
     def _passes(self, system: Smirk, batch: TorchBatch) -> Passes:
         photo, size = self._shown(batch.image), batch.image.shape[-1]
-        found = system.parameters_of_face(batch.image)
+        found, points = system.face_and_points(batch.image)
         projected, fragments, render = self._rendered(found)
         removed = grown(fragments.covered, round(MARGIN * size)) | hull_area(
             landmarks_of(batch).float(), size=size, margin=MARGIN
@@ -180,7 +182,7 @@ class Synthesis(Pretrain):
         marks = marked(photo, fragments, share=self.options.pixels_left, weight=self.weight_left)
         masked = masked_photo(photo, removed, marks, projected, self.triangles)
         drawn = self.generator(torch.cat([render, masked], dim=1)).float()
-        return Passes(photo, found, removed, marks, drawn)
+        return Passes(photo, found, points, removed, marks, drawn)
 
     def _shown(self, image: Tensor) -> Tensor:
         """The picture in 0..1."""
@@ -211,7 +213,7 @@ class Synthesis(Pretrain):
         ]
 
     def encoder_terms(self, batch: TorchBatch, shared: Passes) -> dict[str, Tensor]:
-        terms = self.parameter_terms(shared.found, batch) | self._picture_terms("", shared)
+        terms = self.parameter_terms(shared.found, shared.points, batch) | self._picture_terms("", shared)
         if self.expression is not None:
             apart = self.expression(shared.drawn) - self.expression(shared.photo).detach()
             terms["expression_features"] = self.options.expression_features * apart.float().square().mean()

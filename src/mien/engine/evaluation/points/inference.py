@@ -16,7 +16,7 @@ from mien.engine.evaluation.points.crops import CropName, view_batches
 from mien.engine.evaluation.points.predictions import PointPredictions
 from mien.media.crop import crop_pixels, normalise
 from mien.media.image import load_image
-from mien.media.parallel import map_ahead
+from mien.media.parallel.ahead import map_ahead
 from mien.runtime.landmarks import next_crop
 from mien.runtime.pose import head_pose
 

@@ -4,7 +4,7 @@ from typing import Literal
 
 from mien.core.errors import MienError
 from mien.media.files import home_expanded
-from mien.media.parallel import checked_count
+from mien.media.parallel.limits import checked_count
 
 LEAST_SIZE, MOST_SIZE = 32, 1024
 

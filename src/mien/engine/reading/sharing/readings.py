@@ -11,7 +11,7 @@ from mien.data.cluster import ray_cluster
 from mien.data.parallel import Executor, shared_out
 from mien.engine.reading.sharing.task import ReadingTask, Recipe, computed_by, read_task
 from mien.engine.reading.videos import Videos
-from mien.media.parallel import in_batches
+from mien.media.parallel.ahead import in_batches
 from mien.runtime.readings import PictureReadings
 from mien.runtime.tracking.checkpoints import Checkpoints
 

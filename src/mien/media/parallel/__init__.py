@@ -1,0 +1,1 @@
+"""Threads: what they may take, how they end, and how they work ahead."""
