@@ -7,13 +7,13 @@ window. A silent window is 0 throughout (the published code divides by 0).
 
 from functools import lru_cache
 
-import cv2
 import numpy as np
 from jaxtyping import Float
 
 from mien.core.errors import MienError
 from mien.core.spec import SoundInput
 from mien.media.sound.audio import Sound
+from mien.media.sound.prime_transform import transform_of
 
 _FLOOR, _RANGE_DB = 1e-10, 100.0
 _BANDS_AT_ONCE = 16
@@ -50,9 +50,16 @@ def window(sound: Sound, given: SoundInput) -> Float[np.ndarray, " samples"]:
 
 
 def mel_power(samples: Float[np.ndarray, " samples"], given: SoundInput) -> Float[np.ndarray, "mels frames"]:
-    """Power in each band, float64. Raises MienError for a window shorter than half a transform."""
-    stream = MelStream(given)
-    return np.concatenate([stream.push(samples), stream.finish()], axis=1)
+    """Power in each band, float32. Raises MienError for a window shorter than half a transform."""
+    half, sound = given.fft // 2, samples.astype(np.float32)
+    if len(sound) <= half:
+        raise _too_short(len(sound), given)
+    around = np.concatenate([sound[half:0:-1], sound, sound[-2 : -2 - half : -1]])
+    return _in_bands(_power(around, fft=given.fft, hop=given.hop), given)
+
+
+def _too_short(samples: int, given: SoundInput) -> MienError:
+    return MienError(f"A window of {samples} samples is too short for transforms of {given.fft}.")
 
 
 class MelStream:
@@ -73,7 +80,7 @@ class MelStream:
         half = self.given.fft // 2
         if not self._started:
             if len(self._kept) <= half:
-                return np.zeros((self.given.mels, 0))
+                return np.zeros((self.given.mels, 0), np.float32)
             self._kept = np.concatenate([self._kept[half:0:-1], self._kept])
             self._started = True
         return self._frames()
@@ -83,7 +90,7 @@ class MelStream:
         sound was shorter than half a transform."""
         half = self.given.fft // 2
         if not self._started:
-            raise MienError(f"A window of {len(self._kept)} samples is too short for transforms of {self.given.fft}.")
+            raise _too_short(len(self._kept), self.given)
         self._kept = np.concatenate([self._kept, self._kept[-2 : -2 - half : -1]])
         return self._frames()
 
@@ -91,35 +98,29 @@ class MelStream:
         """Of all whole transforms in `_kept`, which keeps what later frames and the reflection of the end need."""
         fft, hop = self.given.fft, self.given.hop
         if len(self._kept) - self._next < fft:
-            return np.zeros((self.given.mels, 0))
-        frames = np.lib.stride_tricks.sliding_window_view(self._kept[self._next :], fft)[::hop]
-        power = _in_bands(_power(frames * hann(fft)), self.given)
-        self._next += len(frames) * hop
+            return np.zeros((self.given.mels, 0), np.float32)
+        power = _power(self._kept[self._next :], fft=fft, hop=hop)
+        self._next += power.shape[1] * hop
         first = min(self._next, len(self._kept) - fft // 2 - 1)
         self._kept, self._next = self._kept[first:].copy(), self._next - first
-        return power.T
+        return _in_bands(power, self.given)
 
 
-def _power(frames: Float[np.ndarray, "frames fft"]) -> Float[np.ndarray, "frames frequencies"]:
-    """Squared magnitude of each frame's Fourier transform. float64: rounding of float32 shows near the floor."""
-    length = frames.shape[1]
-    if length % 2:
-        spectrum = np.fft.rfft(frames, axis=1)
-        return np.square(spectrum.real) + np.square(spectrum.imag)
-    # OpenCV's transform, packed: the first real part, then real and imaginary parts in turn, then the last real part.
-    parts = cv2.dft(np.ascontiguousarray(frames), flags=cv2.DFT_ROWS)
-    np.square(parts, out=parts)
-    power = np.empty((len(frames), length // 2 + 1))
-    power[:, 0], power[:, -1] = parts[:, 0], parts[:, -1]
-    np.add(parts[:, 1:-1:2], parts[:, 2:-1:2], out=power[:, 1:-1])
-    return power
+def _power(kept: Float[np.ndarray, " samples"], *, fft: int, hop: int) -> Float[np.ndarray, "frequencies frames"]:
+    """float32: squared magnitudes of the Fourier transforms of all whole frames behind the window."""
+    transform = transform_of(fft)
+    if transform is not None:
+        return transform.power(kept, hop=hop)
+    frames = np.lib.stride_tricks.sliding_window_view(kept, fft)[::hop]
+    spectrum = np.fft.rfft(frames * hann(fft), axis=1)
+    return (np.square(spectrum.real) + np.square(spectrum.imag)).astype(np.float32).T
 
 
-def _in_bands(power: Float[np.ndarray, "frames frequencies"], given: SoundInput) -> Float[np.ndarray, "frames mels"]:
-    """power @ filter_bank(given), whose entries are nearly all 0."""
-    found = np.empty((len(power), given.mels))
+def _in_bands(power: Float[np.ndarray, "frequencies frames"], given: SoundInput) -> Float[np.ndarray, "mels frames"]:
+    """filter_bank(given).T @ power, whose entries are nearly all 0."""
+    found = np.empty((given.mels, power.shape[1]), np.float32)
     for frequencies, bands, weights in _bank_parts(given):
-        np.matmul(power[:, frequencies], weights, out=found[:, bands])
+        np.matmul(weights, power[frequencies], out=found[bands])
     return found
 
 
@@ -131,7 +132,7 @@ def _bank_parts(given: SoundInput) -> list[tuple[slice, slice, np.ndarray]]:
         bands = slice(first, min(first + _BANDS_AT_ONCE, given.mels))
         reached = np.flatnonzero(bank[:, bands].any(axis=1))
         low, high = (int(reached[0]), int(reached[-1]) + 1) if len(reached) else (0, 1)
-        parts.append((slice(low, high), bands, np.ascontiguousarray(bank[low:high, bands])))
+        parts.append((slice(low, high), bands, np.ascontiguousarray(bank[low:high, bands].T, np.float32)))
     return parts
 
 
