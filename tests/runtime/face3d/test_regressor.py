@@ -10,10 +10,11 @@ import pytest
 from mien.core.errors import MienError
 from mien.core.face3d import FaceInCrop
 from mien.core.geometry import crop_of_box
+from mien.core.records import FacePoints
 from mien.core.spec import Output, PictureInput
 from mien.media.files import read_info
 from mien.runtime.face3d.regressor import Regressor
-from mien.runtime.landmarks import next_crop
+from mien.runtime.landmarks import crop_of_points, next_crop
 from mien.synthetic.face.open_face import open_face
 
 pytest.importorskip("onnx")
@@ -42,6 +43,22 @@ def written(folder: Path, *, face: str | None = "open") -> tuple[Path, FaceInCro
     info = replace(read_info(folder), outputs=outputs, config={} if face is None else {"face": face})
     (folder / "system.json").write_text(info.to_json(), encoding="utf-8")
     return folder, seen
+
+
+def test_points_that_are_known_frame_the_face_for_a_single_pass(tmp_path, monkeypatch):
+    bundle, seen = written(tmp_path / "bundle")
+    regressor, spec = Regressor(bundle, threads=1), read_info(bundle).picture
+    read, calls = regressor._runner.outputs, []
+    monkeypatch.setattr(regressor._runner, "outputs", lambda pictures: calls.append(len(pictures)) or read(pictures))
+    known = FACE.landmarks(FACE.template[None])[0, :, :2] * (1000.0, -1000.0) + 120.0
+    found = regressor.read(np.zeros((240, 260, 3), np.uint8), (0, 0, 9, 9), size=96, points=FacePoints(known))
+    crop = crop_of_points(known, spec)
+    wanted = crop.to_picture(seen.landmarks(FACE))
+    apart = np.linalg.norm(wanted[45] - wanted[36])
+    assert calls == [1]
+    assert np.linalg.norm(found.crop.to_picture(found.landmarks(FACE)) - wanted, axis=1).max() < 0.01 * apart
+    regressor.read(np.zeros((240, 260, 3), np.uint8), (40.0, 30.0, 200.0, 190.0), size=96)
+    assert calls == [1, 1, 1]
 
 
 def test_the_face_stands_where_the_network_saw_it_also_in_a_tilted_crop(tmp_path):
