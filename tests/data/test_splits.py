@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from mien.core.errors import MienError
 from mien.core.records import Sample
-from mien.data.splits import split_hash, stratified_holdout
+from mien.data.splits import split_hash, stratified_holdout, stratified_part
 
 
 def faces(classes: list[int], subjects: list[str | None] | None = None) -> list[Sample]:
@@ -74,3 +74,15 @@ def test_a_new_face_hardly_moves_the_cut() -> None:
 def test_one_subject_cannot_be_cut() -> None:
     with pytest.raises(MienError, match=r"one side would be empty"):
         stratified_holdout(faces([0, 1, 0, 1], ["a"] * 4), fraction=0.5)
+
+
+def test_a_part_counts_samples_that_share_pictures_and_people_one_by_one() -> None:
+    samples = [
+        Sample(key=f"{face}+{voice}", path=Path(f"{face}.png"), expression=face % 2, subject="one")
+        for face in range(10)
+        for voice in range(10)
+    ]
+    part = stratified_part(samples, 20, seed=1)
+    assert [len([s for s in part if s.expression == k]) for k in (0, 1)] == [10, 10]
+    assert part == stratified_part(samples[::-1], 20, seed=1) != stratified_part(samples, 20, seed=2)
+    assert len(stratified_part(samples, 1)) == 2  # one of each class

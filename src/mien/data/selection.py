@@ -14,7 +14,7 @@ from mien.data.options import DataOptions
 from mien.data.readers import Reader
 from mien.data.readers.divided import Divided
 from mien.data.relabelling import dropped_note, labelled, relabelled, relabelled_with_counts
-from mien.data.splits import split_hash, stratified_holdout
+from mien.data.splits import split_hash, stratified_holdout, stratified_part
 
 WAYS_OUT = (
     "See them: mien data leaks. Leave them out: --data.leaks drop; go on and say so: --data.leaks report; "
@@ -149,7 +149,7 @@ def _train_and_validation(
     else:
         val, name = options.open(evaluation=True).samples(val_split), val_split
     if options.limit and options.limit < len(train):
-        train = stratified_holdout(train, fraction=options.limit / len(train), seed=options.seed)[1]
+        train = stratified_part(train, options.limit, seed=options.seed)
     selection.names = {"train": options.train_split, "val": name}
     return train, val
 

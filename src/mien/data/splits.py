@@ -43,6 +43,19 @@ def stratified_holdout(
     return sides
 
 
+def stratified_part(samples: Sequence[Sample], count: int, *, seed: int = 0) -> list[Sample]:
+    """About `count` of the samples, sorted by key: the same share of each class, at least one.
+
+    Samples are drawn one by one: those of one subject, clip or picture need not stay together, since what is left out
+    is not measured on. Which ones depends on seed and keys alone, as in `stratified_holdout`.
+    """
+    by_class: dict[int | None, list[Sample]] = {}
+    for sample in sorted(samples, key=lambda sample: _rank(("sample", sample.key), seed)):
+        by_class.setdefault(sample.expression, []).append(sample)
+    chosen = [each for own in by_class.values() for each in own[: max(1, round(count * len(own) / len(samples)))]]
+    return sorted(chosen, key=lambda sample: sample.key)
+
+
 def divide(
     samples: Sequence[Sample], shares: Mapping[str, float], *, seed: int = 0, pairs: Pairs = ()
 ) -> dict[str, list[Sample]]:

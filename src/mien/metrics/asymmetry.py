@@ -223,7 +223,7 @@ def _ratio(
 ) -> tuple[float, Interval | None]:
     """Of the means, the first over the second, and its interval over the drawn sets of faces where there is one."""
     above, below = products.mean(0)
-    if not resamples:
+    if not resamples or len(products) < 2:
         return float(above / below), None
     drawn = bootstrap_means(products, resamples=resamples, seed=seed)
     defined = drawn[drawn[:, 1] > 0]

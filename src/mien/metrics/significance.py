@@ -42,8 +42,9 @@ def bootstrap_interval(
 
     stratified: every true class keeps its size, as averages over classes need it (a rare class would drop out of some
     resamples, and the average then jump). A resample in which the metric is undefined is left out; where that is more
-    than one in twenty the metric has no honest interval and MienError is raised.
+    than one in twenty the metric has no honest interval and MienError is raised, as for one image.
     """
+    _refuse_one(int(np.sum(confusion)))
     drawn = resampled(np.asarray(confusion), resamples=resamples, seed=seed, stratified=stratified)
     values = _defined_values(drawn, metric)
     if len(values) < 0.95 * resamples:
@@ -83,9 +84,11 @@ def wilson_interval(successes: int, n: int, *, level: float = 0.95) -> Interval:
 def bootstrap_samples(
     statistic: Callable[[np.ndarray], float], n: int, *, resamples: int = RESAMPLES, level: float = 0.95, seed: int = 0
 ) -> Interval:
-    """Percentile interval of a statistic of sample indices (int [n], drawn with replacement from 0..n-1)."""
-    if n == 0:
-        raise MienError("A bootstrap needs at least one sample; there are none.")
+    """Percentile interval of a statistic of sample indices (int [n], drawn with replacement from 0..n-1).
+
+    Raises MienError for fewer than two samples.
+    """
+    _refuse_one(n)
     rng = np.random.default_rng(seed)
     return percentiles(np.array([statistic(rng.integers(n, size=n)) for _ in range(resamples)]), level)
 
@@ -93,9 +96,11 @@ def bootstrap_samples(
 def bootstrap_means(
     values: Float[np.ndarray, "samples columns"], *, resamples: int = RESAMPLES, seed: int = 0
 ) -> Float[np.ndarray, "resamples columns"]:
-    """Means of the columns over resampled rows: the same rows for every column, so that they can be set off."""
-    if len(values) == 0:
-        raise MienError("A bootstrap needs at least one sample; there are none.")
+    """Means of the columns over resampled rows: the same rows for every column, so that they can be set off.
+
+    Raises MienError for fewer than two samples.
+    """
+    _refuse_one(len(values))
     rng, n = np.random.default_rng(seed), len(values)
     at_once = max(1, 4_000_000 // n)
     parts = [min(at_once, resamples - start) for start in range(0, resamples, at_once)]
@@ -111,6 +116,12 @@ def cluster_weights(clusters: int, *, resamples: int = RESAMPLES, seed: int = 0)
     if clusters < 2 or resamples < 1:
         raise MienError(f"A cluster bootstrap needs two clusters and a resample; got {clusters} and {resamples}.")
     return np.random.default_rng(seed).multinomial(clusters, np.full(clusters, 1 / clusters), size=resamples)
+
+
+def _refuse_one(samples: int) -> None:
+    """Every resample of one sample is that sample: the interval would have no width."""
+    if samples < 2:
+        raise MienError(f"A bootstrap needs two samples or more; got {samples}.")
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,12 @@ from mien.engine.evaluation.classes.comparison import compare_predictions as com
 from mien.engine.evaluation.classes.predictions import ClassPredictions
 from mien.engine.evaluation.classes.tables import read_predictions, write_predictions
 from mien.engine.evaluation.compare import compare
+from mien.engine.evaluation.comparison import Comparison, mean_differences
 from mien.engine.evaluation.options import Bootstrap
+from mien.engine.evaluation.page import difference_rows
+from mien.engine.evaluation.scores import mean_scores
+from mien.engine.evaluation.values.predictions import ValuePredictions
+from mien.engine.evaluation.values.scores import compare_values
 
 LABELS = LabelSet("own", ("neutral", "happiness", "anger"))
 
@@ -114,3 +119,47 @@ def test_refusals(tmp_path: Path) -> None:
     (tmp_path / "predictions.csv").write_text("key,truth,predicted,p_b\na,b,b,high\n")
     with pytest.raises(MienError, match="a probability is not a number"):
         compare(str(tmp_path), str(tmp_path))
+
+
+ROW = "a,happiness,happiness,0.2,0.8\n"
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ("a,happiness,happiness,nan,0.8\n", "a probability is not a number .*not finite"),
+        ("a,happiness,happiness,0.2,inf\n", "a probability is not a number .*not finite"),
+        ("a,happiness,happiness,-1,2\n", "the p_CLASS of a are no probabilities"),
+        ("a,happiness,happiness,0,0\n", "the p_CLASS of a are no probabilities"),
+        (ROW + ROW, "a has two rows or more"),
+        ("\xe9,happiness,happiness,0.2,0.8\n", "is not UTF-8 text"),
+    ],
+)
+def test_a_table_that_would_give_a_wrong_answer_is_refused(tmp_path: Path, rows: str, message: str) -> None:
+    table = tmp_path / "predictions.csv"
+    table.write_bytes(("key,truth,predicted,p_neutral,p_happiness\n" + rows).encode("latin-1"))
+    with pytest.raises(MienError, match=message):
+        read_predictions(table)
+
+
+def test_one_face_has_no_interval_and_decides_nothing() -> None:
+    first, second = ({"nme": np.array([value])} for value in (0.1, 0.2))
+    (difference,) = mean_differences(first, second, Bootstrap(10))
+    assert difference.interval is None
+    result = Comparison(first="a", second="b", n=1, differences=(difference,), larger_is_better=False)
+    assert "cannot be told apart" in result.verdict
+    assert difference_rows(result)[1][0][4] == ""
+    (score,) = mean_scores(first, Bootstrap(10))
+    assert (score.value, score.low, score.note) == (0.1, None, "no interval: one sample")
+    differing = predictions(1.0, n=1), predictions(0.0, n=1)
+    assert {d.interval for d in compare_predictions(*differing, names=("a", "b"), resamples=10).differences} == {None}
+
+
+def test_values_with_too_few_labels_are_left_out_of_a_comparison() -> None:
+    truth = np.array([[0.1, np.nan], [0.5, np.nan], [-0.3, 0.2]])
+    both = [ValuePredictions(("valence", "arousal"), ("a", "b", "c"), truth, np.eye(3)[:, :2] * k) for k in (1, 2)]
+    found = compare_values(*both, names=("a", "b"), bootstrap=Bootstrap(5))
+    assert [d.name for d in found.differences] == ["ccc/valence", "rmse/valence"]
+    with pytest.raises(MienError, match="two labelled faces"):
+        few = [ValuePredictions(p.names, p.keys, np.full((3, 2), np.nan), p.predicted) for p in both]
+        compare_values(*few, names=("a", "b"), bootstrap=Bootstrap(5))

@@ -188,3 +188,21 @@ def test_a_sound_of_one_sample_a_second_is_refused(network: VoiceAnalyzer, tmp_p
     write_sound(tmp_path / "slow.wav", Sound(hum(4.0), 1))
     with pytest.raises(MienError, match="at 1 Hz; 1 to 64 at 100 to 768,000 Hz are read"):
         network.read(tmp_path / "slow.wav")
+
+
+def test_a_sound_that_is_cut_off_says_so_in_its_last_row_and_read_keeps_no_samples(tmp_path: Path) -> None:
+    network = VoiceAnalyzer(hop_s=1.0)
+    rate, window_s = network.given.rate_hz, network.given.samples / network.given.rate_hz
+    times = np.arange(int((window_s + 3) * rate)) / rate
+    write_sound(tmp_path / "whole.wav", Sound(0.3 * np.sin(2 * np.pi * 180 * times).astype(np.float32), rate))
+    data = (tmp_path / "whole.wav").read_bytes()
+    (tmp_path / "cut.wav").write_bytes(data[: int(len(data) * (window_s + 1.5) / (window_s + 3))])
+    rows = [row for row, _ in voice_rows(tmp_path / "cut.wav", network)]
+    assert len(rows) > 1 and all("cut short" not in row["note"] for row in rows[:-1])
+    assert "the sound is cut short: " in rows[-1]["note"] and rows[-1]["success"] == 1
+    readings = network.read(tmp_path / "whole.wav")
+    assert all("cut short" not in each.window.note for each in readings)
+    assert {each.window.kept for each in readings} == {None}
+    with pytest.raises(MienError, match=r"VoiceAnalyzer\.stream does"):
+        _ = readings[0].window.sound
+    assert len(next(network.stream(tmp_path / "whole.wav")).window.sound.samples) == network.given.samples

@@ -13,7 +13,7 @@ from PIL import Image
 from mien.__main__ import main
 from mien.core.errors import MienError
 from mien.engine.study.design import plan, williams_square
-from mien.engine.study.score import Rating, agreements, voice_shifts
+from mien.engine.study.score import Rating, agreements, score, voice_shifts
 
 VOICES = {name: [Path(f"{name}_{i}.wav") for i in range(2)] for name in ("anger", "calm", "joy")}
 
@@ -124,3 +124,12 @@ def test_from_the_plan_to_the_scores(tmp_path, capsys):
     (tmp_path / "voices/loose.wav").write_bytes(b"")
     assert main([*map(str, make[:-1]), str(tmp_path / "other")]) == 2
     assert "its expression is not known" in capsys.readouterr().err
+
+
+def test_a_trial_that_comes_twice_is_refused(tmp_path):
+    table = tmp_path / "ratings.csv"
+    names = ("rater", "trial", "face", "voice", "voice_expression", "expression", "valence", "arousal")
+    rows = [f"{rater},1,f.png,v.wav,joy,joy,," for rater in "ab"]
+    table.write_text("\n".join([",".join(names), *rows]) + "\n")
+    with pytest.raises(MienError, match=r"2 trials are rated twice \(a: f\.png with v\.wav"):
+        score([str(table), str(table)])

@@ -8,6 +8,7 @@ import pytest
 from mien.__main__ import main
 from mien.core.errors import MienError
 from mien.engine.training import run as training
+from mien.engine.training.chain import command
 from mien.engine.training.chain.command import chain
 from mien.engine.training.chain.file import read_chain
 from mien.engine.training.config import find_config, list_chains, list_configs, resolve
@@ -91,6 +92,7 @@ def test_options_of_one_step_are_its_own(options, tmp_path, monkeypatch):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(training, "fit_config", remembered)
+    monkeypatch.setattr(command, "_check_data", lambda runs: None)  # these faces are no clips
     with pytest.raises(KeyboardInterrupt):
         chain("can/chain", **options, **{"steps.face.trainer.epochs": 3, "steps.face.data.name": "clips"})
     assert (found["face"].trainer.epochs, found["face"].data.name, found["face"].data.val_split) == (3, "clips", "auto")
@@ -98,8 +100,27 @@ def test_options_of_one_step_are_its_own(options, tmp_path, monkeypatch):
         MienError, match=r"The chain has no step .fase.\. It has: face, voice, classifier, context, product"
     ):
         chain("can/chain", **options, **{"steps.fase.trainer.epochs": 3})
+    with pytest.raises(MienError, match=r"--steps\.face needs an option of the step"):
+        chain("can/chain", **options, **{"steps.face": 3})
     with pytest.raises(MienError, match=r"steps\.face\.trainr"):
         chain("can/chain", **options, **{"steps.face.trainr.epochs": 3})
+
+
+def test_what_a_later_step_lacks_is_found_first(options, tmp_path, monkeypatch):
+    monkeypatch.setattr(training, "fit_config", lambda config: pytest.fail("trained"))
+    with pytest.raises(MienError, match=r"step context: .*nowhere\.csv"):
+        chain("can/chain", **options, **{"steps.context.data.root": str(tmp_path / "nowhere.csv")})
+    with pytest.raises(MienError, match="names a seed twice"):
+        chain("can/chain", **options, **{"trainer.seeds": [1, 1]})
+    (tmp_path / "chain").mkdir()
+    (tmp_path / "chain" / "chain.json").write_text('{"photo": "ddamfn@1", "face": "can_face@2"}')
+    with pytest.raises(MienError, match="holds another chain: it finished photo; this one has face, voice"):
+        chain("can/chain", **options)
+
+
+def test_each_chain_has_a_folder_of_its_own(tmp_path):
+    assert [read_chain(name).name for name in list_chains()] == ["can", "can/small", "if3d", "if3d/small"]
+    assert read_chain(written(tmp_path / "mine.yaml", "steps: {a: {config: can/1a_face}}")).name == "mine"
 
 
 def test_a_step_that_was_interrupted_is_resumed(options, tmp_path, monkeypatch):

@@ -19,6 +19,7 @@ from mien.engine.training.chain import comparison
 from mien.engine.training.chain.command import chain
 from mien.engine.training.chain.comparison import Resamples, Statistic
 from mien.engine.training.chain.file import read_chain
+from mien.engine.training.chain.table import markdown
 from mien.media.files import read_info
 from mien.metrics import affect, expression
 from small_systems import IF3D
@@ -97,6 +98,25 @@ def test_a_chain_names_what_it_compares_with(tmp_path: Path):
         read_chain(str(file))
     file.write_text(file.read_text().replace("compare: b", "compare: a"))
     assert read_chain(str(file)).steps["a"].options == {"trainer.epochs": 3}
+
+
+def test_one_person_gives_differences_without_an_interval():
+    rng = np.random.default_rng(3)
+    found = [comparison._statistics({"expression": classes(rng, right=share)}) for share in (0.9, 0.5)]
+    keys = found[0]["accuracy"].keys
+    faces = Resamples.of(keys, dict.fromkeys(keys, "one"))
+    rows = comparison._compared("a", [found[0]], [found[1]], faces)
+    assert rows[0].difference == pytest.approx(found[0]["accuracy"].plain - found[1]["accuracy"].plain)
+    assert rows[0].low is None and not rows[0].apart
+    about = {"reference": "b", "seeds": [0], "faces": 60, "left_out": 0, "people": 1, "split": "test", "data": "x"}
+    assert "a cannot be told apart from b in accuracy: +" in (text := markdown(rows, ["a", "b"], about))
+    assert "(no interval)" in text
+
+
+def test_a_value_that_nobody_labelled_is_left_out():
+    values = ValuePredictions(("valence",), ("a", "b"), np.full((2, 1), np.nan), np.zeros((2, 1)))
+    given = [comparison._statistics({"affect": values})]
+    assert comparison._compared("a", given, None, resamples(given[0]["ccc/valence"], 2)) == []
 
 
 @pytest.mark.slow

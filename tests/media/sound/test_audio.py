@@ -147,10 +147,40 @@ def test_blocks_are_the_whole_and_may_be_longer_than_it(tmp_path, monkeypatch, s
     write_sound(tmp_path / f"a{suffix}", tone(seconds=1.0))
     monkeypatch.setattr("mien.media.sound.audio._BLOCK", 1000)
     monkeypatch.setattr("mien.media.sound.audio.SOUND_BYTES", 60_000)
-    with opened_sound(tmp_path / f"a{suffix}") as (rate, blocks):
-        read = [block.copy() for block in blocks]
-    assert rate == 16_000 and {len(block) for block in read} == {1000}
+    with opened_sound(tmp_path / f"a{suffix}") as stream:
+        read = [block.copy() for block in stream.blocks]
+    assert stream.rate_hz == 16_000 and {len(block) for block in read} == {1000}
     with pytest.raises(MienError, match="Cut it into parts"):
         read_sound(tmp_path / f"a{suffix}")
     monkeypatch.setattr("mien.media.sound.audio.SOUND_BYTES", 64_000)
     assert np.array_equal(np.concatenate(read), read_sound(tmp_path / f"a{suffix}").samples)
+
+
+@pytest.mark.parametrize("kind", ["pcm.wav", "float.wav", "a.aiff", "a.mp3"])
+def test_a_sound_that_is_cut_off_says_so_once_it_was_read(tmp_path: Path, kind: str) -> None:
+    path, samples = tmp_path / kind, tone(seconds=4.0).samples
+    if kind == "pcm.wav":
+        write_sound(path, Sound(samples, 16_000))
+    else:
+        soundfile = pytest.importorskip("soundfile")
+        soundfile.write(str(path), samples, 16_000, subtype="FLOAT" if kind == "float.wav" else None)
+    for share, note in ((1.0, ""), (0.6, "the sound is cut short: ")):
+        (tmp_path / f"cut_{kind}").write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
+        with opened_sound(tmp_path / f"cut_{kind}") as stream:
+            read = sum(map(len, stream.blocks))
+        assert stream.shortfall().startswith(note) and bool(stream.shortfall()) == bool(note)
+    assert read < 0.7 * len(samples) and "of the 4.0" in stream.shortfall()
+
+
+def test_a_length_that_nobody_knew_is_no_cut(tmp_path: Path) -> None:
+    write_sound(tmp_path / "a.wav", tone(seconds=1.0))
+    data = bytearray((tmp_path / "a.wav").read_bytes())
+    for unknown in (0xFFFF_FFFF, 0x7FFF_FFFF, 0):
+        data[4:8] = data[40:44] = unknown.to_bytes(4, "little")
+        (tmp_path / "b.wav").write_bytes(data)
+        try:
+            with opened_sound(tmp_path / "b.wav") as stream:
+                assert sum(map(len, stream.blocks)) in (0, 16_000)
+                assert stream.shortfall() == ""
+        except MienError:
+            assert unknown == 0

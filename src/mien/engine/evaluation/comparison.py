@@ -1,7 +1,7 @@
 """Two models on the same faces: paired differences with intervals, for every kind of output."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -20,8 +20,8 @@ class Difference:
     """Of the first model."""
     second: float
     """Of the second model."""
-    interval: Interval
-    """Of the difference, by a paired bootstrap."""
+    interval: Interval | None
+    """Of the difference, by a paired bootstrap; None of one face."""
     n: int
     """Faces."""
 
@@ -62,7 +62,7 @@ class Comparison:
         """One sentence: which model is better by the main metric, if that is beyond chance."""
         main = self.differences[0]
         metric = f"{self.metric}, {main.name}" if self.metric else main.name
-        if main.interval.low <= 0 <= main.interval.high:
+        if main.interval is None or main.interval.low <= 0 <= main.interval.high:
             return f"The two cannot be told apart on these {self.n:,} faces ({metric})."
         better = self.second if (main.value > 0) == self.larger_is_better else self.first
         return f"{better} is better: {metric} differs by {self.written(abs(main.value))}."
@@ -84,8 +84,11 @@ def mean_differences(
 
 
 def _mean_difference(name: str, first: np.ndarray, second: np.ndarray, bootstrap: Bootstrap) -> Difference:
+    plain = Difference(name, float(first.mean()), float(second.mean()), None, len(first))
+    if plain.n < 2:
+        return plain
     drawn = bootstrap_means((second - first)[:, None], resamples=bootstrap.resamples, seed=bootstrap.seed)[:, 0]
-    return Difference(name, float(first.mean()), float(second.mean()), percentiles(drawn), len(first))
+    return replace(plain, interval=percentiles(drawn))
 
 
 def places_in_second(first: Sequence[str], second: Sequence[str], names: tuple[str, str]) -> list[int]:

@@ -106,10 +106,10 @@ def difference_rows(compared: Comparison) -> tuple[list[str], list[list[str]]]:
     columns = ["metric", "first", "second", "difference", "95 % interval", "faces"]
     rows = []
     for d in compared.differences:
-        gap, low, high = map(compared.written_difference, (d.value, d.interval.low, d.interval.high))
-        rows.append(
-            [d.name, compared.written(d.first), compared.written(d.second), gap, f"{low} to {high}", f"{d.n:,}"]
+        gap, *ends = map(
+            compared.written_difference, (d.value, *((d.interval.low, d.interval.high) if d.interval else ()))
         )
+        rows.append([d.name, compared.written(d.first), compared.written(d.second), gap, " to ".join(ends), f"{d.n:,}"])
     return columns, rows
 
 

@@ -13,6 +13,8 @@ from mien.engine.evaluation.options import Bootstrap
 from mien.media.files import write_text
 from mien.metrics.significance import bootstrap_means, bootstrap_samples, percentiles, wilson_interval
 
+NO_INTERVAL = "no interval: one sample"
+
 
 @dataclass(frozen=True)
 class Score:
@@ -49,6 +51,8 @@ def mean_scores(columns: Mapping[str, np.ndarray], bootstrap: Bootstrap) -> list
     scores = [Score(name, float(v), n=len(values)) for name, v in zip(columns, values.mean(0), strict=True)]
     if not bootstrap.resamples:
         return scores
+    if len(values) < 2:
+        return [replace(score, note=NO_INTERVAL) for score in scores]
     drawn = bootstrap_means(values, resamples=bootstrap.resamples, seed=bootstrap.seed)
     return [replace(s, **asdict(percentiles(column))) for s, column in zip(scores, drawn.T, strict=True)]
 

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +28,25 @@ def write_columns(folder: Path, name: str, columns: Mapping[str, Sequence[Any]],
 
 
 def evaluated_rows(path: Path, needed: Sequence[str]) -> list[dict[str, str]]:
-    """The rows of a table that `mien evaluate` wrote. Raises MienError where there are none, or a column is missing."""
+    """The rows of a table that `mien evaluate` wrote, each of a face (and kind of crop) of its own.
+
+    Raises MienError where there are none, a column is missing, and where a face comes twice.
+    """
     rows = list(read_rows(path))
     if not rows or not set(needed) <= set(rows[0]):
         raise MienError(f"{path}: not a table of `mien evaluate`; it needs rows with {', '.join(needed)}.")
+    times = Counter((row["key"], row.get("crop")) for row in rows)
+    if doubled := [key for (key, _), count in times.items() if count > 1]:
+        raise MienError(f"{path}: {doubled[0]} has two rows or more; each face has one. Evaluate again.")
     return rows
+
+
+def number_of(cell: Any) -> float:
+    """Raises ValueError for what is no finite number: a NaN would be a wrong answer without a word."""
+    value = float(cell)
+    if not isfinite(value):
+        raise ValueError(f"{cell!r} is not finite")
+    return value
 
 
 def write_metrics(path: Path, results: Mapping[str, Evaluation]) -> None:

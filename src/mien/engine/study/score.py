@@ -1,6 +1,7 @@
 """`mien study score`: how far raters agree, and how far a voice moves what they see in a face."""
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isfinite
@@ -52,6 +53,7 @@ def score(inputs: list[str], *, output: str | None = None) -> str:
     ratings = [rating for name in inputs for rating in _read(home_expanded(name))]
     if not ratings:
         raise MienError(f"{', '.join(inputs)}: no trial is rated. Fill in {', '.join(RATINGS)}.")
+    _refuse_doubled(ratings)
     agreement, shifts = agreements(ratings), voice_shifts(ratings)
     if output is not None:
         _write(writable_folder(home_expanded(output)), agreement, shifts, ratings)
@@ -63,6 +65,17 @@ def score(inputs: list[str], *, output: str | None = None) -> str:
     for voice, own in shifts.items():
         lines.append(f"{voice}: " + ", ".join(f"{name} {_shown(value)}" for name, value in own.items()))
     return "\n".join(lines)
+
+
+def _refuse_doubled(ratings: Sequence[Rating]) -> None:
+    """Raises MienError for a trial that comes twice, as where ratings.csv and the sessions are both named."""
+    times = Counter((rating.rater, rating.stimulus) for rating in ratings)
+    if doubled := [key for key, count in times.items() if count > 1]:
+        rater, (face, voice) = doubled[0]
+        raise MienError(
+            f"{len(doubled)} trials are rated twice ({rater}: {face} with {voice}, ...). Name each table once: "
+            "ratings.csv, or the sessions."
+        )
 
 
 def agreements(ratings: Sequence[Rating]) -> dict[str, tuple[Found | None, str]]:

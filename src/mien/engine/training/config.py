@@ -106,6 +106,8 @@ class TrainerOptions:
         count = self.seeds if isinstance(self.seeds, int) else len(self.seeds)
         if not 0 <= count <= MAX_SEEDS or (isinstance(self.seeds, list) and min(self.seeds, default=0) < 0):
             raise MienError(f"trainer.seeds is 0 to {MAX_SEEDS} seeds, each 0 or above; got {self.seeds!r:.80}.")
+        if isinstance(self.seeds, list) and len(set(self.seeds)) < count:
+            raise MienError(f"trainer.seeds names a seed twice, which is one run; got {self.seeds!r:.80}.")
 
     @property
     def repeated(self) -> tuple[int, ...]:

@@ -5,7 +5,7 @@ import struct
 import wave
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -22,6 +22,9 @@ from mien.media.files import atomic_path
 _WRITTEN = {".wav": "WAV", ".flac": "FLAC", ".ogg": "OGG"}
 _FULL = 32768.0
 _BLOCK = 1 << 16  # samples of each channel
+CUT_SHORT = "the sound is cut short"
+_CUT_S, _CUT_SHARE = 0.1, 0.01  # what may be missing, since some headers round or count padding
+_UNKNOWN_BYTES = 0x7FFF_0000  # lengths from here on are those of streams, whose end nobody knew
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,17 +63,42 @@ def read_sound(path: Path | str, *, sample_rate_hz: int | None = None) -> Sound:
     SOUND_BYTES (core.limits).
     """
     path = Path(path)
-    with opened_sound(path, most=SOUND_BYTES) as (rate, blocks):
-        samples = [*blocks]
+    with opened_sound(path, most=SOUND_BYTES) as stream:
+        rate, samples = stream.rate_hz, [*stream.blocks]
     if not samples:
         raise MienError(f"{path}: a sound without a single sample.")
     sound = Sound(np.concatenate(samples), rate)
     return sound if sample_rate_hz is None else resample(sound, sample_rate_hz)
 
 
+@dataclass(slots=True, eq=False)
+class SoundStream:
+    """A sound that is read block by block: memory holds one block."""
+
+    rate_hz: int
+    """Samples a second."""
+    stated: int
+    """Samples that the file's header states; 0 where it states none."""
+    blocks: Iterator[Float[np.ndarray, " _"]] = field(default_factory=lambda: iter(()))
+    """The mean of the channels, none of them empty. One after the other, and once."""
+    read: int = 0
+    """Samples that came so far."""
+
+    def shortfall(self) -> str:
+        """Once all blocks were read: that the file is cut short; empty where it is whole."""
+        return shortfall(self.read / self.rate_hz, self.stated / self.rate_hz)
+
+
+def shortfall(read_s: float, stated_s: float) -> str:
+    """That a sound is cut short, where its header states clearly more seconds than were read; else empty."""
+    if stated_s - read_s <= max(_CUT_S, _CUT_SHARE * stated_s):
+        return ""
+    return f"{CUT_SHORT}: {read_s:.2f} s of the {stated_s:.2f} s that its header states"
+
+
 @contextmanager
-def opened_sound(path: Path, *, most: int | None = None) -> Iterator[tuple[int, Iterator[Float[np.ndarray, " _"]]]]:
-    """A file's rate in Hz and the mean of its channels block by block, none of them empty: memory holds one block.
+def opened_sound(path: Path, *, most: int | None = None) -> Iterator[SoundStream]:
+    """A file's rate and the mean of its channels block by block.
 
     most: bytes that all channels may take in float32. Raises MienError for what is no sound, and, as it is read, for
     values that are no numbers and for more than `most`.
@@ -82,7 +110,9 @@ def opened_sound(path: Path, *, most: int | None = None) -> Iterator[tuple[int, 
     with ExitStack() as stack:
         file = _opened_pcm(path, stack) or _opened_any(path, stack)
         _check_size(path, file, file.frames, most)
-        yield file.rate_hz, _mono(path, file, most)
+        stream = SoundStream(file.rate_hz, _stated(path, file.stated))
+        stream.blocks = _mono(path, file, most, stream)
+        yield stream
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -95,11 +125,25 @@ class _File:
     """Samples of a channel a second."""
     frames: int
     """Samples of each channel; 0 where only reading tells."""
+    stated: int
+    """As the header states them, right or wrong; 0 where it states none."""
     blocks: Iterator[np.ndarray]
     """float32 [samples, channels]."""
 
 
-def _mono(path: Path, file: _File, most: int | None) -> Iterator[Float[np.ndarray, " _"]]:
+def _stated(path: Path, frames: int) -> int:
+    """Samples by the header: `frames`, or more where the file is shorter than its RIFF or FORM header states."""
+    with path.open("rb") as file:
+        start = file.read(8)
+    order = {b"RIFF": "little", b"FORM": "big"}.get(start[:4])
+    whole = 8 + int.from_bytes(start[4:], "little" if order == "little" else "big")
+    held = path.stat().st_size
+    if order is None or not held < whole < _UNKNOWN_BYTES:  # programs that stream write the largest number, or 0
+        return frames
+    return round(frames * whole / held)
+
+
+def _mono(path: Path, file: _File, most: int | None, stream: SoundStream) -> Iterator[Float[np.ndarray, " _"]]:
     frames = 0
     for block in file.blocks:
         if not (np.abs(block) <= SOUND_LEVEL).all():  # also NaN
@@ -108,6 +152,7 @@ def _mono(path: Path, file: _File, most: int | None) -> Iterator[Float[np.ndarra
                 "scale."
             )
         frames += len(block)
+        stream.read = frames
         _check_size(path, file, frames, most)
         if len(block):
             yield np.ascontiguousarray(block.mean(axis=1, dtype=np.float64), dtype=np.float32)
@@ -178,7 +223,8 @@ def _opened_pcm(path: Path, stack: ExitStack) -> _File | None:
         return None
     if width not in (1, 2, 3, 4):
         return None
-    return _File(channels, rate, min(file.getnframes(), held), _pcm_blocks(file, width * channels, width))
+    frames = min(file.getnframes(), held)
+    return _File(channels, rate, frames, frames, _pcm_blocks(file, width * channels, width))
 
 
 def _pcm_blocks(file: wave.Wave_read, frame: int, width: int) -> Iterator[np.ndarray]:
@@ -220,7 +266,16 @@ def _opened_any(path: Path, stack: ExitStack) -> _File:
     with _readable(path, soundfile):
         # absolute: the name "-" would be the standard input
         file = stack.enter_context(soundfile.SoundFile(str(path.absolute())))
-        return _File(file.channels, int(file.samplerate), 0, _blocks(path, soundfile, file))
+        known = file.frames < _UNKNOWN_BYTES and (file.format != "MP3" or _counts_frames(path))
+        stated = int(file.frames) if known else 0
+        return _File(file.channels, int(file.samplerate), 0, stated, _blocks(path, soundfile, file))
+
+
+def _counts_frames(path: Path) -> bool:
+    """Whether an MP3 states how many frames it has (a Xing or Info header); of others the length is an estimate."""
+    with path.open("rb") as file:
+        start = file.read(_BLOCK)
+    return b"Xing" in start or b"Info" in start
 
 
 def _blocks(path: Path, soundfile: ModuleType, file: Any) -> Iterator[np.ndarray]:

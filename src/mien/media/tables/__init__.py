@@ -18,6 +18,7 @@ from typing import Any
 from arro3.io import read_ipc_stream, write_parquet
 
 from mien.core.errors import MienError
+from mien.media.csv_text import readable_table
 from mien.media.files import atomic_path, write_text
 from mien.media.tables.arrow import ArrowFormat, arrow_errors, batches
 from mien.media.tables.columns import Column, Row, cell, csv_line, kind_of, plain_list, written
@@ -189,8 +190,11 @@ def write_table(path: str | Path, columns: Mapping[str, Any], *, described: Iter
 
 
 def read_rows(path: str | Path) -> Iterator[dict[str, str]]:
-    """The rows of a CSV, one at a time, by column name; also of one that a spreadsheet began with a byte order mark."""
-    with Path(path).open(encoding="utf-8-sig", newline="") as file:
+    """The rows of a CSV, one at a time, by column name; also of one that a spreadsheet began with a byte order mark.
+
+    Raises MienError for a file that cannot be read, is not UTF-8 or is no table.
+    """
+    with readable_table(str(path)), Path(path).open(encoding="utf-8-sig", newline="") as file:
         yield from csv.DictReader(file)
 
 

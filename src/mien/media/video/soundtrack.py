@@ -2,7 +2,7 @@
 the extras `video` and `audio`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import chain
@@ -86,6 +86,8 @@ class Recording:
     """Of the file; nothing above half of it can be heard."""
     blocks: Iterator[Block]
     """Mono at the rate that was asked for, without gaps. One after the other, and once."""
+    shortfall: Callable[[], str] = str
+    """Once all blocks were read: that the file is cut short; empty where it is whole, or nothing states its length."""
 
 
 @contextmanager
@@ -97,8 +99,9 @@ def opened_recording(path: Path | str, *, rate_hz: int) -> Iterator[Recording | 
     """
     path = Path(path)
     if not (is_video(path) or path.suffix.lower() in _CONTAINERS):
-        with opened_sound(path) as (own_hz, blocks):
-            yield Recording(own_hz, resample_blocks(blocks, own_hz, rate_hz))
+        with opened_sound(path) as sound:
+            blocks = resample_blocks(sound.blocks, sound.rate_hz, rate_hz)
+            yield Recording(sound.rate_hz, blocks, sound.shortfall)
         return
     with opened_video(path, pictures=False) as container:
         start_s = first_time_s(path) if container.streams.video else 0.0

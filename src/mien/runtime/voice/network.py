@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +31,7 @@ class VoiceReading(SameNumbers):
     """What a network reads in one window of a recording."""
 
     window: VoiceWindow
-    """Where it lies, and its sound."""
+    """Where it lies, and of `VoiceAnalyzer.stream` its sound."""
     outputs: Heard
     """Classes (as probabilities) and values by the network's output; empty of a silent window."""
 
@@ -95,14 +95,14 @@ class VoiceAnalyzer:
         return next(output.names for output in self.info.outputs_of("classes").values())
 
     def read(self, source: Path | str | Sound) -> list[VoiceReading]:
-        """All windows of a sound or of a video's sound in order, each with its samples; none of a video without sound.
+        """All windows of a sound or of a video's sound in order, without their samples; none of a video without sound.
 
         Raises MienError for what cannot be read.
         """
-        return list(self.stream(source))
+        return [replace(each, window=replace(each.window, kept=None)) for each in self.stream(source)]
 
     def stream(self, source: Path | str | Sound) -> Iterator[VoiceReading]:
-        """As `read`, one after the other: memory holds one window."""
+        """As `read`, one after the other, each with its samples: memory holds one window."""
         if isinstance(source, Sound):
             check_sound(source)
         elif not isinstance(source, str | Path):
@@ -117,7 +117,12 @@ class VoiceAnalyzer:
                 return
             name = "the sound" if isinstance(source, Sound) else str(source)
             windows = voice_windows(
-                recording.blocks, rate_hz=rate, samples=self.given.samples, hop_s=self.hop_s, name=name
+                recording.blocks,
+                rate_hz=rate,
+                samples=self.given.samples,
+                hop_s=self.hop_s,
+                name=name,
+                shortfall=recording.shortfall,
             )
             for window in windows:
                 yield VoiceReading(window, {} if window.silent else self.read_window(window.sound))

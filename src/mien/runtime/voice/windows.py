@@ -5,8 +5,8 @@ centre, the first from the beginning on and the last to the end, so that the str
 nowhere.
 """
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from jaxtyping import Float
@@ -35,14 +35,28 @@ class VoiceWindow(SameNumbers):
     """Beginning of the stretch of time that it stands for."""
     to_s: float
     """End of that stretch; the next window's `from_s`."""
-    sound: Sound
-    """Its samples, without padding."""
+    level_db: float
+    """Root mean square about the mean in decibels of full scale, at least -120; an offset is no sound."""
+    clipped: float
+    """Share of its samples at full scale."""
+    kept: Sound | None = field(default=None, repr=False)
+    """Its samples, without padding; None of the windows of `VoiceAnalyzer.read`."""
+    damage: str = ""
+    """Of the last window whether the recording is cut short; else empty."""
+
+    @classmethod
+    def of(cls, sound: Sound, number: int, start_s: float, end_s: float) -> "VoiceWindow":
+        """Of its samples; the stretch of time is not known yet."""
+        power = float(sound.samples.var(dtype=np.float64))
+        clipped = float((np.abs(sound.samples) >= _FULL_SCALE).mean())
+        return cls(number, start_s, end_s, 0.0, 0.0, 10 * float(np.log10(max(power, 1e-12))), clipped, sound)
 
     @property
-    def level_db(self) -> float:
-        """Root mean square about the mean in decibels of full scale, at least -120; an offset is no sound."""
-        power = float(self.sound.samples.var(dtype=np.float64))
-        return 10 * float(np.log10(max(power, 1e-12)))
+    def sound(self) -> Sound:
+        """Its samples, without padding. Raises MienError where they were not kept."""
+        if self.kept is None:
+            raise MienError("VoiceAnalyzer.read does not keep the samples of its windows; VoiceAnalyzer.stream does.")
+        return self.kept
 
     @property
     def silent(self) -> bool:
@@ -52,19 +66,26 @@ class VoiceWindow(SameNumbers):
     @property
     def note(self) -> str:
         """What is wrong with its sound; empty where nothing is."""
+        own = f"clipped: {self.clipped:.1%} of the samples at full scale" if self.clipped >= CLIPPED_SHARE else ""
         if self.silent:
-            return f"silent ({self.level_db:.0f} dB of full scale)"
-        clipped = float((np.abs(self.sound.samples) >= _FULL_SCALE).mean())
-        return f"clipped: {clipped:.1%} of the samples at full scale" if clipped >= CLIPPED_SHARE else ""
+            own = f"silent ({self.level_db:.0f} dB of full scale)"
+        return "; ".join(filter(None, [own, self.damage]))
 
 
 def voice_windows(
-    blocks: Iterable[Float[np.ndarray, " _"]], *, rate_hz: int, samples: int, hop_s: float, name: str
+    blocks: Iterable[Float[np.ndarray, " _"]],
+    *,
+    rate_hz: int,
+    samples: int,
+    hop_s: float,
+    name: str,
+    shortfall: Callable[[], str] = str,
 ) -> Iterator[VoiceWindow]:
     """The windows of `samples` samples of a recording that comes block by block, as soon as each is complete.
 
     A recording that is shorter than a window is one window of its own length; the last window of a longer one ends
-    with it. Memory holds a window and a block. name: of the recording, for messages. Raises MienError for a recording
+    with it. Memory holds a window and a block. name: of the recording, for messages. shortfall: of a recording
+    that was read to its end whether it is cut short, the last window's `damage`. Raises MienError for a recording
     shorter than LEAST_S.
     """
     hop = max(1, round(hop_s * rate_hz))
@@ -73,7 +94,7 @@ def voice_windows(
 
     def window(start: int, end: int) -> VoiceWindow:
         sound = Sound(kept[start - first : end - first].copy(), rate_hz)
-        return VoiceWindow(number, start / rate_hz, end / rate_hz, 0.0, 0.0, sound)
+        return VoiceWindow.of(sound, number, start / rate_hz, end / rate_hz)
 
     for block in blocks:
         kept = np.concatenate([kept, block.astype(np.float32)])
@@ -95,7 +116,7 @@ def voice_windows(
             held, found = _parted(held, found)
             yield held
         held = found
-    yield replace(held, to_s=total / rate_hz)
+    yield replace(held, to_s=total / rate_hz, damage=shortfall())
 
 
 def _parted(one: VoiceWindow, other: VoiceWindow) -> tuple[VoiceWindow, VoiceWindow]:

@@ -102,7 +102,8 @@ def _difference(
     first, second = _recalls(cells)
     low, high = np.quantile(np.subtract(*_recalls(drawn)[::-1]), [0.025, 0.975])
     interval = Interval(float(low), float(high), 0.95, "paired bootstrap percentile")
-    return Difference(name, float(first), float(second), interval, int(cells.sum()))
+    n = int(cells.sum())
+    return Difference(name, float(first), float(second), interval if n > 1 else None, n)
 
 
 def _recalls(cells: Int[np.ndarray, "*resamples classes 4"]) -> tuple[np.ndarray, np.ndarray]:

@@ -13,7 +13,7 @@ from mien.core.trust.prediction_sets import in_sets
 from mien.engine.evaluation.by_group import Statistic
 from mien.engine.evaluation.classes.predictions import ClassPredictions
 from mien.engine.evaluation.options import Bootstrap
-from mien.engine.evaluation.scores import Score, mean_scores, share_score
+from mien.engine.evaluation.scores import NO_INTERVAL, Score, mean_scores, share_score
 from mien.metrics import calibration, expression
 from mien.metrics.significance import bootstrap_interval, bootstrap_samples, wilson_interval
 
@@ -150,4 +150,6 @@ def _with_interval(
     plain = Score(name, value, n=n)
     if not bootstrap.resamples:
         return plain
+    if n < 2:
+        return replace(plain, note=NO_INTERVAL)
     return replace(plain, **asdict(bootstrap_samples(statistic, n, resamples=bootstrap.resamples, seed=bootstrap.seed)))

@@ -8,11 +8,12 @@ import numpy as np
 from mien.core.errors import MienError
 from mien.core.labels import LabelSet
 from mien.engine.evaluation.classes.predictions import ClassEvaluation, ClassPredictions
-from mien.engine.evaluation.tables import evaluated_rows, write_columns, write_failures
+from mien.engine.evaluation.tables import evaluated_rows, number_of, write_columns, write_failures
 from mien.media.files import write_csv
 from mien.report.plots import confusion_figure, reliability_figure
 
 PREDICTIONS = "predictions"
+_SUM_TOLERANCE = 1e-3  # of a row's probabilities, for cells with few digits
 
 
 def write_tables(folder: Path, result: ClassEvaluation) -> None:
@@ -53,9 +54,12 @@ def read_predictions(path: Path) -> ClassPredictions:
         raise MienError(f"{path}: not a table of `mien evaluate`; it needs a column p_CLASS for each class.")
     labels = LabelSet(path.parent.name or PREDICTIONS, names)
     try:
-        chances = np.array([[float(row[f"p_{n}"]) for n in names] for row in rows])
+        chances = np.array([[number_of(row[f"p_{n}"]) for n in names] for row in rows])
     except (TypeError, ValueError) as error:
         raise MienError(f"{path}: a probability is not a number ({error}).") from error
+    wrong = np.flatnonzero((chances < 0).any(1) | (np.abs(chances.sum(1) - 1) > _SUM_TOLERANCE))
+    if len(wrong):
+        raise MienError(f"{path}: the p_CLASS of {rows[wrong[0]]['key']} are no probabilities that add up to 1.")
     truth = np.array([labels.index(row["truth"]) for row in rows])
     logits = np.log(np.maximum(chances, 1e-300))
     return ClassPredictions(labels, tuple(row["key"] for row in rows), truth, logits)

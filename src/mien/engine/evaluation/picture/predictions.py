@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from mien.core.errors import MienError
-from mien.engine.evaluation.tables import evaluated_rows, write_columns
+from mien.engine.evaluation.tables import evaluated_rows, number_of, write_columns
 from mien.metrics import reconstruction
 
 PICTURES = "pictures"
@@ -40,7 +40,7 @@ def read_pictures(path: Path) -> PictureErrors:
     """Of a pictures.csv. Raises MienError for another table."""
     rows = evaluated_rows(path, ("key", *METRICS))
     try:
-        metrics = {name: np.array([float(row[name]) for row in rows]) for name in METRICS}
+        metrics = {name: np.array([number_of(row[name]) for row in rows]) for name in METRICS}
     except (TypeError, ValueError) as error:
         raise MienError(f"{path}: a value is not a number ({error}).") from error
     return PictureErrors(tuple(row["key"] for row in rows), metrics)

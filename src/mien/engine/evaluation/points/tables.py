@@ -8,7 +8,7 @@ import numpy as np
 from mien.core.errors import MienError
 from mien.engine.evaluation.points.plots import ced_figure
 from mien.engine.evaluation.points.predictions import PointEvaluation, PointPredictions
-from mien.engine.evaluation.tables import evaluated_rows, write_columns, write_failures
+from mien.engine.evaluation.tables import evaluated_rows, number_of, write_columns, write_failures
 from mien.metrics.alignment import Normaliser, nme_per_face
 
 POINTS = "points"
@@ -41,7 +41,7 @@ def read_face_errors(path: Path) -> tuple[str, dict[str, dict[str, float]]]:
     found: dict[str, dict[str, float]] = {}
     try:
         for row in rows:
-            found.setdefault(row["crop"], {})[row["key"]] = float(row[column])
+            found.setdefault(row["crop"], {})[row["key"]] = number_of(row[column])
     except (TypeError, ValueError) as error:
         raise MienError(f"{path}: an error is not a number ({error}).") from error
     return column.removeprefix("nme_"), found

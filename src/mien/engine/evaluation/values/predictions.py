@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from mien.core.errors import MienError
-from mien.engine.evaluation.tables import evaluated_rows, write_columns
+from mien.engine.evaluation.tables import evaluated_rows, number_of, write_columns
 
 VALUES = "values"
 _TRUE = "true_"
@@ -56,7 +56,7 @@ def read_values(path: Path) -> ValuePredictions:
         raise MienError(f"{path}: not a table of `mien evaluate`; it needs columns NAME and true_NAME.")
     try:
         truth = np.array([[float(row[_TRUE + n] or "nan") for n in names] for row in rows])
-        predicted = np.array([[float(row[n]) for n in names] for row in rows])
+        predicted = np.array([[number_of(row[n]) for n in names] for row in rows])
     except (TypeError, ValueError) as error:
         raise MienError(f"{path}: a value is not a number ({error}).") from error
     return ValuePredictions(names, tuple(row["key"] for row in rows), truth, predicted)

@@ -61,6 +61,9 @@ def compare_values(
         truths = first.truth[:, first.names.index(name)], second.truth[order, second.names.index(name)]
         if not np.allclose(*truths, atol=1e-5, equal_nan=True):
             raise MienError(f"Two models compare only against the same truth; {names[0]} and {names[1]} differ in it.")
+    values = [name for name in values if first.known(name).sum() > 1]
+    if not values:
+        raise MienError("Two models compare on two labelled faces or more; these have fewer.")
     differences = [
         _difference(f"{metric}/{name}", *_pairs(first, second, order, name), bootstrap)
         for metric in ("ccc", "rmse")

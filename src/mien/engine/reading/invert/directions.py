@@ -1,19 +1,18 @@
 """Files of directions in a bundle's code space, and the two ways to find some."""
 
-import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from mien.core.errors import MienError, nearest, one_line
+from mien.core.errors import MienError, nearest
 from mien.engine.reading.invert.codes import FaceCodes, layers_of, read_codes, read_npz
 from mien.engine.reading.invert.inverter import require_torch
 from mien.engine.reading.invert.label_directions import label_directions
 from mien.media.bundles import bundle_folder
+from mien.media.csv_text import given_rows
 from mien.media.files import atomic_path, read_info
-from mien.media.tables import read_rows
 
 NAME_COLUMNS = ("name", "file", "path", "photo", "picture", "source")
 
@@ -130,10 +129,7 @@ def _labels(table: Path, column: str) -> dict[str, str]:
     """{stem of the file: label}; empty labels are left out. Raises MienError for a table without these columns."""
     if not table.is_file():
         raise MienError(f"{table}: no such table (CSV with the columns name and {column}).")
-    try:
-        rows = list(read_rows(table))
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise MienError(f"{table} is no CSV in UTF-8 ({one_line(error)[:80]}).") from error
+    rows = list(given_rows(table))
     columns = list(rows[0]) if rows else []
     named = next((name for name in NAME_COLUMNS if name in columns), None)
     if named is None or column not in columns:

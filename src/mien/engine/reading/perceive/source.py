@@ -90,7 +90,7 @@ def heard_windows(options: PerceiveOptions, networks: Networks) -> Iterator[Hear
             raise MienError(f"{path}: a video without sound. Name the voice: --voice SOUND.")
         windows = voice_windows(
             recording.blocks, rate_hz=given.rate_hz, samples=given.samples, hop_s=options.hop_s or seconds / 4,
-            name=str(path),
+            name=str(path), shortfall=recording.shortfall,
         )  # fmt: skip
         for window in windows:
             yield _heard(window, networks)

@@ -47,12 +47,14 @@ def chain(
 
     check_packages("mien chain")
     chosen = read_chain(name)
-    output = Path(str(overrides.pop("output", "") or f"runs/{chosen.path.parent.name}"))
+    output = Path(str(overrides.pop("output", "") or f"runs/{chosen.name}"))
     seeds = _seeds(overrides.pop(SEEDS, 0))
     steps = overridden(chosen.steps, overrides)
     runs = {folder: _configs(_with_seed(steps, seed), folder) for seed, folder in _folders(output, seeds).items()}
-    for configs in runs.values():
+    for folder, configs in runs.items():
+        _refuse_another_chain(folder, steps)
         _check_roles(configs, steps)
+    _check_data(runs)
     for folder, configs in runs.items():
         _train(configs, folder)
     trained = f"All {len(steps)} steps are trained: " + ", ".join(
@@ -133,6 +135,34 @@ def _check_roles(configs: "Mapping[str, FitConfig]", steps: "Mapping[str, Step]"
             if not issubclass(system_class(system), kind.starts_from[role]):
                 wanted = " or ".join(each.name for each in kind.starts_from[role])
                 raise MienError(f"step {name}: the role {role} takes a {wanted}; step {source} trains a {system}.")
+
+
+def _refuse_another_chain(folder: Path, steps: "Mapping[str, Step]") -> None:
+    """Raises MienError where the folder holds finished steps that this chain does not have."""
+    if others := [step for step in _state(folder) if step not in steps]:
+        raise MienError(
+            f"{folder} holds another chain: it finished {', '.join(others)}; this one has {', '.join(steps)}. Name "
+            "another --output."
+        )
+
+
+def _check_data(runs: "Mapping[Path, Mapping[str, FitConfig]]") -> None:
+    """Opens the data set of each step that is left, so that a later one is not found missing after hours of training.
+
+    Raises MienError for the first that cannot be opened.
+    """
+    opened = []
+    for folder, configs in runs.items():
+        done = _state(folder)
+        for step, config in configs.items():
+            data = replace(config.data, divide="", seed=0)  # dividing may look at pictures
+            if step in done or data in opened:
+                continue
+            try:
+                data.open()
+            except MienError as error:
+                raise MienError(f"step {step}: {error}") from error
+            opened.append(replace(data))  # without the reader
 
 
 def _through(step: str, config: "FitConfig", output: Path) -> None:

@@ -30,6 +30,7 @@ from mien.metrics.significance import RESAMPLES, cluster_weights, mcnemar, perce
 
 EVALUATION, COMPARISON = "evaluation", "comparison"
 CLASS_METRICS = {name: getattr(expression, name) for name in SHARES}
+_DEFINED = 0.95  # of the resamples, for an interval
 Sums = Float[np.ndarray, "*resamples sums"]
 
 
@@ -64,7 +65,9 @@ def compare_steps(runs: Mapping[Path, Sequence[FitConfig]], steps: Sequence[str]
     found = {step: [_statistics(_predictions(configs[i])) for configs in runs.values()] for i, step in enumerate(steps)}
     found, left_out = _on_same_faces(found)
     config = next(iter(runs.values()))[steps.index(reference)]
-    faces = Resamples.of(config, sorted({key for each in found[reference][0].values() for key in each.keys}))
+    samples = config.data.open(evaluation=True).samples(config.data.test_split)
+    keys = sorted({key for each in found[reference][0].values() for key in each.keys})
+    faces = Resamples.of(keys, {sample.key: sample.subject for sample in samples})
     rows = [
         row
         for step in steps
@@ -136,18 +139,16 @@ class Resamples:
     places: Mapping[str, int]
     """Of each face by key."""
     counts: Float[np.ndarray, "resamples faces"]
-    """How often each face is drawn."""
+    """How often each face is drawn; no resample where there is one person, or one face of nobody known."""
     people: int | None
     """How many there are; None where not all faces have a known person, and faces are drawn."""
 
     @classmethod
-    def of(cls, config: FitConfig, keys: Sequence[str]) -> "Resamples":
-        """Of the faces of the config's test split with these keys."""
-        samples = config.data.open(evaluation=True).samples(config.data.test_split)
-        subjects = {sample.key: sample.subject for sample in samples}
+    def of(cls, keys: Sequence[str], subjects: Mapping[str, str | None]) -> "Resamples":
+        """Of faces by key. subjects: who they are, None or absent where nobody knows."""
         known = all(subjects.get(key) is not None for key in keys)
         names, group = np.unique([str(subjects[key]) if known else key for key in keys], return_inverse=True)
-        drawn = cluster_weights(len(names), resamples=RESAMPLES)
+        drawn = cluster_weights(len(names), resamples=RESAMPLES) if len(names) > 1 else np.zeros((0, 1), int)
         return cls({key: i for i, key in enumerate(keys)}, drawn[:, group].astype(float), len(names) if known else None)
 
     def values(self, statistic: Statistic) -> Float[np.ndarray, " resamples"]:
@@ -159,7 +160,10 @@ class Resamples:
 def _compared(
     step: str, own: Sequence[Mapping[str, Statistic]], other: Sequence[Mapping[str, Statistic]] | None, faces: Resamples
 ) -> list[ComparedMetric]:
-    """Every metric that all seeds have; other: of the model that is compared with, None for that model itself."""
+    """Every metric that all seeds have and that is defined.
+
+    other: of the model that is compared with, None for that model itself.
+    """
     rows = []
     for metric in own[0]:
         mine = [each[metric] for each in own if metric in each]
@@ -167,6 +171,8 @@ def _compared(
         if len(mine) < len(own) or (other is not None and len(theirs) < len(own)):
             continue
         values = tuple(each.plain for each in mine)
+        if not np.isfinite([*values, *(each.plain for each in theirs)]).all():
+            continue  # undefined: no face has the label, or all have the same
         sd = statistics.stdev(values) if len(values) > 1 else None
         row = ComparedMetric(step, metric, values, statistics.mean(values), sd)
         rows.append(_beside(row, mine, theirs, faces) if theirs else row)
@@ -178,11 +184,15 @@ def _beside(
 ) -> ComparedMetric:
     """The row with its differences from the other model."""
     difference = statistics.mean(a.plain - b.plain for a, b in zip(mine, theirs, strict=True))
-    drawn = [faces.values(a) - faces.values(b) for a, b in zip(mine, theirs, strict=True)]
-    interval = percentiles(np.mean(drawn, 0))
     right = row.metric == "accuracy"
     p_values = tuple(_mcnemar(a, b) for a, b in zip(mine, theirs, strict=True)) if right else ()
-    return replace(row, difference=difference, low=interval.low, high=interval.high, mcnemar_p=p_values)
+    row = replace(row, difference=difference, mcnemar_p=p_values)
+    drawn = np.mean([faces.values(a) - faces.values(b) for a, b in zip(mine, theirs, strict=True)], 0)
+    defined = drawn[np.isfinite(drawn)]
+    if not len(drawn) or len(defined) < _DEFINED * len(drawn):
+        return row
+    interval = percentiles(defined)
+    return replace(row, low=interval.low, high=interval.high)
 
 
 def _mcnemar(mine: Statistic, theirs: Statistic) -> float:
@@ -227,13 +237,16 @@ def _of_values(predictions: ValuePredictions) -> dict[str, Statistic]:
 def _ccc(sums: Sums) -> np.ndarray:
     """metrics.affect.ccc, of the sums of 1, p, t, p^2, t^2 and p t."""
     n, p, t, pp, tt, pt = np.moveaxis(sums, -1, 0)
-    covariance, apart = pt / n - p / n * t / n, pp / n - (p / n) ** 2 + tt / n - (t / n) ** 2 + (p / n - t / n) ** 2
-    return np.asarray(2 * covariance / apart)
+    with np.errstate(invalid="ignore", divide="ignore"):  # NaN where it is undefined
+        covariance = pt / n - p / n * t / n
+        apart = pp / n - (p / n) ** 2 + tt / n - (t / n) ** 2 + (p / n - t / n) ** 2
+        return np.asarray(2 * covariance / apart)
 
 
 def _rmse(sums: Sums) -> np.ndarray:
     n, _, _, pp, tt, pt = np.moveaxis(sums, -1, 0)
-    return np.asarray(np.sqrt(np.maximum((pp + tt - 2 * pt) / n, 0)))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray(np.sqrt(np.maximum((pp + tt - 2 * pt) / n, 0)))
 
 
 def _cell(value: Any) -> Any:

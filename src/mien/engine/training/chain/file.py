@@ -51,6 +51,13 @@ class Chain:
     compare: str = ""
     """Step that all others are compared with at the end; empty for none."""
 
+    @property
+    def name(self) -> str:
+        """Of the folder below runs/: `if3d/small` for if3d/small/chain, `mine` for FOLDER/mine.yaml."""
+        known = next((name for name in list_chains() if find_config(name) == self.path), "")
+        own = self.path.resolve()
+        return known.removesuffix("/chain") or (own.parent.name if own.stem == "chain" else own.stem)
+
 
 def read_chain(name: str) -> Chain:
     """Raises MienError for no chain, and for a role that no earlier step fills."""
@@ -92,6 +99,8 @@ def overridden(steps: Mapping[str, Step], overrides: Mapping[str, Any]) -> dict[
         _, name, option = (*key.split(".", 2), "")[:3]
         if name not in steps:
             raise MienError(f"The chain has no step {name!r}. It has: {', '.join(steps)}.")
+        if not option:
+            raise MienError(f"--{key} needs an option of the step after it, such as --{key}.trainer.epochs 20.")
         if option.partition(".")[0] not in {known.partition(".")[0] for known in dotted_keys(FitConfig)} - {*OWN}:
             raise MienError(unknown_option(key, [f"{STEPS}.{name}.{known}" for known in dotted_keys(FitConfig)]))
         found[name] = replace(found[name], options={**found[name].options, option: value})
@@ -101,7 +110,12 @@ def overridden(steps: Mapping[str, Step], overrides: Mapping[str, Any]) -> dict[
 def chain_parameters(inputs: Sequence[str], options: Mapping[str, str], *, detailed: bool) -> list[Parameter]:
     """The options of `mien chain`: those of a run, for all steps, and those of single steps."""
     known = [p for p in section(FitConfig, "") if p.key not in (*OWN, "output")]
-    output = Parameter("output", str, "", "folder of the chain, with a run folder for each step; runs/CHAIN by default")
+    output = Parameter(
+        "output",
+        str,
+        "",
+        "folder of the chain, with a run folder for each step; runs/CHAIN, without its last /chain, by default",
+    )
     about = "options of one step, such as --steps.face.trainer.epochs 20"
     return [output, Parameter(STEPS, dict[str, Any], {}, about), *known]
 

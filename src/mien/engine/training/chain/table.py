@@ -70,11 +70,15 @@ def _value(row: ComparedMetric | None) -> str:
 
 
 def _difference(row: ComparedMetric | None) -> str:
-    if row is None or row.difference is None or row.low is None or row.high is None:
+    if row is None or row.difference is None:
         return ""
     scale, digits = (100, 1) if row.metric in SHARES else (1, 3)
-    value, low, high = (scale * number for number in (row.difference, row.low, row.high))
-    return f"{value:+.{digits}f} ({low:+.{digits}f} to {high:+.{digits}f})"
+    ends = (
+        "no interval"
+        if row.low is None or row.high is None
+        else (f"{scale * row.low:+.{digits}f} to {scale * row.high:+.{digits}f}")
+    )
+    return f"{scale * row.difference:+.{digits}f} ({ends})"
 
 
 def _sentences(rows: Sequence[ComparedMetric], steps: Sequence[str], reference: str) -> list[str]:
