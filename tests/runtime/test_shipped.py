@@ -11,15 +11,20 @@ import mien
 from mien.core.labels import AFFECT
 from mien.data.readers import open_reader
 from mien.engine.reading.perceive.faces import LargestFace
-from mien.media.bundles import shipped_with
+from mien.media.bundles import shipped_folder, shipped_with
 from mien.media.files import sha256_of
 from mien.media.image import load_image
 from mien.media.sound.audio import Sound
+from mien.metrics.face3d import vertex_errors_mm
 from mien.runtime.analyzer import shipped_bundle
-from mien.runtime.face3d.regressor import Regressor, shipped_regressor
+from mien.runtime.face3d.regressor import Regressor
 from mien.runtime.landmarks import Landmarker, shipped_landmarks
 from mien.runtime.runner import Runner
 from mien.runtime.voice.perceiver import Perceiver
+from mien.synthetic.face.open_face import parameter_row
+from mien.synthetic.people import PeopleOptions, portrait
+
+FACE_NETWORK = "smirk_points_people"
 
 
 def test_the_bundle_is_whole():
@@ -146,9 +151,37 @@ def test_valence_and_arousal_ship_and_say_that_they_are_a_proxy():
     assert "(proxy)" in face.summary
 
 
-def test_a_3d_face_comes_from_a_network_that_ships_else_from_a_fit():
-    folder = shipped_regressor()
-    assert shipped_regressor("flame2020") is None
-    found = Regressor(threads=1)
-    assert found.face.name == "open" and found.model_id.startswith("regression on") == (folder is None)
-    assert Regressor("fit", threads=1).model_id.startswith("regression on parface")
+def test_a_3d_face_comes_from_the_points_unless_the_network_that_ships_is_named():
+    assert (
+        Regressor(threads=1).model_id.startswith("regression on parface") and Regressor(threads=1).face.name == "open"
+    )
+    assert Regressor("fit", threads=1).model_id == Regressor(threads=1).model_id
+    assert Regressor(FACE_NETWORK, threads=1).model_id.startswith("smirk@")
+
+
+def test_the_network_of_the_3d_face_that_ships_is_much_nearer_than_the_mean_face():
+    """On people drawn for this test; the card has the numbers of 200 others and of photographs."""
+    folder = shipped_folder() / FACE_NETWORK
+    info = Runner(folder).info
+    assert info.files == {name: sha256_of(folder / name) for name in ("model.onnx", "train_faces.npz")}
+    assert (folder / "model.onnx").stat().st_size <= 6_000_000 and info.licence.use == "research"
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    assert "Research only" in card and "LFW" in card and "not a diagnosis" in card
+    regressor, options = Regressor(FACE_NETWORK, threads=1), PeopleOptions(size=192, yaw_max_deg=40)
+    rows, truth = [], []
+    for number in range(16):
+        pixels, known = portrait(4321, number, options=options)
+        found = regressor.read(pixels, known.box, size=96)
+        rows.append(np.concatenate([found.shape, found.expression, found.jaw, found.lids]))
+        truth.append(parameter_row(known.identity, known.action_units))
+    given, wanted = _unposed(regressor.face, np.stack(rows)), _unposed(regressor.face, np.stack(truth))
+    mean = _unposed(regressor.face, 0 * np.stack(truth))
+    share = vertex_errors_mm(given, wanted, aligned=True).mean() / vertex_errors_mm(mean, wanted, aligned=True).mean()
+    assert share < 0.55
+
+
+def _unposed(face, rows):
+    """The shown vertices of rows of shape, expression, jaw and lids."""
+    first, rows = face.shape_count, rows.astype(np.float32)
+    found = face.vertices(rows[:, :first], rows[:, first:-5], jaw=rows[:, -5:-2], lids=rows[:, -2:])
+    return found[:, np.unique(face.render_triangles)]

@@ -25,6 +25,9 @@ def photos(tmp_path_factory) -> Path:
         (folder / split / expression).mkdir(parents=True, exist_ok=True)
         pixels = unframed_portrait(7, 23 + number, expression=expression, size=240)
         cv2.imwrite(str(folder / split / expression / f"{split}_{number}.png"), pixels[..., ::-1])
+    last, kept = folder / split / expression / f"{split}_{number}.png", tmp_path_factory.mktemp("kept") / "9.png"
+    last.replace(kept)
+    last.symlink_to(kept)  # whose class is that of the link
     cv2.imwrite(str(folder / "train" / "neutral" / "grey.png"), np.full((200, 200, 3), 128, np.uint8))
     (folder / "train" / "neutral" / "broken.jpg").write_bytes(b"\xff\xd8 no picture")
     return folder

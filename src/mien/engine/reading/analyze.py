@@ -78,8 +78,8 @@ def analyze(
         with_: further readings, separated by commas: affect (valence and arousal; the model that ships was trained on a
             proxy), face3d (action units right and left, head pose, parameters in FLAME's arrangement), voice (the
             sound of videos, a row a window in voice.csv; the model that ships is not for commercial use).
-        face3d_bundle: folder of a bundle that gives the parameters of a 3D face (smirk), or fit, which fits one to the
-            landmarks; by default the network that ships with mien, else fit.
+        face3d_bundle: folder of a bundle that gives the parameters of a 3D face (smirk), or fit, which takes one from
+            the landmarks; by default fit.
         mesh: also write the 3D face of each face, looking ahead, into meshes/: Wavefront OBJ, binary glTF, or both.
         overlay: draw labelled pictures; --no-overlay writes the table alone.
         overlay_video: also write each video with its faces labelled, with its sound, into overlays/.

@@ -54,8 +54,8 @@ class Analyzer:
     that gives points, else the landmark model that ships, where there is one; False reads none.
     affect: also reads valence and arousal (`Reading.affect`), by a bundle that gives them; True is that of the bundles,
     else the one that ships, which is a proxy and says so. face3d: also reads each face in 3D (`Reading.face3d`: action
-    units, head pose, parameters), by a Regressor or what one is made of; True is the network that ships, else a fit to
-    the points. smooth: of a video, points and 3D faces with less trembling (see smoothing.py). arrays: keeps the
+    units, head pose, parameters), by a Regressor or what one is made of; True takes it from the points of the landmark
+    model that ships. smooth: of a video, points and 3D faces with less trembling (see smoothing.py). arrays: keeps the
     vectors and pictures that the networks give, in `Reading.arrays`. detect_every: of a video, every frame of which
     the detector looks at one in so many at least; in between the landmarks follow each face (runtime.tracking); 1,
     and any number without landmarks, has it look at all; None is 1 with yunet, 10 with dlib. max_faces: of a picture or

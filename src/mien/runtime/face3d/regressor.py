@@ -10,10 +10,9 @@ from mien.core.face3d import Face3D, FaceInCrop, axis_angle_of, rotation_matrice
 from mien.core.geometry import Crop, crop_of_box, crop_of_picture
 from mien.core.records import Box, FacePoints
 from mien.core.spec import PictureInput
-from mien.media.bundles import bundle_folder, shipped_with
+from mien.media.bundles import bundle_folder
 from mien.media.crop import normalise, prepare
 from mien.media.detect import Detection
-from mien.media.files import read_info
 from mien.runtime.face3d.parameters import placed
 from mien.runtime.face3d.point_regression import PointRegression, fit_of
 from mien.runtime.landmarks import Landmarker, crop_of_points, next_crop
@@ -30,10 +29,10 @@ Pixels = UInt8[np.ndarray, "height width 3"]
 class Regressor:
     """Reads a face in 3D, by a network or by a fit.
 
-    bundle: of a network that gives a 3D face: its folder, or the name of one that ships; "fit" takes the face of that
-    name from the points of the landmark model that ships, by regression (the open face) or by a fit; None takes the
-    network that ships, where there is one of that face, else "fit". landmarker: whose points may be used. Raises
-    MienError for a bundle that gives no 3D face, and for a face that is not the bundle's own.
+    bundle: of a network that gives a 3D face: its folder, or the name of one that ships; None or "fit" takes the face
+    called `face` from the points of the landmark model that ships, by regression (the open face) or by a fit, which on
+    photographs is the better choice (docs/face3d.md). landmarker: whose points may be used. Raises MienError for a
+    bundle that gives no 3D face, and for a face that is not the bundle's own.
     """
 
     def __init__(
@@ -41,14 +40,14 @@ class Regressor:
         landmarker: Landmarker | None = None,
     ) -> None:  # fmt: skip
         self._runner: Runner | None = None
-        folder = shipped_regressor(face) if bundle is None else None if bundle == FIT else bundle_folder(bundle)
-        if folder is None:
+        if bundle in (None, FIT):
             self.face: Face3D = face_named(face or open_face.NAME)
             self._landmarker = landmarker or Landmarker(threads=threads)
             model = self._landmarker.info.model_id
             self._fit = fit_of(self.face, model)
             self.model_id = f"{'regression on' if isinstance(self._fit, PointRegression) else 'fit to'} {model}"
             return
+        folder = bundle_folder(bundle)
         self._runner = Runner(folder, threads=threads)
         info = self._runner.info
         require_picture_only(info, folder)
@@ -105,13 +104,6 @@ class Regressor:
         points = np.asarray(crop.to_picture(found.landmarks(self.face)))
         pose = _rolled(outputs["pose"], crop.roll_rad)
         return placed(self.face, points, size=size, pose=pose, **named)
-
-
-def shipped_regressor(face: str | None = None) -> Path | None:
-    """The folder of the network that comes with mien and gives that 3D face (the open one); None where none does."""
-    folder = shipped_with(*PARAMETERS)
-    own = None if folder is None else read_info(folder).config.get("face")
-    return folder if face in (None, own) else None
 
 
 def _rolled(pose: Float[np.ndarray, "3"], roll_rad: float) -> Float[np.ndarray, "3"]:

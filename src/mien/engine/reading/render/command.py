@@ -32,8 +32,8 @@ def render(
     Args:
         inputs: photos, folders, patterns such as 'photos/*.jpg'.
         output: folder of the results.
-        bundle: folder of a bundle that gives the parameters of a 3D face (smirk), or fit, which fits a 3D face to the
-            points of the landmark model that ships; by default the network that ships with mien, else fit.
+        bundle: folder of a bundle that gives the parameters of a 3D face (smirk), or fit, which takes it from
+            the points of the landmark model that ships; by default fit.
         face: 3D face to fit or to draw: open, or a name of `mien assets list`; by default open, or the bundle's own.
         size: side of crops and renders in pixels.
         labels: folders takes the name of a photo's folder as its expression, and of the folder above as its split where
@@ -50,14 +50,14 @@ def render(
     from mien.engine.reading.render.task import RenderOptions
     from mien.media.detect import available_detector
     from mien.media.files import writable_folder
-    from mien.runtime.face3d.regressor import FIT, shipped_regressor
+    from mien.runtime.face3d.regressor import FIT
 
     if not LEAST_SIZE <= size <= MOST_SIZE:
         raise MienError(f"--size must be in {LEAST_SIZE}..{MOST_SIZE}; got {size}.")
     if workers is not None:
         checked_count(workers, "--workers")
     folder = writable_folder(home_expanded(output))
-    found = shipped_regressor(face) if bundle is None else None if bundle == FIT else bundle_of(bundle)
+    found = None if bundle in (None, FIT) else bundle_of(bundle)
     options = RenderOptions(
         str(folder), FIT if found is None else str(found.resolve()), face, size, faces == "largest",
         mesh in ("obj", "both"), mesh in ("glb", "both"), available_detector(detector, detector_weights),

@@ -116,9 +116,10 @@ class RenderRun:
     def _labels(self, path: Path) -> dict[str, str]:
         if not self.by_folder:
             return {}
-        above = path.resolve().parent.parent.name.lower()
+        folder = path.absolute().parent  # a link's own folder, not that of the picture that it leads to
+        above = folder.parent.name.lower()
         split = SPLIT_NAMES.get(above, above)
-        return {"expression": path.resolve().parent.name} | ({"split": split} if split in SPLITS else {})
+        return {"expression": folder.name} | ({"split": split} if split in SPLITS else {})
 
     def _write_arrays(self, stems: Sequence[str]) -> None:
         """parameters.npz: a row for each row of the manifest."""
