@@ -49,6 +49,8 @@ def test_terms_by_hand(tmp_path):
         assert frozen.sha256 == hashlib.sha256((tmp_path / file).read_bytes()).hexdigest()
         assert not any(p.requires_grad for p in frozen.parameters())
     assert losses.state_dict() == {}, "auxiliary networks are never saved"
+    torch.nn.ModuleList([losses]).to("meta")  # as a stage moves its parts to a GPU
+    assert all(p.is_meta for frozen in losses.frozen().values() for p in [*frozen.parameters(), *frozen.buffers()])
 
 
 def test_a_missing_file_is_refused_by_the_name_of_its_loss(tmp_path):

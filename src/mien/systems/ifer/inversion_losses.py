@@ -3,10 +3,10 @@
 Mao et al. 2022 after Richardson et al. 2021. Terms of weight 0 are not computed.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -78,6 +78,12 @@ class InversionLosses(nn.Module):
     def frozen(self) -> Mapping[str, FrozenNetwork]:
         """The auxiliary networks by name, for `Stage.frozen`."""
         return self._networks
+
+    def _apply(self, function: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        """The networks are no children, since they are never saved; they move to another device all the same."""
+        for network in self._networks.values():
+            network._apply(function, recurse)
+        return super()._apply(function, recurse)
 
     def forward(self, image: Tensor, target: Tensor, codes: Tensor, mean: Tensor | None = None) -> dict[str, Tensor]:
         """{term: weighted value}. image, target: [batch, 3, side, side] in -1..1; codes: [batch, styles, width];
