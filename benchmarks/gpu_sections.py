@@ -259,12 +259,12 @@ def own_step(
     optimizers = built.configure_optimizers()
     built.optimizers = lambda use_pl_optimizer=True: optimizers  # type: ignore[method-assign]
     built._trainer = SimpleNamespace(world_size=1, global_rank=0)  # type: ignore[assignment]
-    faces = built.transfer_batch_to_device(_faces(batch, network.inputs), bench.device, 0)
+    faces = built.transfer_batch_to_device(random_faces(batch, network.inputs), bench.device, 0)
     built.train()
     return lambda: built.training_step(faces, 0)
 
 
-def _faces(count: int, inputs: Mapping[str, Input]) -> Batch[Tensor]:
+def random_faces(count: int, inputs: Mapping[str, Input]) -> Batch[Tensor]:
     """Random pictures and voices with every label that a stage may ask for."""
     points, given = (
         0.2 + 0.6 * torch.rand(count, 68, 2),

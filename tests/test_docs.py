@@ -42,7 +42,7 @@ EXEMPT = {
     "ffmpeg": "needs a camera and FFmpeg; tests/engine/reading pipes a video",
     "program |": "stands for any program that writes frames; tests/engine/reading pipes some",
     "torchrun": "several processes; tests/engine/training runs two",
-    "PYTHONPATH=src python": "needs a GPU; tests/benchmarks runs the benchmark on the CPU",
+    "PYTHONPATH=src python": "needs a GPU or many minutes; tests/benchmarks runs the benchmarks small, on the CPU",
     "mien demo": "two minutes; tests/test_commands.py runs it with fewer faces",
 }
 PLACEHOLDER = re.compile(r"(?<![\w.-])[A-Z][A-Z_0-9]*(?![\w.-])")

@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 from mien.core.errors import MienError, nearest
 from mien.core.labels import AFFECT, LabelSet
@@ -34,7 +33,7 @@ def build(config: FitConfig) -> tuple[Stage, FaceDataModule]:
     system = _system(config, kind.system_name(config.system.name), labels, list(started_from.values()))
     _name_proxies(system, config.data)
     config = for_untrained(config) if kind.starts_from and not started_from else config
-    step, epochs = _step_options(config), config.trainer.epochs
+    step, epochs = step_options(config), config.trainer.epochs
     stage = kind(system, options=config.stage.options, optim=config.optim, step=step, epochs=epochs)
     _initialize(config, stage, bundles, started_from)
     data = FaceDataModule(config.data, system.data_inputs, labels)
@@ -111,7 +110,8 @@ def _name_proxies(system: System, data: DataOptions) -> None:
             system.outputs[name] = replace(output, proxy=data.open().affect_proxy)
 
 
-def _step_options(config: FitConfig) -> Any:
+def step_options(config: FitConfig) -> StepOptions:
+    """How a run of this config computes a step."""
     trainer, data = config.trainer, config.data
     mixing = Mixing(data.mixup, data.cutmix, data.mix_prob, data.mix_switch_prob, data.mix_off_epoch)
     return StepOptions(
