@@ -10,7 +10,7 @@ at its share for the arithmetic, and where it occurs for memory. Auxiliary netwo
   buffers apart. bf16 is the CPU's autocast, which leaves other layers in fp32 than a GPU's does. Gradients of
   activations and the kernels' workspaces are not counted.
 - Arithmetic: 2 for each multiplication and addition of convolutions, matrix products and attention.
-- Hours: at a quarter of an H100's 798 TFLOP/s in bf16. Loading is not counted.
+- Hours: at a quarter of an H100's 798 TFLOP/s in bf16; and what loading takes, which goes on at the same time.
 
 Prints the rows of the table of docs/gpu.md.
 """
@@ -48,15 +48,16 @@ from mien.systems.stage import ParameterGroup, Stage
 
 Shape = Any  # of a tensor, as torch's counter gives it
 RATE = 798e12 / 4  # FLOP/s
+LOADED = 3000  # faces/s: JPEG crops of 224 pixels with 14 workers (measured, docs/gpu.md)
 GIB = 2**30
 FACES = (2, 4)
-MORE_FACES = (4, 8)  # of a stage that compares the pictures of a batch, at least three
+# Of tensors without numbers, where more cost no more: some stages compare at least three pictures, or compute a single
+# one in another way.
+IMITATED_FACES = (4, 8)
 ALTERNATES = {"synthesis": 2}  # stage -> steps after which its terms repeat, beside its options that end in `_every`
 # Systems and stages whose steps take minutes on the CPU. Their tensors have no numbers (torch's fake tensors), which
-# count the same; those of the others do, since that is quicker for small networks and a renderer looks at them.
-IMITATED = {
-    "stylegan2", "asit", "ifer", "can_face", "can_voice", "self_supervised", "fine_tune", "inversion"
-}  # fmt: skip
+# count the same; the others' have, which is quicker for small networks, and renderers and mixup look at them.
+IMITATED = {"stylegan2", "asit", "can_face", "can_voice", "self_supervised", "fine_tune", "inversion"}
 # (system, stage) -> the stage that takes the same steps on other data
 ALIKE = {
     ("asit", "fine_tune"): "inversion", ("parface", "landmarks_3da"): "landmarks",
@@ -65,7 +66,7 @@ ALIKE = {
 AUXILIARY = ("vgg", "lpips_backbone", "lpips_heads", "recogniser")  # options that name a file of weights
 COLUMNS = (
     "recipe", "batch", "activations in fp32, GiB", "in bf16, about", "weights, gradients, optimiser", "GFLOP a face",
-    "faces x epochs", "hours on one H100",
+    "faces x epochs", "hours on one H100", "hours of loading",
 )  # fmt: skip
 # Faces to train on where mien's table of published counts has none, or of another selection.
 TRAIN_FACES = {
@@ -198,7 +199,7 @@ def stage_of(config: FitConfig, auxiliary: Path) -> Stage:
 def prepared(stage: Stage) -> AbstractContextManager[object]:
     """Makes the stage ready for steps that change no weight, to be taken in the context that is returned."""
     mode: AbstractContextManager[object] = nullcontext()
-    if IMITATED & {stage.system.name, stage.name}:
+    if is_imitated(stage):
         mode = _imitated([stage, *stage.frozen().values()])
         stage.losses = _NoNumbers()
     optimizers = stage.configure_optimizers()
@@ -206,6 +207,10 @@ def prepared(stage: Stage) -> AbstractContextManager[object]:
     for optimizer in stage._optimizers():
         getattr(optimizer, "base_optimizer", optimizer).step = lambda: None
     return mode
+
+
+def is_imitated(stage: Stage) -> bool:
+    return bool(IMITATED & {stage.system.name, stage.name})
 
 
 def _imitated(modules: Iterable[nn.Module]) -> FakeTensorMode:
@@ -264,7 +269,7 @@ def cost_of(stage: Stage) -> Cost:
 
 def _a_face(stage: Stage, step: int) -> tuple[float, float]:
     """(bytes kept, FLOPs) that one more face adds to that step."""
-    few, many = MORE_FACES if getattr(stage.options, "distribution", 0) else FACES
+    few, many = IMITATED_FACES if is_imitated(stage) else FACES
     first, second = (_step(stage, step, faces) for faces in (few, many))
     return (second[0] - first[0]) / (many - few), (second[1] - first[1]) / (many - few)
 
@@ -320,9 +325,12 @@ def row(name: str, config: FitConfig, cost: Cost) -> list[str]:
     """The cells of a recipe."""
     batch, epochs, faces = config.data.batch_size, config.trainer.epochs, train_faces(config.data)
     sizes = (_short(size / GIB) for size in (batch * cost.kept, batch * cost.kept_bf16, cost.fixed))
-    hours = "" if faces is None else _short(cost.flops * faces * epochs / RATE / 3600)
-    visits = f"{'not known' if faces is None else f'{faces:,}'} x {epochs}"
-    return [f"`{name}`", str(batch), *sizes, f"{cost.flops / 1e9:.3g}", visits, hours]
+    known, hours = "not known", ["", ""]
+    if faces is not None:
+        known, seconds = f"{faces:,}", (cost.flops * faces * epochs / RATE, faces * epochs / LOADED)
+        hours = [_short(each / 3600) for each in seconds]
+    gigaflops = f"{cost.flops / 1e9:.3g}" if cost.flops < 1e12 else f"{cost.flops / 1e9:,.0f}"
+    return [f"`{name}`", str(batch), *sizes, gigaflops, f"{known} x {epochs}", *hours]
 
 
 def _short(value: float) -> str:
